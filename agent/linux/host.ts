@@ -1,0 +1,82 @@
+/**
+ * The operating-system calls under the agent's ports. Implemented by agent/quickjs (static binary, PID 1 in an
+ * initramfs) and agent/node (full systems, rigs). File calls are synchronous: the agent does one thing at a time.
+ */
+
+/** A failed call: `code` is the errno name ('ENOENT'), `message` says which call on what. */
+export class HostError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export interface Connection {
+  /** Resolves once all bytes are handed to the kernel. Rejects with HostError where the connection is gone. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** The next bytes received (at least one, at most 64 KiB); undefined at end of stream. One call at a time. */
+  read(): Promise<Uint8Array | undefined>;
+  close(): void;
+}
+
+export interface ProcessResult {
+  /** Exit code, or 128 + signal number. */
+  code: number;
+  /** Standard output and error as they came, at most the last 64 KiB. */
+  output: string;
+  timedOut: boolean;
+}
+
+export interface NbdAttachment {
+  /** Number of the device: 0 is /dev/nbd0. */
+  index: number;
+  sizeBytes: number;
+  blockSize: number;
+  /** Transmission flags as negotiated (NBD protocol, "Transmission flags"). */
+  flags: number;
+  /** Seconds the kernel holds requests back while there is no live connection. */
+  deadTimeoutSeconds: number;
+}
+
+export interface Host {
+  readonly runtime: 'quickjs' | 'node';
+  readFile(path: string): Uint8Array;
+  /** Reads from a device past the page cache (O_DIRECT where it can), so that it proves what is stored. */
+  readStored(path: string, offset: number, length: number): Uint8Array;
+  /** Writes in place and returns once durable (pwrite, fsync). */
+  writeStored(path: string, offset: number, bytes: Uint8Array): void;
+  /** Replaces a file: write beside it, fsync, rename, fsync the directory. `mode` in octal, 0o644 by default. */
+  replaceFile(path: string, bytes: Uint8Array, mode?: number): void;
+  list(path: string): string[];
+  exists(path: string): boolean;
+  makeDirectory(path: string): void;
+  mount(source: string, target: string, type: string, options: string): void;
+  unmount(target: string): void;
+  /** Makes `newRoot` (a mount point) the root of this process and its children; moves /dev, /proc and /sys along. */
+  switchRoot(newRoot: string): void;
+  loadModule(path: string): void;
+  /** Brings an interface up with an IPv4 address; `gateway` adds a default route. */
+  configureInterface(name: string, address: string, prefix: number, gateway?: string): void;
+  setHostName(name: string): void;
+  connect(address: string, port: number, timeoutMs: number): Promise<Connection>;
+  /** Gives an open, negotiated connection to the kernel as /dev/nbd`index`. The connection is the kernel's from then on. */
+  nbdAttach(connection: Connection, attachment: NbdAttachment): void;
+  /** Replaces the dead connection of an attached device; queued requests are sent again by the kernel. */
+  nbdReattach(connection: Connection, attachment: NbdAttachment): void;
+  /** Resolves when the kernel reports the device's connection dead. */
+  nbdLinkDead(index: number): Promise<void>;
+  run(argv: string[], options: { timeoutMs: number; env?: Record<string, string> }): Promise<ProcessResult>;
+  /** Starts another copy of the agent's own executable that outlives this one's root switch and init hand-over. */
+  startSelf(args: string[]): void;
+  /** Process 1 becomes `argv` (the disk's init), this agent goes on as its child. No-op hand-over where not PID 1: starts it as a child. */
+  handOverInit(argv: string[]): void;
+  /** Flushes file systems and restarts or stops the machine. Does not return on success. */
+  reboot(action: 'reboot' | 'poweroff'): void;
+  /** Seconds since the machine started (CLOCK_BOOTTIME). */
+  uptime(): number;
+  sleep(milliseconds: number): Promise<void>;
+  /** One line on the console. */
+  print(line: string): void;
+  exit(code: number): never;
+}

@@ -1,0 +1,15 @@
+/** CRC-32 (IEEE 802.3, reflected polynomial 0xEDB88320), as zlib, U-Boot and NBD tools compute it. */
+
+const TABLE = new Uint32Array(256);
+for (let n = 0; n < 256; n++) {
+  let c = n;
+  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
+  TABLE[n] = c >>> 0;
+}
+
+/** CRC-32 of `bytes`, as an unsigned 32-bit number. `seed` continues an earlier result. */
+export function crc32(bytes: Uint8Array, seed = 0): number {
+  let c = ~seed >>> 0;
+  for (let i = 0; i < bytes.length; i++) c = TABLE[(c ^ bytes[i]!) & 0xff]! ^ (c >>> 8);
+  return ~c >>> 0;
+}

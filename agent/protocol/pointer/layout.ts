@@ -1,0 +1,31 @@
+/** What a pointer store's byte layout must offer; the write procedure is the same for all (write.ts). */
+import type { BootPointer } from './record.ts';
+
+export type SlotIndex = 0 | 1;
+
+/** What one slot holds. `empty` never held a record; `torn` fails its checksum; `invalid` has faults. */
+export type Slot =
+  | { kind: 'valid'; pointer: BootPointer }
+  | { kind: 'empty' }
+  | { kind: 'torn'; why: string }
+  | { kind: 'invalid'; faults: string[] };
+
+/** One contiguous write. Writes are performed in order, each durable before the next. */
+export interface Patch {
+  offset: number;
+  bytes: Uint8Array;
+}
+
+export interface PointerLayout {
+  readonly name: 'uboot-env' | 'ipxe-script';
+  /** Bytes of EEPROM the layout covers, from offset 0. */
+  readonly size: number;
+  /** Both slots as found in `image` (at least `size` bytes). Never throws on any content. */
+  read(image: Uint8Array): [Slot, Slot];
+  /** The slot the firmware will obey, by the layout's own rule. Undefined: none can be obeyed. */
+  active(image: Uint8Array): SlotIndex | undefined;
+  /** The writes that store `pointer` in `slot` and make the firmware obey it, the deciding one last. */
+  patches(image: Uint8Array, slot: SlotIndex, pointer: BootPointer): Patch[];
+  /** The content of an EEPROM that never held a pointer. */
+  blank(): Uint8Array;
+}

@@ -1,0 +1,35 @@
+/** What the boot servers (TFTP, HTTP) read from: a tree of real and generated files. */
+
+export interface BootFile {
+  /** Bytes. Fixed from open to close. */
+  readonly size: number;
+  /** Reads up to `target.length` bytes from `offset` into `target`; gives the count, 0 at the end. */
+  read(target: Uint8Array, offset: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface BootFileClient {
+  /** IPv4 address the request came from. */
+  address: string;
+}
+
+export interface BootFiles {
+  /**
+   * Opens `path` for reading. The path is normalised by the callee: leading and double slashes and backslashes
+   * are folded, '..' never leaves the tree. Undefined: there is no such file.
+   */
+  open(path: string, client: BootFileClient): Promise<BootFile | undefined>;
+}
+
+/** A generated file held in memory. */
+export function memoryFile(bytes: Uint8Array): BootFile {
+  return {
+    size: bytes.length,
+    async read(target, offset) {
+      const part = bytes.subarray(offset, offset + target.length);
+      target.set(part);
+      return part.length;
+    },
+    async close() {},
+  };
+}

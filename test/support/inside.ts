@@ -1,0 +1,46 @@
+/** Runs TypeScript programs of the tests inside a network namespace, where the test process itself cannot go. */
+import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { build } from 'esbuild';
+import type { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+
+/** Bundles `entry` (a path from the project's root) and gives the path of the program for Node. */
+export async function bundle(entry: string): Promise<string> {
+  const outfile = join(mkdtempSync(join(ROOT, 'node_modules/.bundle-')), 'program.mjs');
+  await build({
+    entryPoints: [join(ROOT, entry)],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    sourcemap: 'inline',
+  });
+  return outfile;
+}
+
+/** Starts a bundled program inside and resolves once it printed a line that starts with `ready`, with that line. */
+export async function startInside(
+  space: NetworkNamespace,
+  program: string,
+  args: string[],
+): Promise<{ child: ChildProcess; ready: string; output: () => string }> {
+  const child = space.spawn([process.execPath, '--enable-source-maps', program, ...args]);
+  let output = '';
+  const ready = await new Promise<string>((done, fail) => {
+    const take = (chunk: Buffer) => {
+      output += chunk;
+      const line = output.split('\n').find((text) => text.startsWith('ready'));
+      if (line !== undefined) done(line);
+    };
+    child.stdout?.on('data', take);
+    child.stderr?.on('data', take);
+    child.once('exit', (code) =>
+      fail(new Error(`${program} ended with ${code} before it was ready:\n${output}`)),
+    );
+  });
+  return { child, ready, output: () => output };
+}
