@@ -1,0 +1,190 @@
+/** Reads a configuration file: YAML to checked ImagerConfig, or every fault at once with its line and column. */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import type * as z from 'zod';
+import { MAX_FRAME } from '../../agent/protocol/frame.ts';
+import type { ImagerConfig, NodeConfig, UserConfig } from './config.ts';
+import { findContradictions } from './consistency.ts';
+import { ConfigError, type ConfigPath, describeValue, type Fault, type Finding, pathText } from './fault.ts';
+import { type ConfigFile, configFile, MAX_SCRIPT_BYTES } from './schema.ts';
+
+/** Room for what a welcome carries beside its scripts. */
+const FRAME_RESERVE = 64 * 1024;
+
+/** Reads and checks `file`. Throws ConfigError with every fault found. */
+export function loadConfig(file: string): ImagerConfig {
+  const path = resolve(file);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const found = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : String(error);
+    throw new ConfigError(file, [{ line: 0, column: 0, path: '', found, expected: 'a configuration file' }]);
+  }
+  return parseConfig(text, file);
+}
+
+/** Checks the text of a configuration file; `file` names it in errors and is what its paths are relative to. */
+export function parseConfig(text: string, file: string): ImagerConfig {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
+  if (document.errors.length > 0)
+    throw new ConfigError(
+      file,
+      document.errors.map((error) => {
+        const { line, col } = lines.linePos(error.pos[0]);
+        return { line, column: col, path: '', found: error.message, expected: 'YAML' };
+      }),
+    );
+  let content: unknown;
+  try {
+    content = document.toJS();
+  } catch (error) {
+    throw new ConfigError(file, [
+      { line: 1, column: 1, path: '', found: String(error), expected: 'YAML without excessive aliases' },
+    ]);
+  }
+  const refuse = (findings: Finding[]): never => {
+    throw new ConfigError(
+      file,
+      findings.map((finding) => locate(finding, document, lines)).sort((a, b) => a.line - b.line),
+    );
+  };
+  const shape = configFile.safeParse(content ?? {});
+  if (!shape.success) return refuse(shape.error.issues.flatMap(findingsOf));
+  const contradictions = findContradictions(shape.data);
+  const scripts = readScripts(shape.data, dirname(resolve(file)));
+  const findings = [...contradictions, ...scripts.findings];
+  if (findings.length > 0) return refuse(findings);
+  return assemble(shape.data, resolve(file), scripts.userConfigs);
+}
+
+function findingsOf(issue: z.core.$ZodIssue): Finding[] {
+  const path = issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part));
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => ({
+      path: [...path, key],
+      found: `unknown key ${JSON.stringify(key)}`,
+      expected: issue.message,
+      atKey: true,
+    }));
+  if (issue.code === 'invalid_key')
+    return [
+      { path, found: describeValue(path.at(-1)), expected: issue.issues[0]?.message ?? '', atKey: true },
+    ];
+  return [{ path, expected: issue.message }];
+}
+
+/** Looks up where a finding is. A missing value is reported at the section that lacks it. */
+function locate(finding: Finding, document: Document, lines: LineCounter): Fault {
+  let offset = 0;
+  for (let length = finding.path.length; length >= 0; length--) {
+    const range = rangeOf(finding.path.slice(0, length), document, finding.atKey === true);
+    if (range === undefined) continue;
+    offset = range;
+    break;
+  }
+  const { line, col } = lines.linePos(offset);
+  const value = document.getIn(finding.path);
+  const found = finding.found ?? describeValue(isNode(value) ? value.toJS(document) : value);
+  return { line, column: col, path: pathText(finding.path), found, expected: finding.expected };
+}
+
+function rangeOf(path: ConfigPath, document: Document, atKey: boolean): number | undefined {
+  if (atKey && path.length > 0) {
+    const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
+    const pair = isMap(parent)
+      ? parent.items.find((item) => isScalar(item.key) && String(item.key.value) === String(path.at(-1)))
+      : undefined;
+    return isScalar(pair?.key) ? pair.key.range?.[0] : undefined;
+  }
+  const node = path.length === 0 ? document.contents : document.getIn(path, true);
+  return isNode(node) ? node.range?.[0] : undefined;
+}
+
+interface ScriptsRead {
+  userConfigs: Record<string, UserConfig>;
+  findings: Finding[];
+}
+
+function readScripts(file: ConfigFile, directory: string): ScriptsRead {
+  const findings: Finding[] = [];
+  const userConfigs: Record<string, UserConfig> = {};
+  for (const [key, { secondReboot, services, scripts }] of Object.entries(file.userConfigs)) {
+    let bytes = 0;
+    const read = scripts.map((script, index) => {
+      const path = ['userConfigs', key, 'scripts', index, script.file === undefined ? 'content' : 'file'];
+      let content = script.content ?? '';
+      if (script.file !== undefined && script.content === undefined) {
+        const found = readScript(resolve(directory, script.file));
+        if (typeof found === 'string') content = found;
+        else findings.push({ path, found: `${script.file}: ${found.why}`, expected: 'a readable text file' });
+      }
+      const length = Buffer.byteLength(content);
+      bytes += length;
+      // The protocol counts UTF-16 units and the frame bytes: holding bytes to the limit holds both.
+      if (length > MAX_SCRIPT_BYTES)
+        findings.push({ path, found: `${length} bytes`, expected: `at most ${MAX_SCRIPT_BYTES}` });
+      return { name: script.name, stage: script.stage, content, timeoutSeconds: script.timeoutSeconds };
+    });
+    if (bytes > MAX_FRAME - FRAME_RESERVE)
+      findings.push({
+        path: ['userConfigs', key, 'scripts'],
+        found: `${bytes} bytes of scripts`,
+        expected: `at most ${MAX_FRAME - FRAME_RESERVE} together: they travel in one message`,
+      });
+    userConfigs[key] = { secondReboot, scripts: read, services };
+  }
+  return { userConfigs, findings };
+}
+
+function readScript(path: string): string | { why: string } {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT') return { why: 'no such file' };
+    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return { why: 'not UTF-8 text' };
+    return { why: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function assemble(file: ConfigFile, path: string, userConfigs: Record<string, UserConfig>): ImagerConfig {
+  const { pool, router, dns, ...network } = file.network;
+  return {
+    file: path,
+    state: resolve(dirname(path), file.state),
+    cluster: file.cluster,
+    network: {
+      ...network,
+      ...(pool === undefined ? {} : { pool }),
+      ...(router === undefined ? {} : { router }),
+      ...(dns === undefined ? {} : { dns }),
+    },
+    ports: file.ports,
+    ...(file.boot === undefined ? {} : { boot: file.boot }),
+    nodes: file.nodes.map(nodeOf),
+    userConfigs,
+  };
+}
+
+function nodeOf(node: ConfigFile['nodes'][number]): NodeConfig {
+  const { name, mac, uid, address, hostname, userConfig, power } = node;
+  return {
+    name,
+    hostname: hostname ?? name,
+    ...(mac === undefined ? {} : { mac }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(address === undefined ? {} : { address }),
+    ...(userConfig === undefined ? {} : { userConfig }),
+    ...(power === undefined
+      ? {}
+      : {
+          power: {
+            ...(power.on === undefined ? {} : { on: power.on }),
+            ...(power.off === undefined ? {} : { off: power.off }),
+          },
+        }),
+  };
+}

@@ -1,0 +1,33 @@
+/** The nodes of a configuration, found by whatever the network says of them. */
+import type { NodeConfig } from './config.ts';
+
+export class NodeIndex {
+  readonly all: readonly NodeConfig[];
+  readonly #by = new Map<string, NodeConfig>();
+
+  constructor(nodes: readonly NodeConfig[]) {
+    this.all = nodes;
+    for (const node of nodes)
+      for (const field of ['name', 'mac', 'uid', 'address'] as const)
+        if (node[field] !== undefined) this.#by.set(`${field} ${node[field]}`, node);
+  }
+
+  byName(name: string): NodeConfig | undefined {
+    return this.#by.get(`name ${name}`);
+  }
+
+  /** `mac` in lower case with colons. */
+  byMac(mac: string): NodeConfig | undefined {
+    return this.#by.get(`mac ${mac}`);
+  }
+
+  /** `uid` in its canonical form (agent/protocol/uid.ts). */
+  byUid(uid: string): NodeConfig | undefined {
+    return this.#by.get(`uid ${uid}`);
+  }
+
+  /** The node the address is reserved for. */
+  byAddress(address: string): NodeConfig | undefined {
+    return this.#by.get(`address ${address}`);
+  }
+}

@@ -1,0 +1,252 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ConfigError } from '../../imager/model/fault.ts';
+import { loadConfig, parseConfig } from '../../imager/model/load.ts';
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'model-'));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const GOOD = `state: ./state
+cluster: demo
+network: { address: 10.77.0.1, prefix: 24, pool: { from: 10.77.0.100, to: 10.77.0.199 } }
+boot: { image: rescue }
+nodes:
+  - { name: node1, mac: "52:54:00:00:00:0A", address: 10.77.0.11, userConfig: web }
+  - { name: node2, uid: SERIAL:AB-12, hostname: second, power: { on: [ipmi, "on"] } }
+userConfigs:
+  web:
+    secondReboot: true
+    scripts:
+      - { name: 10-site.sh, stage: 1, content: "echo one" }
+      - { name: 20-done.sh, stage: 2, file: done.sh, timeoutSeconds: 5 }
+    services: { init: [/sbin/init], ports: [80] }
+`;
+
+function faultsOf(text: string): string[] {
+  try {
+    parseConfig(text, join(dir, 'c.yaml'));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.message.split('\n').map((line) => line.slice(dir.length + 1));
+  }
+  return [];
+}
+
+test('a whole file, defaults filled in, paths and scripts resolved against it', () => {
+  writeFileSync(join(dir, 'done.sh'), 'echo done\n');
+  writeFileSync(join(dir, 'good.yaml'), GOOD);
+  const config = loadConfig(join(dir, 'good.yaml'));
+  expect(config).toMatchObject({
+    file: join(dir, 'good.yaml'),
+    state: join(dir, 'state'),
+    network: { address: '10.77.0.1', prefix: 24, leaseSeconds: 3600 },
+    ports: { dhcp: 67, dhcpClient: 68, tftp: 69, http: 80, nbd: 10809, agent: 4747 },
+    boot: { image: 'rescue' },
+  });
+  expect(config.nodes).toEqual([
+    {
+      name: 'node1',
+      hostname: 'node1',
+      mac: '52:54:00:00:00:0a',
+      address: '10.77.0.11',
+      userConfig: 'web',
+    },
+    { name: 'node2', hostname: 'second', uid: 'serial:ab-12', power: { on: ['ipmi', 'on'] } },
+  ]);
+  expect(config.userConfigs.web).toEqual({
+    secondReboot: true,
+    scripts: [
+      { name: '10-site.sh', stage: 1, content: 'echo one', timeoutSeconds: 60 },
+      { name: '20-done.sh', stage: 2, content: 'echo done\n', timeoutSeconds: 5 },
+    ],
+    services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 60 },
+  });
+});
+
+test('every fault of the shape is told at once, in order, with line, column, found and expected', () => {
+  const text = `state: ./state
+cluster: Demo!
+network:
+  address: 10.77.0.256
+  prefix: 24
+  leasSeconds: 60
+nodes:
+  - { name: node1, mac: 52:54, address: 10.77.0.11 }
+  - name: node2
+    mac: "52:54:00:00:00:02"
+    power: { on: reboot }
+`;
+  expect(faultsOf(text)).toEqual([
+    'c.yaml:2:10: cluster: found "Demo!", expected a cluster name: 1 to 63 of a-z 0-9 . _ -, starting with a letter or digit',
+    'c.yaml:4:12: network.address: found "10.77.0.256", expected an IPv4 address such as 10.77.0.11',
+    'c.yaml:6:3: network.leasSeconds: found unknown key "leasSeconds", expected one of address, prefix, pool, router, dns, leaseSeconds',
+    'c.yaml:8:25: nodes[0].mac: found "52:54", expected a MAC address such as 52:54:00:12:34:56',
+    'c.yaml:11:18: nodes[1].power.on: found "reboot", expected a list of words: the program and its arguments',
+  ]);
+});
+
+test('a missing key is told where its section is', () => {
+  expect(faultsOf('state: s\ncluster: c\nnetwork:\n  prefix: 24\n')).toEqual([
+    'c.yaml:4:3: network.address: found nothing, expected an IPv4 address such as 10.77.0.11',
+  ]);
+  expect(faultsOf('')).toHaveLength(3);
+});
+
+test('text that is not YAML, and a file that is not there', () => {
+  expect(faultsOf('state: [\nnodes: }')[0]).toMatch(/^c\.yaml:2:\d+: found .+, expected YAML$/);
+  expect(faultsOf('state: a\nstate: b\n')[0]).toMatch(/^c\.yaml:2:1: found .*unique/);
+  expect(() => loadConfig(join(dir, 'absent.yaml'))).toThrow(
+    /absent\.yaml: found no such file, expected a configuration file/,
+  );
+});
+
+const HEAD = 'state: s\ncluster: c\nnetwork: { address: 10.0.0.1, prefix: 24 }\n';
+const M = 'mac: "52:54:00:00:00:01"';
+
+test.each([
+  [
+    'node names',
+    `${HEAD}nodes:\n  - { name: a, ${M}, address: 10.0.0.2 }\n  - { name: a, uid: serial:1, address: 10.0.0.3 }\n`,
+    /^c\.yaml:6:13: nodes\[1\]\.name: found a, already the name of nodes\[0\] \(a\)/,
+  ],
+  [
+    'MACs, whatever their case',
+    `${HEAD}nodes:\n  - { name: a, mac: "52:54:00:00:00:0a", address: 10.0.0.2 }\n  - { name: b, mac: "52:54:00:00:00:0A", address: 10.0.0.3 }\n`,
+    /^c\.yaml:6:21: nodes\[1\]\.mac: found .*already the mac of nodes\[0\] \(a\)/,
+  ],
+  [
+    'UIDs',
+    `${HEAD}nodes:\n  - { name: a, uid: serial:1, address: 10.0.0.2 }\n  - { name: b, uid: SERIAL:1, address: 10.0.0.3 }\n`,
+    /nodes\[1\]\.uid: found serial:1, already/,
+  ],
+  [
+    'addresses',
+    `${HEAD}nodes:\n  - { name: a, ${M}, address: 10.0.0.2 }\n  - { name: b, uid: serial:1, address: 10.0.0.2 }\n`,
+    /nodes\[1\]\.address: found 10\.0\.0\.2, already/,
+  ],
+  [
+    'an address outside the network',
+    `${HEAD}nodes: [{ name: a, ${M}, address: 10.0.1.2 }]\n`,
+    /4:\d+: nodes\[0\]\.address: found 10\.0\.1\.2, which is outside the network of 10\.0\.0\.1\/24/,
+  ],
+  [
+    "the imager's address",
+    `${HEAD}nodes: [{ name: a, ${M}, address: 10.0.0.1 }]\n`,
+    /found 10\.0\.0\.1, the imager's own address/,
+  ],
+  [
+    'the broadcast address',
+    `${HEAD}nodes: [{ name: a, ${M}, address: 10.0.0.255 }]\n`,
+    /which is the broadcast address/,
+  ],
+  [
+    'neither mac nor uid',
+    `${HEAD}nodes:\n  - name: a\n    address: 10.0.0.2\n`,
+    /^c\.yaml:5:5: nodes\[0\]: found neither mac nor uid/,
+  ],
+  [
+    'no address and no pool',
+    `${HEAD}nodes: [{ name: a, ${M} }]\n`,
+    /no address, and the network has no pool/,
+  ],
+  [
+    'an unknown user configuration',
+    `${HEAD}nodes: [{ name: a, ${M}, address: 10.0.0.2, userConfig: wev }]\nuserConfigs: { web: {}, db: {} }\n`,
+    /userConfig: found "wev", expected one of web, db$/,
+  ],
+  [
+    'stage 1 without a second reboot',
+    `${HEAD}userConfigs:\n  web:\n    scripts:\n      - { name: x, stage: 1, content: "" }\n`,
+    /^c\.yaml:7:27: userConfigs\.web\.scripts\[0\]\.stage: found 1 without secondReboot/,
+  ],
+  [
+    'an unreadable script',
+    `${HEAD}userConfigs: { web: { scripts: [{ name: x, stage: 2, file: no/such.sh }] } }\n`,
+    /scripts\[0\]\.file: found no\/such\.sh: no such file, expected a readable text file/,
+  ],
+  [
+    'a script with neither file nor content',
+    `${HEAD}userConfigs: { web: { scripts: [{ name: x, stage: 2 }] } }\n`,
+    /scripts\[0\]: found neither file nor content/,
+  ],
+  [
+    'two scripts of one name',
+    `${HEAD}userConfigs: { web: { scripts: [{ name: x, stage: 2, content: "" }, { name: x, stage: 2, content: "" }] } }\n`,
+    /scripts\[1\]\.name: found x a second time/,
+  ],
+  [
+    'a pool upside down',
+    HEAD.replace('24 }', '24, pool: { from: 10.0.0.9, to: 10.0.0.5 } }'),
+    /pool\.to: found 10\.0\.0\.5, below 10\.0\.0\.9/,
+  ],
+  [
+    'a pool over the imager',
+    HEAD.replace('24 }', '24, pool: { from: 10.0.0.1, to: 10.0.0.5 } }'),
+    /pool: found .* which holds the imager's own 10\.0\.0\.1/,
+  ],
+  [
+    'two services on one port',
+    `${HEAD}ports: { http: 4747 }\n`,
+    /ports\.agent: found 4747, the port of http/,
+  ],
+])('contradiction: %s', (_what, text, expected) => {
+  const faults = faultsOf(text);
+  expect(faults).toHaveLength(1);
+  expect(faults[0]).toMatch(expected);
+});
+
+test('several contradictions are told together', () => {
+  const text = `${HEAD}nodes:\n  - { name: a, address: 10.9.9.9 }\n  - { name: a, ${M}, address: 10.0.0.1, userConfig: x }\n`;
+  expect(faultsOf(text)).toHaveLength(5);
+});
+
+test('any text gives a configuration or a ConfigError, with places inside the text', () => {
+  const pieces = fc.constantFrom(
+    ...GOOD.split(/(?<=[\s{}[\],:"])/),
+    '&a ',
+    '*a',
+    '- ',
+    '\t',
+    '!!binary ',
+    '? ',
+  );
+  fc.assert(
+    fc.property(fc.array(pieces, { maxLength: 40 }), (parts) => {
+      const text = parts.join('');
+      try {
+        parseConfig(text, 'c.yaml');
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        expect(error.faults.length).toBeGreaterThan(0);
+        const lines = text.split('\n').length;
+        for (const fault of error.faults) {
+          expect(fault.line).toBeGreaterThanOrEqual(1);
+          expect(fault.line).toBeLessThanOrEqual(lines);
+        }
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('one wrong value in a good file gives exactly that fault', () => {
+  writeFileSync(join(dir, 'done.sh'), '');
+  fc.assert(
+    fc.property(
+      fc.constantFrom(['cluster: demo', 2], ['prefix: 24', 3], ['stage: 2', 13], ['timeoutSeconds: 5', 13]),
+      fc.constantFrom('{}', '[]', '"?"', '-1', 'true'),
+      ([field, line], value) => {
+        const key = String(field).split(':')[0];
+        const faults = faultsOf(GOOD.replace(String(field), `${key}: ${value}`));
+        expect(faults).toHaveLength(1);
+        expect(faults[0]).toMatch(new RegExp(`^c\\.yaml:${line}:\\d+: .*${key}: found `));
+      },
+    ),
+  );
+});
