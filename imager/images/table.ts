@@ -1,0 +1,255 @@
+/**
+ * The boot table: the images there are, one folder each with the files and an image.json. Nothing is cached, so that
+ * the server sees what the command line has just added. An image never changes; another content is another name.
+ */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { chmod, type FileHandle, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import {
+  type Architecture,
+  type BootImage,
+  checkArgs,
+  checkName,
+  FILE_NAMES,
+  type FileName,
+  ImageError,
+  type ImageFile,
+  parseImage,
+} from './image.ts';
+
+export interface NewImage {
+  name: string;
+  arch: Architecture;
+  /** Paths of the files to copy. */
+  kernel: string;
+  initrd: string;
+  dtb?: string;
+  args: string;
+}
+
+/** Folders being written or removed: no image name starts with a dot. */
+const UNFINISHED = '.unfinished-';
+/** Nobody is still writing a folder that was made so long ago. */
+const ABANDONED_MS = 3_600_000;
+const COPY_BYTES = 1024 * 1024;
+
+export class BootTable {
+  readonly #dir: string;
+
+  private constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /** Opens the table kept in `dir`, which is made where it is missing, and clears away what a crash left half done. */
+  static async open(dir: string): Promise<BootTable> {
+    await mkdir(dir, { recursive: true });
+    await syncFolder(dirname(resolve(dir)));
+    for (const name of await readdir(dir)) {
+      if (!name.startsWith(UNFINISHED)) continue;
+      const made = (await stat(join(dir, name)).catch(() => undefined))?.mtimeMs ?? Infinity;
+      if (Date.now() - made > ABANDONED_MS) await rm(join(dir, name), { recursive: true, force: true });
+    }
+    return new BootTable(dir);
+  }
+
+  /**
+   * Copies an image into the table; durable and whole when it resolves. Adding the same content again gives the image
+   * that is there. Throws ImageError for bad names and arguments, unreadable files, and names already taken.
+   */
+  async add(image: NewImage): Promise<BootImage> {
+    checkName(image.name);
+    checkArgs(image.args);
+    if (image.arch !== 'arm64' && image.arch !== 'amd64')
+      throw new ImageError(`architecture ${JSON.stringify(image.arch)} is not known: arm64 or amd64`);
+    const work = await mkdtemp(join(this.#dir, UNFINISHED));
+    try {
+      await chmod(work, 0o755);
+      const files: Partial<Record<FileName, ImageFile>> = {};
+      for (const file of FILE_NAMES) {
+        const source = image[file];
+        if (source !== undefined)
+          files[file] = await copyInto(source, join(work, file), `${file} of image ${image.name}`);
+      }
+      const entry: BootImage = {
+        name: image.name,
+        arch: image.arch,
+        args: image.args,
+        files: files as BootImage['files'],
+        added: new Date().toISOString(),
+      };
+      await writeDurably(join(work, 'image.json'), `${JSON.stringify(entry, null, 2)}\n`);
+      await syncFolder(work);
+      return await this.#publish(work, entry);
+    } finally {
+      await rm(work, { recursive: true, force: true });
+    }
+  }
+
+  /** The images, by name. Damaged ones are left out: see problems(). */
+  list(): BootImage[] {
+    return this.#all().filter((entry): entry is BootImage => !(entry instanceof ImageError));
+  }
+
+  /** What is wrong with the images that list() leaves out. */
+  problems(): string[] {
+    return this.#all()
+      .filter((entry) => entry instanceof ImageError)
+      .map((error) => error.message);
+  }
+
+  /** The image of that name, or undefined. Throws ImageError where it is there but damaged. */
+  get(name: string): BootImage | undefined {
+    try {
+      checkName(name);
+    } catch {
+      return undefined;
+    }
+    return this.#load(name);
+  }
+
+  /** The image of that name. Throws ImageError that says which there are. */
+  require(name: string): BootImage {
+    const image = this.get(name);
+    if (image !== undefined) return image;
+    const names = this.list().map((entry) => entry.name);
+    throw new ImageError(
+      `there is no boot image ${JSON.stringify(name)}; ` +
+        (names.length === 0 ? 'there are none yet' : `there are: ${names.join(', ')}`),
+    );
+  }
+
+  /** Takes an image out of the table. Readers that have its files open go on. Throws ImageError where there is none. */
+  async remove(name: string): Promise<void> {
+    this.require(name);
+    const away = await mkdtemp(join(this.#dir, UNFINISHED));
+    await rename(join(this.#dir, name), join(away, name));
+    await syncFolder(this.#dir);
+    await rm(away, { recursive: true, force: true });
+  }
+
+  /** Where a file of an image is. `name` must be an image's. */
+  path(name: string, file: FileName): string {
+    checkName(name);
+    return join(this.#dir, name, file);
+  }
+
+  async #publish(work: string, entry: BootImage): Promise<BootImage> {
+    try {
+      await rename(work, join(this.#dir, entry.name));
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+      const present = this.get(entry.name);
+      if (present !== undefined && sameContent(present, entry)) return present;
+      throw new ImageError(
+        `image ${entry.name} exists already, with other content (added ${present?.added}): ` +
+          'choose another name, or remove it first',
+      );
+    }
+    await syncFolder(this.#dir);
+    return entry;
+  }
+
+  #all(): (BootImage | ImageError)[] {
+    const found: (BootImage | ImageError)[] = [];
+    for (const entry of readdirSync(this.#dir, { withFileTypes: true })) {
+      if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
+      try {
+        checkName(entry.name);
+        const image = this.#load(entry.name);
+        if (image !== undefined) found.push(image);
+      } catch (error) {
+        if (!(error instanceof ImageError)) throw error;
+        found.push(error);
+      }
+    }
+    return found.sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  }
+
+  #load(name: string): BootImage | undefined {
+    let text: string;
+    try {
+      text = readFileSync(join(this.#dir, name, 'image.json'), 'utf8');
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
+      if (statSync(join(this.#dir, name), { throwIfNoEntry: false }) === undefined) return undefined;
+      throw new ImageError(`image ${name} is damaged: no image.json; remove its folder and add it again`);
+    }
+    const image = parseImage(name, text);
+    for (const file of FILE_NAMES) {
+      const expected = image.files[file];
+      if (expected === undefined) continue;
+      const bytes = statSync(this.path(name, file), { throwIfNoEntry: false })?.size;
+      if (bytes !== expected.bytes)
+        throw new ImageError(
+          `image ${name} is damaged: ${file} has ${bytes ?? 'no'} bytes, not ${expected.bytes}; ` +
+            'remove its folder and add it again',
+        );
+    }
+    return image;
+  }
+}
+
+function key(entry: BootImage | ImageError): string {
+  return entry instanceof ImageError ? entry.message : entry.name;
+}
+
+function sameContent(a: BootImage, b: BootImage): boolean {
+  const identity = (image: BootImage) =>
+    JSON.stringify([image.arch, image.args, FILE_NAMES.map((file) => image.files[file]?.sha256)]);
+  return identity(a) === identity(b);
+}
+
+async function copyInto(source: string, target: string, what: string): Promise<ImageFile> {
+  const from = await open(source, 'r').catch((error: Error) => {
+    throw new ImageError(`${what} cannot be read: ${error.message}`);
+  });
+  try {
+    if (!(await from.stat()).isFile()) throw new ImageError(`${what} is not a file: ${source}`);
+    const to = await open(target, 'wx', 0o644);
+    try {
+      const copied = await copyHashed(from, to);
+      if (copied.bytes === 0) throw new ImageError(`${what} is empty: ${source}`);
+      await to.sync();
+      return copied;
+    } finally {
+      await to.close();
+    }
+  } finally {
+    await from.close();
+  }
+}
+
+async function copyHashed(from: FileHandle, to: FileHandle): Promise<ImageFile> {
+  const hash = createHash('sha256');
+  const buffer = Buffer.alloc(COPY_BYTES);
+  let bytes = 0;
+  for (;;) {
+    const { bytesRead } = await from.read(buffer, 0, buffer.length, bytes);
+    if (bytesRead === 0) return { bytes, sha256: hash.digest('hex') };
+    hash.update(buffer.subarray(0, bytesRead));
+    await to.writeFile(buffer.subarray(0, bytesRead));
+    bytes += bytesRead;
+  }
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  const handle = await open(path, 'wx', 0o644);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,176 @@
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { checkArgs, ImageError, ipxeScript, manifest } from '../../imager/images/image.ts';
+import { BootTable } from '../../imager/images/table.ts';
+
+let dir: string;
+let table: BootTable;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'images-'));
+  await writeFile(join(dir, 'vmlinuz'), 'a kernel');
+  await writeFile(join(dir, 'initrd.img'), 'an initrd');
+  await writeFile(join(dir, 'board.dtb'), 'a tree');
+  table = await BootTable.open(join(dir, 'state', 'images'));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+const newImage = (name: string, args = 'console=ttyAMA0 panic=5') => ({
+  name,
+  arch: 'arm64' as const,
+  kernel: join(dir, 'vmlinuz'),
+  initrd: join(dir, 'initrd.img'),
+  args,
+});
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+test('an added image is listed with sizes and checksums, by another reader too', async () => {
+  const added = await table.add({ ...newImage('rescue-1'), dtb: join(dir, 'board.dtb') });
+  expect(added).toEqual({
+    name: 'rescue-1',
+    arch: 'arm64',
+    args: 'console=ttyAMA0 panic=5',
+    files: {
+      kernel: { bytes: 8, sha256: sha256('a kernel') },
+      initrd: { bytes: 9, sha256: sha256('an initrd') },
+      dtb: { bytes: 6, sha256: sha256('a tree') },
+    },
+    added: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+  });
+  const other = await BootTable.open(join(dir, 'state', 'images'));
+  await table.add(newImage('a-first'));
+  expect(other.list().map((image) => image.name)).toEqual(['a-first', 'rescue-1']);
+  expect(other.get('rescue-1')).toEqual(added);
+  expect(other.get('absent')).toBeUndefined();
+  expect(other.problems()).toEqual([]);
+});
+
+test('a name that is not there is answered with those that are', async () => {
+  expect(() => table.require('b')).toThrow('there is no boot image "b"; there are none yet');
+  await table.add(newImage('a'));
+  await table.add(newImage('c'));
+  expect(() => table.require('b')).toThrow('there is no boot image "b"; there are: a, c');
+  await expect(table.remove('b')).rejects.toThrow('there are: a, c');
+});
+
+test('the same content under the same name is the same image; other content is refused', async () => {
+  const first = await table.add(newImage('a'));
+  expect(await table.add(newImage('a'))).toEqual(first);
+  await expect(table.add(newImage('a', 'other'))).rejects.toThrow(
+    /image a exists already, with other content/,
+  );
+  await writeFile(join(dir, 'vmlinuz'), 'A kernel');
+  await expect(table.add(newImage('a'))).rejects.toThrow(/exists already/);
+  expect(table.list()).toEqual([first]);
+});
+
+test('of many adding the same name at once one wins, and nothing half done stays', async () => {
+  const results = await Promise.allSettled(
+    Array.from({ length: 8 }, (_, n) => table.add(newImage('contested', `n=${n}`))),
+  );
+  expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1);
+  expect(await readdir(join(dir, 'state', 'images'))).toEqual(['contested']);
+});
+
+test('a removed image is gone and its name is free', async () => {
+  await table.add(newImage('a'));
+  await table.remove('a');
+  expect(table.list()).toEqual([]);
+  await table.add(newImage('a', 'other'));
+  expect(table.get('a')?.args).toBe('other');
+});
+
+test.each(['', '.', '..', '../x', 'a/b', 'A', '-a', 'a..b', 'x'.repeat(64), 'a\n', '.unfinished-x'])(
+  'the name %j is refused and finds nothing',
+  async (name) => {
+    await expect(table.add(newImage(name))).rejects.toThrow(ImageError);
+    expect(table.get(name)).toBeUndefined();
+    expect(await readdir(join(dir, 'state', 'images'))).toEqual([]);
+  },
+);
+
+test.each([
+  ['a\nb', 'a newline (character 2)'],
+  ['a\0', 'a NUL'],
+  ['root=$x', '$ (character 6)'],
+  ['a; reboot', ';'],
+  ['a\\', '\\'],
+  ['a="b c"', '"'],
+  ['café', 'U+00e9'],
+  ['a && b', 'the word &&'],
+  ['#c', 'the word #c'],
+  ['x'.repeat(1025), '1025 characters'],
+])('the arguments %j are refused', async (args, message) => {
+  await expect(table.add(newImage('a', args))).rejects.toThrow(message);
+  expect(table.list()).toEqual([]);
+});
+
+test('files that are missing, empty or folders are refused by their role', async () => {
+  const absent = { ...newImage('a'), initrd: join(dir, 'absent') };
+  await expect(table.add(absent)).rejects.toThrow(/initrd of image a cannot be read: ENOENT/);
+  await writeFile(join(dir, 'empty'), '');
+  await expect(table.add({ ...newImage('a'), kernel: join(dir, 'empty') })).rejects.toThrow(
+    /kernel of image a is empty/,
+  );
+  await expect(table.add({ ...newImage('a'), dtb: dir })).rejects.toThrow(/dtb of image a is not a file/);
+  expect(await readdir(join(dir, 'state', 'images'))).toEqual([]);
+});
+
+test('a damaged image is reported, not hidden, and the others stay', async () => {
+  await table.add(newImage('good'));
+  await table.add(newImage('short'));
+  await truncate(table.path('short', 'initrd'), 3);
+  await table.add(newImage('garbled'));
+  await writeFile(join(dir, 'state', 'images', 'garbled', 'image.json'), '{"name":');
+  await table.add(newImage('renamed'));
+  await writeFile(join(dir, 'state', 'images', 'renamed', 'image.json'), '{"name":"good"}');
+  await mkdir(join(dir, 'state', 'images', 'bare'));
+  expect(table.list().map((image) => image.name)).toEqual(['good']);
+  expect(table.problems()).toEqual([
+    expect.stringMatching(/image bare is damaged: no image\.json/),
+    expect.stringMatching(/image garbled is damaged: image\.json is not JSON/),
+    expect.stringMatching(/image renamed is damaged: image\.json names another image/),
+    expect.stringMatching(/image short is damaged: initrd has 3 bytes, not 9/),
+  ]);
+  expect(() => table.get('short')).toThrow(/damaged/);
+});
+
+test('what a crash left half done goes at the next start; what another is writing stays', async () => {
+  const images = join(dir, 'state', 'images');
+  await mkdir(join(images, '.unfinished-old'));
+  await writeFile(join(images, '.unfinished-old', 'kernel'), 'half');
+  await utimes(join(images, '.unfinished-old'), new Date(0), new Date(0));
+  await mkdir(join(images, '.unfinished-new'));
+  await BootTable.open(images);
+  expect(await readdir(images)).toEqual(['.unfinished-new']);
+  expect(table.list()).toEqual([]);
+});
+
+test('the manifest is what U-Boot imports, the script what iPXE runs', async () => {
+  const plain = await table.add(newImage('plain'));
+  expect(manifest(plain)).toBe('bw_kernel=kernel\nbw_initrd=initrd\nbw_args=console=ttyAMA0 panic=5\n');
+  const board = await table.add({ ...newImage('board', ''), dtb: join(dir, 'board.dtb') });
+  expect(manifest(board)).toBe('bw_kernel=kernel\nbw_initrd=initrd\nbw_dtb=dtb\nbw_args=\n');
+  expect(ipxeScript(plain)).toBe(
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: iPXE's, not ours
+    '#!ipxe\nkernel kernel initrd=initrd ${bw_cmdline} console=ttyAMA0 panic=5\ninitrd initrd\nboot\n',
+  );
+});
+
+test('arguments that pass stay on one line of the manifest', () => {
+  fc.assert(
+    fc.property(fc.string({ maxLength: 40 }), (args) => {
+      try {
+        checkArgs(args);
+      } catch {
+        return;
+      }
+      const files = { kernel: { bytes: 1, sha256: '' }, initrd: { bytes: 1, sha256: '' } };
+      const text = manifest({ name: 'a', arch: 'amd64', args, files, added: '' });
+      expect(text.split('\n')).toEqual(['bw_kernel=kernel', 'bw_initrd=initrd', `bw_args=${args}`, '']);
+    }),
+  );
+});

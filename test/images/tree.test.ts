@@ -1,0 +1,127 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { BootTable } from '../../imager/images/table.ts';
+import { BootTree, normalisePath } from '../../imager/images/tree.ts';
+
+const client = { address: '10.77.0.11' };
+const kernel = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 251));
+let dir: string;
+let table: BootTable;
+let tree: BootTree;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'tree-'));
+  await writeFile(join(dir, 'k'), kernel);
+  await writeFile(join(dir, 'i'), 'an initrd');
+  await writeFile(join(dir, 'secret'), 'outside the tree');
+  table = await BootTable.open(join(dir, 'images'));
+  await table.add({
+    name: 'a',
+    arch: 'amd64',
+    kernel: join(dir, 'k'),
+    initrd: join(dir, 'i'),
+    args: 'quiet',
+  });
+  tree = new BootTree(table, { 'ipxe/x.kpxe': join(dir, 'i'), 'ipxe/gone': join(dir, 'gone') });
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+async function load(path: string): Promise<Buffer | undefined> {
+  const file = await tree.open(path, client);
+  if (file === undefined) return undefined;
+  const all = Buffer.alloc(file.size + 1);
+  let at = 0;
+  // An odd piece length: ends fall inside pieces.
+  for (;;) {
+    const count = await file.read(all.subarray(at, at + 1468), at);
+    if (count === 0) break;
+    at += count;
+  }
+  await file.close();
+  expect(at).toBe(file.size);
+  return all.subarray(0, at);
+}
+
+test('files of the table are served as they are, at any offset', async () => {
+  expect(await load('images/a/kernel')).toEqual(kernel);
+  expect(String(await load('images/a/initrd'))).toBe('an initrd');
+  const file = (await tree.open('images/a/kernel', client))!;
+  const part = new Uint8Array(10);
+  expect(await file.read(part, 4995)).toBe(5);
+  expect([...part.subarray(0, 5)]).toEqual([...kernel.subarray(4995)]);
+  expect(await file.read(part, 5000)).toBe(0);
+  expect(await file.read(part, 9000)).toBe(0);
+  await file.close();
+});
+
+test('manifest and script are generated', async () => {
+  expect(String(await load('images/a/manifest.env'))).toBe(
+    'bw_kernel=kernel\nbw_initrd=initrd\nbw_args=quiet\n',
+  );
+  expect(String(await load('images/a/boot.ipxe'))).toMatch(/^#!ipxe\n/);
+});
+
+test('fixed files are served under their paths, and are absent where their file is', async () => {
+  expect(String(await load('ipxe/x.kpxe'))).toBe('an initrd');
+  expect(await load('ipxe/gone')).toBeUndefined();
+});
+
+test.each([
+  '/images/a/initrd',
+  '//images//a///initrd',
+  '\\images\\a\\initrd',
+  './images/./a/initrd',
+  '../../images/a/initrd',
+  'images/b/../a/initrd',
+])('%j is folded to the file', async (path) => {
+  expect(String(await load(path))).toBe('an initrd');
+});
+
+test.each([
+  '',
+  '/',
+  '..',
+  'images',
+  'images/a',
+  'images/a/',
+  'images/a/dtb',
+  'images/a/image.json',
+  'images/b/kernel',
+  'images/a/kernel/x',
+  'images/../secret',
+  'images/a/../../../secret',
+  'images/a/..\\..\\..\\secret',
+  'images/./../secret/kernel',
+  'images/a/kernel\0',
+  'images/a/toString',
+  'constructor',
+  `images/a/${'/'.repeat(600)}kernel`,
+])('%j is no file', async (path) => {
+  expect(await load(path)).toBeUndefined();
+});
+
+test('a normalised path has no empty, dot or parent part, and is its own normal form', () => {
+  const part = fc.oneof(fc.constantFrom('..', '.', '', 'images', 'a'), fc.string({ maxLength: 5 }));
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 12 }), fc.constantFrom('/', '\\'), (parts, separator) => {
+      const path = normalisePath(parts.join(separator));
+      if (path === undefined) return;
+      for (const piece of path.split('/')) expect(['', '.', '..']).not.toContain(piece);
+      expect(path).not.toContain('\\');
+      expect(normalisePath(path)).toBe(path);
+    }),
+  );
+});
+
+test('an image removed while a client reads it is read to its end', async () => {
+  await table.add({ name: 'brief', arch: 'amd64', kernel: join(dir, 'k'), initrd: join(dir, 'i'), args: '' });
+  const file = (await tree.open('images/brief/kernel', client))!;
+  await table.remove('brief');
+  const all = Buffer.alloc(5000);
+  expect(await file.read(all, 0)).toBe(5000);
+  expect(all).toEqual(kernel);
+  await file.close();
+  expect(await load('images/brief/kernel')).toBeUndefined();
+});
