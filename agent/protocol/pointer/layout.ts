@@ -1,4 +1,7 @@
-/** What a pointer store's byte layout must offer; the write procedure is the same for all (write.ts). */
+/**
+ * What a pointer store's byte layout must offer; the write procedure is the same for all (store.ts).
+ * An EEPROM as it leaves the factory belongs to the firmware stub, not to the layout.
+ */
 import type { BootPointer } from './record.ts';
 
 export type SlotIndex = 0 | 1;
@@ -26,6 +29,4 @@ export interface PointerLayout {
   active(image: Uint8Array): SlotIndex | undefined;
   /** The writes that store `pointer` in `slot` and make the firmware obey it, the deciding one last. */
   patches(image: Uint8Array, slot: SlotIndex, pointer: BootPointer): Patch[];
-  /** The content of an EEPROM that never held a pointer. */
-  blank(): Uint8Array;
 }

@@ -1,0 +1,213 @@
+/** The double-reboot state machine: state + input -> state + effects. Pure; every decision of the agent is here. */
+import type { Plan } from '../protocol/messages.ts';
+import { type BootPointer, FRESH_ATTEMPTS } from '../protocol/pointer/record.ts';
+import { advance, planFaults, remaining } from './plan.ts';
+import type { Boot, Effect, Input, Journal, State } from './state.ts';
+
+export interface Transition {
+  state: State;
+  effects: Effect[];
+}
+
+/** Thrown for an input the state has no transition for: a defect of the caller, never of the node. */
+export class NoTransition extends Error {
+  constructor(state: State, input: Input) {
+    super(`no transition from "${state.at}" on "${input.kind}"`);
+  }
+}
+
+/** Where `input` leads from `state`, and what is to be done about it. Throws NoTransition. */
+export function next(state: State, input: Input): Transition {
+  switch (state.at) {
+    case 'starting':
+      if (input.kind === 'started') return start(input.boot);
+      break;
+    case 'mounting':
+      if (input.kind === 'failed') return fail(state, input.why);
+      if (input.kind === 'mounted') return mounted(state, input.stored);
+      break;
+    case 'asking':
+      if (input.kind === 'failed') return fail(state, input.why);
+      if (input.kind === 'plan') return planned(state, input.plan);
+      break;
+    case 'installing':
+      if (input.kind === 'failed') return fail(state, input.why);
+      if (input.kind === 'installed') return installed(state);
+      break;
+    case 'working':
+      if (input.kind === 'failed') return fail(state, input.why);
+      if (input.kind === 'did') return did(state, input.detail);
+      break;
+    case 'rebooting':
+    case 'ready':
+      if (input.kind === 'failed') return stay(input.why);
+      break;
+    case 'failed':
+      break;
+  }
+  throw new NoTransition(state, input);
+}
+
+function start(boot: Boot): Transition {
+  const { pointer } = boot;
+  if (pointer === undefined) {
+    return stay('the EEPROM holds no boot pointer');
+  }
+  return {
+    state: { at: 'mounting', boot, pointer },
+    effects: [
+      report('pointer', {
+        image: pointer.image,
+        booted: boot.bootedImage,
+        sequence: pointer.sequence,
+        phase: pointer.phase,
+        attempts: pointer.attempts,
+      }),
+      { do: 'mount', disks: pointer.disks, imagers: pointer.imagers },
+    ],
+  };
+}
+
+type At<K extends State['at']> = Extract<State, { at: K }>;
+
+function mounted(state: At<'mounting'>, stored: { journal: Journal; plan: Plan } | undefined): Transition {
+  const { boot, pointer } = state;
+  const known = stored !== undefined && stored.journal.deployment === pointer.deployment;
+  const effects: Effect[] = [report('mounted', { disk: pointer.disks[0] ?? '' })];
+  if (!known) return { state: { at: 'asking', boot, pointer }, effects: [...effects, { do: 'ask' }] };
+  const { journal, plan } = stored;
+  return work({
+    state: {
+      at: 'working',
+      boot,
+      pointer,
+      plan,
+      journal,
+      todo: remaining(plan, journal, boot.bootId),
+    },
+    effects,
+  });
+}
+
+function planned(state: At<'asking'>, plan: Plan | null): Transition {
+  const { boot, pointer } = state;
+  if (plan === null) return fail(state, 'the imager has no plan for this node');
+  const faults = planFaults(plan, pointer.deployment);
+  if (faults.length > 0) return fail(state, `plan refused: ${faults.join('; ')}`);
+  const journal: Journal = {
+    deployment: pointer.deployment,
+    phase: 'installed',
+    bootId: boot.bootId,
+    done: [],
+  };
+  return {
+    state: { at: 'installing', boot, pointer, plan },
+    effects: [
+      report('plan', { scripts: plan.scripts.length, secondReboot: plan.secondReboot }),
+      { do: 'install', plan, journal },
+    ],
+  };
+}
+
+function installed(state: At<'installing'>): Transition {
+  const { boot, pointer, plan } = state;
+  const journal: Journal = {
+    deployment: pointer.deployment,
+    phase: 'installed',
+    bootId: boot.bootId,
+    done: [],
+  };
+  const todo = remaining(plan, journal, boot.bootId);
+  return work({
+    state: { at: 'working', boot, pointer, plan, journal, todo },
+    effects: [report('installed', {})],
+  });
+}
+
+function did(state: At<'working'>, detail: Record<string, string | number | boolean>): Transition {
+  const [done, ...todo] = state.todo;
+  if (done === undefined) throw new NoTransition(state, { kind: 'did', detail });
+  const journal = advance(state.journal, done, state.boot.bootId);
+  const effects: Effect[] = journal === state.journal ? [] : [{ do: 'journal', journal }];
+  if (done.do === 'script')
+    effects.push(report(`stage${done.script.stage}`, { script: done.script.name, ...detail }));
+  if (done.do === 'services') effects.push(report('services', detail));
+  return work({ state: { ...state, journal, todo }, effects });
+}
+
+/** Begins the first thing left to do. */
+function work({ state, effects }: { state: At<'working'>; effects: Effect[] }): Transition {
+  const { boot, pointer, journal, plan } = state;
+  const [first] = state.todo;
+  if (first === undefined) return { state: { at: 'ready' }, effects };
+  switch (first.do) {
+    case 'reboot': {
+      const before = advance(journal, first, boot.bootId);
+      return {
+        state: { at: 'rebooting' },
+        effects: [
+          ...effects,
+          ...(before === journal ? [] : [{ do: 'journal', journal: before } as const]),
+          ...renewAttempts(boot, pointer),
+          report('reboot', { number: first.number }),
+          { do: 'reboot' },
+        ],
+      };
+    }
+    case 'script':
+      return { state, effects: [...effects, { do: 'script', script: first.script, pointer }] };
+    case 'services':
+      return { state, effects: [...effects, { do: 'services', services: plan.services }] };
+    case 'ready': {
+      const done = advance(journal, first, boot.bootId);
+      return {
+        state: { at: 'ready' },
+        effects: [
+          ...effects,
+          ...(done === journal ? [] : [{ do: 'journal', journal: done } as const]),
+          ...(boot.bootedImage === pointer.image ? [settled(pointer)] : []),
+          report('ready', { image: boot.bootedImage }),
+        ],
+      };
+    }
+  }
+}
+
+/** A deployment that reboots on purpose has made progress: the boots it took are not held against it. */
+function renewAttempts(boot: Boot, pointer: BootPointer): Effect[] {
+  if (pointer.phase !== 'deploy' || boot.bootedImage !== pointer.image) return [];
+  return pointer.attempts === FRESH_ATTEMPTS
+    ? []
+    : [{ do: 'point', pointer: { ...pointer, attempts: FRESH_ATTEMPTS } }];
+}
+
+/** The image has reached ready: it is what later deployments fall back to. */
+function settled(pointer: BootPointer): Effect {
+  return {
+    do: 'point',
+    pointer: { ...pointer, phase: 'ready', attempts: FRESH_ATTEMPTS, fallback: pointer.image },
+  };
+}
+
+/**
+ * A new image that cannot get ready is booted again, until the firmware's count of attempts leads to the fallback;
+ * without a fallback, or where the firmware does not count, the node stays up for investigation.
+ */
+function fail(state: { boot: Boot; pointer: BootPointer }, why: string): Transition {
+  const { boot, pointer } = state;
+  const retry =
+    pointer.phase === 'deploy' &&
+    pointer.fallback !== '' &&
+    boot.firmwareCounts &&
+    boot.bootedImage === pointer.image;
+  if (!retry) return stay(why);
+  return { state: { at: 'rebooting' }, effects: [report('retry', { why }), { do: 'reboot' }] };
+}
+
+function stay(why: string): Transition {
+  return { state: { at: 'failed', why }, effects: [report('failed', { why })] };
+}
+
+function report(step: string, detail: Record<string, string | number | boolean>): Effect {
+  return { do: 'report', step, detail };
+}

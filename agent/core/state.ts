@@ -1,0 +1,88 @@
+/**
+ * The double reboot (seed 001) on one node: states, inputs and effects. next.ts moves between them, run.ts performs
+ * the effects; what outlives a power cut is the Journal, on the node's own disk.
+ */
+import type { Plan, Script, StepDetail } from '../protocol/messages.ts';
+import type { BootPointer } from '../protocol/pointer/record.ts';
+
+/**
+ * How far a deployment came on this node.
+ * `installed`: its configuration is on the disk. `configured`: stage 1 has run. `serving`: services have run once.
+ * `ready`: stage 2 has run.
+ */
+export type Phase = 'installed' | 'configured' | 'serving' | 'ready';
+
+export interface Journal {
+  deployment: string;
+  phase: Phase;
+  /** Kernel boot id of the boot in which this phase was entered: a later boot has another one. */
+  bootId: string;
+  /** Names of the scripts that ended well. */
+  done: string[];
+}
+
+/** What holds for the whole of one boot. */
+export interface Boot {
+  bootId: string;
+  /** What the firmware obeyed; undefined where the store holds no pointer. */
+  pointer: BootPointer | undefined;
+  /** The image that runs: the pointer's, or its fallback. */
+  bootedImage: string;
+  /** True where the firmware counts attempts down and takes the fallback by itself. */
+  firmwareCounts: boolean;
+}
+
+/** One thing left to do for a deployment. */
+export type Todo =
+  | { do: 'reboot'; number: 1 | 2 }
+  | { do: 'script'; script: Script }
+  | { do: 'services' }
+  | { do: 'ready' };
+
+export type State =
+  /** Nothing is known yet. */
+  | { at: 'starting' }
+  /** Disks are being attached, the root disk mounted. */
+  | { at: 'mounting'; boot: Boot; pointer: BootPointer }
+  /** The disk knows nothing of this deployment: the imager is asked what to do. */
+  | { at: 'asking'; boot: Boot; pointer: BootPointer }
+  /** The plan is being written to the disk. */
+  | { at: 'installing'; boot: Boot; pointer: BootPointer; plan: Plan }
+  /** The first of `todo` is being done. */
+  | { at: 'working'; boot: Boot; pointer: BootPointer; plan: Plan; journal: Journal; todo: Todo[] }
+  /** The reboot has been asked for; nothing more is done in this boot. */
+  | { at: 'rebooting' }
+  /** All is done; services run. */
+  | { at: 'ready' }
+  /** The node stays up for investigation. */
+  | { at: 'failed'; why: string };
+
+export type Input =
+  | { kind: 'started'; boot: Boot }
+  | { kind: 'mounted'; stored: { journal: Journal; plan: Plan } | undefined }
+  | { kind: 'plan'; plan: Plan | null }
+  | { kind: 'installed' }
+  /** The first of `todo` is done. */
+  | { kind: 'did'; detail: StepDetail }
+  | { kind: 'failed'; why: string };
+
+/** Performed in order. Those marked * end with an input of their own; at most one of a list does. */
+export type Effect =
+  /** Tell console and imager. */
+  | { do: 'report'; step: string; detail: StepDetail }
+  /** * Attach `disks`, mount the first as root: `mounted`. */
+  | { do: 'mount'; disks: string[]; imagers: string[] }
+  /** * Ask the imager: `plan`. */
+  | { do: 'ask' }
+  /** * Put plan, scripts and journal on the disk: `installed`. */
+  | { do: 'install'; plan: Plan; journal: Journal }
+  /** Make the journal durable. */
+  | { do: 'journal'; journal: Journal }
+  /** * Run a user-configuration script: `did` or `failed`. */
+  | { do: 'script'; script: Script; pointer: BootPointer }
+  /** * Start the disk's init and wait for its ports: `did` or `failed`. */
+  | { do: 'services'; services: Plan['services'] }
+  /** Write the boot pointer where it differs. */
+  | { do: 'point'; pointer: BootPointer }
+  /** Restart the node. */
+  | { do: 'reboot' };

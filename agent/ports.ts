@@ -1,0 +1,57 @@
+/** What the agent's loop (core/run.ts) needs of the machine it runs on. Implemented in agent/linux. */
+import type { Journal } from './core/state.ts';
+import type { Plan, Script, StepDetail } from './protocol/messages.ts';
+import type { BootPointer } from './protocol/pointer/record.ts';
+
+export interface Disks {
+  /** Attaches the disks of these names, mounts the first as the root. Rejects where that cannot be done in time. */
+  mountRoot(disks: readonly string[], imagers: readonly string[]): Promise<void>;
+}
+
+export interface JournalStore {
+  /** What this node's disk knows; undefined where it holds nothing that can be used. */
+  read(): { journal: Journal; plan: Plan } | undefined;
+  /** Puts plan and scripts on the disk, then the journal, each durable before the next. */
+  install(plan: Plan, journal: Journal): void;
+  write(journal: Journal): void;
+}
+
+export interface Scripts {
+  /** Runs an installed script to its end. Resolves with why it failed, or undefined where it ended well. */
+  run(script: Script, pointer: BootPointer): Promise<string | undefined>;
+}
+
+export interface Services {
+  /** Starts the disk's init and waits until its ports accept connections. Resolves with why they do not, or undefined. */
+  start(services: Plan['services']): Promise<string | undefined>;
+}
+
+export interface ImagerLink {
+  /** The plan for this deployment: resolves with the imager's welcome, however long that takes. */
+  plan(): Promise<Plan | null>;
+  /** Queues a step for the imager; it is sent again until acknowledged. */
+  report(step: string, detail: StepDetail): void;
+  /** Resolves once every step is acknowledged, or after `milliseconds`. */
+  settle(milliseconds: number): Promise<void>;
+}
+
+export interface Pointers {
+  /** Writes the record where it differs from the one in force; verified by reading back. */
+  write(pointer: BootPointer): void;
+}
+
+export interface Power {
+  reboot(): void;
+}
+
+export interface Ports {
+  disks: Disks;
+  journal: JournalStore;
+  scripts: Scripts;
+  services: Services;
+  link: ImagerLink;
+  pointers: Pointers;
+  power: Power;
+  /** Seconds since the machine started. */
+  uptime(): number;
+}

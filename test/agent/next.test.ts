@@ -1,0 +1,260 @@
+/** The double reboot as a table of boots, and under power cuts at every point. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { NoTransition, next } from '../../agent/core/next.ts';
+import { advance, planFaults, remaining } from '../../agent/core/plan.ts';
+import type { Boot, Effect, Input, Journal, State } from '../../agent/core/state.ts';
+import type { Plan, Script } from '../../agent/protocol/messages.ts';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+
+const POINTER: BootPointer = {
+  sequence: 7,
+  image: 'alpha',
+  disks: ['root-1'],
+  imagers: ['10.77.0.1'],
+  cluster: 'one',
+  deployment: 'd1',
+  phase: 'deploy',
+  attempts: 2,
+  fallback: '',
+};
+
+const script = (name: string, stage: 1 | 2): Script => ({ name, stage, content: '', timeoutSeconds: 5 });
+
+function planOf(scripts: Script[], secondReboot: boolean): Plan {
+  return {
+    deployment: 'd1',
+    secondReboot,
+    scripts,
+    services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 5 },
+  };
+}
+
+/** A node whose disk and EEPROM outlive its boots; the power may fail before any effect. */
+class Node {
+  stored: { journal: Journal; plan: Plan } | undefined;
+  pointer: BootPointer;
+  log: string[] = [];
+  boots = 0;
+  readonly #plan: Plan | null;
+  readonly #failing: ReadonlySet<string>;
+
+  constructor(plan: Plan | null, pointer = POINTER, failing: string[] = []) {
+    this.#plan = plan;
+    this.pointer = pointer;
+    this.#failing = new Set(failing);
+  }
+
+  /** One boot; `cut` counts the effects performed before the power fails. Gives how it ended. */
+  boot(cut = Number.POSITIVE_INFINITY, facts: Partial<Boot> = {}): State | 'cut' {
+    this.boots += 1;
+    this.log.push(`boot ${this.boots}`);
+    const boot: Boot = {
+      bootId: `boot-${this.boots}`,
+      pointer: this.pointer,
+      bootedImage: this.pointer.image,
+      firmwareCounts: true,
+      ...facts,
+    };
+    let state: State = { at: 'starting' };
+    let input: Input | undefined = { kind: 'started', boot };
+    let left = cut;
+    while (input !== undefined) {
+      const transition: { state: State; effects: Effect[] } = next(state, input);
+      state = transition.state;
+      input = undefined;
+      for (const effect of transition.effects) {
+        if (left-- <= 0) return 'cut';
+        input = this.#perform(effect);
+      }
+    }
+    return state;
+  }
+
+  #perform(effect: Effect): Input | undefined {
+    switch (effect.do) {
+      case 'report':
+        this.log.push(effect.step);
+        return undefined;
+      case 'mount':
+        return { kind: 'mounted', stored: this.stored };
+      case 'ask':
+        return { kind: 'plan', plan: this.#plan };
+      case 'install':
+        this.stored = { journal: effect.journal, plan: effect.plan };
+        return { kind: 'installed' };
+      case 'journal':
+        this.stored = { ...this.stored!, journal: effect.journal };
+        return undefined;
+      case 'script':
+        this.log.push(`run ${effect.script.name}`);
+        return this.#failing.has(effect.script.name)
+          ? { kind: 'failed', why: 'exit 1' }
+          : { kind: 'did', detail: {} };
+      case 'services':
+        this.log.push('serve');
+        return { kind: 'did', detail: {} };
+      case 'point':
+        this.pointer = { ...effect.pointer, sequence: this.pointer.sequence + 1 };
+        return undefined;
+      case 'reboot':
+        this.log.push('restart');
+        return undefined;
+    }
+  }
+
+  /** Boots until a boot does not end in a planned restart. */
+  bootUntilSettled(): State | 'cut' {
+    for (let i = 0; i < 10; i++) {
+      const state = this.boot();
+      if (state === 'cut' || state.at !== 'rebooting') return state;
+    }
+    throw new Error(`reboots for ever:\n${this.log.join('\n')}`);
+  }
+}
+
+describe('the double reboot', () => {
+  it('with a second reboot: stage 1 without services, then services, then stage 2 (seed 001)', () => {
+    const node = new Node(planOf([script('10-a', 1), script('20-b', 1), script('30-c', 2)], true));
+    expect(node.bootUntilSettled()).toEqual({ at: 'ready' });
+    expect(node.log).toEqual([
+      ...['boot 1', 'pointer', 'mounted', 'plan', 'installed', 'reboot', 'restart'],
+      ...['boot 2', 'pointer', 'mounted', 'run 10-a', 'stage1', 'run 20-b', 'stage1', 'reboot', 'restart'],
+      ...['boot 3', 'pointer', 'mounted', 'serve', 'services', 'run 30-c', 'stage2', 'ready'],
+    ]);
+    expect(node.pointer).toMatchObject({ phase: 'ready', attempts: 3, fallback: 'alpha' });
+  });
+
+  it('without a second reboot the first one starts services and runs stage 2', () => {
+    const node = new Node(planOf([script('30-c', 2)], false));
+    expect(node.bootUntilSettled()).toEqual({ at: 'ready' });
+    expect(node.boots).toBe(2);
+    expect(node.log.slice(-6)).toEqual(['mounted', 'serve', 'services', 'run 30-c', 'stage2', 'ready']);
+  });
+
+  it('without user configuration: one reboot and run', () => {
+    const node = new Node(planOf([], false));
+    node.bootUntilSettled();
+    expect(node.log.filter((line) => line === 'restart')).toHaveLength(1);
+    expect(node.log.at(-1)).toBe('ready');
+  });
+
+  it('a second reboot is made even where stage 1 has no script, once', () => {
+    const node = new Node(planOf([script('30-c', 2)], true));
+    expect(node.bootUntilSettled()).toEqual({ at: 'ready' });
+    expect(node.boots).toBe(3);
+  });
+
+  it('a node that is ready starts its services and runs nothing again', () => {
+    const node = new Node(planOf([script('30-c', 2)], true));
+    node.bootUntilSettled();
+    node.log.length = 0;
+    expect(node.boot()).toEqual({ at: 'ready' });
+    expect(node.log).toEqual(['boot 4', 'pointer', 'mounted', 'serve', 'services', 'ready']);
+  });
+
+  it('another deployment begins from the start on the same disk', () => {
+    const node = new Node({ ...planOf([script('30-c', 2)], true), deployment: 'd2' });
+    node.stored = {
+      journal: { deployment: 'd1', phase: 'ready', bootId: 'old', done: ['30-c'] },
+      plan: planOf([], true),
+    };
+    node.pointer = { ...POINTER, deployment: 'd2' };
+    expect(node.bootUntilSettled()).toEqual({ at: 'ready' });
+    expect(node.boots).toBe(3);
+  });
+
+  it('attempts are renewed before each planned reboot', () => {
+    const node = new Node(planOf([script('10-a', 1)], true));
+    node.boot();
+    expect(node.pointer.attempts).toBe(3);
+  });
+
+  it('ends where it should after a power cut before any effect of any boot', () => {
+    const scripts = [script('10-a', 1), script('20-b', 1), script('30-c', 2), script('40-d', 2)];
+    fc.assert(
+      fc.property(fc.array(fc.nat(14), { maxLength: 12 }), fc.boolean(), (cuts, secondReboot) => {
+        const used = secondReboot ? scripts : scripts.filter(({ stage }) => stage === 2);
+        const node = new Node(planOf(used, secondReboot));
+        for (const cut of cuts) node.boot(cut);
+        node.bootUntilSettled();
+        const runs = node.log.filter((line) => line.startsWith('run '));
+        const firstServe = node.log.indexOf('serve');
+        const stage1 = runs.filter((line) => line === 'run 10-a' || line === 'run 20-b');
+        expect(node.stored?.journal.phase).toBe('ready');
+        expect(new Set(runs).size).toBe(used.length);
+        for (const line of stage1) expect(node.log.lastIndexOf(line)).toBeLessThan(firstServe);
+        expect(node.pointer.phase).toBe('ready');
+      }),
+    );
+  });
+});
+
+describe('when something fails', () => {
+  const failing = ['10-a'];
+  const plan = planOf([script('10-a', 1)], true);
+
+  it('stays up for investigation where there is nothing to fall back to', () => {
+    const node = new Node(plan, POINTER, failing);
+    expect(node.bootUntilSettled()).toEqual({ at: 'failed', why: 'exit 1' });
+  });
+
+  it('boots again where the firmware counts attempts and has a fallback', () => {
+    const node = new Node(plan, { ...POINTER, fallback: 'old' }, failing);
+    node.boot();
+    expect(node.boot()).toEqual({ at: 'rebooting' });
+    expect(node.log.slice(-2)).toEqual(['retry', 'restart']);
+    expect(node.boot(undefined, { firmwareCounts: false })).toEqual({ at: 'failed', why: 'exit 1' });
+  });
+
+  it('does not call the pointed image ready where the fallback runs', () => {
+    const node = new Node(planOf([], false), { ...POINTER, fallback: 'old', attempts: 0 });
+    node.boot(undefined, { bootedImage: 'old' });
+    expect(node.boot(undefined, { bootedImage: 'old' })).toEqual({ at: 'ready' });
+    expect(node.pointer).toMatchObject({ phase: 'deploy', attempts: 0, fallback: 'old' });
+  });
+
+  it('without a pointer, without a plan', () => {
+    expect(new Node(null).bootUntilSettled()).toMatchObject({
+      at: 'failed',
+      why: expect.stringContaining('no plan'),
+    });
+    const state = new Node(plan).boot(undefined, { pointer: undefined });
+    expect(state).toMatchObject({ at: 'failed', why: 'the EEPROM holds no boot pointer' });
+  });
+
+  it('refuses plans it cannot follow', () => {
+    expect(planFaults(planOf([script('../x', 1)], true), 'd1')).toEqual(['script "../x" is not a name']);
+    expect(planFaults(planOf([script('a', 1)], false), 'd1')).toEqual([
+      'script a is of stage 1, which needs the second reboot',
+    ]);
+    expect(planFaults(planOf([script('a', 2), script('a', 2)], false), 'd2')).toEqual([
+      'plan is for deployment d1, the pointer says d2',
+      'script a is named twice',
+    ]);
+  });
+
+  it('an input without a transition is an error', () => {
+    expect(() => next({ at: 'starting' }, { kind: 'installed' })).toThrow(NoTransition);
+    expect(() => next({ at: 'failed', why: '' }, { kind: 'failed', why: '' })).toThrow(NoTransition);
+    expect(next({ at: 'ready' }, { kind: 'failed', why: 'no EEPROM' }).state).toEqual({
+      at: 'failed',
+      why: 'no EEPROM',
+    });
+  });
+});
+
+describe('remaining', () => {
+  it('a reboot is recognised by the boot id alone', () => {
+    const plan = planOf([script('10-a', 1)], true);
+    const journal: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [] };
+    expect(remaining(plan, journal, 'b1').map((todo) => todo.do)).toEqual([
+      ...['reboot', 'script', 'reboot', 'services', 'ready'],
+    ]);
+    expect(remaining(plan, journal, 'b2')[0]).toMatchObject({ do: 'script' });
+    const configured = advance(journal, { do: 'reboot', number: 2 }, 'b2');
+    expect(configured).toMatchObject({ phase: 'configured', bootId: 'b2' });
+    expect(remaining(plan, configured, 'b2')[0]).toEqual({ do: 'reboot', number: 2 });
+    expect(remaining(plan, configured, 'b3')[0]).toEqual({ do: 'services' });
+  });
+});

@@ -1,0 +1,205 @@
+/** Both byte layouts of the boot pointer: golden bytes, properties, and power cuts at every byte of a write. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { encodeIpxeSlot, ipxeScript } from '../../agent/protocol/pointer/ipxe-script.ts';
+import type { PointerLayout } from '../../agent/protocol/pointer/layout.ts';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { type Eeprom, PointerStore, PointerStoreError } from '../../agent/protocol/pointer/store.ts';
+import { encodeUbootSlot, ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
+
+const POINTER: BootPointer = {
+  sequence: 7,
+  image: 'alpha',
+  disks: ['root', 'data'],
+  imagers: ['10.77.0.1', '10.77.0.2'],
+  cluster: 'one',
+  deployment: 'd1',
+  phase: 'deploy',
+  attempts: 3,
+  fallback: '',
+};
+
+const FACTORY: Record<PointerLayout['name'], Uint8Array> = {
+  'uboot-env': new Uint8Array(0x2000),
+  'ipxe-script': readFileSync(resolve(import.meta.dirname, '../../firmware-stubs/ipxe/eeprom.ipxe')),
+};
+
+/** A chip whose power can be torn after so many bytes, over all writes. */
+class TornEeprom implements Eeprom {
+  readonly bytes: Uint8Array;
+  left = Number.POSITIVE_INFINITY;
+  written = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = new Uint8Array(bytes);
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    return this.bytes.slice(offset, offset + length);
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    for (const [i, byte] of bytes.entries()) {
+      if (this.left-- <= 0) throw new Error('power cut');
+      this.bytes[offset + i] = byte;
+      this.written += 1;
+    }
+  }
+}
+
+const name = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,62}$/);
+const ip = fc.ipV4();
+const anyPointer: fc.Arbitrary<Omit<BootPointer, 'sequence'>> = fc.record({
+  image: name,
+  disks: fc.array(name, { maxLength: 8 }),
+  imagers: fc.array(ip, { minLength: 1, maxLength: 4 }),
+  cluster: name,
+  deployment: fc.stringMatching(/^[a-z0-9]{1,32}$/),
+  phase: fc.constantFrom('deploy' as const, 'ready' as const),
+  attempts: fc.nat(255),
+  fallback: fc.oneof(fc.constant(''), name),
+});
+
+describe('golden bytes', () => {
+  it('uboot-env: the block that mkenvimage makes of the same text', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'pointer-'));
+    try {
+      const text = [
+        ...['bw_sequence=7', 'bw_image=alpha', 'bw_disks=root,data', 'bw_imagers=10.77.0.1,10.77.0.2'],
+        ...['bw_cluster=one', 'bw_deployment=d1', 'bw_phase=deploy', 'bw_attempts=3', 'bw_fallback='],
+      ].join('\n');
+      writeFileSync(join(dir, 'env.txt'), `${text}\n`);
+      const args = ['-s', '0x1000', '-p', '0x00', '-o', join(dir, 'env.bin'), join(dir, 'env.txt')];
+      execFileSync('mkenvimage', args, { stdio: 'pipe' });
+      expect(Buffer.from(encodeUbootSlot(POINTER))).toEqual(readFileSync(join(dir, 'env.bin')));
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
+
+  it('ipxe-script: the lines of firmware-stubs/ipxe/README.md', () => {
+    const slot = Buffer.from(encodeIpxeSlot(1, POINTER));
+    expect(slot.toString('latin1', 0, 0x19)).toMatch(/^:slot_1\n# crc32 [0-9a-f]{8}\n$/);
+    expect(slot.toString('latin1', 0x19).split('\n')).toEqual([
+      'set bw_sequence 7',
+      'set bw_image alpha',
+      'set bw_disks root,data',
+      'set bw_imagers 10.77.0.1,10.77.0.2',
+      'set bw_cluster one',
+      'set bw_deployment d1',
+      'set bw_phase deploy',
+      'set bw_attempts 3',
+      'set bw_fallback',
+      'set bw_imager1 10.77.0.1',
+      'set bw_imager2 10.77.0.2',
+      'set bw_imager3',
+      'set bw_imager4',
+      'goto boot',
+      expect.stringMatching(/^ +$/),
+      '',
+    ]);
+    expect(slot.subarray(0x19)).toEqual(Buffer.from(encodeIpxeSlot(0, POINTER)).subarray(0x19));
+    const image = new Uint8Array(FACTORY['ipxe-script']);
+    for (const patch of ipxeScript.patches(image, 1, POINTER)) image.set(patch.bytes, patch.offset);
+    expect(Buffer.from(image.subarray(0x200, 0x20e)).toString()).toBe('set bw_slot 1\n');
+  });
+});
+
+describe.each([ubootEnv, ipxeScript])('$name', (layout) => {
+  const factory = () => new TornEeprom(FACTORY[layout.name]);
+
+  it('leaves the factory without a pointer', () => {
+    const view = new PointerStore(layout, factory()).read();
+    expect(view).toEqual({
+      slots: [{ kind: 'empty' }, { kind: 'empty' }],
+      active: undefined,
+      pointer: undefined,
+    });
+  });
+
+  it('reads what was written, and the slots take turns', () => {
+    fc.assert(
+      fc.property(fc.array(anyPointer, { minLength: 1, maxLength: 4 }), (pointers) => {
+        const eeprom = factory();
+        const store = new PointerStore(layout, eeprom);
+        for (const pointer of pointers) {
+          const before = store.read();
+          const written = store.write(pointer);
+          expect(written).toMatchObject(pointer);
+          expect(store.read().pointer).toEqual(written);
+          if (written.sequence !== before.pointer?.sequence)
+            expect(store.read().active).not.toBe(before.active);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('a power cut at any byte leaves the former or the new pointer', () => {
+    const first = factory();
+    new PointerStore(layout, first).write(POINTER);
+    const wanted = { ...POINTER, image: 'beta', deployment: 'd2' };
+    for (let cut = 0; ; cut++) {
+      const eeprom = new TornEeprom(first.bytes);
+      eeprom.left = cut;
+      const store = new PointerStore(layout, eeprom);
+      try {
+        store.write(wanted);
+        expect(store.read().pointer?.image).toBe('beta');
+        expect(cut).toBeGreaterThan(2000);
+        return;
+      } catch (error) {
+        expect(error).toHaveProperty('message', 'power cut');
+      }
+      const image = store.read().pointer?.image;
+      if (image !== 'alpha' && image !== 'beta') expect.fail(`cut at byte ${cut} leaves ${image}`);
+      // The next write must succeed on what the cut left behind.
+      eeprom.left = Number.POSITIVE_INFINITY;
+      if (cut % 64 === 0) expect(store.write(wanted).image).toBe('beta');
+    }
+  });
+
+  it('writes nothing where the pointer is in force already', () => {
+    const eeprom = factory();
+    const store = new PointerStore(layout, eeprom);
+    store.write(POINTER);
+    const written = eeprom.written;
+    expect(store.write({ ...POINTER }).sequence).toBe(1);
+    expect(eeprom.written).toBe(written);
+  });
+
+  it('refuses a record with faults, and a chip that stores something else', () => {
+    const eeprom = factory();
+    expect(() => new PointerStore(layout, eeprom).write({ ...POINTER, image: '../x' })).toThrow(
+      'image "../x" is not a name',
+    );
+    expect(eeprom.written).toBe(0);
+    const stuck: Eeprom = { read: (offset, length) => eeprom.read(offset, length), write() {} };
+    expect(() => new PointerStore(layout, stuck).write(POINTER)).toThrow(PointerStoreError);
+  });
+
+  it('a damaged slot is torn, never another record, and nothing throws on any content', () => {
+    const eeprom = factory();
+    const store = new PointerStore(layout, eeprom);
+    const written = store.write(POINTER);
+    const used = layout.patches(eeprom.bytes, 0, written)[0]!;
+    fc.assert(
+      fc.property(fc.nat(used.bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
+        const image = eeprom.bytes.slice();
+        image[used.offset + at]! ^= flip;
+        expect(layout.read(image)[0].kind).toBe('torn');
+        expect(layout.active(image)).toBeUndefined();
+      }),
+    );
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: layout.size }), (bytes) => {
+        layout.read(bytes);
+        expect(layout.active(bytes)).toBeUndefined();
+      }),
+    );
+  });
+});
