@@ -1,0 +1,324 @@
+/** The TFTP server: listens for requests, keeps the limits, and gives each accepted one a session of its own. */
+import type { RemoteInfo, Socket } from 'node:dgram';
+import type { Logger } from 'pino';
+import type { BootFile, BootFiles } from '../images/boot-files.ts';
+import type { Clock } from '../journal/clock.ts';
+import type { BootEvent, EventSink } from '../journal/event.ts';
+import { type AdmissionLimits, admit } from './admission.ts';
+import { decodePacket, ERROR_CODE, encodePacket, OPCODE, type Request, TftpPacketError } from './codec.ts';
+import { DEFAULT_LIMITS, type Limits, negotiate } from './options.ts';
+import { Session } from './session.ts';
+import { bindUdp, closeUdp } from './socket.ts';
+import { netascii, octets } from './source.ts';
+import { Tally } from './tally.ts';
+import type { Outcome } from './transfer.ts';
+
+export interface TftpServerOptions {
+  /** Numeric. On a machine with several addresses give one: replies leave from it, as clients expect. */
+  address: string;
+  /** 0: chosen by the system. */
+  port: number;
+  files: BootFiles;
+  sink: EventSink;
+  clock: Clock;
+  log: Logger;
+  /** Transfers under way at once, at most. Default 256. */
+  maxTransfers?: number;
+  /** The same for one client address. Default 16. */
+  maxPerClient?: number;
+  limits?: Partial<Limits>;
+}
+
+/** A transfer under way. */
+export interface TransferView {
+  address: string;
+  port: number;
+  file: string;
+  /** Bytes of the file. */
+  size: number;
+  blksize: number;
+  windowsize: number;
+  acknowledgedBytes: number;
+  resentBlocks: number;
+  /** Milliseconds since the epoch. */
+  startedAt: number;
+}
+
+/** A request from its arrival to its end; without a session while its file is being opened. */
+interface Entry {
+  from: RemoteInfo;
+  bytes: Buffer;
+  arrivedAt: number;
+  /** Resolves once nothing of it is left open. */
+  done: Promise<void>;
+  cancelled: boolean;
+  session?: Session;
+  view?: Omit<TransferView, 'acknowledgedBytes' | 'resentBlocks'>;
+}
+
+type RefusalReason =
+  | 'unknown-file'
+  | 'access'
+  | 'open-failed'
+  | 'write'
+  | 'mode'
+  | 'option'
+  | 'too-many-transfers'
+  | 'too-many-per-client';
+
+export class TftpServer {
+  readonly #options: TftpServerOptions;
+  readonly #socket: Socket;
+  readonly #tally: Tally;
+  readonly #limits: Limits & AdmissionLimits;
+  /** By client address and port: the client's half of the TIDs. */
+  readonly #entries = new Map<string, Entry>();
+  /** Entries replaced by a newer request from the same port, until they are gone. */
+  readonly #leaving = new Set<Promise<void>>();
+  #closing = false;
+
+  private constructor(options: TftpServerOptions, socket: Socket) {
+    this.#options = options;
+    this.#socket = socket;
+    this.#tally = new Tally(options.log);
+    this.#limits = {
+      ...DEFAULT_LIMITS,
+      maxTransfers: options.maxTransfers ?? 256,
+      maxPerClient: options.maxPerClient ?? 16,
+      ...options.limits,
+    };
+    socket.on('message', (bytes, from) => this.#receive(bytes, from));
+    socket.on('error', (error: NodeJS.ErrnoException) =>
+      this.#tally.notice(`send-failed.${error.code ?? 'unknown'}`, { problem: error.message }),
+    );
+  }
+
+  /** Listens; rejects where the address or port cannot be had. */
+  static async start(options: TftpServerOptions): Promise<TftpServer> {
+    return new TftpServer(options, await bindUdp(options.address, options.port));
+  }
+
+  /** The port listened on. */
+  get port(): number {
+    return this.#socket.address().port;
+  }
+
+  stats(): Record<string, number> {
+    return this.#tally.stats();
+  }
+
+  transfers(): TransferView[] {
+    return [...this.#entries.values()].flatMap(({ session, view }) =>
+      session === undefined || view === undefined
+        ? []
+        : [
+            {
+              ...view,
+              acknowledgedBytes: session.acknowledgedBytes,
+              resentBlocks: session.progress.resent,
+            },
+          ],
+    );
+  }
+
+  /** Stops listening, ends the transfers under way with an error to their clients, and waits for all of it. */
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    await closeUdp(this.#socket);
+    for (const entry of this.#entries.values()) cancel(entry, 'shutdown', 'the server is stopping');
+    await Promise.all([...this.#entries.values()].map((entry) => entry.done).concat([...this.#leaving]));
+  }
+
+  #receive(bytes: Buffer, from: RemoteInfo): void {
+    // No reply could be sent to port 0: such a packet is forged.
+    if (from.port === 0) {
+      this.#tally.notice('dropped.port-zero', { address: from.address });
+      return;
+    }
+    try {
+      const packet = decodePacket(bytes);
+      if (packet.type === 'rrq' || packet.type === 'wrq') this.#onRequest(packet, bytes, from);
+      else this.#tally.notice(`dropped.unexpected-${packet.type}`, { address: from.address });
+    } catch (error) {
+      if (!(error instanceof TftpPacketError)) throw error;
+      this.#tally.notice(`dropped.${error.reason}`, { address: from.address, problem: error.message });
+      // Only what was meant as a request deserves an answer.
+      if (error.opcode === OPCODE.rrq || error.opcode === OPCODE.wrq)
+        this.#sendError(from, ERROR_CODE.illegalOperation, error.message);
+    }
+  }
+
+  #onRequest(request: Request, bytes: Buffer, from: RemoteInfo): void {
+    this.#tally.count(`received.${request.type}`);
+    if (request.type === 'wrq') {
+      this.#refuse(from, request.file, 'write', ERROR_CODE.accessViolation, 'this server is read-only');
+      return;
+    }
+    if (request.mode === 'mail') {
+      // RFC 1350 section 1: mail is obsolete, and it was only ever meaningful with a write request.
+      this.#refuse(from, request.file, 'mode', ERROR_CODE.illegalOperation, 'mode mail is obsolete');
+      return;
+    }
+    const key = `${from.address} ${from.port}`;
+    const earlier = this.#entries.get(key);
+    if (earlier !== undefined) {
+      if (earlier.bytes.equals(bytes) && earlier.session?.progress.proven !== true) {
+        // The same request again, before we heard anything else: our answer is late or lost and will be sent again.
+        this.#tally.count('dropped.request-repeated');
+        return;
+      }
+      this.#supersede(key, earlier, 'a newer request came from the same port');
+    }
+    if (!this.#hasPlace(request, from)) return;
+    const entry: Entry = {
+      from,
+      bytes,
+      arrivedAt: this.#options.clock.now(),
+      done: Promise.resolve(),
+      cancelled: false,
+    };
+    this.#entries.set(key, entry);
+    entry.done = this.#serve(request, entry)
+      .catch((error: Error) =>
+        this.#tally.notice('failed.internal', { problem: error.stack ?? error.message }),
+      )
+      .finally(() => {
+        if (this.#entries.get(key) === entry) this.#entries.delete(key);
+      });
+  }
+
+  #hasPlace(request: Request, from: RemoteInfo): boolean {
+    const active = [...this.#entries].map(([key, { from: client, arrivedAt, session }]) => ({
+      key,
+      address: client.address,
+      retries: session?.progress.retries ?? 0,
+      proven: session?.progress.proven ?? false,
+      progressAt: session?.progress.progressAt ?? arrivedAt,
+    }));
+    const decision = admit(from.address, active, this.#limits);
+    if (decision.type === 'refuse') {
+      this.#refuse(from, request.file, decision.reason, ERROR_CODE.undefined, 'the server is busy');
+      return false;
+    }
+    if (decision.type === 'replace')
+      this.#supersede(decision.key, this.#entries.get(decision.key)!, 'a newer request took its place');
+    return true;
+  }
+
+  #supersede(key: string, entry: Entry, message: string): void {
+    cancel(entry, 'superseded', message);
+    this.#entries.delete(key);
+    this.#leaving.add(entry.done);
+    void entry.done.finally(() => this.#leaving.delete(entry.done));
+  }
+
+  /** Serves one read request to its end. */
+  async #serve(request: Request, entry: Entry): Promise<void> {
+    const { clock, address } = this.#options;
+    const { from } = entry;
+    const file = await this.#open(request, entry);
+    if (file === undefined) return;
+    const agreement = negotiate(request, file.size, this.#limits);
+    if ('refused' in agreement) {
+      await file.close();
+      return this.#refuse(from, request.file, 'option', ERROR_CODE.optionRefused, agreement.refused);
+    }
+    const socket = await bindUdp(address, 0).catch(async (error: Error) => {
+      await file.close();
+      throw error;
+    });
+    if (entry.cancelled) {
+      await closeUdp(socket);
+      return file.close();
+    }
+    const { blksize, windowsize } = agreement;
+    this.#tally.count('transfers.started');
+    this.#report(from, 'transfer-start', { file: request.file, size: file.size, blksize, windowsize });
+    const session = new Session({
+      socket,
+      client: { address: from.address, port: from.port },
+      file,
+      source: request.mode === 'octet' ? octets(file) : netascii(file),
+      agreement,
+      clock,
+      tally: this.#tally,
+    });
+    entry.session = session;
+    entry.view = {
+      address: from.address,
+      port: from.port,
+      file: request.file,
+      size: file.size,
+      blksize,
+      windowsize,
+      startedAt: entry.arrivedAt,
+    };
+    const outcome = await session.ended;
+    this.#reportEnd(request.file, entry, session, outcome);
+  }
+
+  async #open(request: Request, entry: Entry): Promise<BootFile | undefined> {
+    const { from } = entry;
+    let file: BootFile | undefined;
+    try {
+      file = await this.#options.files.open(request.file, { address: from.address });
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      this.#tally.notice('file.open-failed', { file: request.file, problem: message });
+      if (entry.cancelled) return undefined;
+      // What went wrong inside is for the log, not for the network.
+      if (code === 'EACCES' || code === 'EPERM')
+        this.#refuse(from, request.file, 'access', ERROR_CODE.accessViolation, 'access denied');
+      else this.#refuse(from, request.file, 'open-failed', ERROR_CODE.undefined, 'the file cannot be opened');
+      return undefined;
+    }
+    if (!entry.cancelled && file === undefined)
+      this.#refuse(from, request.file, 'unknown-file', ERROR_CODE.fileNotFound, 'file not found');
+    if (!entry.cancelled) return file;
+    await file?.close();
+    return undefined;
+  }
+
+  #refuse(from: RemoteInfo, file: string, reason: RefusalReason, code: number, message: string): void {
+    this.#tally.notice(`refused.${reason}`, { address: from.address, file });
+    this.#report(from, 'refused', { file, message }, reason);
+    this.#sendError(from, code, message);
+  }
+
+  #sendError(to: RemoteInfo, code: number, message: string): void {
+    if (this.#closing) return;
+    this.#socket.send(encodePacket({ type: 'error', code, message }), to.port, to.address);
+  }
+
+  #reportEnd(file: string, entry: Entry, session: Session, outcome: Outcome): void {
+    const bytes = session.acknowledgedBytes;
+    const seconds = (this.#options.clock.now() - entry.arrivedAt) / 1000;
+    const { resent } = session.progress;
+    this.#tally.count('sent.bytes', bytes);
+    this.#tally.count('resent.blocks', resent);
+    const detail = { file, bytes, seconds, resent };
+    if (outcome.type === 'done') {
+      this.#tally.count('transfers.done');
+      this.#report(entry.from, 'transfer-end', detail);
+    } else {
+      this.#tally.notice(`failed.${outcome.reason}`, {
+        address: entry.from.address,
+        file,
+        why: outcome.message,
+      });
+      this.#report(entry.from, 'transfer-failed', { ...detail, message: outcome.message }, outcome.reason);
+    }
+  }
+
+  #report(from: RemoteInfo, step: string, detail: NonNullable<BootEvent['detail']>, reason?: string): void {
+    const { clock, sink } = this.#options;
+    const event: BootEvent = { at: clock.now(), component: 'tftp', step, address: from.address, detail };
+    sink(reason === undefined ? event : { ...event, reason });
+  }
+}
+
+function cancel(entry: Entry, reason: 'superseded' | 'shutdown', message: string): void {
+  entry.cancelled = true;
+  entry.session?.stop(reason, message);
+}

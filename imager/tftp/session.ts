@@ -1,0 +1,216 @@
+/** Performs the effects of one transfer's state machine: its socket (whose port is the transfer's TID), timer and file. */
+import type { RemoteInfo, Socket } from 'node:dgram';
+import type { BootFile } from '../images/boot-files.ts';
+import type { Clock } from '../journal/clock.ts';
+import { BlockBuffer } from './blocks.ts';
+import { decodePacket, ERROR_CODE, encodePacket, type Packet, TftpPacketError } from './codec.ts';
+import type { Agreement } from './options.ts';
+import { closeUdp } from './socket.ts';
+import { type ByteSource, ShortFileError } from './source.ts';
+import type { Tally } from './tally.ts';
+import {
+  begin,
+  DEFAULT_MAX_RETRANSMISSION_MS,
+  type FailureReason,
+  next,
+  type Outcome,
+  type Progress,
+  type Step,
+  type TransferInput,
+  type TransferState,
+} from './transfer.ts';
+
+export interface SessionOptions {
+  /** Bound, and from now on the session's to close. */
+  socket: Socket;
+  client: { address: string; port: number };
+  /** From now on the session's to close. */
+  file: BootFile;
+  source: ByteSource;
+  agreement: Agreement;
+  clock: Clock;
+  tally: Tally;
+}
+
+export class Session {
+  /** Resolves with the outcome once socket, file and timer are gone. Never rejects. */
+  readonly ended: Promise<Outcome>;
+  readonly #options: SessionOptions;
+  readonly #blocks: BlockBuffer;
+  readonly #onEnd: (outcome: Outcome) => void;
+  #state: TransferState;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the machine wants to be woken; the timer may be set to an earlier time and is then set again. */
+  #wakeAt = 0;
+  #timerAt = 0;
+  #reading: Promise<void> | undefined;
+
+  constructor(options: SessionOptions) {
+    const { agreement, socket, clock } = options;
+    this.#options = options;
+    this.#blocks = new BlockBuffer({
+      source: options.source,
+      blksize: agreement.blksize,
+      windowsize: agreement.windowsize,
+      fileSize: options.file.size,
+      inUse: () => socket.getSendQueueCount() > 0,
+    });
+    const { promise, resolve } = withResolvers<Outcome>();
+    this.#onEnd = resolve;
+    this.ended = promise.then((outcome) => this.#closed(outcome));
+    socket.on('message', (bytes, from) => this.#receive(bytes, from));
+    // A packet that cannot be sent (no route, a firewall) is a lost packet: the timer sends it again or gives up.
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#sendFailed(error));
+    const first = begin(
+      {
+        windowsize: agreement.windowsize,
+        offer: agreement.reply.size > 0,
+        maxRetransmissionMs: agreement.timeoutMs ?? DEFAULT_MAX_RETRANSMISSION_MS,
+      },
+      clock.now(),
+    );
+    this.#state = first.state;
+    this.#perform(first);
+    this.#readAhead();
+  }
+
+  get progress(): Progress {
+    return this.#state.progress;
+  }
+
+  /** Bytes of file data the client has acknowledged. */
+  get acknowledgedBytes(): number {
+    const { base, last } = this.#state.progress;
+    const { blksize } = this.#options.agreement;
+    if (base !== last) return base * blksize;
+    return (base - 1) * blksize + this.#blocks.lastLength;
+  }
+
+  /** Ends the transfer from our side and tells the client. */
+  stop(reason: FailureReason, message: string): void {
+    this.#feed({ type: 'stop', reason, message });
+  }
+
+  #receive(bytes: Buffer, from: RemoteInfo): void {
+    const { client, tally } = this.#options;
+    let packet: Packet;
+    try {
+      packet = decodePacket(bytes);
+    } catch (error) {
+      if (!(error instanceof TftpPacketError)) throw error;
+      tally.notice(`dropped.${error.reason}`, { address: from.address, problem: error.message });
+      return;
+    }
+    if (from.address !== client.address || from.port !== client.port) {
+      this.#refuseStranger(packet, from);
+      return;
+    }
+    if (packet.type === 'ack' || packet.type === 'error') this.#feed(packet);
+    else tally.notice(`dropped.unexpected-${packet.type}`, { address: from.address });
+  }
+
+  /** RFC 1350 section 4: a wrong TID is answered with an error and does not disturb the transfer. */
+  #refuseStranger(packet: Packet, from: RemoteInfo): void {
+    const { socket, tally } = this.#options;
+    tally.notice('dropped.unknown-tid', { address: from.address, port: from.port });
+    // An error is never answered with an error, or two hosts could go on for ever. Port 0 cannot be sent to.
+    if (packet.type === 'error' || from.port === 0) return;
+    const code = ERROR_CODE.unknownTransferId;
+    socket.send(
+      encodePacket({ type: 'error', code, message: 'unknown transfer ID' }),
+      from.port,
+      from.address,
+    );
+  }
+
+  #feed(input: TransferInput): void {
+    const step = next(this.#state, input, this.#options.clock.now());
+    this.#state = step.state;
+    this.#perform(step);
+    if (step.state.phase !== 'ended') this.#readAhead();
+  }
+
+  #perform(step: Step): void {
+    const { socket, client, agreement, tally } = this.#options;
+    for (const effect of step.effects) {
+      switch (effect.type) {
+        case 'send-blocks':
+          for (let block = effect.from; block <= effect.to; block++)
+            socket.send(this.#blocks.packet(block), client.port, client.address);
+          break;
+        case 'send-oack':
+          socket.send(encodePacket({ type: 'oack', options: agreement.reply }), client.port, client.address);
+          break;
+        case 'send-error':
+          socket.send(encodePacket({ ...effect, type: 'error' }), client.port, client.address);
+          break;
+        case 'release':
+          this.#blocks.release(effect.block);
+          break;
+        case 'timer':
+          this.#wake(effect.at);
+          break;
+        case 'ignored':
+          tally.count(`dropped.${effect.reason}`);
+          break;
+        case 'close':
+          clearTimeout(this.#timer);
+          this.#onEnd(effect.outcome);
+          break;
+      }
+    }
+  }
+
+  /** Moves the wake-up. Nearly every ACK moves it further: the running timer is then left to find that out itself. */
+  #wake(at: number): void {
+    this.#wakeAt = at;
+    if (this.#timer !== undefined && this.#timerAt <= at) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.#wakened(), Math.max(0, at - this.#options.clock.now()));
+  }
+
+  #wakened(): void {
+    this.#timer = undefined;
+    if (this.#options.clock.now() < this.#wakeAt) this.#wake(this.#wakeAt);
+    else this.#feed({ type: 'timer' });
+  }
+
+  /** Reads while there is room; each chunk read is offered to the machine at once. */
+  #readAhead(): void {
+    if (this.#reading !== undefined || !this.#blocks.hasRoom) return;
+    this.#reading = this.#blocks.fill().then(
+      () => {
+        this.#reading = undefined;
+        this.#feed({ type: 'available', block: this.#blocks.available, last: this.#blocks.last });
+      },
+      (error: Error) => {
+        this.#reading = undefined;
+        const short = error instanceof ShortFileError;
+        this.#options.tally.notice(short ? 'file.short' : 'file.unreadable', { problem: error.message });
+        // What went wrong inside is for the log; the client learns that the file is not to be trusted.
+        this.stop(short ? 'short-file' : 'read-failed', 'the file cannot be read to its end');
+      },
+    );
+  }
+
+  #sendFailed(error: NodeJS.ErrnoException): void {
+    this.#options.tally.notice(`send-failed.${error.code ?? 'unknown'}`, { problem: error.message });
+  }
+
+  async #closed(outcome: Outcome): Promise<Outcome> {
+    const { socket, file, tally } = this.#options;
+    await closeUdp(socket);
+    await this.#reading;
+    await file.close().catch((error: Error) => tally.notice('file.close-failed', { problem: error.message }));
+    return outcome;
+  }
+}
+
+function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve!: (value: T) => void;
+  const promise = new Promise<T>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}

@@ -1,0 +1,286 @@
+/**
+ * One read transfer as a pure state machine: RFC 1350 with the windows of RFC 7440 section 4.
+ * Blocks are counted from 1 without wrapping; only packets carry 16 bits of them. Times in milliseconds.
+ *
+ *   offered --ACK 0--> sending --ACK of the last block--> ended
+ *      any state --ERROR, too many time-outs, unreadable file--> ended
+ */
+import { ERROR_CODE } from './codec.ts';
+import { FLOOR_MS, NO_ROUND_TRIP, type RoundTrip, retransmissionTime, sample } from './round-trip.ts';
+
+export interface Terms {
+  /** Blocks in a window; 1 is RFC 1350's lockstep. */
+  windowsize: number;
+  /** Whether the transfer opens with an OACK, to be acknowledged as block 0. */
+  offer: boolean;
+  /** Longest time between two retransmissions: the client's timeout option, or DEFAULT_MAX_RETRANSMISSION_MS. */
+  maxRetransmissionMs: number;
+}
+
+export const DEFAULT_MAX_RETRANSMISSION_MS = 2000;
+/** Time-outs in a row before the client has answered at all: its address may be forged, so little is sent to it. */
+export const UNPROVEN_RETRIES = 5;
+/** Time-outs in a row while only the last ACK is missing: most clients leave once they have sent it. */
+export const FINAL_RETRIES = 5;
+/** How long a client that has answered before may be silent, and a store may take for a block. */
+export const PATIENCE_MS = 30_000;
+
+export type FailureReason =
+  | 'timeout'
+  | 'no-final-ack'
+  | 'client-error'
+  | 'declined'
+  | 'starved'
+  | 'short-file'
+  | 'read-failed'
+  | 'superseded'
+  | 'shutdown';
+
+export type Outcome = { type: 'done' } | { type: 'failed'; reason: FailureReason; message: string };
+
+export interface Progress {
+  terms: Terms;
+  /** Highest block acknowledged. */
+  base: number;
+  /** Highest block sent at least once. */
+  sent: number;
+  /** Highest block ready to be sent. */
+  available: number;
+  /** The block that ends the file, once known. */
+  last: number | undefined;
+  /** Blocks sent more than once. */
+  resent: number;
+  trip: RoundTrip;
+  /** The newest block and when it first left: its ACK gives a round trip (Karn: never one sent twice). */
+  timed: { block: number; at: number } | undefined;
+  /** When the window was last sent from its beginning. */
+  windowAt: number;
+  /** Time-outs since the last ACK that moved the window. */
+  retries: number;
+  /** When the transfer last moved. */
+  progressAt: number;
+  /** Whether an ACK ever came from the client's address. */
+  proven: boolean;
+}
+
+export type TransferState =
+  /** The OACK is out and not acknowledged. */
+  | { phase: 'offered'; progress: Progress }
+  /** Blocks go out. */
+  | { phase: 'sending'; progress: Progress }
+  | { phase: 'ended'; progress: Progress; outcome: Outcome };
+
+export type TransferInput =
+  /** An ACK with its 16-bit block number. */
+  | { type: 'ack'; block: number }
+  /** An ERROR packet of the client. */
+  | { type: 'error'; code: number; message: string }
+  /** Blocks up to `block` can be sent; `last` is set where the end of the file is among them. */
+  | { type: 'available'; block: number; last: number | undefined }
+  /** The time asked for by the latest timer effect has come. */
+  | { type: 'timer' }
+  /** Ended from our side: the store failed, the server stops, a newer request took its place. */
+  | { type: 'stop'; reason: FailureReason; message: string };
+
+export type TransferEffect =
+  | { type: 'send-oack' }
+  | { type: 'send-blocks'; from: number; to: number }
+  | { type: 'send-error'; code: number; message: string }
+  /** Blocks up to `block` are never needed again. */
+  | { type: 'release'; block: number }
+  /** Wake up at this time; replaces the time before. */
+  | { type: 'timer'; at: number }
+  /** A packet without effect, to be counted. */
+  | { type: 'ignored'; reason: 'ack.duplicate' | 'ack.old' | 'ack.ahead' | 'after-end' }
+  | { type: 'close'; outcome: Outcome };
+
+export interface Step {
+  state: TransferState;
+  effects: TransferEffect[];
+}
+
+/** The first step: the OACK where options were agreed, otherwise the wait for the first block. */
+export function begin(terms: Terms, now: number): Step {
+  const progress: Progress = {
+    terms,
+    base: 0,
+    sent: 0,
+    available: 0,
+    last: undefined,
+    resent: 0,
+    trip: NO_ROUND_TRIP,
+    timed: undefined,
+    windowAt: now,
+    retries: 0,
+    progressAt: now,
+    proven: false,
+  };
+  if (!terms.offer) return proceed(progress, now, []);
+  const state: TransferState = { phase: 'offered', progress: { ...progress, timed: { block: 0, at: now } } };
+  return { state, effects: [{ type: 'send-oack' }, timer(progress, now)] };
+}
+
+/** What follows from `input` at `now`. */
+export function next(state: TransferState, input: TransferInput, now: number): Step {
+  if (state.phase === 'ended')
+    return input.type === 'ack' ? ignore(state, 'after-end') : { state, effects: [] };
+  const progress = state.progress;
+  switch (input.type) {
+    case 'ack':
+      return state.phase === 'offered'
+        ? onOfferAck(state, input.block, now)
+        : onAck(state, progress, input.block, now);
+    case 'available': {
+      const ready: Progress = { ...progress, available: input.block, last: input.last };
+      return state.phase === 'offered'
+        ? { state: { phase: 'offered', progress: ready }, effects: [] }
+        : proceed(ready, now, []);
+    }
+    case 'timer':
+      return state.phase === 'offered' ? onOfferTimer(progress, now) : onTimer(progress, now);
+    case 'error':
+      // Firmware asks for tsize alone and then declines: that is how RFC 2347 clients leave a negotiation.
+      return end(progress, {
+        type: 'failed',
+        reason: state.phase === 'offered' ? 'declined' : 'client-error',
+        message: `client sent error ${input.code}: ${input.message}`,
+      });
+    case 'stop':
+      return fail(progress, input.reason, input.message);
+  }
+}
+
+function onOfferAck(state: TransferState, block: number, now: number): Step {
+  if (block !== 0) return ignore(state, 'ack.ahead');
+  return proceed(acknowledge(state.progress, 0, now), now, []);
+}
+
+/** RFC 7440 section 4: an ACK names the last block received in sequence, and the next window begins after it. */
+function onAck(state: TransferState, progress: Progress, block: number, now: number): Step {
+  const advance = (block - progress.base) & 0xffff;
+  const outstanding = progress.sent - progress.base;
+  if (advance > outstanding) return ignore(state, advance > 0x7fff ? 'ack.old' : 'ack.ahead');
+  // An ACK that answers the present window takes a round trip; sooner ones were on their way when it left. Without
+  // this each of the many ACKs that some clients send after one gap would send a whole window again.
+  const answersWindow = now - progress.windowAt >= (progress.trip.smoothed ?? FLOOR_MS) / 2;
+  if (advance === 0) {
+    // In lockstep a repeated ACK must never send data (Sorcerer's Apprentice, RFC 1123 section 4.2.3.1). In a window
+    // it is how a client says that the first block is missing, which it can only know having seen the second.
+    const complaint = progress.terms.windowsize > 1 && outstanding > 1 && answersWindow;
+    return complaint ? resend(progress, now, []) : ignore(state, 'ack.duplicate');
+  }
+  const acked = acknowledge(progress, progress.base + advance, now);
+  const effects: TransferEffect[] = [{ type: 'release', block: acked.base }];
+  if (acked.base === acked.last) return end(acked, { type: 'done' }, effects);
+  return advance < outstanding && answersWindow
+    ? resend(acked, now, effects)
+    : proceed({ ...acked, windowAt: now }, now, effects);
+}
+
+/** The window moves to begin after `block`; takes a round trip where that block left once. */
+function acknowledge(progress: Progress, block: number, now: number): Progress {
+  const { timed } = progress;
+  const measured = timed !== undefined && block >= timed.block;
+  return {
+    ...progress,
+    base: block,
+    trip: measured ? sample(progress.trip, now - timed.at) : progress.trip,
+    timed: measured ? undefined : timed,
+    retries: 0,
+    progressAt: now,
+    proven: true,
+  };
+}
+
+/** Sends what the window still allows and the store has. */
+function proceed(progress: Progress, now: number, effects: TransferEffect[]): Step {
+  const to = Math.min(windowEnd(progress), progress.available);
+  if (to <= progress.sent) return { state: sending(progress), effects: [...effects, timer(progress, now)] };
+  const from = progress.sent + 1;
+  const first = from === progress.base + 1;
+  const after: Progress = {
+    ...progress,
+    sent: to,
+    timed: { block: to, at: now },
+    windowAt: first ? now : progress.windowAt,
+  };
+  return {
+    state: sending(after),
+    effects: [...effects, { type: 'send-blocks', from, to }, timer(after, now)],
+  };
+}
+
+/** Sends the window again from its beginning. */
+function resend(progress: Progress, now: number, effects: TransferEffect[]): Step {
+  const from = progress.base + 1;
+  const to = Math.min(windowEnd(progress), progress.available);
+  const after: Progress = {
+    ...progress,
+    sent: Math.max(progress.sent, to),
+    resent: progress.resent + Math.max(0, Math.min(progress.sent, to) - progress.base),
+    timed: to > progress.sent ? { block: to, at: now } : undefined,
+    windowAt: now,
+  };
+  return {
+    state: sending(after),
+    effects: [...effects, { type: 'send-blocks', from, to }, timer(after, now)],
+  };
+}
+
+function onOfferTimer(progress: Progress, now: number): Step {
+  if (progress.retries >= UNPROVEN_RETRIES) return silence(progress, now);
+  const after: Progress = { ...progress, retries: progress.retries + 1, timed: undefined };
+  return {
+    state: { phase: 'offered', progress: after },
+    effects: [{ type: 'send-oack' }, timer(after, now)],
+  };
+}
+
+function onTimer(progress: Progress, now: number): Step {
+  const waited = now - progress.progressAt;
+  if (progress.sent < windowEnd(progress)) {
+    // The client waits for us, not we for it: sending the beginning of its window again would tell it nothing.
+    if (waited < PATIENCE_MS) return { state: sending(progress), effects: [timer(progress, now)] };
+    return fail(progress, 'starved', `block ${progress.sent + 1} was not read within ${PATIENCE_MS} ms`);
+  }
+  if (!progress.proven && progress.retries >= UNPROVEN_RETRIES) return silence(progress, now);
+  if (progress.sent === progress.last && progress.retries >= FINAL_RETRIES)
+    return end(progress, {
+      type: 'failed',
+      reason: 'no-final-ack',
+      message: `all ${progress.last} blocks were sent, the last ${progress.last - progress.base} not acknowledged`,
+    });
+  if (waited >= PATIENCE_MS) return silence(progress, now);
+  return resend({ ...progress, retries: progress.retries + 1 }, now, []);
+}
+
+function silence(progress: Progress, now: number): Step {
+  const waited = Math.round(now - progress.progressAt);
+  return fail(progress, 'timeout', `no answer from the client for ${waited} ms after block ${progress.base}`);
+}
+
+function fail(progress: Progress, reason: FailureReason, message: string): Step {
+  const error: TransferEffect = { type: 'send-error', code: ERROR_CODE.undefined, message };
+  return end(progress, { type: 'failed', reason, message }, [error]);
+}
+
+function end(progress: Progress, outcome: Outcome, effects: TransferEffect[] = []): Step {
+  return { state: { phase: 'ended', progress, outcome }, effects: [...effects, { type: 'close', outcome }] };
+}
+
+function ignore(state: TransferState, reason: Extract<TransferEffect, { type: 'ignored' }>['reason']): Step {
+  return { state, effects: [{ type: 'ignored', reason }] };
+}
+
+function sending(progress: Progress): TransferState {
+  return { phase: 'sending', progress };
+}
+
+function windowEnd(progress: Progress): number {
+  return Math.min(progress.base + progress.terms.windowsize, progress.last ?? Number.POSITIVE_INFINITY);
+}
+
+function timer(progress: Progress, now: number): TransferEffect {
+  const { trip, retries, terms } = progress;
+  return { type: 'timer', at: now + retransmissionTime(trip, retries, terms.maxRetransmissionMs) };
+}
