@@ -34,6 +34,11 @@ export interface DiskClient {
 export interface DiskCatalog {
   /** Names this client may open. */
   list(client: DiskClient): string[];
+  /** What `name` is, without opening it: an answer to NBD_OPT_INFO must not disturb whoever has the disk open. */
+  describe(
+    name: string,
+    client: DiskClient,
+  ): Pick<Disk, 'size' | 'readOnly' | 'blockSize'> | { refused: 'unknown' | 'policy'; why: string };
   /** Opens `name`, or tells why not. */
   open(
     name: string,

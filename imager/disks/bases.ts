@@ -1,0 +1,208 @@
+/**
+ * Base images: BASES/NAME.img (raw, sparse, read-only for ever) and BASES/NAME.json beside it. The content's SHA-256
+ * is part of a base's identity, so that an overlay is never put over anything but what it was made for.
+ */
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isName } from '../../agent/protocol/names.ts';
+import { type BlockFile, SystemFile } from './block-file.ts';
+import { type Disk, DiskError } from './disk.ts';
+import { removeUnfinished, replaceDurably, syncPath, unfinishedPath } from './durable.ts';
+import { BLOCK_SIZE, MAX_DISK_SIZE } from './map-format.ts';
+
+export interface BaseView {
+  name: string;
+  /** Bytes. */
+  size: number;
+  /** SHA-256 of the content, lower-case hexadecimal. */
+  digest: string;
+  /** Bytes the image takes up on the imager's disk. */
+  allocatedBytes: number;
+}
+
+/** A wrong wish: a bad name, an unknown one, one that is taken. The message tells what there is. */
+export class StoreError extends Error {}
+
+/** The names there are, for the end of an error message. */
+export function whatExists(kind: string, names: readonly string[]): string {
+  return names.length === 0 ? `there is no ${kind} yet` : `there is: ${names.join(', ')}`;
+}
+
+const COPY_LENGTH = 1024 * 1024;
+
+export class Bases {
+  readonly #dir: string;
+  readonly #files = new Map<string, BlockFile>();
+
+  private constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /** Opens the store in `dir`, which is made where it is missing. */
+  static open(dir: string): Bases {
+    mkdirSync(dir, { recursive: true });
+    removeUnfinished(dir);
+    return new Bases(dir);
+  }
+
+  list(): BaseView[] {
+    const names = readdirSync(this.#dir).filter((entry) => entry.endsWith('.json'));
+    return names
+      .map((entry) => this.find(entry.slice(0, -'.json'.length)))
+      .filter((view) => view !== undefined)
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  find(name: string): BaseView | undefined {
+    const path = join(this.#dir, `${name}.json`);
+    if (!isName(name) || !existsSync(path)) return undefined;
+    const { size, digest } = JSON.parse(readFileSync(path, 'utf8')) as { size: number; digest: string };
+    return { name, size, digest, allocatedBytes: statSync(this.#image(name)).blocks * 512 };
+  }
+
+  /** Like `find`; throws StoreError with what exists where there is no such base. */
+  get(name: string): BaseView {
+    const view = this.find(name);
+    if (view !== undefined) return view;
+    const names = this.list().map((base) => base.name);
+    throw new StoreError(`no base image "${name}"; ${whatExists('base image', names)}`);
+  }
+
+  /**
+   * Takes the raw image in `file` in as `name`; with `move` the file is gone afterwards. A name stands for one
+   * content for ever: adding the same content again changes nothing, other content is refused (StoreError).
+   */
+  async add(name: string, file: string, options: { move?: boolean } = {}): Promise<BaseView> {
+    if (!isName(name))
+      throw new StoreError(`"${name}" cannot be a base image's name: 1 to 63 of a-z 0-9 . _ -`);
+    const copy = unfinishedPath(this.#dir);
+    try {
+      const { size, digest } = await copySparsely(file, copy);
+      const known = this.find(name);
+      if (known !== undefined && known.digest !== digest)
+        throw new StoreError(`base image "${name}" exists with other content (${known.digest.slice(0, 12)})`);
+      if (known === undefined) {
+        chmodSync(copy, 0o444);
+        // An image without its description is an addition that a crash cut short.
+        rmSync(this.#image(name), { force: true });
+        linkSync(copy, this.#image(name));
+        syncPath(this.#dir);
+        replaceDurably(this.#dir, `${name}.json`, `${JSON.stringify({ name, size, digest })}\n`);
+      }
+    } finally {
+      rmSync(copy, { force: true });
+    }
+    if (options.move === true) rmSync(file);
+    return this.get(name);
+  }
+
+  /** The image's content, opened once and shared by all who read it. */
+  content(name: string): BlockFile {
+    let file = this.#files.get(name);
+    if (file === undefined) {
+      file = new SystemFile(this.#image(name), 'r');
+      this.#files.set(name, file);
+    }
+    return file;
+  }
+
+  close(): void {
+    for (const file of this.#files.values()) file.close();
+    this.#files.clear();
+  }
+
+  #image(name: string): string {
+    return join(this.#dir, `${name}.img`);
+  }
+}
+
+/** Copies an image, leaving out what is zero, and makes the copy durable. */
+async function copySparsely(from: string, to: string): Promise<{ size: number; digest: string }> {
+  const source = await open(from, 'r');
+  try {
+    const target = await open(to, 'wx', 0o600);
+    try {
+      const { size } = await source.stat();
+      if (size === 0 || size > MAX_DISK_SIZE)
+        throw new StoreError(`${from}: ${size} bytes; a base image has 1 to ${MAX_DISK_SIZE}`);
+      const digest = await copyContent(source, target, size);
+      await target.truncate(size);
+      await target.sync();
+      return { size, digest };
+    } finally {
+      await target.close();
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+async function copyContent(source: FileHandle, target: FileHandle, size: number): Promise<string> {
+  const hash = createHash('sha256');
+  const buffer = Buffer.alloc(COPY_LENGTH);
+  for (let at = 0; at < size; ) {
+    const { bytesRead } = await source.read(buffer, 0, Math.min(COPY_LENGTH, size - at), at);
+    if (bytesRead === 0) throw new StoreError(`the image ended at byte ${at} of ${size} while it was copied`);
+    const bytes = buffer.subarray(0, bytesRead);
+    hash.update(bytes);
+    for (let start = 0; start < bytes.length; start += 64 * 1024) {
+      const part = bytes.subarray(start, start + 64 * 1024);
+      // One compare of the whole part against itself shifted by a byte: all equal, and the first is zero.
+      const zero = part[0] === 0 && part.subarray(1).equals(part.subarray(0, -1));
+      if (!zero) await target.write(part, 0, part.length, at + start);
+    }
+    at += bytesRead;
+  }
+  return hash.digest('hex');
+}
+
+/** A base image as a disk of its own, for looking into it: any number of clients, no writes. */
+export class BaseDisk implements Disk {
+  readonly name: string;
+  readonly size: number;
+  readonly readOnly = true;
+  readonly blockSize = BLOCK_SIZE;
+  readonly #file: BlockFile;
+
+  constructor(name: string, size: number, file: BlockFile) {
+    this.name = name;
+    this.size = size;
+    this.#file = file;
+  }
+
+  async read(target: Uint8Array, offset: number): Promise<void> {
+    if (this.#file.prompt(target.length)) this.#file.readNow(target, offset);
+    else await this.#file.read(target, offset);
+  }
+
+  async write(): Promise<void> {
+    throw this.#readOnly();
+  }
+
+  async writeZeroes(): Promise<void> {
+    throw this.#readOnly();
+  }
+
+  async trim(): Promise<void> {
+    throw this.#readOnly();
+  }
+
+  #readOnly(): DiskError {
+    return new DiskError('EPERM', `${this.name} is a base image, which nobody writes to`);
+  }
+
+  async flush(): Promise<void> {}
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,116 @@
+/** The states of an overlay's blocks in memory, and which of its pages differ from their durable copies. */
+import {
+  BLOCKS_PER_PAGE,
+  blockCount,
+  encodePage,
+  PAGE_STATES_SIZE,
+  type PageCopy,
+  pageCount,
+  slotOffset,
+} from './map-format.ts';
+
+/** Where a block's content is: in the base image, in the overlay's data file, or nowhere because it is all zeroes. */
+export type BlockState = 0 | 1 | 2;
+export const BASE: BlockState = 0;
+export const DATA: BlockState = 1;
+export const ZERO: BlockState = 2;
+
+/** One page on its way to the map file. */
+export interface PageWrite {
+  page: number;
+  /** Where in the map file, and what. */
+  offset: number;
+  record: Uint8Array;
+  slot: 0 | 1;
+  sequence: number;
+}
+
+export class BlockMap {
+  readonly blocks: number;
+  readonly pages: number;
+  /** Pages in a row, 2 bits a block, as in the file. */
+  readonly #states: Uint8Array;
+  readonly #dirty = new Set<number>();
+  /** Sequence number and slot of each page's last durable copy. */
+  readonly #sequences: Float64Array;
+  readonly #slots: Uint8Array;
+
+  constructor(size: number) {
+    this.blocks = blockCount(size);
+    this.pages = pageCount(size);
+    this.#states = new Uint8Array(this.pages * PAGE_STATES_SIZE);
+    this.#sequences = new Float64Array(this.pages);
+    this.#slots = new Uint8Array(this.pages);
+  }
+
+  /** Takes a page as found in the file. */
+  load(page: number, copy: PageCopy & { slot: 0 | 1 }): void {
+    this.#states.set(copy.states, page * PAGE_STATES_SIZE);
+    this.#sequences[page] = copy.sequence;
+    this.#slots[page] = copy.slot;
+  }
+
+  state(block: number): BlockState {
+    return ((this.#states[block >>> 2]! >>> ((block & 3) * 2)) & 3) as BlockState;
+  }
+
+  /** The first block after `block`, at most `limit`, whose state is not that of `block`. */
+  runEnd(block: number, limit: number): number {
+    const state = this.state(block);
+    let end = block + 1;
+    while (end < limit && this.state(end) === state) end++;
+    return end;
+  }
+
+  /** Gives the blocks from `from` up to, not including, `to` a state. Pages that change become dirty. */
+  set(from: number, to: number, state: BlockState): void {
+    const four = state * 0x55;
+    for (let block = from; block < to; ) {
+      const whole = (block & 3) === 0 && to - block >= 4;
+      const at = block >>> 2;
+      const shift = (block & 3) * 2;
+      const before = this.#states[at]!;
+      const after = whole ? four : (before & ~(3 << shift)) | (state << shift);
+      if (after !== before) {
+        this.#states[at] = after;
+        this.#dirty.add(Math.floor(block / BLOCKS_PER_PAGE));
+      }
+      block += whole ? 4 : 1;
+    }
+  }
+
+  /** How many blocks are in `state`. */
+  count(state: BlockState): number {
+    let found = 0;
+    for (let block = 0; block < this.blocks; block++) if (this.state(block) === state) found++;
+    return found;
+  }
+
+  /**
+   * The dirty pages as they are now, each for the slot that does not hold its durable copy, and forgets that they
+   * are dirty. The caller tells with `committed` once they are durable; where that fails the map must not be used on.
+   */
+  capture(): PageWrite[] {
+    const writes = [...this.#dirty].map((page): PageWrite => {
+      const slot = this.#slots[page] === 0 ? 1 : 0;
+      const sequence = this.#sequences[page]! + 1;
+      const states = this.#states.subarray(page * PAGE_STATES_SIZE, (page + 1) * PAGE_STATES_SIZE);
+      return {
+        page,
+        offset: slotOffset(page, slot),
+        record: encodePage(page, sequence, states),
+        slot,
+        sequence,
+      };
+    });
+    this.#dirty.clear();
+    return writes;
+  }
+
+  committed(writes: readonly PageWrite[]): void {
+    for (const { page, slot, sequence } of writes) {
+      this.#slots[page] = slot;
+      this.#sequences[page] = sequence;
+    }
+  }
+}

@@ -1,0 +1,304 @@
+/**
+ * The disks there are: base images under DIR/bases (bases.ts), overlays under DIR/disks/NAME/{disk.json,data,map}.
+ * The folders are the truth, so a disk made by another process (the command line) is there at once.
+ *
+ * Exports: an overlay by its name; a base image, read-only, as `base:NAME`.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  truncateSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { isName } from '../../agent/protocol/names.ts';
+import { BaseDisk, Bases, type BaseView, StoreError, whatExists } from './bases.ts';
+import { SystemFile } from './block-file.ts';
+import { DATA, ZERO } from './block-map.ts';
+import type { Disk, DiskCatalog, DiskClient } from './disk.ts';
+import { removeUnfinished, syncPath, unfinishedPath, writeDurably } from './durable.ts';
+import { BLOCK_SIZE, decodeHeader, encodeHeader, HEADER_SIZE, MapError, mapFileSize } from './map-format.ts';
+import { loadMap, Overlay } from './overlay.ts';
+
+export interface DiskView {
+  name: string;
+  base: string;
+  /** SHA-256 of the base's content. */
+  baseDigest: string;
+  /** Bytes. */
+  size: number;
+  blockSize: number;
+  /** Blocks of the disk's own, as of its last flush where it is not attached. */
+  blocksWritten: number;
+  /** Blocks that were trimmed or zeroed. */
+  blocksZeroed: number;
+  /** Bytes the overlay's data takes up on the imager's disk. */
+  allocatedBytes: number;
+  /** Address of the client that has it open. */
+  attached?: string;
+}
+
+/** What disk.json says. */
+interface DiskRecord {
+  base: string;
+  baseDigest: string;
+  size: number;
+}
+
+export type MayOpen = (disk: string, client: DiskClient) => true | string;
+
+/** An overlay that is open here. It stays open until it is flushed after its client left. */
+interface OpenOverlay {
+  overlay: Overlay;
+  holder: DiskClient | undefined;
+}
+
+const BASE_EXPORT = 'base:';
+
+type Refusal = { refused: 'unknown' | 'policy'; why: string };
+
+export class Disks implements DiskCatalog {
+  readonly #dir: string;
+  readonly #bases: Bases;
+  readonly #log: Logger;
+  readonly #mayOpen: MayOpen;
+  readonly #open = new Map<string, OpenOverlay>();
+
+  private constructor(dir: string, bases: Bases, log: Logger, mayOpen: MayOpen) {
+    this.#dir = dir;
+    this.#bases = bases;
+    this.#log = log;
+    this.#mayOpen = mayOpen;
+  }
+
+  /** Opens the store in `dir`, which is made where it is missing. `mayOpen` is asked for each export by name. */
+  static async open(o: { dir: string; log: Logger; mayOpen?: MayOpen }): Promise<Disks> {
+    const dir = join(o.dir, 'disks');
+    mkdirSync(dir, { recursive: true });
+    removeUnfinished(dir);
+    return new Disks(dir, Bases.open(join(o.dir, 'bases')), o.log, o.mayOpen ?? (() => true));
+  }
+
+  /** Takes a raw image in as a base; see Bases.add. */
+  addBase(name: string, file: string, options: { move?: boolean } = {}): Promise<BaseView> {
+    return this.#bases.add(name, file, options);
+  }
+
+  bases(): BaseView[] {
+    return this.#bases.list();
+  }
+
+  /**
+   * Makes an empty overlay over a base. Throws StoreError where the name is bad or taken, or where there is no such
+   * base (with what there is). Durable once it resolves.
+   */
+  async create(name: string, base: string): Promise<DiskView> {
+    if (!isName(name)) throw new StoreError(`"${name}" cannot be a disk's name: 1 to 63 of a-z 0-9 . _ -`);
+    const { size, digest } = this.#bases.get(base);
+    const path = unfinishedPath(this.#dir);
+    mkdirSync(path);
+    writeDurably(join(path, 'data'), '');
+    truncateSync(join(path, 'data'), size);
+    writeDurably(join(path, 'map'), encodeHeader({ size, baseName: base, baseDigest: digest }));
+    truncateSync(join(path, 'map'), mapFileSize(size));
+    const record: DiskRecord = { base, baseDigest: digest, size };
+    writeDurably(join(path, 'disk.json'), `${JSON.stringify(record)}\n`);
+    for (const file of ['data', 'map']) syncPath(join(path, file));
+    syncPath(path);
+    try {
+      renameSync(path, join(this.#dir, name));
+    } catch (error) {
+      rmSync(path, { recursive: true });
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOTEMPTY' || code === 'EEXIST') throw new StoreError(`disk "${name}" exists already`);
+      throw error;
+    }
+    syncPath(this.#dir);
+    return this.show(name)!;
+  }
+
+  /** All overlays, by name. */
+  all(): DiskView[] {
+    return this.#names().map((name) => this.show(name)!);
+  }
+
+  show(name: string): DiskView | undefined {
+    const record = this.#record(name);
+    if (record === undefined) return undefined;
+    const { base, baseDigest, size } = record;
+    const holder = this.#open.get(name)?.holder;
+    const { data, zero } = this.#blocks(name, size);
+    return {
+      name,
+      base,
+      baseDigest,
+      size,
+      blockSize: BLOCK_SIZE,
+      blocksWritten: data,
+      blocksZeroed: zero,
+      allocatedBytes: statSync(join(this.#dir, name, 'data')).blocks * 512,
+      ...(holder === undefined ? {} : { attached: holder.address }),
+    };
+  }
+
+  #blocks(name: string, size: number): { data: number; zero: number } {
+    const open = this.#open.get(name);
+    if (open !== undefined) return open.overlay.blocks();
+    const file = new SystemFile(join(this.#dir, name, 'map'), 'r');
+    try {
+      const map = loadMap(file, size, () => {});
+      return { data: map.count(DATA), zero: map.count(ZERO) };
+    } finally {
+      file.close();
+    }
+  }
+
+  list(client: DiskClient): string[] {
+    const exports = [...this.#names(), ...this.bases().map((base) => BASE_EXPORT + base.name)];
+    return exports.filter((name) => this.#mayOpen(name, client) === true);
+  }
+
+  describe(name: string, client: DiskClient): Pick<Disk, 'size' | 'readOnly' | 'blockSize'> | Refusal {
+    const readOnly = name.startsWith(BASE_EXPORT);
+    const found = readOnly ? this.#bases.find(name.slice(BASE_EXPORT.length)) : this.#record(name);
+    if (found === undefined) {
+      const why = `no disk "${name.slice(0, 80)}"; ${whatExists('disk', this.list(client))}`;
+      return { refused: 'unknown', why };
+    }
+    const verdict = this.#mayOpen(name, client);
+    if (verdict !== true) return { refused: 'policy', why: verdict };
+    return { size: found.size, readOnly, blockSize: BLOCK_SIZE };
+  }
+
+  /**
+   * Opens a disk for a client. An overlay has one client at a time: while it is open, another open is refused as
+   * 'busy', whoever asks. The caller lets a client that comes back take over by closing its earlier disk first; the
+   * overlay is free for the next open as soon as `close` is called, before that flush is done.
+   */
+  async open(name: string, client: DiskClient): ReturnType<DiskCatalog['open']> {
+    const found = this.describe(name, client);
+    if ('refused' in found) return found;
+    if (found.readOnly)
+      return new BaseDisk(name, found.size, this.#bases.content(name.slice(BASE_EXPORT.length)));
+    const open = this.#open.get(name) ?? this.#load(name);
+    if (open.holder !== undefined)
+      return { refused: 'busy', why: `disk "${name}" is in use by ${open.holder.address}` };
+    open.holder = client;
+    return new AttachedOverlay(open.overlay, () => this.#release(name, open));
+  }
+
+  #load(name: string): OpenOverlay {
+    const open: OpenOverlay = { overlay: this.#openOverlay(name), holder: undefined };
+    this.#open.set(name, open);
+    return open;
+  }
+
+  #openOverlay(name: string): Overlay {
+    const dir = join(this.#dir, name);
+    const record = this.#record(name)!;
+    const map = new SystemFile(join(dir, 'map'), 'r+');
+    try {
+      const header = new Uint8Array(HEADER_SIZE);
+      map.readNow(header, 0);
+      const { size, baseName, baseDigest } = decodeHeader(header);
+      const base = this.#bases.get(baseName);
+      if (base.digest !== baseDigest || base.size !== size || record.size !== size)
+        throw new MapError(`disk "${name}" was made over another content of base "${baseName}"`);
+      const data = new SystemFile(join(dir, 'data'), 'r+');
+      try {
+        return Overlay.open(name, size, { base: this.#bases.content(baseName), data, map }, (page) =>
+          this.#log.warn(
+            { disk: name, page },
+            'a flush of this disk was interrupted; using the state before it',
+          ),
+        );
+      } catch (error) {
+        data.close();
+        throw error;
+      }
+    } catch (error) {
+      map.close();
+      throw error;
+    }
+  }
+
+  /** The client is gone: flush, and close the overlay unless another client came meanwhile. */
+  async #release(name: string, open: OpenOverlay): Promise<void> {
+    open.holder = undefined;
+    const { overlay } = open;
+    try {
+      await overlay.flush();
+    } finally {
+      if (open.holder === undefined && this.#open.get(name) === open) {
+        this.#open.delete(name);
+        await overlay.close();
+      }
+    }
+  }
+
+  /** Flushes and closes everything that is open. Disks must not be used any more. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#open].map(([name, open]) => this.#release(name, open)));
+    this.#bases.close();
+  }
+
+  #names(): string[] {
+    return readdirSync(this.#dir)
+      .filter((name) => this.#record(name) !== undefined)
+      .sort();
+  }
+
+  #record(name: string): DiskRecord | undefined {
+    const path = join(this.#dir, name, 'disk.json');
+    if (!isName(name) || !existsSync(path)) return undefined;
+    return JSON.parse(readFileSync(path, 'utf8')) as DiskRecord;
+  }
+}
+
+/** An overlay in the hands of one client. Closing it gives it back. */
+class AttachedOverlay implements Disk {
+  readonly name: string;
+  readonly size: number;
+  readonly readOnly = false;
+  readonly blockSize: number;
+  readonly #overlay: Overlay;
+  readonly #release: () => Promise<void>;
+  #closing: Promise<void> | undefined;
+
+  constructor(overlay: Overlay, release: () => Promise<void>) {
+    this.name = overlay.name;
+    this.size = overlay.size;
+    this.blockSize = overlay.blockSize;
+    this.#overlay = overlay;
+    this.#release = release;
+  }
+
+  read(target: Uint8Array, offset: number): Promise<void> {
+    return this.#overlay.read(target, offset);
+  }
+
+  write(source: Uint8Array, offset: number): Promise<void> {
+    return this.#overlay.write(source, offset);
+  }
+
+  writeZeroes(offset: number, length: number, mayTrim: boolean): Promise<void> {
+    return this.#overlay.writeZeroes(offset, length, mayTrim);
+  }
+
+  trim(offset: number, length: number): Promise<void> {
+    return this.#overlay.trim(offset, length);
+  }
+
+  flush(): Promise<void> {
+    return this.#overlay.flush();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#release();
+    return this.#closing;
+  }
+}

@@ -1,0 +1,52 @@
+/** Files and folders that appear whole or not at all: made under another name, made durable, then renamed. */
+import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const UNFINISHED = /^\.new-(\d+)-/;
+
+/** A name in `dir` for something unfinished: it carries the process, so that its leftovers are known after a crash. */
+export function unfinishedPath(dir: string): string {
+  return join(dir, `.new-${process.pid}-${randomBytes(6).toString('hex')}`);
+}
+
+/** Makes a file's content or a folder's entries durable. */
+export function syncPath(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Writes a file and makes its content durable; its name is so once its folder is synced. */
+export function writeDurably(path: string, content: Uint8Array | string): void {
+  writeFileSync(path, content, { flush: true });
+}
+
+/** Replaces a file: after a crash there is the old or the new one. */
+export function replaceDurably(dir: string, name: string, content: Uint8Array | string): void {
+  const path = unfinishedPath(dir);
+  writeDurably(path, content);
+  renameSync(path, join(dir, name));
+  syncPath(dir);
+}
+
+/** Removes what processes that are gone, or an earlier one with our id, left unfinished in `dir`: call it at the start. */
+export function removeUnfinished(dir: string): void {
+  for (const entry of readdirSync(dir)) {
+    const owner = UNFINISHED.exec(entry)?.[1];
+    if (owner !== undefined && (Number(owner) === process.pid || !isRunning(Number(owner))))
+      rmSync(join(dir, entry), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
