@@ -1,0 +1,97 @@
+/** Which address a client gets, and why it may not have one. Pure. */
+import { isHostOf } from './config.ts';
+import { addressToNumber, numberToAddress } from './ipv4.ts';
+import { isActive, type Lease } from './lease.ts';
+import type { Client, World } from './world.ts';
+
+/** Why `address` is not for this client. */
+export type AddressFault =
+  | 'wrong-network'
+  | 'wrong-address'
+  | 'reserved-for-other'
+  | 'not-in-pool'
+  | 'address-declined'
+  | 'leased-to-other'
+  | 'offered-to-other';
+
+/** Why a client gets no address at all. */
+export type AllocationFault = AddressFault | 'unknown-client' | 'pool-exhausted';
+
+/** Undefined where `client` may have `address` now. */
+export function addressFault(address: string, client: Client, world: World): AddressFault | undefined {
+  const { network, reservations, leases, now } = world;
+  if (!isHostOf(network, address)) return 'wrong-network';
+  if (client.reservation !== undefined) {
+    if (client.reservation.address !== address) return 'wrong-address';
+  } else {
+    if (reservations.byAddress(address) !== undefined) return 'reserved-for-other';
+    if (!isInPool(address, world)) return 'not-in-pool';
+  }
+  const lease = leases.byAddress(address);
+  if (lease !== undefined && isActive(lease, now)) {
+    if (lease.state === 'declined') return 'address-declined';
+    if (!isHolder(lease, client)) return 'leased-to-other';
+  }
+  const offer = leases.offerOf(address, now);
+  if (offer !== undefined && offer.client !== client.key) return 'offered-to-other';
+  return undefined;
+}
+
+function isInPool(address: string, { network }: World): boolean {
+  const number = addressToNumber(address);
+  const { pool, taken } = network;
+  return pool !== undefined && pool.from <= number && number <= pool.to && !taken.has(address);
+}
+
+/** A node that was known by its MAC or client identifier alone before it had a reservation keeps its address. */
+function isHolder(lease: Lease, client: Client): boolean {
+  return lease.client === client.key || (client.reservation !== undefined && lease.mac === client.mac);
+}
+
+/**
+ * The address for `client`: its reservation; else, as RFC 2131 section 4.3.1 orders them, its present address, what
+ * it was offered, its previous address, the one it asks for, a fresh one; last the one unused for longest.
+ */
+export function allocate(
+  client: Client,
+  requested: string | undefined,
+  world: World,
+): { address: string } | { fault: AllocationFault } {
+  if (client.reservation !== undefined) {
+    const { address } = client.reservation;
+    const fault = addressFault(address, client, world);
+    return fault === undefined ? { address } : { fault };
+  }
+  if (world.network.pool === undefined) return { fault: 'unknown-client' };
+  const candidates = [
+    world.leases.byClient(client.key)?.address,
+    world.leases.offerTo(client.key, world.now)?.address,
+    requested,
+  ];
+  for (const address of candidates)
+    if (address !== undefined && addressFault(address, client, world) === undefined) return { address };
+  const address = scanPool(world.network.pool, client, world);
+  return address === undefined ? { fault: 'pool-exhausted' } : { address };
+}
+
+/** Starts where the MAC's hash points, so that a client tends to get the same address even without a lease. */
+function scanPool(pool: { from: number; to: number }, client: Client, world: World): string | undefined {
+  const size = pool.to - pool.from + 1;
+  const start = hash(client.mac) % size;
+  let oldest: Lease | undefined;
+  for (let i = 0; i < size; i++) {
+    const address = numberToAddress(pool.from + ((start + i) % size));
+    if (addressFault(address, client, world) !== undefined) continue;
+    const lease = world.leases.byAddress(address);
+    if (lease === undefined) return address;
+    if (oldest === undefined || lease.expires < oldest.expires) oldest = lease;
+  }
+  return oldest?.address;
+}
+
+/** FNV-1a, 32 bits. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193) >>> 0;
+  return value;
+}

@@ -1,0 +1,180 @@
+/**
+ * DHCP messages: bytes <-> values (RFC 2131 section 2; options RFC 2132; overload RFC 2132 section 9.3; long options
+ * RFC 3396). Pure.
+ */
+import { DhcpError } from './error.ts';
+import { addressFromBytes, addressToBytes } from './ipv4.ts';
+import { OPTION } from './options/codes.ts';
+import { concatenate, type Options, placeOptions, readOptions } from './options/field.ts';
+import { textFromBytes, textToBytes } from './options/values.ts';
+
+/** A message. Addresses are dotted quads, 0.0.0.0 for none. */
+export interface DhcpMessage {
+  op: 'request' | 'reply';
+  /** Relay agents passed. */
+  hops: number;
+  /** Transaction id, unsigned 32-bit. */
+  xid: number;
+  /** Seconds since the client began. */
+  secs: number;
+  /** The client cannot take unicast before it has an address (flag bit 15, RFC 2131 section 2). */
+  broadcast: boolean;
+  ciaddr: string;
+  yiaddr: string;
+  siaddr: string;
+  giaddr: string;
+  /** Lower case with colons. */
+  mac: string;
+  /** Empty where the field holds options instead. */
+  serverName: string;
+  /** Empty where the field holds options instead. */
+  file: string;
+  /** Everything but pad, end and overload, which belong to the encoding. */
+  options: Options;
+}
+
+const SNAME = { offset: 44, length: 64 };
+const FILE = { offset: 108, length: 128 };
+const COOKIE_OFFSET = 236;
+const COOKIE = 0x63825363;
+const OPTIONS_OFFSET = 240;
+
+/** Longest message taken. Requests are a few hundred bytes; a relay's additions fit well. */
+export const MAX_MESSAGE = 4096;
+/** What every client takes without saying so: an IP datagram of 576 bytes less IP and UDP headers (RFC 2131 section 2). */
+export const DEFAULT_LIMIT = 548;
+/** BOOTP's fixed size: some receivers, Linux' in-kernel client among them, ignore anything shorter (RFC 1542 2.1). */
+const MIN_MESSAGE = 300;
+
+const OVERLOAD_FILE = 1;
+const OVERLOAD_SNAME = 2;
+
+/** The message in `bytes`, or throws DhcpError. Nothing of `bytes` is kept. */
+export function decodeMessage(bytes: Uint8Array): DhcpMessage {
+  if (bytes.length < OPTIONS_OFFSET)
+    throw new DhcpError('short', `message of ${bytes.length} bytes, at least ${OPTIONS_OFFSET}`);
+  if (bytes.length > MAX_MESSAGE)
+    throw new DhcpError('long', `message of ${bytes.length} bytes, at most ${MAX_MESSAGE}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const op = bytes[0]!;
+  if (op !== 1 && op !== 2) throw new DhcpError('op', `op ${op}`, 0);
+  if (bytes[1] !== 1 || bytes[2] !== 6)
+    throw new DhcpError('hardware', `hardware type ${bytes[1]} with ${bytes[2]}-byte addresses`, 1);
+  if (view.getUint32(COOKIE_OFFSET) !== COOKIE)
+    throw new DhcpError('cookie', 'no DHCP magic cookie', COOKIE_OFFSET);
+  const { options, overload } = decodeOptions(bytes);
+  return {
+    op: op === 1 ? 'request' : 'reply',
+    hops: bytes[3]!,
+    xid: view.getUint32(4),
+    secs: view.getUint16(8),
+    broadcast: (view.getUint16(10) & 0x8000) !== 0,
+    ciaddr: addressFromBytes(bytes, 12),
+    yiaddr: addressFromBytes(bytes, 16),
+    siaddr: addressFromBytes(bytes, 20),
+    giaddr: addressFromBytes(bytes, 24),
+    mac: macFromBytes(bytes.subarray(28, 34)),
+    serverName: overload & OVERLOAD_SNAME ? '' : readTextField(bytes, SNAME),
+    file: overload & OVERLOAD_FILE ? '' : readTextField(bytes, FILE),
+    options,
+  };
+}
+
+function decodeOptions(bytes: Uint8Array): { options: Options; overload: number } {
+  const instances = new Map<number, Uint8Array[]>();
+  readOptions(bytes.subarray(OPTIONS_OFFSET), OPTIONS_OFFSET, instances);
+  const overload = overloadOf(instances.get(OPTION.overload));
+  // The order of RFC 3396 section 5: options, file, sname.
+  for (const [bit, field] of [[OVERLOAD_FILE, FILE] as const, [OVERLOAD_SNAME, SNAME] as const])
+    if (overload & bit)
+      readOptions(bytes.subarray(field.offset, field.offset + field.length), field.offset, instances);
+  instances.delete(OPTION.overload);
+  return { options: new Map([...instances].map(([code, parts]) => [code, concatenate(parts)])), overload };
+}
+
+function overloadOf(instances: Uint8Array[] | undefined): number {
+  if (instances === undefined) return 0;
+  const value = concatenate(instances);
+  if (value.length !== 1 || value[0]! < 1 || value[0]! > 3)
+    throw new DhcpError('overload', `option overload holds ${Buffer.from(value).toString('hex')}`);
+  return value[0]!;
+}
+
+/**
+ * The bytes of `message`, at most `limit` of them (UDP payload; at least DEFAULT_LIMIT). Options go out in the order
+ * of the map. What does not fit the options field goes into sname, then into file as well, whose texts then travel as
+ * options 66 and 67, like a file name longer than its field. Where even that is too little, options are
+ * left out, later ones first to lose; their codes are in `omitted`.
+ */
+export function encodeMessage(
+  message: DhcpMessage,
+  limit = DEFAULT_LIMIT,
+): { bytes: Uint8Array; omitted: number[] } {
+  const plain = encodeWith(message, limit, 0);
+  if (plain.omitted.length === 0) return plain;
+  // The file field stays a file name as long as possible: boot ROMs that know no overload read only it.
+  const sname = encodeWith(message, limit, OVERLOAD_SNAME);
+  if (sname.omitted.length === 0) return sname;
+  return encodeWith(message, limit, OVERLOAD_SNAME | OVERLOAD_FILE);
+}
+
+function encodeWith(
+  message: DhcpMessage,
+  limit: number,
+  overload: number,
+): { bytes: Uint8Array; omitted: number[] } {
+  const bytes = new Uint8Array(Math.max(limit, DEFAULT_LIMIT));
+  const view = new DataView(bytes.buffer);
+  bytes.set([message.op === 'request' ? 1 : 2, 1, 6, message.hops]);
+  view.setUint32(4, message.xid);
+  view.setUint16(8, message.secs);
+  view.setUint16(10, message.broadcast ? 0x8000 : 0);
+  bytes.set(addressToBytes(message.ciaddr), 12);
+  bytes.set(addressToBytes(message.yiaddr), 16);
+  bytes.set(addressToBytes(message.siaddr), 20);
+  bytes.set(addressToBytes(message.giaddr), 24);
+  bytes.set(macToBytes(message.mac), 28);
+  view.setUint32(COOKIE_OFFSET, COOKIE);
+
+  const options: Options = new Map(message.options);
+  const fields = [bytes.subarray(OPTIONS_OFFSET)];
+  const texts = [
+    { bit: OVERLOAD_FILE, field: FILE, text: message.file, code: OPTION.bootFileName },
+    { bit: OVERLOAD_SNAME, field: SNAME, text: message.serverName, code: OPTION.tftpServerName },
+  ];
+  for (const { bit, field, text, code } of texts) {
+    const part = bytes.subarray(field.offset, field.offset + field.length);
+    if (overload & bit) fields.push(part);
+    // One byte stays for the NUL that ends the text.
+    else if (text.length < field.length) {
+      part.set(textToBytes(text));
+      continue;
+    }
+    if (text !== '' && !options.has(code)) promote(options, code, textToBytes(text));
+  }
+  if (overload !== 0) promote(options, OPTION.overload, Uint8Array.of(overload));
+  const { omitted, used } = placeOptions(options, fields);
+  return { bytes: bytes.subarray(0, Math.max(MIN_MESSAGE, OPTIONS_OFFSET + used)), omitted };
+}
+
+/** Puts an option right behind the first one, the message type, so that it is not among those without room. */
+function promote(options: Options, code: number, value: Uint8Array): void {
+  const [first, ...rest] = [...options];
+  options.clear();
+  for (const [key, entry] of [...(first ? [first] : []), [code, value] as const, ...rest])
+    options.set(key, entry);
+}
+
+function readTextField(bytes: Uint8Array, field: { offset: number; length: number }): string {
+  const part = bytes.subarray(field.offset, field.offset + field.length);
+  const end = part.indexOf(0);
+  return textFromBytes(end < 0 ? part : part.subarray(0, end));
+}
+
+function macFromBytes(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':');
+}
+
+function macToBytes(mac: string): number[] {
+  return mac.split(':').map((part) => Number.parseInt(part, 16));
+}

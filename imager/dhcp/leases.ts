@@ -1,0 +1,165 @@
+/** The leases of a server: durable in the registry, indexed in memory so that a decision never searches. */
+import type { Change, Registry } from '../registry/registry.ts';
+import {
+  isActive,
+  type Lease,
+  type LeaseBook,
+  type LeaseChange,
+  type LeaseView,
+  leaseFromValue,
+  type Offer,
+  type OfferChange,
+} from './lease.ts';
+
+const PREFIX = ['lease'] as const;
+
+export class Leases implements LeaseBook {
+  readonly #registry: Registry;
+  readonly #byAddress = new Map<string, Lease>();
+  readonly #byClient = new Map<string, string>();
+  readonly #byMac = new Map<string, string>();
+  readonly #offerOf = new Map<string, Offer>();
+  readonly #offerTo = new Map<string, string>();
+  /** Commits under way for each address: until they are through, memory is ahead of the registry. */
+  readonly #pending = new Map<string, number>();
+  readonly #unwatch: () => void;
+  readonly #unreadable: (address: string) => void;
+
+  /** Loads what the registry holds. `unreadable` hears of each value that is no lease; its address counts as free. */
+  constructor(registry: Registry, unreadable: (address: string) => void) {
+    this.#registry = registry;
+    this.#unreadable = unreadable;
+    // Oldest first, so that the indexes by client and MAC end up with the latest.
+    const entries = registry
+      .range(PREFIX)
+      .map(({ key, value }) => ({ key, lease: this.#read(key[1], value) }));
+    entries.sort((a, b) => (a.lease?.start ?? 0) - (b.lease?.start ?? 0));
+    for (const { lease } of entries) if (lease) this.#remember(lease);
+    this.#unwatch = registry.watch(PREFIX, (change) => this.#follow(change));
+  }
+
+  byAddress(address: string): Lease | undefined {
+    return this.#byAddress.get(address);
+  }
+
+  byClient(client: string): Lease | undefined {
+    const lease = this.#byAddress.get(this.#byClient.get(client) ?? '');
+    return lease?.client === client ? lease : undefined;
+  }
+
+  byMac(mac: string): Lease | undefined {
+    const lease = this.#byAddress.get(this.#byMac.get(mac) ?? '');
+    return lease?.mac === mac ? lease : undefined;
+  }
+
+  offerOf(address: string, now: number): Offer | undefined {
+    const offer = this.#offerOf.get(address);
+    return offer !== undefined && offer.expires > now ? offer : undefined;
+  }
+
+  offerTo(client: string, now: number): Offer | undefined {
+    const offer = this.offerOf(this.#offerTo.get(client) ?? '', now);
+    return offer?.client === client ? offer : undefined;
+  }
+
+  /** All leases in the order of their addresses' text. */
+  view(now: number): LeaseView[] {
+    return [...this.#byAddress.values()]
+      .map((lease) => ({ ...lease, active: isActive(lease, now) }))
+      .sort((a, b) => (a.address < b.address ? -1 : 1));
+  }
+
+  /** Keeps or frees an offered address. There is one offer an address, so they stay as few as those. */
+  offer(change: OfferChange): void {
+    if (change.type === 'withdraw') {
+      this.#withdraw(change.client);
+      return;
+    }
+    const { address, client } = change.offer;
+    this.#withdraw(client);
+    this.#offerOf.set(address, change.offer);
+    this.#offerTo.set(client, address);
+  }
+
+  /**
+   * Makes the changes count at once, for the decisions that follow, and resolves when they are durable. Where that
+   * fails, memory goes back to what the registry holds and the promise rejects: do not acknowledge.
+   */
+  async apply(changes: readonly LeaseChange[]): Promise<void> {
+    if (changes.length === 0) return;
+    const addresses = changes.map(addressOf);
+    for (const address of addresses) this.#pending.set(address, (this.#pending.get(address) ?? 0) + 1);
+    for (const change of changes) this.#change(change);
+    try {
+      await this.#registry.transact((tx) => {
+        for (const change of changes) {
+          if (change.type === 'put') tx.put([...PREFIX, change.lease.address], change.lease);
+          else tx.delete([...PREFIX, change.address]);
+        }
+      });
+    } catch (error) {
+      for (const address of addresses) this.#reload(address);
+      throw error;
+    } finally {
+      for (const address of addresses) this.#settle(address);
+    }
+  }
+
+  close(): void {
+    this.#unwatch();
+  }
+
+  #withdraw(client: string): void {
+    const address = this.#offerTo.get(client);
+    if (address === undefined) return;
+    this.#offerTo.delete(client);
+    if (this.#offerOf.get(address)?.client === client) this.#offerOf.delete(address);
+  }
+
+  #settle(address: string): void {
+    const left = (this.#pending.get(address) ?? 1) - 1;
+    if (left > 0) this.#pending.set(address, left);
+    else this.#pending.delete(address);
+  }
+
+  /** Takes over what others changed, e.g. an operator who removed a lease. Our own changes are in memory already. */
+  #follow(change: Change): void {
+    const address = change.key[1];
+    if (address !== undefined && !this.#pending.has(address)) this.#reload(address);
+  }
+
+  #reload(address: string): void {
+    const value = this.#registry.get([...PREFIX, address]);
+    const lease = value === undefined ? undefined : this.#read(address, value);
+    this.#change(lease === undefined ? { type: 'delete', address } : { type: 'put', lease });
+  }
+
+  #read(address: string | undefined, value: unknown): Lease | undefined {
+    const lease = leaseFromValue(value);
+    if (lease !== undefined && lease.address === address) return lease;
+    this.#unreadable(address ?? '');
+    return undefined;
+  }
+
+  #change(change: LeaseChange): void {
+    const before = this.#byAddress.get(addressOf(change));
+    if (before !== undefined) this.#forget(before);
+    if (change.type === 'put') this.#remember(change.lease);
+  }
+
+  #remember(lease: Lease): void {
+    this.#byAddress.set(lease.address, lease);
+    this.#byClient.set(lease.client, lease.address);
+    this.#byMac.set(lease.mac, lease.address);
+  }
+
+  #forget(lease: Lease): void {
+    this.#byAddress.delete(lease.address);
+    if (this.#byClient.get(lease.client) === lease.address) this.#byClient.delete(lease.client);
+    if (this.#byMac.get(lease.mac) === lease.address) this.#byMac.delete(lease.mac);
+  }
+}
+
+function addressOf(change: LeaseChange): string {
+  return change.type === 'put' ? change.lease.address : change.address;
+}

@@ -1,0 +1,103 @@
+/** What a client said about itself and what it wants: the options of a request, typed. */
+import { type Uid, uidFromGuidBytes } from '../../../agent/protocol/uid.ts';
+import { DhcpError } from '../error.ts';
+import { OPTION } from './codes.ts';
+import type { Options } from './field.ts';
+import { readAddress, readRaw, readText, readUint, textFromBytes } from './values.ts';
+
+/** Options of a request. Undefined: not sent. */
+export interface ClientOptions {
+  /** Option 53 as sent; may be a type this server does not know. Undefined: a BOOTP client. */
+  messageType: number | undefined;
+  /** Option 50. */
+  requestedAddress: string | undefined;
+  /** Option 51, seconds. */
+  leaseSeconds: number | undefined;
+  /** Option 54: the server the client has chosen. */
+  serverIdentifier: string | undefined;
+  /** Option 55: codes of the options it asks for. */
+  parameters: ReadonlySet<number>;
+  /** Option 57: longest IP datagram it takes, bytes. */
+  maximumMessageSize: number | undefined;
+  /** Option 12. */
+  hostName: string | undefined;
+  /** Option 60, e.g. 'PXEClient:Arch:00007:UNDI:003016'. */
+  vendorClass: string | undefined;
+  /** Option 61, lower-case hexadecimal. */
+  clientIdentifier: string | undefined;
+  /** Option 77, its first class. */
+  userClass: string | undefined;
+  /** Option 93, its first type: 0 x86 BIOS, 7 x64 UEFI, 11 arm64 UEFI, 16 x64 UEFI HTTP. */
+  architecture: number | undefined;
+  /** Option 94: type, major and minor, e.g. [1, 2, 1] for UNDI 2.1. */
+  networkInterface: readonly [number, number, number] | undefined;
+  /** Option 97 where it holds a UUID that is not one of those boards ship unset. */
+  uid: Uid | undefined;
+  /** True for iPXE: it sends Etherboot options, which hold what it can do. */
+  ipxe: boolean;
+}
+
+/** Reads the options of a request. Throws DhcpError 'option-length' or 'option-value'. */
+export function readClientOptions(options: Options): ClientOptions {
+  return {
+    messageType: readUint(options, OPTION.messageType, 1),
+    requestedAddress: readAddress(options, OPTION.requestedAddress),
+    leaseSeconds: readUint(options, OPTION.leaseTime, 4),
+    serverIdentifier: readAddress(options, OPTION.serverIdentifier),
+    parameters: new Set(options.get(OPTION.parameterRequestList)),
+    maximumMessageSize: readUint(options, OPTION.maximumMessageSize, 2),
+    hostName: readText(options, OPTION.hostName),
+    vendorClass: readText(options, OPTION.vendorClass),
+    clientIdentifier: readClientIdentifier(options),
+    userClass: readUserClass(options),
+    architecture: readArchitecture(options),
+    networkInterface: readNetworkInterface(options),
+    uid: readMachineIdentifier(options),
+    ipxe: options.has(OPTION.etherboot),
+  };
+}
+
+/** Option 61: opaque, type and at least one byte (RFC 2132 section 9.14). */
+function readClientIdentifier(options: Options): string | undefined {
+  const value = options.get(OPTION.clientIdentifier);
+  if (value === undefined) return undefined;
+  if (value.length < 2 || value.length > 255)
+    throw new DhcpError('option-length', `client identifier of ${value.length} bytes, 2 to 255 are allowed`);
+  return Buffer.from(value).toString('hex');
+}
+
+/**
+ * Option 77: a list of length-prefixed classes (RFC 3004 section 4), or the bare string 'iPXE' that iPXE sends.
+ * It is a list only where the lengths add up exactly; 'i' as a length (105) never does for so short a string.
+ */
+function readUserClass(options: Options): string | undefined {
+  const value = options.get(OPTION.userClass);
+  if (value === undefined) return undefined;
+  let at = 0;
+  while (at < value.length && value[at]! > 0) at += 1 + value[at]!;
+  const isList = value.length > 0 && at === value.length;
+  return textFromBytes(isList ? value.subarray(1, 1 + value[0]!) : value);
+}
+
+/** Option 93: one or more 16-bit types, the preferred first (RFC 4578 section 2.1). */
+function readArchitecture(options: Options): number | undefined {
+  const value = options.get(OPTION.clientArchitecture);
+  if (value === undefined) return undefined;
+  if (value.length === 0 || value.length % 2 !== 0)
+    throw new DhcpError('option-length', `client architecture of ${value.length} bytes`);
+  return value[0]! * 256 + value[1]!;
+}
+
+function readNetworkInterface(options: Options): ClientOptions['networkInterface'] {
+  const value = readRaw(options, OPTION.clientNetworkInterface, 3);
+  return value === undefined ? undefined : [value[0]!, value[1]!, value[2]!];
+}
+
+/** Option 97: type 0 and a 16-byte GUID is the only form there is (RFC 4578 section 2.3). */
+function readMachineIdentifier(options: Options): Uid | undefined {
+  const value = readRaw(options, OPTION.clientMachineIdentifier, 17);
+  if (value === undefined) return undefined;
+  if (value[0] !== 0)
+    throw new DhcpError('option-value', `client machine identifier of type ${value[0]}, only 0 is defined`);
+  return uidFromGuidBytes(value.subarray(1));
+}

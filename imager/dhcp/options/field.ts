@@ -1,0 +1,85 @@
+/** Option fields: code, length, value triples in the options, file and sname fields of a message. */
+import { DhcpError } from '../error.ts';
+import { OPTION } from './codes.ts';
+
+/** Option code -> whole value. Order of insertion is order on the wire. */
+export type Options = Map<number, Uint8Array>;
+
+/** Longest value of one instance of an option; longer values are split over several (RFC 3396 section 5). */
+const MAX_INSTANCE = 255;
+
+/**
+ * Adds the options found in `field` to `into`. Instances of one code are concatenated in the order found, across
+ * fields (RFC 3396 section 7). A field that ends without an end option is accepted: senders that leave it out exist.
+ * Throws DhcpError 'option-truncated'; `base` is the field's offset in the message, for the error.
+ */
+export function readOptions(field: Uint8Array, base: number, into: Map<number, Uint8Array[]>): void {
+  let at = 0;
+  while (at < field.length) {
+    const code = field[at]!;
+    if (code === OPTION.end) return;
+    if (code === OPTION.pad) {
+      at += 1;
+      continue;
+    }
+    const length = field[at + 1];
+    if (length === undefined || at + 2 + length > field.length)
+      throw new DhcpError('option-truncated', `option ${code} runs past the end of its field`, base + at);
+    const value = field.subarray(at + 2, at + 2 + length);
+    const instances = into.get(code);
+    if (instances === undefined) into.set(code, [value]);
+    else instances.push(value);
+    at += 2 + length;
+  }
+}
+
+/** One value out of the instances of an option, copied. */
+export function concatenate(instances: readonly Uint8Array[]): Uint8Array {
+  const value = new Uint8Array(instances.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of instances) {
+    value.set(part, at);
+    at += part.length;
+  }
+  return value;
+}
+
+/** Bytes of an option on the wire where it is not split over fields. */
+function wireLength(value: Uint8Array): number {
+  return value.length + 2 * Math.max(1, Math.ceil(value.length / MAX_INSTANCE));
+}
+
+/**
+ * Writes `options` into `fields`, each option whole into the first field with room, in order; each field keeps one
+ * byte for the end option. Gives the codes that found no room anywhere and the bytes used of the first field.
+ */
+export function placeOptions(
+  options: Options,
+  fields: readonly Uint8Array[],
+): { omitted: number[]; used: number } {
+  const ends = fields.map(() => 0);
+  const omitted: number[] = [];
+  for (const [code, value] of options) {
+    const index = fields.findIndex((field, i) => ends[i]! + wireLength(value) < field.length);
+    if (index < 0) omitted.push(code);
+    else ends[index] = writeOption(fields[index]!, ends[index]!, code, value);
+  }
+  fields.forEach((field, i) => {
+    field[ends[i]!] = OPTION.end;
+  });
+  return { omitted, used: (ends[0] ?? 0) + 1 };
+}
+
+function writeOption(field: Uint8Array, offset: number, code: number, value: Uint8Array): number {
+  let at = offset;
+  let from = 0;
+  do {
+    const part = value.subarray(from, from + MAX_INSTANCE);
+    field[at] = code;
+    field[at + 1] = part.length;
+    field.set(part, at + 2);
+    at += 2 + part.length;
+    from += part.length;
+  } while (from < value.length);
+  return at;
+}

@@ -1,0 +1,33 @@
+/** What network boot firmware needs to see in a reply before it boots from it. */
+import type { ClientOptions } from './client.ts';
+import { OPTION } from './codes.ts';
+import type { Options } from './field.ts';
+import { textToBytes } from './values.ts';
+
+/**
+ * Option 43 for PXE (PXE specification 2.1, table 2-1): tag 6 PXE_DISCOVERY_CONTROL, one byte, bit 3 set: "download
+ * the boot file of this offer, do not prompt or discover boot servers"; then the end tag.
+ */
+const PXE_NO_DISCOVERY = Uint8Array.of(6, 1, 8, 255);
+
+/** Option 175 for iPXE: encapsulated option 176 (no-pxedhcp) set, so that it does not wait for a proxy's offer. */
+const IPXE_NO_PROXY = Uint8Array.of(176, 1, 1);
+
+/**
+ * The options that make PXE ROMs, UEFI HTTP boot and iPXE take the boot file of this reply, in wire order. Option 60 names the
+ * client's own class back to it: without that, PXE ROMs wait for a proxy and UEFI HTTP boot ignores the offer.
+ */
+export function pxeOptions(request: Options, client: ClientOptions): [code: number, value: Uint8Array][] {
+  const options: [number, Uint8Array][] = [];
+  if (client.vendorClass?.startsWith('PXEClient')) {
+    options.push([OPTION.vendorClass, textToBytes('PXEClient')]);
+    options.push([OPTION.vendorSpecific, PXE_NO_DISCOVERY]);
+  } else if (client.vendorClass?.startsWith('HTTPClient')) {
+    options.push([OPTION.vendorClass, textToBytes('HTTPClient')]);
+  }
+  // RFC 4578 section 2.3 and the PXE specification: the server returns the client's machine identifier.
+  const machine = request.get(OPTION.clientMachineIdentifier);
+  if (machine !== undefined) options.push([OPTION.clientMachineIdentifier, machine]);
+  if (client.ipxe) options.push([OPTION.etherboot, IPXE_NO_PROXY]);
+  return options;
+}

@@ -1,0 +1,209 @@
+/** The DHCP server: sockets, time and stores around the codec and the decisions. */
+import { createSocket, type Socket } from 'node:dgram';
+import type { Logger } from 'pino';
+import type { Clock } from '../journal/clock.ts';
+import type { EventSink } from '../journal/event.ts';
+import type { Registry } from '../registry/registry.ts';
+import { type DhcpMessage, decodeMessage, encodeMessage } from './codec.ts';
+import { type DhcpConfig, type Network, networkOf, type Reservations } from './config.ts';
+import { type Decision, type Destination, decide, type Subject } from './decide.ts';
+import { DhcpError } from './error.ts';
+import type { LeaseView } from './lease.ts';
+import { Leases } from './leases.ts';
+
+const SERVER_PORT = 67;
+const CLIENT_PORT = 68;
+
+export interface DhcpServerOptions {
+  config: DhcpConfig;
+  reservations: Reservations;
+  /** Leases are under ['lease', address]. Stays open when the server closes. */
+  registry: Registry;
+  sink: EventSink;
+  clock: Clock;
+  log: Logger;
+  /** 67 and 68 by default. Server port 0: the system chooses. */
+  ports?: { server: number; client: number };
+  /** Where requests are received, 0.0.0.0 by default: only such a socket hears broadcasts. */
+  listenAddress?: string;
+}
+
+export class DhcpServer {
+  /** The server port in use. */
+  readonly port: number;
+  readonly #options: DhcpServerOptions;
+  readonly #network: Network;
+  readonly #leases: Leases;
+  readonly #sockets: readonly Socket[];
+  readonly #transmit: Socket;
+  readonly #counters = new Map<string, number>();
+  readonly #inFlight = new Set<Promise<void>>();
+
+  /**
+   * Starts a server. Rejects with RangeError where the configuration contradicts itself, and with the system's error
+   * where a socket cannot be bound, e.g. EADDRNOTAVAIL while no interface has the server address.
+   */
+  static async start(options: DhcpServerOptions): Promise<DhcpServer> {
+    const network = networkOf(options.config);
+    const listenAddress = options.listenAddress ?? '0.0.0.0';
+    const { serverAddress } = options.config;
+    const receive = await bind(options.ports?.server ?? SERVER_PORT, listenAddress);
+    try {
+      // Linux routes 255.255.255.255 by the source address of a bound socket, so replies leave by the interface that
+      // has the server address. Renewals, which are unicast, arrive on this more specific socket too.
+      const transmit =
+        listenAddress === serverAddress ? receive : await bind(receive.address().port, serverAddress);
+      return new DhcpServer(options, network, [...new Set([receive, transmit])], transmit);
+    } catch (error) {
+      receive.close();
+      throw error;
+    }
+  }
+
+  private constructor(options: DhcpServerOptions, network: Network, sockets: Socket[], transmit: Socket) {
+    this.#options = options;
+    this.#network = network;
+    this.#sockets = sockets;
+    this.#transmit = transmit;
+    this.port = transmit.address().port;
+    this.#leases = new Leases(options.registry, (address) =>
+      this.#count('failed.lease-unreadable', { address }, 'a registry value is no lease and is left out'),
+    );
+    for (const socket of sockets) {
+      socket.on('message', (bytes) => this.#receive(bytes));
+      socket.on('error', (error) => this.#count('failed.socket', { error }, 'socket error'));
+    }
+  }
+
+  /**
+   * Counts since the start: `received.STEP`, `sent.STEP`, `dropped.REASON` for each message without an answer,
+   * `refused.REASON` for each NAK, `failed.WHAT`, `omitted.option` for options a reply had no room for.
+   */
+  stats(): Record<string, number> {
+    return Object.fromEntries([...this.#counters].sort());
+  }
+
+  /** All leases known, in the order of their addresses' text. */
+  leases(): LeaseView[] {
+    return this.#leases.view(this.#options.clock.now());
+  }
+
+  /** Stops receiving, finishes what was begun and resolves when the sockets are closed. */
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.removeAllListeners('message');
+    await Promise.all(this.#inFlight);
+    this.#leases.close();
+    await Promise.all(
+      this.#sockets.map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))),
+    );
+  }
+
+  #receive(bytes: Uint8Array): void {
+    try {
+      const message = decodeMessage(bytes);
+      const decision = decide(message, {
+        config: this.#options.config,
+        network: this.#network,
+        reservations: this.#options.reservations,
+        leases: this.#leases,
+        now: this.#options.clock.now(),
+      });
+      this.#perform(decision);
+    } catch (error) {
+      if (error instanceof DhcpError)
+        this.#count(`dropped.${error.fault}`, { why: error.message }, 'malformed message dropped');
+      else this.#count('failed.internal', { error }, 'message not handled');
+    }
+  }
+
+  #perform(decision: Decision): void {
+    const { subject } = decision;
+    if (subject.step !== undefined) this.#count(`received.${subject.step}`);
+    if ('offer' in decision && decision.offer !== undefined) this.#leases.offer(decision.offer);
+    if (decision.kind === 'silence') {
+      this.#report(subject, subject.step, subject.detail, decision.reason);
+      this.#count(`dropped.${decision.reason}`, { mac: subject.mac }, 'message not answered');
+      return;
+    }
+    this.#report(subject, subject.step, subject.detail);
+    const work = this.#complete(decision).finally(() => this.#inFlight.delete(work));
+    this.#inFlight.add(work);
+  }
+
+  /** The part that takes time: durable first, then the reply. Never rejects. */
+  async #complete(decision: Exclude<Decision, { kind: 'silence' }>): Promise<void> {
+    try {
+      if (decision.changes.length > 0) await this.#leases.apply(decision.changes);
+    } catch (error) {
+      this.#count('failed.registry', { error }, 'lease not stored, no reply sent');
+      this.#report(decision.subject, decision.subject.step, {}, 'registry-failed');
+      return;
+    }
+    if (decision.kind === 'quiet') return;
+    try {
+      await this.#send(decision.message, decision.to, decision.limit);
+    } catch (error) {
+      this.#count('failed.send', { error, to: decision.to.address }, 'reply not sent');
+      this.#report(decision.subject, decision.step, {}, 'send-failed');
+      return;
+    }
+    this.#count(`sent.${decision.step}`);
+    if (decision.reason !== undefined)
+      this.#count(`refused.${decision.reason}`, { mac: decision.subject.mac }, 'request refused');
+    this.#report(decision.subject, decision.step, decision.detail, decision.reason);
+  }
+
+  #send(message: DhcpMessage, to: Destination, limit: number): Promise<void> {
+    const { bytes, omitted } = encodeMessage(message, limit);
+    if (omitted.length > 0)
+      this.#count('omitted.option', { omitted, mac: message.mac }, 'no room for all options in a reply');
+    const port = to.port === 'server' ? this.port : (this.#options.ports?.client ?? CLIENT_PORT);
+    return new Promise((resolve, reject) =>
+      this.#transmit.send(bytes, port, to.address, (error) => (error ? reject(error) : resolve())),
+    );
+  }
+
+  #report(
+    subject: Subject,
+    step: string | undefined,
+    detail: Record<string, string | number | boolean>,
+    reason?: string,
+  ): void {
+    if (step === undefined) return;
+    const { mac, address, node } = subject;
+    this.#options.sink({
+      at: this.#options.clock.now(),
+      component: 'dhcp',
+      step,
+      mac,
+      ...(address === undefined ? {} : { address }),
+      ...(node === undefined ? {} : { node }),
+      ...(reason === undefined ? {} : { reason }),
+      ...(Object.keys(detail).length === 0 ? {} : { detail }),
+    });
+  }
+
+  /** Counts; what has words is logged the first time, since whoever sends packets must not fill the log. */
+  #count(key: string, about?: Record<string, unknown>, words?: string): void {
+    const before = this.#counters.get(key) ?? 0;
+    this.#counters.set(key, before + 1);
+    if (before === 0 && words !== undefined)
+      this.#options.log.warn({ ...about, counter: key }, `dhcp: ${words}`);
+  }
+}
+
+/** A bound socket that may broadcast and shares its port with the server's other socket. */
+function bind(port: number, address: string): Promise<Socket> {
+  const socket = createSocket({ type: 'udp4', reuseAddr: true });
+  return new Promise((resolve, reject) => {
+    socket.once('error', (error) => {
+      socket.close();
+      reject(error);
+    });
+    socket.bind(port, address, () => {
+      socket.removeAllListeners('error');
+      socket.setBroadcast(true);
+      resolve(socket);
+    });
+  });
+}
