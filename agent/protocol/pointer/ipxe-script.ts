@@ -28,6 +28,7 @@ const IMAGER_KEYS = ['bw_imager1', 'bw_imager2', 'bw_imager3', 'bw_imager4'];
 
 export const ipxeScript: PointerLayout = {
   name: 'ipxe-script',
+  firmwareCounts: false,
   size: 0x2000,
   read: (image) => [readSlot(image, 0), readSlot(image, 1)],
   active(image) {

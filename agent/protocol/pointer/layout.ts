@@ -21,6 +21,8 @@ export interface Patch {
 
 export interface PointerLayout {
   readonly name: 'uboot-env' | 'ipxe-script';
+  /** True where the firmware counts attempts down in phase `deploy` and takes the fallback image at none. */
+  readonly firmwareCounts: boolean;
   /** Bytes of EEPROM the layout covers, from offset 0. */
   readonly size: number;
   /** Both slots as found in `image` (at least `size` bytes). Never throws on any content. */

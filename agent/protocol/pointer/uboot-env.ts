@@ -16,10 +16,11 @@ const CRC_SIZE = 4;
 
 export const ubootEnv: PointerLayout = {
   name: 'uboot-env',
+  firmwareCounts: true,
   size: 2 * UBOOT_SLOT_SIZE,
   read: (image) => [readSlot(slotBytes(image, 0)), readSlot(slotBytes(image, 1))],
   active(image) {
-    const [a, b] = this.read(image);
+    const [a, b] = ubootEnv.read(image);
     if (a.kind !== 'valid') return b.kind === 'valid' ? 1 : undefined;
     return b.kind === 'valid' && b.pointer.sequence > a.pointer.sequence ? 1 : 0;
   },

@@ -1,0 +1,47 @@
+/** The agent's durable state on the node's own disk, under /var/lib/bootwright. */
+import type { Journal } from '../core/state.ts';
+import type { JournalStore } from '../ports.ts';
+import { encodeFrame, FrameReader } from '../protocol/frame.ts';
+import { type Plan, parsePlan } from '../protocol/messages.ts';
+import type { Host } from './host.ts';
+
+export const STATE_DIRECTORY = '/var/lib/bootwright';
+export const SCRIPT_DIRECTORY = `${STATE_DIRECTORY}/scripts`;
+const PLAN = `${STATE_DIRECTORY}/plan.cbor`;
+const JOURNAL = `${STATE_DIRECTORY}/journal.json`;
+const PHASES = ['installed', 'configured', 'serving', 'ready'];
+
+export function openJournal(host: Host): JournalStore {
+  const write = (journal: Journal) =>
+    host.replaceFile(JOURNAL, new TextEncoder().encode(`${JSON.stringify(journal)}\n`));
+  return {
+    read() {
+      if (!host.exists(JOURNAL)) return undefined;
+      const journal = parseJournal(new TextDecoder().decode(host.readFile(JOURNAL)));
+      const [frame] = new FrameReader().push(host.readFile(PLAN));
+      const plan = parsePlan(frame);
+      // The power went between the two writes of a later install: neither is of use alone.
+      return plan.deployment === journal.deployment ? { journal, plan } : undefined;
+    },
+    install(plan, journal) {
+      host.makeDirectory(SCRIPT_DIRECTORY);
+      for (const { name, content } of plan.scripts)
+        host.replaceFile(`${SCRIPT_DIRECTORY}/${name}`, new TextEncoder().encode(content), 0o755);
+      host.replaceFile(PLAN, encodeFrame(plan));
+      write(journal);
+    },
+    write,
+  };
+}
+
+/** A journal is written whole or not at all, so anything else in it is damage: it is said, not taken for absence. */
+function parseJournal(text: string): Journal {
+  const value = JSON.parse(text) as Partial<Journal>;
+  const known =
+    typeof value.deployment === 'string' &&
+    typeof value.bootId === 'string' &&
+    PHASES.includes(value.phase ?? '') &&
+    Array.isArray(value.done);
+  if (!known) throw new Error(`${JOURNAL} is damaged: ${text.slice(0, 200)}`);
+  return value as Journal;
+}

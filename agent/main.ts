@@ -1,0 +1,117 @@
+/**
+ * Composition root of the agent. Arguments: none, as process 1 of an initramfs, where it boots the node;
+ * `keeper ...` in the processes it starts to keep disks attached.
+ */
+import { run } from './core/run.ts';
+import type { Boot } from './core/state.ts';
+import { type BootLine, parseBootLine } from './linux/cmdline.ts';
+import { diskAttacher } from './linux/disks.ts';
+import { openPointerStore } from './linux/eeprom.ts';
+import type { Host } from './linux/host.ts';
+import { openJournal } from './linux/journal.ts';
+import { keepDisk } from './linux/keeper.ts';
+import { AgentLink } from './linux/link.ts';
+import { scriptRunner } from './linux/scripts.ts';
+import { serviceStarter } from './linux/services.ts';
+import { readUid } from './linux/uid.ts';
+import type { Ports } from './ports.ts';
+import { type Hello, PROTOCOL_VERSION } from './protocol/messages.ts';
+import { FRESH_ATTEMPTS } from './protocol/pointer/record.ts';
+import type { PointerStore } from './protocol/pointer/store.ts';
+
+const MODULE_LIST = '/etc/bootwright/modules';
+/** Time for the answer to a power request to leave. */
+const ANSWER_MS = 50;
+
+export async function main(host: Host, args: readonly string[]): Promise<void> {
+  if (args[0] === 'keeper') await keepDisk(host, args.slice(1));
+  else await bootNode(host);
+}
+
+async function bootNode(host: Host): Promise<void> {
+  host.print(`bootwright: step agent ${host.uptime().toFixed(3)}`);
+  prepareKernel(host);
+  const line = parseBootLine(readText(host, '/proc/cmdline'));
+  configureNetwork(host, line);
+  const store = openPointerStore(host, line.pointer.layout, line.pointer.device);
+  const boot: Boot = {
+    bootId: readText(host, '/proc/sys/kernel/random/boot_id').trim(),
+    pointer: store.read().pointer,
+    bootedImage: line.image,
+    firmwareCounts: store.layout.firmwareCounts,
+  };
+  const link = startLink(host, store, boot);
+  await run(portsOf(host, store, link), boot);
+}
+
+/** Mounts the kernel's file systems and loads the modules of the initramfs in the order listed there. */
+function prepareKernel(host: Host): void {
+  for (const [type, target] of [
+    ['proc', '/proc'],
+    ['sysfs', '/sys'],
+    ['devtmpfs', '/dev'],
+  ] as const) {
+    host.makeDirectory(target);
+    host.mount(type, target, type, '');
+  }
+  for (const path of readText(host, MODULE_LIST).split('\n')) if (path !== '') host.loadModule(path);
+}
+
+function configureNetwork(host: Host, { network }: BootLine): void {
+  host.configureInterface(network.device, network.address, network.prefix, network.gateway);
+  if (network.hostname !== undefined) host.setHostName(network.hostname);
+}
+
+function startLink(host: Host, store: PointerStore, boot: Boot): AgentLink {
+  const uid = readUid(host);
+  const macs = readMacs(host);
+  const hello = (): Hello => ({
+    type: 'hello',
+    version: PROTOCOL_VERSION,
+    uid,
+    macs,
+    bootId: boot.bootId,
+    bootedImage: boot.bootedImage,
+    pointer: store.read().pointer ?? null,
+    uptime: host.uptime(),
+  });
+  const link = new AgentLink(host, boot.pointer?.imagers ?? [], hello, {
+    flash({ image, disks, imagers, cluster, deployment }) {
+      const fallback = store.read().pointer?.fallback ?? '';
+      return store.write({
+        ...{ image, disks, imagers, cluster, deployment, fallback },
+        phase: 'deploy',
+        attempts: FRESH_ATTEMPTS,
+      });
+    },
+    power(action) {
+      void host.sleep(ANSWER_MS).then(() => host.reboot(action));
+    },
+  });
+  void link.serve();
+  return link;
+}
+
+function portsOf(host: Host, store: PointerStore, link: AgentLink): Ports {
+  return {
+    disks: diskAttacher(host),
+    journal: openJournal(host),
+    scripts: scriptRunner(host),
+    services: serviceStarter(host),
+    link,
+    pointers: { write: (pointer) => void store.write(pointer) },
+    power: { reboot: () => host.reboot('reboot') },
+    uptime: () => host.uptime(),
+  };
+}
+
+function readMacs(host: Host): string[] {
+  return host
+    .list('/sys/class/net')
+    .map((name) => readText(host, `/sys/class/net/${name}/address`).trim())
+    .filter((mac) => /^[0-9a-f:]{17}$/.test(mac) && mac !== '00:00:00:00:00:00');
+}
+
+function readText(host: Host, path: string): string {
+  return new TextDecoder().decode(host.readFile(path));
+}
