@@ -1,0 +1,136 @@
+/**
+ * What the imager knows of each node: its last hello, its pointer, the steps of its last boots. Kept in the registry
+ * under ['node', NAME], so that a restarted imager neither forgets a node nor takes a repeated step for a new one.
+ */
+import type { Hello, Step, StepDetail } from '../../agent/protocol/messages.ts';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import type { Registry } from '../registry/registry.ts';
+
+export interface BootStep {
+  seq: number;
+  step: string;
+  /** Seconds since the node's kernel started. */
+  uptime: number;
+  /** When the imager took it: milliseconds since the epoch. */
+  at: number;
+  detail: StepDetail;
+}
+
+export interface BootRecord {
+  bootId: string;
+  image: string;
+  at: number;
+  lastSeq: number;
+  steps: BootStep[];
+}
+
+export interface NodeRecord {
+  uid: string;
+  macs: string[];
+  address: string;
+  /** Of the last hello: milliseconds since the epoch. */
+  at: number;
+  bootedImage: string;
+  /** What the node's pointer store was last known to hold. */
+  pointer: BootPointer | null;
+  /** The last boots, the present one last. */
+  boots: BootRecord[];
+}
+
+/** Three boots make a double reboot; one more shows what was before. */
+const BOOTS_KEPT = 4;
+const STEPS_KEPT = 64;
+const DETAILS_KEPT = 16;
+const DETAIL_TEXT_KEPT = 512;
+
+export class Directory {
+  readonly #registry: Registry;
+  /** The present state, ahead of the registry by the writes under way. */
+  readonly #records = new Map<string, NodeRecord>();
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+    for (const { key, value } of registry.range<NodeRecord>(['node']))
+      if (key.length === 2) this.#records.set(key[1]!, value);
+  }
+
+  get(node: string): NodeRecord | undefined {
+    return this.#records.get(node);
+  }
+
+  /** Highest step number taken of this boot of the node, 0 where none. */
+  lastSeq(node: string, bootId: string): number {
+    return this.#records.get(node)?.boots.find((boot) => boot.bootId === bootId)?.lastSeq ?? 0;
+  }
+
+  /** Notes a hello. Resolves once durable. */
+  join(node: string, hello: Hello, address: string, at: number): Promise<void> {
+    const { uid, macs, bootId, bootedImage, pointer } = hello;
+    const boots = this.#records.get(node)?.boots ?? [];
+    const known = boots.some((boot) => boot.bootId === bootId);
+    const present: BootRecord = { bootId, image: bootedImage, at, lastSeq: 0, steps: [] };
+    return this.#store(node, {
+      uid,
+      macs,
+      address,
+      at,
+      bootedImage,
+      pointer,
+      boots: known ? boots : [...boots, present].slice(-BOOTS_KEPT),
+    });
+  }
+
+  /** Notes a step of a boot that has said hello. Resolves once durable. */
+  step(node: string, bootId: string, step: Step, at: number): Promise<void> {
+    const record = this.#records.get(node);
+    if (record === undefined) return Promise.reject(new Error(`no hello of ${node}`));
+    const entry: BootStep = {
+      seq: step.seq,
+      step: step.step,
+      uptime: step.uptime,
+      at,
+      detail: shortened(step.detail ?? {}),
+    };
+    const boots = record.boots.map((boot) =>
+      boot.bootId === bootId
+        ? { ...boot, lastSeq: step.seq, steps: [...boot.steps, entry].slice(-STEPS_KEPT) }
+        : boot,
+    );
+    return this.#store(node, { ...record, boots });
+  }
+
+  /** Notes the pointer a node confirmed. Resolves once durable. */
+  async pointed(node: string, pointer: BootPointer): Promise<void> {
+    const record = this.#records.get(node);
+    if (record !== undefined) await this.#store(node, { ...record, pointer });
+  }
+
+  /** Nodes whose pointer names this disk. */
+  ownersOf(disk: string): string[] {
+    return [...this.#records]
+      .filter(([, record]) => record.pointer?.disks.includes(disk) === true)
+      .map(([node]) => node);
+  }
+
+  async #store(node: string, record: NodeRecord): Promise<void> {
+    this.#records.set(node, record);
+    try {
+      await this.#registry.transact((tx) => tx.put(['node', node], record));
+    } catch (error) {
+      // What is not stored must not be taken for known: the agent sends it again.
+      const stored = this.#registry.get<NodeRecord>(['node', node]);
+      if (stored === undefined) this.#records.delete(node);
+      else this.#records.set(node, stored);
+      throw error;
+    }
+  }
+}
+
+/** A node's detail within bounds: what a node may make the imager keep is limited here, not by the node. */
+export function shortened(detail: StepDetail): StepDetail {
+  return Object.fromEntries(
+    Object.entries(detail)
+      .slice(0, DETAILS_KEPT)
+      .map(([key, value]) => [key, typeof value === 'string' ? value.slice(0, DETAIL_TEXT_KEPT) : value]),
+  );
+}

@@ -1,0 +1,75 @@
+/** Requests the imager sends to agents and the answers it waits for. */
+
+export type Answer<T> = (answer: T) => void;
+
+/** A push that brought no confirmation; `message` says what is known. */
+export class PushError extends Error {
+  readonly reason: 'not-connected' | 'refused' | 'disconnected' | 'deadline' | 'mismatch';
+  constructor(reason: PushError['reason'], message: string) {
+    super(message);
+    this.name = 'PushError';
+    this.reason = reason;
+  }
+}
+
+interface Pending<T> {
+  owner: object;
+  resolve: Answer<T>;
+  reject: (error: PushError) => void;
+  timer: NodeJS.Timeout;
+}
+
+export class Pushes<T> {
+  readonly #pending = new Map<number, Pending<T>>();
+  readonly #deadlineMs: number;
+  #last = 0;
+
+  constructor(deadlineMs: number) {
+    this.#deadlineMs = deadlineMs;
+  }
+
+  /**
+   * A new request number for `send`, and the answer to it. `owner` is the connection it goes over; `what` names the
+   * request in errors. Rejects with PushError.
+   */
+  request(owner: object, what: string, send: (request: number) => void): Promise<T> {
+    const request = ++this.#last;
+    const answer = new Promise<T>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#pending.delete(request);
+        reject(new PushError('deadline', `${what}: no answer within ${this.#deadlineMs / 1000} s`));
+      }, this.#deadlineMs);
+      this.#pending.set(request, { owner, resolve, reject, timer });
+    });
+    send(request);
+    return answer;
+  }
+
+  /** Hands over the answer to `request`; false where `owner` was not asked that. */
+  settle(owner: object, request: number, answer: T): boolean {
+    const pending = this.#take(owner, request);
+    pending?.resolve(answer);
+    return pending !== undefined;
+  }
+
+  /** Rejects the request with the agent's own words; false where `owner` was not asked that. */
+  refuse(owner: object, request: number, why: string): boolean {
+    const pending = this.#take(owner, request);
+    pending?.reject(new PushError('refused', why));
+    return pending !== undefined;
+  }
+
+  /** Rejects all that wait for `owner`. */
+  abandon(owner: object, why: string): void {
+    for (const [request, pending] of this.#pending)
+      if (pending.owner === owner) this.#take(owner, request)?.reject(new PushError('disconnected', why));
+  }
+
+  #take(owner: object, request: number): Pending<T> | undefined {
+    const pending = this.#pending.get(request);
+    if (pending?.owner !== owner) return undefined;
+    this.#pending.delete(request);
+    clearTimeout(pending.timer);
+    return pending;
+  }
+}

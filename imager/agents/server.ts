@@ -1,0 +1,288 @@
+/** The agent endpoint: who is connected, what they report, and what is pushed to them. */
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Logger } from 'pino';
+import type { AgentMessage, Flash, ImagerMessage } from '../../agent/protocol/messages.ts';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import type { Clock } from '../journal/clock.ts';
+import type { EventSink } from '../journal/event.ts';
+import type { UserConfig } from '../model/config.ts';
+import type { NodeIndex } from '../model/nodes.ts';
+import { Connection } from './connection.ts';
+import { type Directory, shortened } from './directory.ts';
+import { PushError, Pushes } from './pushes.ts';
+import { type Output, receive, type Session } from './session.ts';
+
+export interface AgentServerOptions {
+  address: string;
+  /** 0: chosen by the system. */
+  port: number;
+  nodes: NodeIndex;
+  userConfigs: Readonly<Record<string, UserConfig>>;
+  directory: Directory;
+  sink: EventSink;
+  clock: Clock;
+  log: Logger;
+  maxConnections?: number;
+  helloMs?: number;
+  idleMs?: number;
+  pushMs?: number;
+}
+
+export interface ConnectedNode {
+  node: string;
+  address: string;
+  /** When it said hello: milliseconds since the epoch. */
+  since: number;
+}
+
+/** What a node's pointer shall say; sequence, phase and attempts are the node's to fill in. */
+export type FlashRequest = Omit<Flash, 'type' | 'request'>;
+
+type PushAnswer = { pointer?: BootPointer };
+
+const MAX_CONNECTIONS = 1024;
+/** A node has one agent; an old connection may linger while its successor says hello. */
+const MAX_PER_ADDRESS = 8;
+const HELLO_MS = 10_000;
+const IDLE_MS = 120_000;
+const PUSH_MS = 10_000;
+
+interface Peer {
+  connection: Connection;
+  session: Session;
+  since: number;
+  /** The node it was welcomed as. */
+  node?: string;
+}
+
+export class AgentServer {
+  readonly #options: AgentServerOptions;
+  readonly #server: Server;
+  readonly #peers = new Set<Peer>();
+  readonly #byNode = new Map<string, Peer>();
+  readonly #pushes: Pushes<PushAnswer>;
+  readonly #stats: Record<string, number> = {};
+
+  private constructor(options: AgentServerOptions, server: Server) {
+    this.#options = options;
+    this.#server = server;
+    this.#pushes = new Pushes(options.pushMs ?? PUSH_MS);
+    server.on('connection', (socket) => this.#accept(socket));
+  }
+
+  /** Listens. Rejects with the system's error where it cannot. */
+  static async start(options: AgentServerOptions): Promise<AgentServer> {
+    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 });
+    server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
+    const agents = new AgentServer(options, server);
+    server.on('drop', () => agents.#refuse('too-many-connections', undefined, 'the endpoint is full'));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(options.port, options.address, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    return agents;
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  stats(): Record<string, number> {
+    return { ...this.#stats, connections: this.#peers.size, nodes: this.#byNode.size };
+  }
+
+  /** Nodes whose agent is connected and welcomed. */
+  connected(): ConnectedNode[] {
+    return [...this.#byNode].map(([node, { connection, since }]) => ({
+      node,
+      address: connection.peer,
+      since,
+    }));
+  }
+
+  /**
+   * Has the node write a new boot pointer. Resolves with the record it read back; rejects with PushError where the
+   * node is not connected, says it failed, goes away, does not answer in time, or confirms something else.
+   */
+  async flash(node: string, request: FlashRequest): Promise<BootPointer> {
+    const { pointer } = await this.#push(node, 'flash', (number) => ({
+      type: 'flash',
+      request: number,
+      ...request,
+    }));
+    if (pointer === undefined || !holds(pointer, request))
+      throw new PushError('mismatch', `${node} confirmed another pointer than it was asked to write`);
+    await this.#options.directory.pointed(node, pointer);
+    return pointer;
+  }
+
+  /** Has the node reboot or power off. Resolves once the agent says it does; rejects with PushError. */
+  async power(node: string, action: 'reboot' | 'poweroff'): Promise<void> {
+    await this.#push(node, action, (request) => ({ type: 'power', request, action }));
+  }
+
+  /** Resolves when no connection is left. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const { connection } of this.#peers) connection.drop('imager-stops', 'the imager stops');
+    await closed;
+  }
+
+  #push(node: string, what: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
+    const peer = this.#byNode.get(node);
+    if (peer === undefined)
+      return Promise.reject(new PushError('not-connected', `no agent of ${node} is connected`));
+    this.#add(`pushed.${what}`);
+    return this.#pushes.request(peer, `${what} ${node}`, (request) => peer.connection.send(message(request)));
+  }
+
+  #accept(socket: Socket): void {
+    const { helloMs = HELLO_MS, idleMs = IDLE_MS, clock } = this.#options;
+    this.#add('accepted');
+    const peer: Peer = {
+      session: { at: 'new' },
+      since: clock.now(),
+      connection: new Connection(
+        socket,
+        { helloMs, idleMs },
+        {
+          message: (message) => this.#receive(peer, message),
+          ended: (reason, why) => this.#ended(peer, reason, why),
+          closed: () => this.#peers.delete(peer),
+        },
+      ),
+    };
+    const { connection } = peer;
+    const siblings = [...this.#peers].filter((other) => other.connection.peer === connection.peer);
+    this.#peers.add(peer);
+    if (siblings.length >= MAX_PER_ADDRESS)
+      connection.drop('too-many-per-address', `${siblings.length} connections of ${connection.peer}`);
+  }
+
+  async #receive(peer: Peer, message: AgentMessage): Promise<void> {
+    const { nodes, userConfigs, directory } = this.#options;
+    this.#add(`received.${message.type}`);
+    const turn = receive(peer.session, message, {
+      nodes,
+      userConfigs,
+      peer: peer.connection.peer,
+      lastSeq: (node, bootId) => directory.lastSeq(node, bootId),
+    });
+    peer.session = turn.session;
+    for (const output of turn.outputs) await this.#perform(peer, output);
+  }
+
+  async #perform(peer: Peer, output: Output): Promise<void> {
+    const { directory, clock } = this.#options;
+    switch (output.do) {
+      case 'send':
+        return peer.connection.send(output.message);
+      case 'drop':
+        return peer.connection.drop(output.reason, output.why);
+      case 'join':
+        return this.#join(peer, output);
+      case 'record': {
+        const { node, bootId, step } = output;
+        const at = clock.now();
+        await directory.step(node.name, bootId, step, at);
+        const detail = { ...shortened(step.detail ?? {}), uptime: step.uptime };
+        this.#event(at, peer, step.step, node.name, undefined, detail);
+        return peer.connection.send({ type: 'ack', seq: step.seq });
+      }
+      case 'settle': {
+        const { request, answer } = output;
+        const known =
+          'why' in answer
+            ? this.#pushes.refuse(peer, request, answer.why)
+            : this.#pushes.settle(peer, request, answer);
+        if (!known) this.#add('ignored.late-answer');
+      }
+    }
+  }
+
+  async #join(peer: Peer, { node, by, hello }: Extract<Output, { do: 'join' }>): Promise<void> {
+    const { directory, clock, log } = this.#options;
+    const at = clock.now();
+    const old = this.#byNode.get(node.name);
+    peer.since = at;
+    peer.node = node.name;
+    this.#byNode.set(node.name, peer);
+    old?.connection.drop('replaced', `${node.name} has connected anew`);
+    peer.connection.welcomed();
+    if (by === 'mac' && node.uid !== undefined)
+      log.warn(
+        { node: node.name, uid: hello.uid, expected: node.uid },
+        'node known by its MAC has another UID',
+      );
+    await directory.join(node.name, hello, peer.connection.peer, at);
+    this.#event(at, peer, 'hello', node.name, undefined, {
+      by,
+      bootId: hello.bootId,
+      bootedImage: hello.bootedImage,
+      deployment: hello.pointer?.deployment ?? '',
+      uptime: hello.uptime,
+    });
+  }
+
+  #ended(peer: Peer, reason: string | undefined, why: string): void {
+    const { node } = peer;
+    this.#pushes.abandon(peer, `${node ?? peer.connection.peer} disconnected: ${why}`);
+    if (node === undefined) {
+      if (reason !== undefined) this.#refuse(reason, peer, why);
+      else this.#add('closed.before-hello');
+      return;
+    }
+    if (this.#byNode.get(node) === peer) this.#byNode.delete(node);
+    this.#add(`closed.${reason ?? 'by-agent'}`);
+    this.#event(this.#options.clock.now(), peer, 'disconnect', node, reason, { why });
+  }
+
+  #refuse(reason: string, peer: Peer | undefined, why: string): void {
+    const { log, clock, sink } = this.#options;
+    if (this.#add(`dropped.${reason}`) === 1)
+      log.warn({ reason, address: peer?.connection.peer }, `agent refused: ${why}; further ones are counted`);
+    const address = peer?.connection.peer;
+    sink({
+      at: clock.now(),
+      component: 'agent',
+      step: 'refused',
+      reason,
+      ...(address === undefined ? {} : { address }),
+      detail: { why },
+    });
+  }
+
+  #event(
+    at: number,
+    peer: Peer,
+    step: string,
+    node: string,
+    reason: string | undefined,
+    detail: Record<string, string | number | boolean>,
+  ): void {
+    this.#options.sink({
+      at,
+      component: 'agent',
+      step,
+      node,
+      address: peer.connection.peer,
+      ...(reason === undefined ? {} : { reason }),
+      detail,
+    });
+  }
+
+  #add(key: string): number {
+    const count = (this.#stats[key] ?? 0) + 1;
+    this.#stats[key] = count;
+    return count;
+  }
+}
+
+function holds(pointer: BootPointer, request: FlashRequest): boolean {
+  const fields = ['image', 'disks', 'imagers', 'cluster', 'deployment'] as const;
+  return fields.every((field) => JSON.stringify(pointer[field]) === JSON.stringify(request[field]));
+}

@@ -1,0 +1,97 @@
+/** An agent of the tests: the protocol's modules over a real socket. */
+import { connect, type Socket } from 'node:net';
+import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
+import {
+  type AgentMessage,
+  type Hello,
+  type ImagerMessage,
+  parseImagerMessage,
+} from '../../agent/protocol/messages.ts';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+
+export const POINTER: BootPointer = {
+  sequence: 1,
+  image: 'base',
+  disks: ['node1-root'],
+  imagers: ['127.0.0.1'],
+  cluster: 'demo',
+  deployment: 'd1',
+  phase: 'ready',
+  attempts: 3,
+  fallback: '',
+};
+
+export function hello(changes: Partial<Hello> = {}): Hello {
+  return {
+    type: 'hello',
+    version: 1,
+    uid: 'serial:n1',
+    macs: ['52:54:00:00:00:01'],
+    bootId: 'boot-1',
+    bootedImage: 'base',
+    pointer: POINTER,
+    uptime: 2.5,
+    ...changes,
+  };
+}
+
+export class TestAgent {
+  readonly socket: Socket;
+  readonly #messages: ImagerMessage[] = [];
+  #waiting: ((message: ImagerMessage | undefined) => void) | undefined;
+  #ended = false;
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    const reader = new FrameReader();
+    socket.on('data', (chunk) => {
+      for (const value of reader.push(chunk)) {
+        const message = parseImagerMessage(value);
+        const waiting = this.#waiting;
+        this.#waiting = undefined;
+        if (waiting === undefined) this.#messages.push(message);
+        else waiting(message);
+      }
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.#ended = true;
+      this.#waiting?.(undefined);
+    });
+  }
+
+  static connect(port: number, localAddress = '127.0.0.1'): Promise<TestAgent> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ port, host: '127.0.0.1', localAddress });
+      socket.once('error', reject);
+      socket.once('connect', () => resolve(new TestAgent(socket)));
+    });
+  }
+
+  send(message: AgentMessage): void {
+    this.socket.write(encodeFrame(message));
+  }
+
+  /** The next message; undefined once the imager has closed. */
+  next(): Promise<ImagerMessage | undefined> {
+    const message = this.#messages.shift();
+    if (message !== undefined || this.#ended) return Promise.resolve(message);
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+    });
+  }
+
+  /** Says hello and gives the answer. */
+  greet(changes: Partial<Hello> = {}): Promise<ImagerMessage | undefined> {
+    this.send(hello(changes));
+    return this.next();
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#ended) return resolve();
+      this.socket.once('close', () => resolve());
+      this.socket.destroy();
+    });
+  }
+}

@@ -1,0 +1,271 @@
+import { EventEmitter, once } from 'node:events';
+import fc from 'fast-check';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { encodeFrame } from '../../agent/protocol/frame.ts';
+import type { Flash, ImagerMessage } from '../../agent/protocol/messages.ts';
+import { Directory } from '../../imager/agents/directory.ts';
+import { AgentServer, type AgentServerOptions } from '../../imager/agents/server.ts';
+import { systemClock } from '../../imager/journal/clock.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { NodeIndex } from '../../imager/model/nodes.ts';
+import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { hello, POINTER, TestAgent } from './client.ts';
+
+const nodes = new NodeIndex([
+  { name: 'node1', hostname: 'node1', uid: 'serial:n1', address: '127.0.0.1' },
+  { name: 'node2', hostname: 'node2', mac: '52:54:00:00:00:02' },
+]);
+const request = { image: 'b', disks: ['d2'], imagers: ['127.0.0.1'], cluster: 'demo', deployment: 'd2' };
+
+let registry: MemoryRegistry;
+let server: AgentServer;
+let events: BootEvent[];
+const bus = new EventEmitter();
+const agents: TestAgent[] = [];
+
+async function start(changes: Partial<AgentServerOptions> = {}): Promise<void> {
+  events = [];
+  server = await AgentServer.start({
+    address: '127.0.0.1',
+    port: 0,
+    nodes,
+    userConfigs: {},
+    directory: new Directory(registry),
+    sink: (event) => {
+      events.push(event);
+      bus.emit(event.step, event);
+    },
+    clock: systemClock,
+    log: pino({ level: 'silent' }),
+    ...changes,
+  });
+}
+
+async function agent(localAddress?: string): Promise<TestAgent> {
+  const connected = await TestAgent.connect(server.port, localAddress);
+  agents.push(connected);
+  return connected;
+}
+
+beforeEach(async () => {
+  registry = new MemoryRegistry();
+  await start();
+});
+afterEach(async () => {
+  await Promise.all(agents.splice(0).map((each) => each.close()));
+  await server.close();
+});
+
+test('hello, steps with acknowledgements, events, ping', async () => {
+  const one = await agent();
+  expect(await one.greet()).toMatchObject({ type: 'welcome', node: 'node1', plan: { deployment: 'd1' } });
+  one.send({ type: 'step', seq: 1, step: 'mounted', uptime: 3.25, detail: { device: '/dev/nbd0' } });
+  one.send({ type: 'step', seq: 2, step: 'ready', uptime: 4 });
+  one.send({ type: 'ping' });
+  expect([await one.next(), await one.next(), await one.next()]).toEqual([
+    { type: 'ack', seq: 1 },
+    { type: 'ack', seq: 2 },
+    { type: 'pong' },
+  ]);
+  expect(events.map(({ component, step, node, detail }) => ({ component, step, node, detail }))).toEqual([
+    {
+      component: 'agent',
+      step: 'hello',
+      node: 'node1',
+      detail: { by: 'uid', bootId: 'boot-1', bootedImage: 'base', deployment: 'd1', uptime: 2.5 },
+    },
+    { component: 'agent', step: 'mounted', node: 'node1', detail: { device: '/dev/nbd0', uptime: 3.25 } },
+    { component: 'agent', step: 'ready', node: 'node1', detail: { uptime: 4 } },
+  ]);
+  expect(server.connected()).toMatchObject([{ node: 'node1', address: '127.0.0.1' }]);
+});
+
+test('a step sent again after a reconnection, even to another imager, is acknowledged and not told twice', async () => {
+  const one = await agent();
+  await one.greet();
+  one.send({ type: 'step', seq: 1, step: 'mounted', uptime: 3 });
+  await one.next();
+  await one.close();
+  await server.close();
+  await start();
+  const again = await agent();
+  await again.greet();
+  again.send({ type: 'step', seq: 1, step: 'mounted', uptime: 3 });
+  again.send({ type: 'step', seq: 2, step: 'ready', uptime: 4 });
+  expect([await again.next(), await again.next()]).toEqual([
+    { type: 'ack', seq: 1 },
+    { type: 'ack', seq: 2 },
+  ]);
+  expect(events.map((event) => event.step)).toEqual(['hello', 'ready']);
+  const next = await agent();
+  await next.greet({ bootId: 'boot-2' });
+  next.send({ type: 'step', seq: 1, step: 'mounted', uptime: 3 });
+  expect(await next.next()).toEqual({ type: 'ack', seq: 1 });
+  const record = new Directory(registry).get('node1');
+  expect(record?.boots.map(({ bootId, steps }) => [bootId, steps.map(({ step }) => step)])).toEqual([
+    ['boot-1', ['mounted', 'ready']],
+    ['boot-2', ['mounted']],
+  ]);
+});
+
+test('a step whose record cannot be made durable is not acknowledged, and is taken when sent again', async () => {
+  const one = await agent();
+  await one.greet();
+  one.send({ type: 'ping' });
+  await one.next();
+  const transact = registry.transact.bind(registry);
+  registry.transact = () => Promise.reject(new Error('disk full'));
+  one.send({ type: 'step', seq: 1, step: 'mounted', uptime: 3 });
+  expect(await one.next()).toBeUndefined();
+  registry.transact = transact;
+  const again = await agent();
+  await again.greet();
+  again.send({ type: 'step', seq: 1, step: 'mounted', uptime: 3 });
+  expect(await again.next()).toEqual({ type: 'ack', seq: 1 });
+  expect(events.filter((event) => event.step === 'mounted')).toHaveLength(1);
+});
+
+test.each([
+  ['unknown-node', hello({ uid: 'serial:zz', macs: [] }), '127.0.0.1'],
+  ['address', hello(), '127.0.0.9'],
+  ['version', hello({ version: 9 }), '127.0.0.1'],
+])('refused with its reason: %s', async (reason, message, from) => {
+  const refused = once(bus, 'refused');
+  const stranger = await agent(from);
+  stranger.send(message);
+  expect(await stranger.next()).toMatchObject({ type: 'refuse' });
+  expect(await stranger.next()).toBeUndefined();
+  expect((await refused)[0]).toMatchObject({ step: 'refused', reason, address: from });
+  expect(server.stats()).toMatchObject({ [`dropped.${reason}`]: 1, nodes: 0 });
+});
+
+test('a new connection of a node replaces the old one, which loses what was pushed to it', async () => {
+  const old = await agent();
+  await old.greet();
+  const lost = expect(server.flash('node1', request)).rejects.toMatchObject({ reason: 'disconnected' });
+  const fresh = await agent();
+  expect(await fresh.greet()).toMatchObject({ type: 'welcome' });
+  expect(await old.next()).toMatchObject({ type: 'flash' });
+  expect(await old.next()).toBeUndefined();
+  await lost;
+  expect(server.connected()).toHaveLength(1);
+  fresh.send({ type: 'ping' });
+  expect(await fresh.next()).toEqual({ type: 'pong' });
+});
+
+async function flashed(answer: (push: Flash) => Parameters<TestAgent['send']>[0]): Promise<unknown> {
+  const one = await agent();
+  await one.greet();
+  const result = server.flash('node1', request).catch((error: unknown) => error);
+  const push = (await one.next()) as Extract<ImagerMessage, { type: 'flash' }>;
+  expect(push).toMatchObject({ type: 'flash', ...request });
+  one.send(answer(push));
+  return result;
+}
+
+test('flash resolves with the pointer read back, which is kept', async () => {
+  const written = { ...POINTER, ...request, sequence: 2, phase: 'deploy' as const };
+  expect(await flashed((push) => ({ type: 'done', request: push.request, pointer: written }))).toEqual(
+    written,
+  );
+  expect(new Directory(registry).get('node1')?.pointer).toEqual(written);
+  expect(new Directory(registry).ownersOf('d2')).toEqual(['node1']);
+});
+
+test('flash rejects what the agent says failed, and a confirmation of something else', async () => {
+  expect(
+    await flashed((push) => ({ type: 'failed', request: push.request, why: 'EEPROM: EIO' })),
+  ).toMatchObject({ reason: 'refused', message: 'EEPROM: EIO' });
+  expect(await flashed((push) => ({ type: 'done', request: push.request, pointer: POINTER }))).toMatchObject({
+    reason: 'mismatch',
+  });
+});
+
+test('flash to nobody, and to an agent that never answers', async () => {
+  await expect(server.flash('node2', request)).rejects.toMatchObject({ reason: 'not-connected' });
+  await server.close();
+  await start({ pushMs: 30 });
+  const one = await agent();
+  await one.greet();
+  await expect(server.power('node1', 'reboot')).rejects.toMatchObject({ reason: 'deadline' });
+  const push = (await one.next()) as Extract<ImagerMessage, { type: 'power' }>;
+  one.send({ type: 'done', request: push.request });
+  one.send({ type: 'ping' });
+  await one.next();
+  expect(server.stats()).toMatchObject({ 'ignored.late-answer': 1 });
+});
+
+test('one node cannot answer for another', async () => {
+  const one = await agent();
+  const two = await agent();
+  await one.greet();
+  await two.greet({ uid: 'serial:zz', macs: ['52:54:00:00:00:02'] });
+  const power = server.power('node1', 'poweroff');
+  const push = (await one.next()) as Extract<ImagerMessage, { type: 'power' }>;
+  expect(push.action).toBe('poweroff');
+  two.send({ type: 'failed', request: push.request, why: 'not mine' });
+  two.send({ type: 'ping' });
+  await two.next();
+  one.send({ type: 'done', request: push.request });
+  await power;
+});
+
+test('deadlines: no hello, and silence after it', async () => {
+  await server.close();
+  await start({ helloMs: 20, idleMs: 40 });
+  const mute = await agent();
+  expect(await mute.next()).toBeUndefined();
+  const one = await agent();
+  await one.greet();
+  expect(await one.next()).toBeUndefined();
+  expect(server.stats()).toMatchObject({ 'dropped.hello-deadline': 1, 'closed.silent': 1 });
+});
+
+test('connection limits: of the endpoint and of an address', async () => {
+  const some = await Promise.all(Array.from({ length: 8 }, () => agent()));
+  const ninth = await agent();
+  expect(await ninth.next()).toBeUndefined();
+  expect(await some[0]!.greet()).toMatchObject({ type: 'welcome' });
+  expect(server.stats()).toMatchObject({ 'dropped.too-many-per-address': 1 });
+  await server.close();
+  await start({ maxConnections: 1 });
+  await agent();
+  const second = await agent();
+  expect(await second.next()).toBeUndefined();
+  expect(server.stats()).toMatchObject({ 'dropped.too-many-connections': 1 });
+});
+
+test.each([
+  ['frame', Uint8Array.of(0xff, 0xff, 0xff, 0xff)],
+  ['frame', Uint8Array.of(0, 0, 0, 2, 0x62, 0x61)],
+  ['message', encodeFrame({ type: 'hello', version: 'one' })],
+  ['no-hello', encodeFrame({ type: 'ping' })],
+  ['no-hello', Buffer.concat([Uint8Array.of(0, 0x10, 0, 0), new Uint8Array(100_000)])],
+])('bytes that are no agent: %s', async (reason, bytes) => {
+  const stranger = await agent();
+  stranger.socket.write(bytes);
+  expect(await stranger.next()).toBeUndefined();
+  expect(server.stats()).toMatchObject({ [`dropped.${reason}`]: 1 });
+});
+
+test('mutated conversations never stop the endpoint', async () => {
+  const talk = Buffer.concat([
+    encodeFrame(hello()),
+    encodeFrame({ type: 'step', seq: 1, step: 'mounted', uptime: 3 }),
+    encodeFrame({ type: 'done', request: 1, pointer: POINTER }),
+  ]);
+  const edits = fc.array(fc.tuple(fc.nat(talk.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 });
+  await fc.assert(
+    fc.asyncProperty(edits, fc.nat(talk.length), async (changes, cut) => {
+      const bytes = Buffer.from(talk);
+      for (const [at, value] of changes) bytes[at] = value;
+      const stranger = await TestAgent.connect(server.port);
+      stranger.socket.end(bytes.subarray(0, cut === 0 ? talk.length : cut));
+      while ((await stranger.next()) !== undefined);
+    }),
+    { numRuns: 300, interruptAfterTimeLimit: 5000 },
+  );
+  const one = await agent();
+  expect(await one.greet()).toMatchObject({ type: 'welcome' });
+});
