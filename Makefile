@@ -1,0 +1,54 @@
+# `make help` lists what there is to make. Each target installs what it needs and says so.
+
+RIG ?= arm64
+NPM := npm --no-fund --no-audit
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help
+help: ## show this list
+	@echo "Usage: make TARGET [RIG=arm64|x86]"; echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 12
+
+.PHONY: demo
+demo: build ## boot a QEMU node (RIG=arm64 or x86) through the whole double reboot, print and draw its timeline
+	@node dist/firmware-stubs/demo/main.js --rig $(RIG)
+
+.PHONY: test
+test: lint build ## lint, type check and run every test, whole boots under QEMU included
+	@npx --no-install vitest run
+
+.PHONY: bench
+bench: build ## measure against peers in pairs; prints a table and writes build/bench.json
+	@node dist/test/bench/main.js
+
+.PHONY: build
+build: setup ## compile TypeScript to dist/
+	@npx --no-install tsc -p tsconfig.build.json
+
+.PHONY: lint
+lint: setup ## check formatting, lint rules and types
+	@npx --no-install biome check .
+	@npx --no-install tsc -p tsconfig.json
+
+.PHONY: setup
+setup: build/.packages node_modules/.package-lock.json ## install missing Debian packages and npm modules
+
+build/.packages: apt-packages.txt
+	@mkdir -p build
+	@missing=$$(for p in $$(grep -v '^#' $<); do \
+	    dpkg-query -W -f='$${Status}\n' "$$p" 2>/dev/null | grep -q 'ok installed' || echo "$$p"; done); \
+	if [ -n "$$missing" ]; then \
+	    echo "installing Debian packages:" $$missing; \
+	    $(SUDO) apt-get -q update || echo "apt-get update had errors; going on with the lists there are"; \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends $$missing; \
+	fi
+	@touch $@
+
+node_modules/.package-lock.json: package-lock.json
+	@echo "installing npm modules"
+	@$(NPM) ci
+	@touch $@
+
+.PHONY: clean
+clean: ## remove everything built and downloaded
+	rm -rf build dist

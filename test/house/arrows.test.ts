@@ -1,0 +1,102 @@
+/** The arrows of the house (ARCHITECTURE.md): who may import whom, and that no file imports itself in a circle. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { expect, it } from 'vitest';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+
+/** Each room with the rooms it may import, apart from itself. The longest matching prefix names a file's room. */
+const STORES = ['imager/registry', 'imager/journal', 'imager/disks', 'imager/images', 'imager/model'];
+const MAY_IMPORT: Record<string, string[]> = {
+  'agent/protocol': [],
+  'agent/ports.ts': ['agent/protocol', 'agent/core'],
+  'agent/core': ['agent/protocol', 'agent/ports.ts'],
+  'agent/linux': ['agent/protocol', 'agent/core', 'agent/ports.ts'],
+  'agent/main.ts': ['agent/protocol', 'agent/core', 'agent/linux', 'agent/ports.ts'],
+  'agent/quickjs': ['agent/protocol', 'agent/linux', 'agent/main.ts'],
+  'agent/node': ['agent/protocol', 'agent/linux', 'agent/main.ts'],
+  'imager/journal': [],
+  'imager/registry': ['agent/protocol'],
+  'imager/model': ['agent/protocol'],
+  'imager/disks': ['agent/protocol', 'imager/registry', 'imager/journal'],
+  'imager/images': ['agent/protocol', 'imager/registry', 'imager/journal'],
+  'imager/dhcp': ['agent/protocol', ...STORES],
+  'imager/tftp': ['agent/protocol', ...STORES],
+  'imager/nbd': ['agent/protocol', ...STORES],
+  'imager/http': ['agent/protocol', ...STORES],
+  'imager/agents': ['agent/protocol', ...STORES],
+  'imager/service.ts': [
+    ...['agent/protocol', ...STORES, 'imager/service'],
+    ...['imager/dhcp', 'imager/tftp', 'imager/nbd', 'imager/http', 'imager/agents'],
+  ],
+  'imager/cli': ['agent/protocol', 'agent/quickjs', ...STORES, 'imager/service.ts'],
+  'firmware-stubs/rig': ['agent/protocol', 'imager/journal'],
+  'firmware-stubs/uboot': [],
+  'firmware-stubs/ipxe': [],
+  'firmware-stubs/demo': ['agent/protocol', 'firmware-stubs/rig', 'imager/journal'],
+};
+
+function sources(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.ts$/.test(entry.name))
+    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)));
+}
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(ROOT, file), 'utf8');
+  const found = text.matchAll(/^(?:import|export)\b[^'"`;]*?(?:from\s*)?['"](\.[^'"]+)['"]/gm);
+  return [...found].map(([, path]) => relative(ROOT, resolve(ROOT, dirname(file), path!)));
+}
+
+function roomOf(file: string): string {
+  const rooms = Object.keys(MAY_IMPORT).filter((room) => file === room || file.startsWith(`${room}/`));
+  return rooms.sort((a, b) => b.length - a.length)[0] ?? `(no room for ${file})`;
+}
+
+const FILES = ['agent', 'imager', 'firmware-stubs'].flatMap(sources);
+
+it('every file has a room', () => {
+  expect(FILES.length).toBeGreaterThan(20);
+  expect(FILES.map(roomOf).filter((room) => room.startsWith('('))).toEqual([]);
+});
+
+it('rooms import only what the house allows', () => {
+  const against = FILES.flatMap((file) =>
+    importsOf(file)
+      .filter((target) => {
+        const [from, to] = [roomOf(file), roomOf(target)];
+        return from !== to && !MAY_IMPORT[from]?.includes(to);
+      })
+      .map((target) => `${file} -> ${target}`),
+  );
+  expect(against).toEqual([]);
+});
+
+it('no imports run in a circle', () => {
+  const state = new Map<string, 'open' | 'done'>();
+  const circles: string[] = [];
+  const visit = (file: string, path: string[]): void => {
+    if (state.get(file) === 'done') return;
+    if (state.get(file) === 'open') {
+      circles.push([...path.slice(path.indexOf(file)), file].join(' -> '));
+      return;
+    }
+    state.set(file, 'open');
+    for (const target of importsOf(file)) if (FILES.includes(target)) visit(target, [...path, file]);
+    state.set(file, 'done');
+  };
+  for (const file of FILES) visit(file, []);
+  expect(circles).toEqual([]);
+});
+
+it('cbor-x is imported in agent/protocol alone', () => {
+  const users = FILES.filter((file) => /from 'cbor-x'/.test(readFileSync(join(ROOT, file), 'utf8')));
+  expect(users.map(dirname).filter((folder) => !folder.startsWith('agent/protocol'))).toEqual([]);
+});
+
+it('files stay readable: about 300 lines at most', () => {
+  const long = FILES.map((file) => [file, readFileSync(join(ROOT, file), 'utf8').split('\n').length] as const)
+    .filter(([, lines]) => lines > 320)
+    .map(([file, lines]) => `${file}: ${lines}`);
+  expect(long).toEqual([]);
+});
