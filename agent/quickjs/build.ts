@@ -1,0 +1,189 @@
+/**
+ * Builds the agent as one static binary: TypeScript -> one ES module (esbuild) -> QuickJS bytecode -> linked with
+ * QuickJS and the module "bw". QuickJS is compiled from the sources inside the npm package qjsc; objects are kept in
+ * build/cache/agent/ARCH under the hash of what they were made from.
+ */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+
+const exec = promisify(execFile);
+
+export type AgentArch = 'amd64' | 'arm64';
+
+const ROOT = projectRoot(import.meta.dirname);
+const SOURCES = join(ROOT, 'agent/quickjs');
+const QUICKJS = join(
+  dirname(createRequire(join(ROOT, 'package.json')).resolve('qjsc/package.json')),
+  'deps/quickjs_2021_03_27',
+);
+const QUICKJS_FILES = ['quickjs.c', 'libregexp.c', 'libunicode.c', 'cutils.c', 'libbf.c'];
+const OWN_FILES = ['main.c', 'bw.c', 'files.c', 'system.c', 'network.c', 'processes.c'];
+const COMPILERS: Record<AgentArch, string> = {
+  amd64: 'x86_64-linux-gnu-gcc',
+  arm64: 'aarch64-linux-gnu-gcc',
+};
+const NATIVE: AgentArch = process.arch === 'arm64' ? 'arm64' : 'amd64';
+const FLAGS = [
+  '-Os',
+  '-ffunction-sections',
+  '-fdata-sections',
+  '-D_GNU_SOURCE',
+  '-DCONFIG_BIGNUM',
+  '-DCONFIG_VERSION="2021-03-27"',
+];
+const OWN_FLAGS = [
+  ...FLAGS,
+  '-std=gnu11',
+  '-Wall',
+  '-Wextra',
+  // Every function callable from JavaScript has the same four parameters.
+  '-Wno-unused-parameter',
+  '-isystem',
+  QUICKJS,
+];
+const LINK_FLAGS = ['-static', '-s', '-Wl,--gc-sections'];
+
+export interface AgentBuild {
+  arch: AgentArch;
+  /** Path of the binary. */
+  out: string;
+  /** The program inside, agent/quickjs/main.ts unless told otherwise. */
+  entry?: string;
+  progress?: (line: string) => void;
+}
+
+/** Builds the binary; rejects with what the failing tool printed. Safe to run several times at once. */
+export async function buildAgent({
+  arch,
+  out,
+  entry,
+  progress = () => undefined,
+}: AgentBuild): Promise<void> {
+  const cache = join(ROOT, 'build/cache/agent');
+  mkdirSync(cache, { recursive: true });
+  const work = mkdtempSync(join(cache, 'work-'));
+  try {
+    progress(`agent ${arch}: compiling QuickJS and the host module`);
+    const compile = await bytecodeCompiler(cache);
+    const objects = await compileAll(arch, [
+      ...QUICKJS_FILES.map((name) => join(QUICKJS, name)),
+      ...OWN_FILES.map((name) => join(SOURCES, name)),
+    ]);
+    progress(`agent ${arch}: bundling ${entry ?? 'the agent'}`);
+    const script = join(work, 'agent.js');
+    const bytecode = join(work, 'agent.bin');
+    await bundleAgent(entry ?? join(SOURCES, 'main.ts'), script);
+    await tool(compile, [script, bytecode]);
+    const data = join(work, 'bundle.o');
+    await tool(compiler(arch), ['-c', `-DBUNDLE="${bytecode}"`, join(SOURCES, 'bundle.S'), '-o', data]);
+    progress(`agent ${arch}: linking ${out}`);
+    const linked = join(work, 'agent');
+    await tool(compiler(arch), [...LINK_FLAGS, '-o', linked, ...objects, data, '-lm']);
+    mkdirSync(dirname(resolve(out)), { recursive: true });
+    await tool('cp', [linked, `${out}.${process.pid}`]);
+    renameSync(`${out}.${process.pid}`, out);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** One ES2020 module that imports nothing but "bw". Names are kept: they are what a stack on the console shows. */
+async function bundleAgent(entry: string, outfile: string): Promise<void> {
+  const result = await build({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    format: 'esm',
+    // QuickJS has private fields; lowered ones would be slower and larger.
+    target: 'es2020',
+    supported: { 'class-field': true, 'class-private-field': true, 'class-private-method': true },
+    platform: 'neutral',
+    mainFields: ['module', 'main'],
+    external: ['bw'],
+    inject: [join(SOURCES, 'polyfills.ts')],
+    treeShaking: true,
+    metafile: true,
+    logLevel: 'silent',
+  });
+  const foreign = Object.values(result.metafile.outputs)
+    .flatMap((output) => output.imports)
+    .filter((each) => each.path !== 'bw');
+  if (foreign.length > 0)
+    throw new Error(`the agent's bundle imports ${foreign.map((each) => each.path).join(', ')}`);
+}
+
+/** The bytecode compiler for this machine, built on first use. */
+async function bytecodeCompiler(cache: string): Promise<string> {
+  const objects = await compileAll(NATIVE, [
+    ...QUICKJS_FILES.map((name) => join(QUICKJS, name)),
+    join(SOURCES, 'compile.c'),
+  ]);
+  const path = join(cache, `compile-${hash(objects)}`);
+  if (!existsSync(path)) {
+    await tool(compiler(NATIVE), [...LINK_FLAGS, '-o', `${path}.${process.pid}`, ...objects, '-lm']);
+    renameSync(`${path}.${process.pid}`, path);
+  }
+  return path;
+}
+
+/** Objects of `files` from the cache, two compilations at a time for those that are not there. */
+async function compileAll(arch: AgentArch, files: string[]): Promise<string[]> {
+  const folder = join(ROOT, 'build/cache/agent', arch);
+  mkdirSync(folder, { recursive: true });
+  const waiting = files.map((file) => ({ file, object: objectPath(arch, folder, file) }));
+  const objects = waiting.map((each) => each.object);
+  const worker = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      if (existsSync(next.object)) continue;
+      const partial = `${next.object}.${process.pid}`;
+      await tool(compiler(arch), [...flagsFor(next.file), '-c', next.file, '-o', partial]);
+      renameSync(partial, next.object);
+    }
+  };
+  await Promise.all([worker(), worker()]);
+  return objects;
+}
+
+function objectPath(arch: AgentArch, folder: string, file: string): string {
+  const headers = readdirSync(dirname(file)).filter((name) => name.endsWith('.h'));
+  const inputs = [file, ...headers.map((name) => join(dirname(file), name))].map((path) =>
+    readFileSync(path),
+  );
+  const name = hash([arch, ...flagsFor(file), ...inputs]);
+  return join(folder, `${file.slice(file.lastIndexOf('/') + 1)}-${name}.o`);
+}
+
+function flagsFor(file: string): string[] {
+  return file.startsWith(SOURCES) ? OWN_FLAGS : FLAGS;
+}
+
+function compiler(arch: AgentArch): string {
+  return arch === NATIVE ? 'gcc' : COMPILERS[arch];
+}
+
+function hash(parts: (string | Uint8Array)[]): string {
+  const state = createHash('sha256');
+  for (const part of parts) state.update(part).update('\0');
+  return state.digest('hex').slice(0, 16);
+}
+
+async function tool(command: string, args: string[]): Promise<void> {
+  try {
+    await exec(command, args, { maxBuffer: 16 * 1024 * 1024 });
+  } catch (error) {
+    const { stderr, message } = error as { stderr?: string; message: string };
+    throw new Error(`${command} failed: ${stderr || message}`);
+  }
+}
+
+/** The folder of package.json: this file runs from the sources and from dist/. */
+function projectRoot(start: string): string {
+  for (let folder = start; folder !== dirname(folder); folder = dirname(folder))
+    if (existsSync(join(folder, 'package.json'))) return folder;
+  throw new Error(`no package.json above ${start}`);
+}

@@ -1,0 +1,70 @@
+/** The module "bw" of the static binary (agent/quickjs/*.c): thin system calls that throw HostError. */
+declare module 'bw' {
+  // bw.c
+  /** The class of the errors thrown from here: called with the errno's name and a message. Set before anything else. */
+  export function setErrorClass(type: new (code: string, message: string) => Error): void;
+  /** One turn of the event loop; false ends the program. */
+  export function setLoop(turn: () => boolean): void;
+  export function encodeUtf8(text: string): ArrayBuffer;
+  /** undefined where the bytes are not well-formed UTF-8. */
+  export function decodeUtf8(bytes: Uint8Array): string | undefined;
+
+  // files.c
+  export function open(path: string, flags: number, mode: number): number;
+  export function close(fd: number): void;
+  /** Empty at the end, null where a non-blocking descriptor has nothing yet. */
+  export function read(fd: number, max: number): ArrayBuffer | null;
+  /** Bytes taken, -1 where a non-blocking descriptor takes none now. */
+  export function write(fd: number, bytes: Uint8Array): number;
+  export function pwrite(fd: number, bytes: Uint8Array, offset: number): void;
+  export function fsync(fd: number): void;
+  export function readFile(path: string): ArrayBuffer;
+  export function readStored(path: string, offset: number, length: number): ArrayBuffer;
+  export function list(path: string): string[];
+  export function exists(path: string): boolean;
+  /** One level; an existing directory is no error. */
+  export function makeDirectory(path: string): void;
+  export function rename(from: string, to: string): void;
+  export function unlink(path: string): void;
+
+  // system.c
+  export function mount(source: string, target: string, type: string, flags: number, data: string): void;
+  export function unmount(target: string): void;
+  export function changeRoot(path: string): void;
+  export function changeDirectory(path: string): void;
+  export function loadModule(path: string): void;
+  export function setHostName(name: string): void;
+  export function sync(): void;
+  export function rebootNow(powerOff: boolean): void;
+  export function uptime(): number;
+  export function print(line: string): void;
+
+  // network.c
+  export function connectStart(address: string, port: number): number;
+  /** Throws the socket's pending error; `peer` is for the message. */
+  export function socketError(fd: number, peer: string): void;
+  /** Descriptors and wanted events in turn; what came, one number a descriptor. */
+  export function poll(watched: number[], milliseconds: number): number[];
+  export function configureInterface(name: string, address: string, mask: string): void;
+  export function addDefaultRoute(gateway: string, name: string): void;
+  export function netlinkOpen(nonBlocking: boolean): number;
+  export function netlinkJoin(fd: number, group: number): void;
+
+  // processes.c
+  /** Starts [file, argv0, ...] in a session of its own: its id, and its output where captured (else -1). */
+  export function spawn(
+    argv: string[],
+    environment: string[],
+    captured: boolean,
+  ): [pid: number, output: number];
+  /** As process 1: execs argv in place and returns in a child that goes on from here. */
+  export function handOver(argv: string[]): void;
+  /** A descriptor that is readable after children ended. */
+  export function childSignals(): number;
+  export function reap(): [pid: number, code: number] | null;
+  export function killGroup(pid: number): void;
+  export function processId(): number;
+  export function environment(): string[];
+  export function programArguments(): string[];
+  export function exit(code: number): never;
+}

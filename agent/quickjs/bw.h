@@ -1,0 +1,46 @@
+/*
+ * The module "bw": the operating-system calls under agent/quickjs/host.ts, one thin function a call.
+ * Policy (order of calls, time limits, names of options) lives in TypeScript; bw.d.ts declares every function.
+ */
+#ifndef BW_H
+#define BW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quickjs.h"
+
+#define BW_COUNT(list) ((int)(sizeof(list) / sizeof((list)[0])))
+
+extern const JSCFunctionListEntry bw_file_calls[];
+extern const int bw_file_call_count;
+extern const JSCFunctionListEntry bw_system_calls[];
+extern const int bw_system_call_count;
+extern const JSCFunctionListEntry bw_network_calls[];
+extern const int bw_network_call_count;
+extern const JSCFunctionListEntry bw_process_calls[];
+extern const int bw_process_call_count;
+
+/* The arguments of the program, NULL-terminated, without its name. */
+extern char **bw_arguments;
+
+/* Declares the module "bw" in a context. */
+JSModuleDef *bw_declare(JSContext *ctx);
+
+/* The function given to setLoop(): one turn of the event loop, false where nothing is left to wait for. */
+JSValueConst bw_loop(void);
+
+/* Throws the HostError of the current errno: "CALL SUBJECT: explanation". Always returns JS_EXCEPTION. */
+JSValue bw_fail(JSContext *ctx, const char *call, const char *subject);
+
+/* The bytes under a Uint8Array; NULL (and a pending exception) where `value` is none. */
+uint8_t *bw_bytes(JSContext *ctx, JSValueConst value, size_t *length);
+
+/* A NULL-terminated, malloc()ed copy of an array of strings; NULL (and a pending exception) on failure. */
+char **bw_strings(JSContext *ctx, JSValueConst array);
+void bw_free_strings(char **strings);
+
+/* Writes one whole line to the console, which is opened again where it was hung up. */
+void bw_print(const char *text, size_t length);
+
+#endif

@@ -1,0 +1,205 @@
+/** The agent's host on QuickJS: one static binary, process 1 of an initramfs or any process. */
+import * as bw from 'bw';
+import type { Connection, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
+import { HostError } from '../linux/host.ts';
+import { connect, SocketConnection } from './connection.ts';
+import { startTimer } from './loop.ts';
+import { parseMountOptions } from './mount-options.ts';
+import { NbdDevices } from './nbd.ts';
+import { Processes } from './processes.ts';
+
+const O_WRONLY = 0o1;
+const O_CREAT = 0o100;
+const O_TRUNC = 0o1000;
+const MS_RDONLY_REMOUNT = 0x21;
+const MS_MOVE = 0x2000;
+
+export class QuickjsHost implements Host {
+  readonly runtime = 'quickjs';
+  readonly #processes = new Processes();
+  readonly #nbd = new NbdDevices();
+
+  constructor() {
+    if (bw.processId() === 1) this.#processes.adoptOrphans();
+  }
+
+  readFile(path: string): Uint8Array {
+    return new Uint8Array(bw.readFile(path));
+  }
+
+  readStored(path: string, offset: number, length: number): Uint8Array {
+    return new Uint8Array(bw.readStored(path, offset, length));
+  }
+
+  writeStored(path: string, offset: number, bytes: Uint8Array): void {
+    withFile(path, O_WRONLY, (fd) => {
+      bw.pwrite(fd, bytes, offset);
+      bw.fsync(fd);
+    });
+  }
+
+  replaceFile(path: string, bytes: Uint8Array, mode = 0o644): void {
+    const beside = `${path}.new`;
+    // One left behind by a power cut keeps its mode through O_CREAT: start from none.
+    if (bw.exists(beside)) bw.unlink(beside);
+    withFile(
+      beside,
+      O_WRONLY | O_CREAT | O_TRUNC,
+      (fd) => {
+        bw.pwrite(fd, bytes, 0);
+        bw.fsync(fd);
+      },
+      mode,
+    );
+    bw.rename(beside, path);
+    const slash = path.lastIndexOf('/');
+    withFile(slash > 0 ? path.slice(0, slash) : slash === 0 ? '/' : '.', 0, bw.fsync);
+  }
+
+  list(path: string): string[] {
+    return bw.list(path).sort();
+  }
+
+  exists(path: string): boolean {
+    return bw.exists(path);
+  }
+
+  makeDirectory(path: string): void {
+    for (let at = path.indexOf('/', 1); at > 0; at = path.indexOf('/', at + 1))
+      bw.makeDirectory(path.slice(0, at));
+    bw.makeDirectory(path);
+  }
+
+  mount(source: string, target: string, type: string, options: string): void {
+    const { flags, data } = parseMountOptions(options);
+    bw.mount(source, target, type, flags, data);
+  }
+
+  unmount(target: string): void {
+    bw.unmount(target);
+  }
+
+  switchRoot(newRoot: string): void {
+    for (const name of ['dev', 'proc', 'sys']) {
+      this.makeDirectory(`${newRoot}/${name}`);
+      moveMount(`/${name}`, `${newRoot}/${name}`);
+    }
+    bw.changeDirectory(newRoot);
+    bw.mount('.', '/', '', MS_MOVE, '');
+    bw.changeRoot('.');
+    bw.changeDirectory('/');
+  }
+
+  loadModule(path: string): void {
+    bw.loadModule(path);
+  }
+
+  configureInterface(name: string, address: string, prefix: number, gateway?: string): void {
+    bw.configureInterface(name, address, maskOf(prefix));
+    if (gateway !== undefined) bw.addDefaultRoute(gateway, name);
+  }
+
+  setHostName(name: string): void {
+    bw.setHostName(name);
+  }
+
+  connect(address: string, port: number, timeoutMs: number): Promise<Connection> {
+    return connect(address, port, timeoutMs);
+  }
+
+  nbdAttach(connection: Connection, attachment: NbdAttachment): void {
+    this.#nbd.attach(ours(connection), attachment);
+  }
+
+  nbdReattach(connection: Connection, attachment: NbdAttachment): void {
+    this.#nbd.reattach(ours(connection), attachment);
+  }
+
+  nbdLinkDead(index: number): Promise<void> {
+    return this.#nbd.linkDead(index);
+  }
+
+  run(argv: string[], options: { timeoutMs: number; env?: Record<string, string> }): Promise<ProcessResult> {
+    return this.#processes.run(argv, options);
+  }
+
+  startSelf(args: string[]): void {
+    // systemd spares processes of the initramfs whose name starts with @ when it ends the others at shutdown
+    // (https://systemd.io/ROOT_STORAGE_DAEMONS): the disk must outlive the services that are on it.
+    const argv = ['@agent', ...args];
+    this.#processes.start(bw.exists('/proc/self/exe') ? '/proc/self/exe' : '/init', argv);
+  }
+
+  handOverInit(argv: string[]): void {
+    const [file] = argv;
+    if (file === undefined) throw new HostError('EINVAL', 'hand over: no program named');
+    if (bw.processId() !== 1) return this.#processes.start(file, argv);
+    // Their ends would be told to the new process 1.
+    if (this.#processes.busy)
+      throw new HostError('EBUSY', `hand over to ${file}: programs are still running`);
+    bw.handOver(argv);
+  }
+
+  reboot(action: 'reboot' | 'poweroff'): void {
+    bw.sync();
+    try {
+      bw.mount('', '/', '', MS_RDONLY_REMOUNT, '');
+    } catch {
+      // Files open for writing keep it writable: what was written is synced, the journal does the rest.
+    }
+    bw.rebootNow(action === 'poweroff');
+  }
+
+  uptime(): number {
+    return bw.uptime();
+  }
+
+  sleep(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => startTimer(resolve, milliseconds));
+  }
+
+  print(line: string): void {
+    bw.print(line);
+  }
+
+  exit(code: number): never {
+    if (bw.processId() === 1) {
+      // The end of process 1 is a kernel panic.
+      bw.print(`agent: exit ${code} as process 1, restarting`);
+      this.reboot('reboot');
+    }
+    return bw.exit(code);
+  }
+}
+
+function withFile(path: string, flags: number, use: (fd: number) => void, mode = 0): void {
+  const fd = bw.open(path, flags, mode);
+  try {
+    use(fd);
+  } finally {
+    bw.close(fd);
+  }
+}
+
+/** Moves a mount; a source that is none stays where it is. */
+function moveMount(source: string, target: string): void {
+  try {
+    bw.mount(source, target, '', MS_MOVE, '');
+  } catch (error) {
+    if (!(error instanceof HostError && (error.code === 'EINVAL' || error.code === 'ENOENT'))) throw error;
+  }
+}
+
+/** 24 -> 255.255.255.0 */
+function maskOf(prefix: number): string {
+  if (!Number.isInteger(prefix) || prefix < 0 || prefix > 32)
+    throw new HostError('EINVAL', `prefix length ${prefix}: 0 to 32`);
+  const bits = prefix === 0 ? 0 : (0xffffffff << (32 - prefix)) >>> 0;
+  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 0xff).join('.');
+}
+
+function ours(connection: Connection): SocketConnection {
+  if (!(connection instanceof SocketConnection))
+    throw new HostError('EINVAL', 'nbd: the connection was not made by this host');
+  return connection;
+}

@@ -1,0 +1,112 @@
+/* The agent's executable: a QuickJS context, the module "bw", the compiled bundle, the event loop. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/reboot.h>
+#include <unistd.h>
+
+#include "bw.h"
+
+extern const uint8_t bundle_start[], bundle_end[];
+
+#define STACK_BYTES (2 * 1024 * 1024)
+#define LAST_WORDS_SECONDS 5
+
+static int rejection_count;
+static struct {
+  void *promise;
+  JSValue reason;
+} rejections[64];
+
+/* Nothing can go on: say why; as process 1 leave time to read it, then restart (an exit would panic the kernel). */
+static void die(JSContext *ctx, JSValueConst error) {
+  const char *text = JS_ToCString(ctx, error);
+  JSValue stack_value = JS_IsError(ctx, error) ? JS_GetPropertyStr(ctx, error, "stack") : JS_UNDEFINED;
+  const char *stack = JS_IsUndefined(stack_value) ? NULL : JS_ToCString(ctx, stack_value);
+  size_t size = (text ? strlen(text) : 0) + (stack ? strlen(stack) : 0) + 32;
+  char *message = malloc(size);
+  if (message) {
+    int length = snprintf(message, size, "agent: fatal: %s\n%s", text ? text : "?", stack ? stack : "");
+    while (length > 0 && message[length - 1] == '\n') length--;
+    bw_print(message, (size_t)length);
+  }
+  if (getpid() == 1) {
+    sync();
+    sleep(LAST_WORDS_SECONDS);
+    reboot(RB_AUTOBOOT);
+  }
+  exit(1);
+}
+
+static void die_of_exception(JSContext *ctx) { die(ctx, JS_GetException(ctx)); }
+
+/* A rejection counts only where nobody handled it by the time the job queue is empty. */
+static void track_rejection(JSContext *ctx, JSValueConst promise, JSValueConst reason, JS_BOOL handled, void *opaque) {
+  (void)opaque;
+  void *key = JS_VALUE_GET_PTR(promise);
+  if (!handled) {
+    if (rejection_count == (int)(sizeof rejections / sizeof rejections[0])) die(ctx, reason);
+    rejections[rejection_count].promise = key;
+    rejections[rejection_count++].reason = JS_DupValue(ctx, reason);
+    return;
+  }
+  for (int i = 0; i < rejection_count; i++) {
+    if (rejections[i].promise != key) continue;
+    JS_FreeValue(ctx, rejections[i].reason);
+    rejections[i] = rejections[--rejection_count];
+    return;
+  }
+}
+
+static void run_jobs(JSRuntime *rt, JSContext *ctx) {
+  JSContext *failed;
+  int outcome;
+  while ((outcome = JS_ExecutePendingJob(rt, &failed)) != 0)
+    if (outcome < 0) die_of_exception(failed);
+  if (rejection_count > 0) die(ctx, rejections[0].reason);
+}
+
+/* Descriptors 0 to 2 must be taken, or the next file opened would be written to by print(). */
+static void open_standard_streams(void) {
+  for (int fd = 0; fd < 3; fd++) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    if (open("/dev/console", O_RDWR | O_NOCTTY) >= 0 || open("/dev/null", O_RDWR) >= 0) continue;
+    memfd_create("no console", 0);
+  }
+}
+
+int main(int argc, char **argv) {
+  bw_arguments = argc > 0 ? argv + 1 : argv;
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t children;
+  sigemptyset(&children);
+  sigaddset(&children, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &children, NULL);
+  open_standard_streams();
+
+  JSRuntime *rt = JS_NewRuntime();
+  JSContext *ctx = rt ? JS_NewContext(rt) : NULL;
+  if (!ctx || !bw_declare(ctx)) return 1;
+  JS_SetMaxStackSize(rt, STACK_BYTES);
+  JS_SetHostPromiseRejectionTracker(rt, track_rejection, NULL);
+
+  JSValue module = JS_ReadObject(ctx, bundle_start, (size_t)(bundle_end - bundle_start), JS_READ_OBJ_BYTECODE);
+  if (JS_IsException(module) || JS_ResolveModule(ctx, module) < 0) die_of_exception(ctx);
+  JSValue result = JS_EvalFunction(ctx, module);
+  if (JS_IsException(result)) die_of_exception(ctx);
+
+  for (;;) {
+    run_jobs(rt, ctx);
+    JSValue more = JS_Call(ctx, bw_loop(), JS_UNDEFINED, 0, NULL);
+    if (JS_IsException(more)) die_of_exception(ctx);
+    if (!JS_ToBool(ctx, more) && !JS_IsJobPending(rt)) break;
+  }
+  if (getpid() == 1) {
+    JS_ThrowInternalError(ctx, "process 1 has nothing left to wait for");
+    die_of_exception(ctx);
+  }
+  return 0;
+}

@@ -1,0 +1,5 @@
+/** Entry of the static binary. */
+import { main } from '../main.ts';
+import { start } from './start.ts';
+
+start(main);

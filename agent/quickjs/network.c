@@ -1,0 +1,175 @@
+/* TCP connections, interface set-up by ioctl, generic netlink sockets, poll. Addresses are IPv4, dotted decimal. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netlink.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "bw.h"
+
+/* A peer that lost power is noticed within this time, also while data is on its way. */
+#define SILENCE_SECONDS 15
+
+static int parse_address(JSContext *ctx, JSValueConst value, struct in_addr *address) {
+  const char *text = JS_ToCString(ctx, value);
+  if (!text) return -1;
+  int good = inet_pton(AF_INET, text, address) == 1;
+  if (!good) errno = EINVAL, bw_fail(ctx, "IPv4 address", text);
+  JS_FreeCString(ctx, text);
+  return good ? 0 : -1;
+}
+
+static void set_option(int fd, int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof value); }
+
+/* A non-blocking TCP socket whose connection has begun; writable once it is decided (socketError says how). */
+static JSValue connect_start(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  struct sockaddr_in peer = {.sin_family = AF_INET};
+  uint32_t port;
+  if (parse_address(ctx, argv[0], &peer.sin_addr) || JS_ToUint32(ctx, &port, argv[1])) return JS_EXCEPTION;
+  peer.sin_port = htons((uint16_t)port);
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return bw_fail(ctx, "socket", "tcp");
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 5);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 2);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, (SILENCE_SECONDS - 5) / 2);
+  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, SILENCE_SECONDS * 1000);
+  if (connect(fd, (struct sockaddr *)&peer, sizeof peer) < 0 && errno != EINPROGRESS) {
+    JSValue error = bw_fail(ctx, "connect to", inet_ntoa(peer.sin_addr));
+    close(fd);
+    return error;
+  }
+  return JS_NewInt32(ctx, fd);
+}
+
+/* Throws the pending error of a socket, where there is one. */
+static JSValue socket_error(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  int32_t fd;
+  int pending = 0;
+  socklen_t size = sizeof pending;
+  if (JS_ToInt32(ctx, &fd, argv[0])) return JS_EXCEPTION;
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &size) < 0) pending = errno;
+  if (pending == 0) return JS_UNDEFINED;
+  const char *peer = JS_ToCString(ctx, argv[1]);
+  if (!peer) return JS_EXCEPTION;
+  errno = pending;
+  JSValue error = bw_fail(ctx, "connect to", peer);
+  JS_FreeCString(ctx, peer);
+  return error;
+}
+
+/* poll([fd, events, fd, events, ...], milliseconds or -1): the events that came, one number a descriptor. */
+static JSValue poll_fds(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  uint32_t length;
+  int32_t timeout;
+  JSValue size = JS_GetPropertyStr(ctx, argv[0], "length");
+  int bad = JS_ToUint32(ctx, &length, size);
+  JS_FreeValue(ctx, size);
+  if (bad || JS_ToInt32(ctx, &timeout, argv[1])) return JS_EXCEPTION;
+  uint32_t count = length / 2;
+  struct pollfd *set = calloc(count + 1, sizeof *set);
+  if (!set) return JS_ThrowOutOfMemory(ctx);
+  for (uint32_t i = 0; i < count; i++) {
+    int32_t events = 0;
+    JSValue fd = JS_GetPropertyUint32(ctx, argv[0], 2 * i), wanted = JS_GetPropertyUint32(ctx, argv[0], 2 * i + 1);
+    JS_ToInt32(ctx, &set[i].fd, fd);
+    JS_ToInt32(ctx, &events, wanted);
+    set[i].events = (short)events;
+  }
+  JSValue result;
+  if (poll(set, count, timeout) < 0 && errno != EINTR) {
+    result = bw_fail(ctx, "poll", "descriptors");
+  } else {
+    result = JS_NewArray(ctx);
+    for (uint32_t i = 0; i < count; i++) JS_SetPropertyUint32(ctx, result, i, JS_NewInt32(ctx, set[i].revents));
+  }
+  free(set);
+  return result;
+}
+
+/* Address and mask of an interface, then up. */
+static JSValue configure_interface(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  struct ifreq request = {0};
+  struct sockaddr_in address = {.sin_family = AF_INET}, mask = {.sin_family = AF_INET};
+  if (parse_address(ctx, argv[1], &address.sin_addr) || parse_address(ctx, argv[2], &mask.sin_addr)) return JS_EXCEPTION;
+  const char *name = JS_ToCString(ctx, argv[0]);
+  if (!name) return JS_EXCEPTION;
+  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  const char *failed = NULL;
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  memcpy(&request.ifr_addr, &address, sizeof address);
+  if (ioctl(fd, SIOCSIFADDR, &request) < 0) failed = "set address of";
+  memcpy(&request.ifr_netmask, &mask, sizeof mask);
+  if (!failed && ioctl(fd, SIOCSIFNETMASK, &request) < 0) failed = "set netmask of";
+  if (!failed && ioctl(fd, SIOCGIFFLAGS, &request) < 0) failed = "get flags of";
+  request.ifr_flags |= IFF_UP | IFF_RUNNING;
+  if (!failed && ioctl(fd, SIOCSIFFLAGS, &request) < 0) failed = "bring up";
+  JSValue result = failed ? bw_fail(ctx, failed, name) : JS_UNDEFINED;
+  if (fd >= 0) close(fd);
+  JS_FreeCString(ctx, name);
+  return result;
+}
+
+/* A default route through a gateway; one that is already there is no error. */
+static JSValue add_default_route(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  struct sockaddr_in gateway = {.sin_family = AF_INET}, any = {.sin_family = AF_INET};
+  if (parse_address(ctx, argv[0], &gateway.sin_addr)) return JS_EXCEPTION;
+  const char *interface = JS_ToCString(ctx, argv[1]);
+  if (!interface) return JS_EXCEPTION;
+  struct rtentry route = {.rt_flags = RTF_UP | RTF_GATEWAY, .rt_dev = (char *)interface};
+  memcpy(&route.rt_dst, &any, sizeof any);
+  memcpy(&route.rt_genmask, &any, sizeof any);
+  memcpy(&route.rt_gateway, &gateway, sizeof gateway);
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  JSValue result = JS_UNDEFINED;
+  if (ioctl(fd, SIOCADDRT, &route) < 0 && errno != EEXIST)
+    result = bw_fail(ctx, "add default route through", inet_ntoa(gateway.sin_addr));
+  if (fd >= 0) close(fd);
+  JS_FreeCString(ctx, interface);
+  return result;
+}
+
+/* A generic netlink socket, non-blocking where asked; a blocking one gives up after some seconds (EAGAIN: null). */
+static JSValue netlink_open(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  int nonblock = JS_ToBool(ctx, argv[0]) ? SOCK_NONBLOCK : 0;
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | nonblock, NETLINK_GENERIC);
+  struct sockaddr_nl self_address = {.nl_family = AF_NETLINK};
+  struct timeval patience = {.tv_sec = 10};
+  if (fd < 0) return bw_fail(ctx, "socket", "generic netlink");
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  if (bind(fd, (struct sockaddr *)&self_address, sizeof self_address) < 0) {
+    JSValue error = bw_fail(ctx, "bind", "generic netlink");
+    close(fd);
+    return error;
+  }
+  return JS_NewInt32(ctx, fd);
+}
+
+static JSValue netlink_join(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  int32_t fd, group;
+  if (JS_ToInt32(ctx, &fd, argv[0]) || JS_ToInt32(ctx, &group, argv[1])) return JS_EXCEPTION;
+  if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0)
+    return bw_fail(ctx, "join", "multicast group");
+  return JS_UNDEFINED;
+}
+
+const JSCFunctionListEntry bw_network_calls[] = {
+    JS_CFUNC_DEF("connectStart", 2, connect_start),
+    JS_CFUNC_DEF("socketError", 2, socket_error),
+    JS_CFUNC_DEF("poll", 2, poll_fds),
+    JS_CFUNC_DEF("configureInterface", 3, configure_interface),
+    JS_CFUNC_DEF("addDefaultRoute", 2, add_default_route),
+    JS_CFUNC_DEF("netlinkOpen", 1, netlink_open),
+    JS_CFUNC_DEF("netlinkJoin", 2, netlink_join),
+};
+const int bw_network_call_count = BW_COUNT(bw_network_calls);

@@ -1,0 +1,129 @@
+/* Mounts, modules, power, clocks and the console. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bw.h"
+
+static JSValue mount_fs(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  uint32_t flags;
+  if (JS_ToUint32(ctx, &flags, argv[3])) return JS_EXCEPTION;
+  const char *source = JS_ToCString(ctx, argv[0]), *target = JS_ToCString(ctx, argv[1]);
+  const char *type = JS_ToCString(ctx, argv[2]), *data = JS_ToCString(ctx, argv[4]);
+  JSValue result = JS_EXCEPTION;
+  if (source && target && type && data)
+    result = mount(source, target, *type ? type : NULL, flags, *data ? data : NULL) < 0 ? bw_fail(ctx, "mount", target)
+                                                                                     : JS_UNDEFINED;
+  JS_FreeCString(ctx, source);
+  JS_FreeCString(ctx, target);
+  JS_FreeCString(ctx, type);
+  JS_FreeCString(ctx, data);
+  return result;
+}
+
+/* One of the calls that take a path and nothing else, by `magic`. */
+enum { UNMOUNT, CHANGE_ROOT, CHANGE_DIRECTORY };
+
+static JSValue path_call(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv, int magic) {
+  static const char *names[] = {"unmount", "chroot", "chdir"};
+  const char *path = JS_ToCString(ctx, argv[0]);
+  if (!path) return JS_EXCEPTION;
+  int failed = magic == UNMOUNT ? umount2(path, 0) : magic == CHANGE_ROOT ? chroot(path) : chdir(path);
+  JSValue result = failed ? bw_fail(ctx, names[magic], path) : JS_UNDEFINED;
+  JS_FreeCString(ctx, path);
+  return result;
+}
+
+/* finit_module(2); a module that is already there is no error. */
+static JSValue load_module(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  const char *path = JS_ToCString(ctx, argv[0]);
+  if (!path) return JS_EXCEPTION;
+  JSValue result = JS_UNDEFINED;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST)) result = bw_fail(ctx, "load module", path);
+  if (fd >= 0) close(fd);
+  JS_FreeCString(ctx, path);
+  return result;
+}
+
+static JSValue set_host_name(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  const char *name = JS_ToCString(ctx, argv[0]);
+  if (!name) return JS_EXCEPTION;
+  JSValue result = sethostname(name, strlen(name)) < 0 ? bw_fail(ctx, "set host name", name) : JS_UNDEFINED;
+  JS_FreeCString(ctx, name);
+  return result;
+}
+
+static JSValue sync_all(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  sync();
+  return JS_UNDEFINED;
+}
+
+/* reboot(2): false restarts, true powers off. */
+static JSValue reboot_now(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  reboot(JS_ToBool(ctx, argv[0]) ? RB_POWER_OFF : RB_AUTOBOOT);
+  return bw_fail(ctx, "reboot", "machine");
+}
+
+/* Seconds of CLOCK_BOOTTIME: counts from the start of the kernel, through suspend. */
+static JSValue uptime(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  struct timespec now;
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return JS_NewFloat64(ctx, (double)now.tv_sec + (double)now.tv_nsec / 1e9);
+}
+
+static int write_all(const char *text, size_t length) {
+  for (size_t done = 0; done < length;) {
+    ssize_t put = write(STDOUT_FILENO, text + done, length - done);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return -1;
+    done += (size_t)put;
+  }
+  return 0;
+}
+
+void bw_print(const char *text, size_t length) {
+  char *line = malloc(length + 1);
+  if (!line) return;
+  memcpy(line, text, length);
+  line[length] = '\n';
+  if (write_all(line, length + 1) < 0 && (errno == EIO || errno == EBADF)) {
+    /* An init that took over may have hung the console up: open it again and say it there. */
+    int console = open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    if (console >= 0) {
+      dup2(console, STDOUT_FILENO);
+      if (console > STDERR_FILENO) close(console);
+      write_all(line, length + 1);
+    }
+  }
+  free(line);
+}
+
+static JSValue print(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  size_t length;
+  const char *text = JS_ToCStringLen(ctx, &length, argv[0]);
+  if (!text) return JS_EXCEPTION;
+  bw_print(text, length);
+  JS_FreeCString(ctx, text);
+  return JS_UNDEFINED;
+}
+
+const JSCFunctionListEntry bw_system_calls[] = {
+    JS_CFUNC_DEF("mount", 5, mount_fs),
+    JS_CFUNC_MAGIC_DEF("unmount", 1, path_call, UNMOUNT),
+    JS_CFUNC_MAGIC_DEF("changeRoot", 1, path_call, CHANGE_ROOT),
+    JS_CFUNC_MAGIC_DEF("changeDirectory", 1, path_call, CHANGE_DIRECTORY),
+    JS_CFUNC_DEF("loadModule", 1, load_module),
+    JS_CFUNC_DEF("setHostName", 1, set_host_name),
+    JS_CFUNC_DEF("sync", 0, sync_all),
+    JS_CFUNC_DEF("rebootNow", 1, reboot_now),
+    JS_CFUNC_DEF("uptime", 0, uptime),
+    JS_CFUNC_DEF("print", 1, print),
+};
+const int bw_system_call_count = BW_COUNT(bw_system_calls);
