@@ -7,6 +7,7 @@ import type { BootEvent, EventSink } from '../journal/event.ts';
 import { type AdmissionLimits, admit } from './admission.ts';
 import { decodePacket, ERROR_CODE, encodePacket, OPCODE, type Request, TftpPacketError } from './codec.ts';
 import { DEFAULT_LIMITS, type Limits, negotiate } from './options.ts';
+import { keyOf, type ReadRequest, RequestTable, type TransferView } from './requests.ts';
 import { Session } from './session.ts';
 import { bindUdp, closeUdp } from './socket.ts';
 import { netascii, octets } from './source.ts';
@@ -29,33 +30,6 @@ export interface TftpServerOptions {
   limits?: Partial<Limits>;
 }
 
-/** A transfer under way. */
-export interface TransferView {
-  address: string;
-  port: number;
-  file: string;
-  /** Bytes of the file. */
-  size: number;
-  blksize: number;
-  windowsize: number;
-  acknowledgedBytes: number;
-  resentBlocks: number;
-  /** Milliseconds since the epoch. */
-  startedAt: number;
-}
-
-/** A request from its arrival to its end; without a session while its file is being opened. */
-interface Entry {
-  from: RemoteInfo;
-  bytes: Buffer;
-  arrivedAt: number;
-  /** Resolves once nothing of it is left open. */
-  done: Promise<void>;
-  cancelled: boolean;
-  session?: Session;
-  view?: Omit<TransferView, 'acknowledgedBytes' | 'resentBlocks'>;
-}
-
 type RefusalReason =
   | 'unknown-file'
   | 'access'
@@ -71,10 +45,7 @@ export class TftpServer {
   readonly #socket: Socket;
   readonly #tally: Tally;
   readonly #limits: Limits & AdmissionLimits;
-  /** By client address and port: the client's half of the TIDs. */
-  readonly #entries = new Map<string, Entry>();
-  /** Entries replaced by a newer request from the same port, until they are gone. */
-  readonly #leaving = new Set<Promise<void>>();
+  readonly #requests = new RequestTable();
   #closing = false;
 
   private constructor(options: TftpServerOptions, socket: Socket) {
@@ -108,17 +79,7 @@ export class TftpServer {
   }
 
   transfers(): TransferView[] {
-    return [...this.#entries.values()].flatMap(({ session, view }) =>
-      session === undefined || view === undefined
-        ? []
-        : [
-            {
-              ...view,
-              acknowledgedBytes: session.acknowledgedBytes,
-              resentBlocks: session.progress.resent,
-            },
-          ],
-    );
+    return this.#requests.views();
   }
 
   /** Stops listening, ends the transfers under way with an error to their clients, and waits for all of it. */
@@ -126,8 +87,7 @@ export class TftpServer {
     if (this.#closing) return;
     this.#closing = true;
     await closeUdp(this.#socket);
-    for (const entry of this.#entries.values()) cancel(entry, 'shutdown', 'the server is stopping');
-    await Promise.all([...this.#entries.values()].map((entry) => entry.done).concat([...this.#leaving]));
+    await this.#requests.close();
   }
 
   #receive(bytes: Buffer, from: RemoteInfo): void {
@@ -160,64 +120,42 @@ export class TftpServer {
       this.#refuse(from, request.file, 'mode', ERROR_CODE.illegalOperation, 'mode mail is obsolete');
       return;
     }
-    const key = `${from.address} ${from.port}`;
-    const earlier = this.#entries.get(key);
+    const earlier = this.#requests.find(from);
     if (earlier !== undefined) {
-      if (earlier.bytes.equals(bytes) && earlier.session?.progress.proven !== true) {
+      if (bytes.equals(earlier.bytes) && earlier.session?.progress.proven !== true) {
         // The same request again, before we heard anything else: our answer is late or lost and will be sent again.
         this.#tally.count('dropped.request-repeated');
         return;
       }
-      this.#supersede(key, earlier, 'a newer request came from the same port');
+      this.#requests.supersede(keyOf(from), 'a newer request came from the same port');
     }
     if (!this.#hasPlace(request, from)) return;
-    const entry: Entry = {
-      from,
-      bytes,
-      arrivedAt: this.#options.clock.now(),
-      done: Promise.resolve(),
-      cancelled: false,
-    };
-    this.#entries.set(key, entry);
-    entry.done = this.#serve(request, entry)
-      .catch((error: Error) =>
-        this.#tally.notice('failed.internal', { problem: error.stack ?? error.message }),
-      )
-      .finally(() => {
-        if (this.#entries.get(key) === entry) this.#entries.delete(key);
-      });
+    const arrivedAt = this.#options.clock.now();
+    this.#requests.add(
+      { from, file: request.file, bytes, arrivedAt, cancelled: false, session: undefined },
+      (read) =>
+        this.#serve(request, read).catch((error: Error) =>
+          this.#tally.notice('failed.internal', { problem: error.stack ?? error.message }),
+        ),
+    );
   }
 
+  /** Keeps the limits; refuses where there is no place. */
   #hasPlace(request: Request, from: RemoteInfo): boolean {
-    const active = [...this.#entries].map(([key, { from: client, arrivedAt, session }]) => ({
-      key,
-      address: client.address,
-      retries: session?.progress.retries ?? 0,
-      proven: session?.progress.proven ?? false,
-      progressAt: session?.progress.progressAt ?? arrivedAt,
-    }));
-    const decision = admit(from.address, active, this.#limits);
+    const decision = admit(from.address, this.#requests.active(), this.#limits);
     if (decision.type === 'refuse') {
       this.#refuse(from, request.file, decision.reason, ERROR_CODE.undefined, 'the server is busy');
       return false;
     }
-    if (decision.type === 'replace')
-      this.#supersede(decision.key, this.#entries.get(decision.key)!, 'a newer request took its place');
+    if (decision.type === 'replace') this.#requests.supersede(decision.key, 'a newer request took its place');
     return true;
   }
 
-  #supersede(key: string, entry: Entry, message: string): void {
-    cancel(entry, 'superseded', message);
-    this.#entries.delete(key);
-    this.#leaving.add(entry.done);
-    void entry.done.finally(() => this.#leaving.delete(entry.done));
-  }
-
   /** Serves one read request to its end. */
-  async #serve(request: Request, entry: Entry): Promise<void> {
+  async #serve(request: Request, read: ReadRequest): Promise<void> {
     const { clock, address } = this.#options;
-    const { from } = entry;
-    const file = await this.#open(request, entry);
+    const { from } = read;
+    const file = await this.#open(request, read);
     if (file === undefined) return;
     const agreement = negotiate(request, file.size, this.#limits);
     if ('refused' in agreement) {
@@ -228,14 +166,14 @@ export class TftpServer {
       await file.close();
       throw error;
     });
-    if (entry.cancelled) {
+    if (read.cancelled) {
       await closeUdp(socket);
       return file.close();
     }
     const { blksize, windowsize } = agreement;
     this.#tally.count('transfers.started');
     this.#report(from, 'transfer-start', { file: request.file, size: file.size, blksize, windowsize });
-    const session = new Session({
+    read.session = new Session({
       socket,
       client: { address: from.address, port: from.port },
       file,
@@ -244,38 +182,27 @@ export class TftpServer {
       clock,
       tally: this.#tally,
     });
-    entry.session = session;
-    entry.view = {
-      address: from.address,
-      port: from.port,
-      file: request.file,
-      size: file.size,
-      blksize,
-      windowsize,
-      startedAt: entry.arrivedAt,
-    };
-    const outcome = await session.ended;
-    this.#reportEnd(request.file, entry, session, outcome);
+    this.#reportEnd(read, read.session, await read.session.ended);
   }
 
-  async #open(request: Request, entry: Entry): Promise<BootFile | undefined> {
-    const { from } = entry;
+  async #open(request: Request, read: ReadRequest): Promise<BootFile | undefined> {
+    const { from } = read;
     let file: BootFile | undefined;
     try {
       file = await this.#options.files.open(request.file, { address: from.address });
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       this.#tally.notice('file.open-failed', { file: request.file, problem: message });
-      if (entry.cancelled) return undefined;
+      if (read.cancelled) return undefined;
       // What went wrong inside is for the log, not for the network.
       if (code === 'EACCES' || code === 'EPERM')
         this.#refuse(from, request.file, 'access', ERROR_CODE.accessViolation, 'access denied');
       else this.#refuse(from, request.file, 'open-failed', ERROR_CODE.undefined, 'the file cannot be opened');
       return undefined;
     }
-    if (!entry.cancelled && file === undefined)
+    if (!read.cancelled && file === undefined)
       this.#refuse(from, request.file, 'unknown-file', ERROR_CODE.fileNotFound, 'file not found');
-    if (!entry.cancelled) return file;
+    if (!read.cancelled) return file;
     await file?.close();
     return undefined;
   }
@@ -291,23 +218,19 @@ export class TftpServer {
     this.#socket.send(encodePacket({ type: 'error', code, message }), to.port, to.address);
   }
 
-  #reportEnd(file: string, entry: Entry, session: Session, outcome: Outcome): void {
+  #reportEnd({ from, file, arrivedAt }: ReadRequest, session: Session, outcome: Outcome): void {
     const bytes = session.acknowledgedBytes;
-    const seconds = (this.#options.clock.now() - entry.arrivedAt) / 1000;
+    const seconds = (this.#options.clock.now() - arrivedAt) / 1000;
     const { resent } = session.progress;
     this.#tally.count('sent.bytes', bytes);
     this.#tally.count('resent.blocks', resent);
     const detail = { file, bytes, seconds, resent };
     if (outcome.type === 'done') {
       this.#tally.count('transfers.done');
-      this.#report(entry.from, 'transfer-end', detail);
+      this.#report(from, 'transfer-end', detail);
     } else {
-      this.#tally.notice(`failed.${outcome.reason}`, {
-        address: entry.from.address,
-        file,
-        why: outcome.message,
-      });
-      this.#report(entry.from, 'transfer-failed', { ...detail, message: outcome.message }, outcome.reason);
+      this.#tally.notice(`failed.${outcome.reason}`, { address: from.address, file, why: outcome.message });
+      this.#report(from, 'transfer-failed', { ...detail, message: outcome.message }, outcome.reason);
     }
   }
 
@@ -316,9 +239,4 @@ export class TftpServer {
     const event: BootEvent = { at: clock.now(), component: 'tftp', step, address: from.address, detail };
     sink(reason === undefined ? event : { ...event, reason });
   }
-}
-
-function cancel(entry: Entry, reason: 'superseded' | 'shutdown', message: string): void {
-  entry.cancelled = true;
-  entry.session?.stop(reason, message);
 }

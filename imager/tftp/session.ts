@@ -74,6 +74,18 @@ export class Session {
     this.#readAhead();
   }
 
+  get blksize(): number {
+    return this.#options.agreement.blksize;
+  }
+
+  get windowsize(): number {
+    return this.#options.agreement.windowsize;
+  }
+
+  get fileSize(): number {
+    return this.#options.file.size;
+  }
+
   get progress(): Progress {
     return this.#state.progress;
   }

@@ -1,0 +1,98 @@
+/** The read requests under way, each from its arrival until nothing of it is left open. */
+import type { RemoteInfo } from 'node:dgram';
+import type { ActiveTransfer } from './admission.ts';
+import type { Session } from './session.ts';
+
+/** A transfer under way. */
+export interface TransferView {
+  address: string;
+  port: number;
+  file: string;
+  /** Bytes of the file. */
+  size: number;
+  blksize: number;
+  windowsize: number;
+  acknowledgedBytes: number;
+  resentBlocks: number;
+  /** When its request came, milliseconds since the epoch. */
+  startedAt: number;
+}
+
+export interface ReadRequest {
+  readonly from: RemoteInfo;
+  readonly file: string;
+  readonly bytes: Uint8Array;
+  readonly arrivedAt: number;
+  /** Set where it is to end while its file is still being opened. */
+  cancelled: boolean;
+  /** Set once its file is open. */
+  session: Session | undefined;
+}
+
+export class RequestTable {
+  /** By the client's address and port, its half of the transfer IDs (RFC 1350 section 4). */
+  readonly #requests = new Map<string, ReadRequest>();
+  /** What is to end before the table is empty: more than the requests, since replaced ones take time to go. */
+  readonly #serving = new Set<Promise<void>>();
+
+  find(from: RemoteInfo): ReadRequest | undefined {
+    return this.#requests.get(keyOf(from));
+  }
+
+  /** Holds `request` until `serve` ends, which must not reject. */
+  add(request: ReadRequest, serve: (request: ReadRequest) => Promise<void>): void {
+    const key = keyOf(request.from);
+    this.#requests.set(key, request);
+    const serving = serve(request).finally(() => {
+      this.#serving.delete(serving);
+      if (this.#requests.get(key) === request) this.#requests.delete(key);
+    });
+    this.#serving.add(serving);
+  }
+
+  /** Ends a request whose place is needed; frees the place at once. */
+  supersede(key: string, message: string): void {
+    const request = this.#requests.get(key);
+    if (request === undefined) return;
+    this.#requests.delete(key);
+    cancel(request, 'superseded', message);
+  }
+
+  /** Ends all of them and waits for it. */
+  async close(): Promise<void> {
+    for (const request of this.#requests.values()) cancel(request, 'shutdown', 'the server is stopping');
+    await Promise.all(this.#serving);
+  }
+
+  active(): ActiveTransfer[] {
+    return [...this.#requests].map(([key, { from, arrivedAt, session }]) => ({
+      key,
+      address: from.address,
+      retries: session?.progress.retries ?? 0,
+      proven: session?.progress.proven ?? false,
+      progressAt: session?.progress.progressAt ?? arrivedAt,
+    }));
+  }
+
+  views(): TransferView[] {
+    return [...this.#requests.values()].flatMap(({ from, file, arrivedAt, session }) => {
+      if (session === undefined) return [];
+      const { blksize, windowsize, fileSize, acknowledgedBytes, progress } = session;
+      const resentBlocks = progress.resent;
+      const { address, port } = from;
+      const startedAt = arrivedAt;
+      const size = fileSize;
+      return [{ address, port, file, size, blksize, windowsize, acknowledgedBytes, resentBlocks, startedAt }];
+    });
+  }
+}
+
+/** The key of a client in `active` and `supersede`. */
+export function keyOf(from: RemoteInfo): string {
+  return `${from.address} ${from.port}`;
+}
+
+function cancel(request: ReadRequest, reason: 'superseded' | 'shutdown', message: string): void {
+  request.cancelled = true;
+  request.session?.stop(reason, message);
+}

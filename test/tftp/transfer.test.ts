@@ -1,0 +1,355 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  begin,
+  FINAL_RETRIES,
+  next,
+  PATIENCE_MS,
+  type Terms,
+  type TransferEffect,
+  type TransferInput,
+  type TransferState,
+  UNPROVEN_RETRIES,
+} from '../../imager/tftp/transfer.ts';
+
+const LOCKSTEP: Terms = { windowsize: 1, offer: false, maxRetransmissionMs: 2000 };
+const WINDOW: Terms = { windowsize: 4, offer: true, maxRetransmissionMs: 2000 };
+
+/** A transfer driven by hand in virtual time; effects are given as short words. */
+class Driver {
+  now = 0;
+  state: TransferState;
+  wakeAt = 0;
+  effects: string[];
+  constructor(terms: Terms, blocks?: number) {
+    const step = begin(terms, 0);
+    this.state = step.state;
+    this.effects = this.#words(step.effects);
+    if (blocks !== undefined) this.feed({ type: 'available', block: blocks, last: blocks });
+  }
+  feed(input: TransferInput, after = 0): string[] {
+    this.now += after;
+    const step = next(this.state, input, this.now);
+    this.state = step.state;
+    this.effects = this.#words(step.effects);
+    return this.effects;
+  }
+  ack(block: number, after = 0): string[] {
+    return this.feed({ type: 'ack', block }, after);
+  }
+  /** Lets the time asked for pass. */
+  timeout(): string[] {
+    return this.feed({ type: 'timer' }, this.wakeAt - this.now);
+  }
+  #words(effects: TransferEffect[]): string[] {
+    return effects.flatMap((effect) => {
+      switch (effect.type) {
+        case 'send-blocks':
+          return [`send ${effect.from}-${effect.to}`];
+        case 'release':
+          return [];
+        case 'timer':
+          this.wakeAt = effect.at;
+          return [];
+        case 'ignored':
+          return [`ignored ${effect.reason}`];
+        case 'close':
+          return [effect.outcome.type === 'done' ? 'done' : `failed ${effect.outcome.reason}`];
+        case 'send-error':
+          return [`error ${effect.code}`];
+        case 'send-oack':
+          return ['oack'];
+      }
+    });
+  }
+}
+
+describe('lockstep (RFC 1350)', () => {
+  test('one block for each ACK, done with the ACK of the last', () => {
+    const transfer = new Driver(LOCKSTEP, 3);
+    expect(transfer.effects).toEqual(['send 1-1']);
+    expect(transfer.ack(1)).toEqual(['send 2-2']);
+    expect(transfer.ack(2)).toEqual(['send 3-3']);
+    expect(transfer.ack(3)).toEqual(['done']);
+  });
+
+  test("a repeated ACK sends nothing, however late (Sorcerer's Apprentice)", () => {
+    const transfer = new Driver(LOCKSTEP, 9);
+    transfer.ack(1, 10);
+    expect(transfer.ack(1, 0)).toEqual(['ignored ack.duplicate']);
+    expect(transfer.ack(1, 40)).toEqual(['ignored ack.duplicate']);
+    expect(transfer.ack(0, 0)).toEqual(['ignored ack.old']);
+    expect(transfer.ack(3, 0)).toEqual(['ignored ack.ahead']);
+    expect(transfer.state.progress.resent).toBe(0);
+  });
+
+  test('a lost block is sent again after a time that follows the round trip', () => {
+    const transfer = new Driver(LOCKSTEP, 99);
+    for (let block = 1; block <= 20; block++) transfer.ack(block, 40);
+    // 40 ms steady: the variation shrinks, and the wait comes near the round trip itself.
+    expect(transfer.wakeAt - transfer.now).toBeGreaterThanOrEqual(50);
+    expect(transfer.wakeAt - transfer.now).toBeLessThan(60);
+    expect(transfer.timeout()).toEqual(['send 21-21']);
+    expect(transfer.state.progress.resent).toBe(1);
+  });
+
+  test('never sooner than the floor, first time after 200 ms, then doubling up to the most', () => {
+    const transfer = new Driver(LOCKSTEP, 99);
+    expect(transfer.wakeAt).toBe(200);
+    for (let block = 1; block <= 20; block++) transfer.ack(block, 0.1);
+    const waits = [];
+    for (let count = 0; count < 8; count++) {
+      waits.push(Math.round(transfer.wakeAt - transfer.now));
+      transfer.timeout();
+    }
+    expect(waits).toEqual([50, 100, 200, 400, 800, 1600, 2000, 2000]);
+  });
+
+  test('the round trip is not measured on what was sent twice (Karn)', () => {
+    const transfer = new Driver(LOCKSTEP, 99);
+    transfer.timeout();
+    transfer.ack(1, 1);
+    expect(transfer.state.progress.trip.smoothed).toBeUndefined();
+  });
+
+  test("the client's timeout bounds the wait", () => {
+    const transfer = new Driver({ ...LOCKSTEP, maxRetransmissionMs: 1000 }, 9);
+    transfer.ack(1, 5000);
+    expect(transfer.wakeAt - transfer.now).toBe(1000);
+  });
+
+  test('block numbers go on at 0 after 65535, twice', () => {
+    const transfer = new Driver(LOCKSTEP, 140_000);
+    for (let block = 1; block < 140_000; block++)
+      if (transfer.ack(block & 0xffff)[0] !== `send ${block + 1}-${block + 1}`)
+        throw new Error(`at ${block}`);
+    expect(transfer.ack(140_000 & 0xffff)).toEqual(['done']);
+  });
+});
+
+describe('giving up', () => {
+  test('a client that never answered gets few packets', () => {
+    const transfer = new Driver(LOCKSTEP, 9);
+    for (let count = 0; count < UNPROVEN_RETRIES; count++) expect(transfer.timeout()).toEqual(['send 1-1']);
+    expect(transfer.timeout()).toEqual(['error 0', 'failed timeout']);
+  });
+
+  test('nor many OACKs', () => {
+    const transfer = new Driver(WINDOW, 9);
+    for (let count = 0; count < UNPROVEN_RETRIES; count++) expect(transfer.timeout()).toEqual(['oack']);
+    expect(transfer.timeout()).toEqual(['error 0', 'failed timeout']);
+  });
+
+  test('a client that answered before is waited for', () => {
+    const transfer = new Driver(LOCKSTEP, 9);
+    transfer.ack(1, 1);
+    const before = transfer.now;
+    while (transfer.state.phase !== 'ended') transfer.timeout();
+    expect(transfer.effects).toEqual(['error 0', 'failed timeout']);
+    expect(transfer.now - before).toBeGreaterThanOrEqual(PATIENCE_MS);
+    expect(transfer.now - before).toBeLessThan(PATIENCE_MS + 2001);
+  });
+
+  test('a missing last ACK ends it sooner, and is told apart', () => {
+    const transfer = new Driver(LOCKSTEP, 2);
+    transfer.ack(1, 1);
+    for (let count = 0; count < FINAL_RETRIES; count++) expect(transfer.timeout()).toEqual(['send 2-2']);
+    expect(transfer.timeout()).toEqual(['failed no-final-ack']);
+  });
+
+  test('an ERROR of the client ends it without an answer', () => {
+    const transfer = new Driver(LOCKSTEP, 9);
+    expect(transfer.feed({ type: 'error', code: 3, message: 'full' })).toEqual(['failed client-error']);
+    expect(transfer.ack(1)).toEqual(['ignored after-end']);
+  });
+
+  test('an ERROR against the OACK is a client that declines', () => {
+    expect(new Driver(WINDOW).feed({ type: 'error', code: 8, message: 'no' })).toEqual(['failed declined']);
+  });
+
+  test('a store that does not deliver ends it with an error', () => {
+    const transfer = new Driver(LOCKSTEP);
+    while (transfer.state.phase !== 'ended') transfer.timeout();
+    expect(transfer.effects).toEqual(['error 0', 'failed starved']);
+    expect(transfer.now).toBeGreaterThanOrEqual(PATIENCE_MS);
+  });
+
+  test('a stop from our side tells the client', () => {
+    const transfer = new Driver(LOCKSTEP, 9);
+    expect(transfer.feed({ type: 'stop', reason: 'shutdown', message: 'bye' })).toEqual([
+      'error 0',
+      'failed shutdown',
+    ]);
+  });
+});
+
+describe('windows (RFC 7440 section 4)', () => {
+  function opened(blocks: number): Driver {
+    const transfer = new Driver(WINDOW, blocks);
+    expect(transfer.ack(0, 10)).toEqual(['send 1-4']);
+    return transfer;
+  }
+
+  test('the offer first, then whole windows, the last one short', () => {
+    const transfer = new Driver(WINDOW);
+    expect(transfer.effects).toEqual(['oack']);
+    expect(transfer.feed({ type: 'available', block: 6, last: 6 })).toEqual([]);
+    expect(transfer.ack(0, 10)).toEqual(['send 1-4']);
+    expect(transfer.ack(4, 10)).toEqual(['send 5-6']);
+    expect(transfer.ack(6, 10)).toEqual(['done']);
+  });
+
+  test('an ACK inside the window begins the next one after it', () => {
+    const transfer = opened(99);
+    expect(transfer.ack(2, 10)).toEqual(['send 3-6']);
+    expect(transfer.state.progress.resent).toBe(2);
+    expect(transfer.ack(6, 10)).toEqual(['send 7-10']);
+  });
+
+  test('the many ACKs that some clients send after one gap resend once', () => {
+    const transfer = opened(99);
+    expect(transfer.ack(2, 10)).toEqual(['send 3-6']);
+    expect(transfer.ack(2, 0.1)).toEqual(['ignored ack.duplicate']);
+    expect(transfer.ack(2, 0.1)).toEqual(['ignored ack.duplicate']);
+    // After a round trip the same ACK is a new complaint: block 3 was lost again.
+    expect(transfer.ack(2, 10)).toEqual(['send 3-6']);
+  });
+
+  test('a lost first block of a window is complained about with the ACK before it', () => {
+    const transfer = opened(99);
+    transfer.ack(4, 10);
+    expect(transfer.ack(4, 10)).toEqual(['send 5-8']);
+  });
+
+  test('a client that acknowledges every block gets a sliding window, nothing twice after the first', () => {
+    const transfer = opened(99);
+    expect(transfer.ack(1, 10)).toEqual(['send 2-5']);
+    expect(transfer.ack(2, 0.1)).toEqual(['send 6-6']);
+    expect(transfer.ack(3, 0.1)).toEqual(['send 7-7']);
+    expect(transfer.ack(4, 0.1)).toEqual(['send 8-8']);
+  });
+
+  test('a time-out begins again after the last ACK', () => {
+    const transfer = opened(99);
+    transfer.ack(4, 10);
+    expect(transfer.timeout()).toEqual(['send 5-8']);
+  });
+
+  test('what the store has goes out, the rest of the window when it comes', () => {
+    const transfer = new Driver(WINDOW);
+    transfer.feed({ type: 'available', block: 3, last: undefined });
+    expect(transfer.ack(0, 1)).toEqual(['send 1-3']);
+    // The client is waiting for block 4, as we are: sending 1 to 3 again would tell it nothing.
+    expect(transfer.timeout()).toEqual([]);
+    expect(transfer.feed({ type: 'available', block: 8, last: undefined })).toEqual(['send 4-4']);
+    expect(transfer.ack(4, 1)).toEqual(['send 5-8']);
+  });
+
+  test('a window across the roll-over', () => {
+    const transfer = new Driver(WINDOW, 70_000);
+    transfer.ack(0);
+    for (let block = 4; block < 65_534; block += 4) transfer.ack(block, 1);
+    expect(transfer.state.progress.base).toBe(65_532);
+    expect(transfer.ack(65_534, 1)).toEqual(['send 65535-65538']);
+    expect(transfer.ack(0, 1)).toEqual(['send 65537-65540']);
+    expect(transfer.state.progress.base).toBe(65_536);
+  });
+});
+
+/** A receiver as RFC 7440 describes it: in sequence only, one ACK for each gap, its own time-out. */
+function receive(
+  expected: { block: number; windowAt: number; complained: number },
+  block: number,
+  last: number,
+  windowsize: number,
+): number | undefined {
+  if ((block & 0xffff) === ((expected.block + 1) & 0xffff)) {
+    expected.block++;
+    if (expected.block === last || expected.block - expected.windowAt === windowsize) {
+      expected.windowAt = expected.block;
+      return expected.block;
+    }
+    return undefined;
+  }
+  if (expected.complained === expected.block) return undefined;
+  expected.complained = expected.block;
+  expected.windowAt = expected.block;
+  return expected.block;
+}
+
+test('whatever is lost, repeated or late, the whole file arrives in order (virtual time)', () => {
+  const weather = fc.record({
+    windowsize: fc.integer({ min: 1, max: 20 }),
+    blocks: fc.integer({ min: 1, max: 120 }),
+    // One number for each packet: lost below 0.2, repeated above 0.9, delayed in between by its own digits.
+    fates: fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 50, maxLength: 400 }),
+  });
+  fc.assert(
+    fc.property(weather, ({ windowsize, blocks, fates }) => {
+      const client = { block: 0, windowAt: 0, complained: -1 };
+      const wire: { at: number; to: 'client' | 'server'; block: number }[] = [];
+      let fate = 0;
+      let lost = 0;
+      let trouble = 0;
+      let now = 0;
+      let wakeAt = 0;
+      let clientWakeAt = 300;
+      const send = (to: 'client' | 'server', block: number) => {
+        const luck = fates[fate++ % fates.length]!;
+        // So many losses in a row are weather, more are a client that is gone: that has its own tests.
+        if (luck < 0.2 && lost++ < 4) {
+          trouble++;
+          return;
+        }
+        if (luck > 0.9) trouble++;
+        const copies = luck > 0.9 ? 2 : 1;
+        for (let copy = 0; copy < copies; copy++)
+          wire.push({ at: now + 1 + luck * 20 + copy * 3, to, block });
+      };
+      const perform = (effects: TransferEffect[]) => {
+        for (const effect of effects) {
+          if (effect.type === 'timer') wakeAt = effect.at;
+          if (effect.type === 'send-oack') send('client', 0);
+          if (effect.type === 'send-blocks')
+            for (let block = effect.from; block <= effect.to; block++) send('client', block);
+        }
+      };
+      const first = begin({ windowsize, offer: true, maxRetransmissionMs: 1000 }, now);
+      let state = first.state;
+      perform(first.effects);
+      const feed = (input: TransferInput) => {
+        const step = next(state, input, now);
+        if (step.state.progress.progressAt !== state.progress.progressAt) lost = 0;
+        state = step.state;
+        perform(step.effects);
+      };
+      feed({ type: 'available', block: blocks, last: blocks });
+      for (let turn = 0; turn < 20_000 && state.phase !== 'ended'; turn++) {
+        wire.sort((a, b) => a.at - b.at);
+        const packet = wire[0];
+        const soonest = Math.min(packet?.at ?? Number.POSITIVE_INFINITY, wakeAt, clientWakeAt);
+        now = soonest;
+        if (packet?.at === soonest) {
+          wire.shift();
+          if (packet.to === 'server') feed({ type: 'ack', block: packet.block & 0xffff });
+          else {
+            clientWakeAt = now + 300;
+            const answer = packet.block === 0 ? 0 : receive(client, packet.block, blocks, windowsize);
+            if (client.complained === answer) trouble++;
+            if (answer !== undefined && (packet.block !== 0 || client.block === 0)) send('server', answer);
+          }
+        } else if (soonest === wakeAt) feed({ type: 'timer' });
+        else {
+          clientWakeAt = now + 300;
+          client.windowAt = client.block;
+          send('server', client.block);
+        }
+      }
+      expect(client.block).toBe(blocks);
+      expect(state).toMatchObject({ phase: 'ended', outcome: { type: 'done' } });
+      // One window again for each thing that went wrong, never a storm.
+      expect(state.progress.resent).toBeLessThanOrEqual(windowsize * (trouble + 1));
+    }),
+    { numRuns: 300 },
+  );
+});
