@@ -1,0 +1,114 @@
+/** What a node boots, made from Debian's own kernel and the agent: kernel, initrd and command line. */
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { type DebianPackage, DebianPackages, type Progress } from './debian.ts';
+import type { Architecture } from './image.ts';
+import { writeInitramfs } from './initramfs.ts';
+import { readModules } from './modules.ts';
+
+export interface BootFilesOptions {
+  arch: Architecture;
+  /** Path of the static agent binary. */
+  agent: string;
+  /** What is downloaded and compressed is kept here. */
+  cacheDir: string;
+  /** Where `kernel` and `initrd` are written. */
+  outDir: string;
+  progress?: Progress;
+}
+
+export interface BuiltBootFiles {
+  kernel: string;
+  initrd: string;
+  args: string;
+  /** Kernel release and the version of its Debian package. */
+  version: string;
+}
+
+/** Network, disks and the boot pointer's device. ext4 and its CRC-32C are named for kernels that do not have them built in. */
+const MODULES = ['virtio_pci', 'virtio_net', 'virtio_blk', 'nbd', 'ext4', 'crc32c_generic'];
+
+const CONSOLE: Record<Architecture, string> = { arm64: 'ttyAMA0', amd64: 'ttyS0,115200' };
+
+const compress = promisify(gzip);
+
+/**
+ * Downloads what is missing, and writes the files of a boot image for `arch`. Quick and without network where all is
+ * cached; the same agent and kernel give the same bytes.
+ */
+export async function buildBootFiles(options: BootFilesOptions): Promise<BuiltBootFiles> {
+  const { arch, cacheDir, outDir, progress = () => {} } = options;
+  const packages = new DebianPackages({ arch, cacheDir, progress });
+  const found = await fetchKernel(packages);
+  const folder = await packages.unpack(found);
+  const release = await onlyEntry(join(folder, 'lib/modules'));
+  const modules = await readModules(join(folder, 'lib/modules', release), MODULES);
+  const agent = await readFile(options.agent);
+
+  await mkdir(outDir, { recursive: true });
+  const built: BuiltBootFiles = {
+    kernel: join(outDir, 'kernel'),
+    initrd: join(outDir, 'initrd'),
+    args: kernelArguments(arch),
+    version: `${release} (${found.version})`,
+  };
+  await replace(
+    built.kernel,
+    await readKernel(arch, join(folder, `boot/vmlinuz-${release}`), cacheDir, progress),
+  );
+  await replace(built.initrd, writeInitramfs({ agent, kernelVersion: release, modules }));
+  progress(`${arch}: boot files for kernel ${built.version}, ${modules.length} modules`);
+  return built;
+}
+
+/**
+ * The image's part of the command line. Errors and warnings stay on the console; a panicking node starts again, so
+ * that the attempts of its boot pointer count down.
+ */
+export function kernelArguments(arch: Architecture): string {
+  return [`console=${CONSOLE[arch]}`, 'loglevel=4', 'panic=5'].join(' ');
+}
+
+/** The kernel behind Debian's metapackage linux-image-cloud-ARCH. */
+async function fetchKernel(packages: DebianPackages): Promise<DebianPackage> {
+  const [meta] = await packages.fetch([`linux-image-cloud-${packages.arch}`]);
+  const name = /linux-image-[a-z0-9.+-]+/.exec(meta!.depends)?.[0];
+  if (name === undefined) throw new Error(`${meta!.name} depends on no kernel: ${meta!.depends}`);
+  const [kernel] = await packages.fetch([name]);
+  return kernel!;
+}
+
+/**
+ * The kernel in the form to send. Debian's arm64 kernel is a bare Image (Documentation/arm64/booting.rst): U-Boot's
+ * booti unpacks a gzipped one, which is a third of the size on the wire. The amd64 bzImage unpacks itself.
+ */
+async function readKernel(
+  arch: Architecture,
+  path: string,
+  cacheDir: string,
+  progress: Progress,
+): Promise<Uint8Array> {
+  if (arch === 'amd64') return readFile(path);
+  const cached = join(cacheDir, 'kernel', `${basename(path)}.gz`);
+  if (existsSync(cached)) return readFile(cached);
+  progress(`${arch}: compressing the kernel`);
+  const compressed = await compress(await readFile(path), { level: 9 });
+  await mkdir(join(cacheDir, 'kernel'), { recursive: true });
+  await replace(cached, compressed);
+  return compressed;
+}
+
+async function onlyEntry(folder: string): Promise<string> {
+  const [name, ...others] = await readdir(folder);
+  if (name === undefined || others.length > 0) throw new Error(`${folder} should hold one kernel release`);
+  return name;
+}
+
+async function replace(path: string, content: Uint8Array): Promise<void> {
+  const work = `${path}.${process.pid}.new`;
+  await writeFile(work, content);
+  await rename(work, path);
+}
