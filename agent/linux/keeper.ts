@@ -34,10 +34,9 @@ export async function keepDisk(host: Host, args: readonly string[]): Promise<nev
     for (const imager of imagers) {
       try {
         const connection = await host.connect(imager, NBD_PORT, CONNECT_MS);
-        const dead = host.nbdLinkDead(disk.index);
         size = await attach(host, disk, connection, size);
-        if (said !== '') host.print(`bootwright: disk ${name}: attached again`);
-        await dead;
+        if (said !== '') host.print(`bootwright: disk ${name}: attached`);
+        await host.nbdLinkDead(disk.index);
         said = 'connection lost';
         host.print(`bootwright: disk ${name}: ${said}`);
       } catch (error) {

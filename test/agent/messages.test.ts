@@ -1,0 +1,126 @@
+/** The agent protocol: messages survive the wire, damage is refused with the field's name. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { encodeFrame, FrameError, FrameReader, MAX_FRAME } from '../../agent/protocol/frame.ts';
+import {
+  type AgentMessage,
+  type ImagerMessage,
+  MessageError,
+  parseAgentMessage,
+  parseImagerMessage,
+} from '../../agent/protocol/messages.ts';
+
+const POINTER = {
+  sequence: 7,
+  image: 'alpha',
+  disks: ['root'],
+  imagers: ['10.77.0.1'],
+  cluster: 'one',
+  deployment: 'd1',
+  phase: 'deploy' as const,
+  attempts: 3,
+  fallback: '',
+};
+
+const FROM_AGENT: AgentMessage[] = [
+  {
+    type: 'hello',
+    version: 1,
+    uid: 'serial:x1',
+    macs: ['52:54:00:00:00:01'],
+    bootId: 'b',
+    bootedImage: 'alpha',
+    pointer: POINTER,
+    uptime: 1.25,
+  },
+  { type: 'step', seq: 1, step: 'mounted', uptime: 2, detail: { disk: 'root', seconds: 0.1, ok: true } },
+  { type: 'done', request: 9, pointer: POINTER },
+  { type: 'failed', request: 9, why: 'no EEPROM' },
+  { type: 'ping' },
+];
+
+const FROM_IMAGER: ImagerMessage[] = [
+  {
+    type: 'welcome',
+    node: 'node1',
+    hostname: 'node1',
+    plan: {
+      deployment: 'd1',
+      secondReboot: true,
+      scripts: [{ name: '10-a', stage: 1, content: 'true\n', timeoutSeconds: 5 }],
+      services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 60 },
+    },
+  },
+  { type: 'refuse', why: 'unknown node' },
+  { type: 'ack', seq: 1 },
+  {
+    type: 'flash',
+    request: 9,
+    image: 'beta',
+    disks: ['root'],
+    imagers: ['10.77.0.1'],
+    cluster: 'one',
+    deployment: 'd2',
+  },
+  { type: 'power', request: 10, action: 'reboot' },
+  { type: 'pong' },
+];
+
+describe('messages', () => {
+  it('golden frame: length, then CBOR (RFC 8949)', () => {
+    expect(Buffer.from(encodeFrame({ type: 'ping' })).toString('hex')).toBe(
+      [
+        '0000000d', // payload length, big-endian
+        'b90001', // map of one pair (two-byte count, as cbor-x writes it)
+        '6474797065', // "type"
+        '6470696e67', // "ping"
+      ].join(''),
+    );
+  });
+
+  it('all of them survive the wire in pieces of any size', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 40 }), (sizes) => {
+        const all = [...FROM_AGENT, ...FROM_IMAGER];
+        const bytes = Buffer.concat(all.map(encodeFrame));
+        const reader = new FrameReader();
+        const got: unknown[] = [];
+        let at = 0;
+        for (let i = 0; at < bytes.length; i++) {
+          const size = sizes[i % sizes.length]!;
+          got.push(...reader.push(bytes.subarray(at, at + size)));
+          at += size;
+        }
+        expect(got.slice(0, FROM_AGENT.length).map(parseAgentMessage)).toEqual(FROM_AGENT);
+        expect(got.slice(FROM_AGENT.length).map(parseImagerMessage)).toEqual(FROM_IMAGER);
+      }),
+    );
+  });
+
+  it('names the field that is wrong', () => {
+    const hello = FROM_AGENT[0]!;
+    expect(() => parseAgentMessage({ ...hello, macs: 5 })).toThrow(/^macs: /);
+    expect(() => parseAgentMessage({ ...hello, pointer: { ...POINTER, phase: 'x' } })).toThrow(
+      /^pointer.phase: /,
+    );
+    expect(() => parseImagerMessage({ type: 'boo' })).toThrow(MessageError);
+    expect(() => parseImagerMessage(null)).toThrow(MessageError);
+  });
+
+  it('an over-long frame is refused before it is buffered, whatever bytes come nothing else is thrown', () => {
+    const announced = Buffer.alloc(4);
+    announced.writeUInt32BE(MAX_FRAME + 1);
+    expect(() => new FrameReader().push(announced)).toThrow(FrameError);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (payload) => {
+        const frame = Buffer.concat([Buffer.from([0, 0, 0, payload.length]), payload]);
+        try {
+          for (const value of new FrameReader().push(frame)) parseAgentMessage(value);
+        } catch (error) {
+          expect(error instanceof FrameError || error instanceof MessageError).toBe(true);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
