@@ -133,7 +133,10 @@ export class QuickjsHost implements Host {
   handOverInit(argv: string[]): void {
     const [file] = argv;
     if (file === undefined) throw new HostError('EINVAL', 'hand over: no program named');
-    if (bw.processId() !== 1) return this.#processes.start(file, argv);
+    if (bw.processId() !== 1) {
+      this.#processes.start(file, argv);
+      return;
+    }
     // Their ends would be told to the new process 1.
     if (this.#processes.busy)
       throw new HostError('EBUSY', `hand over to ${file}: programs are still running`);

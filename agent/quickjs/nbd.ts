@@ -31,7 +31,7 @@ export class NbdDevices {
   #sequence = 0;
   #family: Family | undefined;
   #events: number | undefined;
-  /** Devices whose connection died and was not replaced since. */
+  /** Devices whose connection died while nobody waited for it. */
   readonly #dead = new Set<number>();
   readonly #waiting = new Map<number, (() => void)[]>();
 
@@ -47,7 +47,7 @@ export class NbdDevices {
   linkDead(index: number): Promise<void> {
     this.#listen();
     this.#takeEvents();
-    if (this.#dead.has(index)) return Promise.resolve();
+    if (this.#dead.delete(index)) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting.set(index, [...(this.#waiting.get(index) ?? []), resolve]);
       this.#watchEvents();
@@ -126,8 +126,10 @@ export class NbdDevices {
       for (const message of parseMessages(new Uint8Array(datagram))) {
         const index = parseLinkDead(this.#nbd().id, message);
         if (index === undefined) continue;
-        this.#dead.add(index);
-        for (const resolve of this.#waiting.get(index) ?? []) resolve();
+        const waiting = this.#waiting.get(index);
+        // A death is told once: to who waits for it, else to the next who asks.
+        if (waiting === undefined) this.#dead.add(index);
+        for (const resolve of waiting ?? []) resolve();
         this.#waiting.delete(index);
       }
     }

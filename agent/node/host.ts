@@ -1,0 +1,213 @@
+/** The agent's host on Node: full systems and rigs. Mounts, modules and interfaces through the system's own tools. */
+import { execFileSync, spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import { uptime } from 'node:os';
+import { dirname } from 'node:path';
+import type { Connection, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
+import { HostError } from '../linux/host.ts';
+import { connect } from './connection.ts';
+import { hostError } from './errors.ts';
+import { readDirect } from './read-direct.ts';
+import { runProgram } from './run-program.ts';
+
+const TOOL_MS = 30_000;
+
+export class NodeHost implements Host {
+  readonly runtime = 'node';
+
+  readFile(path: string): Uint8Array {
+    return attempt(() => bytesOf(fs.readFileSync(path)));
+  }
+
+  readStored(path: string, offset: number, length: number): Uint8Array {
+    return attempt(() => readDirect(path, offset, length));
+  }
+
+  writeStored(path: string, offset: number, bytes: Uint8Array): void {
+    withFile(path, 'r+', 0o666, (fd) => {
+      writeAll(fd, bytes, offset);
+      syncFile(fd);
+    });
+  }
+
+  replaceFile(path: string, bytes: Uint8Array, mode = 0o644): void {
+    const beside = `${path}.new`;
+    // One left behind by a power cut keeps its mode: start from none.
+    attempt(() => fs.rmSync(beside, { force: true }));
+    withFile(beside, 'wx', mode, (fd) => {
+      writeAll(fd, bytes, 0);
+      syncFile(fd);
+    });
+    attempt(() => fs.renameSync(beside, path));
+    withFile(dirname(path), 'r', 0, syncFile);
+  }
+
+  list(path: string): string[] {
+    return attempt(() => fs.readdirSync(path).sort());
+  }
+
+  exists(path: string): boolean {
+    return fs.existsSync(path);
+  }
+
+  makeDirectory(path: string): void {
+    attempt(() => fs.mkdirSync(path, { recursive: true }));
+  }
+
+  mount(source: string, target: string, type: string, options: string): void {
+    const typed = type === '' ? [] : ['-t', type];
+    tool(['mount', ...typed, ...(options === '' ? [] : ['-o', options]), source, target]);
+  }
+
+  unmount(target: string): void {
+    tool(['umount', target]);
+  }
+
+  switchRoot(newRoot: string): void {
+    // Node finds its own parts by path and has no chroot(2): a full system is booted on its root already.
+    throw new HostError('ENOTSUP', `switch root to ${newRoot}: only the static agent does this`);
+  }
+
+  loadModule(path: string): void {
+    try {
+      tool(['insmod', path]);
+    } catch (error) {
+      if (!/File exists/.test(String(error))) throw error;
+    }
+  }
+
+  configureInterface(name: string, address: string, prefix: number, gateway?: string): void {
+    tool(['ip', 'address', 'replace', `${address}/${prefix}`, 'dev', name]);
+    tool(['ip', 'link', 'set', name, 'up']);
+    if (gateway !== undefined) tool(['ip', 'route', 'replace', 'default', 'via', gateway, 'dev', name]);
+  }
+
+  setHostName(name: string): void {
+    tool(['hostname', name]);
+  }
+
+  connect(address: string, port: number, timeoutMs: number): Promise<Connection> {
+    return connect(address, port, timeoutMs);
+  }
+
+  nbdAttach(_connection: Connection, attachment: NbdAttachment): void {
+    throw withoutNetlink(`attach /dev/nbd${attachment.index}`);
+  }
+
+  nbdReattach(_connection: Connection, attachment: NbdAttachment): void {
+    throw withoutNetlink(`attach /dev/nbd${attachment.index} again`);
+  }
+
+  nbdLinkDead(index: number): Promise<void> {
+    return Promise.reject(withoutNetlink(`watch /dev/nbd${index}`));
+  }
+
+  run(argv: string[], options: { timeoutMs: number; env?: Record<string, string> }): Promise<ProcessResult> {
+    return runProgram(argv, options);
+  }
+
+  startSelf(args: string[]): void {
+    const script = process.argv[1];
+    if (script === undefined) throw new HostError('ENOENT', 'start self: no program file');
+    const child = spawn(process.execPath, [...process.execArgv, script, ...args], {
+      detached: true,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    child.on('error', (error) => this.print(`agent: ${hostError(error).message}`));
+    child.unref();
+  }
+
+  handOverInit(argv: string[]): void {
+    const [file, ...args] = argv;
+    if (file === undefined) throw new HostError('EINVAL', 'hand over: no program named');
+    if (process.pid === 1)
+      throw new HostError(
+        'ENOTSUP',
+        `hand over to ${file}: Node cannot replace itself; run it under an init`,
+      );
+    attempt(() => fs.accessSync(file, fs.constants.X_OK));
+    const child = spawn(file, args, { detached: true, stdio: ['ignore', 'inherit', 'inherit'] });
+    child.on('error', (error) => this.print(`agent: ${hostError(error).message}`));
+    child.unref();
+  }
+
+  reboot(action: 'reboot' | 'poweroff'): void {
+    tool(['sync']);
+    tool([action]);
+  }
+
+  uptime(): number {
+    return uptime();
+  }
+
+  sleep(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, milliseconds));
+  }
+
+  print(line: string): void {
+    // Not process.stdout: what is printed just before exit() must get out.
+    fs.writeSync(1, `${line}\n`);
+  }
+
+  exit(code: number): never {
+    process.exit(code);
+  }
+}
+
+/** Runs `call`; what it throws becomes a HostError. */
+function attempt<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw hostError(error);
+  }
+}
+
+function withFile(path: string, flags: string, mode: number, use: (fd: number) => void): void {
+  attempt(() => {
+    const fd = fs.openSync(path, flags, mode);
+    try {
+      use(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+  });
+}
+
+function writeAll(fd: number, bytes: Uint8Array, offset: number): void {
+  for (let done = 0; done < bytes.length; )
+    done += fs.writeSync(fd, bytes, done, bytes.length - done, offset + done);
+}
+
+function syncFile(fd: number): void {
+  try {
+    fs.fsyncSync(fd);
+  } catch (error) {
+    // Sysfs attributes and character devices have nothing to flush.
+    if (hostError(error).code !== 'EINVAL') throw error;
+  }
+}
+
+function bytesOf(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+}
+
+/** Runs one of the system's tools; its own words are the error. */
+function tool(argv: [string, ...string[]]): void {
+  const [file, ...args] = argv;
+  try {
+    execFileSync(file, args, { timeout: TOOL_MS, stdio: ['ignore', 'pipe', 'pipe'] });
+  } catch (error) {
+    const { code, stderr, status } = error as { code?: string; stderr?: Buffer; status?: number | null };
+    if (code === 'ENOENT') throw new HostError('ENOENT', `${file}: not installed on this system`);
+    const words = stderr?.toString().trim();
+    throw new HostError(code ?? 'EIO', `${argv.join(' ')}: ${words || `exit ${status}`}`);
+  }
+}
+
+function withoutNetlink(what: string): HostError {
+  return new HostError(
+    'ENOTSUP',
+    `${what}: Node has no netlink sockets; only the static agent attaches disks`,
+  );
+}
