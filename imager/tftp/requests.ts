@@ -76,7 +76,7 @@ export class RequestTable {
 
   views(): TransferView[] {
     return [...this.#requests.values()].flatMap(({ from, file, arrivedAt, session }) => {
-      if (session === undefined) return [];
+      if (session?.running !== true) return [];
       const { blksize, windowsize, fileSize, acknowledgedBytes, progress } = session;
       const resentBlocks = progress.resent;
       const { address, port } = from;

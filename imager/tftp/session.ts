@@ -86,6 +86,10 @@ export class Session {
     return this.#options.file.size;
   }
 
+  get running(): boolean {
+    return this.#state.phase !== 'ended';
+  }
+
   get progress(): Progress {
     return this.#state.progress;
   }
@@ -139,7 +143,7 @@ export class Session {
     const step = next(this.#state, input, this.#options.clock.now());
     this.#state = step.state;
     this.#perform(step);
-    if (step.state.phase !== 'ended') this.#readAhead();
+    if (this.running) this.#readAhead();
   }
 
   #perform(step: Step): void {
@@ -184,8 +188,16 @@ export class Session {
 
   #wakened(): void {
     this.#timer = undefined;
-    if (this.#options.clock.now() < this.#wakeAt) this.#wake(this.#wakeAt);
-    else this.#feed({ type: 'timer' });
+    if (this.#options.clock.now() < this.#wakeAt) {
+      this.#wake(this.#wakeAt);
+      return;
+    }
+    // After a busy moment timers run before sockets are read, and the ACK may be waiting there: read first.
+    setImmediate(() => {
+      if (this.#timer !== undefined || !this.running) return;
+      if (this.#options.clock.now() < this.#wakeAt) this.#wake(this.#wakeAt);
+      else this.#feed({ type: 'timer' });
+    });
   }
 
   /** Reads while there is room; each chunk read is offered to the machine at once. */
