@@ -1,0 +1,72 @@
+/**
+ * Replies on their way to a socket. What counts is the cost of a request, and most of it is the stream layer's, per
+ * write: so the replies made in one turn of the event loop leave in one write. Replies are carved from an arena one
+ * behind the other, and neighbours that are sent together go as one piece of memory, not as a list.
+ */
+import type { Socket } from 'node:net';
+
+const ARENA_SIZE = 256 * 1024;
+/** Longer replies have memory of their own. */
+const MAX_CARVED = 64 * 1024;
+
+export class Replies {
+  readonly #socket: Socket;
+  readonly #onSent: () => void;
+  #arena = Buffer.allocUnsafeSlow(ARENA_SIZE);
+  #used = 0;
+  #ready: Buffer[] = [];
+
+  /** `onSent` is called after each turn's replies went to the socket. */
+  constructor(socket: Socket, onSent: () => void) {
+    this.#socket = socket;
+    this.#onSent = onSent;
+  }
+
+  /** Memory for one reply; its content is arbitrary. */
+  reserve(length: number): Buffer {
+    if (length > MAX_CARVED) return Buffer.allocUnsafeSlow(length);
+    if (this.#used + length > ARENA_SIZE) {
+      this.#arena = Buffer.allocUnsafeSlow(ARENA_SIZE);
+      this.#used = 0;
+    }
+    this.#used += length;
+    return this.#arena.subarray(this.#used - length, this.#used);
+  }
+
+  /** Sends a reply with all others that get ready in this turn. */
+  send(reply: Buffer): void {
+    if (this.#ready.length === 0) queueMicrotask(() => this.#flush());
+    this.#ready.push(reply);
+  }
+
+  #flush(): void {
+    const pieces = join(this.#ready);
+    this.#ready = [];
+    if (this.#socket.writable) {
+      if (pieces.length > 1) this.#socket.cork();
+      for (const piece of pieces) this.#socket.write(piece);
+      if (pieces.length > 1) this.#socket.uncork();
+    }
+    this.#onSent();
+  }
+}
+
+/** The same bytes in as few pieces as their places in memory allow. */
+function join(replies: Buffer[]): Buffer[] {
+  const pieces: Buffer[] = [];
+  let first = replies[0]!;
+  let end = first.byteOffset + first.length;
+  const close = (): void => {
+    const length = end - first.byteOffset;
+    pieces.push(length === first.length ? first : Buffer.from(first.buffer, first.byteOffset, length));
+  };
+  for (const reply of replies.slice(1)) {
+    if (reply.buffer !== first.buffer || reply.byteOffset !== end) {
+      close();
+      first = reply;
+    }
+    end = reply.byteOffset + reply.length;
+  }
+  close();
+  return pieces;
+}

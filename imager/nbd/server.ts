@@ -1,0 +1,204 @@
+/**
+ * The NBD server: accepts connections, opens exports for them, and keeps the rule that a writable disk has one
+ * client. A client that comes back from the same address takes its disk over from its own earlier connection, which
+ * the server may not know to be dead yet: a node that was cut off or rebooted is never locked out by itself.
+ */
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { Logger } from 'pino';
+import type { Disk, DiskCatalog } from '../disks/disk.ts';
+import type { Clock } from '../journal/clock.ts';
+import type { BootEvent, EventSink } from '../journal/event.ts';
+import type { ExportFacts, Refused } from './handshake.ts';
+import { type EndReason, Session, type SessionHost } from './session.ts';
+import { Tally } from './tally.ts';
+
+export interface NbdServerOptions {
+  address: string;
+  /** 0: chosen by the system. */
+  port: number;
+  catalog: DiskCatalog;
+  sink: EventSink;
+  clock: Clock;
+  log: Logger;
+  /** Default 64. */
+  maxConnections?: number;
+  /** Time a client has to open an export. Default 30 s. */
+  handshakeTimeoutMs?: number;
+  /** Time after which a client that takes no replies is dropped. Default 120 s. */
+  stallTimeoutMs?: number;
+}
+
+export interface ConnectionView {
+  address: string;
+  port: number;
+  state: 'handshake' | 'transmission';
+  /** Name of the attached disk. */
+  export?: string;
+  readOnly?: boolean;
+  requests: number;
+  inFlight: number;
+  bytesRead: number;
+  bytesWritten: number;
+}
+
+export class NbdServer implements SessionHost {
+  readonly handshakeTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly #options: NbdServerOptions;
+  readonly #server: Server;
+  readonly #sessions = new Set<Session>();
+  readonly #tally: Tally;
+  readonly #maxConnections: number;
+  /** Opens of one export run one after another: the last of each. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  #closing = false;
+
+  private constructor(options: NbdServerOptions) {
+    this.#options = options;
+    this.#tally = new Tally(options.log);
+    this.#maxConnections = options.maxConnections ?? 64;
+    this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? 30_000;
+    this.stallTimeoutMs = options.stallTimeoutMs ?? 120_000;
+    this.#server = createServer((socket) => this.#accept(socket));
+  }
+
+  /** Resolves once it listens; rejects where the address cannot be had. */
+  static async start(options: NbdServerOptions): Promise<NbdServer> {
+    const server = new NbdServer(options);
+    await new Promise<void>((resolve, reject) => {
+      server.#server.once('error', reject);
+      server.#server.listen(options.port, options.address, () => {
+        server.#server.off('error', reject);
+        resolve();
+      });
+    });
+    server.#server.on('error', (error) => server.#tally.problem('accept-errors', { message: error.message }));
+    return server;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  stats(): Record<string, number> {
+    return this.#tally.read();
+  }
+
+  connections(): ConnectionView[] {
+    return [...this.#sessions].map(({ address, port, disk, transmission }) => ({
+      address,
+      port,
+      state: transmission === undefined ? 'handshake' : 'transmission',
+      ...(disk === undefined ? {} : { export: disk.name, readOnly: disk.readOnly }),
+      requests: transmission?.requests ?? 0,
+      inFlight: transmission?.inFlight ?? 0,
+      bytesRead: transmission?.bytesRead ?? 0,
+      bytesWritten: transmission?.bytesWritten ?? 0,
+    }));
+  }
+
+  /** Takes no new connections, answers what is in flight, closes the connections, flushes and closes their disks. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    const listening = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    await Promise.all(
+      [...this.#sessions].map(async (session) => {
+        await session.stop('shutdown');
+        await session.closed();
+      }),
+    );
+    await Promise.all(this.#turns.values());
+    await listening;
+  }
+
+  #accept(socket: Socket): void {
+    this.count('accepted');
+    const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    if (this.#closing || this.#sessions.size >= this.#maxConnections) {
+      this.#tally.problem('refused.full', { address, maxConnections: this.#maxConnections });
+      this.#emit({ step: 'refused', address, reason: 'full' });
+      socket.destroy();
+      return;
+    }
+    const session = new Session(socket, address, this);
+    this.#sessions.add(session);
+    void session.closed().then(() => this.#sessions.delete(session));
+  }
+
+  list({ address }: Session): string[] {
+    return this.#options.catalog.list({ address });
+  }
+
+  describe(name: string, { address }: Session): ExportFacts | Refused {
+    try {
+      return this.#options.catalog.describe(name, { address });
+    } catch (error) {
+      return { refused: 'failed', why: (error as Error).message };
+    }
+  }
+
+  /** Opens an export for a session; refusals are counted and reported. Never rejects. */
+  async open(name: string, session: Session): Promise<Disk | Refused> {
+    const found = this.#closing
+      ? ({ refused: 'shutdown', why: 'the server is being shut down' } as const)
+      : this.describe(name, session);
+    // Only names that exist get a turn: others would fill the map.
+    const opened = 'refused' in found ? found : await this.#inTurn(name, () => this.#openNow(name, session));
+    if ('refused' in opened) {
+      this.problem(`refused.${opened.refused}`, session, opened.why);
+      const detail = { export: name.slice(0, 80), why: opened.why };
+      this.#emit({ step: 'refused', address: session.address, reason: opened.refused, detail });
+    }
+    return opened;
+  }
+
+  async #openNow(name: string, session: Session): Promise<Disk | Refused> {
+    const { address } = session;
+    const earlier = [...this.#sessions].filter(
+      (other) => other.disk?.name === name && !other.disk.readOnly && other.address === address,
+    );
+    await Promise.all(earlier.map((other) => other.stop('takeover')));
+    try {
+      const opened = await this.#options.catalog.open(name, { address });
+      if (!('refused' in opened)) session.grant(opened);
+      return opened;
+    } catch (error) {
+      return { refused: 'failed', why: (error as Error).message };
+    }
+  }
+
+  #inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const turn = (this.#turns.get(name) ?? Promise.resolve()).then(work);
+    this.#turns.set(name, turn);
+    return turn;
+  }
+
+  attached(session: Session): void {
+    const { name, size, readOnly } = session.disk!;
+    this.count('attached');
+    this.#emit({ step: 'attach', address: session.address, detail: { export: name, size, readOnly } });
+  }
+
+  detached(session: Session, reason: EndReason): void {
+    const { requests, bytesRead, bytesWritten } = session.transmission!;
+    this.count(`detached.${reason}`);
+    this.#emit({
+      step: 'detach',
+      address: session.address,
+      ...(reason === 'disconnect' ? {} : { reason }),
+      detail: { export: session.disk!.name, requests, bytesRead, bytesWritten },
+    });
+  }
+
+  count(key: string): void {
+    this.#tally.count(key);
+  }
+
+  problem(key: string, { address, port, disk }: Session, message: string): void {
+    this.#tally.problem(key, { address, port, export: disk?.name, message });
+  }
+
+  #emit(event: Omit<BootEvent, 'at' | 'component'>): void {
+    this.#options.sink({ at: this.#options.clock.now(), component: 'nbd', ...event });
+  }
+}

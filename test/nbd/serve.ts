@@ -1,0 +1,26 @@
+/**
+ * A server for the tests with real clients: serves the store in DIR on a port of the system's choosing.
+ * Usage: serve.ts DIR. Prints "ready PORT"; ends in order at SIGTERM or end of standard input.
+ */
+import { pino } from 'pino';
+import { Disks } from '../../imager/disks/catalog.ts';
+import { systemClock } from '../../imager/journal/clock.ts';
+import { NbdServer } from '../../imager/nbd/server.ts';
+
+const [dir, address = '127.0.0.1'] = process.argv.slice(2);
+const log = pino({ level: 'silent' });
+const disks = await Disks.open({ dir: dir!, log });
+const server = await NbdServer.start({
+  address,
+  port: 0,
+  catalog: disks,
+  sink: (event) => process.stdout.write(`event ${JSON.stringify(event)}\n`),
+  clock: systemClock,
+  log,
+});
+process.stdout.write(`ready ${server.port}\n`);
+process.once('SIGTERM', async () => {
+  await server.close();
+  await disks.close();
+  process.stdout.write(`closed ${JSON.stringify(server.stats())}\n`);
+});
