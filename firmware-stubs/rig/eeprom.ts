@@ -1,0 +1,40 @@
+/** EEPROMs of rig nodes as files: as they leave the factory, and flashed by the host as a technician would. */
+import { closeSync, copyFileSync, fsyncSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import { ipxeScript } from '../../agent/protocol/pointer/ipxe-script.ts';
+import type { PointerLayout } from '../../agent/protocol/pointer/layout.ts';
+import { PointerStore } from '../../agent/protocol/pointer/store.ts';
+import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
+import { projectFile } from './project.ts';
+import type { Rig } from './qemu.ts';
+
+const LAYOUT: Record<Rig, PointerLayout> = { arm64: ubootEnv, x86: ipxeScript };
+
+/** Makes the EEPROM of a node that never held a boot pointer. */
+export function makeEeprom(path: string, rig: Rig): void {
+  if (rig === 'x86') copyFileSync(projectFile('firmware-stubs/ipxe/eeprom.ipxe'), path);
+  else writeFileSync(path, new Uint8Array(LAYOUT[rig].size));
+}
+
+/** The boot pointers in an EEPROM's file. Write them while the node is off: a running one does it itself. */
+export function eepromPointers(path: string, rig: Rig): PointerStore {
+  const open = <T>(flags: string, work: (fd: number) => T): T => {
+    const fd = openSync(path, flags);
+    try {
+      return work(fd);
+    } finally {
+      closeSync(fd);
+    }
+  };
+  return new PointerStore(LAYOUT[rig], {
+    read: (offset, length) =>
+      open('r', (fd) => {
+        const bytes = new Uint8Array(length);
+        return bytes.subarray(0, readSync(fd, bytes, 0, length, offset));
+      }),
+    write: (offset, bytes) =>
+      open('r+', (fd) => {
+        writeSync(fd, bytes, 0, bytes.length, offset);
+        fsyncSync(fd);
+      }),
+  });
+}

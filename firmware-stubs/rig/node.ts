@@ -1,0 +1,230 @@
+/** A node of the rig: a QEMU machine with power, a serial line that is read as events, and an EEPROM. */
+import { appendFileSync, writeFileSync } from 'node:fs';
+import { systemClock } from '../../imager/journal/clock.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { tail, waitFor } from './deadline.ts';
+import type { InsideProcess } from './inside.ts';
+import { qemuCommand, type Rig } from './qemu.ts';
+import { LineReader, lineMeaning } from './serial.ts';
+
+export interface NodeOptions {
+  /** Name in logs and events. */
+  name: string;
+  rig: Rig;
+  /** Ethernet address, `52:54:00:00:00:01`. */
+  mac: string;
+  /** Hardware UID: a UUID, or `serial:` and a serial number. */
+  uid: string;
+  /** The EEPROM's file, 8192 bytes: written by the host, obeyed by the firmware, the first disk of the node's Linux. */
+  eeprom: string;
+  /** Default 512. */
+  memoryMiB?: number;
+}
+
+/** One line of the serial console. */
+export interface SerialLine {
+  text: string;
+  /** Wall clock, milliseconds since the epoch with fractions, comparable with the imager's events. */
+  at: number;
+  /** Milliseconds since power-on, from the monotonic clock. */
+  sincePowerOn: number;
+  /** How many times the node's firmware had started by then, this time included. */
+  boot: number;
+}
+
+export interface WaitOptions {
+  withinMs: number;
+  /** Only what belongs to this boot (`RigNode.boots` counts them). Default: anything since the last power-on. */
+  boot?: number;
+}
+
+/** What the lab gives a node. */
+export interface NodePlace {
+  start(argv: string[]): InsideProcess;
+  tap: string;
+  flash?: string;
+  serialLog: string;
+  /** End of the imager's log, for errors. */
+  imagerLog(): string;
+}
+
+export class RigNode {
+  readonly name: string;
+  readonly rig: Rig;
+  readonly #options: NodeOptions;
+  readonly #place: NodePlace;
+  readonly #listeners = new Set<(line: SerialLine | undefined) => void>();
+  readonly #events: BootEvent[] = [];
+  #lines: SerialLine[] = [];
+  #firstEvent = 0;
+  #machine: InsideProcess | undefined;
+  #ended: string | undefined = 'the node is switched off';
+  #poweredOnAt = 0;
+  #boots = 0;
+
+  constructor(options: NodeOptions, place: NodePlace) {
+    this.name = options.name;
+    this.rig = options.rig;
+    this.#options = options;
+    this.#place = place;
+    writeFileSync(place.serialLog, '');
+  }
+
+  /** How many times the firmware has started, over all power cycles and reboots. */
+  get boots(): number {
+    return this.#boots;
+  }
+
+  get powered(): boolean {
+    return this.#machine !== undefined && !this.#machine.over;
+  }
+
+  /** Wall clock of the last power-on, milliseconds since the epoch. */
+  get poweredOnAt(): number {
+    return this.#poweredOnAt;
+  }
+
+  /** Starts the machine; resolves at once, the firmware goes on by itself. Rejects where it is on already. */
+  async powerOn(): Promise<void> {
+    if (this.powered) throw new Error(`node ${this.name} is on already`);
+    const { uid, mac, eeprom, memoryMiB = 512 } = this.#options;
+    const { tap, flash } = this.#place;
+    const argv = qemuCommand({
+      rig: this.rig,
+      mac,
+      uid,
+      memoryMiB,
+      tap,
+      eeprom,
+      ...(flash === undefined ? {} : { flash }),
+    });
+    this.#lines = [];
+    this.#firstEvent = this.#events.length;
+    this.#ended = undefined;
+    this.#poweredOnAt = systemClock.now();
+    this.#record({ component: 'rig', step: 'power-on' }, this.#poweredOnAt);
+    const machine = this.#place.start(argv);
+    this.#machine = machine;
+    const reader = new LineReader();
+    machine.child.stdout?.setEncoding('latin1').on('data', (chunk: string) => {
+      const at = systemClock.now();
+      for (const text of reader.push(chunk)) this.#take(text, at);
+    });
+    let complaint = '';
+    machine.child.stderr?.on('data', (chunk) => {
+      complaint += chunk;
+    });
+    void machine.ended.then(({ code, signal }) => {
+      if (this.#machine !== machine) return;
+      this.#machine = undefined;
+      this.#ended ??= `QEMU ended (${signal ?? `exit ${code}`}) ${complaint.trim()}`;
+      this.#record({ component: 'rig', step: 'off', reason: this.#ended }, systemClock.now());
+      this.#tell(undefined);
+    });
+  }
+
+  /** Takes the power away at once (SIGKILL): what the guest had not handed to its disk is lost. No-op where it is off. */
+  async cutPower(): Promise<void> {
+    const machine = this.#machine;
+    if (machine === undefined) return;
+    this.#ended = 'the power was cut';
+    await machine.end('SIGKILL');
+    await Promise.resolve();
+  }
+
+  /** Everything seen of this node so far, in order. `detail.boot` and `detail.seconds` (since power-on) are always there. */
+  events(): readonly BootEvent[] {
+    return this.#events;
+  }
+
+  /** Text of the serial line since the last power-on. */
+  serial(): string {
+    return this.#lines.map((line) => line.text).join('\n');
+  }
+
+  /** Calls back with each new line. Gives the function that ends it. */
+  onLine(listener: (line: SerialLine) => void): () => void {
+    const own = (line: SerialLine | undefined) => {
+      if (line !== undefined) listener(line);
+    };
+    this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
+  }
+
+  /**
+   * The first line since the last power-on that fits, be it there already or still to come. Rejects with
+   * DeadlineError, which carries the logs' ends, after `withinMs` or when the machine ends.
+   */
+  waitForLine(
+    fits: RegExp | ((line: string) => boolean),
+    { withinMs, boot }: WaitOptions,
+  ): Promise<SerialLine> {
+    const test = fits instanceof RegExp ? (text: string) => text.search(fits) !== -1 : fits;
+    return this.#wait(`line ${fits instanceof RegExp ? fits : ''}`, withinMs, boot, () =>
+      this.#lines.find((line) => (boot === undefined || line.boot === boot) && test(line.text)),
+    );
+  }
+
+  /**
+   * The first event since the last power-on with this step: of the firmware (`start`, `pointer`, `dhcp`, `load`, `boot`,
+   * `error`) or of the agent. The same rules as for waitForLine.
+   */
+  waitForStep(step: string, { withinMs, boot }: WaitOptions): Promise<BootEvent> {
+    return this.#wait(`step "${step}"`, withinMs, boot, () =>
+      this.#events
+        .slice(this.#firstEvent)
+        .find((event) => event.step === step && (boot === undefined || event.detail?.boot === boot)),
+    );
+  }
+
+  #wait<T>(what: string, withinMs: number, boot: number | undefined, look: () => T | undefined): Promise<T> {
+    return waitFor({
+      what: `node ${this.name}, ${what}${boot === undefined ? '' : ` of boot ${boot}`}`,
+      withinMs,
+      look,
+      onChange: (listener) => {
+        this.#listeners.add(listener);
+        return () => this.#listeners.delete(listener);
+      },
+      hopeless: () => this.#ended,
+      logs: () => this.#logs(),
+    });
+  }
+
+  #logs(): string {
+    const seconds = ((systemClock.now() - this.#poweredOnAt) / 1000).toFixed(1);
+    return [
+      tail(
+        `serial line of ${this.name}, ${seconds} s after power-on; all of it: ${this.#place.serialLog}`,
+        this.serial(),
+      ),
+      this.#place.imagerLog(),
+    ].join('\n');
+  }
+
+  #take(text: string, at: number): void {
+    const meaning = lineMeaning(text);
+    if (meaning?.component === 'firmware' && meaning.step === 'start') this.#boots++;
+    const sincePowerOn = at - this.#poweredOnAt;
+    const line: SerialLine = { text, at, sincePowerOn, boot: this.#boots };
+    this.#lines.push(line);
+    appendFileSync(this.#place.serialLog, `${(sincePowerOn / 1000).toFixed(3)} ${text}\n`);
+    if (meaning !== undefined) this.#record(meaning, at);
+    this.#tell(line);
+  }
+
+  #record(what: Omit<BootEvent, 'at'>, at: number): void {
+    const seconds = (at - this.#poweredOnAt) / 1000;
+    this.#events.push({
+      ...what,
+      at,
+      node: this.name,
+      mac: this.#options.mac,
+      detail: { boot: this.#boots, seconds, ...what.detail },
+    });
+  }
+
+  #tell(line: SerialLine | undefined): void {
+    for (const listener of [...this.#listeners]) listener(line);
+  }
+}

@@ -1,0 +1,71 @@
+/** The serial line of a node: bytes to lines, and lines to events. Pure. */
+import type { Component } from '../../imager/journal/event.ts';
+
+/** Longer lines are cut into pieces of this many characters: a guest must not make the rig grow without bound. */
+export const LONGEST_LINE = 4096;
+
+/** Terminal control sequences; those that clear the screen (SeaBIOS, at each mode switch) end a line. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with a control character
+const CLEAR = /\x1bc|\x1b\[2J/g;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with a control character
+const CONTROL = /\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]/g;
+
+/** Puts chunks together to lines. */
+export class LineReader {
+  #rest = '';
+
+  /** The lines that `chunk` completed, without control characters. Empty lines are left out. */
+  push(chunk: string): string[] {
+    const parts = (this.#rest + chunk).replace(CLEAR, '\n').split('\n');
+    this.#rest = parts.pop() ?? '';
+    while (this.#rest.length > LONGEST_LINE) {
+      parts.push(this.#rest.slice(0, LONGEST_LINE));
+      this.#rest = this.#rest.slice(LONGEST_LINE);
+    }
+    return parts.map((line) => line.replace(CONTROL, '')).filter((line) => line.trim() !== '');
+  }
+}
+
+/** What a line says about the boot. */
+export interface LineMeaning {
+  component: Component;
+  step: string;
+  reason?: string;
+  detail?: Record<string, string | number | boolean>;
+}
+
+/**
+ * Meaning of `bootwright: firmware WORD ...` (firmware-stubs/uboot, firmware-stubs/ipxe) and `bootwright: step NAME
+ * SECONDS` (the agent). Undefined for every other line, and for one of these with a form of its own.
+ */
+export function lineMeaning(line: string): LineMeaning | undefined {
+  const [, who, rest = ''] = /^bootwright: (firmware|step) (.*)$/.exec(line) ?? [];
+  if (who === 'step') {
+    const [, step, seconds] = /^(\S+) (\d+(?:\.\d+)?)$/.exec(rest) ?? [];
+    return step === undefined ? undefined : { component: 'agent', step, detail: { uptime: Number(seconds) } };
+  }
+  if (who !== 'firmware') return undefined;
+  const [, word = '', text = ''] = /^(\S+) ?(.*)$/.exec(rest) ?? [];
+  switch (word) {
+    case 'start':
+      return { component: 'firmware', step: 'start' };
+    case 'pointer': {
+      const [, image, slot, attempts] = /^image=(\S*) slot=(\d) attempts=(\d+)$/.exec(text) ?? [];
+      if (image === undefined) return undefined;
+      return {
+        component: 'firmware',
+        step: 'pointer',
+        detail: { image, slot: Number(slot), attempts: Number(attempts) },
+      };
+    }
+    case 'dhcp':
+      return { component: 'firmware', step: 'dhcp', detail: { address: text } };
+    case 'load':
+    case 'boot':
+      return { component: 'firmware', step: word, detail: { image: text } };
+    case 'error':
+      return { component: 'firmware', step: 'error', reason: text };
+    default:
+      return undefined;
+  }
+}

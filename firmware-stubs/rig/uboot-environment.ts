@@ -1,0 +1,76 @@
+/**
+ * U-Boot environment images as `mkenvimage` makes them, and the flash bank of QEMU's `virt` machine that holds one.
+ * Layout (U-Boot env/common.c, one copy): CRC-32 of all that follows, little-endian; "name=value" texts, each ended by
+ * NUL, the list by one more; NUL up to the size.
+ */
+import { open } from 'node:fs/promises';
+import { crc32 } from '../../agent/protocol/crc32.ts';
+
+/** Size of the environment that Debian's `qemu_arm64` U-Boot expects at the start of the second flash bank. */
+export const ENVIRONMENT_SIZE = 0x40000;
+const FLASH_SIZE = 64 * 1024 * 1024;
+const CRC_SIZE = 4;
+
+/**
+ * Variables from text: `NAME=VALUE` lines, `#` begins a comment line, a backslash at the end of a line goes on in the next.
+ * Throws with the line's number where there is neither.
+ */
+export function parseEnvironment(text: string): Map<string, string> {
+  const variables = new Map<string, string>();
+  let entry = '';
+  for (const [index, line] of text.split('\n').entries()) {
+    if (entry === '' && (line.startsWith('#') || line.trim() === '')) continue;
+    if (line.endsWith('\\')) {
+      entry += line.slice(0, -1);
+      continue;
+    }
+    entry += line;
+    const equals = entry.indexOf('=');
+    if (equals < 1) throw new Error(`line ${index + 1}: no NAME=VALUE`);
+    variables.set(entry.slice(0, equals), entry.slice(equals + 1));
+    entry = '';
+  }
+  if (entry !== '') throw new Error('the last line ends with a backslash');
+  return variables;
+}
+
+/** The image of `size` bytes. Throws RangeError where the variables do not fit, Error where one holds a NUL. */
+export function environmentImage(
+  variables: ReadonlyMap<string, string>,
+  size: number = ENVIRONMENT_SIZE,
+): Uint8Array {
+  const entries = [...variables].map(([name, value]) => `${name}=${value}`);
+  const bad = entries.find((entry) => entry.includes('\0'));
+  if (bad !== undefined) throw new Error(`variable with a NUL: ${JSON.stringify(bad)}`);
+  const text = new TextEncoder().encode(entries.map((entry) => `${entry}\0`).join(''));
+  if (CRC_SIZE + text.length + 1 > size)
+    throw new RangeError(`environment of ${text.length} bytes, at most ${size - CRC_SIZE - 1}`);
+  const image = new Uint8Array(size);
+  image.set(text, CRC_SIZE);
+  new DataView(image.buffer).setUint32(0, crc32(image.subarray(CRC_SIZE)), true);
+  return image;
+}
+
+/**
+ * The variables that give a node its identity: `serial#` becomes the device tree's /serial-number, `pxeuuid` DHCP
+ * option 97 (a UUID alone can be sent there).
+ */
+export function identityVariables(uid: string): Map<string, string> {
+  const serial = /^serial:(.*)$/.exec(uid)?.[1];
+  if (serial !== undefined) return new Map([['serial#', serial]]);
+  return new Map([
+    ['serial#', uid],
+    ['pxeuuid', uid],
+  ]);
+}
+
+/** Writes a flash bank (a sparse file of 64 MiB) that begins with the environment. */
+export async function writeFlash(path: string, variables: ReadonlyMap<string, string>): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    await file.write(environmentImage(variables), 0, ENVIRONMENT_SIZE, 0);
+    await file.truncate(FLASH_SIZE);
+  } finally {
+    await file.close();
+  }
+}

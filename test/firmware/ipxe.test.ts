@@ -1,0 +1,121 @@
+/** firmware-stubs/ipxe/eeprom.ipxe in Debian's own iPXE, on the rig, against dnsmasq and busybox httpd. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { ipxeScript } from '../../agent/protocol/pointer/ipxe-script.ts';
+import type { SlotIndex } from '../../agent/protocol/pointer/layout.ts';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { ADDRESS, openBootLab, pointer, UID } from './boot-lab.ts';
+
+const IN_TIME = { withinMs: 15_000 };
+const BLANK = resolve(import.meta.dirname, '../../firmware-stubs/ipxe/eeprom.ipxe');
+
+let boot: Awaited<ReturnType<typeof openBootLab>>;
+beforeAll(async () => {
+  boot = await openBootLab('x86');
+}, 120_000);
+afterEach(() => boot.node.cutPower());
+afterAll(() => boot?.close());
+
+/** An EEPROM to which the records were written one after the other. */
+async function store(...writes: [SlotIndex, BootPointer][]): Promise<void> {
+  const image = new Uint8Array(await readFile(BLANK));
+  for (const [slot, record] of writes)
+    for (const { offset, bytes } of ipxeScript.patches(image, slot, record)) image.set(bytes, offset);
+  await writeFile(boot.eeprom, image);
+}
+
+async function firmwareBoot(): Promise<string[]> {
+  await boot.node.powerOn();
+  await boot.node.waitForStep('boot', IN_TIME);
+  const lines = boot.node.serial().split('\n');
+  return lines
+    .filter((line) => line.startsWith('bootwright: firmware '))
+    .map((line) => line.slice('bootwright: firmware '.length));
+}
+
+test('the blank EEPROM has its areas where README.md says', async () => {
+  const bytes = await readFile(BLANK);
+  expect(bytes.length).toBe(0x2000);
+  expect(bytes.every((byte) => byte === 0x0a || (byte >= 0x20 && byte < 0x7f))).toBe(true);
+  expect(bytes.subarray(0, 7).toString()).toBe('#!ipxe\n');
+  expect(bytes.subarray(0x200, 0x400).toString()).toBe(`${'set bw_slot x\n'.padEnd(0x1ff)}\n`);
+  expect(bytes.subarray(0x800, 0x1000).toString()).toBe(`${' '.repeat(0x7ff)}\n`);
+  expect(bytes.subarray(0x1000, 0x1800).toString()).toBe(`${' '.repeat(0x7ff)}\n`);
+  expect(bytes.subarray(0x1800, 0x1806).toString()).toBe(':boot\n');
+  for (const end of [0x200, 0x400, 0x800, 0x2000]) expect(bytes[end - 1]).toBe(0x0a);
+});
+
+test('a node boots what its pointer names, and hands over pointer, address and UID', async () => {
+  await store([0, pointer()]);
+  expect(await firmwareBoot()).toEqual([
+    'start',
+    'pointer image=alpha slot=0 attempts=3',
+    `dhcp ${ADDRESS}`,
+    'load alpha',
+    'boot alpha',
+  ]);
+  const { text } = await boot.node.waitForLine(/^given cmdline=/, IN_TIME);
+  expect(text).toBe(
+    'given cmdline=initrd=initrd bootwright.image=alpha bootwright.pointer=ipxe-script:/dev/vda ' +
+      `ip=${ADDRESS}::10.77.0.1:255.255.255.0:host-1:eth0:off console=ttyS0 quiet panic=1`.replace(
+        '10.77.0.1:',
+        ':',
+      ),
+  );
+  expect(boot.node.serial()).toContain(`given uid=${UID}`);
+});
+
+test('the digit decides, and the longest record is understood', async () => {
+  const name = (letter: string) => letter.repeat(63);
+  const longest = pointer({
+    sequence: 4294967295,
+    image: 'beta',
+    disks: [...'abcdefgh'].map(name),
+    imagers: ['10.77.0.1', '192.168.100.101', '192.168.100.102', '192.168.100.103'],
+    cluster: name('c'),
+    deployment: 'd'.repeat(32),
+    attempts: 255,
+    fallback: name('f'),
+  });
+  await store([0, pointer()], [1, longest]);
+  expect(await firmwareBoot()).toContain('pointer image=beta slot=1 attempts=255');
+});
+
+test('an imager that has no such image is left for the next one', async () => {
+  await store([0, pointer({ imagers: ['10.77.0.99', '10.77.0.1'] })]);
+  const said = await firmwareBoot();
+  expect(said.at(-2)).toMatch(/^error imager 10\.77\.0\.99: /);
+  expect(said.at(-1)).toBe('boot alpha');
+});
+
+test('no pointer: it says so and starts again', async () => {
+  await store();
+  await boot.node.powerOn();
+  const before = boot.node.boots;
+  expect((await boot.node.waitForStep('error', IN_TIME)).reason).toBe('no boot pointer in the EEPROM');
+  await boot.node.waitForStep('error', { ...IN_TIME, boot: before + 2 });
+});
+
+test('a reboot from Linux obeys what the EEPROM says by then', async () => {
+  await store([0, pointer({ image: 'again' })]);
+  const first = boot.node.boots + 1;
+  await firmwareBoot();
+  await store([0, pointer({ image: 'again' })], [1, pointer({ image: 'beta' })]);
+  const event = await boot.node.waitForStep('boot', { ...IN_TIME, boot: first + 1 });
+  expect(event.detail?.image).toBe('beta');
+});
+
+test('a failed wait shows the serial line and where its log is', async () => {
+  await store([0, pointer({ image: 'missing' })]);
+  await boot.node.powerOn();
+  await boot.node
+    .waitForLine('no imager gave image missing'.includes.bind('no imager gave image missing'), {
+      withinMs: 1,
+    })
+    .catch(() => undefined);
+  await boot.node.waitForStep('error', IN_TIME);
+  const failure = boot.node.waitForStep('ready', { withinMs: 100 });
+  await expect(failure).rejects.toThrow(/step "ready": not within 100 ms[^]*firmware load missing/);
+  await expect(failure).rejects.toThrow(join(boot.dir, 'n1.serial.log'));
+});
