@@ -25,6 +25,8 @@ const ANSWER_MS = 50;
 
 export async function main(host: Host, args: readonly string[]): Promise<void> {
   if (args[0] === 'keeper') await keepDisk(host, args.slice(1));
+  else if (host.exists('/proc/self'))
+    throw new Error('this system is up already: the agent boots nodes as process 1');
   else await bootNode(host);
 }
 

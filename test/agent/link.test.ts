@@ -1,0 +1,203 @@
+/** The agent's link against an imager's end of real sockets on loopback. */
+import { EventEmitter, once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { AgentLink, type Commands } from '../../agent/linux/link.ts';
+import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
+import {
+  type AgentMessage,
+  type Hello,
+  type ImagerMessage,
+  parseAgentMessage,
+} from '../../agent/protocol/messages.ts';
+import { QuietHost } from '../fakes/quiet-host.ts';
+
+const HELLO: Hello = {
+  type: 'hello',
+  version: 1,
+  uid: 'serial:x1',
+  macs: [],
+  bootId: 'b1',
+  bootedImage: 'alpha',
+  pointer: null,
+  uptime: 1,
+};
+
+const WELCOME: ImagerMessage = { type: 'welcome', node: 'n1', hostname: 'n1.example', plan: null };
+
+const POINTER = {
+  sequence: 8,
+  image: 'beta',
+  disks: ['root'],
+  imagers: ['127.0.0.1'],
+  cluster: 'one',
+  deployment: 'd2',
+  phase: 'deploy' as const,
+  attempts: 3,
+  fallback: '',
+};
+
+/** The imager's end: takes connections one after another, and what they say. */
+class Imager extends EventEmitter {
+  readonly server: Server = createServer((socket) => {
+    const reader = new FrameReader();
+    socket.on('data', (chunk) => {
+      for (const value of reader.push(chunk)) this.#queue(parseAgentMessage(value));
+    });
+    socket.on('error', () => {});
+    this.socket = socket;
+    this.emit('connection', socket);
+  });
+  socket: Socket | undefined;
+  readonly #messages: AgentMessage[] = [];
+
+  static async start(): Promise<Imager> {
+    const imager = new Imager();
+    imager.server.listen(0, '127.0.0.1');
+    await once(imager.server, 'listening');
+    return imager;
+  }
+
+  get port(): number {
+    const address = this.server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  send(message: ImagerMessage): void {
+    this.socket?.write(encodeFrame(message));
+  }
+
+  /** The next message that is no ping. */
+  async take(): Promise<AgentMessage> {
+    while (this.#messages.length === 0) await once(this, 'message');
+    return this.#messages.shift()!;
+  }
+
+  #queue(message: AgentMessage): void {
+    if (message.type === 'ping') return;
+    this.#messages.push(message);
+    this.emit('message');
+  }
+}
+
+/** Connects to the imager's chosen port instead of the protocol's own. */
+class LinkHost extends QuietHost {
+  readonly #port: number;
+  constructor(port: number) {
+    super();
+    this.#port = port;
+  }
+  override connect(address: string, _port: number, timeoutMs: number) {
+    return super.connect(address, this.#port, timeoutMs);
+  }
+}
+
+const open: Imager[] = [];
+afterEach(() => {
+  for (const imager of open.splice(0)) {
+    imager.socket?.destroy();
+    imager.server.close();
+  }
+});
+
+async function linked(commands: Partial<Commands> = {}) {
+  const imager = await Imager.start();
+  open.push(imager);
+  const host = new LinkHost(imager.port);
+  const refused = () => {
+    throw new Error('not in this test');
+  };
+  const link = new AgentLink(host, ['127.0.0.1'], () => HELLO, {
+    flash: refused,
+    power: refused,
+    ...commands,
+  });
+  void link.serve();
+  expect(await imager.take()).toEqual(HELLO);
+  return { imager, host, link };
+}
+
+describe('the link to the imager', () => {
+  it('says hello, takes its host name and its plan from the welcome', async () => {
+    const { imager, host, link } = await linked();
+    const plan = link.plan();
+    imager.send(WELCOME);
+    expect(await plan).toBeNull();
+    expect(host.hostNames).toEqual(['n1.example']);
+    expect(await link.plan()).toBeNull();
+  });
+
+  it('reports steps on the console and to the imager, again after a reconnection until acknowledged', async () => {
+    const { imager, host, link } = await linked();
+    link.report('pointer', { image: 'alpha' });
+    link.report('mounted', {});
+    imager.send(WELCOME);
+    expect(await imager.take()).toMatchObject({
+      type: 'step',
+      seq: 1,
+      step: 'pointer',
+      detail: { image: 'alpha' },
+    });
+    expect(await imager.take()).toMatchObject({ seq: 2, step: 'mounted' });
+    imager.send({ type: 'ack', seq: 1 });
+    // The acknowledgement must have arrived before the connection ends.
+    imager.send({ type: 'power', request: 1, action: 'reboot' });
+    expect(await imager.take()).toMatchObject({ type: 'done' });
+    expect(await imager.take()).toMatchObject({ type: 'failed' });
+    imager.socket?.destroy();
+    expect(await imager.take()).toEqual(HELLO);
+    imager.send(WELCOME);
+    expect(await imager.take()).toMatchObject({ seq: 2, step: 'mounted' });
+    const settled = link.settle(10_000);
+    imager.send({ type: 'ack', seq: 2 });
+    await settled;
+    expect(host.console[0]).toMatch(/^bootwright: step pointer \d+\.\d{3} image=alpha$/);
+  });
+
+  it('settle ends after its time where nobody acknowledges', async () => {
+    const { link } = await linked();
+    link.report('reboot', {});
+    await link.settle(20);
+  });
+
+  it('answers a flash with the record that was written, a refused one with the reason', async () => {
+    let broken = false;
+    const { imager } = await linked({
+      flash(request) {
+        if (broken) throw new Error('boot pointer not verified');
+        return { ...POINTER, image: request.image };
+      },
+    });
+    const flash: ImagerMessage = {
+      type: 'flash',
+      request: 4,
+      image: 'beta',
+      disks: ['root'],
+      imagers: ['127.0.0.1'],
+      cluster: 'one',
+      deployment: 'd2',
+    };
+    imager.send(WELCOME);
+    imager.send(flash);
+    expect(await imager.take()).toEqual({ type: 'done', request: 4, pointer: POINTER });
+    broken = true;
+    imager.send({ ...flash, request: 5 });
+    expect(await imager.take()).toEqual({ type: 'failed', request: 5, why: 'boot pointer not verified' });
+  });
+
+  it('says why it was refused once, and keeps trying', async () => {
+    const { imager, host } = await linked();
+    for (let i = 0; i < 2; i++) {
+      imager.send({ type: 'refuse', why: 'no node has this UID' });
+      expect(await imager.take()).toEqual(HELLO);
+    }
+    expect(host.console).toEqual(['bootwright: imager 127.0.0.1: refuses this node: no node has this UID']);
+  });
+
+  it('drops a connection that sends something else than messages', async () => {
+    const { imager, host } = await linked();
+    imager.socket?.write(Buffer.from([0xff, 0xff, 0xff, 0xff]));
+    expect(await imager.take()).toEqual(HELLO);
+    expect(host.console[0]).toContain('frame of 4294967295 bytes announced');
+  });
+});
