@@ -4,25 +4,8 @@
  */
 import type { Hello, Step, StepDetail } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import type { BootRecord, BootStep } from '../model/views.ts';
 import type { Registry } from '../registry/registry.ts';
-
-export interface BootStep {
-  seq: number;
-  step: string;
-  /** Seconds since the node's kernel started. */
-  uptime: number;
-  /** When the imager took it: milliseconds since the epoch. */
-  at: number;
-  detail: StepDetail;
-}
-
-export interface BootRecord {
-  bootId: string;
-  image: string;
-  at: number;
-  lastSeq: number;
-  steps: BootStep[];
-}
 
 export interface NodeRecord {
   uid: string;

@@ -44,7 +44,8 @@ const MAX_CONNECTIONS = 1024;
 /** A node has one agent; an old connection may linger while its successor says hello. */
 const MAX_PER_ADDRESS = 8;
 const HELLO_MS = 10_000;
-const IDLE_MS = 120_000;
+/** Agents say something every 10 s. */
+const IDLE_MS = 30_000;
 const PUSH_MS = 10_000;
 
 interface Peer {

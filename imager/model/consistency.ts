@@ -3,6 +3,8 @@ import type { ConfigPath, Finding } from './fault.ts';
 import { hostFault, ipv4ToNumber } from './ipv4.ts';
 import { type ConfigFile, isHostName } from './schema.ts';
 
+const MAX_POOL = 65_536;
+
 /** Every contradiction in `file`, in the order of the file's sections. */
 export function findContradictions(file: ConfigFile): Finding[] {
   return [
@@ -37,6 +39,12 @@ function networkFindings({ network }: ConfigFile): Finding[] {
       path: ['network', 'pool', 'to'],
       found: `${to}, below ${from}`,
       expected: 'the last address of the pool',
+    });
+  if (high - low >= MAX_POOL)
+    findings.push({
+      path: ['network', 'pool'],
+      found: `${high - low + 1} addresses`,
+      expected: `at most ${MAX_POOL}: the DHCP server searches it`,
     });
   if (low <= own && own <= high)
     findings.push({

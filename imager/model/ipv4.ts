@@ -19,8 +19,6 @@ export function hostFault(text: string, base: string, prefix: number): string | 
   const first = Math.floor(ipv4ToNumber(base) / size) * size;
   const at = ipv4ToNumber(text) - first;
   if (at < 0 || at >= size) return `is outside the network of ${base}/${prefix}`;
-  // RFC 3021: a /31 has two hosts and neither a network nor a broadcast address.
-  if (prefix >= 31) return undefined;
   if (at === 0) return `is the network address of ${base}/${prefix}`;
   if (at === size - 1) return `is the broadcast address of ${base}/${prefix}`;
   return undefined;

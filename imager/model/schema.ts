@@ -70,7 +70,7 @@ const flag = z.custom<boolean>((value) => typeof value === 'boolean', { error: '
 const network = section({
   /** The imager's own address on the nodes' network: every server listens here. */
   address,
-  prefix: whole('prefix length of the network', 8, 31),
+  prefix: whole('prefix length of the network', 8, 30),
   pool: section({ from: address, to: address }).optional(),
   router: address.optional(),
   dns: list('IPv4 addresses', address, 0, 4).optional(),

@@ -29,6 +29,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     ...['agent/protocol', ...STORES, 'imager/service'],
     ...['imager/dhcp', 'imager/tftp', 'imager/nbd', 'imager/http', 'imager/agents'],
   ],
+  'imager/service': ['agent/protocol', ...STORES, 'imager/http', 'imager/agents'],
   'imager/cli': ['agent/protocol', 'agent/quickjs', ...STORES, 'imager/service.ts'],
   'firmware-stubs/rig': ['agent/protocol', 'imager/journal'],
   'firmware-stubs/uboot': [],

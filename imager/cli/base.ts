@@ -1,0 +1,53 @@
+/** `imager base`: the read-only base images that disks are made over. */
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { BaseView } from '../disks/bases.ts';
+import { Context } from './context.ts';
+import { bytes, fields, table } from './table.ts';
+
+export function addBase(program: Command): void {
+  const base = program.command('base').description('list, add and build base images for disks');
+  base
+    .command('list')
+    .description('all base images')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  imager base list')
+    .action(async (_options, command: Command) => {
+      const context = new Context(command);
+      context.print(await context.get<BaseView[]>('/api/bases'), (bases) =>
+        table(
+          ['name', 'size', 'takes up', 'sha256'],
+          bases.map(({ name, size, allocatedBytes, digest }) => [
+            name,
+            bytes(size),
+            bytes(allocatedBytes),
+            digest,
+          ]),
+        ),
+      );
+    });
+  base
+    .command('add')
+    .description('add a raw disk image of this machine, which is copied')
+    .argument('<name>', 'name of the new base image')
+    .argument('<file>', 'raw image')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  imager base add debian-12 root.img')
+    .action(async (name: string, file: string, _options, command: Command) => {
+      await add(new Context(command), name, file);
+    });
+}
+
+async function add(context: Context, name: string, file: string): Promise<void> {
+  const added = await context.post<BaseView>('/control/bases', { name, file: resolve(file) });
+  context.print(added, showBase);
+}
+
+function showBase({ name, size, allocatedBytes, digest }: BaseView): string {
+  return fields([
+    ['name', name],
+    ['size', bytes(size)],
+    ['takes up', bytes(allocatedBytes)],
+    ['content', `sha256 ${digest}`],
+  ]);
+}

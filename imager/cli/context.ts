@@ -1,0 +1,106 @@
+/** What every verb needs: the configuration, the imager behind its control socket, and where output goes. */
+import { type IncomingMessage, request } from 'node:http';
+import type { Command } from 'commander';
+import { controlSocketPath, type ImagerConfig } from '../model/config.ts';
+import { loadConfig } from '../model/load.ts';
+import { NotReachableError, VerbError } from './failure.ts';
+
+interface GlobalOptions {
+  config?: string;
+  json?: boolean;
+}
+
+export class Context {
+  readonly configFile: string;
+  readonly json: boolean;
+  #config: ImagerConfig | undefined;
+
+  constructor(command: Command) {
+    const options = command.optsWithGlobals<GlobalOptions>();
+    this.configFile = options.config ?? process.env.IMAGER_CONFIG ?? 'imager.yaml';
+    this.json = options.json === true;
+  }
+
+  /** The checked configuration. Throws ConfigError. */
+  get config(): ImagerConfig {
+    this.#config ??= loadConfig(this.configFile);
+    return this.#config;
+  }
+
+  get<T>(path: string): Promise<T> {
+    return this.#call<T>('GET', path);
+  }
+
+  post<T>(path: string, body: unknown): Promise<T> {
+    return this.#call<T>('POST', path, JSON.stringify(body));
+  }
+
+  /** Prints `value` as JSON where asked for, else what `text` makes of it. */
+  print<T>(value: T, text: (value: T) => string): void {
+    process.stdout.write(`${this.json ? JSON.stringify(value, null, 2) : text(value)}\n`);
+  }
+
+  /** A line about work under way: on standard error, so that results stay clean. */
+  readonly progress = (line: string): void => {
+    process.stderr.write(`${line}\n`);
+  };
+
+  async #call<T>(method: string, path: string, body?: string): Promise<T> {
+    const socketPath = controlSocketPath(this.config);
+    const { status, text } = await exchange(socketPath, method, path, body).catch(
+      (error: NodeJS.ErrnoException) => {
+        throw this.#unreachable(socketPath, error);
+      },
+    );
+    const answer = parseAnswer(text);
+    if (status < 400) return answer as T;
+    throw new VerbError((answer as { error?: string }).error ?? `the imager answered ${status}`);
+  }
+
+  #unreachable(socketPath: string, error: NodeJS.ErrnoException): NotReachableError {
+    if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')
+      return new NotReachableError(
+        `no imager is running for ${this.configFile} (nothing listens on ${socketPath}): ` +
+          `start it with "imager serve --config ${this.configFile}"`,
+      );
+    if (error.code === 'EACCES')
+      return new NotReachableError(
+        `no permission for ${socketPath}: run this as the user who started the imager`,
+      );
+    return new NotReachableError(`the imager behind ${socketPath} does not answer: ${error.message}`);
+  }
+}
+
+function exchange(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: string | undefined,
+): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const headers =
+      body === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+    const sent = request({ socketPath, method, path, headers, agent: false }, (response) => {
+      collect(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
+    });
+    sent.once('error', reject);
+    sent.end(body);
+  });
+}
+
+async function collect(response: IncomingMessage): Promise<string> {
+  response.setEncoding('utf8');
+  let text = '';
+  for await (const chunk of response) text += chunk;
+  return text;
+}
+
+function parseAnswer(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new VerbError(`the imager's answer is not JSON: ${text.slice(0, 200)}`);
+  }
+}

@@ -1,0 +1,63 @@
+/** `imager disk`: the nodes' disks, copy-on-write over a base image. */
+import type { Command } from 'commander';
+import type { DiskView } from '../disks/catalog.ts';
+import { Context } from './context.ts';
+import { bytes, fields, table } from './table.ts';
+
+export function addDisk(program: Command): void {
+  const disk = program.command('disk').description('list, show and create disks');
+  disk
+    .command('list')
+    .description('all disks')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  imager disk list\n  imager disk list --json')
+    .action(async (_options, command: Command) => {
+      const context = new Context(command);
+      context.print(await context.get<DiskView[]>('/api/disks'), (disks) =>
+        table(
+          ['name', 'base', 'size', 'written', 'attached'],
+          disks.map((each) => [
+            each.name,
+            each.base,
+            bytes(each.size),
+            bytes(each.blocksWritten * each.blockSize),
+            each.attached ?? '-',
+          ]),
+        ),
+      );
+    });
+  disk
+    .command('show')
+    .description('one disk: what it is over, how much of it is its own, who has it attached')
+    .argument('<name>', 'name of the disk')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  imager disk show node1-root')
+    .action(async (name: string, _options, command: Command) => {
+      const context = new Context(command);
+      context.print(await context.get<DiskView>(`/api/disks/${encodeURIComponent(name)}`), showDisk);
+    });
+  disk
+    .command('create')
+    .description('make a disk over a base image; it takes up only what is written to it')
+    .argument('<name>', 'name of the new disk')
+    .requiredOption('--base <base>', 'base image')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  imager disk create node1-root --base debian-12')
+    .action(async (name: string, { base }: { base: string }, command: Command) => {
+      const context = new Context(command);
+      context.print(await context.post<DiskView>('/control/disks', { name, base }), showDisk);
+    });
+}
+
+function showDisk(disk: DiskView): string {
+  return fields([
+    ['name', disk.name],
+    ['base', disk.base],
+    ['base content', `sha256 ${disk.baseDigest}`],
+    ['size', bytes(disk.size)],
+    ['written', `${disk.blocksWritten} blocks of ${disk.blockSize} bytes`],
+    ['zeroed', `${disk.blocksZeroed} blocks`],
+    ['takes up', bytes(disk.allocatedBytes)],
+    ['attached', disk.attached ?? '-'],
+  ]);
+}

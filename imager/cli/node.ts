@@ -1,0 +1,154 @@
+/** `imager node`: nodes as the imager knows them, flashing, power. */
+import { Argument, type Command } from 'commander';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import {
+  type Flashed,
+  type NodeDetails,
+  type NodeView,
+  POWER_ACTIONS,
+  type PowerAction,
+  type Powered,
+} from '../model/views.ts';
+import { Context } from './context.ts';
+import { fields, table, time } from './table.ts';
+
+export function addNode(program: Command): void {
+  const node = program.command('node').description('list, show, flash and switch nodes');
+  node
+    .command('list')
+    .description('all nodes: where they are, what they booted, how far they came')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  imager node list\n  imager node list --json')
+    .action(async (_options, command: Command) => {
+      const context = new Context(command);
+      context.print(await context.get<NodeView[]>('/api/nodes'), (nodes) =>
+        table(
+          ['name', 'address', 'agent', 'image', 'disks', 'phase', 'last step', 'last hello'],
+          nodes.map((each) => [
+            each.name,
+            each.address ?? '-',
+            each.connected ? 'connected' : '-',
+            each.bootedImage ?? '-',
+            each.pointer?.disks.join(',') ?? '-',
+            each.pointer?.phase ?? '-',
+            each.lastStep?.step ?? '-',
+            time(each.lastHello),
+          ]),
+        ),
+      );
+    });
+  node
+    .command('show')
+    .description('one node: identity, boot pointer, the steps of its last boots')
+    .argument('<name>', 'name of the node')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  imager node show node1\n  imager node show node1 --json')
+    .action(async (name: string, _options, command: Command) => {
+      const context = new Context(command);
+      context.print(await context.get<NodeDetails>(`/api/nodes/${encodeURIComponent(name)}`), showNode);
+    });
+  node
+    .command('flash')
+    .description('have a node write a new boot pointer; it counts from its next boot')
+    .argument('<name>', 'name of the node')
+    .requiredOption('--image <image>', 'boot image to boot')
+    .requiredOption(
+      '--disk <disk>',
+      'disk to attach, the root disk first; repeat for more',
+      (disk: string, disks: string[] = []) => [...disks, disk],
+    )
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Waits until the node has written the pointer and read it back. Its agent must be connected.
+
+Examples:
+  imager node flash node1 --image debian-12 --disk node1-root
+  imager node flash node1 --image debian-12 --disk node1-root --disk node1-data && imager node power node1 cycle`,
+    )
+    .action(async (name: string, options: { image: string; disk: string[] }, command: Command) => {
+      const context = new Context(command);
+      const { image, disk: disks } = options;
+      const path = `/control/nodes/${encodeURIComponent(name)}/flash`;
+      context.print(await context.post<Flashed>(path, { image, disks }), showFlashed);
+    });
+  node
+    .command('power')
+    .description('reboot a node or switch it off, on, or off and on again')
+    .argument('<name>', 'name of the node')
+    .addArgument(new Argument('<action>', 'what to do').choices(POWER_ACTIONS))
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Goes through the node's agent where that is connected, else through the power commands of the configuration.
+Only these can switch a node on. With the agent, cycle is a reboot.
+
+Examples:
+  imager node power node1 reboot
+  imager node power node1 off`,
+    )
+    .action(async (name: string, action: PowerAction, _options, command: Command) => {
+      const context = new Context(command);
+      const path = `/control/nodes/${encodeURIComponent(name)}/power`;
+      context.print(
+        await context.post<Powered>(path, { action }),
+        (done) =>
+          `${done.node}: ${done.action} through the ${done.via === 'agent' ? 'agent' : 'power command'}`,
+      );
+    });
+}
+
+function showNode(node: NodeDetails): string {
+  const head = fields([
+    ['name', node.name],
+    ['host name', node.hostname],
+    ['MAC', node.mac ?? '-'],
+    ['UID', node.uid ?? '-'],
+    ['address', node.address ?? node.reported?.address ?? '-'],
+    ['configuration', node.userConfig ?? '-'],
+    ['agent', node.connected ? 'connected' : 'not connected'],
+    ['last hello', time(node.lastHello)],
+    ['booted image', node.bootedImage ?? '-'],
+    ...(node.pointer === null ? [['pointer', '-'] as const] : pointerFields(node.pointer)),
+  ]);
+  const boots = node.boots.map((boot) =>
+    [
+      `boot ${boot.bootId} of ${boot.image}, ${time(boot.at)}`,
+      table(
+        ['  uptime', 'step', 'detail'],
+        boot.steps.map(({ uptime, step, detail }) => [
+          `  ${uptime.toFixed(3)}`,
+          step,
+          Object.entries(detail)
+            .map(([key, value]) => `${key}=${value}`)
+            .join(' '),
+        ]),
+      ),
+    ].join('\n'),
+  );
+  return [head, ...boots].join('\n\n');
+}
+
+function pointerFields(pointer: BootPointer): (readonly [string, string])[] {
+  return [
+    ['sequence', String(pointer.sequence)],
+    ['image', pointer.image],
+    ['disks', pointer.disks.join(',')],
+    ['imagers', pointer.imagers.join(',')],
+    ['cluster', pointer.cluster],
+    ['deployment', pointer.deployment],
+    ['phase', pointer.phase],
+    ['attempts', String(pointer.attempts)],
+    ['fallback', pointer.fallback],
+  ];
+}
+
+function showFlashed({ node, old, pointer }: Flashed): string {
+  const before = new Map(old === null ? [] : pointerFields(old));
+  const lines = pointerFields(pointer).map(
+    ([name, value]) => [name, `${before.get(name) || '-'} -> ${value || '-'}`] as const,
+  );
+  return `${node}: boot pointer written and read back\n${fields(lines)}`;
+}

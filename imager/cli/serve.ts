@@ -1,0 +1,57 @@
+/** `imager serve`: runs the imager until SIGTERM or SIGINT. */
+import type { Command } from 'commander';
+import { pino } from 'pino';
+import { type Imager, StartError, startImager } from '../service.ts';
+import { Context } from './context.ts';
+import { VerbError } from './failure.ts';
+
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
+
+export function addServe(program: Command): void {
+  program
+    .command('serve')
+    .description('run the imager: DHCP, TFTP, HTTP, NBD and the agent endpoint')
+    .option('--log-level <level>', `least severe messages logged: ${LEVELS.join(', ')}`, 'info')
+    .addHelpText(
+      'after',
+      `
+Runs in the foreground. Prints one line on standard output once everything serves:
+  ready http=ADDRESS:PORT tftp=ADDRESS:PORT nbd=ADDRESS:PORT agent=ADDRESS:PORT control=PATH
+The log is JSON, one object a line, on standard error. SIGTERM and SIGINT stop it: disks are flushed first.
+
+Examples:
+  imager serve --config lab.yaml
+  imager serve --config lab.yaml --log-level debug 2>imager.log`,
+    )
+    .action(async (options: { logLevel: string }, command: Command) => {
+      if (!LEVELS.includes(options.logLevel))
+        command.error(`error: --log-level ${options.logLevel}: one of ${LEVELS.join(', ')}`);
+      await serve(new Context(command), options.logLevel);
+    });
+}
+
+async function serve(context: Context, level: string): Promise<void> {
+  const { config } = context;
+  // Synchronous, so that what is logged last is not lost where the process ends at once.
+  const log = pino({ level, base: {} }, pino.destination({ dest: 2, sync: true }));
+  const stop = new Promise<NodeJS.Signals>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
+  });
+  const imager = await startImager(config, { log }).catch((error: unknown) => {
+    throw error instanceof StartError ? new VerbError(error.message, { cause: error }) : error;
+  });
+  log.info({ ports: imager.ports, state: config.state, nodes: config.nodes.length }, 'serving');
+  process.stdout.write(`${readyLine(imager)}\n`);
+  const signal = await stop;
+  log.info({ signal }, 'stopping');
+  await imager.close();
+  log.info('stopped');
+}
+
+function readyLine({ address, ports, control }: Imager): string {
+  const { http, tftp, nbd, agent } = ports;
+  const places = Object.entries({ http, tftp, nbd, agent }).map(
+    ([name, port]) => `${name}=${address}:${port}`,
+  );
+  return ['ready', ...places, `control=${control}`].join(' ');
+}

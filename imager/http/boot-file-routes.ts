@@ -1,0 +1,155 @@
+/** Boot files over HTTP: GET and HEAD, ranges, streamed as fast as the client takes them. */
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type { BootFile, BootFiles } from '../images/boot-files.ts';
+import type { Clock } from '../journal/clock.ts';
+import type { BootEvent, EventSink } from '../journal/event.ts';
+import { ApiError } from './errors.ts';
+import { rangeOf } from './range.ts';
+
+/** Bytes read from a file at a time: the most that waits in memory for one slow client, twice. */
+const CHUNK = 256 * 1024;
+
+export interface BootFileServing {
+  files: BootFiles;
+  sink: EventSink;
+  clock: Clock;
+  log: Logger;
+  count(key: string, by?: number): number;
+}
+
+/** Adds the routes of the boot files to `app`. */
+export function addBootFileRoutes(app: FastifyInstance, serving: BootFileServing): void {
+  for (const room of ['images', 'ipxe'])
+    app.route<{ Params: { '*': string } }>({
+      method: ['GET', 'HEAD'],
+      url: `/${room}/*`,
+      handler: (request, reply) => serve(serving, `${room}/${request.params['*']}`, request, reply),
+    });
+}
+
+async function serve(
+  serving: BootFileServing,
+  path: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const address = request.ip.replace(/^::ffff:/, '');
+  const file = await serving.files.open(path, { address }).catch((error: Error) => {
+    refuse(serving, 'unreadable', path, address, error.message);
+    throw new ApiError(500, error.message);
+  });
+  if (file === undefined) {
+    refuse(serving, 'not-found', path, address, 'no such file');
+    throw new ApiError(404, `no boot file ${JSON.stringify(path.slice(0, 200))}`);
+  }
+  const range = rangeOf(request.headers.range, file.size);
+  reply
+    .header('accept-ranges', 'bytes')
+    .type(path.endsWith('.ipxe') ? 'text/plain' : 'application/octet-stream');
+  if (range.kind === 'unsatisfiable') {
+    await file.close();
+    reply.header('content-range', `bytes */${file.size}`);
+    throw new ApiError(416, `the file has ${file.size} bytes`);
+  }
+  const [from, to] = range.kind === 'part' ? [range.from, range.to] : [0, file.size];
+  if (range.kind === 'part') reply.code(206).header('content-range', `bytes ${from}-${to - 1}/${file.size}`);
+  reply.header('content-length', to - from);
+  if (request.method === 'HEAD') {
+    await file.close();
+    serving.count('heads');
+    return reply.send();
+  }
+  const body = new FileBody(file, from, to);
+  follow(serving, { file: path, address, size: to - from }, body, reply);
+  return reply.send(body);
+}
+
+/** Reads `file` from `from` up to `to`; ends with an error, never early, where the file is shorter. */
+class FileBody extends Readable {
+  readonly #file: BootFile;
+  readonly #to: number;
+  #at: number;
+
+  constructor(file: BootFile, from: number, to: number) {
+    super({ highWaterMark: CHUNK });
+    this.#file = file;
+    this.#at = from;
+    this.#to = to;
+  }
+
+  override _read(): void {
+    const length = Math.min(CHUNK, this.#to - this.#at);
+    if (length === 0) {
+      this.push(null);
+      return;
+    }
+    const target = Buffer.allocUnsafe(length);
+    this.#file.read(target, this.#at).then(
+      (count) => {
+        if (count === 0) return this.destroy(new Error(`file ended at byte ${this.#at} of ${this.#to}`));
+        this.#at += count;
+        return this.push(target.subarray(0, count));
+      },
+      (error: Error) => this.destroy(error),
+    );
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#file.close().then(
+      () => done(error),
+      (failure: Error) => done(error ?? failure),
+    );
+  }
+}
+
+function follow(
+  { sink, clock, log, count }: BootFileServing,
+  { file, address, size }: { file: string; address: string; size: number },
+  body: FileBody,
+  reply: FastifyReply,
+): void {
+  const start = clock.now();
+  const tell = (step: string, detail: NonNullable<BootEvent['detail']>, reason?: string) =>
+    sink({
+      at: clock.now(),
+      component: 'http',
+      step,
+      address,
+      ...(reason === undefined ? {} : { reason }),
+      detail: { file, ...detail },
+    });
+  let problem: Error | undefined;
+  body.once('error', (error) => {
+    problem = error;
+  });
+  count('transfers');
+  tell('transfer-start', { size });
+  const already = reply.raw.socket?.bytesWritten ?? 0;
+  reply.raw.once('close', () => {
+    const seconds = Math.round(clock.now() - start) / 1000;
+    if (reply.raw.writableFinished && problem === undefined) {
+      count('bytes', size);
+      return tell('transfer-end', { bytes: size, seconds });
+    }
+    const reason = problem === undefined ? 'client-gone' : 'unreadable';
+    const bytes = Math.min(size, Math.max(0, (reply.raw.socket?.bytesWritten ?? already) - already));
+    if (count(`failed.${reason}`) === 1)
+      log.warn({ reason, file, address, err: problem }, 'HTTP transfer failed; further ones are counted');
+    return tell('transfer-failed', { bytes, seconds }, reason);
+  });
+}
+
+function refuse(
+  { sink, clock, log, count }: BootFileServing,
+  reason: string,
+  path: string,
+  address: string,
+  why: string,
+): void {
+  const file = path.slice(0, 200);
+  if (count(`refused.${reason}`) === 1)
+    log.warn({ reason, file, address }, `HTTP request refused: ${why}; further ones are counted`);
+  sink({ at: clock.now(), component: 'http', step: 'refused', address, reason, detail: { file, why } });
+}

@@ -1,0 +1,59 @@
+/** The control API: what changes something. Only ever on the control socket, which its owner alone can open. */
+import { isAbsolute } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import * as z from 'zod';
+import { isName } from '../../agent/protocol/names.ts';
+import type { BaseView } from '../disks/bases.ts';
+import type { DiskView } from '../disks/catalog.ts';
+import type { BootImage } from '../images/image.ts';
+import type { NewImage } from '../images/table.ts';
+import { type Flashed, POWER_ACTIONS, type PowerAction, type Powered } from '../model/views.ts';
+import { checked } from './errors.ts';
+
+/** What the control API does; the service provides it. Each rejects with ApiError where the wish is wrong. */
+export interface Controls {
+  flash(node: string, target: { image: string; disks: string[] }): Promise<Flashed>;
+  power(node: string, action: PowerAction): Promise<Powered>;
+  addImage(image: NewImage): Promise<BootImage>;
+  addBase(base: { name: string; file: string; move: boolean }): Promise<BaseView>;
+  createDisk(disk: { name: string; base: string }): Promise<DiskView>;
+}
+
+const name = z
+  .string()
+  .refine(isName, { error: '1 to 63 of a-z 0-9 . _ -, starting with a letter or digit' });
+const path = z.string().max(4096).refine(isAbsolute, { error: 'an absolute path' });
+
+const flash = z.strictObject({
+  image: z.string().max(256),
+  disks: z.array(z.string().max(256)).min(1).max(8),
+});
+const power = z.strictObject({ action: z.enum(POWER_ACTIONS) });
+const image = z.strictObject({
+  name,
+  arch: z.enum(['arm64', 'amd64']),
+  kernel: path,
+  initrd: path,
+  dtb: path.optional(),
+  args: z.string(),
+});
+const base = z.strictObject({ name, file: path, move: z.boolean().default(false) });
+const disk = z.strictObject({ name, base: z.string().max(256) });
+
+type Named = { Params: { name: string } };
+
+/** Adds the routes of the control API to `app`. */
+export function addControlRoutes(app: FastifyInstance, controls: Controls): void {
+  app.post<Named>('/control/nodes/:name/flash', async ({ params, body }) =>
+    controls.flash(params.name, checked(flash, body)),
+  );
+  app.post<Named>('/control/nodes/:name/power', async ({ params, body }) =>
+    controls.power(params.name, checked(power, body).action),
+  );
+  app.post('/control/images', async ({ body }) => {
+    const { dtb, ...rest } = checked(image, body);
+    return controls.addImage({ ...rest, ...(dtb === undefined ? {} : { dtb }) });
+  });
+  app.post('/control/bases', async ({ body }) => controls.addBase(checked(base, body)));
+  app.post('/control/disks', async ({ body }) => controls.createDisk(checked(disk, body)));
+}

@@ -1,0 +1,50 @@
+/** Errors of the HTTP interface: a status, a sentence, and what there is where a name was wrong. */
+import type { FastifyInstance } from 'fastify';
+import type * as z from 'zod';
+
+export class ApiError extends Error {
+  readonly status: number;
+  readonly known: readonly string[] | undefined;
+  constructor(status: number, message: string, known?: readonly string[]) {
+    super(message);
+    this.name = 'ApiError';
+    this.status = status;
+    this.known = known;
+  }
+}
+
+/** 404 for a name that is not there, with those that are. */
+export function unknownName(kind: string, name: string, known: readonly string[]): ApiError {
+  const there = known.length === 0 ? `there is no ${kind} yet` : `there is: ${known.join(', ')}`;
+  return new ApiError(404, `no ${kind} ${JSON.stringify(name.slice(0, 80))}; ${there}`, known);
+}
+
+/** `body` checked against `schema`. Throws ApiError 400 naming each wrong field. */
+export function checked<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const faults = result.error.issues.map((issue) => {
+    const path = issue.path.map(String).join('.');
+    return path === '' ? issue.message : `${path}: ${issue.message}`;
+  });
+  throw new ApiError(400, faults.join('; '));
+}
+
+/** Every error leaves as {error, known?}. What is nobody's wish is logged with its stack. */
+export function answerErrors(
+  app: FastifyInstance,
+  log: { error(context: object, text: string): void },
+): void {
+  app.setNotFoundHandler((request, reply) => {
+    reply.code(404).send({ error: `there is no ${request.method} ${request.url.slice(0, 200)} here` });
+  });
+  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    if (error instanceof ApiError)
+      return reply
+        .code(error.status)
+        .send({ error: error.message, ...(error.known === undefined ? {} : { known: error.known }) });
+    const status = error.statusCode ?? 500;
+    if (status >= 500) log.error({ err: error, url: request.url }, 'request failed');
+    return reply.code(status).send({ error: error.message });
+  });
+}

@@ -1,0 +1,53 @@
+/** The read API: GET only, the same on the nodes' network and on the control socket. */
+import type { FastifyInstance } from 'fastify';
+import * as z from 'zod';
+import { checked, unknownName } from './errors.ts';
+import type { ReadModel } from './read-model.ts';
+
+const eventQuery = z.strictObject({
+  node: z.string().max(63).optional(),
+  /** Milliseconds since the epoch. */
+  since: z.coerce.number().nonnegative().optional(),
+  /** Id of the last event already seen. */
+  after: z.coerce.number().int().nonnegative().optional(),
+});
+
+type Named = { Params: { name: string } };
+
+/** Adds the routes of the read API to `app`. */
+export function addReadRoutes(app: FastifyInstance, model: ReadModel): void {
+  app.get('/health', async () => model.health());
+  app.get('/api/nodes', async () => model.nodes());
+  app.get<Named>('/api/nodes/:name', async ({ params }) => {
+    const node = model.node(params.name);
+    if (node !== undefined) return node;
+    throw unknownName('node', params.name, namesOf(model.nodes()));
+  });
+  app.get('/api/images', async () => model.images());
+  app.get<Named>('/api/images/:name', async ({ params }) => {
+    const images = model.images();
+    const image = images.find(({ name }) => name === params.name);
+    if (image !== undefined) return image;
+    throw unknownName('boot image', params.name, namesOf(images));
+  });
+  app.get('/api/bases', async () => model.bases());
+  app.get('/api/disks', async () => model.disks());
+  app.get<Named>('/api/disks/:name', async ({ params }) => {
+    const disk = model.disk(params.name);
+    if (disk !== undefined) return disk;
+    throw unknownName('disk', params.name, namesOf(model.disks()));
+  });
+  app.get('/api/leases', async () => model.leases());
+  app.get('/api/events', async (request) => {
+    const { node, since, after } = checked(eventQuery, request.query);
+    return model.events({
+      ...(node === undefined ? {} : { node }),
+      ...(since === undefined ? {} : { since }),
+      ...(after === undefined ? {} : { after }),
+    });
+  });
+}
+
+function namesOf(items: readonly { name: string }[]): string[] {
+  return items.map(({ name }) => name);
+}

@@ -1,0 +1,140 @@
+/** The HTTP servers: boot files, read API and metrics for the nodes' network; read and control API on a Unix socket. */
+import { unlink } from 'node:fs/promises';
+import Fastify, { type FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { BootFiles } from '../images/boot-files.ts';
+import type { Clock } from '../journal/clock.ts';
+import type { EventSink } from '../journal/event.ts';
+import { addBootFileRoutes } from './boot-file-routes.ts';
+import { addControlRoutes, type Controls } from './control-routes.ts';
+import { answerErrors } from './errors.ts';
+import { metricsOf } from './metrics.ts';
+import type { ReadModel } from './read-model.ts';
+import { addReadRoutes } from './read-routes.ts';
+
+export interface HttpServerOptions {
+  address: string;
+  /** 0: chosen by the system. */
+  port: number;
+  files: BootFiles;
+  model: ReadModel;
+  sink: EventSink;
+  clock: Clock;
+  log: Logger;
+}
+
+const MAX_CONNECTIONS = 1024;
+/** A node whose power was cut in a transfer says nothing any more. */
+const STALLED_MS = 60_000;
+/** What a closing server leaves transfers under way. */
+const CLOSE_MS = 2000;
+/** sun_path of unix(7) without its final NUL. */
+const MAX_SOCKET_PATH = 107;
+
+export class HttpServer {
+  readonly #app: FastifyInstance;
+  readonly #stats: Record<string, number> = {};
+
+  private constructor(app: FastifyInstance) {
+    this.#app = app;
+  }
+
+  /** Listens on the nodes' network. Rejects with the system's error where it cannot. */
+  static async start(options: HttpServerOptions): Promise<HttpServer> {
+    const { address, port, files, model, sink, clock, log } = options;
+    const app = Fastify({
+      bodyLimit: 64 * 1024,
+      connectionTimeout: STALLED_MS,
+      requestTimeout: STALLED_MS,
+      forceCloseConnections: 'idle',
+      routerOptions: { maxParamLength: 1024 },
+    });
+    const server = new HttpServer(app);
+    answerErrors(app, log);
+    app.addHook('onRequest', async () => {
+      server.#count('requests');
+    });
+    addReadRoutes(app, model);
+    addBootFileRoutes(app, { files, sink, clock, log, count: (key, by) => server.#count(key, by) });
+    const metrics = metricsOf(model);
+    app.get('/metrics', async (_request, reply) =>
+      reply.type(metrics.contentType).send(await metrics.metrics()),
+    );
+    app.server.maxConnections = MAX_CONNECTIONS;
+    await app.listen({ host: address, port });
+    return server;
+  }
+
+  get port(): number {
+    const address = this.#app.server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  stats(): Record<string, number> {
+    return { ...this.#stats };
+  }
+
+  /** Stops listening, gives transfers under way two seconds, then ends them. */
+  close(): Promise<void> {
+    return closeApp(this.#app);
+  }
+
+  #count(key: string, by = 1): number {
+    const count = (this.#stats[key] ?? 0) + by;
+    this.#stats[key] = count;
+    return count;
+  }
+}
+
+export class ControlServer {
+  readonly #app: FastifyInstance;
+  readonly path: string;
+
+  private constructor(app: FastifyInstance, path: string) {
+    this.#app = app;
+    this.path = path;
+  }
+
+  /**
+   * Listens on the Unix socket `path`, mode 0600. A socket left there is replaced: the caller holds the lock of the
+   * state directory.
+   */
+  static async start(o: {
+    path: string;
+    model: ReadModel;
+    controls: Controls;
+    log: Logger;
+  }): Promise<ControlServer> {
+    if (Buffer.byteLength(o.path) > MAX_SOCKET_PATH)
+      throw new Error(
+        `path of the control socket has ${Buffer.byteLength(o.path)} bytes, at most ${MAX_SOCKET_PATH}: ` +
+          `choose a shorter state directory (${o.path})`,
+      );
+    const app = Fastify({ bodyLimit: 64 * 1024, forceCloseConnections: 'idle' });
+    answerErrors(app, o.log);
+    addReadRoutes(app, o.model);
+    addControlRoutes(app, o.controls);
+    await unlink(o.path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+    await app.ready();
+    // The socket must never be there with wider permissions, not even for the moment before a chmod.
+    const mask = process.umask(0o177);
+    try {
+      await app.listen({ path: o.path });
+    } finally {
+      process.umask(mask);
+    }
+    return new ControlServer(app, o.path);
+  }
+
+  close(): Promise<void> {
+    return closeApp(this.#app);
+  }
+}
+
+async function closeApp(app: FastifyInstance): Promise<void> {
+  const timer = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS);
+  await app.close();
+  clearTimeout(timer);
+}

@@ -1,0 +1,77 @@
+/** Nodes as the imager knows them, in the form the API shows: what its servers tell and its command line prints. */
+import type { StepDetail } from '../../agent/protocol/messages.ts';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+
+export interface BootStep {
+  seq: number;
+  step: string;
+  /** Seconds since the node's kernel started. */
+  uptime: number;
+  /** When the imager took it: milliseconds since the epoch. */
+  at: number;
+  detail: StepDetail;
+}
+
+export interface BootRecord {
+  bootId: string;
+  image: string;
+  /** When the imager first heard of this boot: milliseconds since the epoch. */
+  at: number;
+  /** Highest step number taken. */
+  lastSeq: number;
+  steps: BootStep[];
+}
+
+export interface NodeView {
+  name: string;
+  hostname: string;
+  mac: string | null;
+  uid: string | null;
+  /** Reserved address. */
+  address: string | null;
+  userConfig: string | null;
+  /** True while the node's agent is connected. */
+  connected: boolean;
+  /** When it last said hello: milliseconds since the epoch. */
+  lastHello: number | null;
+  bootedImage: string | null;
+  /** What its pointer store was last known to hold. */
+  pointer: BootPointer | null;
+  lastStep: BootStep | null;
+}
+
+export interface NodeDetails extends NodeView {
+  /** What it called itself in its last hello. */
+  reported: { uid: string; macs: string[]; address: string } | null;
+  /** Its last boots with their steps, the present one last. */
+  boots: BootRecord[];
+}
+
+export interface Health {
+  status: 'ok';
+  cluster: string;
+  /** When this imager started: ISO 8601. */
+  started: string;
+  nodes: { known: number; connected: number };
+  /** Ports by service. */
+  ports: Record<string, number>;
+  /** What is wrong and does not stop the imager: damaged images. */
+  problems: string[];
+}
+
+export const POWER_ACTIONS = ['reboot', 'off', 'on', 'cycle'] as const;
+export type PowerAction = (typeof POWER_ACTIONS)[number];
+
+export interface Flashed {
+  node: string;
+  /** Null where the node had none. */
+  old: BootPointer | null;
+  /** As the node read it back. */
+  pointer: BootPointer;
+}
+
+export interface Powered {
+  node: string;
+  action: PowerAction;
+  via: 'agent' | 'command';
+}

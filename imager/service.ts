@@ -1,0 +1,252 @@
+/** The composition root: puts stores and servers together, starts them in order and closes them in reverse. */
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { Directory } from './agents/directory.ts';
+import { AgentServer } from './agents/server.ts';
+import type { DhcpConfig, Reservation, Reservations } from './dhcp/config.ts';
+import { DhcpServer } from './dhcp/server.ts';
+import { Disks } from './disks/catalog.ts';
+import { ControlServer, HttpServer } from './http/server.ts';
+import { BootTable } from './images/table.ts';
+import { BootTree, installedIpxe } from './images/tree.ts';
+import { systemClock } from './journal/clock.ts';
+import { Recorder } from './journal/recorder.ts';
+import { controlSocketPath, type ImagerConfig, type NodeConfig } from './model/config.ts';
+import { NodeIndex } from './model/nodes.ts';
+import { NbdServer } from './nbd/server.ts';
+import { LmdbRegistry } from './registry/lmdb.ts';
+import { bootFileFor, httpBase } from './service/boot-choice.ts';
+import { controlsOf } from './service/controls.ts';
+import { mayOpen } from './service/disk-policy.ts';
+import { readModelOf } from './service/read-model.ts';
+import { lockState } from './service/state-lock.ts';
+import { TftpServer } from './tftp/server.ts';
+
+export interface ImagerPorts {
+  dhcp: number;
+  tftp: number;
+  http: number;
+  nbd: number;
+  agent: number;
+}
+
+export interface Imager {
+  address: string;
+  /** The ports in use, also where the configuration left the choice to the system. */
+  ports: ImagerPorts;
+  /** Path of the control socket. */
+  control: string;
+  recorder: Recorder;
+  /** Stops serving, answers what is in flight, flushes and closes disks and registry. Resolves when all is closed. */
+  close(): Promise<void>;
+}
+
+/** The imager could not start: `message` says what, where, and what to do. Nothing is left running. */
+export class StartError extends Error {}
+
+/** Starts everything `config` asks for. Rejects with StartError, having closed what was started before. */
+export async function startImager(config: ImagerConfig, { log }: { log: Logger }): Promise<Imager> {
+  const closers: { what: string; close: () => Promise<void> | void }[] = [];
+  const close = async () => {
+    for (const { what, close: end } of closers.splice(0).reverse()) {
+      try {
+        await end();
+      } catch (error) {
+        log.error({ err: error }, `closing ${what} failed`);
+      }
+    }
+  };
+  const started = async <T>(
+    what: string,
+    start: () => Promise<T> | T,
+    end: (part: T) => Promise<void> | void,
+  ) => {
+    const part = await start();
+    closers.push({ what, close: () => end(part) });
+    return part;
+  };
+  try {
+    return { ...(await startParts(config, log, started)), close };
+  } catch (error) {
+    await close();
+    throw error instanceof StartError
+      ? error
+      : new StartError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+type Started = <T>(
+  what: string,
+  start: () => Promise<T> | T,
+  end: (part: T) => Promise<void> | void,
+) => Promise<T>;
+
+async function startParts(
+  config: ImagerConfig,
+  log: Logger,
+  started: Started,
+): Promise<Omit<Imager, 'close'>> {
+  const clock = systemClock;
+  const { address } = config.network;
+  const nodes = new NodeIndex(config.nodes);
+  const recorder = new Recorder({ names: nodes, log: log.child({ room: 'journal' }) });
+  const { sink } = recorder;
+
+  await started(
+    'state lock',
+    () => lockState(config.state),
+    (lock) => lock.release(),
+  );
+  const registry = await started(
+    'registry',
+    () => LmdbRegistry.open(join(config.state, 'registry')),
+    (part) => part.close(),
+  );
+  const directory = new Directory(registry);
+  const table = await BootTable.open(join(config.state, 'images'));
+  const ipxe = installedIpxe();
+  const files = new BootTree(table, ipxe);
+  const addressOf = (node: string) => nodes.byName(node)?.address ?? directory.get(node)?.address;
+  const ownersOf = (disk: string) =>
+    directory.ownersOf(disk).filter((node) => nodes.byName(node) !== undefined);
+  const disks = await started(
+    'disks',
+    () =>
+      Disks.open({
+        dir: config.state,
+        log: log.child({ room: 'disks' }),
+        mayOpen: (disk, client) => mayOpen(disk, client, { network: config.network, ownersOf, addressOf }),
+      }),
+    (part) => part.close(),
+  );
+
+  const common = (room: string) => ({ address, sink, clock, log: log.child({ room }) });
+  const serve = <T extends { close(): Promise<void> }>(service: keyof ImagerPorts, start: () => Promise<T>) =>
+    started(
+      service,
+      () => start().catch((error: Error) => Promise.reject(startError(error, service, config))),
+      (part) => part.close(),
+    );
+  const { ports } = config;
+  const tftp = await serve('tftp', () => TftpServer.start({ ...common('tftp'), port: ports.tftp, files }));
+  const nbd = await serve('nbd', () =>
+    NbdServer.start({ ...common('nbd'), port: ports.nbd, catalog: disks }),
+  );
+  const agents = await serve('agent', () =>
+    AgentServer.start({
+      ...common('agents'),
+      port: ports.agent,
+      nodes,
+      userConfigs: config.userConfigs,
+      directory,
+    }),
+  );
+  // Servers that start later are asked for their ports and counters through these.
+  const running: Partial<Record<keyof ImagerPorts, { port: number; stats(): Record<string, number> }>> = {
+    tftp,
+    nbd,
+    agent: agents,
+  };
+  let leases: () => readonly object[] = () => [];
+  const model = readModelOf({
+    config,
+    nodes,
+    directory,
+    table,
+    disks,
+    recorder,
+    started: new Date(clock.now()),
+    connected: () => agents.connected(),
+    leases: () => leases(),
+    ports: () => Object.fromEntries(Object.entries(running).map(([service, { port }]) => [service, port])),
+    stats: () =>
+      Object.fromEntries(Object.entries(running).map(([service, part]) => [service, part.stats()])),
+  });
+  const http = await serve('http', () =>
+    HttpServer.start({ ...common('http'), port: ports.http, files, model }),
+  );
+  running.http = http;
+  const control = await started(
+    'control socket',
+    () =>
+      ControlServer.start({
+        path: controlSocketPath(config),
+        model,
+        controls: controlsOf({ config, nodes, directory, table, disks, agents, sink, clock }),
+        log: log.child({ room: 'control' }),
+      }),
+    (part) => part.close(),
+  );
+  // DHCP last: a node it answers finds everything else serving.
+  const dhcp = await serve('dhcp', () =>
+    DhcpServer.start({
+      ...common('dhcp'),
+      config: dhcpConfig(config, nodes, new Set(Object.keys(ipxe)), http.port),
+      reservations: reservationsOf(nodes),
+      registry,
+      ports: { server: ports.dhcp, client: ports.dhcpClient },
+    }),
+  );
+  running.dhcp = dhcp;
+  leases = () => dhcp.leases();
+  return {
+    address,
+    ports: { dhcp: dhcp.port, tftp: tftp.port, http: http.port, nbd: nbd.port, agent: agents.port },
+    control: control.path,
+    recorder,
+  };
+}
+
+function dhcpConfig(
+  config: ImagerConfig,
+  nodes: NodeIndex,
+  ipxe: ReadonlySet<string>,
+  httpPort: number,
+): DhcpConfig {
+  const { address, ...network } = config.network;
+  const offer = {
+    ipxe,
+    httpBase: httpBase(address, httpPort),
+    ...(config.boot === undefined ? {} : { image: config.boot.image }),
+  };
+  return {
+    ...network,
+    serverAddress: address,
+    bootFile: (client) => {
+      const isNode = nodes.byMac(client.mac) !== undefined || nodes.byUid(client.uid ?? '') !== undefined;
+      const file = bootFileFor({ ...client, isNode }, offer);
+      return file === undefined ? undefined : { file };
+    },
+  };
+}
+
+function reservationsOf(nodes: NodeIndex): Reservations {
+  const reservation = (node: NodeConfig | undefined): Reservation | undefined =>
+    node?.address === undefined
+      ? undefined
+      : { node: node.name, address: node.address, hostname: node.hostname };
+  return {
+    byMac: (mac) => reservation(nodes.byMac(mac)),
+    byUid: (uid) => reservation(nodes.byUid(uid)),
+    byAddress: (address) => reservation(nodes.byAddress(address)),
+  };
+}
+
+const UDP: readonly string[] = ['dhcp', 'tftp'];
+
+function startError(
+  error: NodeJS.ErrnoException,
+  service: keyof ImagerPorts,
+  config: ImagerConfig,
+): StartError {
+  const { address } = config.network;
+  const port = config.ports[service];
+  const [protocol, option] = UDP.includes(service) ? ['UDP', 'u'] : ['TCP', 't'];
+  const what = `cannot start ${service} on ${protocol} port ${port} of ${address}`;
+  const why: Record<string, string> = {
+    EADDRINUSE: `the port is in use: find by whom with "ss -ln${option}p sport = :${port}", or set ports.${service}`,
+    EADDRNOTAVAIL: `no interface of this machine has the address: set it up, or correct network.address`,
+    EACCES: `no permission: ports below 1024 need root or CAP_NET_BIND_SERVICE, or set ports.${service}`,
+  };
+  return new StartError(`${what}: ${why[error.code ?? ''] ?? error.message}`, { cause: error });
+}

@@ -1,0 +1,163 @@
+/** What the control API does: flash, power, additions. Wishes are checked here, against everything there is. */
+import { randomBytes } from 'node:crypto';
+import type { Directory } from '../agents/directory.ts';
+import { PushError } from '../agents/pushes.ts';
+import type { AgentServer } from '../agents/server.ts';
+import { StoreError } from '../disks/bases.ts';
+import type { Disks } from '../disks/catalog.ts';
+import type { Controls } from '../http/control-routes.ts';
+import { ApiError, unknownName } from '../http/errors.ts';
+import { ImageError } from '../images/image.ts';
+import type { BootTable } from '../images/table.ts';
+import type { Clock } from '../journal/clock.ts';
+import type { EventSink } from '../journal/event.ts';
+import type { ImagerConfig, NodeConfig } from '../model/config.ts';
+import type { NodeIndex } from '../model/nodes.ts';
+import type { Flashed, PowerAction, Powered } from '../model/views.ts';
+import { runPowerCommand } from './power-command.ts';
+
+export interface ControlParts {
+  config: ImagerConfig;
+  nodes: NodeIndex;
+  directory: Directory;
+  table: BootTable;
+  disks: Disks;
+  agents: Pick<AgentServer, 'flash' | 'power' | 'connected'>;
+  sink: EventSink;
+  clock: Clock;
+}
+
+export function controlsOf(parts: ControlParts): Controls {
+  const { table, disks } = parts;
+  return {
+    flash: (name, target) => flash(parts, name, target),
+    power: (name, action) => power(parts, name, action),
+    addImage: (image) => wish(() => table.add(image)),
+    addBase: ({ name, file, move }) => wish(() => disks.addBase(name, file, { move })),
+    createDisk: ({ name, base }) => {
+      const bases = disks.bases().map((each) => each.name);
+      if (!bases.includes(base)) throw unknownName('base image', base, bases);
+      return wish(() => disks.create(name, base));
+    },
+  };
+}
+
+async function flash(
+  { config, nodes, directory, table, disks, agents, sink, clock }: ControlParts,
+  name: string,
+  target: { image: string; disks: string[] },
+): Promise<Flashed> {
+  const node = nodeNamed(nodes, name);
+  const images = table.list().map((image) => image.name);
+  if (!images.includes(target.image)) throw unknownName('boot image', target.image, images);
+  const known = disks.all().map((disk) => disk.name);
+  for (const disk of target.disks) {
+    if (!known.includes(disk)) throw unknownName('disk', disk, known);
+    const others = directory.ownersOf(disk).filter((owner) => owner !== name && nodes.byName(owner));
+    if (others.length > 0)
+      throw new ApiError(409, `disk ${disk} is ${others.join(' and ')}'s: flash that to another disk first`);
+  }
+  if (new Set(target.disks).size < target.disks.length)
+    throw new ApiError(400, `the same disk twice: ${target.disks.join(', ')}`);
+  const old = directory.get(name)?.pointer ?? null;
+  const { image } = target;
+  const request = {
+    image,
+    disks: target.disks,
+    imagers: [config.network.address],
+    cluster: config.cluster,
+    deployment: randomBytes(8).toString('hex'),
+  };
+  const pointer = await agents.flash(node.name, request).catch((error: unknown) => {
+    throw pushFailure(error, node.name);
+  });
+  sink({
+    at: clock.now(),
+    component: 'imager',
+    step: 'flash',
+    node: name,
+    detail: { image, disks: target.disks.join(','), deployment: request.deployment },
+  });
+  return { node: name, old, pointer };
+}
+
+/**
+ * Through the agent where it is connected: the node then unmounts and flushes first. Else, or where the agent does
+ * not do it, through the configured commands. Only these can switch a node on.
+ */
+async function power(parts: ControlParts, name: string, action: PowerAction): Promise<Powered> {
+  const node = nodeNamed(parts.nodes, name);
+  const commands = commandsFor(node, action);
+  const connected = parts.agents.connected().some((each) => each.node === name);
+  const done = (via: Powered['via']): Powered => {
+    parts.sink({
+      at: parts.clock.now(),
+      component: 'imager',
+      step: 'power',
+      node: name,
+      detail: { action, via },
+    });
+    return { node: name, action, via };
+  };
+  if (connected && action !== 'on') {
+    try {
+      await parts.agents.power(name, action === 'off' ? 'poweroff' : 'reboot');
+      return done('agent');
+    } catch (error) {
+      if (commands === undefined) throw pushFailure(error, name);
+    }
+  }
+  if (commands === undefined) {
+    const missing = action === 'on' || action === 'off' ? `power.${action}` : 'power.on and power.off';
+    const agent =
+      action === 'on' ? 'an agent cannot switch its own node on' : `no agent of ${name} is connected`;
+    throw new ApiError(409, `${agent}, and the configuration has no ${missing} for ${name}`);
+  }
+  for (const command of commands)
+    await runPowerCommand(command).catch((error: Error) => {
+      throw new ApiError(502, error.message);
+    });
+  return done('command');
+}
+
+/** The commands that do `action`, in order; undefined where one is not configured. */
+function commandsFor({ power }: NodeConfig, action: PowerAction): string[][] | undefined {
+  const wanted = action === 'on' ? [power?.on] : action === 'off' ? [power?.off] : [power?.off, power?.on];
+  const found = wanted.filter((command) => command !== undefined);
+  return found.length === wanted.length ? found : undefined;
+}
+
+function nodeNamed(nodes: NodeIndex, name: string): NodeConfig {
+  const node = nodes.byName(name);
+  if (node !== undefined) return node;
+  throw unknownName(
+    'node',
+    name,
+    nodes.all.map((each) => each.name),
+  );
+}
+
+function pushFailure(error: unknown, node: string): unknown {
+  if (!(error instanceof PushError)) return error;
+  switch (error.reason) {
+    case 'not-connected':
+      return new ApiError(409, `${error.message}: power ${node} on and let it boot`);
+    case 'deadline':
+      return new ApiError(504, error.message);
+    default:
+      return new ApiError(502, `${node}: ${error.message}`);
+  }
+}
+
+/** The stores' own complaints about a wish are the asker's to read. */
+async function wish<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (error instanceof StoreError || error instanceof ImageError) throw new ApiError(409, error.message);
+    if (code === 'ENOENT' || code === 'EACCES' || code === 'EISDIR')
+      throw new ApiError(400, (error as Error).message);
+    throw error;
+  }
+}

@@ -1,0 +1,75 @@
+/** The world as the read API shows it, put together from the stores and servers. */
+import type { Directory, NodeRecord } from '../agents/directory.ts';
+import type { Disks } from '../disks/catalog.ts';
+import type { ReadModel } from '../http/read-model.ts';
+import type { BootTable } from '../images/table.ts';
+import type { Recorder } from '../journal/recorder.ts';
+import type { ImagerConfig, NodeConfig } from '../model/config.ts';
+import type { NodeIndex } from '../model/nodes.ts';
+import type { NodeDetails, NodeView } from '../model/views.ts';
+
+export interface Sources {
+  config: ImagerConfig;
+  nodes: NodeIndex;
+  directory: Directory;
+  table: BootTable;
+  disks: Disks;
+  recorder: Recorder;
+  started: Date;
+  connected(): readonly { node: string }[];
+  leases(): readonly object[];
+  ports(): Record<string, number>;
+  stats(): Record<string, Record<string, number>>;
+}
+
+export function readModelOf(sources: Sources): ReadModel {
+  const { config, nodes, directory, table, disks, recorder } = sources;
+  const isConnected = (name: string) => sources.connected().some(({ node }) => node === name);
+  return {
+    health: () => ({
+      status: 'ok',
+      cluster: config.cluster,
+      started: sources.started.toISOString(),
+      nodes: { known: nodes.all.length, connected: sources.connected().length },
+      ports: sources.ports(),
+      problems: table.problems(),
+    }),
+    nodes: () => nodes.all.map((node) => viewOf(node, directory.get(node.name), isConnected(node.name))),
+    node: (name) => {
+      const node = nodes.byName(name);
+      return node && detailsOf(node, directory.get(name), isConnected(name));
+    },
+    images: () => table.list(),
+    bases: () => disks.bases(),
+    disks: () => disks.all(),
+    disk: (name) => disks.show(name),
+    leases: () => sources.leases(),
+    events: (query) => recorder.events(query),
+    stats: () => sources.stats(),
+    eventCounts: () => recorder.counts(),
+  };
+}
+
+function viewOf(node: NodeConfig, record: NodeRecord | undefined, connected: boolean): NodeView {
+  return {
+    name: node.name,
+    hostname: node.hostname,
+    mac: node.mac ?? null,
+    uid: node.uid ?? null,
+    address: node.address ?? null,
+    userConfig: node.userConfig ?? null,
+    connected,
+    lastHello: record?.at ?? null,
+    bootedImage: record?.bootedImage ?? null,
+    pointer: record?.pointer ?? null,
+    lastStep: record?.boots.at(-1)?.steps.at(-1) ?? null,
+  };
+}
+
+function detailsOf(node: NodeConfig, record: NodeRecord | undefined, connected: boolean): NodeDetails {
+  return {
+    ...viewOf(node, record, connected),
+    reported: record === undefined ? null : { uid: record.uid, macs: record.macs, address: record.address },
+    boots: record?.boots ?? [],
+  };
+}
