@@ -1,0 +1,203 @@
+import { execFileSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Disks, type MayOpen } from '../../imager/disks/catalog.ts';
+import type { Disk } from '../../imager/disks/disk.ts';
+
+const SIZE = 3 * 2 ** 20 + 512;
+const image = Buffer.alloc(SIZE);
+image.set(randomBytes(200_000), 1_000_000);
+
+const client = { address: '10.0.0.1' };
+const other = { address: '10.0.0.2' };
+let dir: string;
+let file: string;
+let disks: Disks;
+let warnings: string[];
+
+async function openStore(mayOpen?: MayOpen): Promise<Disks> {
+  const log = pino({ level: 'warn' }, { write: (line: string) => warnings.push(line) });
+  return Disks.open({ dir: join(dir, 'state'), log, ...(mayOpen === undefined ? {} : { mayOpen }) });
+}
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'disks-'));
+  file = join(dir, 'image.raw');
+  writeFileSync(file, image);
+  warnings = [];
+  disks = await openStore();
+});
+
+afterEach(async () => {
+  await disks.close();
+  rmSync(dir, { recursive: true });
+});
+
+async function attach(name: string, who = client): Promise<Disk> {
+  const opened = await disks.open(name, who);
+  if ('refused' in opened) throw new Error(opened.why);
+  return opened;
+}
+
+async function contentOf(disk: Disk): Promise<Buffer> {
+  const bytes = Buffer.alloc(disk.size);
+  await disk.read(bytes, 0);
+  return bytes;
+}
+
+test('a base is taken in once, sparse and read-only, under its digest', async () => {
+  const base = await disks.addBase('debian', file);
+  const digest = createHash('sha256').update(image).digest('hex');
+  expect(base).toMatchObject({ name: 'debian', size: SIZE, digest });
+  expect(base.allocatedBytes).toBeLessThan(600_000);
+  const stored = join(dir, 'state/bases/debian.img');
+  expect(statSync(stored).mode & 0o777).toBe(0o444);
+  expect(readFileSync(stored).equals(image)).toBe(true);
+  expect(await disks.addBase('debian', file)).toEqual(base);
+  writeFileSync(file, randomBytes(5000));
+  await expect(disks.addBase('debian', file)).rejects.toThrow(/exists with other content/);
+  expect(disks.bases()).toEqual([base]);
+  expect(readdirSync(join(dir, 'state/bases')).sort()).toEqual(['debian.img', 'debian.json']);
+});
+
+test('a moved image is gone where it was; an empty or bad one changes nothing', async () => {
+  await disks.addBase('debian', file, { move: true });
+  expect(existsSync(file)).toBe(false);
+  writeFileSync(file, '');
+  await expect(disks.addBase('empty', file)).rejects.toThrow(/0 bytes/);
+  await expect(disks.addBase('../x', file)).rejects.toThrow(/cannot be a base image's name/);
+  await expect(disks.addBase('gone', join(dir, 'nowhere'))).rejects.toThrow(/ENOENT/);
+  expect(disks.bases().map(({ name }) => name)).toEqual(['debian']);
+});
+
+test('wrong names are refused with what there is', async () => {
+  await expect(disks.create('n1', 'debian')).rejects.toThrow(
+    'no base image "debian"; there is no base image yet',
+  );
+  await disks.addBase('debian', file);
+  await expect(disks.create('n1', 'debain')).rejects.toThrow('no base image "debain"; there is: debian');
+  await expect(disks.create('../n1', 'debian')).rejects.toThrow(/cannot be a disk's name/);
+  await disks.create('n1', 'debian');
+  await expect(disks.create('n1', 'debian')).rejects.toThrow('disk "n1" exists already');
+  expect(disks.all().map(({ name }) => name)).toEqual(['n1']);
+  expect(readdirSync(join(dir, 'state/disks'))).toEqual(['n1']);
+  expect(await disks.open('n2', client)).toEqual({
+    refused: 'unknown',
+    why: 'no disk "n2"; there is: n1, base:debian',
+  });
+  for (const name of ['', '../n1', 'n1/../n1', 'base:../debian', 'base:', 'n1\0', 'disk.json'])
+    expect(await disks.open(name, client)).toMatchObject({ refused: 'unknown' });
+  expect(disks.show('n2')).toBeUndefined();
+});
+
+test('two overlays on one base differ only where each wrote, and survive a restart', async () => {
+  await disks.addBase('debian', file);
+  await disks.create('n1', 'debian');
+  await disks.create('n2', 'debian');
+  const first = await attach('n1');
+  const second = await attach('n2', other);
+  await first.write(Buffer.from('first'), 4094);
+  await second.write(Buffer.from('second'), 1_048_570);
+  await second.trim(1_100_000, 50_000);
+  const expected1 = Buffer.from(image);
+  expected1.write('first', 4094);
+  const expected2 = Buffer.from(image);
+  expected2.write('second', 1_048_570);
+  expected2.fill(0, 1_100_000, 1_150_000);
+  expect((await contentOf(first)).equals(expected1)).toBe(true);
+  expect((await contentOf(second)).equals(expected2)).toBe(true);
+  expect(disks.show('n1')).toMatchObject({ blocksWritten: 2, blocksZeroed: 0, attached: '10.0.0.1' });
+  await disks.close();
+  disks = await openStore();
+  expect((await contentOf(await attach('n1'))).equals(expected1)).toBe(true);
+  expect((await contentOf(await attach('n2'))).equals(expected2)).toBe(true);
+  expect((await contentOf(await attach('base:debian'))).equals(image)).toBe(true);
+  expect(disks.show('n2')).toMatchObject({ blocksWritten: 3, blocksZeroed: 11 });
+});
+
+test('one client at a time; free again as soon as it is given back, with what was not flushed yet', async () => {
+  await disks.addBase('debian', file);
+  await disks.create('n1', 'debian');
+  const disk = await attach('n1');
+  const busy = { refused: 'busy', why: 'disk "n1" is in use by 10.0.0.1' };
+  expect(await disks.open('n1', other)).toEqual(busy);
+  expect(await disks.open('n1', client)).toEqual(busy);
+  await disk.write(Buffer.from('hello'), 0);
+  const closing = disk.close();
+  const next = await attach('n1', other);
+  expect((await contentOf(next)).toString('latin1', 0, 5)).toBe('hello');
+  await closing;
+  await next.write(Buffer.from('J'), 0);
+  await next.close();
+  await disk.close();
+  expect(disks.show('n1')).not.toHaveProperty('attached');
+  expect((await contentOf(await attach('n1'))).toString('latin1', 0, 5)).toBe('Jello');
+});
+
+test('a base is read by many and written by none', async () => {
+  await disks.addBase('debian', file);
+  const [one, two] = [await attach('base:debian'), await attach('base:debian', other)];
+  expect(one.readOnly && two.readOnly).toBe(true);
+  await expect(one.write(Buffer.alloc(1), 0)).rejects.toMatchObject({ code: 'EPERM' });
+  await expect(one.trim(0, 1)).rejects.toMatchObject({ code: 'EPERM' });
+  await expect(one.writeZeroes(0, 1, true)).rejects.toMatchObject({ code: 'EPERM' });
+});
+
+test('the policy decides what a client sees and opens', async () => {
+  await disks.addBase('debian', file);
+  await disks.create('n1', 'debian');
+  await disks.create('n2', 'debian');
+  await disks.close();
+  disks = await openStore((name, { address }) =>
+    name === 'n1' && address === client.address ? true : `${name} is not for ${address}`,
+  );
+  expect(disks.list(client)).toEqual(['n1']);
+  expect(await disks.open('n2', client)).toEqual({ refused: 'policy', why: 'n2 is not for 10.0.0.1' });
+  expect(disks.describe('base:debian', client)).toMatchObject({ refused: 'policy' });
+  expect(disks.describe('n1', client)).toEqual({ size: SIZE, readOnly: false, blockSize: 4096 });
+});
+
+test('an overlay is never put over other content than it was made for', async () => {
+  await disks.addBase('debian', file);
+  await disks.create('n1', 'debian');
+  rmSync(join(dir, 'state/bases/debian.json'));
+  rmSync(join(dir, 'state/bases/debian.img'), { force: true });
+  writeFileSync(file, randomBytes(SIZE));
+  await disks.addBase('debian', file);
+  await expect(disks.open('n1', client)).rejects.toThrow(/made over another content of base "debian"/);
+  // The failed open holds nothing.
+  expect(disks.show('n1')).not.toHaveProperty('attached');
+});
+
+test('a damaged map is an error; an interrupted flush is told', async () => {
+  await disks.addBase('debian', file);
+  await disks.create('n1', 'debian');
+  const disk = await attach('n1');
+  await disk.write(Buffer.from('x'), 0);
+  await disk.close();
+  const path = join(dir, 'state/disks/n1/map');
+  const map = readFileSync(path);
+  map[4096] = 1;
+  writeFileSync(path, map);
+  expect((await contentOf(await attach('n1')))[0]).toBe('x'.charCodeAt(0));
+  expect(warnings.join()).toContain('a flush of this disk was interrupted');
+  await disks.close();
+  map[8192] = 1;
+  writeFileSync(path, map);
+  disks = await openStore();
+  await expect(disks.open('n1', client)).rejects.toThrow(/map page 0 is damaged/);
+});
+
+test('leftovers of a process that died are removed, those of a live one are kept', async () => {
+  const gone = Number(execFileSync('sh', ['-c', 'echo $$']).toString());
+  for (const folder of ['bases', 'disks'])
+    for (const pid of [gone, process.ppid]) writeFileSync(join(dir, 'state', folder, `.new-${pid}-0`), '');
+  await disks.close();
+  disks = await openStore();
+  for (const folder of ['bases', 'disks'])
+    expect(readdirSync(join(dir, 'state', folder))).toEqual([`.new-${process.ppid}-0`]);
+});

@@ -1,0 +1,313 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { BLOCK_SIZE, encodeHeader, mapFileSize } from '../../imager/disks/map-format.ts';
+import { Overlay } from '../../imager/disks/overlay.ts';
+import { VolatileFile } from './volatile-file.ts';
+
+/** 20 blocks and a short one. */
+const SIZE = 20 * BLOCK_SIZE + 1000;
+const BASE_CONTENT = Uint8Array.from({ length: SIZE }, (_, i) => (i * 31 + (i >> 12)) & 0xff);
+
+interface Files {
+  base: VolatileFile;
+  data: VolatileFile;
+  map: VolatileFile;
+}
+
+function freshFiles(): Files {
+  const map = new Uint8Array(mapFileSize(SIZE));
+  map.set(encodeHeader({ size: SIZE, baseName: 'b', baseDigest: '00'.repeat(32) }));
+  return {
+    base: new VolatileFile(BASE_CONTENT),
+    data: new VolatileFile(new Uint8Array(SIZE)),
+    map: new VolatileFile(map),
+  };
+}
+
+function openOverlay(files: Files): Overlay {
+  return Overlay.open('disk', SIZE, files, () => {});
+}
+
+async function contentOf(disk: Overlay): Promise<Uint8Array> {
+  const bytes = new Uint8Array(SIZE);
+  await disk.read(bytes, 0);
+  return bytes;
+}
+
+type Step =
+  | { do: 'write'; at: number; length: number; fill: number }
+  | { do: 'trim' | 'zero' | 'fill'; at: number; length: number }
+  | { do: 'read'; at: number; length: number }
+  | { do: 'flush' | 'reopen' | 'slow' | 'quick' };
+
+const at = fc.oneof(
+  fc.nat(SIZE - 1),
+  fc.nat(20).map((block) => block * BLOCK_SIZE),
+);
+const length = fc.oneof(
+  fc.nat(3 * BLOCK_SIZE),
+  fc.nat(4).map((blocks) => blocks * BLOCK_SIZE),
+  fc.nat(SIZE),
+);
+const range = fc
+  .tuple(at, length)
+  .map(([from, wanted]) => ({ at: from, length: Math.min(wanted, SIZE - from) }));
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc
+      .tuple(range, fc.integer({ min: 1, max: 255 }))
+      .map(([r, fill]) => ({ do: 'write' as const, ...r, fill })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(range, fc.constantFrom('trim' as const, 'zero' as const, 'fill' as const))
+      .map(([r, what]) => ({ do: what, ...r })),
+  },
+  { weight: 2, arbitrary: range.map((r) => ({ do: 'read' as const, ...r })) },
+  {
+    weight: 4,
+    arbitrary: fc
+      .constantFrom('flush' as const, 'reopen' as const, 'slow' as const, 'quick' as const)
+      .map((what) => ({ do: what })),
+  },
+);
+
+/** Content that tells where it was written and by whom. */
+function pattern(step: { at: number; length: number; fill: number }): Uint8Array {
+  return Uint8Array.from({ length: step.length }, (_, i) => ((step.at + i) * 7 + step.fill) & 0xff);
+}
+
+/** Carries a step out on the disk, and on the model of its content. */
+async function perform(disk: Overlay, model: Uint8Array, one: Step): Promise<void> {
+  switch (one.do) {
+    case 'write':
+      model.set(pattern(one), one.at);
+      return disk.write(pattern(one), one.at);
+    case 'trim':
+      model.fill(0, one.at, one.at + one.length);
+      return disk.trim(one.at, one.length);
+    case 'zero':
+    case 'fill':
+      model.fill(0, one.at, one.at + one.length);
+      return disk.writeZeroes(one.at, one.length, one.do === 'zero');
+    case 'flush':
+      return disk.flush();
+  }
+}
+
+test('an overlay reads like a plain buffer, whatever was done to it', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      let files = freshFiles();
+      let disk = openOverlay(files);
+      const model = BASE_CONTENT.slice();
+      for (const one of steps) {
+        if (one.do === 'reopen') {
+          await disk.close();
+          files = {
+            base: files.base,
+            data: new VolatileFile(files.data.stored()),
+            map: new VolatileFile(files.map.stored()),
+          };
+          disk = openOverlay(files);
+        } else if (one.do === 'slow' || one.do === 'quick') {
+          for (const file of Object.values(files)) file.prompts = one.do === 'quick';
+        } else if (one.do === 'read') {
+          const bytes = new Uint8Array(one.length);
+          await disk.read(bytes, one.at);
+          expect(Buffer.compare(bytes, model.subarray(one.at, one.at + one.length))).toBe(0);
+        } else await perform(disk, model, one);
+      }
+      expect(Buffer.compare(await contentOf(disk), model)).toBe(0);
+      expect(Buffer.compare(files.base.content(), BASE_CONTENT)).toBe(0);
+    }),
+    { numRuns: 250 },
+  );
+});
+
+test('power cut at any moment: flushed blocks are there, others are old or new, none is anything else', async () => {
+  const chance = fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 3, maxLength: 30 }),
+      fc.nat(60),
+      chance,
+      async (steps, turns, random) => {
+        const files = freshFiles();
+        // What each block may read as: its value when the last complete flush began, and all values since.
+        let allowed: Set<string>[] = [];
+        const model = BASE_CONTENT.slice();
+        const remember = (): void => {
+          for (let block = 0; block <= 20; block++) allowed[block]!.add(keyOf(model, block));
+        };
+        allowed = Array.from({ length: 21 }, (_, block) => new Set([keyOf(model, block)]));
+        const disk = openOverlay(files);
+        const running = (async () => {
+          for (const one of steps) {
+            if (one.do === 'slow' || one.do === 'quick')
+              for (const file of Object.values(files)) file.prompts = one.do === 'quick';
+            // Writing zeroes in parts may be cut between the parts: they are whole blocks' writes, all or nothing each.
+            const work = perform(disk, model, one);
+            remember();
+            await work;
+            if (one.do === 'flush')
+              allowed = Array.from({ length: 21 }, (_, block) => new Set([keyOf(model, block)]));
+          }
+        })();
+        for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+        const kept = (units: number): number => {
+          const draw = random.next().value as number;
+          return draw < 0.3 ? 0 : draw < 0.6 ? units : Math.floor(random.next().value! * (units + 1));
+        };
+        // The drive keeps or loses whole blocks of data; the map may be torn at any byte.
+        const after = {
+          base: files.base,
+          data: files.data.afterPowerCut(kept, BLOCK_SIZE),
+          map: files.map.afterPowerCut(kept, 1),
+        };
+        const acceptable = allowed.map((set) => new Set(set));
+        const content = await contentOf(openOverlay(after));
+        for (let block = 0; block <= 20; block++)
+          expect(acceptable[block]!.has(keyOf(content, block))).toBe(true);
+        await running;
+      },
+    ),
+    { numRuns: 400 },
+  );
+});
+
+function keyOf(content: Uint8Array, block: number): string {
+  return Buffer.from(content.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE)).toString('latin1');
+}
+
+test('writes to different bytes of one block at once lose nothing, on either way to the file', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.boolean(), { minLength: 64, maxLength: 64 }),
+      fc.gen(),
+      async (slow, gen) => {
+        const files = freshFiles();
+        const disk = openOverlay(files);
+        const model = BASE_CONTENT.slice();
+        const cuts = [...new Set([0, SIZE, ...Array.from({ length: 40 }, () => gen(fc.nat, SIZE))])].sort(
+          (a, b) => a - b,
+        );
+        const works = cuts.slice(1).map((end, i) => {
+          const one = { at: cuts[i]!, length: end - cuts[i]!, fill: i + 1 };
+          files.data.prompts = !slow[i];
+          model.set(pattern(one), one.at);
+          return disk.write(pattern(one), one.at);
+        });
+        await Promise.all(works);
+        expect(Buffer.compare(await contentOf(disk), model)).toBe(0);
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
+test('a small write into a long one that is under way costs the long one nothing', async () => {
+  const files = freshFiles();
+  const disk = openOverlay(files);
+  files.data.prompts = false;
+  const long = disk.write(new Uint8Array(8 * BLOCK_SIZE).fill(1), 0);
+  files.data.prompts = true;
+  const short = disk.write(new Uint8Array(10).fill(2), 5 * BLOCK_SIZE + 100);
+  await Promise.all([long, short]);
+  const content = await contentOf(disk);
+  expect(content[5 * BLOCK_SIZE]).toBe(1);
+  expect(content[5 * BLOCK_SIZE + 100]).toBe(2);
+  expect(content[5 * BLOCK_SIZE + 110]).toBe(1);
+});
+
+test('flushes asked for while one runs share the next; nothing to flush costs nothing', async () => {
+  const files = freshFiles();
+  const disk = openOverlay(files);
+  await disk.flush();
+  expect(files.data.syncs + files.map.syncs).toBe(0);
+  await disk.write(new Uint8Array(BLOCK_SIZE), 0);
+  const first = disk.flush();
+  await disk.write(new Uint8Array(BLOCK_SIZE), BLOCK_SIZE);
+  await Promise.all([first, disk.flush(), disk.flush(), disk.flush()]);
+  expect(files.data.syncs).toBe(2);
+  expect(files.map.syncs).toBe(2);
+  // Rewriting a block in place changes no map.
+  await disk.write(new Uint8Array(BLOCK_SIZE).fill(9), 0);
+  await disk.flush();
+  expect(files.map.syncs).toBe(2);
+  expect(files.data.syncs).toBe(3);
+});
+
+test('the map is written only after the data is safe', async () => {
+  const files = freshFiles();
+  const disk = openOverlay(files);
+  await disk.write(new Uint8Array(BLOCK_SIZE).fill(7), 0);
+  const flushing = disk.flush();
+  expect(files.map.content()).toEqual(files.map.stored());
+  await flushing;
+  expect(files.data.stored()[0]).toBe(7);
+});
+
+test('after a failed flush nothing is accepted any more, and what was safe still is', async () => {
+  const files = freshFiles();
+  const disk = openOverlay(files);
+  await disk.write(new Uint8Array(BLOCK_SIZE).fill(7), 0);
+  files.data.failing = 'sync';
+  await expect(disk.flush()).rejects.toThrow(/a flush failed, no more writes/);
+  files.data.failing = undefined;
+  await expect(disk.flush()).rejects.toMatchObject({ code: 'EIO' });
+  await expect(disk.write(new Uint8Array(1), 0)).rejects.toMatchObject({ code: 'EIO' });
+  await expect(disk.close()).rejects.toThrow();
+  const again = openOverlay({ ...files, map: new VolatileFile(files.map.stored()) });
+  expect(Buffer.compare(await contentOf(again), BASE_CONTENT)).toBe(0);
+});
+
+test.each([true, false])(
+  'a full disk refuses the write and keeps the block (synchronous: %s)',
+  async (prompts) => {
+    const files = freshFiles();
+    const disk = openOverlay(files);
+    files.data.prompts = prompts;
+    files.data.failing = 'write';
+    await expect(disk.write(new Uint8Array(3 * BLOCK_SIZE).fill(7), BLOCK_SIZE)).rejects.toMatchObject({
+      code: 'ENOSPC',
+    });
+    files.data.failing = undefined;
+    expect(Buffer.compare(await contentOf(disk), BASE_CONTENT)).toBe(0);
+    await disk.write(new Uint8Array(5).fill(1), BLOCK_SIZE);
+    expect((await contentOf(disk))[BLOCK_SIZE + 4]).toBe(1);
+  },
+);
+
+test('a map write torn at each byte: the flush before it, or the whole of it', async () => {
+  const files = freshFiles();
+  const disk = openOverlay(files);
+  await disk.write(new Uint8Array(2 * BLOCK_SIZE).fill(1), 0);
+  await disk.flush();
+  await disk.trim(BLOCK_SIZE, 2 * BLOCK_SIZE);
+  await disk.flush();
+  const before = files.map.stored();
+  const old = await contentOf(disk);
+  await disk.write(new Uint8Array(3 * BLOCK_SIZE).fill(2), BLOCK_SIZE);
+  await disk.flush();
+  const after = files.map.stored();
+  const fresh = await contentOf(disk);
+  const changed = [...after.keys()].filter((i) => after[i] !== before[i]);
+  for (let cut = changed[0]!; cut <= changed.at(-1)! + 1; cut++) {
+    const torn = before.slice();
+    torn.set(after.subarray(0, cut));
+    const content = await contentOf(openOverlay({ ...files, map: new VolatileFile(torn) }));
+    const expected = cut > changed.at(-1)! ? fresh : old;
+    expect(Buffer.compare(content, expected)).toBe(0);
+  }
+});
+
+test('space: written and zeroed blocks are counted, NO_HOLE zeroes are written', async () => {
+  const disk = openOverlay(freshFiles());
+  await disk.write(new Uint8Array(10), 4090);
+  await disk.trim(10 * BLOCK_SIZE, 2 * BLOCK_SIZE);
+  await disk.writeZeroes(15 * BLOCK_SIZE, BLOCK_SIZE, false);
+  expect(disk.blocks()).toEqual({ data: 3, zero: 2 });
+});

@@ -1,0 +1,92 @@
+/**
+ * A BlockFile as a drive with a write cache behaves: what was written is there, but only `sync` makes it survive.
+ * `afterPowerCut` gives a file as it may look after power was cut: of the writes since the last sync, any may be
+ * there, or not, or torn.
+ */
+import type { BlockFile } from '../../imager/disks/block-file.ts';
+import { DiskError } from '../../imager/disks/disk.ts';
+
+interface Pending {
+  offset: number;
+  bytes: Uint8Array;
+}
+
+export class VolatileFile implements BlockFile {
+  #stored: Uint8Array;
+  readonly #cached: Uint8Array;
+  #pending: Pending[] = [];
+  /** False: calls go the asynchronous way, and end only in a later turn of the event loop. */
+  prompts = true;
+  /** Set to make every later call of that kind fail. */
+  failing: 'write' | 'sync' | undefined;
+  syncs = 0;
+
+  constructor(content: Uint8Array) {
+    this.#stored = content.slice();
+    this.#cached = content.slice();
+  }
+
+  prompt(): boolean {
+    return this.prompts;
+  }
+
+  readNow(target: Uint8Array, offset: number): void {
+    if (offset + target.length > this.#cached.length) throw new DiskError('EIO', 'read past the end');
+    target.set(this.#cached.subarray(offset, offset + target.length));
+  }
+
+  async read(target: Uint8Array, offset: number): Promise<void> {
+    await later();
+    this.readNow(target, offset);
+  }
+
+  writeNow(source: Uint8Array, offset: number): void {
+    if (this.failing === 'write') throw new DiskError('ENOSPC', 'no space left');
+    if (offset + source.length > this.#cached.length) throw new DiskError('EIO', 'write past the end');
+    this.#cached.set(source, offset);
+    this.#pending.push({ offset, bytes: source.slice() });
+  }
+
+  async write(source: Uint8Array, offset: number): Promise<void> {
+    await later();
+    this.writeNow(source, offset);
+  }
+
+  async sync(): Promise<void> {
+    this.syncs++;
+    const covered = this.#pending.length;
+    await later();
+    if (this.failing === 'sync') throw new DiskError('EIO', 'the drive failed');
+    for (const { offset, bytes } of this.#pending.splice(0, covered)) this.#stored.set(bytes, offset);
+  }
+
+  close(): void {}
+
+  /** What is safe now: the content after a power cut that lost every write since the last sync. */
+  stored(): Uint8Array {
+    return this.#stored.slice();
+  }
+
+  /** What readers see now. */
+  content(): Uint8Array {
+    return this.#cached.slice();
+  }
+
+  /**
+   * Power was cut. Units of `unit` bytes are written whole or not at all; `kept` tells of each write that is not
+   * safe how many of the units it touches made it, from its start.
+   */
+  afterPowerCut(kept: (units: number) => number, unit: number): VolatileFile {
+    const content = this.stored();
+    for (const { offset, bytes } of this.#pending) {
+      const first = Math.floor(offset / unit);
+      const end = (first + kept(Math.ceil((offset + bytes.length) / unit) - first)) * unit;
+      content.set(bytes.subarray(0, Math.max(0, end - offset)), offset);
+    }
+    return new VolatileFile(content);
+  }
+}
+
+function later(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
