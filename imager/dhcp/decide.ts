@@ -34,7 +34,7 @@ export type Silence =
   | 'other-server'
   /** A request that names no address. */
   | 'no-address'
-  /** INIT-REBOOT of a client nothing is known about (RFC 2131 section 4.3.2). */
+  /** A client nothing is known about keeps to an address: another server's (RFC 2131 section 4.3.2, INIT-REBOOT). */
   | 'no-lease'
   /** Gives back or declines an address it does not have. */
   | 'not-holder';
@@ -149,21 +149,18 @@ function decideRequest(request: Request, subject: Subject, world: World): Decisi
   const address = options.requestedAddress ?? ciaddr;
   if (address === undefined) return { kind: 'silence', subject, reason: 'no-address' };
   const about = { ...subject, address };
-  const fault = addressFault(address, client, world);
-  if (fault !== undefined) return nak(request, about, world, fault);
-  if (client.reservation !== undefined) return ack(request, about, world);
   const offered = world.leases.offerTo(client.key, world.now)?.address;
   const previous = world.leases.byClient(client.key)?.address;
-  if (options.serverIdentifier !== undefined) {
-    // SELECTING. After a restart the offer is forgotten; the address itself is still good.
-    const expected = offered ?? previous ?? address;
-    return expected === address ? ack(request, about, world) : nak(request, about, world, 'wrong-address');
-  }
-  if (ciaddr === undefined && previous === undefined)
-    // INIT-REBOOT: "MUST remain silent", the address may be another server's.
+  const selecting = options.serverIdentifier !== undefined;
+  const fault = addressFault(address, client, world);
+  const stranger = client.reservation === undefined && previous === undefined && offered === undefined;
+  // Who was never ours and keeps to an address that is not ours to give is another server's client.
+  if (!selecting && stranger && (fault === 'not-in-pool' || (fault === undefined && ciaddr === undefined)))
     return { kind: 'silence', subject: about, reason: 'no-lease' };
-  // INIT-REBOOT, RENEWING, REBINDING. A renewal of a lease nobody remembers is good where the address is free.
-  return (previous ?? address) === address
+  if (fault !== undefined) return nak(request, about, world, fault);
+  // After a restart an offer is forgotten, and a renewal may be of a lease nobody remembers; a free address is good.
+  const expected = (selecting ? offered : undefined) ?? previous ?? offered ?? address;
+  return client.reservation !== undefined || expected === address
     ? ack(request, about, world)
     : nak(request, about, world, 'wrong-address');
 }

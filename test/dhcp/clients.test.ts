@@ -1,0 +1,220 @@
+/** Real clients against the server, each in a network namespace of its own. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Lab, type RunningServer } from './lab.ts';
+
+const NODE_MAC = '52:54:00:77:00:11';
+const POOL = { from: '10.77.0.100', to: '10.77.0.199' };
+const RESERVATIONS = [
+  { node: 'n1', address: '10.77.0.11', hostname: 'node-one', mac: NODE_MAC },
+  { node: 'n2', address: '10.77.0.12', uid: '0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0' },
+];
+
+const files = mkdtempSync(join(tmpdir(), 'dhcp-clients-'));
+const printScript = join(files, 'print.sh');
+writeFileSync(printScript, '#!/bin/sh\necho "@$1"\nenv | sort\n', { mode: 0o755 });
+const applyScript = join(files, 'apply.sh');
+writeFileSync(
+  applyScript,
+  '#!/bin/sh\ncase $1 in bound) ip addr add $ip/$mask dev $interface;; esac\necho "$1 $ip $lease" >$STEPS\n',
+  { mode: 0o755 },
+);
+
+let lab: Lab;
+let server: RunningServer;
+
+beforeAll(async () => {
+  lab = await Lab.open();
+  server = await lab.serve({ pool: POOL, reservations: RESERVATIONS, leaseSeconds: 600 });
+});
+afterAll(() => lab?.close());
+
+/** The variables a client's script was run with for `reason`. */
+function variables(output: string, reason: string): Record<string, string> {
+  const part = output.split(/^@/m).find((text) => text.startsWith(`${reason}\n`)) ?? '';
+  return Object.fromEntries(
+    part
+      .split('\n')
+      .filter((line) => line.includes('='))
+      .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  );
+}
+
+describe('busybox udhcpc', () => {
+  test('a reserved node gets its address, name and boot file', async () => {
+    const client = await lab.client(NODE_MAC);
+    const output = await client.run(
+      `busybox udhcpc -i eth0 -n -q -f -t 3 -T 1 -s ${printScript} -O bootfile -O tftp -O rootpath -O hostname`,
+    );
+    expect(variables(output, 'bound')).toMatchObject({
+      ip: '10.77.0.11',
+      mask: '24',
+      subnet: '255.255.255.0',
+      router: '10.77.0.1',
+      dns: '10.77.0.1',
+      serverid: '10.77.0.1',
+      siaddr: '10.77.0.1',
+      hostname: 'node-one',
+      lease: '600',
+      boot_file: 'boot-any.img',
+      bootfile: 'boot-any.img',
+      tftp: '10.77.0.1',
+      rootpath: '/srv/root',
+    });
+    const ack = await server.event((event) => event.step === 'ack' && event.mac === NODE_MAC);
+    expect(ack).toMatchObject({ component: 'dhcp', address: '10.77.0.11', node: 'n1' });
+  });
+
+  test('a UID in option 97 leads to its node, and later its MAC alone does', async () => {
+    const mac = '52:54:00:77:00:12';
+    const client = await lab.client(mac);
+    const uid = '003c2d1e0f5a4b78698796a5b4c3d2e1f0';
+    const first = await client.run(
+      `busybox udhcpc -i eth0 -n -q -f -t 3 -T 1 -s ${printScript} -x 0x61:${uid} -V PXEClient:Arch:00007:UNDI:003016 -x 0x5d:0007`,
+    );
+    expect(variables(first, 'bound')).toMatchObject({ ip: '10.77.0.12', boot_file: 'boot-7.img' });
+    const second = await client.run(`busybox udhcpc -i eth0 -n -q -f -t 3 -T 1 -s ${printScript}`);
+    expect(variables(second, 'bound')).toMatchObject({ ip: '10.77.0.12' });
+  });
+
+  test('renews by unicast, releases at its end, and finds its address again', async () => {
+    const mac = '52:54:00:77:00:13';
+    const client = await lab.client(mac);
+    const of = (step: string) => server.events().filter((event) => event.step === step && event.mac === mac);
+    const steps = mkdtempSync(join(files, 'steps-'));
+    // Its script reports through a pipe; on a signal it renews at once instead of after half the lease.
+    const output = await client.run(`
+      mkfifo ${steps}/pipe; exec 3<>${steps}/pipe
+      STEPS=${steps}/pipe busybox udhcpc -i eth0 -n -R -f -t 3 -T 1 -s ${applyScript} & pid=$!
+      while read step address lease <&3; do
+        echo "@$step $address $lease"
+        case $step in bound) kill -USR1 $pid;; renew) kill -TERM $pid; break;; esac
+      done; wait $pid`);
+    expect(output).toMatch(/@bound 10\.77\.0\.1\d\d 600/);
+    expect(output).toMatch(/@renew 10\.77\.0\.1\d\d 600/);
+    await server.event((event) => event.step === 'release' && event.mac === mac);
+    expect(of('release')[0]?.reason).toBeUndefined();
+    expect(of('ack').length).toBeGreaterThanOrEqual(2);
+    await client.run('ip addr flush dev eth0');
+    const again = await client.run(`busybox udhcpc -i eth0 -n -q -f -t 3 -T 1 -s ${printScript}`);
+    expect(variables(again, 'bound').ip).toBe(of('ack')[0]?.address);
+  });
+
+  test('a wish for an address that is reserved for another node is not granted', async () => {
+    const client = await lab.client('52:54:00:77:00:14');
+    const output = await client.run(
+      `busybox udhcpc -i eth0 -n -q -f -t 3 -T 1 -r 10.77.0.11 -s ${printScript}`,
+    );
+    expect(variables(output, 'bound').ip).toMatch(/^10\.77\.0\.1\d\d$/);
+  });
+});
+
+describe('ISC dhclient', () => {
+  const script = join(files, 'dhclient-script');
+  writeFileSync(
+    script,
+    `#!/bin/sh
+echo "@$reason"
+env | sort
+case $reason in BOUND|REBOOT) ip addr add $new_ip_address/24 dev $interface;; esac
+`,
+    { mode: 0o755 },
+  );
+
+  /** A client with files of its own; what it is run with comes last. */
+  function dhclient(lease = ''): (action: string) => string {
+    const dir = mkdtempSync(join(files, 'dhclient-'));
+    writeFileSync(join(dir, 'conf'), 'timeout 8;\n');
+    writeFileSync(join(dir, 'leases'), lease);
+    return (action) =>
+      `timeout 12 dhclient -4 -v ${action} -lf ${dir}/leases -pf ${dir}/pid -cf ${dir}/conf -sf ${script} eth0`;
+  }
+
+  test('binds, keeps its address over INIT-REBOOT, releases it', async () => {
+    const mac = '52:54:00:77:00:21';
+    const client = await lab.client(mac);
+    const run = dhclient();
+    const bound = variables(await client.run(run('-1')), 'BOUND');
+    expect(bound).toMatchObject({
+      new_subnet_mask: '255.255.255.0',
+      new_broadcast_address: '10.77.0.255',
+      new_routers: '10.77.0.1',
+      new_dhcp_server_identifier: '10.77.0.1',
+      new_dhcp_lease_time: '600',
+    });
+    await client.run(`${run('-x')}; ip addr flush dev eth0`);
+    const rebooted = await client.run(run('-1'));
+    expect(rebooted).not.toContain('DHCPDISCOVER');
+    expect(variables(rebooted, 'REBOOT').new_ip_address).toBe(bound.new_ip_address);
+    await client.run(run('-r'));
+    const release = await server.event((event) => event.step === 'release' && event.mac === mac);
+    expect(release).toMatchObject({ address: bound.new_ip_address });
+    expect(release.reason).toBeUndefined();
+  });
+
+  test("another node's address is refused with NAK, then it gets one of its own", async () => {
+    const mac = '52:54:00:77:00:22';
+    const client = await lab.client(mac);
+    const run = dhclient(`lease {
+  interface "eth0";
+  fixed-address 10.77.0.11;
+  option subnet-mask 255.255.255.0;
+  option dhcp-server-identifier 10.77.0.1;
+  renew 2 2038/01/01 00:00:00; rebind 2 2038/01/01 00:00:00; expire 2 2038/01/01 00:00:00;
+}
+`);
+    const output = await client.run(run('-1'));
+    expect(output).toContain('DHCPNAK from 10.77.0.1');
+    expect(variables(output, 'BOUND').new_ip_address).toMatch(/^10\.77\.0\.1\d\d$/);
+    const nak = await server.event((event) => event.step === 'nak' && event.mac === mac);
+    expect(nak).toMatchObject({ address: '10.77.0.11', reason: 'reserved-for-other' });
+  });
+});
+
+describe('dnsmasq dhcp_release', () => {
+  test('gives back the lease it names', async () => {
+    const mac = '52:54:00:77:00:31';
+    const client = await lab.client(mac);
+    // Without a client identifier, as dhcp_release sends none either.
+    const output = await client.run(`busybox udhcpc -i eth0 -n -q -f -t 3 -T 1 -C -s ${printScript}`);
+    const ip = variables(output, 'bound').ip!;
+    // It is a tool for the server's own machine: it takes the interface's address for the server's.
+    await lab.space.check(['dhcp_release', 'br0', ip, mac]);
+    const release = await server.event((event) => event.step === 'release' && event.mac === mac);
+    expect(release).toMatchObject({ address: ip });
+    expect(release.reason).toBeUndefined();
+  });
+});
+
+describe('a conflict', () => {
+  test('udhcpc finds its address in use, declines it and is given another', async () => {
+    const mac = '52:54:00:77:00:41';
+    const client = await lab.client(mac);
+    const squatter = await lab.client('52:54:00:77:00:42');
+    const plain = `busybox udhcpc -i eth0 -n -q -f -t 3 -T 1 -s ${printScript}`;
+    const first = variables(await client.run(plain), 'bound').ip!;
+    await squatter.run(`ip addr add ${first}/24 dev eth0`);
+    const second = variables(await client.run(`${plain} -a -A 1`), 'bound').ip!;
+    expect(second).not.toBe(first);
+    const decline = await server.event((event) => event.step === 'decline' && event.mac === mac);
+    expect(decline).toMatchObject({ address: first });
+  });
+});
+
+test('an OFFER leaves within 50 ms of its DISCOVER', () => {
+  const events = server.events();
+  const offers = events.filter((event) => event.step === 'offer');
+  const waits = offers
+    .map((offer) => {
+      const asked = events.findLast(
+        ({ step, mac, at }) => step === 'discover' && mac === offer.mac && at <= offer.at,
+      );
+      return offer.at - asked!.at;
+    })
+    .sort((a, b) => a - b);
+  expect(waits.length).toBeGreaterThan(5);
+  expect(waits[Math.floor(waits.length / 2)]).toBeLessThan(50);
+  console.log(`OFFER after DISCOVER, ms: ${waits.map((wait) => wait.toFixed(2)).join(' ')}`);
+});

@@ -1,0 +1,39 @@
+/** A server killed at its worst moment, and started again on the same registry. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { LeaseView } from '../../imager/dhcp/lease.ts';
+import { Lab } from './lab.ts';
+
+let lab: Lab;
+let directory: string;
+
+beforeEach(async () => {
+  lab = await Lab.open();
+  directory = mkdtempSync(join(tmpdir(), 'dhcp-registry-'));
+});
+afterEach(async () => {
+  await lab.close();
+  rmSync(directory, { recursive: true });
+});
+
+test('SIGKILL right after an ACK: the lease is there, and its client keeps the address', async () => {
+  const settings = { pool: { from: '10.77.0.100', to: '10.77.0.199' }, directory };
+  const mac = '52:54:00:77:00:51';
+  const client = await lab.client(mac);
+  const once = 'busybox udhcpc -i eth0 -n -q -f -t 5 -T 1 -s /bin/true';
+
+  const first = await lab.serve(settings);
+  const bound = client.run(once);
+  const ack = await first.event((event) => event.step === 'ack');
+  await first.stop('SIGKILL');
+  expect(await bound).toContain(`lease of ${ack.address} obtained`);
+
+  const second = await lab.serve(settings);
+  const leases = JSON.parse(second.ready.slice(second.ready.indexOf('['))) as LeaseView[];
+  expect(leases).toMatchObject([{ address: ack.address, mac, active: true }]);
+  expect(await client.run(once)).toContain(`lease of ${ack.address} obtained`);
+  await second.stop('SIGTERM');
+  expect(second.output()).toMatch(/^stats \{.*"sent.ack":1/m);
+});

@@ -1,0 +1,106 @@
+/** Stores and messages for the tests of this room. */
+import type { DhcpMessage } from '../../imager/dhcp/codec.ts';
+import { type DhcpConfig, networkOf, type Reservation, type Reservations } from '../../imager/dhcp/config.ts';
+import { addressToBytes } from '../../imager/dhcp/ipv4.ts';
+import { Leases } from '../../imager/dhcp/leases.ts';
+import { MESSAGE_TYPE, type MessageType, OPTION } from '../../imager/dhcp/options/codes.ts';
+import type { World } from '../../imager/dhcp/world.ts';
+import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import type { Transaction } from '../../imager/registry/registry.ts';
+
+export interface FixedReservation extends Reservation {
+  mac?: string;
+  uid?: string;
+}
+
+export function fixedReservations(list: readonly FixedReservation[]): Reservations {
+  return {
+    byMac: (mac) => list.find((entry) => entry.mac === mac),
+    byUid: (uid) => list.find((entry) => entry.uid === uid),
+    byAddress: (address) => list.find((entry) => entry.address === address),
+  };
+}
+
+export const MAC = '52:54:00:00:00:01';
+export const SERVER = '10.77.0.1';
+
+/** A request as clients send them, with what matters to a test on top. */
+export function request(
+  type: MessageType,
+  fields: Partial<Omit<DhcpMessage, 'options'>> = {},
+  options: Record<number, Uint8Array> = {},
+): DhcpMessage {
+  return {
+    op: 'request',
+    hops: 0,
+    xid: 0x12345678,
+    secs: 0,
+    broadcast: false,
+    ciaddr: '0.0.0.0',
+    yiaddr: '0.0.0.0',
+    siaddr: '0.0.0.0',
+    giaddr: '0.0.0.0',
+    mac: MAC,
+    serverName: '',
+    file: '',
+    ...fields,
+    options: new Map<number, Uint8Array>([
+      [OPTION.messageType, Uint8Array.of(MESSAGE_TYPE[type])],
+      ...Object.entries(options).map(([code, value]) => [Number(code), value] as const),
+    ]),
+  };
+}
+
+export function text(value: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(value, 'latin1'));
+}
+
+/** Options 50 and 54 of a REQUEST. */
+export function asking(address?: string, server?: string): Record<number, Uint8Array> {
+  return {
+    ...(address === undefined ? {} : { [OPTION.requestedAddress]: addressToBytes(address) }),
+    ...(server === undefined ? {} : { [OPTION.serverIdentifier]: addressToBytes(server) }),
+  };
+}
+
+/** Option 97 for a UUID in text form: its first three fields are stored little-endian. */
+export function machineIdentifier(uuid: string): Uint8Array {
+  const hex = uuid.replaceAll('-', '');
+  const bytes = [...Buffer.from(hex, 'hex')];
+  const order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+  return Uint8Array.from([0, ...order.map((i) => bytes[i]!)]);
+}
+
+/** A world to decide in, at time 1,000,000 ms, with a pool of three addresses. */
+export function world(
+  options: { config?: Partial<DhcpConfig>; reservations?: FixedReservation[]; now?: number } = {},
+): World & { leases: Leases } {
+  const config: DhcpConfig = {
+    serverAddress: SERVER,
+    prefix: 24,
+    router: SERVER,
+    pool: { from: '10.77.0.100', to: '10.77.0.102' },
+    leaseSeconds: 3600,
+    bootFile: () => undefined,
+    ...options.config,
+  };
+  return {
+    config,
+    network: networkOf(config),
+    reservations: fixedReservations(options.reservations ?? []),
+    leases: new Leases(new MemoryRegistry(), () => {}),
+    now: options.now ?? 1_000_000,
+  };
+}
+
+/** A registry whose commits fail while `broken`, and wait for `release` while `held`. */
+export class BrokenRegistry extends MemoryRegistry {
+  broken = false;
+  held: Promise<void> | undefined;
+
+  override async transact<T>(work: (tx: Transaction) => T): Promise<T> {
+    await this.held;
+    if (this.broken) throw new Error('disk full');
+    return super.transact(work);
+  }
+}

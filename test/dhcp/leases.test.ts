@@ -1,0 +1,91 @@
+import { describe, expect, test } from 'vitest';
+import type { Lease } from '../../imager/dhcp/lease.ts';
+import { Leases } from '../../imager/dhcp/leases.ts';
+import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { BrokenRegistry } from './fakes.ts';
+
+function lease(fields: Partial<Lease> = {}): Lease {
+  return {
+    address: '10.77.0.100',
+    client: 'mac:a',
+    mac: 'a',
+    state: 'bound',
+    start: 0,
+    expires: 1000,
+    ...fields,
+  };
+}
+const put = (value: Lease) => ({ type: 'put' as const, lease: value });
+const ignore = () => {};
+
+test('what was applied is there after a restart, and the latest lease of a client counts', async () => {
+  const registry = new MemoryRegistry();
+  const before = new Leases(registry, ignore);
+  await before.apply([put(lease({ start: 5 })), put(lease({ address: '10.77.0.101', start: 2 }))]);
+  before.close();
+  const after = new Leases(registry, ignore);
+  expect(after.byClient('mac:a')?.address).toBe('10.77.0.100');
+  expect(after.byMac('a')?.address).toBe('10.77.0.100');
+  expect(after.view(500).map(({ address, active }) => [address, active])).toEqual([
+    ['10.77.0.100', true],
+    ['10.77.0.101', true],
+  ]);
+});
+
+test('it counts at once and is durable when the promise resolves', async () => {
+  const registry = new MemoryRegistry();
+  const leases = new Leases(registry, ignore);
+  const applied = leases.apply([put(lease())]);
+  expect(leases.byAddress('10.77.0.100')).toEqual(lease());
+  await applied;
+  expect(registry.get(['lease', '10.77.0.100'])).toEqual(lease());
+});
+
+test('a failed commit rejects and leaves what the registry holds', async () => {
+  const registry = new BrokenRegistry();
+  const leases = new Leases(registry, ignore);
+  await leases.apply([put(lease())]);
+  registry.broken = true;
+  await expect(leases.apply([put(lease({ client: 'mac:b', mac: 'b' }))])).rejects.toThrow('disk full');
+  expect(leases.byAddress('10.77.0.100')).toEqual(lease());
+  expect(leases.byClient('mac:b')).toBeUndefined();
+});
+
+test('what others change in the registry is followed', async () => {
+  const registry = new MemoryRegistry();
+  const leases = new Leases(registry, ignore);
+  await leases.apply([put(lease())]);
+  await registry.transact((tx) => tx.delete(['lease', '10.77.0.100']));
+  expect(leases.byAddress('10.77.0.100')).toBeUndefined();
+  await registry.transact((tx) => tx.put(['lease', '10.77.0.101'], lease({ address: '10.77.0.101' })));
+  expect(leases.byClient('mac:a')?.address).toBe('10.77.0.101');
+  leases.close();
+  await registry.transact((tx) => tx.delete(['lease', '10.77.0.101']));
+  expect(leases.byClient('mac:a')?.address).toBe('10.77.0.101');
+});
+
+test('a later change is not undone by the news of an earlier one', async () => {
+  const leases = new Leases(new MemoryRegistry(), ignore);
+  const first = leases.apply([put(lease())]);
+  const second = leases.apply([put(lease({ state: 'released' }))]);
+  await first;
+  expect(leases.byAddress('10.77.0.100')?.state).toBe('released');
+  await second;
+  expect(leases.byAddress('10.77.0.100')?.state).toBe('released');
+});
+
+describe('values that are no leases', () => {
+  test.each([
+    ['nothing', null],
+    ['text', 'lease'],
+    ['another address than its key', lease({ address: '10.77.0.9' })],
+    ['a state of another version', { ...lease(), state: 'frozen' }],
+    ['no expiry', { ...lease(), expires: undefined }],
+  ])('%s: told, and the address counts as free', async (_what, value) => {
+    const registry = new MemoryRegistry();
+    await registry.transact((tx) => tx.put(['lease', '10.77.0.100'], JSON.parse(JSON.stringify(value))));
+    const told: string[] = [];
+    expect(new Leases(registry, (address) => told.push(address)).byAddress('10.77.0.100')).toBeUndefined();
+    expect(told).toEqual(['10.77.0.100']);
+  });
+});
