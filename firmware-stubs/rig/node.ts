@@ -61,6 +61,7 @@ export class RigNode {
   #ended: string | undefined = 'the node is switched off';
   #poweredOnAt = 0;
   #boots = 0;
+  #reader = new LineReader();
 
   constructor(options: NodeOptions, place: NodePlace) {
     this.name = options.name;
@@ -106,6 +107,7 @@ export class RigNode {
     const machine = this.#place.start(argv);
     this.#machine = machine;
     const reader = new LineReader();
+    this.#reader = reader;
     machine.child.stdout?.setEncoding('latin1').on('data', (chunk: string) => {
       const at = systemClock.now();
       for (const text of reader.push(chunk)) this.#take(text, at);
@@ -129,7 +131,6 @@ export class RigNode {
     if (machine === undefined) return;
     this.#ended = 'the power was cut';
     await machine.end('SIGKILL');
-    await Promise.resolve();
   }
 
   /** Everything seen of this node so far, in order. `detail.boot` and `detail.seconds` (since power-on) are always there. */
@@ -137,9 +138,9 @@ export class RigNode {
     return this.#events;
   }
 
-  /** Text of the serial line since the last power-on. */
+  /** Text of the serial line since the last power-on, the beginning of a line that goes on included. */
   serial(): string {
-    return this.#lines.map((line) => line.text).join('\n');
+    return [...this.#lines.map((line) => line.text), this.#reader.partial].join('\n').trimEnd();
   }
 
   /** Calls back with each new line. Gives the function that ends it. */

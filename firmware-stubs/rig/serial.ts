@@ -14,6 +14,11 @@ const CONTROL = /\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]/g;
 export class LineReader {
   #rest = '';
 
+  /** What has come of the line that is not complete yet. */
+  get partial(): string {
+    return this.#rest.replace(CONTROL, '');
+  }
+
   /** The lines that `chunk` completed, without control characters. Empty lines are left out. */
   push(chunk: string): string[] {
     const parts = (this.#rest + chunk).replace(CLEAR, '\n').split('\n');

@@ -58,10 +58,7 @@ test('a node boots what its pointer names, and hands over pointer, address and U
   const { text } = await boot.node.waitForLine(/^given cmdline=/, IN_TIME);
   expect(text).toBe(
     'given cmdline=initrd=initrd bootwright.image=alpha bootwright.pointer=ipxe-script:/dev/vda ' +
-      `ip=${ADDRESS}::10.77.0.1:255.255.255.0:host-1:eth0:off console=ttyS0 quiet panic=1`.replace(
-        '10.77.0.1:',
-        ':',
-      ),
+      `ip=${ADDRESS}:::255.255.255.0:host-1:eth0:off console=ttyS0 quiet panic=1`,
   );
   expect(boot.node.serial()).toContain(`given uid=${UID}`);
 });
@@ -109,13 +106,8 @@ test('a reboot from Linux obeys what the EEPROM says by then', async () => {
 test('a failed wait shows the serial line and where its log is', async () => {
   await store([0, pointer({ image: 'missing' })]);
   await boot.node.powerOn();
-  await boot.node
-    .waitForLine('no imager gave image missing'.includes.bind('no imager gave image missing'), {
-      withinMs: 1,
-    })
-    .catch(() => undefined);
-  await boot.node.waitForStep('error', IN_TIME);
+  await boot.node.waitForLine(/error no imager gave image missing/, IN_TIME);
   const failure = boot.node.waitForStep('ready', { withinMs: 100 });
-  await expect(failure).rejects.toThrow(/step "ready": not within 100 ms[^]*firmware load missing/);
+  await expect(failure).rejects.toThrow(/step "ready": not within 100 ms[\s\S]*firmware load missing/);
   await expect(failure).rejects.toThrow(join(boot.dir, 'n1.serial.log'));
 });

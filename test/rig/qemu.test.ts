@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import { type Machine, qemuCommand } from '../../firmware-stubs/rig/qemu.ts';
+
+const ARM: Machine = {
+  rig: 'arm64',
+  mac: '52:54:00:00:00:01',
+  uid: '0f9d1c3a-5d0e-4a52-9d3e-1b5b0a1f0001',
+  memoryMiB: 512,
+  tap: 'tap0',
+  eeprom: '/lab/a,b.eeprom',
+  flash: '/lab/n1.flash',
+};
+const X86: Machine = { ...ARM, rig: 'x86' };
+
+test('arm64: U-Boot, its environment in the second flash bank, the EEPROM as the only disk', () => {
+  expect(qemuCommand(ARM).join(' ')).toBe(
+    'qemu-system-aarch64 -machine virt,accel=tcg -cpu cortex-a57 -nodefaults -no-user-config -display none ' +
+      '-monitor none -serial stdio -smp 1 -m 512M -drive if=none,id=eeprom,format=raw,file=/lab/a,,b.eeprom ' +
+      '-netdev tap,id=lan,ifname=tap0,script=no,downscript=no -bios /usr/lib/u-boot/qemu_arm64/u-boot.bin ' +
+      '-drive if=pflash,unit=1,format=raw,file=/lab/n1.flash -device virtio-blk-device,drive=eeprom,serial=eeprom ' +
+      '-device virtio-net-device,netdev=lan,mac=52:54:00:00:00:01',
+  );
+});
+
+test('x86: SeaBIOS starts iPXE, whose script is the EEPROM, and tells the UID', () => {
+  expect(qemuCommand(X86).join(' ')).toBe(
+    'qemu-system-x86_64 -machine pc,accel=tcg,graphics=off,smm=off,vmport=off,hpet=off -cpu Nehalem,+rdrand ' +
+      '-nodefaults -no-user-config -display none -monitor none -serial stdio -smp 1 -m 512M ' +
+      '-drive if=none,id=eeprom,format=raw,file=/lab/a,,b.eeprom ' +
+      '-netdev tap,id=lan,ifname=tap0,script=no,downscript=no -kernel /usr/lib/ipxe/ipxe.lkrn ' +
+      '-initrd /lab/a,b.eeprom -smbios type=1,uuid=0f9d1c3a-5d0e-4a52-9d3e-1b5b0a1f0001 ' +
+      '-device virtio-blk-pci,drive=eeprom,serial=eeprom ' +
+      '-device virtio-net-pci,netdev=lan,mac=52:54:00:00:00:01,romfile=',
+  );
+});
+
+test('a UID that is a serial number goes where serial numbers go', () => {
+  expect(qemuCommand({ ...X86, uid: 'serial:ab-12' })).toContain('type=1,serial=ab-12');
+});
+
+test('an arm64 machine without flash is a mistake of the caller', () => {
+  const { flash: _, ...rest } = ARM;
+  expect(() => qemuCommand(rest)).toThrow('needs a flash file');
+});
