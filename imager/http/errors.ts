@@ -39,6 +39,8 @@ export function answerErrors(
     reply.code(404).send({ error: `there is no ${request.method} ${request.url.slice(0, 200)} here` });
   });
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    // What the failed answer had said of itself.
+    reply.removeHeader('content-length').type('application/json; charset=utf-8');
     if (error instanceof ApiError)
       return reply
         .code(error.status)

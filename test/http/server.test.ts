@@ -1,0 +1,315 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { pino } from 'pino';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Controls } from '../../imager/http/control-routes.ts';
+import { ApiError } from '../../imager/http/errors.ts';
+import type { ReadModel } from '../../imager/http/read-model.ts';
+import { ControlServer, HttpServer } from '../../imager/http/server.ts';
+import { type BootFile, type BootFiles, memoryFile } from '../../imager/images/boot-files.ts';
+import { BootTable } from '../../imager/images/table.ts';
+import { BootTree } from '../../imager/images/tree.ts';
+import { systemClock } from '../../imager/journal/clock.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+
+const run = promisify(execFile);
+const log = pino({ level: 'silent' });
+const KERNEL = Buffer.alloc(3_000_000, 'kernel of the tests ');
+
+let dir: string;
+let server: HttpServer;
+let control: ControlServer;
+let events: BootEvent[] = [];
+let opened = 0;
+const bus = new EventEmitter();
+
+const model: ReadModel = {
+  health: () => ({
+    status: 'ok',
+    cluster: 'demo',
+    started: '2026-01-01T00:00:00.000Z',
+    nodes: { known: 1, connected: 1 },
+    ports: { http: 80 },
+    problems: [],
+  }),
+  nodes: () => [{ name: 'node1' } as ReturnType<ReadModel['nodes']>[number]],
+  node: (name) => (name === 'node1' ? ({ name } as ReturnType<ReadModel['node']>) : undefined),
+  images: () => [],
+  bases: () => [],
+  disks: () => [],
+  disk: () => undefined,
+  leases: () => [{ address: '10.0.0.9' }],
+  events: (query) => [{ id: 1, at: 5, component: 'dhcp', step: JSON.stringify(query) }],
+  stats: () => ({ tftp: { 'dropped.short': 3 } }),
+  eventCounts: () => [{ component: 'nbd', step: 'attach', reason: '', count: 2 }],
+};
+
+const controls: Controls = {
+  flash: (node, target) =>
+    Promise.reject(new ApiError(404, `no image for ${node}: ${target.disks.join()}`, ['a', 'b'])),
+  power: async (node, action) => ({ node, action, via: 'agent' }),
+  addImage: () => Promise.reject(new Error('disk full')),
+  addBase: ({ name }) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
+  createDisk: () => Promise.reject(new ApiError(409, 'taken')),
+};
+
+/** Files the tree does not have: one without end, one that breaks, one that is shorter than it said. */
+function odd(tree: BootFiles): BootFiles {
+  const file = (size: number, read: BootFile['read']): BootFile => ({
+    size,
+    read,
+    close: async () => {
+      opened--;
+      bus.emit('closed');
+    },
+  });
+  return {
+    async open(path, client) {
+      opened++;
+      if (path === 'images/odd/endless')
+        return file(1e12, async (target) => {
+          target.fill(7);
+          return target.length;
+        });
+      if (path === 'images/odd/broken') return file(1000, () => Promise.reject(new Error('EIO: bad sector')));
+      if (path === 'images/odd/short') return file(1000, async (_target, offset) => (offset === 0 ? 10 : 0));
+      if (path === 'images/odd/client') return memoryFile(Buffer.from(client.address));
+      opened--;
+      return tree.open(path, client);
+    },
+  };
+}
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'http-'));
+  writeFileSync(join(dir, 'k'), KERNEL);
+  writeFileSync(join(dir, 'i'), 'initrd');
+  const table = await BootTable.open(join(dir, 'images'));
+  await table.add({
+    name: 'base',
+    arch: 'amd64',
+    kernel: join(dir, 'k'),
+    initrd: join(dir, 'i'),
+    args: 'quiet',
+  });
+  writeFileSync(join(dir, 'secret'), 'secret');
+  server = await HttpServer.start({
+    address: '127.0.0.1',
+    port: 0,
+    files: odd(new BootTree(table, { 'ipxe/undionly.kpxe': join(dir, 'i') })),
+    model,
+    sink: (event) => {
+      events.push(event);
+      bus.emit(event.step, event);
+    },
+    clock: systemClock,
+    log,
+  });
+  control = await ControlServer.start({ path: join(dir, 'control.sock'), model, controls, log });
+});
+afterAll(async () => {
+  await server.close();
+  await control.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+beforeEach(() => {
+  events = [];
+});
+
+const url = (path: string) => `http://127.0.0.1:${server.port}${path}`;
+
+/** Sends a path as it is: fetch and curl tidy it up first. */
+async function raw(path: string): Promise<string> {
+  const socket = connect(server.port, '127.0.0.1');
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+  let text = '';
+  for await (const chunk of socket) text += chunk;
+  return text;
+}
+
+function ask(method: string, path: string, body?: unknown): Promise<{ status: number; answer: unknown }> {
+  return new Promise((resolve, reject) => {
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const sent = request({ socketPath: control.path, method, path, headers, agent: false }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve({ status: response.statusCode!, answer: JSON.parse(text) }));
+    });
+    sent.once('error', reject);
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+test('curl loads a boot file whole, with its exact length, and the events say so', async () => {
+  const ended = once(bus, 'transfer-end');
+  const out = join(dir, 'kernel.out');
+  const { stdout } = await run('curl', ['-sS', '-D', '-', '-o', out, url('/images/base/kernel')]);
+  expect(stdout).toMatch(/^HTTP\/1\.1 200/);
+  expect(stdout.toLowerCase()).toContain(`content-length: ${KERNEL.length}\r\n`);
+  expect(createHash('sha256').update(readFileSync(out)).digest()).toEqual(
+    createHash('sha256').update(KERNEL).digest(),
+  );
+  await ended;
+  expect(events).toMatchObject([
+    {
+      component: 'http',
+      step: 'transfer-start',
+      address: '127.0.0.1',
+      detail: { file: 'images/base/kernel', size: KERNEL.length },
+    },
+    { component: 'http', step: 'transfer-end', detail: { file: 'images/base/kernel', bytes: KERNEL.length } },
+  ]);
+});
+
+test('generated files, fixed files, HEAD, and ranges', async () => {
+  expect(await (await fetch(url('/images/base/boot.ipxe'))).text()).toMatch(/^#!ipxe\nkernel kernel /);
+  expect(await (await fetch(url('/ipxe/undionly.kpxe'))).text()).toBe('initrd');
+  const head = await fetch(url('/images/base/kernel'), { method: 'HEAD' });
+  expect([head.status, head.headers.get('content-length'), head.headers.get('accept-ranges')]).toEqual([
+    200,
+    String(KERNEL.length),
+    'bytes',
+  ]);
+  const part = await fetch(url('/images/base/kernel'), { headers: { range: 'bytes=1000000-1000009' } });
+  expect([part.status, part.headers.get('content-range')]).toEqual([
+    206,
+    `bytes 1000000-1000009/${KERNEL.length}`,
+  ]);
+  expect(Buffer.from(await part.arrayBuffer())).toEqual(KERNEL.subarray(1_000_000, 1_000_010));
+  const past = await fetch(url('/images/base/initrd'), { headers: { range: 'bytes=6-' } });
+  expect([past.status, past.headers.get('content-range')]).toEqual([416, 'bytes */6']);
+});
+
+test.each([
+  '/images/../secret',
+  '/images/base/../../../../etc/passwd',
+  '/images/%2e%2e/%2e%2e/secret',
+  '/images/..%2f..%2fsecret',
+  '/images/base/..\\..\\..\\secret',
+  '/images//etc/passwd',
+  '/images/base/kernel%00',
+  '/images/absent/kernel',
+  '/images/',
+  '/secret',
+  '/images/%zz',
+])('never outside the tree: %s', async (path) => {
+  const answer = await raw(path);
+  expect(answer).toMatch(/^HTTP\/1\.1 (404|400) /);
+  expect(answer).not.toContain('root:');
+  expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))).toHaveProperty('error');
+});
+
+test('a file that is not there is counted and told with its reason', async () => {
+  await fetch(url('/images/base/absent'));
+  expect(events).toMatchObject([
+    { component: 'http', step: 'refused', reason: 'not-found', address: '127.0.0.1' },
+  ]);
+  expect(server.stats()['refused.not-found']).toBeGreaterThan(0);
+});
+
+test('a client that goes away ends its transfer: the file is closed, the event says why', async () => {
+  const failed = once(bus, 'transfer-failed');
+  const closed = once(bus, 'closed');
+  const socket = connect(server.port, '127.0.0.1');
+  socket.write('GET /images/odd/endless HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(socket, 'data');
+  socket.destroy();
+  expect((await failed)[0]).toMatchObject({ reason: 'client-gone', detail: { file: 'images/odd/endless' } });
+  await closed;
+  expect(opened).toBe(0);
+});
+
+test('a client that does not read makes the server wait, not remember', async () => {
+  const socket = connect(server.port, '127.0.0.1');
+  socket.write('GET /images/odd/endless HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(socket, 'readable');
+  const before = process.memoryUsage().arrayBuffers;
+  // Another whole transfer goes by meanwhile: the server had every chance to read on for the first.
+  await (await fetch(url('/images/base/kernel'))).arrayBuffer();
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 * 1024 * 1024);
+  const failed = once(bus, 'transfer-failed');
+  socket.destroy();
+  await failed;
+});
+
+test('a file that cannot be read is an error, one that ends early breaks the connection', async () => {
+  const unreadable = once(bus, 'transfer-failed');
+  const broken = await fetch(url('/images/odd/broken'));
+  expect([broken.status, await broken.json()]).toEqual([500, { error: 'EIO: bad sector' }]);
+  expect((await unreadable)[0]).toMatchObject({
+    reason: 'unreadable',
+    detail: { file: 'images/odd/broken' },
+  });
+  const early = once(bus, 'transfer-failed');
+  const short = await fetch(url('/images/odd/short'));
+  expect(short.headers.get('content-length')).toBe('1000');
+  await expect(short.arrayBuffer()).rejects.toThrow();
+  expect((await early)[0]).toMatchObject({ reason: 'unreadable', detail: { file: 'images/odd/short' } });
+});
+
+test('the read API', async () => {
+  expect(await (await fetch(url('/health'))).json()).toMatchObject({ status: 'ok', cluster: 'demo' });
+  expect(await (await fetch(url('/api/nodes/node1'))).json()).toEqual({ name: 'node1' });
+  const unknown = await fetch(url('/api/nodes/nodeX'));
+  expect([unknown.status, await unknown.json()]).toEqual([
+    404,
+    { error: 'no node "nodeX"; there is: node1', known: ['node1'] },
+  ]);
+  const [event] = (await (await fetch(url('/api/events?node=a&since=12.5&after=3'))).json()) as BootEvent[];
+  expect(JSON.parse(event!.step)).toEqual({ node: 'a', since: 12.5, after: 3 });
+  const wrong = await fetch(url('/api/events?since=yesterday'));
+  expect([wrong.status, await wrong.json()]).toEqual([400, { error: expect.stringMatching(/^since: /) }]);
+  expect(await (await fetch(url('/api/leases'))).json()).toEqual([{ address: '10.0.0.9' }]);
+});
+
+test('metrics in the text format', async () => {
+  const text = await (await fetch(url('/metrics'))).text();
+  expect(text).toContain('bootwright_server_total{server="tftp",what="dropped.short"} 3');
+  expect(text).toContain('bootwright_events_total{component="nbd",step="attach",reason=""} 2');
+  expect(text).toContain('bootwright_nodes_connected 1');
+  expect(text).toContain('process_resident_memory_bytes');
+});
+
+test('nothing on the network changes anything', async () => {
+  for (const path of ['/control/disks', '/control/nodes/node1/power', '/api/nodes'])
+    expect((await fetch(url(path), { method: 'POST' })).status).toBe(404);
+});
+
+test('the control socket is its owner s alone, checks bodies, and gives errors their status', async () => {
+  expect(statSync(control.path).mode & 0o777).toBe(0o600);
+  expect(await ask('POST', '/control/nodes/n/power', { action: 'cycle' })).toEqual({
+    status: 200,
+    answer: { node: 'n', action: 'cycle', via: 'agent' },
+  });
+  expect(await ask('POST', '/control/nodes/n/power', { action: 'explode' })).toMatchObject({
+    status: 400,
+    answer: { error: expect.stringMatching(/^action: /) },
+  });
+  expect(await ask('POST', '/control/nodes/n/flash', { image: 'x', disks: ['d'] })).toEqual({
+    status: 404,
+    answer: { error: 'no image for n: d', known: ['a', 'b'] },
+  });
+  expect(await ask('POST', '/control/bases', { name: '../x', file: 'relative' })).toMatchObject({
+    status: 400,
+    answer: { error: expect.stringMatching(/name: .*; file: an absolute path/) },
+  });
+  expect(await ask('POST', '/control/disks', { name: 'd', base: 'b' })).toMatchObject({ status: 409 });
+  expect(
+    await ask('POST', '/control/images', { name: 'x', arch: 'arm64', kernel: '/k', initrd: '/i', args: '' }),
+  ).toEqual({ status: 500, answer: { error: 'disk full' } });
+  expect(await ask('GET', '/api/nodes/node1')).toMatchObject({ status: 200 });
+});
+
+test('a socket path that is too long is refused in words', async () => {
+  const path = join(dir, 'x'.repeat(120), 'control.sock');
+  await expect(ControlServer.start({ path, model, controls, log })).rejects.toThrow(/at most 107/);
+});
