@@ -19,7 +19,8 @@ export function command(argv: readonly string[], options: CommandOptions = {}): 
   const [file = '', ...args] = argv;
   const child = spawn(file, args, {
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-    env: { ...process.env, LC_ALL: 'C', ...options.env },
+    // Users other than root have no sbin in their path: mke2fs and its kin are there.
+    env: { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, ...options.env },
     timeout: options.timeoutMs ?? 600_000,
     killSignal: 'SIGKILL',
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
