@@ -53,15 +53,21 @@ export function environmentImage(
 
 /**
  * The variables that give a node its identity: `serial#` becomes the device tree's /serial-number, `pxeuuid` DHCP
- * option 97 (a UUID alone can be sent there).
+ * option 97 (a UUID alone can be sent there). U-Boot sends the bytes in the order of the text, RFC 4578 and every PXE
+ * client the first three fields little-endian: they are turned round here, so that the wire is right.
  */
 export function identityVariables(uid: string): Map<string, string> {
   const serial = /^serial:(.*)$/.exec(uid)?.[1];
   if (serial !== undefined) return new Map([['serial#', serial]]);
+  const [low = '', middle = '', high = '', ...rest] = uid.split('-');
   return new Map([
     ['serial#', uid],
-    ['pxeuuid', uid],
+    ['pxeuuid', [turnedRound(low), turnedRound(middle), turnedRound(high), ...rest].join('-')],
   ]);
+}
+
+function turnedRound(hex: string): string {
+  return (hex.match(/../g) ?? []).reverse().join('');
 }
 
 /** Writes a flash bank (a sparse file of 64 MiB) that begins with the environment. */

@@ -20,6 +20,8 @@ const run = promisify(execFile);
 export const UID = '0f9d1c3a-5d0e-4a52-9d3e-1b5b0a1f0001';
 const MAC = '52:54:00:00:00:01';
 export const ADDRESS = '10.77.0.11';
+/** Offered to the node that sends its UID alone. */
+export const GATEWAY = '10.77.0.254';
 
 export function pointer(changes: Partial<BootPointer> = {}): BootPointer {
   return {
@@ -83,6 +85,9 @@ export async function openBootLab(rig: Rig): Promise<{
       ...['--conf-file=/dev/null', '--port=0', '--user=root', '--pid-file=', '--interface=br0'],
       ...['--bind-interfaces', '--no-ping', '--leasefile-ro', `--log-facility=${join(dir, 'dnsmasq.log')}`],
       ...['--dhcp-range=10.77.0.10,10.77.0.50', `--dhcp-host=${MAC},${ADDRESS},host-1`, '--dhcp-option=3'],
+      // The router is for who sends the UID as RFC 4578 has it: type 0, the first three fields little-endian.
+      '--dhcp-match=set:known,97,00:3a:1c:9d:0f:0e:5d:52:4a:9d:3e:1b:5b:0a:1f:00:01',
+      `--dhcp-option=tag:known,3,${GATEWAY}`,
       // iPXE: no wait for a ProxyDHCP server (firmware-stubs/ipxe/README.md).
       ...['--dhcp-option=encap:175,176,1b', '--enable-tftp', `--tftp-root=${join(dir, 'boot')}`],
     ]);

@@ -57,7 +57,7 @@ test('identity: a UUID is sent by DHCP too, a serial number cannot be', () => {
   const uuid = '0f9d1c3a-5d0e-4a52-9d3e-1b5b0a1f0001';
   expect([...identityVariables(uuid)]).toEqual([
     ['serial#', uuid],
-    ['pxeuuid', uuid],
+    ['pxeuuid', '3a1c9d0f-0e5d-524a-9d3e-1b5b0a1f0001'],
   ]);
   expect([...identityVariables('serial:ab-12')]).toEqual([['serial#', 'ab-12']]);
 });
