@@ -82,9 +82,9 @@ export class Lab {
   }
 
   /** A namespace on the wire with the interface eth0 of this MAC, up and without an address. */
-  async client(mac: string): Promise<LabClient> {
+  async client(mac: string, bridge = 'br0'): Promise<LabClient> {
     this.#clients += 1;
-    return LabClient.open(this.space, `peer${this.#clients}`, mac);
+    return LabClient.open(this.space, `peer${this.#clients}`, mac, bridge);
   }
 
   close(): Promise<void> {
@@ -112,7 +112,7 @@ export class LabClient {
     shell.once('exit', () => shell.emit('output'));
   }
 
-  static async open(space: NetworkNamespace, peer: string, mac: string): Promise<LabClient> {
+  static async open(space: NetworkNamespace, peer: string, mac: string, bridge: string): Promise<LabClient> {
     const shell = space.spawn(['unshare', '--net', 'sh'], { stdio: ['pipe', 'pipe', 'inherit'] });
     const client = new LabClient(shell);
     const pid = (await client.run('echo $$')).trim();
@@ -120,7 +120,7 @@ export class LabClient {
       'sh',
       '-ec',
       `ip link add ${peer} type veth peer name eth0 address ${mac} netns ${pid}
-       ip link set ${peer} master br0 up`,
+       ip link set ${peer} master ${bridge} up`,
     ]);
     await client.run('ip link set lo up; ip link set eth0 up');
     return client;
