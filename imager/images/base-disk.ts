@@ -1,7 +1,7 @@
 /**
  * The base disk nodes run from: a minimal root file system made of real Debian packages. Programs bring the libraries
- * they want and no others; busybox is init and shell; lighttpd answers on port 80 (a fifth of what nginx and its
- * libraries would have a node load: no TLS library).
+ * they want and no others; busybox is init and shell; lighttpd answers on port 80 (with its libraries it is a third of
+ * nginx with its own, which has a node load a TLS library it does not use).
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, realpath, rename, writeFile } from 'node:fs/promises';

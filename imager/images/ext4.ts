@@ -8,7 +8,8 @@ import { dirname, join } from 'node:path';
 import { CommandError, command } from './command.ts';
 
 export type DiskEntry =
-  | { path: string; type: 'directory'; mode?: number }
+  /** `owner`: user and group number, root's where absent. */
+  | { path: string; type: 'directory'; mode?: number; owner?: number }
   | { path: string; type: 'file'; content: Uint8Array; mode?: number }
   | { path: string; type: 'symlink'; target: string };
 
@@ -47,7 +48,7 @@ export function fingerprint(entries: readonly DiskEntry[], options: Ext4Options)
   const hash = createHash('sha256').update(JSON.stringify([options, FEATURES, INODES, TIME]));
   for (const entry of entries) {
     const { path, type } = entry;
-    hash.update(JSON.stringify([path, type, 'mode' in entry ? entry.mode : 0]));
+    hash.update(JSON.stringify([path, type, 'mode' in entry ? entry.mode : 0, ownerOf(entry)]));
     hash.update(type === 'file' ? createHash('sha256').update(entry.content).digest() : '');
     hash.update(type === 'symlink' ? entry.target : '');
   }
@@ -55,7 +56,7 @@ export function fingerprint(entries: readonly DiskEntry[], options: Ext4Options)
 }
 
 /**
- * Writes the file system to `file`, sparse, checked and whole when it resolves; everything belongs to root. Parent
+ * Writes the file system to `file`, sparse, checked and whole when it resolves. Parent
  * folders come before what is in them. Rejects with CommandError where a tool is missing or complains.
  */
 export async function writeExt4(
@@ -114,8 +115,14 @@ export function fillScript(entries: readonly DiskEntry[], source: (entry: DiskEn
       lines.push(`mkdir ${name}`, setMode(name, 0o040000 | (entry.mode ?? 0o755)));
     else if (entry.type === 'symlink') lines.push(`symlink ${name} ${entry.target}`);
     else lines.push(`write ${source(entry)} ${name}`, setMode(name, 0o100000 | (entry.mode ?? 0o644)));
+    const owner = ownerOf(entry);
+    if (owner !== 0) lines.push(`sif ${name} uid ${owner}`, `sif ${name} gid ${owner}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+function ownerOf(entry: DiskEntry): number {
+  return (entry.type === 'directory' ? entry.owner : undefined) ?? 0;
 }
 
 function setMode(name: string, mode: number): string {

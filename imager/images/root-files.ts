@@ -31,15 +31,18 @@ const INDEX = `<!doctype html>
 <p>This node runs from its base disk. Its configuration has not been applied yet.</p>
 `;
 
+/** User and group number of the web server, as in Debian. */
+const WWW_DATA = 33;
+
 const FILES: Record<string, string> = {
   'etc/fstab': '# The agent mounts what this node has.\n',
-  'etc/group': 'root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n',
+  'etc/group': `root:x:0:\nwww-data:x:${WWW_DATA}:\nnogroup:x:65534:\n`,
   'etc/hosts': '127.0.0.1 localhost\n::1 localhost\n',
   'etc/inittab': INITTAB,
   'etc/lighttpd/lighttpd.conf': LIGHTTPD,
   'etc/nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files dns\n',
   'etc/passwd':
-    'root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/srv/www:/usr/sbin/nologin\n' +
+    `root:x:0:0:root:/root:/bin/sh\nwww-data:x:${WWW_DATA}:${WWW_DATA}:www-data:/srv/www:/usr/sbin/nologin\n` +
     'nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n',
   'etc/profile': 'export PATH=/usr/sbin:/usr/bin:/sbin:/bin\n',
   'etc/resolv.conf': '',
@@ -62,7 +65,6 @@ const FOLDERS: Record<string, number> = {
   'usr/lib64': 0o755,
   'usr/sbin': 0o755,
   'var/lib/bootwright': 0o700,
-  'var/log/lighttpd': 0o755,
   'var/tmp': 0o1777,
 };
 
@@ -80,11 +82,13 @@ const LINKS: Record<string, string> = {
 export function fixedEntries(): DiskEntry[] {
   return [
     ...Object.entries(FOLDERS).map(([path, mode]): DiskEntry => ({ path, type: 'directory', mode })),
+    // lighttpd opens its logs once it is www-data.
+    { path: 'var/log/lighttpd', type: 'directory', mode: 0o750, owner: WWW_DATA },
     ...Object.entries(FILES).map(
       ([path, text]): DiskEntry => ({ path, type: 'file', content: Buffer.from(text) }),
     ),
     ...Object.entries(LINKS).map(([path, target]): DiskEntry => ({ path, type: 'symlink', target })),
-    // Its content is the password file's counterpart: nobody can log in with a password.
+    // Nobody logs in with a password.
     {
       path: 'etc/shadow',
       type: 'file',
