@@ -116,7 +116,7 @@ async function compare(options: {
     rmSync(out, { force: true });
     const before = performance.now();
     const { code } = await space
-      .run(client(out, file, at), { timeoutMs: 20_000 })
+      .run(client(out, file, at), { timeoutMs: 10_000 })
       .catch(() => ({ code: -1 }));
     const seconds = (performance.now() - before) / 1000;
     return code === 0 && readFileSync(out).equals(expected) ? expected.length / MIB / seconds : 0;
