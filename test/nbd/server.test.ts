@@ -1,0 +1,420 @@
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { DiskError } from '../../imager/disks/disk.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
+import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
+import {
+  CLIENT_FLAGS,
+  DISC,
+  FLUSH,
+  infoRequest,
+  option,
+  RawClient,
+  READ,
+  request,
+  TRIM,
+  WRITE,
+  ZEROES,
+} from './raw-client.ts';
+
+const MIB = 2 ** 20;
+let n1: MemoryDisk;
+let base: MemoryDisk;
+let catalog: MemoryCatalog;
+let events: BootEvent[];
+let server: NbdServer;
+
+async function start(options: Partial<NbdServerOptions> = {}): Promise<void> {
+  await server?.close();
+  events = [];
+  server = await NbdServer.start({
+    address: '127.0.0.1',
+    port: 0,
+    catalog,
+    sink: (event) => events.push(event),
+    clock: { now: () => 1000 },
+    log: pino({ level: 'silent' }),
+    ...options,
+  });
+}
+
+/** A promise and the way to end it. */
+function gate(): { wait: Promise<void>; open: () => void } {
+  let open = (): void => {};
+  const wait = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { wait, open };
+}
+
+beforeEach(async () => {
+  n1 = new MemoryDisk('n1', 64 * MIB);
+  base = new MemoryDisk('base:b', MIB, true);
+  for (let at = 0; at < MIB; at += 4) n1.content.writeUInt32LE(at, at);
+  catalog = new MemoryCatalog([n1, base]);
+  await start();
+});
+
+afterEach(() => server.close());
+
+describe('handshake', () => {
+  test('options one after another, then GO', async () => {
+    const client = await RawClient.open(server.port);
+    expect((await client.take(18)).toString('latin1', 0, 16)).toBe('NBDMAGICIHAVEOPT');
+    client.send(
+      CLIENT_FLAGS,
+      option(8),
+      option(3),
+      option(6, infoRequest('base:b')),
+      option(99, Buffer.alloc(9)),
+    );
+    expect((await client.optionReplies()).map(({ type }) => type)).toEqual([0x80000001]);
+    expect((await client.optionReplies()).map(({ type }) => type)).toEqual([2, 2, 1]);
+    expect((await client.optionReplies()).map(({ type }) => type)).toEqual([3, 3, 1]);
+    expect((await client.optionReplies())[0]!.data.toString()).toBe('option 99 is not supported');
+    expect(n1.journal.concat(base.journal)).toEqual([]);
+    client.send(option(7, infoRequest('nn')));
+    expect((await client.optionReplies())[0]).toEqual({
+      type: 0x80000006,
+      data: Buffer.from('no disk "nn"; there is: n1, base:b'),
+    });
+    client.send(option(7, infoRequest('n1')), request({ type: READ, offset: 400, length: 4, cookie: 7 }));
+    await client.optionReplies();
+    expect(await client.reply(4)).toMatchObject({ cookie: 7, data: Buffer.from([0x90, 1, 0, 0]) });
+    expect(server.connections()).toMatchObject([
+      {
+        address: '127.0.0.1',
+        state: 'transmission',
+        export: 'n1',
+        readOnly: false,
+        requests: 1,
+        bytesRead: 4,
+      },
+    ]);
+    expect(events).toMatchObject([
+      { component: 'nbd', step: 'refused', address: '127.0.0.1', reason: 'unknown', at: 1000 },
+      { component: 'nbd', step: 'attach', detail: { export: 'n1', size: 64 * MIB, readOnly: false } },
+    ]);
+  });
+
+  test('EXPORT_NAME of an old client: 124 zero bytes, and requests at once', async () => {
+    const client = await RawClient.open(server.port);
+    await client.take(18);
+    client.send(Buffer.alloc(4), option(1, Buffer.from('n1')), request({ type: READ, offset: 4, length: 1 }));
+    const answer = await client.take(134);
+    expect(answer.readBigUInt64BE(0)).toBe(BigInt(64 * MIB));
+    expect((await client.reply(1)).data[0]).toBe(4);
+  });
+
+  test('EXPORT_NAME that is unknown ends the connection, ABORT as well', async () => {
+    for (const last of [option(1, Buffer.from('x')), option(2)]) {
+      const client = await RawClient.open(server.port);
+      client.send(CLIENT_FLAGS, last);
+      await client.ended;
+    }
+    expect(server.stats()['refused.unknown']).toBe(1);
+  });
+
+  test('a conversation that comes byte by byte', async () => {
+    const client = await RawClient.open(server.port);
+    const said = Buffer.concat([
+      CLIENT_FLAGS,
+      option(3),
+      option(7, infoRequest('n1')),
+      request({ type: WRITE, offset: 8, payload: Buffer.from('hello') }),
+      request({ type: WRITE, offset: 64 * MIB, payload: Buffer.from('refused') }),
+      request({ type: READ, offset: 8, length: 5 }),
+    ]);
+    for (const byte of said) {
+      client.send(Buffer.from([byte]));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await client.take(18);
+    await client.optionReplies();
+    await client.optionReplies();
+    expect((await client.reply()).error).toBe(0);
+    expect((await client.reply()).error).toBe(28);
+    expect((await client.reply(5)).data.toString()).toBe('hello');
+  });
+
+  test('option data beyond measure: skipped with an error, or the end', async () => {
+    const client = await RawClient.open(server.port);
+    await client.take(18);
+    client.send(CLIENT_FLAGS, option(7, Buffer.alloc(500_000)), option(2));
+    expect((await client.optionReplies())[0]!.type).toBe(0x80000009);
+    await client.ended;
+    const rude = await RawClient.open(server.port);
+    rude.send(CLIENT_FLAGS, option(7, Buffer.alloc(2 * MIB)));
+    await rude.ended;
+    expect(server.stats()['dropped.option']).toBe(1);
+  });
+
+  test.each([
+    ['flags', Buffer.from('80000000', 'hex')],
+    ['magic', Buffer.concat([CLIENT_FLAGS, Buffer.alloc(16)])],
+    ['option', Buffer.concat([Buffer.alloc(4), option(3)])],
+  ])('nonsense (%s) ends the connection and is counted', async (reason, bytes) => {
+    const client = await RawClient.open(server.port);
+    client.send(bytes);
+    await client.ended;
+    expect(server.stats()[`dropped.${reason}`]).toBe(1);
+  });
+
+  test('a client that opens nothing is dropped in time', async () => {
+    await start({ handshakeTimeoutMs: 30 });
+    const client = await RawClient.open(server.port);
+    await client.ended;
+    expect(server.stats()['dropped.timeout']).toBe(1);
+  });
+
+  test('one connection too many is refused', async () => {
+    await start({ maxConnections: 1 });
+    const first = await RawClient.attach(server.port, 'n1');
+    const second = await RawClient.open(server.port);
+    await second.ended;
+    expect(server.stats()['refused.full']).toBe(1);
+    first.socket.destroy();
+  });
+});
+
+describe('transmission', () => {
+  test('write, trim and zeroes reach the disk; FUA flushes before it answers', async () => {
+    const client = await RawClient.attach(server.port, 'n1');
+    client.send(request({ type: WRITE, offset: 1, payload: Buffer.from('abc'), flags: 1 }));
+    await client.reply();
+    client.send(request({ type: TRIM, offset: 0, length: 9 }));
+    await client.reply();
+    client.send(request({ type: ZEROES, offset: 5, length: 64 * MIB - 5, flags: 3 }));
+    await client.reply();
+    client.send(request({ type: FLUSH }));
+    await client.reply();
+    expect(n1.journal).toEqual([
+      'open 127.0.0.1',
+      'write 1 3',
+      'flush',
+      'trim 0 9',
+      `zeroes 5 ${64 * MIB - 5} false`,
+      'flush',
+      'flush',
+    ]);
+  });
+
+  test('a slow request does not hold up the others', async () => {
+    const client = await RawClient.attach(server.port, 'n1');
+    const slow = gate();
+    n1.gates.write = slow.wait;
+    client.send(request({ type: WRITE, payload: Buffer.from('x'), cookie: 1 }));
+    client.send(request({ type: READ, offset: 4, length: 1, cookie: 2 }));
+    expect((await client.reply(1)).cookie).toBe(2);
+    slow.open();
+    expect((await client.reply()).cookie).toBe(1);
+  });
+
+  test('refused requests are answered and counted, and the conversation goes on', async () => {
+    const client = await RawClient.attach(server.port, 'base:b');
+    client.send(request({ type: WRITE, payload: Buffer.alloc(100_000, request({ type: DISC })), cookie: 1 }));
+    expect(await client.reply()).toMatchObject({ cookie: 1, error: 1 });
+    client.send(request({ type: READ, offset: MIB, length: 1 }), request({ type: 5, length: 1 }));
+    expect((await client.reply()).error).toBe(22);
+    expect((await client.reply()).error).toBe(22);
+    client.send(request({ type: READ, length: 33 * MIB }), request({ type: READ, length: 4, flags: 4 }));
+    expect((await client.reply()).error).toBe(22);
+    expect((await client.reply()).error).toBe(22);
+    expect(server.stats()).toMatchObject({
+      'refused.read-only': 1,
+      'refused.range': 1,
+      'refused.command': 1,
+      'refused.length': 1,
+      'refused.flags': 1,
+    });
+  });
+
+  test.each([
+    ['EIO', 5],
+    ['ENOSPC', 28],
+    ['ENOMEM', 12],
+    ['EPERM', 1],
+  ] as const)('a disk that fails with %s is told so', async (code, errno) => {
+    const client = await RawClient.attach(server.port, 'n1');
+    n1.failure = new DiskError(code, 'broken');
+    client.send(request({ type: READ, length: 512, cookie: 1 }));
+    expect(await client.reply()).toMatchObject({ cookie: 1, error: errno });
+    client.send(request({ type: WRITE, payload: Buffer.from('x'), cookie: 2 }));
+    expect(await client.reply()).toMatchObject({ cookie: 2, error: errno });
+    client.send(request({ type: FLUSH, cookie: 3 }));
+    expect(await client.reply()).toMatchObject({ cookie: 3, error: errno });
+    expect(server.stats()[`failed.${code}`]).toBe(3);
+  });
+
+  test('the longest payloads, written and read', async () => {
+    const client = await RawClient.attach(server.port, 'n1');
+    const payload = Buffer.alloc(32 * MIB, 'payload!');
+    client.send(request({ type: WRITE, offset: 32 * MIB, payload }));
+    expect((await client.reply()).error).toBe(0);
+    client.send(request({ type: READ, offset: 32 * MIB, length: 32 * MIB }));
+    expect((await client.reply(32 * MIB)).data.equals(payload)).toBe(true);
+  });
+
+  test('a client that takes no replies stops being read; nothing is lost', async () => {
+    const client = await RawClient.attach(server.port, 'n1');
+    client.socket.pause();
+    for (let cookie = 0; cookie < 100; cookie++)
+      client.send(request({ type: READ, offset: cookie * 4, length: MIB, cookie }));
+    await vi.waitFor(() => expect(server.connections()[0]!.requests).toBeGreaterThan(7));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(server.connections()[0]!.requests).toBeLessThan(30);
+    expect(n1.mostBytes).toBeLessThanOrEqual(9 * MIB);
+    client.socket.resume();
+    for (let cookie = 0; cookie < 100; cookie++) {
+      const reply = await client.reply(MIB);
+      expect([reply.cookie, reply.data.readUInt32LE(0)]).toEqual([cookie, cookie * 4]);
+    }
+  });
+
+  test('many small requests in one go are all answered', async () => {
+    const client = await RawClient.attach(server.port, 'n1');
+    const requests = Array.from({ length: 3000 }, (_, i) =>
+      request({ type: READ, offset: i * 4, length: 4, cookie: i }),
+    );
+    client.send(...requests);
+    const seen = new Set<number>();
+    for (let i = 0; i < 3000; i++) {
+      const { cookie, data } = await client.reply(4);
+      expect(data.readUInt32LE(0)).toBe(cookie * 4);
+      seen.add(cookie);
+    }
+    expect(seen.size).toBe(3000);
+  });
+
+  test('a wrong magic ends the connection', async () => {
+    const client = await RawClient.attach(server.port, 'n1');
+    client.send(Buffer.alloc(28));
+    await client.ended;
+    expect(server.stats()).toMatchObject({ 'dropped.magic': 1, 'detached.protocol': 1 });
+    expect(n1.journal.at(-1)).toBe('close');
+  });
+
+  test('a stalled client is dropped', async () => {
+    await start({ stallTimeoutMs: 60 });
+    const client = await RawClient.attach(server.port, 'n1');
+    client.socket.pause();
+    for (let i = 0; i < 20; i++) client.send(request({ type: READ, length: MIB }));
+    await vi.waitFor(() => expect(server.stats()['detached.stalled']).toBe(1), { timeout: 5000 });
+    client.socket.destroy();
+  });
+});
+
+describe('the end of a connection', () => {
+  test('DISC: what is under way is answered, then the end', async () => {
+    const client = await RawClient.attach(server.port, 'n1');
+    const slow = gate();
+    n1.gates.write = slow.wait;
+    client.send(request({ type: WRITE, payload: Buffer.from('x'), cookie: 1 }), request({ type: DISC }));
+    await vi.waitFor(() => expect(server.connections()[0]!.inFlight).toBe(1));
+    slow.open();
+    expect((await client.reply()).cookie).toBe(1);
+    await client.ended;
+    expect(n1.journal).toEqual(['open 127.0.0.1', 'write 0 1', 'close']);
+    expect(events.at(-1)).toEqual({
+      at: 1000,
+      component: 'nbd',
+      step: 'detach',
+      address: '127.0.0.1',
+      detail: { export: 'n1', requests: 2, bytesRead: 0, bytesWritten: 1 },
+    });
+    await vi.waitFor(() => expect(server.connections()).toEqual([]));
+  });
+
+  test('a client that breaks off in mid-write leaves the disk free', async () => {
+    const client = await RawClient.attach(server.port, 'n1');
+    client.send(request({ type: WRITE, length: 1000 }), Buffer.alloc(500));
+    await vi.waitFor(() => expect(server.connections()[0]!.inFlight).toBe(1));
+    client.socket.destroy();
+    await vi.waitFor(() => expect(n1.journal).toEqual(['open 127.0.0.1', 'close']));
+    expect(events.at(-1)).toMatchObject({ step: 'detach', reason: 'lost' });
+  });
+
+  test('the same client again takes over, after its earlier writes are done', async () => {
+    const first = await RawClient.attach(server.port, 'n1');
+    const slow = gate();
+    n1.gates.write = slow.wait;
+    first.send(request({ type: WRITE, payload: Buffer.from('x'), cookie: 9 }));
+    await vi.waitFor(() => expect(server.connections()[0]!.inFlight).toBe(1));
+    const second = RawClient.attach(server.port, 'n1');
+    await vi.waitFor(() => expect(server.connections()).toHaveLength(2));
+    slow.open();
+    // The flush of the earlier connection's disk is not waited for.
+    const flushing = gate();
+    n1.gates.close = flushing.wait;
+    const client = await second;
+    await first.ended;
+    expect(n1.journal).toEqual(['open 127.0.0.1', 'write 0 1', 'close', 'open 127.0.0.1']);
+    expect(events.map(({ step, reason }) => [step, reason])).toEqual([
+      ['attach', undefined],
+      ['detach', 'takeover'],
+      ['attach', undefined],
+    ]);
+    client.send(request({ type: READ, length: 1 }));
+    expect((await client.reply(1)).data.toString()).toBe('x');
+    flushing.open();
+  });
+
+  test('many connections of one client at once: the last one has the disk, none is refused', async () => {
+    const clients = await Promise.all(Array.from({ length: 8 }, () => RawClient.attach(server.port, 'n1')));
+    await vi.waitFor(() => expect(server.connections()).toHaveLength(1));
+    expect(server.stats()['refused.busy']).toBeUndefined();
+    expect(server.stats()['detached.takeover']).toBe(7);
+    expect(clients).toHaveLength(8);
+  });
+
+  test('another client is refused while one has the disk, and told so', async () => {
+    const first = await RawClient.attach(server.port, 'n1');
+    await expect(RawClient.attach(server.port, 'n1', '127.0.0.2')).rejects.toThrow('disk "n1" is in use');
+    expect(events.at(-1)).toMatchObject({ step: 'refused', address: '127.0.0.2', reason: 'busy' });
+    // A base has room for all.
+    const readers = [
+      await RawClient.attach(server.port, 'base:b'),
+      await RawClient.attach(server.port, 'base:b'),
+    ];
+    first.send(request({ type: DISC }));
+    await first.ended;
+    await RawClient.attach(server.port, 'n1', '127.0.0.2');
+    expect(readers).toHaveLength(2);
+  });
+
+  test('a client that leaves while its disk is being opened leaves it closed', async () => {
+    const opening = gate();
+    catalog.openGate = opening.wait;
+    const client = await RawClient.open(server.port);
+    client.send(CLIENT_FLAGS, option(7, infoRequest('n1')));
+    await client.take(18);
+    await new Promise((resolve) => client.socket.write(Buffer.alloc(0), resolve));
+    client.socket.destroy();
+    await client.ended;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    opening.open();
+    await vi.waitFor(() => expect(n1.journal).toEqual(['open 127.0.0.1', 'close']));
+    expect(events).toEqual([]);
+  });
+
+  test('close answers what is under way, closes the disks, and refuses newcomers', async () => {
+    const client = await RawClient.attach(server.port, 'n1');
+    const idle = await RawClient.open(server.port);
+    const slow = gate();
+    n1.gates.write = slow.wait;
+    client.send(request({ type: WRITE, payload: Buffer.from('x'), cookie: 5 }));
+    await vi.waitFor(() => expect(server.connections().some(({ inFlight }) => inFlight === 1)).toBe(true));
+    const { port } = server;
+    const closing = server.close();
+    slow.open();
+    expect((await client.reply()).cookie).toBe(5);
+    await client.ended;
+    await idle.ended;
+    await closing;
+    expect(n1.journal).toEqual(['open 127.0.0.1', 'write 0 1', 'close']);
+    expect(events.at(-1)).toMatchObject({ step: 'detach', reason: 'shutdown' });
+    await expect(RawClient.open(port)).rejects.toThrow(/ECONNREFUSED/);
+    await start();
+  });
+});
