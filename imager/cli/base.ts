@@ -2,7 +2,11 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { BaseView } from '../disks/bases.ts';
+import { buildBaseDisk } from '../images/base-disk.ts';
+import type { Architecture } from '../images/image.ts';
+import { architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
+import { VerbError } from './failure.ts';
 import { bytes, fields, table } from './table.ts';
 
 export function addBase(program: Command): void {
@@ -36,6 +40,38 @@ export function addBase(program: Command): void {
     .action(async (name: string, file: string, _options, command: Command) => {
       await add(new Context(command), name, file);
     });
+  base
+    .command('build')
+    .description('build a small root file system with a web server from Debian packages, then add it')
+    .argument('<name>', 'name of the new base image')
+    .addOption(architectureOption())
+    .addOption(cacheOption())
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Downloads packages with this machine's apt; without network where they are cached. Progress is on standard error.
+
+Examples:
+  imager base build debian-12 --arch arm64`,
+    )
+    .action(async (name: string, options: { arch: Architecture; cache?: string }, command: Command) => {
+      await build(new Context(command), name, options);
+    });
+}
+
+async function build(
+  context: Context,
+  name: string,
+  { arch, cache }: { arch: Architecture; cache?: string },
+): Promise<void> {
+  // Asked first: a build takes minutes, and is of no use where there is nobody to give it to.
+  const bases = await context.get<BaseView[]>('/api/bases');
+  if (bases.some((base) => base.name === name))
+    throw new VerbError(`base image "${name}" exists already: base images never change, choose another name`);
+  const { progress } = context;
+  const built = await buildBaseDisk({ arch, cacheDir: cacheDirectory(context, cache), progress });
+  await add(context, name, built.file);
 }
 
 async function add(context: Context, name: string, file: string): Promise<void> {

@@ -2,14 +2,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { Architecture, BootImage } from '../images/image.ts';
 import { buildBootFiles } from '../images/recipe.ts';
+import { architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
 import { bytes, fields, table } from './table.ts';
-
-const ARCHITECTURES: Architecture[] = ['arm64', 'amd64'];
 
 interface AddOptions {
   arch: Architecture;
@@ -62,7 +61,7 @@ export function addImage(program: Command): void {
     .command('add')
     .description('add a boot image from files of this machine, which are copied')
     .argument('<name>', 'name of the new image')
-    .addOption(architecture())
+    .addOption(architectureOption())
     .requiredOption('--kernel <file>', 'kernel: Image or Image.gz for arm64, bzImage for amd64')
     .requiredOption('--initrd <file>', 'initramfs')
     .option('--dtb <file>', 'device tree')
@@ -81,10 +80,10 @@ Examples:
     .command('build')
     .description("build a boot image from Debian's cloud kernel and the agent, then add it")
     .argument('<name>', 'name of the new image')
-    .addOption(architecture())
+    .addOption(architectureOption())
     .option('--args <text>', 'kernel arguments besides those it needs')
     .option('--agent <file>', 'static agent binary to use instead of building one')
-    .option('--cache <directory>', 'where downloads are kept (default: $IMAGER_CACHE, or STATE/cache)')
+    .addOption(cacheOption())
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -98,12 +97,6 @@ Examples:
     .action(async (name: string, options: BuildOptions, command: Command) => {
       await build(new Context(command), name, options);
     });
-}
-
-function architecture(): Option {
-  return new Option('--arch <arch>', 'architecture of the nodes')
-    .choices(ARCHITECTURES)
-    .makeOptionMandatory();
 }
 
 async function add(context: Context, name: string, options: AddOptions): Promise<void> {
@@ -134,7 +127,7 @@ async function build(
     const built = await buildBootFiles({
       arch,
       agent: binary,
-      cacheDir: resolve(cacheDirectory(context, cache)),
+      cacheDir: cacheDirectory(context, cache),
       outDir: work,
       progress: context.progress,
     });
@@ -155,11 +148,6 @@ async function buildAgentInto(
   const out = join(work, 'agent');
   await buildAgent({ arch, out, progress });
   return out;
-}
-
-/** Where builds keep what they download. */
-export function cacheDirectory(context: Context, option: string | undefined): string {
-  return option ?? process.env.IMAGER_CACHE ?? join(context.config.state, 'cache');
 }
 
 function showImage(image: BootImage): string {

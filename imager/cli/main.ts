@@ -1,37 +1,9 @@
 #!/usr/bin/env node
-/** The imager's command line: parses, calls, prints. One file a verb group beside this one. */
-import { Command, CommanderError } from 'commander';
+/** Runs the imager's command line (program.ts) and turns what goes wrong into words and an exit code. */
+import { CommanderError } from 'commander';
 import { ConfigError } from '../model/fault.ts';
-import { addBase } from './base.ts';
-import { addDisk } from './disk.ts';
-import { EXIT_CODES, NotReachableError, VerbError } from './failure.ts';
-import { addImage } from './image.ts';
-import { addNode } from './node.ts';
-import { addServe } from './serve.ts';
-
-function commandLine(): Command {
-  const program = new Command('imager')
-    .description('Boots nodes over the network: boot images, disks, boot pointers, configuration.')
-    .option('-c, --config <file>', 'configuration file (default: $IMAGER_CONFIG, or ./imager.yaml)')
-    .configureHelp({ showGlobalOptions: true })
-    .showHelpAfterError('(--help shows the usage)')
-    .exitOverride()
-    .addHelpText(
-      'after',
-      `
-${EXIT_CODES}
-
-Examples:
-  imager serve --config lab.yaml
-  imager image build debian-12 --arch arm64
-  imager base build debian-12 --arch arm64
-  imager disk create node1-root --base debian-12
-  imager node flash node1 --image debian-12 --disk node1-root
-  imager node list --json`,
-    );
-  for (const add of [addServe, addNode, addImage, addBase, addDisk]) add(program);
-  return program;
-}
+import { NotReachableError, VerbError } from './failure.ts';
+import { commandLine } from './program.ts';
 
 /** The exit code of a verb that threw; what is worth reading has been printed. */
 function report(error: unknown): number {

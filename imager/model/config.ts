@@ -31,7 +31,7 @@ export interface NodeConfig {
   address?: string;
   hostname: string;
   userConfig?: string;
-  /** Commands (program and arguments, no shell) that switch the node's power. */
+  /** Commands (program and arguments, no shell) that switch its power; run in the configuration file's directory. */
   power?: { on?: string[]; off?: string[] };
 }
 

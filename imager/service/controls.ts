@@ -1,5 +1,6 @@
 /** What the control API does: flash, power, additions. Wishes are checked here, against everything there is. */
 import { randomBytes } from 'node:crypto';
+import { dirname } from 'node:path';
 import type { Directory } from '../agents/directory.ts';
 import { PushError } from '../agents/pushes.ts';
 import type { AgentServer } from '../agents/server.ts';
@@ -114,7 +115,7 @@ async function power(parts: ControlParts, name: string, action: PowerAction): Pr
     throw new ApiError(409, `${agent}, and the configuration has no ${missing} for ${name}`);
   }
   for (const command of commands)
-    await runPowerCommand(command).catch((error: Error) => {
+    await runPowerCommand(command, dirname(parts.config.file)).catch((error: Error) => {
       throw new ApiError(502, error.message);
     });
   return done('command');

@@ -1,0 +1,25 @@
+/** Options of the verbs that build something. */
+import { join, resolve } from 'node:path';
+import { Option } from 'commander';
+import type { Architecture } from '../images/image.ts';
+import type { Context } from './context.ts';
+
+const ARCHITECTURES: Architecture[] = ['arm64', 'amd64'];
+
+export function architectureOption(): Option {
+  return new Option('--arch <arch>', 'architecture of the nodes')
+    .choices(ARCHITECTURES)
+    .makeOptionMandatory();
+}
+
+export function cacheOption(): Option {
+  return new Option(
+    '--cache <directory>',
+    'where downloads are kept (default: $IMAGER_CACHE, or STATE/cache)',
+  );
+}
+
+/** Where builds keep what they download. */
+export function cacheDirectory(context: Context, option: string | undefined): string {
+  return resolve(option ?? process.env.IMAGER_CACHE ?? join(context.config.state, 'cache'));
+}

@@ -1,0 +1,153 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { commandLine } from '../../imager/cli/program.ts';
+import { bundle } from '../support/inside.ts';
+
+let program: string;
+let dir: string;
+let server: Server | undefined;
+
+beforeAll(async () => {
+  program = await bundle('imager/cli/main.ts');
+  dir = mkdtempSync(join(tmpdir(), 'cli-'));
+  writeFileSync(
+    join(dir, 'imager.yaml'),
+    'state: .\ncluster: c\nnetwork: { address: 10.0.0.1, prefix: 24 }\n',
+  );
+  writeFileSync(join(dir, 'bad.yaml'), 'state: .\ncluster: C\nnetwork: { address: 10.0.0.1, prefix: 99 }\n');
+});
+afterAll(() => {
+  server?.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function imager(
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const options = { cwd: dir, env: { PATH: process.env.PATH ?? '', ...env } };
+    const child = execFile(process.execPath, [program, ...args], options, (_error, stdout, stderr) =>
+      resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
+}
+
+const VERBS = [
+  ['serve'],
+  ['node', 'list'],
+  ['node', 'show'],
+  ['node', 'flash'],
+  ['node', 'power'],
+  ['image', 'list'],
+  ['image', 'show'],
+  ['image', 'add'],
+  ['image', 'build'],
+  ['base', 'list'],
+  ['base', 'add'],
+  ['base', 'build'],
+  ['disk', 'list'],
+  ['disk', 'show'],
+  ['disk', 'create'],
+];
+
+describe('usage', () => {
+  test.each(VERBS.map((verb) => [verb.join(' '), verb] as const))(
+    '%s: help with examples, and results as JSON but for serve',
+    (name, verb) => {
+      let command: Command | undefined = commandLine();
+      for (const word of verb) command = command?.commands.find((each) => each.name() === word);
+      let help = '';
+      command?.configureOutput({
+        writeOut: (text) => {
+          help += text;
+        },
+      });
+      command?.outputHelp();
+      expect(help).toContain(`Examples:\n  imager ${name}`);
+      expect(help).toContain('--config <file>');
+      if (name !== 'serve') expect(help).toContain('--json');
+    },
+  );
+
+  test('the exit codes are in the help', async () => {
+    const { code, stdout } = await imager(['--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /0 {2}done\n {2}1 {2}failed.*\n {2}2 {2}wrong usage.*\n {2}3 {2}the imager is not running/,
+    );
+  });
+
+  test.each([
+    [[], /Usage: imager/],
+    [['nodes'], /unknown command 'nodes'/],
+    [['node', 'power', 'n', 'explode'], /Allowed choices are reboot, off, on, cycle/],
+    [['node', 'flash', 'n', '--image', 'i'], /required option '--disk <disk>'/],
+    [['image', 'add', 'x', '--arch', 'mips', '--kernel', 'k', '--initrd', 'i', '--args', ''], /arm64, amd64/],
+    [['serve', '--log-level', 'loud'], /--log-level loud: one of trace, debug/],
+  ])('wrong usage is exit code 2: %j', async (args, message) => {
+    const { code, stdout, stderr } = await imager(args);
+    expect(stderr).toMatch(message);
+    expect([code, stdout]).toEqual([2, '']);
+  });
+});
+
+describe('configuration', () => {
+  test('every fault of the file, and exit code 2', async () => {
+    for (const verb of [['serve'], ['node', 'list']]) {
+      const { code, stderr } = await imager([...verb, '--config', 'bad.yaml']);
+      expect(code).toBe(2);
+      expect(stderr).toMatch(
+        /^bad\.yaml:2:10: cluster: found "C", .*\nbad\.yaml:3:39: network\.prefix: found 99, /,
+      );
+    }
+  });
+
+  test('--config before or after the verb, $IMAGER_CONFIG, ./imager.yaml', async () => {
+    const [before, after, variable, plain, absent] = await Promise.all([
+      imager(['--config', 'bad.yaml', 'node', 'list']),
+      imager(['node', 'list', '-c', 'bad.yaml']),
+      imager(['node', 'list'], { IMAGER_CONFIG: 'bad.yaml' }),
+      imager(['node', 'list']),
+      imager(['node', 'list', '-c', 'absent.yaml']),
+    ]);
+    for (const { stderr } of [before, after, variable]) expect(stderr).toMatch(/^bad\.yaml:2/);
+    expect([plain.code, absent.code]).toEqual([3, 2]);
+    expect(absent.stderr).toContain('absent.yaml: found no such file');
+  });
+});
+
+describe('the imager behind the socket', () => {
+  test('none: exit code 3 and how to start one', async () => {
+    const { code, stderr } = await imager(['disk', 'list']);
+    expect(code).toBe(3);
+    expect(stderr).toBe(
+      `imager: no imager is running for imager.yaml (nothing listens on ${dir}/control.sock): start it with "imager serve --config imager.yaml"\n`,
+    );
+  });
+
+  test('its refusals are exit code 1; text of nodes cannot steer the terminal', async () => {
+    const node = { name: 'n\u001b[2Jx', connected: true, lastHello: 0, bootedImage: null, pointer: null };
+    server = createServer((request, response) => {
+      if (request.url === '/api/nodes') return response.end(JSON.stringify([node]));
+      if (request.url === '/api/disks') return response.end('<html>');
+      return response.writeHead(404).end(JSON.stringify({ error: 'no such thing; there is: a' }));
+    });
+    await new Promise<void>((done) => server?.listen(join(dir, 'control.sock'), done));
+    const [list, json, image, disks] = await Promise.all([
+      imager(['node', 'list']),
+      imager(['node', 'list', '--json']),
+      imager(['image', 'show', 'x']),
+      imager(['disk', 'list']),
+    ]);
+    expect(list.stdout).toMatch(/^NAME .*\nn\?\[2Jx {2}.*1970-01-01 00:00:00Z\n$/);
+    expect(JSON.parse(json.stdout)).toEqual([node]);
+    expect(image).toEqual({ code: 1, stdout: '', stderr: 'imager: no such thing; there is: a\n' });
+    expect(disks).toMatchObject({ code: 1, stderr: expect.stringContaining('is not JSON') });
+  });
+});

@@ -1,0 +1,51 @@
+/** An agent of the tests as a program: says hello, reports steps, does what it is asked, prints what it sees. */
+import { connect } from 'node:net';
+import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
+import { type AgentMessage, parseImagerMessage } from '../../agent/protocol/messages.ts';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+
+const [imager = '', port = '', mac = '', disk = ''] = process.argv.slice(2);
+
+let pointer: BootPointer = {
+  sequence: 1,
+  image: 'base',
+  disks: [disk],
+  imagers: [imager],
+  cluster: 'demo',
+  deployment: 'first',
+  phase: 'ready',
+  attempts: 3,
+  fallback: 'base',
+};
+
+const socket = connect(Number(port), imager);
+const send = (message: AgentMessage) => socket.write(encodeFrame(message));
+const reader = new FrameReader();
+
+socket.on('connect', () =>
+  send({
+    type: 'hello',
+    version: 1,
+    uid: 'serial:of-the-tests',
+    macs: [mac],
+    bootId: 'boot-1',
+    bootedImage: pointer.image,
+    pointer,
+    uptime: 1.5,
+  }),
+);
+socket.on('data', (chunk) => {
+  for (const value of reader.push(chunk)) {
+    const message = parseImagerMessage(value);
+    console.log(JSON.stringify(message));
+    if (message.type === 'welcome') send({ type: 'step', seq: 1, step: 'mounted', uptime: 2 });
+    if (message.type === 'flash') {
+      const { type, request, ...target } = message;
+      pointer = { ...pointer, ...target, sequence: pointer.sequence + 1, phase: 'deploy' };
+      send({ type: 'done', request, pointer });
+    }
+    if (message.type === 'power') send({ type: 'done', request: message.request });
+  }
+});
+socket.on('error', (error) => console.log(`error ${error.message}`));
+socket.on('close', () => console.log('closed'));

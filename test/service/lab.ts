@@ -1,0 +1,120 @@
+/** An imager of its own in a network namespace, with its files, and its command line from outside. */
+import type { ChildProcess } from 'node:child_process';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
+import { bundle, startInside } from '../support/inside.ts';
+
+export const CONFIG = `state: ./state
+cluster: demo
+network: { address: 10.77.0.1, prefix: 24, pool: { from: 10.77.0.100, to: 10.77.0.199 }, router: 10.77.0.1 }
+boot: { image: base }
+nodes:
+  - { name: node1, mac: "52:54:00:77:00:01", address: 10.77.0.11, hostname: web1, userConfig: web }
+  - { name: node2, mac: "52:54:00:77:00:02", address: 10.77.0.12, power: { on: [sh, -c, "echo on >> power.log"], off: [sh, -c, "echo off >> power.log"] } }
+  - { name: node3, mac: "52:54:00:77:00:03", address: 10.77.0.13, power: { on: [sh, -c, "echo no such outlet >&2; exit 4"] } }
+userConfigs:
+  web:
+    secondReboot: true
+    scripts: [{ name: 10-site.sh, stage: 1, content: "echo site" }]
+    services: { init: [/sbin/init], ports: [80] }
+`;
+
+export interface Result {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export class ServiceLab {
+  readonly space: NetworkNamespace;
+  readonly dir: string;
+  readonly config: string;
+  readonly #program: string;
+  #child: ChildProcess | undefined;
+  #log: () => string = () => '';
+
+  private constructor(space: NetworkNamespace, program: string) {
+    this.space = space;
+    this.#program = program;
+    this.dir = mkdtempSync(join(tmpdir(), 'service-'));
+    this.config = join(this.dir, 'imager.yaml');
+    writeFileSync(this.config, CONFIG);
+    writeFileSync(join(this.dir, 'kernel'), Buffer.alloc(700_000, 'kernel'));
+    writeFileSync(join(this.dir, 'initrd'), Buffer.alloc(90_000, 'initrd'));
+    writeFileSync(join(this.dir, 'root.img'), Buffer.alloc(4 * 1024 * 1024, 'base'));
+  }
+
+  static async open(): Promise<ServiceLab> {
+    const [space, program] = await Promise.all([NetworkNamespace.open(), bundle('imager/cli/main.ts')]);
+    await space.check([
+      'sh',
+      '-ec',
+      'ip link add br0 type bridge forward_delay 0; ip address add 10.77.0.1/24 dev br0; ip link set br0 up',
+    ]);
+    return new ServiceLab(space, program);
+  }
+
+  /** Starts the imager; gives its ready line. */
+  async serve(config = this.config): Promise<string> {
+    const started = await startInside(this.space, this.#program, [
+      'serve',
+      '--config',
+      config,
+      '--log-level',
+      'debug',
+    ]);
+    this.#child = started.child;
+    this.#log = started.output;
+    return started.ready;
+  }
+
+  /** Signals the imager and waits for its end. */
+  async stop(signal: 'TERM' | 'INT' | 'KILL'): Promise<number | null> {
+    const child = this.#child!;
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    await this.space.check(['kill', `-${signal}`, this.pid()]);
+    return ended;
+  }
+
+  /** Process id of the imager inside the namespace. */
+  pid(): string {
+    return /\d+/.exec(readFileSync(join(this.dir, 'state/lock'), 'utf8'))?.[0] ?? '';
+  }
+
+  /** What the imager printed and logged. */
+  log(): string {
+    return this.#log();
+  }
+
+  /** The command line, from outside the namespace. */
+  imager(...args: string[]): Promise<Result> {
+    return this.run([...args, '--config', this.config]);
+  }
+
+  run(args: string[]): Promise<Result> {
+    return new Promise((resolve) => {
+      const env = { ...process.env, NODE_NO_WARNINGS: '1' };
+      const child = execFile(
+        process.execPath,
+        [this.#program, ...args],
+        { env, cwd: this.dir },
+        (_error, stdout, stderr) => resolve({ code: child.exitCode ?? 128, stdout, stderr }),
+      );
+    });
+  }
+
+  /** The JSON a verb prints; throws what it complains about. */
+  async json<T>(...args: string[]): Promise<T> {
+    const { code, stdout, stderr } = await this.imager(...args, '--json');
+    if (code !== 0) throw new Error(`imager ${args.join(' ')}: exit ${code}: ${stderr}`);
+    return JSON.parse(stdout) as T;
+  }
+
+  async close(): Promise<void> {
+    await this.space.close();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,263 @@
+/** The whole imager as its users have it: the command line and real clients, in a network namespace. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { DiskView } from '../../imager/disks/catalog.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import type { Flashed, Health, NodeDetails, NodeView } from '../../imager/model/views.ts';
+import { LabClient } from '../dhcp/lab.ts';
+import { bundle } from '../support/inside.ts';
+import { CONFIG, ServiceLab } from './lab.ts';
+
+let lab: ServiceLab;
+let node1: LabClient;
+let node2: LabClient;
+let agent: string;
+let ready: string;
+
+beforeAll(async () => {
+  lab = await ServiceLab.open();
+  agent = await bundle('test/service/agent-program.ts');
+  ready = await lab.serve();
+  node1 = await LabClient.open(lab.space, 'peer1', '52:54:00:77:00:01');
+  node2 = await LabClient.open(lab.space, 'peer2', '52:54:00:77:00:02');
+  const files = ['--kernel', join(lab.dir, 'kernel'), '--initrd', join(lab.dir, 'initrd')];
+  for (const image of ['base', 'other'])
+    await lab.json('image', 'add', image, '--arch', 'amd64', ...files, '--args', `console=ttyS0 ${image}`);
+  await lab.json('base', 'add', 'root', join(lab.dir, 'root.img'));
+  for (const disk of ['d1', 'd2', 'd3']) await lab.json('disk', 'create', disk, '--base', 'root');
+  writeFileSync(join(lab.dir, 'bound.sh'), '#!/bin/sh\n[ "$1" = bound ] && env\n', { mode: 0o755 });
+});
+afterAll(() => lab.close());
+
+/** Waits for a line of the test agent's output. */
+function agentSays(client: LabClient, text: string): Promise<string> {
+  return client.run(
+    `timeout 10 sh -c 'tail -n +1 -F agent.log 2>/dev/null | grep -m1 -F "$0"' '${text}' || { echo missing; cat agent.log; }`,
+  );
+}
+
+async function api<T>(client: LabClient, path: string): Promise<T> {
+  return JSON.parse(await client.run(`curl -sS http://10.77.0.1${path}`)) as T;
+}
+
+describe('a node boots', () => {
+  test('serve says where everything is, in one line', () => {
+    expect(ready).toBe(
+      `ready http=10.77.0.1:80 tftp=10.77.0.1:69 nbd=10.77.0.1:10809 agent=10.77.0.1:4747 control=${lab.dir}/state/control.sock`,
+    );
+  });
+
+  test('udhcpc gets the reserved address and the host name', async () => {
+    const bound = await node1.run(
+      `cd ${lab.dir}; udhcpc -i eth0 -f -q -n -t 5 -s ${lab.dir}/bound.sh -x hostname:x`,
+    );
+    expect(bound).toMatch(/^ip=10\.77\.0\.11$/m);
+    expect(bound).toMatch(/^hostname=web1$/m);
+    expect(bound).toMatch(/^router=10\.77\.0\.1$/m);
+    await node1.run('ip address add 10.77.0.11/24 dev eth0');
+    await node2.run(`mkdir -p ${lab.dir}/two; cd ${lab.dir}/two; ip address add 10.77.0.12/24 dev eth0`);
+  });
+
+  test('tftp and curl load the image', async () => {
+    const manifest = await node1.run(
+      'tftp -m binary 10.77.0.1 -c get images/base/manifest.env m.env && cat m.env',
+    );
+    expect(manifest).toContain('bw_args=console=ttyS0 base');
+    await node1.run('tftp -m binary 10.77.0.1 -c get images/base/kernel k.tftp');
+    expect(await node1.run('cmp k.tftp kernel && echo same')).toBe('same\n');
+    await node1.run('curl -sS -o i.http http://10.77.0.1/images/base/initrd');
+    expect(await node1.run('cmp i.http initrd && echo same')).toBe('same\n');
+  });
+
+  test('nbdinfo and nbdcopy see the disk', async () => {
+    const info = JSON.parse(await node1.run('nbdinfo --json nbd://10.77.0.1/d1')) as {
+      exports: { 'export-size': number; is_read_only: boolean }[];
+    };
+    expect(info.exports[0]).toMatchObject({ 'export-size': 4 * 1024 * 1024, is_read_only: false });
+    expect(await node1.run('nbdcopy nbd://10.77.0.1/d1 d1.raw && cmp d1.raw root.img && echo same')).toBe(
+      'same\n',
+    );
+  });
+
+  test('the events tell the story of the node by its name', async () => {
+    const events = await api<BootEvent[]>(node1, '/api/events?node=node1');
+    const story = events.map(({ component, step }) => `${component} ${step}`);
+    expect(story).toEqual(
+      expect.arrayContaining([
+        'dhcp offer',
+        'dhcp ack',
+        'tftp transfer-end',
+        'http transfer-end',
+        'nbd attach',
+      ]),
+    );
+    expect(events.every((event) => event.node === 'node1')).toBe(true);
+    const at = events.map((event) => event.at);
+    expect(at).toEqual([...at].sort((a, b) => a - b));
+  });
+
+  test('health, leases and metrics', async () => {
+    expect(await api<Health>(node1, '/health')).toMatchObject({
+      status: 'ok',
+      ports: { dhcp: 67, tftp: 69, http: 80, nbd: 10809, agent: 4747 },
+      problems: [],
+    });
+    expect(await api(node1, '/api/leases')).toMatchObject([{ address: '10.77.0.11', node: 'node1' }]);
+    const metrics = await node1.run('curl -sS http://10.77.0.1/metrics');
+    expect(metrics).toMatch(/bootwright_server_total\{server="dhcp",what="received\.discover"\} [1-9]/);
+    expect(metrics).toMatch(/bootwright_events_total\{component="dhcp",step="ack",reason=""\} 1/);
+  });
+});
+
+describe('its agent', () => {
+  test('is welcomed with its user configuration, and its steps are kept', async () => {
+    await node1.run(`node ${agent} 10.77.0.1 4747 52:54:00:77:00:01 d1 >agent.log 2>&1 &`);
+    expect(await agentSays(node1, '"welcome"')).toContain('"hostname":"web1"');
+    expect(await agentSays(node1, '"ack"')).toContain('"seq":1');
+    const [node] = await lab.json<NodeView[]>('node', 'list');
+    expect(node).toMatchObject({
+      name: 'node1',
+      connected: true,
+      pointer: { image: 'base', disks: ['d1'] },
+      lastStep: { step: 'mounted', uptime: 2 },
+    });
+    const { stdout } = await lab.imager('node', 'list');
+    expect(stdout).toMatch(
+      /^NAME +ADDRESS +AGENT .*\nnode1 +10\.77\.0\.11 +connected +base +d1 +ready +mounted/,
+    );
+    expect((await lab.imager('node', 'show', 'node1')).stdout).toMatch(
+      /boot boot-1 of base.*\n.*\n +2\.000 +mounted/,
+    );
+  });
+
+  test('a disk its pointer names is its own', async () => {
+    expect(await node2.run('nbdinfo --size nbd://10.77.0.1/d1')).toContain('server policy prevents');
+    const refused = await api<BootEvent[]>(node2, '/api/events?node=node2');
+    expect(refused.at(-1)).toMatchObject({ component: 'nbd', step: 'refused', reason: 'policy' });
+    expect(await node2.run('nbdinfo --size nbd://10.77.0.1/d3')).toBe('4194304\n');
+    expect(await node1.run('nbdinfo --size nbd://10.77.0.1/d1')).toBe('4194304\n');
+    const flashed = await lab.imager('node', 'flash', 'node2', '--image', 'base', '--disk', 'd1');
+    expect(flashed).toMatchObject({
+      code: 1,
+      stderr: "imager: disk d1 is node1's: flash that to another disk first\n",
+    });
+  });
+
+  test('flash tells old and new once the node has confirmed', async () => {
+    const { code, stdout } = await lab.imager('node', 'flash', 'node1', '--image', 'other', '--disk', 'd2');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^image +base -> other$/m);
+    expect(stdout).toMatch(/^disks +d1 -> d2$/m);
+    expect(stdout).toMatch(/^sequence +1 -> 2$/m);
+    expect(await agentSays(node1, '"flash"')).toContain('"imagers":["10.77.0.1"],"cluster":"demo"');
+    const { old, pointer } = await lab.json<Flashed>(
+      'node',
+      'flash',
+      'node1',
+      '--image',
+      'other',
+      '--disk',
+      'd2',
+      '--disk',
+      'd3',
+    );
+    expect([old?.disks, pointer.disks]).toEqual([['d2'], ['d2', 'd3']]);
+    expect(old?.deployment).not.toBe(pointer.deployment);
+  });
+
+  test.each([
+    [
+      ['node', 'flash', 'node1', '--image', 'bass', '--disk', 'd1'],
+      'no boot image "bass"; there is: base, other',
+    ],
+    [['node', 'flash', 'node1', '--image', 'base', '--disk', 'dd'], 'no disk "dd"; there is: d1, d2, d3'],
+    [
+      ['node', 'flash', 'node9', '--image', 'base', '--disk', 'd1'],
+      'no node "node9"; there is: node1, node2, node3',
+    ],
+    [['node', 'flash', 'node2', '--image', 'base', '--disk', 'd1'], 'no agent of node2 is connected'],
+    [['node', 'flash', 'node1', '--image', 'base', '--disk', 'd1', '--disk', 'd1'], 'the same disk twice'],
+    [['node', 'show', 'node9'], 'no node "node9"; there is: node1, node2, node3'],
+    [['image', 'show', 'x'], 'no boot image "x"; there is: base, other'],
+    [['disk', 'show', 'x'], 'no disk "x"; there is: d1, d2, d3'],
+    [['disk', 'create', 'x', '--base', 'y'], 'no base image "y"; there is: root'],
+    [['disk', 'create', 'd1', '--base', 'root'], 'disk "d1" exists already'],
+    [['base', 'add', 'x', '/no/such.img'], '/no/such.img'],
+    [
+      ['node', 'power', 'node3', 'off'],
+      'no agent of node3 is connected, and the configuration has no power.off for node3',
+    ],
+    [['node', 'power', 'node3', 'on'], 'exit 4: no such outlet'],
+  ])('a wrong wish is refused with what there is: %j', async (args, message) => {
+    const { code, stderr } = await lab.imager(...args);
+    expect(stderr).toContain(message);
+    expect(code).toBe(1);
+  });
+
+  test('power goes through the agent where there is one, else through the commands', async () => {
+    expect((await lab.imager('node', 'power', 'node1', 'reboot')).stdout).toBe(
+      'node1: reboot through the agent\n',
+    );
+    expect(await agentSays(node1, '"power"')).toContain('"action":"reboot"');
+    expect(await lab.json('node', 'power', 'node2', 'cycle')).toEqual({
+      node: 'node2',
+      action: 'cycle',
+      via: 'command',
+    });
+    expect(readFileSync(join(lab.dir, 'power.log'), 'utf8')).toBe('off\non\n');
+  });
+});
+
+describe('the imager ends and comes back', () => {
+  test('SIGTERM ends it in order; what it knew and what disks hold is there again', async () => {
+    await node1.run('qemu-io -f raw -c "write -P 9 8192 4096" -c flush nbd://10.77.0.1/d2');
+    expect(await lab.stop('TERM')).toBe(0);
+    expect(lab.log()).toMatch(/"msg":"stopped"/);
+    expect(await agentSays(node1, 'closed')).toBe('closed\n');
+    expect(await lab.serve()).toBe(ready);
+    const node = await lab.json<NodeDetails>('node', 'show', 'node1');
+    expect(node).toMatchObject({ connected: false, pointer: { disks: ['d2', 'd3'] } });
+    expect(node.boots[0]?.steps).toHaveLength(1);
+    expect(await node1.run('qemu-io -f raw -c "read -P 9 8192 4096" nbd://10.77.0.1/d2')).toMatch(
+      /read 4096\/4096/,
+    );
+    expect((await lab.json<DiskView>('disk', 'show', 'd2')).blocksWritten).toBeGreaterThan(0);
+    expect(await api(node1, '/api/leases')).toMatchObject([{ address: '10.77.0.11' }]);
+  });
+
+  test('SIGKILL leaves nothing that stops the next one', async () => {
+    await lab.stop('KILL');
+    const { code, stderr } = await lab.imager('node', 'list');
+    expect(code).toBe(3);
+    expect(stderr).toContain(`start it with "imager serve --config ${lab.config}"`);
+    expect(await lab.serve()).toBe(ready);
+  });
+
+  test('a second imager on the same state is refused', async () => {
+    const { code, stderr } = await lab.run(['serve', '--config', lab.config]);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`in use by another imager (process ${lab.pid()})`);
+  });
+
+  test('a port in use is told by service and number, and nothing stays behind', async () => {
+    const other = join(lab.dir, 'other.yaml');
+    writeFileSync(
+      other,
+      CONFIG.replace('./state', './other-state').replace('boot:', 'ports: { tftp: 1069 }\nboot:'),
+    );
+    await expect(lab.serve(other)).rejects.toThrow(
+      /ended with 1 [\s\S]*cannot start nbd on TCP port 10809 of 10\.77\.0\.1: the port is in use[\s\S]*ports\.nbd/,
+    );
+    expect(await lab.space.check(['ss', '-lun'])).not.toContain(':1069');
+    const outside = await lab.run(['serve', '--config', other]);
+    expect(outside).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/10\.77\.0\.1: no interface of this machine has the address/),
+    });
+  });
+
+  test('SIGINT ends it too', async () => {
+    expect(await lab.stop('INT')).toBe(0);
+  });
+});
