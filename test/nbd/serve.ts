@@ -1,6 +1,6 @@
 /**
  * A server for the tests with real clients: serves the store in DIR on a port of the system's choosing.
- * Usage: serve.ts DIR. Prints "ready PORT"; ends in order at SIGTERM or end of standard input.
+ * Usage: serve.ts DIR [ADDRESS]. Prints "ready PORT PID" and each event; ends in order at SIGTERM.
  */
 import { pino } from 'pino';
 import { Disks } from '../../imager/disks/catalog.ts';
@@ -18,7 +18,7 @@ const server = await NbdServer.start({
   clock: systemClock,
   log,
 });
-process.stdout.write(`ready ${server.port}\n`);
+process.stdout.write(`ready ${server.port} ${process.pid}\n`);
 process.once('SIGTERM', async () => {
   await server.close();
   await disks.close();

@@ -1,0 +1,244 @@
+/** The clients people use, in a network namespace of their own, against a server with a real store. */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
+import { Disks } from '../../imager/disks/catalog.ts';
+import { bundle, startInside } from '../support/inside.ts';
+
+/** The distribution's own, which python3-libnbd is for; another may come first in PATH. */
+const PYTHON = '/usr/bin/python3';
+const MIB = 2 ** 20;
+const SIZE = 40 * MIB;
+const image = randomBytes(SIZE);
+image.fill(0, 8 * MIB, 30 * MIB);
+
+let dir: string;
+let program: string;
+let space: NetworkNamespace;
+let uri: string;
+let stop: () => Promise<string>;
+
+/** Starts the server and sets `uri` and `stop`, which ends it in order and gives what it printed. */
+async function serve(): Promise<void> {
+  const { child, ready, output } = await startInside(space, program, [dir]);
+  const [, port, pid] = ready.split(' ');
+  uri = `nbd://127.0.0.1:${port}`;
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  stop = async () => {
+    await space.check(['kill', '-TERM', pid!]);
+    await ended;
+    return output();
+  };
+}
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'nbd-clients-'));
+  program = await bundle('test/nbd/serve.ts');
+  writeFileSync(join(dir, 'image'), image);
+  const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
+  await disks.addBase('b', join(dir, 'image'));
+  for (const name of ['info', 'copy', 'io', 'sh', 'r1', 'r2']) await disks.create(name, 'b');
+  await disks.close();
+  space = await NetworkNamespace.open();
+  await serve();
+});
+
+afterAll(async () => {
+  await stop();
+  await space.close();
+  rmSync(dir, { recursive: true });
+  rmSync(dirname(program), { recursive: true });
+});
+
+beforeEach(() => expect(uri).toBeDefined());
+
+test('nbdinfo: what an export is, and all of them', async () => {
+  const info = JSON.parse(await space.check(['nbdinfo', '--json', `${uri}/info`])) as {
+    exports: Record<string, unknown>[];
+  };
+  expect(info.exports[0]).toMatchObject({
+    'export-name': 'info',
+    'export-size': SIZE,
+    is_read_only: false,
+    can_flush: true,
+    can_fua: true,
+    can_trim: true,
+    can_zero: true,
+    can_multi_conn: false,
+    block_size_minimum: 1,
+    block_size_preferred: 4096,
+    block_size_maximum: 32 * MIB,
+  });
+  const list = JSON.parse(await space.check(['nbdinfo', '--list', '--json', uri])) as {
+    exports: Record<string, unknown>[];
+  };
+  expect(list.exports.map((one) => one['export-name'])).toEqual([
+    'copy',
+    'info',
+    'io',
+    'r1',
+    'r2',
+    'sh',
+    'base:b',
+  ]);
+  const unknown = await space.run(['qemu-img', 'info', `${uri}/nothing`]);
+  expect(unknown.code).not.toBe(0);
+  expect(unknown.stderr).toContain('no disk "nothing"; there is: copy, info');
+});
+
+test('nbd-client lists the exports', async () => {
+  const port = uri.split(':').at(-1)!;
+  const output = await space.check(['nbd-client', '-l', '127.0.0.1', port]);
+  expect(output).toMatch(/^info$/m);
+  expect(output).toMatch(/^base:b$/m);
+});
+
+test('nbdcopy: out as it was taken in, in as it was sent, requests of all sizes', async () => {
+  const out = join(dir, 'out');
+  await space.check(['nbdcopy', `${uri}/copy`, out]);
+  expect(readFileSync(out).equals(image)).toBe(true);
+  await space.check(['nbdcopy', `${uri}/base:b`, out]);
+  expect(readFileSync(out).equals(image)).toBe(true);
+  const other = randomBytes(SIZE);
+  other.fill(0, MIB, 20 * MIB);
+  for (const size of [4096, 32 * MIB]) {
+    other.writeUInt32LE(size, 7);
+    writeFileSync(join(dir, 'in'), other);
+    await space.check(['nbdcopy', '--flush', `--request-size=${size}`, join(dir, 'in'), `${uri}/copy`]);
+    await space.check(['nbdcopy', `--request-size=${size}`, `${uri}/copy`, out]);
+    expect(readFileSync(out).equals(other)).toBe(true);
+  }
+});
+
+test('qemu-io and qemu-img: patterns at odd places, zeroes, trim, many at once', async () => {
+  const io = async (...commands: string[]): Promise<string> =>
+    space.check(['qemu-io', '-f', 'raw', `${uri}/io`, ...commands.flatMap((command) => ['-c', command])]);
+  await io(
+    'write -P 0xab 1000 3000',
+    'write -f -P 0xcd 1m 128k',
+    'write -z 2m 100k',
+    'write -z -u 3m 1m',
+    'discard 512k 64k',
+    'aio_write -P 0x11 5m 64k',
+    'aio_write -P 0x22 5184k 64k',
+    'aio_write -P 0x33 5248k 1m',
+    'aio_flush',
+    'flush',
+  );
+  const output = await io(
+    'read -P 0xab 1000 3000',
+    'read -P 0xcd 1m 128k',
+    'read -P 0 2m 100k',
+    'read -P 0 3m 1m',
+    'read -P 0 512k 64k',
+    'read -P 0x11 5m 64k',
+    'read -P 0x22 5184k 64k',
+    'read -P 0x33 5248k 1m',
+  );
+  expect(output).not.toContain('Pattern verification failed');
+  expect(output.match(/^read \d+/gm)).toHaveLength(8);
+  await space.check(['qemu-img', 'convert', '-f', 'raw', '-O', 'raw', `${uri}/info`, join(dir, 'converted')]);
+  expect(readFileSync(join(dir, 'converted')).equals(image)).toBe(true);
+  await space.check(['qemu-img', 'compare', '-f', 'raw', '-F', 'raw', `${uri}/base:b`, join(dir, 'image')]);
+});
+
+test('libnbd from Python: flags, errors, and a hundred commands in flight', async () => {
+  const script = `
+import errno, nbd
+h = nbd.NBD()
+h.connect_uri("${uri}/sh")
+assert h.get_protocol() == "newstyle-fixed" and not h.get_structured_replies_negotiated()
+h.pwrite(b"fua" * 1000, 5000, nbd.CMD_FLAG_FUA)
+assert h.pread(3000, 5000) == b"fua" * 1000
+h.zero(3000, 5000, nbd.CMD_FLAG_NO_HOLE | nbd.CMD_FLAG_FUA)
+assert h.pread(3000, 5000) == bytes(3000)
+h.trim(8192, 0, nbd.CMD_FLAG_FUA)
+h.flush()
+h.set_strict_mode(0)
+for call, number in (
+    (lambda: h.pread(512, ${SIZE}), errno.EINVAL),
+    (lambda: h.pwrite(bytes(512), ${SIZE} - 1), errno.ENOSPC),
+    (lambda: h.trim(512, ${SIZE}), errno.EINVAL),
+    (lambda: h.zero(512, 0, nbd.CMD_FLAG_FAST_ZERO), errno.EINVAL),
+    (lambda: h.cache(512, 0), errno.EINVAL),
+):
+    try:
+        call()
+        raise SystemExit("not refused")
+    except nbd.Error as error:
+        assert error.errnum == number, error
+buffers = [nbd.Buffer.from_bytearray(bytearray([i]) * 4096) for i in range(100)]
+cookies = [h.aio_pwrite(buffers[i], i * 10000) for i in range(100)]
+while h.aio_in_flight() > 0:
+    h.poll(-1)
+for c in cookies:
+    assert h.aio_command_completed(c)
+for i in range(100):
+    assert h.pread(4096, i * 10000) == bytes([i]) * 4096
+h.shutdown()
+r = nbd.NBD()
+r.connect_uri("${uri}/base:b")
+assert r.is_read_only() and r.can_multi_conn()
+r.set_strict_mode(0)
+try:
+    r.pwrite(b"x", 0)
+    raise SystemExit("not refused")
+except nbd.Error as error:
+    assert error.errnum == errno.EPERM, error
+print("fine")
+`;
+  expect(await space.check([PYTHON, '-c', script])).toContain('fine');
+});
+
+test('two nodes write to disks of one base; the server restarts meanwhile; what was flushed is there', async () => {
+  const writer = (name: string, mark: number): string => `
+import nbd, sys
+h = nbd.NBD()
+h.connect_uri("${uri}/${name}")
+done = 0
+try:
+    while True:
+        h.pwrite(bytes([${mark}]) * 6000, done * 10000)
+        h.flush()
+        done += 1
+        print(done, flush=True)
+        if done == 4000: break
+except nbd.Error:
+    pass
+sys.exit(0)
+`;
+  const texts = ['', ''];
+  const writers = ['r1', 'r2'].map((name, i) => {
+    const child = space.spawn([PYTHON, '-c', writer(name, i + 1)]);
+    const started = new Promise<void>((resolve) =>
+      child.stdout!.on('data', (chunk) => {
+        texts[i] += chunk;
+        if (texts[i]!.split('\n').length > 10) resolve();
+      }),
+    );
+    return { started, ended: new Promise((resolve) => child.once('close', resolve)) };
+  });
+  await Promise.all(writers.map(({ started }) => started));
+  const said = await stop();
+  expect(said).toMatch(/"step":"detach".*"reason":"shutdown"/);
+  await Promise.all(writers.map(({ ended }) => ended));
+  await serve();
+  for (const [i, name] of ['r1', 'r2'].entries()) {
+    const done = Number(texts[i]!.trim().split('\n').at(-1));
+    expect(done).toBeGreaterThan(9);
+    await space.check(['nbdcopy', `${uri}/${name}`, join(dir, name)]);
+    const content = readFileSync(join(dir, name));
+    for (let at = 0; at < done; at++)
+      expect(content.subarray(at * 10000, at * 10000 + 6000).every((byte) => byte === i + 1)).toBe(true);
+    const next = Math.min(SIZE, (done + 1) * 10000);
+    expect(content.subarray(next).equals(image.subarray(next))).toBe(true);
+    for (let at = 0; at < done; at++) {
+      const [from, to] = [at * 10000 + 6000, (at + 1) * 10000];
+      expect(content.subarray(from, to).equals(image.subarray(from, to))).toBe(true);
+    }
+  }
+});
