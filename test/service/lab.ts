@@ -1,6 +1,7 @@
 /** An imager of its own in a network namespace, with its files, and its command line from outside. */
 import type { ChildProcess } from 'node:child_process';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -116,5 +117,44 @@ export class ServiceLab {
   async close(): Promise<void> {
     await this.space.close();
     rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** A node of the tests: a shell in a network namespace of its own, its eth0 on the imager's bridge. */
+export class NodeShell {
+  readonly #shell: ChildProcess;
+  #output = '';
+  #scripts = 0;
+
+  private constructor(shell: ChildProcess) {
+    this.#shell = shell;
+    shell.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.#output += text;
+      shell.emit('more');
+    });
+    shell.once('exit', () => shell.emit('more'));
+  }
+
+  static async open(space: NetworkNamespace, port: string, mac: string): Promise<NodeShell> {
+    const shell = space.spawn(['unshare', '--net', 'sh'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const node = new NodeShell(shell);
+    const pid = (await node.run('echo $$')).trim();
+    const link = `ip link add ${port} type veth peer name eth0 address ${mac} netns ${pid}`;
+    await space.check(['sh', '-ec', `${link}; ip link set ${port} master br0 up`]);
+    await node.run('ip link set lo up; ip link set eth0 up');
+    return node;
+  }
+
+  /** Runs a script to its end; gives what it printed on both outputs. */
+  async run(script: string): Promise<string> {
+    const end = `-- end of script ${++this.#scripts} --\n`;
+    this.#shell.stdin?.write(`{ ${script}\n} 2>&1 </dev/null\nprintf '%s' '${end}'\n`);
+    while (!this.#output.includes(end)) {
+      if (this.#shell.exitCode !== null) throw new Error(`the shell ended:\n${this.#output}`);
+      await once(this.#shell, 'more');
+    }
+    const [output = '', rest = ''] = this.#output.split(end);
+    this.#output = rest;
+    return output;
   }
 }

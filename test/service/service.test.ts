@@ -5,13 +5,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DiskView } from '../../imager/disks/catalog.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import type { Flashed, Health, NodeDetails, NodeView } from '../../imager/model/views.ts';
-import { LabClient } from '../dhcp/lab.ts';
 import { bundle } from '../support/inside.ts';
-import { CONFIG, ServiceLab } from './lab.ts';
+import { CONFIG, NodeShell, ServiceLab } from './lab.ts';
 
 let lab: ServiceLab;
-let node1: LabClient;
-let node2: LabClient;
+let node1: NodeShell;
+let node2: NodeShell;
 let agent: string;
 let ready: string;
 
@@ -19,8 +18,8 @@ beforeAll(async () => {
   lab = await ServiceLab.open();
   agent = await bundle('test/service/agent-program.ts');
   ready = await lab.serve();
-  node1 = await LabClient.open(lab.space, 'peer1', '52:54:00:77:00:01');
-  node2 = await LabClient.open(lab.space, 'peer2', '52:54:00:77:00:02');
+  node1 = await NodeShell.open(lab.space, 'peer1', '52:54:00:77:00:01');
+  node2 = await NodeShell.open(lab.space, 'peer2', '52:54:00:77:00:02');
   const files = ['--kernel', join(lab.dir, 'kernel'), '--initrd', join(lab.dir, 'initrd')];
   for (const image of ['base', 'other'])
     await lab.json('image', 'add', image, '--arch', 'amd64', ...files, '--args', `console=ttyS0 ${image}`);
@@ -31,13 +30,13 @@ beforeAll(async () => {
 afterAll(() => lab.close());
 
 /** Waits for a line of the test agent's output. */
-function agentSays(client: LabClient, text: string): Promise<string> {
+function agentSays(client: NodeShell, text: string): Promise<string> {
   return client.run(
     `timeout 10 sh -c 'tail -n +1 -F agent.log 2>/dev/null | grep -m1 -F "$0"' '${text}' || { echo missing; cat agent.log; }`,
   );
 }
 
-async function api<T>(client: LabClient, path: string): Promise<T> {
+async function api<T>(client: NodeShell, path: string): Promise<T> {
   return JSON.parse(await client.run(`curl -sS http://10.77.0.1${path}`)) as T;
 }
 
