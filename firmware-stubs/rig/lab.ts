@@ -118,7 +118,7 @@ export class Lab {
     };
     const made = new RigNode(node, place);
     this.#nodes.push(made);
-    await this.space.check(['ip', 'tuntap', 'add', tap, 'mode', 'tap']);
+    await this.#addTap(tap);
     await this.space.check(['ip', 'link', 'set', tap, 'master', 'br0', 'up']);
     if (node.rig === 'arm64') {
       const variables = parseEnvironment(
@@ -141,6 +141,14 @@ export class Lab {
     await Promise.all(this.#imagers.map((imager) => imager.stop()));
     await this.space.close();
     if (!this.#keep) await Promise.all(this.#flashes.map((flash) => rm(flash, { force: true })));
+  }
+
+  async #addTap(tap: string): Promise<void> {
+    const { code, stderr } = await this.space.run(['ip', 'tuntap', 'add', tap, 'mode', 'tap']);
+    if (code === 0) return;
+    throw new Error(
+      `cannot make a tap device (${stderr.trim()}): run as root, or open /dev/net/tun to this user (Debian's default mode is 0666)`,
+    );
   }
 
   async #check(node: NodeOptions): Promise<void> {
