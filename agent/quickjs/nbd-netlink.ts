@@ -31,8 +31,10 @@ const NBD_SOCK_ITEM = 1;
 const NBD_SOCK_FD = 1;
 
 /**
- * Seconds after which the kernel gives an unanswered request to another connection. Without it, requests that were
- * on their way when a connection died would never be sent again (drivers/block/nbd.c, nbd_xmit_timeout).
+ * Seconds after which the kernel gives an unanswered request to another connection (drivers/block/nbd.c,
+ * nbd_xmit_timeout). Without it, requests that were on their way when a connection died would never be sent again, so
+ * this is how long such a request is held up. Not shorter: a server that is only slow could still carry out the first
+ * copy of a write after the second one.
  */
 export const REQUEST_TIMEOUT_SECONDS = 5;
 

@@ -1,7 +1,16 @@
 /** The static binary as process 1 of a QEMU machine: modules, network, NBD through a server's death, init, reboot. */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -14,6 +23,9 @@ import { DebianPackages } from '../../../imager/images/debian.ts';
 import { readModules } from '../../../imager/images/modules.ts';
 
 const MODULES = ['virtio_pci', 'virtio_net', 'nbd', 'ext4'];
+/** What programs/boot.ts reads while its server dies. */
+const READ_AT = 12 * 1024 * 1024;
+const READ_BYTES = 256 * 1024;
 const DISK_BYTES = 16 * 1024 * 1024;
 const MACHINES: Record<AgentArch, string[]> = {
   amd64: ['qemu-system-x86_64', '-machine', 'q35', '-append', 'console=ttyS0 quiet panic=-1'],
@@ -38,7 +50,7 @@ test.each(['amd64', 'arm64'] as const)(
     const packages = new DebianPackages({ arch, cacheDir: 'build/cache' });
     const { kernel, initramfs } = await prepareBoot(packages, arch);
     const disk = await prepareDisk(packages);
-    const expected = crc32(readFileSync(disk).subarray(8 * 1024 * 1024, 12 * 1024 * 1024));
+    const expected = crc32(readFileSync(disk).subarray(READ_AT, READ_AT + READ_BYTES));
 
     // Each read takes 0.2 s, so that the server is sure to die with requests on its hands.
     let server = serveDisk(disk, ['--filter=delay', 'rdelay=200ms']);
@@ -124,6 +136,11 @@ async function prepareDisk(packages: DebianPackages): Promise<string> {
     writeFileSync(join(root, 'bin', name), `#!/bin/busybox ${name}\n`, { mode: 0o755 });
   const disk = join(folder, 'disk');
   execFileSync('/sbin/mkfs.ext4', ['-q', '-b', '1024', '-d', root, disk, String(DISK_BYTES / 1024)]);
+  // Bytes that say where they are, in free space of the file system: it does not care.
+  const pattern = Uint32Array.from({ length: READ_BYTES / 4 }, (_, at) => at);
+  const fd = openSync(disk, 'r+');
+  writeSync(fd, pattern, 0, READ_BYTES, READ_AT);
+  closeSync(fd);
   return disk;
 }
 

@@ -10,8 +10,8 @@ import { start } from '../../../../agent/quickjs/start.ts';
 
 const SERVER = '10.0.2.2';
 const NBD_PORT = 10809;
-const READ_AT = 8 * 1024 * 1024;
-const READ_BYTES = 4 * 1024 * 1024;
+const READ_AT = 12 * 1024 * 1024;
+const READ_BYTES = 256 * 1024;
 
 start(async (host, args) => (args[0] === 'keeper' ? keep(host) : boot(host)));
 

@@ -1,0 +1,15 @@
+/** Ends the way its first argument says. */
+import type { Host } from '../../../../agent/linux/host.ts';
+import { start } from '../../../../agent/quickjs/start.ts';
+
+start(async (host: Host, [how]) => {
+  if (how === 'throw') explode();
+  if (how === 'forget') void Promise.resolve().then(explode);
+  if (how === 'later') setTimeout(explode, 1);
+  if (how === 'caught') await Promise.reject(new Error('caught')).catch(() => host.print('caught'));
+  if (how === 'exit') host.exit(3);
+});
+
+function explode(): never {
+  throw new Error('on purpose');
+}

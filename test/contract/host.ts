@@ -1,0 +1,216 @@
+/**
+ * What every Host does, whatever it runs on. One program (runHostContract) is handed to each runtime with a folder
+ * of its own and a peer to talk to, and gives back what it saw; the tests compare that with what must be.
+ */
+import { type Host, HostError } from '../../agent/linux/host.ts';
+
+/** What a host did, by name, as plain values: both runtimes print it as JSON. */
+export type Seen = Record<string, unknown>;
+
+/**
+ * Exercises `host` in the empty folder `folder`. `echoPort` on 127.0.0.1 sends everything back and closes when the
+ * client's side says `bye`; nobody listens on `closedPort`.
+ */
+export async function runHostContract(
+  host: Host,
+  folder: string,
+  echoPort: number,
+  closedPort: number,
+): Promise<Seen> {
+  return {
+    ...files(host, folder),
+    ...stored(host, folder),
+    ...(await network(host, echoPort, closedPort)),
+    ...(await programs(host, folder)),
+    ...(await time(host)),
+  };
+}
+
+/** What runHostContract must have seen. */
+export const EXPECTED: Seen = {
+  readBack: 'second',
+  modeOfReplaced: '600',
+  leftBeside: ['a', 'file'],
+  readMissing: 'ENOENT',
+  listMissing: 'ENOENT',
+  listFile: 'ENOTDIR',
+  replaceInMissing: 'ENOENT',
+  directoryTwice: true,
+  directoryOverFile: 'EEXIST',
+  procIsWhole: true,
+  existsNothing: false,
+  storedRange: [97, 98, 99, 100],
+  storedAcrossBlocks: 5000,
+  storedPastEnd: 2,
+  storedBeyond: 0,
+  storedInPlace: 'xxYYxx',
+  storeMissing: 'ENOENT',
+  procStored: true,
+  echoed: 300_000,
+  echoIntact: true,
+  endOfStream: 'undefined',
+  writeAfterClose: true,
+  refused: 'ECONNREFUSED',
+  badAddress: true,
+  exitCode: [7, 'out\nerr\n', false],
+  killed: [137, '', true],
+  killedGroup: true,
+  signalled: 143,
+  environment: 'value from parent',
+  huge: [65_536, 'the end\n'],
+  notUtf8: 'a\ufffdb',
+  notThere: 'ENOENT',
+  notExecutable: 'EACCES',
+  leavesDaemon: [0, 'started\n'],
+  tenAtOnce: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+  slept: true,
+  uptimeCounts: true,
+};
+
+function files(host: Host, folder: string): Seen {
+  const path = `${folder}/file`;
+  host.replaceFile(path, bytes('first'), 0o644);
+  // Left by a power cut between write and rename, with another mode.
+  host.replaceFile(`${path}.new`, bytes('torn'), 0o644);
+  host.replaceFile(path, bytes('second'), 0o600);
+  host.makeDirectory(`${folder}/a/b/c`);
+  return {
+    readBack: text(host.readFile(path)),
+    leftBeside: host.list(folder),
+    readMissing: code(() => host.readFile(`${folder}/none`)),
+    listMissing: code(() => host.list(`${folder}/none`)),
+    listFile: code(() => host.list(path)),
+    replaceInMissing: code(() => host.replaceFile(`${folder}/none/file`, bytes('x'))),
+    directoryTwice: code(() => host.makeDirectory(`${folder}/a/b/c`)) === '',
+    directoryOverFile: code(() => host.makeDirectory(path)),
+    procIsWhole: text(host.readFile('/proc/self/status')).includes('VmRSS'),
+    existsNothing: host.exists(`${folder}/none`),
+  };
+}
+
+function stored(host: Host, folder: string): Seen {
+  const path = `${folder}/chip`;
+  host.replaceFile(path, bytes('a'.repeat(4094) + 'abcd'.repeat(2000)));
+  const inPlace = `${folder}/in-place`;
+  host.replaceFile(inPlace, bytes('xxxxxx'));
+  host.writeStored(inPlace, 2, bytes('YY'));
+  return {
+    storedRange: [...host.readStored(path, 4094, 4)],
+    storedAcrossBlocks: host.readStored(path, 100, 5000).length,
+    storedPastEnd: host.readStored(path, 4094 + 7998, 100).length,
+    storedBeyond: host.readStored(path, 1_000_000, 10).length,
+    storedInPlace: text(host.readStored(inPlace, 0, 6)),
+    storeMissing: code(() => host.writeStored(`${folder}/none`, 0, bytes('x'))),
+    // No direct I/O on these: the way of EEPROM files in sysfs.
+    procStored: host.readStored('/proc/version', 0, 5).length === 5,
+  };
+}
+
+async function network(host: Host, echoPort: number, closedPort: number): Promise<Seen> {
+  const connection = await host.connect('127.0.0.1', echoPort, 5000);
+  const sent = Uint8Array.from({ length: 300_000 }, (_, at) => (at * 7) % 251);
+  // Both at once: neither waits for the other.
+  const writes = Promise.all([
+    connection.write(sent.subarray(0, 200_000)),
+    connection.write(sent.subarray(200_000)),
+  ]);
+  const received = new Uint8Array(sent.length);
+  let at = 0;
+  while (at < sent.length) {
+    const chunk = await connection.read();
+    if (chunk === undefined || chunk.length === 0 || chunk.length > 65_536) break;
+    received.set(chunk, at);
+    at += chunk.length;
+  }
+  await writes;
+  await connection.write(bytes('bye'));
+  let end = await connection.read();
+  while (end !== undefined) end = await connection.read();
+  connection.close();
+  connection.close();
+  return {
+    echoed: at,
+    echoIntact: received.every((value, index) => value === sent[index]),
+    endOfStream: String(end),
+    writeAfterClose: (await codeOf(connection.write(bytes('x')))) !== '',
+    refused: await codeOf(host.connect('127.0.0.1', closedPort, 5000)),
+    badAddress: (await codeOf(host.connect('300.1.1.1', echoPort, 1000))) !== '',
+  };
+}
+
+async function programs(host: Host, folder: string): Promise<Seen> {
+  const shell = async (script: string, timeoutMs = 20_000, env: Record<string, string> = {}) => {
+    const { code, output, timedOut } = await host.run(['/bin/sh', '-c', script], { timeoutMs, env });
+    return [code, output, timedOut] as const;
+  };
+  const killed = await shell(
+    'sleep 1000 & echo $! > "$0.pid"; wait'.replaceAll('$0', `${folder}/child`),
+    200,
+  );
+  const child = text(host.readFile(`${folder}/child.pid`)).trim();
+  while (runs(host, child)) await host.sleep(5);
+  const huge = await shell('yes 0123456789 | head -c 3000000; echo the end');
+  const daemon = await shell(
+    '(sleep 1; echo late; touch "$0") & echo started'.replace('$0', `${folder}/late`),
+  );
+  const many = Array.from({ length: 10 }, (_, n) => shell(`exit ${n}`));
+  host.replaceFile(`${folder}/plain`, bytes('x'));
+  return {
+    modeOfReplaced: (await shell(`stat -c %a ${folder}/file`))[1].trim(),
+    exitCode: await shell('echo out; sleep 0.05; echo err >&2; exit 7'),
+    killed,
+    killedGroup: !runs(host, child),
+    signalled: (await shell('kill -TERM $$'))[0],
+    environment: (
+      await shell('printf "$A from "; test -n "$PATH" && printf parent', 20_000, { A: 'value' })
+    )[1],
+    huge: [huge[1].length, huge[1].slice(-8)],
+    notUtf8: (await shell("printf 'a\\377b'"))[1],
+    notThere: await codeOf(host.run([`${folder}/none`], { timeoutMs: 1000 })),
+    notExecutable: await codeOf(host.run([`${folder}/plain`], { timeoutMs: 1000 })),
+    leavesDaemon: [daemon[0], daemon[1]],
+    tenAtOnce: (await Promise.all(many)).map(([exit]) => exit),
+  };
+}
+
+async function time(host: Host): Promise<Seen> {
+  const before = host.uptime();
+  await host.sleep(50);
+  const passed = host.uptime() - before;
+  return { slept: passed >= 0.04 && passed < 5, uptimeCounts: before > 0 };
+}
+
+/** True while the process is there and no zombie. */
+function runs(host: Host, pid: string): boolean {
+  try {
+    return !/^\d+ \(.*\) [ZX]/.test(text(host.readFile(`/proc/${pid}/stat`)));
+  } catch {
+    return false;
+  }
+}
+
+function code(call: () => unknown): string {
+  try {
+    call();
+    return '';
+  } catch (error) {
+    return error instanceof HostError ? error.code : `not a HostError: ${String(error)}`;
+  }
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+    return '';
+  } catch (error) {
+    return error instanceof HostError ? error.code : `not a HostError: ${String(error)}`;
+  }
+}
+
+function bytes(value: string): Uint8Array {
+  return new TextEncoder().encode(value);
+}
+
+function text(value: Uint8Array): string {
+  return new TextDecoder().decode(value);
+}
