@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
@@ -112,6 +113,25 @@ export class ServiceLab {
     const { code, stdout, stderr } = await this.imager(...args, '--json');
     if (code !== 0) throw new Error(`imager ${args.join(' ')}: exit ${code}: ${stderr}`);
     return JSON.parse(stdout) as T;
+  }
+
+  /** The control API itself. */
+  ask(method: string, path: string, body: unknown): Promise<{ status: number; error?: string }> {
+    return new Promise((resolve, reject) => {
+      const socketPath = join(this.dir, 'state/control.sock');
+      const headers = { 'content-type': 'application/json' };
+      const sent = request({ socketPath, method, path, headers, agent: false }, (response) => {
+        let text = '';
+        response.on('data', (chunk) => {
+          text += chunk;
+        });
+        response.on('end', () =>
+          resolve({ ...(JSON.parse(text) as object), status: response.statusCode ?? 0 }),
+        );
+      });
+      sent.once('error', reject);
+      sent.end(JSON.stringify(body));
+    });
   }
 
   async close(): Promise<void> {

@@ -165,33 +165,32 @@ describe('its agent', () => {
     expect(old?.deployment).not.toBe(pointer.deployment);
   });
 
+  const flash = (node: string, image: string, ...disks: string[]) =>
+    [`nodes/${node}/flash`, { image, disks }] as const;
   test.each([
-    [
-      ['node', 'flash', 'node1', '--image', 'bass', '--disk', 'd1'],
-      'no boot image "bass"; there is: base, other',
-    ],
-    [['node', 'flash', 'node1', '--image', 'base', '--disk', 'dd'], 'no disk "dd"; there is: d1, d2, d3'],
-    [
-      ['node', 'flash', 'node9', '--image', 'base', '--disk', 'd1'],
-      'no node "node9"; there is: node1, node2, node3',
-    ],
-    [['node', 'flash', 'node2', '--image', 'base', '--disk', 'd1'], 'no agent of node2 is connected'],
-    [['node', 'flash', 'node1', '--image', 'base', '--disk', 'd1', '--disk', 'd1'], 'the same disk twice'],
-    [['node', 'show', 'node9'], 'no node "node9"; there is: node1, node2, node3'],
-    [['image', 'show', 'x'], 'no boot image "x"; there is: base, other'],
-    [['disk', 'show', 'x'], 'no disk "x"; there is: d1, d2, d3'],
-    [['disk', 'create', 'x', '--base', 'y'], 'no base image "y"; there is: root'],
-    [['disk', 'create', 'd1', '--base', 'root'], 'disk "d1" exists already'],
-    [['base', 'add', 'x', '/no/such.img'], '/no/such.img'],
-    [
-      ['node', 'power', 'node3', 'off'],
-      'no agent of node3 is connected, and the configuration has no power.off for node3',
-    ],
-    [['node', 'power', 'node3', 'on'], 'exit 4: no such outlet'],
-  ])('a wrong wish is refused with what there is: %j', async (args, message) => {
-    const { code, stderr } = await lab.imager(...args);
-    expect(stderr).toContain(message);
-    expect(code).toBe(1);
+    [...flash('node1', 'bass', 'd1'), 404, 'no boot image "bass"; there is: base, other'],
+    [...flash('node1', 'base', 'dd'), 404, 'no disk "dd"; there is: d1, d2, d3'],
+    [...flash('node9', 'base', 'd1'), 404, 'no node "node9"; there is: node1, node2, node3'],
+    [...flash('node2', 'base', 'd1'), 409, 'no agent of node2 is connected: power node2 on'],
+    [...flash('node1', 'base', 'd1', 'd1'), 400, 'the same disk twice: d1, d1'],
+    ['disks', { name: 'x', base: 'y' }, 404, 'no base image "y"; there is: root'],
+    ['disks', { name: 'd1', base: 'root' }, 409, 'disk "d1" exists already'],
+    ['bases', { name: 'x', file: '/no/such.img' }, 400, '/no/such.img'],
+    ['nodes/node3/power', { action: 'off' }, 409, 'the configuration has no power.off for node3'],
+    ['nodes/node3/power', { action: 'on' }, 502, 'exit 4: no such outlet'],
+  ])('a wrong wish is refused with what there is: %s %j', async (path, body, status, message) => {
+    const answer = await lab.ask('POST', `/control/${path}`, body);
+    expect(answer.error).toContain(message);
+    expect(answer.status).toBe(status);
+  });
+
+  test('the command line says the same and ends with 1', async () => {
+    const args = ['node', 'flash', 'node1', '--image', 'bass', '--disk', 'd1'];
+    expect(await lab.imager(...args)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'imager: no boot image "bass"; there is: base, other\n',
+    });
   });
 
   test('power goes through the agent where there is one, else through the commands', async () => {

@@ -1,0 +1,117 @@
+/** The agent's own link to the imager (agent/linux/link.ts) against the endpoint, over real sockets. */
+import { connect, type Socket } from 'node:net';
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import { type Connection, type Host, HostError } from '../../agent/linux/host.ts';
+import { AgentLink } from '../../agent/linux/link.ts';
+import { AGENT_PORT } from '../../agent/protocol/messages.ts';
+import { Directory } from '../../imager/agents/directory.ts';
+import { AgentServer } from '../../imager/agents/server.ts';
+import { systemClock } from '../../imager/journal/clock.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { NodeIndex } from '../../imager/model/nodes.ts';
+import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { hello, POINTER } from './client.ts';
+
+/** A loopback address of this process: the agent knows no port but AGENT_PORT. */
+const ADDRESS = `127.47.${(process.pid >> 8) & 0xff}.${process.pid & 0xff || 1}`;
+
+class SocketConnection implements Connection {
+  readonly #socket: Socket;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#chunks = socket[Symbol.asyncIterator]();
+  }
+  write(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) =>
+      this.#socket.write(bytes, (error) =>
+        error ? reject(new HostError('EPIPE', error.message)) : resolve(),
+      ),
+    );
+  }
+  async read(): Promise<Uint8Array | undefined> {
+    const { value, done } = await this.#chunks.next();
+    return done === true ? undefined : value;
+  }
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+/** The part of a host the link uses. */
+function hostOf(names: string[]): Host {
+  const host: Partial<Host> = {
+    connect: (address, port) =>
+      new Promise<Connection>((resolve, reject) => {
+        const socket = connect(port, address);
+        socket.once('error', (error) => reject(new HostError('ECONNREFUSED', error.message)));
+        socket.once('connect', () => resolve(new SocketConnection(socket)));
+      }),
+    uptime: () => performance.now() / 1000,
+    sleep: (milliseconds) =>
+      new Promise((resolve) => setTimeout(resolve, Math.min(milliseconds, 20)).unref()),
+    print: () => undefined,
+    setHostName: (name) => void names.push(name),
+  };
+  return host as Host;
+}
+
+test('steps, plan, flash and power; an imager that went away gets the steps it missed, once', async () => {
+  const registry = new MemoryRegistry();
+  const events: BootEvent[] = [];
+  let told: () => void = () => undefined;
+  const start = () =>
+    AgentServer.start({
+      address: ADDRESS,
+      port: AGENT_PORT,
+      nodes: new NodeIndex([{ name: 'node1', hostname: 'web1', uid: 'serial:n1', userConfig: 'web' }]),
+      userConfigs: {
+        web: { secondReboot: true, scripts: [], services: { init: ['/i'], ports: [], timeoutSeconds: 1 } },
+      },
+      directory: new Directory(registry),
+      sink: (event) => {
+        events.push(event);
+        told();
+      },
+      clock: systemClock,
+      log: pino({ level: 'silent' }),
+    });
+  const seen = async (step: string) => {
+    while (!events.some((event) => event.step === step))
+      await new Promise<void>((resolve) => {
+        told = resolve;
+      });
+  };
+  let server = await start();
+  const names: string[] = [];
+  const actions: string[] = [];
+  const link = new AgentLink(hostOf(names), [ADDRESS], () => hello(), {
+    flash: ({ type, request, ...target }) => {
+      if (target.image === 'broken') throw new Error('EEPROM: EIO');
+      return { ...POINTER, ...target, sequence: 2 };
+    },
+    power: (action) => void actions.push(action),
+  });
+  link.report('agent', { early: true });
+  void link.serve();
+  expect(await link.plan()).toMatchObject({ deployment: 'd1', secondReboot: true });
+  await link.settle(5000);
+  expect(names).toEqual(['web1']);
+  const target = { image: 'b', disks: ['d2'], imagers: [ADDRESS], cluster: 'demo', deployment: 'd2' };
+  expect(await server.flash('node1', target)).toMatchObject({ sequence: 2, image: 'b' });
+  await expect(server.flash('node1', { ...target, image: 'broken' })).rejects.toThrow('EEPROM: EIO');
+  await server.power('node1', 'reboot');
+  expect(actions).toEqual(['reboot']);
+
+  await server.close();
+  link.report('missed', {});
+  server = await start();
+  await seen('missed');
+  await link.settle(5000);
+  expect(events.filter(({ step }) => step === 'agent' || step === 'missed').map(({ step }) => step)).toEqual([
+    'agent',
+    'missed',
+  ]);
+  await server.close();
+});
