@@ -112,7 +112,7 @@ export function parseLinkDead(family: number, message: NetlinkMessage): number |
 /** The errno of an acknowledgement (0: done), or undefined where the message is none. */
 export function parseAcknowledgement(message: NetlinkMessage): number | undefined {
   if (message.type !== NLMSG_ERROR || message.payload.length < 4) return undefined;
-  return -view(message.payload).getInt32(0, true);
+  return 0 - view(message.payload).getInt32(0, true);
 }
 
 /** The messages of one datagram. Stops at the first whose length cannot be. */
