@@ -1,0 +1,94 @@
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { Recorder } from '../../imager/journal/recorder.ts';
+import { NodeIndex } from '../../imager/model/nodes.ts';
+
+const names = new NodeIndex([
+  { name: 'node1', hostname: 'node1', mac: '52:54:00:00:00:01', address: '10.0.0.11' },
+  { name: 'pooled', hostname: 'pooled', mac: '52:54:00:00:00:02' },
+]);
+const recorderOf = (capacity?: number) =>
+  new Recorder({ names, log: pino({ level: 'silent' }), ...(capacity === undefined ? {} : { capacity }) });
+const event = (at: number, rest: Partial<BootEvent> = {}): BootEvent => ({
+  at,
+  component: 'tftp',
+  step: 'transfer-start',
+  ...rest,
+});
+
+test('events get the name of their node, by MAC and by address', () => {
+  const recorder = recorderOf();
+  recorder.sink(event(1, { mac: '52:54:00:00:00:01' }));
+  recorder.sink(event(2, { address: '10.0.0.11' }));
+  recorder.sink(event(3, { address: '10.0.0.99' }));
+  recorder.sink(event(4, { node: 'said', address: '10.0.0.11' }));
+  expect(recorder.events().map(({ id, node }) => [id, node])).toEqual([
+    [1, 'node1'],
+    [2, 'node1'],
+    [3, undefined],
+    [4, 'said'],
+  ]);
+});
+
+test('an address of the pool belongs to the node it was given to last', () => {
+  const recorder = recorderOf();
+  const ack = (at: number, address: string) =>
+    recorder.sink(event(at, { component: 'dhcp', step: 'ack', mac: '52:54:00:00:00:02', address }));
+  ack(1, '10.0.0.100');
+  recorder.sink(event(2, { address: '10.0.0.100' }));
+  ack(3, '10.0.0.101');
+  recorder.sink(event(4, { address: '10.0.0.100' }));
+  recorder.sink(event(5, { address: '10.0.0.101' }));
+  expect(recorder.events().map(({ node }) => node)).toEqual([
+    'pooled',
+    'pooled',
+    'pooled',
+    undefined,
+    'pooled',
+  ]);
+});
+
+test('queries by node, time and id', () => {
+  const recorder = recorderOf();
+  for (let at = 1; at <= 6; at++) recorder.sink(event(at * 10, at % 2 === 0 ? { node: 'even' } : {}));
+  expect(recorder.events({ node: 'even' }).map(({ at }) => at)).toEqual([20, 40, 60]);
+  expect(recorder.events({ since: 40 }).map(({ at }) => at)).toEqual([40, 50, 60]);
+  expect(recorder.events({ after: 4, node: 'even' }).map(({ at }) => at)).toEqual([60]);
+  expect(recorder.events({ after: 99 })).toEqual([]);
+});
+
+test('the oldest go first, counts stay', () => {
+  const recorder = recorderOf(3);
+  for (let at = 1; at <= 5; at++) recorder.sink(event(at, at === 5 ? { reason: 'gone' } : {}));
+  expect(recorder.events().map(({ id, at }) => [id, at])).toEqual([
+    [3, 3],
+    [4, 4],
+    [5, 5],
+  ]);
+  expect(recorder.counts()).toEqual([
+    { component: 'tftp', step: 'transfer-start', reason: '', count: 4 },
+    { component: 'tftp', step: 'transfer-start', reason: 'gone', count: 1 },
+  ]);
+});
+
+test('nodes cannot make the counters grow without end', () => {
+  const recorder = recorderOf(10);
+  for (let at = 0; at < 5000; at++) recorder.sink(event(at, { component: 'agent', step: `step-${at}` }));
+  expect(recorder.counts().length).toBeLessThanOrEqual(2001);
+  expect(recorder.counts().reduce((sum, { count }) => sum + count, 0)).toBe(5000);
+});
+
+test('subscribers see each event; one that throws harms nobody', () => {
+  const recorder = recorderOf();
+  const seen: number[] = [];
+  recorder.subscribe(() => {
+    throw new Error('broken');
+  });
+  const leave = recorder.subscribe(({ at }) => seen.push(at));
+  recorder.sink(event(1));
+  leave();
+  recorder.sink(event(2));
+  expect(seen).toEqual([1]);
+  expect(recorder.events()).toHaveLength(2);
+});
