@@ -13,6 +13,8 @@ import { Leases } from './leases.ts';
 
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
+/** Bytes; the system may grant less. Racks are powered on at once, and a lost DISCOVER costs its client seconds. */
+const RECEIVE_BUFFER = 4 * 1024 * 1024;
 
 export interface DhcpServerOptions {
   config: DhcpConfig;
@@ -47,25 +49,26 @@ export class DhcpServer {
     const network = networkOf(options.config);
     const listenAddress = options.listenAddress ?? '0.0.0.0';
     const { serverAddress } = options.config;
-    const receive = await bind(options.ports?.server ?? SERVER_PORT, listenAddress);
+    const sockets: Socket[] = [];
     try {
+      const receive = await bind(options.ports?.server ?? SERVER_PORT, listenAddress);
+      sockets.push(receive);
       // Linux routes 255.255.255.255 by the source address of a bound socket, so replies leave by the interface that
       // has the server address. Renewals, which are unicast, arrive on this more specific socket too.
-      const transmit =
-        listenAddress === serverAddress ? receive : await bind(receive.address().port, serverAddress);
-      return new DhcpServer(options, network, [...new Set([receive, transmit])], transmit);
+      if (listenAddress !== serverAddress) sockets.push(await bind(receive.address().port, serverAddress));
+      return new DhcpServer(options, network, sockets);
     } catch (error) {
-      receive.close();
+      for (const socket of sockets) socket.close();
       throw error;
     }
   }
 
-  private constructor(options: DhcpServerOptions, network: Network, sockets: Socket[], transmit: Socket) {
+  private constructor(options: DhcpServerOptions, network: Network, sockets: Socket[]) {
     this.#options = options;
     this.#network = network;
     this.#sockets = sockets;
-    this.#transmit = transmit;
-    this.port = transmit.address().port;
+    this.#transmit = sockets.at(-1)!;
+    this.port = this.#transmit.address().port;
     this.#leases = new Leases(options.registry, (address) =>
       this.#count('failed.lease-unreadable', { address }, 'a registry value is no lease and is left out'),
     );
@@ -194,7 +197,7 @@ export class DhcpServer {
 
 /** A bound socket that may broadcast and shares its port with the server's other socket. */
 function bind(port: number, address: string): Promise<Socket> {
-  const socket = createSocket({ type: 'udp4', reuseAddr: true });
+  const socket = createSocket({ type: 'udp4', reuseAddr: true, recvBufferSize: RECEIVE_BUFFER });
   return new Promise((resolve, reject) => {
     socket.once('error', (error) => {
       socket.close();

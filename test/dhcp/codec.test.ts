@@ -149,6 +149,17 @@ describe('encoding', () => {
     expect(decodeMessage(bytes).options.get(43)).toEqual(value);
   });
 
+  test('a field always ends with the end option, also where the options fill it exactly', () => {
+    // 308 bytes: 53 takes 3, 43 takes 257, and 47 + 1 for the end are left.
+    const filled = (length: number) =>
+      encodeMessage(request('discover', {}, { 43: new Uint8Array(255), 200: new Uint8Array(length) })).bytes;
+    expect(filled(45).length).toBe(548);
+    expect(filled(45).at(-1)).toBe(255);
+    expect(decodeMessage(filled(45)).options.get(200)?.length).toBe(45);
+    // One more byte, and it is in sname.
+    expect([...filled(46).subarray(44, 46)]).toEqual([200, 46]);
+  });
+
   test('what does not fit goes into sname first, then into file; then later options are left out', () => {
     const filler = new Uint8Array(250);
     const sname = encodeMessage({

@@ -158,18 +158,18 @@ describe('DISCOVER', () => {
       'reserved addresses inside the pool are passed over',
       {
         reservations: [
-          { node: 'n8', address: '10.77.0.100' },
-          { node: 'n9', address: '10.77.0.101' },
+          { node: 'n8', address: '10.77.0.102' },
+          { node: 'n9', address: '10.77.0.100' },
         ],
       },
       [],
-      'offer 10.77.0.102',
+      'offer 10.77.0.101',
     ],
     [
       'router and server inside the pool are passed over',
-      { config: { router: '10.77.0.100', dns: ['10.77.0.101'] } },
+      { config: { router: '10.77.0.102', dns: ['10.77.0.100'] } },
       [],
-      'offer 10.77.0.102',
+      'offer 10.77.0.101',
     ],
   ])('%s', (_what, options, leases, expected) => {
     const here = world(options);
@@ -482,8 +482,23 @@ describe('DECLINE, RELEASE, INFORM', () => {
     );
     expect(outcome(decide(request('discover', {}, asking(address)), here))).not.toBe(`offer ${address}`);
     expect(here.leases.view(here.now)).toMatchObject([{ address, state: 'declined', active: true }]);
+    const next = bind(MAC, here);
+    expect(
+      here.leases
+        .view(here.now)
+        .map((entry) => [entry.address, entry.state])
+        .sort(),
+    ).toEqual(
+      [
+        [address, 'declined'],
+        [next, 'bound'],
+      ].sort(),
+    );
+    perform(decide(request('release', { ciaddr: next }, asking(undefined, SERVER)), here), here);
     here.now += DECLINE_MS + 1;
-    expect(outcome(decide(request('discover', {}, asking(address)), here))).toBe(`offer ${address}`);
+    expect(outcome(decide(request('discover', { mac: OTHER_MAC }, asking(address)), here))).toBe(
+      `offer ${address}`,
+    );
   });
 
   test('nobody declines or releases what another client has', () => {

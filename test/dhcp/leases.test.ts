@@ -65,11 +65,18 @@ test('what others change in the registry is followed', async () => {
 });
 
 test('a later change is not undone by the news of an earlier one', async () => {
-  const leases = new Leases(new MemoryRegistry(), ignore);
+  const registry = new BrokenRegistry();
+  const leases = new Leases(registry, ignore);
   const first = leases.apply([put(lease())]);
+  let letGo = () => {};
+  registry.held = new Promise((resolve) => {
+    letGo = resolve;
+  });
   const second = leases.apply([put(lease({ state: 'released' }))]);
   await first;
+  expect(registry.get(['lease', '10.77.0.100'])).toMatchObject({ state: 'bound' });
   expect(leases.byAddress('10.77.0.100')?.state).toBe('released');
+  letGo();
   await second;
   expect(leases.byAddress('10.77.0.100')?.state).toBe('released');
 });
