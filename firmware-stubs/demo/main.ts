@@ -2,6 +2,7 @@
  * `make demo`: one node on real firmware, from a boot pointer to a service that answers, through the double reboot.
  * Builds what is missing, shows what happens as it happens, and ends with the timeline of the whole sequence.
  */
+import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -35,7 +36,6 @@ const TITLE: Record<Rig, string> = {
   x86: 'x86-64, SeaBIOS and iPXE: power-on to ready through the double reboot (QEMU, software emulation)',
 };
 const READY_MS = 180_000;
-const BUILD_MS = 900_000;
 
 async function demo(rig: Rig): Promise<void> {
   const dir = projectFile(`build/demo/${rig}`);
@@ -51,7 +51,7 @@ async function demo(rig: Rig): Promise<void> {
   try {
     say('starting the imager: DHCP, TFTP, HTTP, NBD and the agent endpoint in one process');
     await lab.startImager({ config: join(dir, 'imager.yaml') });
-    await stock(lab, ARCHITECTURE[rig]);
+    await stock(dir, ARCHITECTURE[rig]);
     const node = await flashedNode(lab, dir, rig);
     say(`powering on ${NODE} (${rig}); its steps, seconds since power-on:`);
     const events = await bootSequence(lab, node);
@@ -63,11 +63,11 @@ async function demo(rig: Rig): Promise<void> {
 }
 
 /** Puts on the imager what the node will boot: an image, a base disk, and the node's own disk over it. */
-async function stock(lab: Lab, arch: string): Promise<void> {
+async function stock(dir: string, arch: string): Promise<void> {
   say('building the boot image and the base disk from Debian packages (kept in build/cache)');
-  await imager(lab, ['image', 'build', 'alpha', '--arch', arch]);
-  await imager(lab, ['base', 'build', 'web', '--arch', arch]);
-  await imager(lab, ['disk', 'create', `${NODE}-root`, '--base', 'web']);
+  await imager(dir, ['image', 'build', 'alpha', '--arch', arch]);
+  await imager(dir, ['base', 'build', 'web', '--arch', arch]);
+  await imager(dir, ['disk', 'create', `${NODE}-root`, '--base', 'web']);
 }
 
 /** A node with a boot pointer in its EEPROM, as a technician leaves it. */
@@ -95,17 +95,17 @@ async function bootSequence(lab: Lab, node: RigNode): Promise<BootEvent[]> {
     if (text.startsWith('bootwright: '))
       say(`${(sincePowerOn / 1000).toFixed(2).padStart(7)}  ${text.slice('bootwright: '.length)}`);
   });
-  const failed = node.waitForStep('failed', { withinMs: READY_MS }).then(
-    () => Promise.reject(new Error(`the node reports a failure:\n${node.serial()}`)),
-    () => undefined,
-  );
-  await Promise.race([
-    node.waitForStep('ready', { withinMs: READY_MS }),
-    failed.then(() => new Promise(() => {})),
-  ]);
+  const ready = node.waitForStep('ready', { withinMs: READY_MS });
+  const failed = node.waitForStep('failed', { withinMs: READY_MS }).then(() => {
+    throw new Error(`the node reports a failure:\n${node.serial()}`);
+  });
+  // Whichever does not come runs into its deadline later, or into the end of the lab.
+  ready.catch(() => {});
+  failed.catch(() => {});
+  await Promise.race([ready, failed]);
   stop();
   const answer = await lab.space.check(['curl', '-fsS', `http://${IMAGER}/api/events?node=${NODE}`]);
-  const { events } = JSON.parse(answer) as { events: BootEvent[] };
+  const events = JSON.parse(answer) as BootEvent[];
   return [...events.filter((event) => event.component !== 'agent'), ...node.events()];
 }
 
@@ -123,11 +123,19 @@ function conclude(rig: Rig, dir: string, events: BootEvent[], powerOn: number): 
   console.log(`\n${rowsText(timeline)}\n\n${breakdownText(timeline)}\n\ndrawn in ${svg}\n\nready`);
 }
 
-/** Runs a verb of the imager, its progress passed on as it comes. */
-async function imager(lab: Lab, args: string[]): Promise<void> {
-  const { code, stdout, stderr } = await lab.imagerCommand(args, { timeoutMs: BUILD_MS });
-  if (code !== 0) throw new Error(`imager ${args.join(' ')}: exit ${code}\n${stdout}${stderr}`);
-  for (const line of `${stderr}${stdout}`.trim().split('\n')) say(`    ${line}`);
+/** Runs a verb of the imager, outside the lab's network (packages are downloaded), its output passed on as it comes. */
+function imager(dir: string, args: string[]): Promise<void> {
+  const program = [projectFile('dist/imager/cli/main.js'), ...args, '--config', join(dir, 'imager.yaml')];
+  const child = spawn(process.execPath, program, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, IMAGER_CACHE: projectFile('build/cache') },
+  });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) =>
+      code === 0 ? resolve() : reject(new Error(`imager ${args.join(' ')}: exit ${code}`)),
+    );
+  });
 }
 
 function say(line: string): void {

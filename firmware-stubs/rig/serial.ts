@@ -41,13 +41,14 @@ export interface LineMeaning {
 
 /**
  * Meaning of `bootwright: firmware WORD ...` (firmware-stubs/uboot, firmware-stubs/ipxe) and `bootwright: step NAME
- * SECONDS` (the agent). Undefined for every other line, and for one of these with a form of its own.
+ * SECONDS KEY=VALUE ...` (the agent). Undefined for every other line, and for one of these with a form of its own.
  */
 export function lineMeaning(line: string): LineMeaning | undefined {
   const [, who, rest = ''] = /^bootwright: (firmware|step) (.*)$/.exec(line) ?? [];
   if (who === 'step') {
-    const [, step, seconds] = /^(\S+) (\d+(?:\.\d+)?)$/.exec(rest) ?? [];
-    return step === undefined ? undefined : { component: 'agent', step, detail: { uptime: Number(seconds) } };
+    const [, step, seconds, text = ''] = /^(\S+) (\d+(?:\.\d+)?)((?: \w+=.*)?)$/.exec(rest) ?? [];
+    if (step === undefined) return undefined;
+    return { component: 'agent', step, detail: { uptime: Number(seconds), ...detailOf(text) } };
   }
   if (who !== 'firmware') return undefined;
   const [, word = '', text = ''] = /^(\S+) ?(.*)$/.exec(rest) ?? [];
@@ -73,4 +74,10 @@ export function lineMeaning(line: string): LineMeaning | undefined {
     default:
       return undefined;
   }
+}
+
+/** ` key=value key=value`: a value goes on to the next key, spaces included. */
+function detailOf(text: string): Record<string, string> {
+  const pairs = text.matchAll(/ (\w+)=(.*?)(?= \w+=|$)/g);
+  return Object.fromEntries([...pairs].map(([, key = '', value = '']) => [key, value]));
 }

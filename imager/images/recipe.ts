@@ -29,7 +29,13 @@ export interface BuiltBootFiles {
 }
 
 /** Network, disks and the boot pointer's device. ext4 and its CRC-32C are named for kernels that do not have them built in. */
-const MODULES = ['virtio_pci', 'virtio_net', 'virtio_blk', 'nbd', 'ext4', 'crc32c_generic'];
+const DRIVERS = ['virtio_net', 'virtio_blk', 'nbd', 'ext4', 'crc32c_generic'];
+
+/** How virtio devices are reached: PCI everywhere, and the memory-mapped slots of QEMU's arm64 `virt` machine. */
+const BUSES: Record<Architecture, string[]> = {
+  arm64: ['virtio_mmio', 'virtio_pci'],
+  amd64: ['virtio_pci'],
+};
 
 const CONSOLE: Record<Architecture, string> = { arm64: 'ttyAMA0', amd64: 'ttyS0,115200' };
 
@@ -45,7 +51,7 @@ export async function buildBootFiles(options: BootFilesOptions): Promise<BuiltBo
   const found = await fetchKernel(packages);
   const folder = await packages.unpack(found);
   const release = await onlyEntry(join(folder, 'lib/modules'));
-  const modules = await readModules(join(folder, 'lib/modules', release), MODULES);
+  const modules = await readModules(join(folder, 'lib/modules', release), [...BUSES[arch], ...DRIVERS]);
   const agent = await readFile(options.agent);
 
   await mkdir(outDir, { recursive: true });
