@@ -4,27 +4,30 @@
  * behind the other, and neighbours that are sent together go as one piece of memory, not as a list.
  */
 import type { Socket } from 'node:net';
+import type { BufferPool } from './buffer-pool.ts';
 
 const ARENA_SIZE = 256 * 1024;
-/** Longer replies have memory of their own. */
+/** Longer replies come from the pool, and go back to it once they are sent. */
 const MAX_CARVED = 64 * 1024;
 
 export class Replies {
   readonly #socket: Socket;
+  readonly #pool: BufferPool;
   readonly #onSent: () => void;
   #arena = Buffer.allocUnsafeSlow(ARENA_SIZE);
   #used = 0;
   #ready: Buffer[] = [];
 
   /** `onSent` is called after each turn's replies went to the socket. */
-  constructor(socket: Socket, onSent: () => void) {
+  constructor(socket: Socket, pool: BufferPool, onSent: () => void) {
     this.#socket = socket;
+    this.#pool = pool;
     this.#onSent = onSent;
   }
 
   /** Memory for one reply; its content is arbitrary. */
   reserve(length: number): Buffer {
-    if (length > MAX_CARVED) return Buffer.allocUnsafeSlow(length);
+    if (length > MAX_CARVED) return this.#pool.take(length);
     if (this.#used + length > ARENA_SIZE) {
       this.#arena = Buffer.allocUnsafeSlow(ARENA_SIZE);
       this.#used = 0;
@@ -44,7 +47,10 @@ export class Replies {
     this.#ready = [];
     if (this.#socket.writable) {
       if (pieces.length > 1) this.#socket.cork();
-      for (const piece of pieces) this.#socket.write(piece);
+      for (const piece of pieces) {
+        if (this.#pool.owns(piece)) this.#socket.write(piece, () => this.#pool.giveBack(piece));
+        else this.#socket.write(piece);
+      }
       if (pieces.length > 1) this.#socket.uncork();
     }
     this.#onSent();

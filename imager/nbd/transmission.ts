@@ -6,6 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { type Disk, DiskError } from '../disks/disk.ts';
+import { BufferPool } from './buffer-pool.ts';
 import {
   CMD,
   CMD_FLAG,
@@ -39,6 +40,7 @@ export class Transmission {
   readonly #disk: Disk;
   readonly #socket: Socket;
   readonly #events: TransmissionEvents;
+  readonly #pool = new BufferPool();
   readonly #replies: Replies;
   readonly #head = Buffer.alloc(REQUEST_SIZE);
   #headLength = 0;
@@ -61,7 +63,7 @@ export class Transmission {
     this.#disk = disk;
     this.#socket = socket;
     this.#events = events;
-    this.#replies = new Replies(socket, () => this.#relieved());
+    this.#replies = new Replies(socket, this.#pool, () => this.#relieved());
     socket.on('drain', () => this.#relieved());
   }
 
@@ -142,7 +144,12 @@ export class Transmission {
       this.#writing.length += taken;
       if (this.#writing.length === payload.length) {
         this.#writing = undefined;
-        this.#write(request, payload);
+        const writing = this.#disk.write(payload, request.offset);
+        this.#settle(
+          request,
+          payload.length,
+          writing.finally(() => this.#pool.giveBack(payload)),
+        );
       }
       return at + taken;
     }
@@ -193,15 +200,11 @@ export class Transmission {
     this.bytesWritten += request.length;
     const end = at + request.length;
     if (end <= chunk.length) {
-      this.#write(request, chunk.subarray(at, end));
+      this.#settle(request, request.length, this.#disk.write(chunk.subarray(at, end), request.offset));
       return end;
     }
-    this.#writing = { request, payload: Buffer.allocUnsafe(request.length), length: 0 };
+    this.#writing = { request, payload: this.#pool.take(request.length), length: 0 };
     return at;
-  }
-
-  #write(request: Request, payload: Buffer): void {
-    this.#settle(request, request.length, this.#disk.write(payload, request.offset));
   }
 
   #carryOut(request: Request): void {
