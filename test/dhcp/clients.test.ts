@@ -1,5 +1,5 @@
 /** Real clients against the server, each in a network namespace of its own. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -29,7 +29,10 @@ beforeAll(async () => {
   lab = await Lab.open();
   server = await lab.serve({ pool: POOL, reservations: RESERVATIONS, leaseSeconds: 600 });
 });
-afterAll(() => lab?.close());
+afterAll(async () => {
+  await lab?.close();
+  rmSync(files, { recursive: true });
+});
 
 /** The variables a client's script was run with for `reason`. */
 function variables(output: string, reason: string): Record<string, string> {
