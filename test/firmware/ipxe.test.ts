@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { ipxeScript } from '../../agent/protocol/pointer/ipxe-script.ts';
 import type { SlotIndex } from '../../agent/protocol/pointer/layout.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
-import { ADDRESS, GATEWAY, openBootLab, pointer, UID } from './boot-lab.ts';
+import { ADDRESS, firmwareBoot, GATEWAY, openBootLab, pointer, UID } from './boot-lab.ts';
 
 // Generous: the machine may be busy with other tests.
 const IN_TIME = { withinMs: 40_000 };
@@ -27,15 +27,6 @@ async function store(...writes: [SlotIndex, BootPointer][]): Promise<void> {
   await writeFile(boot.eeprom, image);
 }
 
-async function firmwareBoot(): Promise<string[]> {
-  await boot.node.powerOn();
-  await boot.node.waitForStep('boot', IN_TIME);
-  const lines = boot.node.serial().split('\n');
-  return lines
-    .filter((line) => line.startsWith('bootwright: firmware '))
-    .map((line) => line.slice('bootwright: firmware '.length));
-}
-
 test('the blank EEPROM has its areas where README.md says', async () => {
   const bytes = await readFile(BLANK);
   expect(bytes.length).toBe(0x2000);
@@ -49,17 +40,17 @@ test('the blank EEPROM has its areas where README.md says', async () => {
 });
 
 test('a node boots what its pointer names, and hands over pointer, address and UID', async () => {
-  await store([0, pointer()]);
-  expect(await firmwareBoot()).toEqual([
+  await store([0, pointer({ image: 'linux' })]);
+  expect(await firmwareBoot(boot.node, IN_TIME.withinMs)).toEqual([
     'start',
-    'pointer image=alpha slot=0 attempts=3',
+    'pointer image=linux slot=0 attempts=3',
     `dhcp ${ADDRESS}`,
-    'load alpha',
-    'boot alpha',
+    'load linux',
+    'boot linux',
   ]);
   const { text } = await boot.node.waitForLine(/^given cmdline=/, IN_TIME);
   expect(text).toBe(
-    'given cmdline=initrd=initrd bootwright.image=alpha bootwright.pointer=ipxe-script:/dev/vda ' +
+    'given cmdline=initrd=initrd bootwright.image=linux bootwright.pointer=ipxe-script:/dev/vda ' +
       `ip=${ADDRESS}::${GATEWAY}:255.255.255.0:host-1:eth0:off console=ttyS0 quiet panic=1`,
   );
   expect(boot.node.serial()).toContain(`given uid=${UID}`);
@@ -78,12 +69,12 @@ test('the digit decides, and the longest record is understood', async () => {
     fallback: name('f'),
   });
   await store([0, pointer()], [1, longest]);
-  expect(await firmwareBoot()).toContain('pointer image=beta slot=1 attempts=255');
+  expect(await firmwareBoot(boot.node, IN_TIME.withinMs)).toContain('pointer image=beta slot=1 attempts=255');
 });
 
 test('an imager that has no such image is left for the next one', async () => {
   await store([0, pointer({ imagers: ['10.77.0.99', '10.77.0.1'] })]);
-  const said = await firmwareBoot();
+  const said = await firmwareBoot(boot.node, IN_TIME.withinMs);
   expect(said.at(-2)).toMatch(/^error imager 10\.77\.0\.99: /);
   expect(said.at(-1)).toBe('boot alpha');
 });
@@ -99,7 +90,7 @@ test('no pointer: it says so and starts again', async () => {
 test('a reboot from Linux obeys what the EEPROM says by then', async () => {
   await store([0, pointer({ image: 'again' })]);
   const first = boot.node.boots + 1;
-  await firmwareBoot();
+  await firmwareBoot(boot.node, IN_TIME.withinMs);
   await store([0, pointer({ image: 'again' })], [1, pointer({ image: 'beta' })]);
   const event = await boot.node.waitForStep('boot', { ...IN_TIME, boot: first + 1 });
   expect(event.detail?.image).toBe('beta');

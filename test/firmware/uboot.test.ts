@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { encodeUbootSlot, UBOOT_SLOT_SIZE, ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
-import { ADDRESS, GATEWAY, openBootLab, pointer, UID } from './boot-lab.ts';
+import { ADDRESS, firmwareBoot, GATEWAY, openBootLab, pointer, UID } from './boot-lab.ts';
 
 // Generous: the machine may be busy with other tests.
 const IN_TIME = { withinMs: 40_000 };
@@ -24,28 +24,18 @@ async function store(first: BootPointer | undefined, second: BootPointer | undef
   return image;
 }
 
-/** What the firmware said until it started the kernel. */
-async function firmwareBoot(): Promise<string[]> {
-  await boot.node.powerOn();
-  await boot.node.waitForStep('boot', IN_TIME);
-  const lines = boot.node.serial().split('\n');
-  return lines
-    .filter((line) => line.startsWith('bootwright: firmware '))
-    .map((line) => line.slice('bootwright: firmware '.length));
-}
-
 test('a node boots what its pointer names, and hands over pointer, address and UID', async () => {
-  const before = await store(pointer(), undefined);
-  expect(await firmwareBoot()).toEqual([
+  const before = await store(pointer({ image: 'linux' }), undefined);
+  expect(await firmwareBoot(boot.node, IN_TIME.withinMs)).toEqual([
     'start',
-    'pointer image=alpha slot=0 attempts=3',
+    'pointer image=linux slot=0 attempts=3',
     `dhcp ${ADDRESS}`,
-    'load alpha',
-    'boot alpha',
+    'load linux',
+    'boot linux',
   ]);
   const { text } = await boot.node.waitForLine(/^given cmdline=/, IN_TIME);
   expect(text).toBe(
-    'given cmdline=console=ttyAMA0 quiet panic=1 bootwright.image=alpha bootwright.pointer=uboot-env:/dev/vda ' +
+    'given cmdline=console=ttyAMA0 quiet panic=1 bootwright.image=linux bootwright.pointer=uboot-env:/dev/vda ' +
       `ip=${ADDRESS}::${GATEWAY}:255.255.255.0:host-1:eth0:off`,
   );
   expect(boot.node.serial()).toContain(`given uid=${UID}`);
@@ -58,14 +48,16 @@ test.each([
   ['the larger sequence number wins in slot 0', 4294967295, 4294967294, 'alpha', 0],
 ])('%s', async (_name, first, second, image, slot) => {
   await store(pointer({ sequence: first }), pointer({ sequence: second, image: 'beta' }));
-  expect(await firmwareBoot()).toContain(`pointer image=${image} slot=${slot} attempts=3`);
+  expect(await firmwareBoot(boot.node, IN_TIME.withinMs)).toContain(
+    `pointer image=${image} slot=${slot} attempts=3`,
+  );
 });
 
 test('a torn slot is passed over', async () => {
   const image = await store(pointer(), pointer({ sequence: 8, image: 'beta' }));
   image[UBOOT_SLOT_SIZE + 20]! ^= 1;
   await writeFile(boot.eeprom, image);
-  expect(await firmwareBoot()).toContain('pointer image=alpha slot=0 attempts=3');
+  expect(await firmwareBoot(boot.node, IN_TIME.withinMs)).toContain('pointer image=alpha slot=0 attempts=3');
 });
 
 test.each([
@@ -79,7 +71,7 @@ test.each([
   async (sequence, attempts, next, left) => {
     const counted = pointer({ phase: 'deploy', sequence, attempts, fallback: 'beta' });
     await store(undefined, counted);
-    expect(await firmwareBoot()).toContain('boot alpha');
+    expect(await firmwareBoot(boot.node, IN_TIME.withinMs)).toContain('boot alpha');
     const after = ubootEnv.read(new Uint8Array(await readFile(boot.eeprom)));
     expect(after).toEqual([
       { kind: 'valid', pointer: { ...counted, sequence: next, attempts: left } },
@@ -98,7 +90,7 @@ test('an imager without the image costs no attempt', async () => {
 
 test('no attempts left: the fallback image, and nothing is written', async () => {
   const before = await store(pointer({ phase: 'deploy', attempts: 0, fallback: 'beta' }), undefined);
-  expect(await firmwareBoot()).toEqual([
+  expect(await firmwareBoot(boot.node, IN_TIME.withinMs)).toEqual([
     'start',
     'pointer image=alpha slot=0 attempts=0',
     'error no attempts left for alpha: fallback beta',
@@ -114,7 +106,7 @@ test('an imager that does not answer is left for the next one', async () => {
   await boot.lab.space.check('ip link add br1 type bridge'.split(' '));
   await boot.lab.space.check('ip address add 10.77.0.2/32 dev br1'.split(' '));
   await store(pointer({ imagers: ['10.77.0.2', '10.77.0.1'] }), undefined);
-  const said = await firmwareBoot();
+  const said = await firmwareBoot(boot.node, IN_TIME.withinMs);
   expect(said.slice(-2)).toEqual(['error no image alpha from 10.77.0.2', 'boot alpha']);
 });
 
@@ -130,7 +122,7 @@ test('no pointer: it says so and starts again', async () => {
 test('a reboot from Linux obeys what the EEPROM says by then', async () => {
   await store(pointer({ image: 'again' }), undefined);
   const first = boot.node.boots + 1;
-  await firmwareBoot();
+  await firmwareBoot(boot.node, IN_TIME.withinMs);
   await store(pointer({ image: 'again' }), pointer({ sequence: 8, image: 'beta' }));
   const event = await boot.node.waitForStep('boot', { ...IN_TIME, boot: first + 1 });
   expect(event.detail?.image).toBe('beta');
