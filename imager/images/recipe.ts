@@ -65,6 +65,7 @@ export async function buildBootFiles(options: BootFilesOptions): Promise<BuiltBo
     built.kernel,
     await readKernel(arch, join(folder, `boot/vmlinuz-${release}`), cacheDir, progress),
   );
+  // Not compressed: gzip saves 1.5 MB on the wire and costs the node 50 million instructions, a tenth of a second.
   await replace(built.initrd, writeInitramfs({ agent, kernelVersion: release, modules }));
   progress(`${arch}: boot files for kernel ${built.version}, ${modules.length} modules`);
   return built;

@@ -30,7 +30,7 @@ export class LmdbRegistry implements Registry {
   #closed = false;
 
   private constructor(path: string) {
-    // With overlappingSync, LMDB's promise resolves at a commit that a power cut can still take back.
+    // With overlappingSync readers would see a commit that a power cut can still take back.
     this.#root = open({ path, noSubdir: true, overlappingSync: false, maxDbs: 2 });
     this.#entries = this.#root.openDB<Record, Buffer>('entries', { keyEncoding: 'binary', ...CBOR });
     this.#meta = this.#root.openDB<number, string>('meta', { ...CBOR });

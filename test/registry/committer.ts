@@ -1,6 +1,7 @@
 /** A process that commits for as long as it lives and prints each number once transact said it is durable, from argv[3] up. */
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
 
+process.stdout.on('error', () => process.exit());
 const registry = await LmdbRegistry.open(process.argv[2]!);
 console.log(`ready ${registry.revision()}`);
 // Four at a time, so that commits are shared and the kill can fall between the parts of one.

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -70,5 +70,50 @@ test('a killed process loses nothing it was told is durable, and no transaction 
     expect(registry.revision()).toBeGreaterThanOrEqual(Math.max(...stored.values()));
     await registry.close();
   }
+  await rm(dirname(program), { recursive: true });
+});
+
+test('what was reported durable had been synced: fdatasync, then the synchronous write that makes it count', async () => {
+  const dir = await temporary();
+  const program = await bundle('test/registry/committer.ts');
+  const log = join(dir, 'calls');
+  const calls = ['-f', '-y', '-qq', '-e', 'trace=openat,fdatasync,pwrite64,pwritev,write', '-o', log];
+  const child = spawn('strace', [...calls, process.execPath, program, join(dir, 'registry'), '0'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = new Promise((resolve, reject) => {
+    child.once('close', resolve);
+    child.once('error', reject);
+  });
+  let output = '';
+  child.stdout.on('data', (chunk) => {
+    output += chunk;
+    // The traced program ends with its pipe.
+    if (output.split('\n').length > 40) child.stdout.destroy();
+  });
+  await ended;
+
+  const lines = (await readFile(log, 'utf8')).split('\n');
+  const synchronous = lines.find((line) => /registry\.mdb".*O_DSYNC/.test(line))?.match(/= (\d+)</)?.[1];
+  expect(synchronous).toBeDefined();
+  // Four reports at most share a commit: the lanes of the committer.
+  let covered = 0;
+  let synced = false;
+  let reports = 0;
+  for (const line of lines) {
+    if (/fdatasync\(\d+<.*registry\.mdb>\) += 0|fdatasync resumed.*= 0/.test(line)) synced = true;
+    else if (new RegExp(`pwrite64\\(${synchronous}<`).test(line)) {
+      if (synced) covered = 4;
+      synced = false;
+    } else if (/pwrite(64|v)\(\d+<.*registry\.mdb>/.test(line)) {
+      // Data written after the last fdatasync is not covered by it.
+      synced = false;
+    } else if (/write\(1<.*, "\d+\\n"/.test(line)) {
+      reports++;
+      expect(covered, line).toBeGreaterThan(0);
+      covered--;
+    }
+  }
+  expect(reports).toBeGreaterThan(20);
   await rm(dirname(program), { recursive: true });
 });
