@@ -52,7 +52,7 @@ export interface AgentBuild {
   arch: AgentArch;
   /** Path of the binary. */
   out: string;
-  /** The program inside, agent/quickjs/main.ts unless told otherwise. */
+  /** The program inside, a path from the project's root: agent/quickjs/main.ts unless told otherwise. */
   entry?: string;
   progress?: (line: string) => void;
 }
@@ -77,7 +77,7 @@ export async function buildAgent({
     progress(`agent ${arch}: bundling ${entry ?? 'the agent'}`);
     const script = join(work, 'agent.js');
     const bytecode = join(work, 'agent.bin');
-    await bundleAgent(entry ?? join(SOURCES, 'main.ts'), script);
+    await bundleAgent(resolve(ROOT, entry ?? 'agent/quickjs/main.ts'), script);
     await tool(compile, [script, bytecode]);
     const data = join(work, 'bundle.o');
     await tool(compiler(arch), ['-c', `-DBUNDLE="${bytecode}"`, join(SOURCES, 'bundle.S'), '-o', data]);
