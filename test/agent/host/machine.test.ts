@@ -55,7 +55,7 @@ test.each(['amd64', 'arm64'] as const)(
     // Each read takes 0.2 s, so that the server is sure to die with requests on its hands.
     let server = serveDisk(disk, ['--filter=delay', 'rdelay=200ms']);
     await server.listening;
-    const machine = space.spawn(['timeout', '40', ...MACHINES[arch], ...machineOptions(kernel, initramfs)]);
+    const machine = space.spawn(['timeout', '90', ...MACHINES[arch], ...machineOptions(kernel, initramfs)]);
     const steps = new Map<string, string>();
     const log: string[] = [];
     let ended: Promise<void> | undefined;
@@ -93,7 +93,7 @@ test.each(['amd64', 'arm64'] as const)(
       },
     });
   },
-  45_000,
+  100_000,
 );
 
 async function prepareBoot(packages: DebianPackages, arch: AgentArch) {
