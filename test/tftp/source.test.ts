@@ -96,6 +96,7 @@ describe('blocks', () => {
     );
     await packets(300_000, 16, 64);
     await packets(300_000, 512, 3);
+    await packets(900_000, 1468, 200);
   });
 
   test('packets that still wait to be sent are not written over', async () => {
