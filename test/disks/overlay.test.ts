@@ -240,6 +240,28 @@ test('flushes asked for while one runs share the next; nothing to flush costs no
   expect(files.data.syncs).toBe(3);
 });
 
+test('a flush asked for at the very moment another ends does not overtake the next one', async () => {
+  const files = freshFiles();
+  const disk = openOverlay(files);
+  await disk.write(new Uint8Array(BLOCK_SIZE).fill(1), 0);
+  const first = disk.flush();
+  const late = first.then(() => disk.flush());
+  await disk.write(new Uint8Array(BLOCK_SIZE).fill(2), BLOCK_SIZE);
+  await disk.flush();
+  expect(files.data.stored()[BLOCK_SIZE]).toBe(2);
+  await late;
+});
+
+test('a write that ends during a flush is safe after the next one', async () => {
+  const files = freshFiles();
+  const disk = openOverlay(files);
+  files.data.prompts = false;
+  const writing = disk.write(new Uint8Array(BLOCK_SIZE).fill(5), 0);
+  await Promise.all([disk.flush(), writing]);
+  await disk.flush();
+  expect(files.data.stored()[0]).toBe(5);
+});
+
 test('the map is written only after the data is safe', async () => {
   const files = freshFiles();
   const disk = openOverlay(files);
