@@ -4,6 +4,9 @@ import type { Imager } from '../service.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
 
+/** Longest a stop takes, disks that are being flushed included. */
+const STOP_MS = 30_000;
+
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
 
 export function addServe(program: Command): void {
@@ -38,8 +41,9 @@ async function serve(context: Context, level: string): Promise<void> {
   ]);
   // Synchronous, so that what is logged last is not lost where the process ends at once.
   const log = pino({ level, base: {} }, pino.destination({ dest: 2, sync: true }));
+  // The handlers stay: supervisors send a signal twice (timeout(1) does), and that must not cut the flush short.
   const stop = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, resolve);
   });
   const imager = await startImager(config, { log }).catch((error: unknown) => {
     throw error instanceof StartError ? new VerbError(error.message, { cause: error }) : error;
@@ -48,7 +52,12 @@ async function serve(context: Context, level: string): Promise<void> {
   process.stdout.write(`${readyLine(imager)}\n`);
   const signal = await stop;
   log.info({ signal }, 'stopping');
+  const deadline = setTimeout(() => {
+    log.fatal(`not stopped after ${STOP_MS / 1000} s: ending at once`);
+    process.exit(1);
+  }, STOP_MS);
   await imager.close();
+  clearTimeout(deadline);
   log.info('stopped');
 }
 

@@ -77,8 +77,18 @@ export class ServiceLab {
   async stop(signal: 'TERM' | 'INT' | 'KILL'): Promise<number | null> {
     const child = this.#child!;
     const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    await this.space.check(['kill', `-${signal}`, this.pid()]);
+    await this.signal(signal);
     return ended;
+  }
+
+  async signal(signal: 'TERM' | 'INT' | 'KILL'): Promise<void> {
+    await this.space.check(['kill', `-${signal}`, this.pid()]);
+  }
+
+  /** Resolves once the imager has logged `text`. */
+  async logged(text: string): Promise<void> {
+    const { stderr } = this.#child!;
+    while (!this.#log().includes(text)) await once(stderr!, 'data');
   }
 
   /** Process id of the imager inside the namespace. */

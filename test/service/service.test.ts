@@ -255,7 +255,16 @@ describe('the imager ends and comes back', () => {
     });
   });
 
-  test('SIGINT ends it too', async () => {
-    expect(await lab.stop('INT')).toBe(0);
+  test('SIGINT ends it too, and a second signal does not cut that short', async () => {
+    // A connection whose other end stays open makes the stop last a second.
+    const stay =
+      "setTimeout(() => {}, 20000); require('net').connect({ host: '10.77.0.1', port: 4747, allowHalfOpen: true })";
+    const opened = `${stay}.resume().once('connect', () => console.log('open'))`;
+    await node2.run(`node -e "${opened}" >stay.log & tail -f stay.log --pid=$! | grep -q -m1 open`);
+    const ended = lab.stop('INT');
+    await lab.logged('"msg":"stopping"');
+    await lab.signal('INT');
+    expect(await ended).toBe(0);
+    expect(lab.log()).toContain('"msg":"stopped"');
   });
 });
