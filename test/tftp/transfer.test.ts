@@ -56,7 +56,7 @@ class Driver {
           return [effect.outcome.type === 'done' ? 'done' : `failed ${effect.outcome.reason}`];
         case 'send-error':
           return [`error ${effect.code}`];
-        case 'send-oack':
+        default:
           return ['oack'];
       }
     });
