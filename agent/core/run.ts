@@ -68,5 +68,5 @@ async function ended(ports: Ports, what: string, work: () => Promise<string | un
   const start = ports.uptime();
   const why = await work();
   if (why !== undefined) return { kind: 'failed', why: `${what}: ${why}` };
-  return { kind: 'did', detail: { seconds: Math.round((ports.uptime() - start) * 1000) / 1000 } };
+  return { kind: 'did', detail: { took: Math.round((ports.uptime() - start) * 1000) / 1000 } };
 }

@@ -101,8 +101,11 @@ export function breakdown(bars: readonly Bar[]): Partial<Record<Part, number>>[]
   return boots;
 }
 
+/** Address, details and reason in words; what the row says elsewhere is left out. */
 function detailOf({ detail = {}, reason, address }: BootEvent): string {
-  const words = Object.entries(detail).map(([key, value]) => `${key}=${value}`);
+  const words = Object.entries(detail)
+    .filter(([key]) => !['boot', 'seconds', 'uptime'].includes(key))
+    .map(([key, value]) => `${key}=${value}`);
   if (address !== undefined) words.unshift(address);
   if (reason !== undefined) words.push(`(${reason})`);
   return words.join(' ');

@@ -106,10 +106,20 @@ export function manifest(image: BootImage): string {
 
 /**
  * The iPXE script that boots the image. Its URIs are relative to its own. Whoever chains to it may set `bw_cmdline`,
- * which goes before the image's own arguments; `initrd=` names the initrd for kernels started through UEFI.
+ * which goes before the image's own arguments; `initrd=` names the initrd for kernels started through UEFI. A file
+ * that makes no progress for three seconds sends the loader to its next imager.
  */
 export function ipxeScript(image: BootImage): string {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: iPXE expands it, to nothing where it is not set
-  const words = ['kernel kernel initrd=initrd ${bw_cmdline}', image.args].filter((part) => part !== '');
-  return ['#!ipxe', words.join(' '), 'initrd initrd', 'boot', ''].join('\n');
+  const kernel = ['kernel --timeout 3000 kernel initrd=initrd ${bw_cmdline}', image.args];
+  return [
+    '#!ipxe',
+    kernel.filter((part) => part !== '').join(' '),
+    'initrd --timeout 3000 initrd',
+    `echo bootwright: firmware boot ${image.name}`,
+    // SeaBIOS holds the end of a line back until the next one, and the kernel's change of the video mode loses it.
+    'echo starting the kernel',
+    'boot',
+    '',
+  ].join('\n');
 }

@@ -1,0 +1,129 @@
+/**
+ * The main job on both rigs: pointer -> DHCP -> TFTP or HTTP -> kernel -> agent -> NBD disk -> first reboot -> stage 1 ->
+ * second reboot -> services -> stage 2 -> ready, then another image by `imager node flash` and a power cycle.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Rig } from '../../firmware-stubs/rig/qemu.ts';
+import { Cluster } from '../support/cluster.ts';
+
+const BOOTED = 240_000;
+
+const SCRIPTS = [
+  {
+    name: '10-site.sh',
+    stage: 1 as const,
+    content: [
+      '#!/bin/sh -e',
+      'if wget -q -O - http://127.0.0.1/ 2>/dev/null; then exit 1; fi # services must be down',
+      'echo "image $BOOTWRIGHT_IMAGE on $(hostname)" > /srv/www/index.html',
+      'cat /proc/cmdline > /srv/www/cmdline.txt',
+      '',
+    ].join('\n'),
+  },
+  {
+    name: '50-check.sh',
+    stage: 2 as const,
+    content: 'set -e\nwget -q -O - http://127.0.0.1/ > /srv/www/seen.txt\n',
+  },
+];
+
+/** The steps of each boot, as the serial line shows them. */
+const FIRMWARE = ['start', 'pointer', 'dhcp', 'load', 'boot'];
+const AGENT = [
+  ['pointer', 'mounted', 'plan', 'installed', 'reboot'],
+  ['pointer', 'mounted', 'stage1', 'reboot'],
+  ['pointer', 'mounted', 'services', 'stage2', 'ready'],
+];
+const SEQUENCE = AGENT.flatMap((steps) => [...FIRMWARE, 'agent', ...steps]);
+/** The same as the agent reports them to the imager. */
+const AGENT_SEQUENCE = AGENT.flat();
+
+describe.each(['arm64', 'x86'] as Rig[])('rig %s', (rig) => {
+  let cluster: Cluster;
+  beforeAll(async () => {
+    const userConfig = { secondReboot: true, scripts: SCRIPTS };
+    cluster = await Cluster.open({ rig, nodes: ['n1'], images: ['alpha', 'beta'], userConfig });
+  }, 300_000);
+  afterAll(() => cluster?.close());
+
+  it(
+    'boots from its pointer through the double reboot until it is ready',
+    async () => {
+      const node = cluster.nodes[0]!;
+      await node.powerOn();
+      await node.waitForStep('ready', { withinMs: BOOTED });
+      const seen = node.events().filter(({ component }) => component !== 'rig');
+      expect(seen.map(({ step }) => step)).toEqual(SEQUENCE);
+      expect(await cluster.get('http://10.77.0.11/')).toBe('image alpha on n1\n');
+      expect(await cluster.get('http://10.77.0.11/seen.txt')).toBe('image alpha on n1\n');
+      expect(cluster.pointer(node)).toMatchObject({
+        image: 'alpha',
+        phase: 'ready',
+        fallback: 'alpha',
+        attempts: 3,
+      });
+    },
+    BOOTED,
+  );
+
+  it('the imager saw every step, and serves no boot file but the pointed image', async () => {
+    const events = await cluster.imagerEvents('n1');
+    const steps = events.flatMap(({ component, step }) => (component === 'agent' ? [step] : []));
+    expect(steps.filter((step) => step !== 'hello' && step !== 'disconnect')).toEqual(AGENT_SEQUENCE);
+    for (const step of ['offer', 'ack', 'attach'])
+      expect(events.filter((event) => event.step === step)).toHaveLength(3);
+    const files = events.flatMap(({ step, detail }) =>
+      step === 'transfer-end' ? [String(detail?.file)] : [],
+    );
+    expect(new Set(files.map((file) => file.replace(/^\//, '').split('/')[1]))).toEqual(new Set(['alpha']));
+  });
+
+  it('wrong names are refused with what there is', async () => {
+    const image = await cluster.verb('node', 'flash', 'n1', '--image', 'gamma', '--disk', 'n1-root');
+    expect(image.code).toBe(1);
+    expect(image.stderr).toMatch(/gamma.*\balpha\b.*\bbeta\b/s);
+    const disk = await cluster.verb('node', 'flash', 'n1', '--image', 'beta', '--disk', 'n2-root');
+    expect(disk.code).toBe(1);
+    expect(disk.stderr).toMatch(/n2-root.*\bn1-root\b/s);
+    const node = await cluster.verb('node', 'flash', 'n9', '--image', 'beta', '--disk', 'n1-root');
+    expect(node.code).toBe(1);
+    expect(node.stderr).toMatch(/n9.*\bn1\b/s);
+    expect(cluster.pointer(cluster.nodes[0]!)).toMatchObject({ image: 'alpha', phase: 'ready' });
+  });
+
+  it(
+    'flashed with another image and power-cycled it brings up that one',
+    async () => {
+      const node = cluster.nodes[0]!;
+      await cluster.json('disk', 'create', 'n1-next', '--base', 'web');
+      await cluster.json('node', 'flash', 'n1', '--image', 'beta', '--disk', 'n1-next');
+      expect(cluster.pointer(node)).toMatchObject({
+        image: 'beta',
+        disks: ['n1-next'],
+        phase: 'deploy',
+        fallback: 'alpha',
+      });
+      await node.cutPower();
+      await node.powerOn();
+      await node.waitForStep('ready', { withinMs: BOOTED });
+      expect(await cluster.get('http://10.77.0.11/')).toBe('image beta on n1\n');
+      expect(await cluster.get('http://10.77.0.11/cmdline.txt')).toContain('bootwright.image=beta');
+      expect(cluster.pointer(node)).toMatchObject({ image: 'beta', phase: 'ready', fallback: 'beta' });
+    },
+    BOOTED,
+  );
+
+  it(
+    'a node that is ready comes up in one boot and runs no script again',
+    async () => {
+      const node = cluster.nodes[0]!;
+      const before = node.boots;
+      await node.cutPower();
+      await node.powerOn();
+      await node.waitForStep('ready', { withinMs: BOOTED });
+      expect(node.boots).toBe(before + 1);
+      expect(node.serial()).not.toMatch(/step stage[12]/);
+    },
+    BOOTED,
+  );
+});

@@ -1,0 +1,150 @@
+/** A whole cluster for a test: the built imager, images, disks and QEMU nodes in a private network. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { eepromPointers, makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
+import type { RigImager } from '../../firmware-stubs/rig/imager.ts';
+import { Lab } from '../../firmware-stubs/rig/lab.ts';
+import type { CommandResult } from '../../firmware-stubs/rig/namespace.ts';
+import type { RigNode } from '../../firmware-stubs/rig/node.ts';
+import { projectFile } from '../../firmware-stubs/rig/project.ts';
+import type { Rig } from '../../firmware-stubs/rig/qemu.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { type Stock, stockFor } from './stock.ts';
+
+export const IMAGER = '10.77.0.1';
+
+export interface ClusterOptions {
+  rig: Rig;
+  /** Names of the nodes; the nth has the address 10.77.0.1n and a disk NAME-root. */
+  nodes: string[];
+  /** Names of boot images, all of Debian's kernel and the agent. The nodes' pointers name the first. */
+  images: string[];
+  /** Kernel arguments of one image besides those it needs. */
+  args?: Record<string, string>;
+  /** `userConfigs.web` of the configuration. */
+  userConfig: {
+    secondReboot: boolean;
+    scripts: { name: string; stage: 1 | 2; content: string; timeoutSeconds?: number }[];
+  };
+}
+
+export class Cluster {
+  readonly lab: Lab;
+  readonly dir: string;
+  readonly nodes: RigNode[] = [];
+  imager: RigImager;
+  readonly #config: string;
+
+  private constructor(lab: Lab, dir: string, config: string, imager: RigImager) {
+    this.lab = lab;
+    this.dir = dir;
+    this.#config = config;
+    this.imager = imager;
+  }
+
+  /** Everything up to nodes that are flashed and switched off. Needs dist/ to be up to date (`npm run build`). */
+  static async open(options: ClusterOptions): Promise<Cluster> {
+    const stock = await stockFor(options.rig);
+    mkdirSync(projectFile('build/test'), { recursive: true });
+    const dir = mkdtempSync(projectFile('build/test/cluster-'));
+    const config = join(dir, 'imager.yaml');
+    writeFileSync(config, stringify(configOf(options)));
+    const lab = await Lab.open({ dir, address: `${IMAGER}/24` });
+    try {
+      const cluster = new Cluster(lab, dir, config, await lab.startImager({ config }));
+      await cluster.#stock(options, stock);
+      for (const [i, name] of options.nodes.entries()) await cluster.#addNode(options, name, i);
+      return cluster;
+    } catch (error) {
+      await lab.close();
+      throw error;
+    }
+  }
+
+  /** Runs a verb of the imager's command line to its end. */
+  verb(...args: string[]): Promise<CommandResult> {
+    return this.lab.imagerCommand(args);
+  }
+
+  /** Runs a verb with --json and gives what it printed. Rejects where it fails. */
+  async json<T>(...args: string[]): Promise<T> {
+    const { code, stdout, stderr } = await this.verb(...args, '--json');
+    if (code !== 0) throw new Error(`imager ${args.join(' ')}: exit ${code}\n${stdout}${stderr}`);
+    return JSON.parse(stdout) as T;
+  }
+
+  /** What a web server on the nodes' network answers, seen from the imager's side. */
+  get(url: string): Promise<string> {
+    return this.lab.space.check(['curl', '-fsS', '--max-time', '20', url]);
+  }
+
+  /** The imager's events of one node, and the agent's as the imager heard them. */
+  async imagerEvents(node: string): Promise<BootEvent[]> {
+    return JSON.parse(await this.get(`http://${IMAGER}/api/events?node=${node}`)) as BootEvent[];
+  }
+
+  /** The boot pointer in a node's EEPROM, read as the host sees the file. */
+  pointer(node: RigNode): BootPointer | undefined {
+    return eepromPointers(this.#eeprom(node.name), node.rig).read().pointer;
+  }
+
+  async startImager(): Promise<void> {
+    this.imager = await this.lab.startImager({ config: this.#config });
+  }
+
+  async close(): Promise<void> {
+    await this.lab.close();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  async #stock({ images, nodes, args = {} }: ClusterOptions, stock: Stock): Promise<void> {
+    for (const image of images) {
+      const files = ['--arch', stock.arch, '--kernel', stock.kernel, '--initrd', stock.initrd];
+      await this.json('image', 'add', image, ...files, '--args', `${stock.args} ${args[image] ?? ''}`.trim());
+    }
+    await this.json('base', 'add', 'web', stock.base);
+    for (const node of nodes) await this.json('disk', 'create', `${node}-root`, '--base', 'web');
+  }
+
+  async #addNode({ rig, images }: ClusterOptions, name: string, index: number): Promise<void> {
+    makeEeprom(this.#eeprom(name), rig);
+    eepromPointers(this.#eeprom(name), rig).write({
+      image: images[0]!,
+      disks: [`${name}-root`],
+      imagers: [IMAGER],
+      cluster: 'test',
+      deployment: 'first',
+      phase: 'deploy',
+      attempts: 3,
+      fallback: '',
+    });
+    const { mac, uid } = identity(index);
+    this.nodes.push(await this.lab.node({ name, rig, mac, uid, eeprom: this.#eeprom(name) }));
+  }
+
+  #eeprom(name: string): string {
+    return join(this.dir, `${name}.eeprom`);
+  }
+}
+
+function identity(index: number): { mac: string; uid: string; address: string } {
+  return {
+    mac: `52:54:00:77:00:1${index + 1}`,
+    uid: `6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f60${index + 1}`,
+    address: `10.77.0.1${index + 1}`,
+  };
+}
+
+function configOf({ nodes, userConfig }: ClusterOptions): object {
+  return {
+    state: './state',
+    cluster: 'test',
+    network: { address: IMAGER, prefix: 24, leaseSeconds: 3600 },
+    nodes: nodes.map((name, i) => ({ name, ...identity(i), userConfig: 'web' })),
+    userConfigs: {
+      web: { ...userConfig, services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 120 } },
+    },
+  };
+}
