@@ -6,7 +6,7 @@ import { addressToBytes, UNSPECIFIED } from './ipv4.ts';
 import type { ClientOptions } from './options/client.ts';
 import { MESSAGE_TYPE, OPTION } from './options/codes.ts';
 import type { Options } from './options/field.ts';
-import { pxeOptions } from './options/pxe.ts';
+import { IPXE_NO_PROXY, pxeOptions } from './options/pxe.ts';
 import { addressesToBytes, textToBytes, uintToBytes } from './options/values.ts';
 import type { Client, World } from './world.ts';
 
@@ -80,6 +80,9 @@ export function grant(
     if (wants(OPTION.tftpServerName)) put(OPTION.tftpServerName, textToBytes(nextServer));
     if (boot.rootPath) put(OPTION.rootPath, textToBytes(boot.rootPath));
   }
+  // A node of ours has nothing to expect of a proxy, whether it is told a boot file or its EEPROM names the image.
+  if (asked.ipxe && (boot !== undefined || client.reservation !== undefined))
+    put(OPTION.etherboot, IPXE_NO_PROXY);
   put(OPTION.relayAgentInformation, message.options.get(OPTION.relayAgentInformation));
   return {
     boot,

@@ -50,6 +50,17 @@ function lease(fields: Partial<Lease>): Lease {
 }
 
 describe('DISCOVER', () => {
+  test('iPXE of a configured node is told not to wait for a proxy, that of a stranger only with a boot file', () => {
+    const noProxy = (config: Parameters<typeof world>[0]) => {
+      const decision = decide(request('discover', {}, { 175: Uint8Array.of(177, 1, 1) }), world(config));
+      return decision.kind === 'reply' ? decision.message.options.get(175) : undefined;
+    };
+    const yes = Uint8Array.of(176, 1, 1);
+    expect(noProxy({ reservations: [N1], config: { bootFile: () => undefined } })).toEqual(yes);
+    expect(noProxy({ config: { bootFile: () => undefined } })).toBeUndefined();
+    expect(noProxy({ config: { bootFile: () => ({ file: 'http://10.77.0.1/x' }) } })).toEqual(yes);
+  });
+
   test('a reservation by MAC: the whole offer', () => {
     const here = world({
       reservations: [N1],

@@ -45,7 +45,7 @@ function sources(folder: string): string[] {
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(ROOT, file), 'utf8');
-  const found = text.matchAll(/^(?:import|export)\b[^'"`;]*?(?:from\s*)?['"](\.[^'"]+)['"]/gm);
+  const found = text.matchAll(/^(?:import|export)\b(?:[^'"`;]*?\bfrom)?\s*['"](\.[^'"]+)['"];$/gm);
   return [...found].map(([, path]) => relative(ROOT, resolve(ROOT, dirname(file), path!)));
 }
 

@@ -10,11 +10,14 @@ import { textToBytes } from './values.ts';
  */
 const PXE_NO_DISCOVERY = Uint8Array.of(6, 1, 8, 255);
 
-/** Option 175 for iPXE: encapsulated option 176 (no-pxedhcp) set, so that it does not wait for a proxy's offer. */
-const IPXE_NO_PROXY = Uint8Array.of(176, 1, 1);
+/**
+ * Option 175 for iPXE: encapsulated option 176 (no-pxedhcp) set. Without it iPXE waits three seconds for the offer of a
+ * proxy (ProxyDHCP), even where its own script says what to boot.
+ */
+export const IPXE_NO_PROXY = Uint8Array.of(176, 1, 1);
 
 /**
- * The options that make PXE ROMs, UEFI HTTP boot and iPXE take the boot file of this reply, in wire order. Option 60 names the
+ * The options that make PXE ROMs and UEFI HTTP boot take the boot file of this reply, in wire order. Option 60 names the
  * client's own class back to it: without that, PXE ROMs wait for a proxy and UEFI HTTP boot ignores the offer.
  */
 export function pxeOptions(request: Options, client: ClientOptions): [code: number, value: Uint8Array][] {
@@ -28,6 +31,5 @@ export function pxeOptions(request: Options, client: ClientOptions): [code: numb
   // RFC 4578 section 2.3 and the PXE specification: the server returns the client's machine identifier.
   const machine = request.get(OPTION.clientMachineIdentifier);
   if (machine !== undefined) options.push([OPTION.clientMachineIdentifier, machine]);
-  if (client.ipxe) options.push([OPTION.etherboot, IPXE_NO_PROXY]);
   return options;
 }
