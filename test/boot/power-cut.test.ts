@@ -1,0 +1,87 @@
+/** Power cut at the worst moments of a double reboot, and images that never get ready. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Cluster } from '../support/cluster.ts';
+
+const BOOTED = 240_000;
+
+/** Each script leaves one line in a file of its own for each time it ran to its end. */
+const script = (name: string, stage: 1 | 2, body = '') => ({
+  name,
+  stage,
+  content: `set -e\n${body}\necho "$BOOTWRIGHT_IMAGE" >> /srv/www/${name}.txt\nsync\n`,
+});
+
+describe('power cuts during the double reboot', () => {
+  let cluster: Cluster;
+  beforeAll(async () => {
+    cluster = await Cluster.open({
+      rig: 'arm64',
+      nodes: ['n1'],
+      images: ['alpha', 'broken'],
+      // No such program in the initramfs: the kernel panics, and starts again after a second.
+      args: { broken: 'rdinit=/missing panic=1' },
+      userConfig: {
+        secondReboot: true,
+        scripts: [
+          script('10-first', 1),
+          script('20-slow', 1, 'echo half way > /dev/console; sleep 1'),
+          script('50-last', 2),
+        ],
+      },
+    });
+  }, BOOTED);
+  afterAll(() => cluster?.close());
+
+  it(
+    'after each cut the node goes on where it was, and runs each finished script once',
+    async () => {
+      const node = cluster.nodes[0]!;
+      const cutAt = async (moment: Promise<unknown>) => {
+        await moment;
+        await node.cutPower();
+        expect(cluster.pointer(node)).toMatchObject({ image: 'alpha', phase: 'deploy' });
+        await node.powerOn();
+      };
+      const within = { withinMs: BOOTED };
+      await node.powerOn();
+      await cutAt(node.waitForStep('load', within));
+      await cutAt(node.waitForStep('mounted', within));
+      await cutAt(node.waitForStep('reboot', within));
+      await cutAt(node.waitForLine(/^half way/, within));
+      await cutAt(node.waitForStep('services', within));
+      await node.waitForStep('ready', within);
+      expect(cluster.pointer(node)).toMatchObject({ image: 'alpha', phase: 'ready', fallback: 'alpha' });
+      const counts = await Promise.all(
+        ['10-first', '20-slow', '50-last'].map((name) => cluster.get(`http://10.77.0.11/${name}.txt`)),
+      );
+      expect(counts).toEqual(['alpha\n', 'alpha\n', 'alpha\n']);
+    },
+    BOOTED,
+  );
+
+  it(
+    'an image that never gets up is given its attempts, then the last good one comes back',
+    async () => {
+      const node = cluster.nodes[0]!;
+      const flashed = await cluster.verb('node', 'flash', 'n1', '--image', 'broken', '--disk', 'n1-root');
+      expect(flashed.code).toBe(0);
+      await node.cutPower();
+      await node.powerOn();
+      await node.waitForStep('ready', { withinMs: BOOTED });
+      const boots = node
+        .events()
+        .filter(
+          ({ component, step, at }) => component === 'firmware' && step === 'boot' && at > node.poweredOnAt,
+        )
+        .map(({ detail }) => detail?.image);
+      expect(boots.slice(0, 4)).toEqual(['broken', 'broken', 'broken', 'alpha']);
+      expect(cluster.pointer(node)).toMatchObject({
+        image: 'broken',
+        phase: 'deploy',
+        attempts: 0,
+        fallback: 'alpha',
+      });
+    },
+    BOOTED,
+  );
+});
