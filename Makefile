@@ -1,7 +1,7 @@
 # `make help` lists what there is to make. Each target installs what it needs and says so.
 
 RIG ?= arm64
-NPM := npm --no-fund --no-audit
+NPM := npm --no-fund --no-audit --loglevel=error
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help
@@ -19,7 +19,9 @@ test: lint build ## lint, type check and run every test, whole boots under QEMU 
 
 .PHONY: bench
 bench: build ## measure against peers in pairs; prints a table and writes build/bench.json
-	@node dist/test/bench/main.js
+	@npx --no-install esbuild test/bench/main.ts --bundle --platform=node --format=esm --packages=external \
+	    --log-level=warning --outfile=node_modules/.bench/main.mjs
+	@node --enable-source-maps node_modules/.bench/main.mjs
 
 .PHONY: build
 build: setup ## compile TypeScript to dist/

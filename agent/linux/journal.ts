@@ -2,7 +2,7 @@
 import type { Journal } from '../core/state.ts';
 import type { JournalStore } from '../ports.ts';
 import { encodeFrame, FrameReader } from '../protocol/frame.ts';
-import { type Plan, parsePlan } from '../protocol/messages.ts';
+import { parsePlan } from '../protocol/messages.ts';
 import type { Host } from './host.ts';
 
 export const STATE_DIRECTORY = '/var/lib/bootwright';

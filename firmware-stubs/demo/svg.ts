@@ -30,7 +30,7 @@ export function timelineSvg(title: string, { bars, ready }: Timeline): string {
   const text = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${LEFT + WIDTH + RIGHT} ${height}" font-family="sans-serif" font-size="12">`,
     `<rect width="100%" height="100%" fill="#ffffff"/>`,
-    `<text x="${LEFT}" y="18" font-size="14" font-weight="bold">${escape(title)}</text>`,
+    `<text x="${LEFT}" y="18" font-size="14" font-weight="bold">${escapeText(title)}</text>`,
     ...boots.map((boot) => bootMark(boot, x(startOf(bars, boot)), height)),
     ...PARTS.map((part, i) => label(part, TOP + i * ROW)),
     ...bars.map((bar) => barOf(bar, x(bar.from), x(bar.to), TOP + PARTS.indexOf(bar.part) * ROW)),
@@ -73,6 +73,6 @@ function axis(end: number, x: (seconds: number) => number, height: number): stri
   return ticks;
 }
 
-function escape(text: string): string {
+function escapeText(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 }

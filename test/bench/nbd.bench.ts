@@ -11,16 +11,7 @@ import { pino } from 'pino';
 import { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
 import { Disks } from '../../imager/disks/catalog.ts';
 import { bundle, startInside } from '../support/inside.ts';
-
-export interface BenchRow {
-  name: string;
-  ours: number;
-  peer: number;
-  peerName: string;
-  unit: string;
-  /** Above 1: ours is better. */
-  ratio: number;
-}
+import { type BenchRow, median } from './row.ts';
 
 const SIZE = 256 * 2 ** 20;
 const PAIRS = 7;
@@ -28,10 +19,6 @@ const REQUESTS = 10_000;
 
 /** Seconds one measurement takes, as its client tells. */
 type Measure = (uri: string) => Promise<number>;
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-}
 
 /** Prime steps of a bit over 1 MiB: 4 KiB reads all over the image, the same places for both. */
 function reads(space: NetworkNamespace, depth: number): Measure {
@@ -71,7 +58,7 @@ async function compare(
     peer: row.figure(median(pairs.map(([, other]) => other))),
     peerName: 'nbdkit file',
     unit: row.unit,
-    ratio: median(pairs.map(([mine, other]) => other / mine)),
+    ratio: Number(median(pairs.map(([mine, other]) => other / mine)).toPrecision(3)),
   };
 }
 

@@ -2,22 +2,13 @@
  * TFTP throughput: whole files to clients that others wrote, ours against npm `tftp` and dnsmasq, in alternating
  * pairs on the loopback of a private network namespace. Ratios above 1: ours is faster.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
 import { bundle, startInside } from '../support/inside.ts';
 import { sampleBytes } from '../tftp/served.ts';
-
-export interface BenchRow {
-  name: string;
-  ours: number;
-  peer: number;
-  peerName: string;
-  unit: string;
-  /** Above 1: ours is better. */
-  ratio: number;
-}
+import { type BenchRow, median } from './row.ts';
 
 interface Endpoint {
   address: string;
@@ -133,32 +124,6 @@ async function compare(options: {
   return { name, ours: round(ours), peer: round(peer), peerName, unit: 'MiB/s', ratio: round(ratio) };
 }
 
-function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
-}
-
 function round(value: number): number {
   return Number(value.toPrecision(3));
-}
-
-/** Adds rows to build/bench.json, in place of earlier ones of the same name and peer. */
-function append(rows: BenchRow[]): void {
-  const path = resolve(process.cwd(), 'build/bench.json');
-  mkdirSync(resolve(path, '..'), { recursive: true });
-  let known: BenchRow[] = [];
-  try {
-    known = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  const replaced = (row: BenchRow) =>
-    rows.some(({ name, peerName }) => name === row.name && peerName === row.peerName);
-  writeFileSync(path, `${JSON.stringify([...known.filter((row) => !replaced(row)), ...rows], null, 2)}\n`);
-}
-
-if (process.argv[1] === import.meta.filename) {
-  const rows = await run();
-  console.table(rows);
-  append(rows);
 }

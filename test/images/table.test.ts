@@ -155,7 +155,6 @@ test('the manifest is what U-Boot imports, the script what iPXE runs', async () 
   const board = await table.add({ ...newImage('board', ''), dtb: join(dir, 'board.dtb') });
   expect(manifest(board)).toBe('bw_kernel=kernel\nbw_initrd=initrd\nbw_dtb=dtb\nbw_args=\n');
   expect(ipxeScript(plain)).toBe(
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: iPXE's, not ours
     `#!ipxe\nkernel --timeout 3000 kernel initrd=initrd \${bw_cmdline} console=ttyAMA0 panic=5\ninitrd --timeout 3000 initrd\necho bootwright: firmware boot ${plain.name}\necho starting the kernel\nboot\n`,
   );
 });

@@ -1,6 +1,6 @@
 /** Runs TypeScript programs of the tests inside a network namespace, where the test process itself cannot go. */
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import type { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
@@ -9,7 +9,10 @@ const ROOT = resolve(import.meta.dirname, '../..');
 
 /** Bundles `entry` (a path from the project's root) and gives the path of the program for Node. */
 export async function bundle(entry: string): Promise<string> {
-  const outfile = join(mkdtempSync(join(ROOT, 'node_modules/.bundle-')), 'program.mjs');
+  mkdirSync(join(ROOT, 'build/programs'), { recursive: true });
+  const folder = mkdtempSync(join(ROOT, 'build/programs/'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const outfile = join(folder, 'program.mjs');
   await build({
     entryPoints: [join(ROOT, entry)],
     outfile,
