@@ -257,10 +257,10 @@ describe('the imager ends and comes back', () => {
 
   test('SIGINT ends it too, and a second signal does not cut that short', async () => {
     // A connection whose other end stays open makes the stop last a second.
-    const stay =
-      "setTimeout(() => {}, 20000); require('net').connect({ host: '10.77.0.1', port: 4747, allowHalfOpen: true })";
-    const opened = `${stay}.resume().once('connect', () => console.log('open'))`;
-    await node2.run(`node -e "${opened}" >stay.log & tail -f stay.log --pid=$! | grep -q -m1 open`);
+    const connection = "require('net').connect({ host: '10.77.0.1', port: 4747, allowHalfOpen: true })";
+    const program = `setTimeout(() => {}, 20000); ${connection}.resume().once('connect', () => console.log('open'))`;
+    const pipe = join(lab.dir, 'open');
+    await node2.run(`mkfifo ${pipe}; node -e "${program}" >${pipe} & read line <${pipe}`);
     const ended = lab.stop('INT');
     await lab.logged('"msg":"stopping"');
     await lab.signal('INT');
