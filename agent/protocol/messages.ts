@@ -15,13 +15,18 @@ const uint = z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_I
 const seconds = z.number().check(z.minimum(0), z.maximum(1e9));
 const shortText = text(256);
 
-const pointer = z.object({
-  sequence: uint,
+/** What a boot pointer says of where to boot from; its limits are those of the record (pointer/record.ts). */
+const target = {
   image: shortText,
   disks: z.array(shortText).check(z.maxLength(8)),
   imagers: z.array(shortText).check(z.maxLength(4)),
   cluster: shortText,
   deployment: shortText,
+};
+
+const pointer = z.object({
+  sequence: uint,
+  ...target,
   phase: z.enum(['deploy', 'ready']),
   attempts: uint,
   fallback: text(63),
@@ -92,15 +97,7 @@ const imagerMessage = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('refuse'), why: text(4096) }),
   z.object({ type: z.literal('ack'), seq: uint }),
-  z.object({
-    type: z.literal('flash'),
-    request: uint,
-    image: shortText,
-    disks: z.array(shortText).check(z.maxLength(8)),
-    imagers: z.array(shortText).check(z.maxLength(4)),
-    cluster: shortText,
-    deployment: shortText,
-  }),
+  z.object({ type: z.literal('flash'), request: uint, ...target }),
   z.object({ type: z.literal('power'), request: uint, action: z.enum(['reboot', 'poweroff']) }),
   z.object({ type: z.literal('pong') }),
 ]);

@@ -110,7 +110,8 @@ export class Lab {
     const tap = `tap${this.#nodes.length}`;
     const flash = join(this.dir, `${node.name}.flash`);
     const place = {
-      start: (argv: string[]) => new InsideProcess(this.space.spawn(argv)),
+      start: (argv: string[]) =>
+        new InsideProcess(this.space.spawn(argv, { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] })),
       tap,
       serialLog: join(this.dir, `${node.name}.serial.log`),
       imagerLog: () => this.#imagers.at(-1)?.tail() ?? '--- no imager was started',

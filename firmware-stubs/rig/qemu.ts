@@ -62,6 +62,8 @@ function x86Command(machine: Machine): string[] {
 function common(machine: Machine): string[] {
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-monitor', 'none', '-serial', 'stdio'],
+    // A reset ends the process, and QMP on descriptor 3 tells that it was one (node.ts starts the next).
+    ...['-no-reboot', '-chardev', 'socket,id=qmp,fd=3', '-mon', 'chardev=qmp,mode=control'],
     ...['-smp', '1', '-m', `${machine.memoryMiB}M`],
     ...['-drive', `if=none,id=eeprom,format=raw,file=${path(machine.eeprom)}`],
     ...['-netdev', `tap,id=lan,ifname=${machine.tap},script=no,downscript=no`],

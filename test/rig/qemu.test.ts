@@ -15,7 +15,7 @@ const X86: Machine = { ...ARM, rig: 'x86' };
 test('arm64: U-Boot, its environment in the second flash bank, the EEPROM as the only disk', () => {
   expect(qemuCommand(ARM).join(' ')).toBe(
     'qemu-system-aarch64 -machine virt,accel=tcg -cpu cortex-a57 -nodefaults -no-user-config -display none ' +
-      '-monitor none -serial stdio -smp 1 -m 512M -drive if=none,id=eeprom,format=raw,file=/lab/a,,b.eeprom ' +
+      '-monitor none -serial stdio -no-reboot -chardev socket,id=qmp,fd=3 -mon chardev=qmp,mode=control -smp 1 -m 512M -drive if=none,id=eeprom,format=raw,file=/lab/a,,b.eeprom ' +
       '-netdev tap,id=lan,ifname=tap0,script=no,downscript=no -bios /usr/lib/u-boot/qemu_arm64/u-boot.bin ' +
       '-drive if=pflash,unit=1,format=raw,file=/lab/n1.flash -device virtio-blk-device,drive=eeprom,serial=eeprom ' +
       '-device virtio-net-device,netdev=lan,mac=52:54:00:00:00:01',
@@ -25,7 +25,7 @@ test('arm64: U-Boot, its environment in the second flash bank, the EEPROM as the
 test('x86: SeaBIOS starts iPXE, whose script is the EEPROM, and tells the UID', () => {
   expect(qemuCommand(X86).join(' ')).toBe(
     'qemu-system-x86_64 -machine pc,accel=tcg,graphics=off,smm=off,vmport=off,hpet=off -cpu Nehalem,+rdrand ' +
-      '-nodefaults -no-user-config -display none -monitor none -serial stdio -smp 1 -m 512M ' +
+      '-nodefaults -no-user-config -display none -monitor none -serial stdio -no-reboot -chardev socket,id=qmp,fd=3 -mon chardev=qmp,mode=control -smp 1 -m 512M ' +
       '-drive if=none,id=eeprom,format=raw,file=/lab/a,,b.eeprom ' +
       '-netdev tap,id=lan,ifname=tap0,script=no,downscript=no -kernel /usr/lib/ipxe/ipxe.lkrn ' +
       '-initrd /lab/a,b.eeprom -smbios type=1,uuid=0f9d1c3a-5d0e-4a52-9d3e-1b5b0a1f0001 ' +
