@@ -1,4 +1,5 @@
 /** What the firmware tells the agent on the kernel's command line. Pure. */
+import { ipv4ToNumber, isIpv4, maskPrefix } from '../protocol/ipv4.ts';
 
 export interface NetworkSettings {
   address: string;
@@ -45,28 +46,14 @@ export function parseBootLine(text: string): BootLine {
 /** ip=ADDRESS:SERVER:GATEWAY:NETMASK:HOSTNAME:DEVICE:AUTOCONF */
 function parseIp(value: string): NetworkSettings {
   const [address = '', , gateway = '', netmask = '', hostname = '', device = ''] = value.split(':');
-  const prefix = prefixOf(netmask);
-  if (toNumber(address) === undefined || prefix === undefined)
+  const prefix = isIpv4(netmask) ? maskPrefix(ipv4ToNumber(netmask)) : undefined;
+  if (!isIpv4(address) || prefix === undefined)
     throw new BootLineError(`ip=${value} has no address and netmask`);
   return {
     address,
-    gateway: toNumber(gateway) ? gateway : undefined,
+    gateway: isIpv4(gateway) && gateway !== '0.0.0.0' ? gateway : undefined,
     prefix,
     hostname: hostname || undefined,
     device: device || 'eth0',
   };
-}
-
-function prefixOf(netmask: string): number | undefined {
-  const mask = toNumber(netmask);
-  if (mask === undefined) return undefined;
-  const ones = Math.clz32(~mask);
-  return ones === 32 || (mask << ones) >>> 0 === 0 ? ones : undefined;
-}
-
-function toNumber(address: string): number | undefined {
-  const parts = address.split('.');
-  if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) < 256))
-    return undefined;
-  return parts.reduce((value, part) => ((value << 8) | Number(part)) >>> 0, 0);
 }

@@ -1,6 +1,7 @@
 /** Which address a client gets, and why it may not have one. Pure. */
+
+import { ipv4ToNumber, numberToIpv4 } from '../../agent/protocol/ipv4.ts';
 import { isHostOf } from './config.ts';
-import { addressToNumber, numberToAddress } from './ipv4.ts';
 import { isActive, type Lease } from './lease.ts';
 import type { Client, World } from './world.ts';
 
@@ -38,7 +39,7 @@ export function addressFault(address: string, client: Client, world: World): Add
 }
 
 function isInPool(address: string, { network }: World): boolean {
-  const number = addressToNumber(address);
+  const number = ipv4ToNumber(address);
   const { pool, taken } = network;
   return pool !== undefined && pool.from <= number && number <= pool.to && !taken.has(address);
 }
@@ -80,7 +81,7 @@ function scanPool(pool: { from: number; to: number }, client: Client, world: Wor
   const start = hash(client.mac) % size;
   let oldest: Lease | undefined;
   for (let i = 0; i < size; i++) {
-    const address = numberToAddress(pool.from + ((start + i) % size));
+    const address = numberToIpv4(pool.from + ((start + i) % size));
     if (addressFault(address, client, world) !== undefined) continue;
     const lease = world.leases.byAddress(address);
     if (lease === undefined) return address;

@@ -1,5 +1,5 @@
 /** What the DHCP server is told: its network, its pool, who has which address, who boots what. */
-import { addressToNumber, isAddress, numberToAddress, prefixMask } from './ipv4.ts';
+import { ipv4ToNumber, isIpv4, numberToIpv4, prefixMask } from '../../agent/protocol/ipv4.ts';
 
 export interface DhcpConfig {
   /** Address of the interface served, also the server identifier. */
@@ -74,17 +74,17 @@ export function networkOf(config: DhcpConfig): Network {
   if (!Number.isInteger(leaseSeconds) || leaseSeconds < 1 || leaseSeconds > 0xfffffffe)
     throw new RangeError(`DHCP lease of ${leaseSeconds} seconds is not a positive 32-bit number`);
   const mask = prefixMask(prefix);
-  const first = (addressToNumber(serverAddress) & mask) >>> 0;
+  const first = (ipv4ToNumber(serverAddress) & mask) >>> 0;
   const last = (first | ~mask) >>> 0;
   for (const address of [...(router === undefined ? [] : [router]), ...dns])
-    if (!isAddress(address)) throw new RangeError(`DHCP router or name server "${address}" is no address`);
+    if (!isIpv4(address)) throw new RangeError(`DHCP router or name server "${address}" is no address`);
   const pool = config.pool && {
-    from: addressToNumber(config.pool.from),
-    to: addressToNumber(config.pool.to),
+    from: ipv4ToNumber(config.pool.from),
+    to: ipv4ToNumber(config.pool.to),
   };
   if (pool && !(first < pool.from && pool.from <= pool.to && pool.to < last))
     throw new RangeError(
-      `DHCP pool ${config.pool?.from} to ${config.pool?.to} is not a range of hosts in ${numberToAddress(first)}/${prefix}`,
+      `DHCP pool ${config.pool?.from} to ${config.pool?.to} is not a range of hosts in ${numberToIpv4(first)}/${prefix}`,
     );
   if (pool && pool.to - pool.from >= MAX_POOL)
     throw new RangeError(`DHCP pool of ${pool.to - pool.from + 1} addresses, at most ${MAX_POOL}`);
@@ -99,6 +99,6 @@ export function networkOf(config: DhcpConfig): Network {
 
 /** True for an address a host of the network can have. */
 export function isHostOf(network: Network, address: string): boolean {
-  const number = addressToNumber(address);
+  const number = ipv4ToNumber(address);
   return number > network.first && number < network.last;
 }

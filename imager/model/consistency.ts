@@ -1,6 +1,8 @@
 /** What the shape alone cannot tell: names, addresses and references that contradict each other. Pure. */
+
+import { ipv4ToNumber } from '../../agent/protocol/ipv4.ts';
 import type { ConfigPath, Finding } from './fault.ts';
-import { hostFault, ipv4ToNumber } from './ipv4.ts';
+import { hostFault } from './ipv4.ts';
 import { type ConfigFile, isHostName } from './schema.ts';
 
 const MAX_POOL = 65_536;

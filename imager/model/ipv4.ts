@@ -1,17 +1,5 @@
-/** IPv4 addresses as text and as unsigned 32-bit numbers, and the network they are in. */
-
-const OCTET = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
-const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`);
-
-/** True where `text` is a dotted quad without leading zeroes (which some readers take for octal). */
-export function isIpv4(text: string): boolean {
-  return IPV4.test(text);
-}
-
-/** The address as an unsigned 32-bit number. `text` must satisfy isIpv4. */
-export function ipv4ToNumber(text: string): number {
-  return text.split('.').reduce((sum, octet) => sum * 256 + Number(octet), 0);
-}
+/** Which addresses a network has for hosts. */
+import { ipv4ToNumber } from '../../agent/protocol/ipv4.ts';
 
 /** Why `text` cannot be a host of the network that `base`/`prefix` is in; undefined where it can. */
 export function hostFault(text: string, base: string, prefix: number): string | undefined {

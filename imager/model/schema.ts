@@ -3,10 +3,10 @@
  * which load.ts puts behind file, line, column and what was found.
  */
 import * as z from 'zod';
+import { isIpv4 } from '../../agent/protocol/ipv4.ts';
 import { AGENT_PORT } from '../../agent/protocol/messages.ts';
 import { isName } from '../../agent/protocol/names.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
-import { isIpv4 } from './ipv4.ts';
 
 /** RFC 1123 section 2.1: a host name label. */
 const HOST_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;

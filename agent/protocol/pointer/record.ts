@@ -2,6 +2,7 @@
  * The boot pointer: one record with the same meaning in every store (U-Boot environment slots,
  * iPXE script slots). Writing it is called flashing the node (seed 004: "resetting the boot image").
  */
+import { isIpv4 } from '../ipv4.ts';
 import { isName } from '../names.ts';
 
 /** `deploy`: flashed, has not reached ready yet, firmware counts attempts. `ready`: known to be good. */
@@ -30,7 +31,6 @@ export interface BootPointer {
 /** Attempts a fresh pointer, or one whose deployment made progress, is given. */
 export const FRESH_ATTEMPTS = 3;
 
-const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/;
 const DEPLOYMENT = /^[a-z0-9]{1,32}$/;
 
 /** What is wrong with `pointer`, each fault in words; empty where it may be written. */
@@ -42,7 +42,7 @@ export function pointerFaults(pointer: BootPointer): string[] {
   for (const disk of pointer.disks) if (!isName(disk)) faults.push(`disk "${disk}" is not a name`);
   if (pointer.disks.length > 8) faults.push(`${pointer.disks.length} disks, at most 8 fit`);
   for (const imager of pointer.imagers)
-    if (!IPV4.test(imager)) faults.push(`imager "${imager}" is not an IPv4 address`);
+    if (!isIpv4(imager)) faults.push(`imager "${imager}" is not an IPv4 address`);
   if (pointer.imagers.length === 0 || pointer.imagers.length > 4)
     faults.push('between 1 and 4 imagers are needed');
   if (!isName(pointer.cluster)) faults.push(`cluster "${pointer.cluster}" is not a name`);
