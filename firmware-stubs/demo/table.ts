@@ -33,7 +33,7 @@ export function breakdownText(timeline: Timeline): string {
     line('total', totals),
     '',
     `power-on or reset to disk mounted: ${disk}`,
-    `power-on to ready, ${boots.length} boots: ${timeline.ready?.toFixed(2) ?? '-'} s`,
+    `power-on to ready, ${boots.length} boot${boots.length === 1 ? '' : 's'}: ${timeline.ready?.toFixed(2) ?? '-'} s`,
   ].join('\n');
 }
 
