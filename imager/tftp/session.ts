@@ -53,7 +53,8 @@ export class Session {
       blksize: agreement.blksize,
       windowsize: agreement.windowsize,
       fileSize: options.file.size,
-      inUse: () => socket.getSendQueueCount() > 0,
+      // A socket that is being closed no longer tells what it has yet to send.
+      inUse: () => !this.running || socket.getSendQueueCount() > 0,
     });
     const { promise, resolve } = withResolvers<Outcome>();
     this.#onEnd = resolve;

@@ -20,7 +20,7 @@ export interface Terms {
 export const DEFAULT_MAX_RETRANSMISSION_MS = 2000;
 /** Time-outs in a row before the client has answered at all: its address may be forged, so little is sent to it. */
 export const UNPROVEN_RETRIES = 5;
-/** Time-outs in a row while only the last ACK is missing: most clients leave once they have sent it. */
+/** Time-outs in a row while only the last block is not acknowledged: most clients leave once they have sent that ACK. */
 export const FINAL_RETRIES = 5;
 /** How long a client that has answered before may be silent, and a store may take for a block. */
 export const PATIENCE_MS = 30_000;
@@ -244,11 +244,11 @@ function onTimer(progress: Progress, now: number): Step {
     return fail(progress, 'starved', `block ${progress.sent + 1} was not read within ${PATIENCE_MS} ms`);
   }
   if (!progress.proven && progress.retries >= UNPROVEN_RETRIES) return silence(progress, now);
-  if (progress.sent === progress.last && progress.retries >= FINAL_RETRIES)
+  if (progress.base + 1 === progress.last && progress.retries >= FINAL_RETRIES)
     return end(progress, {
       type: 'failed',
       reason: 'no-final-ack',
-      message: `all ${progress.last} blocks were sent, the last ${progress.last - progress.base} not acknowledged`,
+      message: `all ${progress.last} blocks were sent, the last one not acknowledged`,
     });
   if (waited >= PATIENCE_MS) return silence(progress, now);
   return resend({ ...progress, retries: progress.retries + 1 }, now, []);

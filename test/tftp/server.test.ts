@@ -240,6 +240,42 @@ describe('stores that fail', () => {
   });
 });
 
+test('a client that breaks off while the store reads is no fault of the store', async () => {
+  const whole = memoryFile(sampleBytes(1_000_000));
+  let reading = () => {};
+  const begun = new Promise<void>((resolve) => {
+    reading = resolve;
+  });
+  let letGo = () => {};
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const read = async (target: Uint8Array, offset: number) => {
+    if (offset > 130_000) {
+      reading();
+      await held;
+    }
+    return whole.read(target, offset);
+  };
+  const { port, server, event } = await start({ kernel: { ...whole, read } });
+  const client = await probe();
+  client.read(port, 'kernel', { blksize: '1000' });
+  const offer = await client.next();
+  for (let block = 0; block <= 70; block++) {
+    client.ack(block, offer.port);
+    await client.next();
+  }
+  await begun;
+  client.send({ type: 'error', code: 0, message: 'User aborted' }, offer.port);
+  while (server.stats()['dropped.unexpected-ack'] === undefined) {
+    client.ack(1, port);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  letGo();
+  expect(await event('transfer-failed')).toMatchObject({ reason: 'client-error' });
+  expect(Object.keys(server.stats()).filter((key) => key.startsWith('file.'))).toEqual([]);
+});
+
 test('closing tells the clients and leaves nothing open, also while files are being opened', async () => {
   const { port, server, open, event } = await start({ kernel: KERNEL });
   const [client, late] = [await probe(), await probe()];

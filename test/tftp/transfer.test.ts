@@ -156,6 +156,14 @@ describe('giving up', () => {
     expect(transfer.timeout()).toEqual(['failed no-final-ack']);
   });
 
+  test('a last window of which nothing arrived is not a missing last ACK: it is tried as long as any other', () => {
+    const transfer = new Driver(WINDOW, 3);
+    expect(transfer.ack(0, 1)).toEqual(['send 1-3']);
+    while (transfer.state.phase !== 'ended') transfer.timeout();
+    expect(transfer.effects).toEqual(['error 0', 'failed timeout']);
+    expect(transfer.now).toBeGreaterThanOrEqual(PATIENCE_MS);
+  });
+
   test('an ERROR of the client ends it without an answer', () => {
     const transfer = new Driver(LOCKSTEP, 9);
     expect(transfer.feed({ type: 'error', code: 3, message: 'full' })).toEqual(['failed client-error']);
