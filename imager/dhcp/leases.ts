@@ -77,6 +77,8 @@ export class Leases implements LeaseBook {
     }
     const { address, client } = change.offer;
     this.#withdraw(client);
+    const former = this.#offerOf.get(address);
+    if (former !== undefined) this.#withdraw(former.client);
     this.#offerOf.set(address, change.offer);
     this.#offerTo.set(client, address);
   }

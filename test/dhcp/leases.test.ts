@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import type { Lease } from '../../imager/dhcp/lease.ts';
 import { Leases } from '../../imager/dhcp/leases.ts';
@@ -79,6 +81,22 @@ test('a later change is not undone by the news of an earlier one', async () => {
   letGo();
   await second;
   expect(leases.byAddress('10.77.0.100')?.state).toBe('released');
+});
+
+test('clients that ask once and never again are forgotten when their address is offered anew', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const leases = new Leases(new MemoryRegistry(), ignore);
+  const offer = (count: number) => {
+    for (let i = 0; i < count; i++) {
+      const client = `${Buffer.alloc(4000, 'x').toString('latin1')}${i}`;
+      leases.offer({ type: 'hold', offer: { address: '10.77.0.100', client, expires: i } });
+    }
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = offer(10);
+  expect(offer(10_000) - before).toBeLessThan(4_000_000);
 });
 
 describe('values that are no leases', () => {
