@@ -154,8 +154,11 @@ function decideRequest(request: Request, subject: Subject, world: World): Decisi
   const selecting = options.serverIdentifier !== undefined;
   const fault = addressFault(address, client, world);
   const stranger = client.reservation === undefined && previous === undefined && offered === undefined;
-  // Who was never ours and keeps to an address that is not ours to give is another server's client.
-  if (!selecting && stranger && (fault === 'not-in-pool' || (fault === undefined && ciaddr === undefined)))
+  // Who was never ours and keeps to an address that is not ours to give is another server's client. RFC 2131 section
+  // 4.3.2 would have us refuse (SHOULD) an address of another network, but the broadcast may be another interface's
+  // (see server.ts), whose server we must not speak for; only a relay agent tells for sure where the client is.
+  const elsewhere = fault === 'not-in-pool' || (fault === 'wrong-network' && message.giaddr === UNSPECIFIED);
+  if (!selecting && stranger && (elsewhere || (fault === undefined && ciaddr === undefined)))
     return { kind: 'silence', subject: about, reason: 'no-lease' };
   if (fault !== undefined) return nak(request, about, world, fault);
   // After a restart an offer is forgotten, and a renewal may be of a lease nobody remembers; a free address is good.
@@ -182,7 +185,8 @@ function ack(request: Request, subject: Subject, world: World): Decision {
     step: 'ack',
     subject,
     message: reply,
-    to: destination(message, message.ciaddr),
+    // A ciaddr that is not the client's would have us send to whatever host is named there.
+    to: destination(message, message.ciaddr === address ? address : UNSPECIFIED),
     limit: replyLimit(options),
     offer: { type: 'withdraw', client: client.key },
     changes,

@@ -8,6 +8,7 @@ import type { World } from '../../imager/dhcp/world.ts';
 import { asking, MAC, machineIdentifier, request, SERVER, text, world } from './fakes.ts';
 
 const OTHER_MAC = '52:54:00:00:00:02';
+const NODE_MAC = '52:54:00:00:00:04';
 const UID = '0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0';
 const N1 = { node: 'n1', address: '10.77.0.11', hostname: 'one', mac: MAC };
 
@@ -336,8 +337,26 @@ describe('REQUEST', () => {
       'silence: no-lease',
     ],
     [
-      'init-reboot from another network',
+      "init-reboot from another network, by a stranger: maybe another interface's",
       () => request('request', {}, asking('192.168.1.7')),
+      'silence: no-lease',
+    ],
+    [
+      'the same through a relay of this network',
+      () => request('request', { giaddr: '10.77.0.254' }, asking('192.168.1.7')),
+      'nak: wrong-network',
+    ],
+    [
+      'the same by a client of ours',
+      (here) => {
+        bind(MAC, here);
+        return request('request', {}, asking('192.168.1.7'));
+      },
+      'nak: wrong-network',
+    ],
+    [
+      'the same by a node',
+      () => request('request', { mac: NODE_MAC }, asking('192.168.1.7')),
       'nak: wrong-network',
     ],
     ['renewing its lease', (here) => request('request', { ciaddr: bind(MAC, here) }), 'ack 10.77.0.102'],
@@ -370,16 +389,21 @@ describe('REQUEST', () => {
       'nak: reserved-for-other',
     ],
     ['naming no address at all', () => request('request'), 'silence: no-address'],
-    ['naming the network itself', () => request('request', { ciaddr: '10.77.0.0' }), 'nak: wrong-network'],
+    ['naming the network itself', () => request('request', { ciaddr: '10.77.0.0' }), 'silence: no-lease'],
     [
       'naming the broadcast address',
       () => request('request', { ciaddr: '10.77.0.255' }),
-      'nak: wrong-network',
+      'silence: no-lease',
     ],
     ['naming the server', () => request('request', { ciaddr: SERVER }), 'silence: no-lease'],
   ];
   test.each(rows)('%s', (_what, prepare, expected) => {
-    const here = world({ reservations: [{ node: 'n3', address: '10.77.0.11', mac: 'none' }] });
+    const here = world({
+      reservations: [
+        { node: 'n3', address: '10.77.0.11', mac: 'none' },
+        { node: 'n4', address: '10.77.0.14', mac: NODE_MAC },
+      ],
+    });
     expect(outcome(decide(prepare(here), here))).toBe(expected);
   });
 
@@ -441,6 +465,14 @@ describe('REQUEST', () => {
       'server',
       true,
     ]);
+  });
+
+  test('an ACK of another address than ciaddr does not go there', () => {
+    const decision = decide(
+      request('request', { ciaddr: '198.51.100.7' }, asking('10.77.0.100', SERVER)),
+      world(),
+    );
+    expect(decision).toMatchObject({ step: 'ack', to: { address: '255.255.255.255', port: 'client' } });
   });
 
   test('a NAK carries its three options and no address', () => {
