@@ -80,6 +80,13 @@ export function decodeMessage(bytes: Uint8Array): DhcpMessage {
   };
 }
 
+/** The MAC of whoever sent `bytes`, where these begin as a DHCP message does, whatever is wrong with the rest. */
+export function senderOf(bytes: Uint8Array): string | undefined {
+  if (bytes.length < OPTIONS_OFFSET || bytes[1] !== 1 || bytes[2] !== 6) return undefined;
+  const cookie = new DataView(bytes.buffer, bytes.byteOffset).getUint32(COOKIE_OFFSET);
+  return cookie === COOKIE ? macFromBytes(bytes.subarray(28, 34)) : undefined;
+}
+
 function decodeOptions(bytes: Uint8Array): { options: Options; overload: number } {
   const instances = new Map<number, Uint8Array[]>();
   readOptions(bytes.subarray(OPTIONS_OFFSET), OPTIONS_OFFSET, instances);

@@ -54,6 +54,8 @@ export interface Subject {
   address: string | undefined;
   node: string | undefined;
   detail: Record<string, string | number | boolean>;
+  /** Codes of options that are malformed and were not heeded. */
+  ignored: readonly number[];
 }
 
 export type Decision =
@@ -298,12 +300,13 @@ function leaseOf({ client, options }: Request, address: string, start: number, e
 }
 
 function subjectOf({ client, options }: { client: Client; options: ClientOptions }): Subject {
-  const { architecture, userClass, vendorClass } = options;
+  const { architecture, userClass, vendorClass, ignored } = options;
   return {
     step: CLIENT_STEPS.get(options.messageType ?? -1),
     mac: client.mac,
     address: options.requestedAddress,
     node: client.reservation?.node,
+    ignored,
     detail: {
       ...(architecture === undefined ? {} : { arch: architecture }),
       ...(userClass === undefined ? {} : { userClass }),

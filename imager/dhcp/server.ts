@@ -1,10 +1,18 @@
-/** The DHCP server: sockets, time and stores around the codec and the decisions. */
+/**
+ * The DHCP server: sockets, time and stores around the codec and the decisions.
+ *
+ * Only a socket on 0.0.0.0 hears broadcasts, and it hears those of every interface: Node cannot bind a socket to one
+ * interface (SO_BINDTODEVICE of socket(7)). Requests of clients on other interfaces are therefore taken for requests
+ * of the nodes' network; the answers leave by the interface that has the server address. On a machine with several
+ * networks keep the DHCP port of the others away from this server with a packet filter.
+ */
 import { createSocket, type Socket } from 'node:dgram';
+import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import type { Registry } from '../registry/registry.ts';
-import { type DhcpMessage, decodeMessage, encodeMessage } from './codec.ts';
+import { type DhcpMessage, decodeMessage, encodeMessage, senderOf } from './codec.ts';
 import { type DhcpConfig, type Network, networkOf, type Reservations } from './config.ts';
 import { type Decision, type Destination, decide, type Subject } from './decide.ts';
 import { DhcpError } from './error.ts';
@@ -28,6 +36,8 @@ export interface DhcpServerOptions {
   ports?: { server: number; client: number };
   /** Where requests are received, 0.0.0.0 by default: only such a socket hears broadcasts. */
   listenAddress?: string;
+  /** The system's by default. */
+  interfaces?: () => NodeJS.Dict<NetworkInterfaceInfo[]>;
 }
 
 export class DhcpServer {
@@ -43,15 +53,19 @@ export class DhcpServer {
 
   /**
    * Starts a server. Rejects with RangeError where the configuration contradicts itself, and with the system's error
-   * where a socket cannot be bound, e.g. EADDRNOTAVAIL while no interface has the server address.
+   * where a socket cannot be bound: EADDRNOTAVAIL while no interface has the server address, EADDRINUSE where another
+   * server has the port.
    */
   static async start(options: DhcpServerOptions): Promise<DhcpServer> {
     const network = networkOf(options.config);
     const listenAddress = options.listenAddress ?? '0.0.0.0';
     const { serverAddress } = options.config;
+    const port = options.ports?.server ?? SERVER_PORT;
+    // The two sockets share the port, and would share it with those of another server as readily.
+    if (port !== 0) await probe(port, serverAddress);
     const sockets: Socket[] = [];
     try {
-      const receive = await bind(options.ports?.server ?? SERVER_PORT, listenAddress);
+      const receive = await bind(port, listenAddress);
       sockets.push(receive);
       // Linux routes 255.255.255.255 by the source address of a bound socket, so replies leave by the interface that
       // has the server address. Renewals, which are unicast, arrive on this more specific socket too.
@@ -72,6 +86,12 @@ export class DhcpServer {
     this.#leases = new Leases(options.registry, (address) =>
       this.#count('failed.lease-unreadable', { address }, 'a registry value is no lease and is left out'),
     );
+    const others = otherInterfaces((options.interfaces ?? networkInterfaces)(), options.config.serverAddress);
+    if (sockets.length > 1 && others.length > 0)
+      options.log.warn(
+        { interfaces: others },
+        'dhcp: clients on these interfaces are heard too and would be taken for nodes: keep their requests away',
+      );
     for (const socket of sockets) {
       socket.on('message', (bytes) => this.#receive(bytes));
       socket.on('error', (error) => this.#count('failed.socket', { error }, 'socket error'));
@@ -80,7 +100,8 @@ export class DhcpServer {
 
   /**
    * Counts since the start: `received.STEP`, `sent.STEP`, `dropped.REASON` for each message without an answer,
-   * `refused.REASON` for each NAK, `failed.WHAT`, `omitted.option` for options a reply had no room for.
+   * `refused.REASON` for each NAK, `failed.WHAT`, `omitted.option` for options a reply had no room for, `ignored.option-CODE`
+   * for malformed options of requests that were served without.
    */
   stats(): Record<string, number> {
     return Object.fromEntries([...this.#counters].sort());
@@ -113,22 +134,26 @@ export class DhcpServer {
       });
       this.#perform(decision);
     } catch (error) {
-      if (error instanceof DhcpError)
-        this.#count(`dropped.${error.fault}`, { why: error.message }, 'malformed message dropped');
-      else this.#count('failed.internal', { error }, 'message not handled');
+      if (error instanceof DhcpError) {
+        const mac = senderOf(bytes);
+        this.#count(`dropped.${error.fault}`, { why: error.message, mac }, 'malformed message dropped');
+        if (mac !== undefined) this.#report({ mac }, 'dropped', { why: error.message }, error.fault);
+      } else this.#count('failed.internal', { error }, 'message not handled');
     }
   }
 
   #perform(decision: Decision): void {
     const { subject } = decision;
     if (subject.step !== undefined) this.#count(`received.${subject.step}`);
+    for (const code of subject.ignored)
+      this.#count(`ignored.option-${code}`, { mac: subject.mac }, 'malformed option ignored');
     if ('offer' in decision && decision.offer !== undefined) this.#leases.offer(decision.offer);
     if (decision.kind === 'silence') {
-      this.#report(subject, subject.step, subject.detail, decision.reason);
+      this.#report(subject, subject.step ?? 'dropped', subject.detail, decision.reason);
       this.#count(`dropped.${decision.reason}`, { mac: subject.mac }, 'message not answered');
       return;
     }
-    this.#report(subject, subject.step, subject.detail);
+    this.#report(subject, subject.step ?? 'dropped', subject.detail);
     const work = this.#complete(decision).finally(() => this.#inFlight.delete(work));
     this.#inFlight.add(work);
   }
@@ -139,7 +164,7 @@ export class DhcpServer {
       if (decision.changes.length > 0) await this.#leases.apply(decision.changes);
     } catch (error) {
       this.#count('failed.registry', { error }, 'lease not stored, no reply sent');
-      this.#report(decision.subject, decision.subject.step, {}, 'registry-failed');
+      this.#report(decision.subject, decision.subject.step ?? 'dropped', {}, 'registry-failed');
       return;
     }
     if (decision.kind === 'quiet') return;
@@ -167,12 +192,11 @@ export class DhcpServer {
   }
 
   #report(
-    subject: Subject,
-    step: string | undefined,
+    subject: Pick<Subject, 'mac'> & Partial<Subject>,
+    step: string,
     detail: Record<string, string | number | boolean>,
     reason?: string,
   ): void {
-    if (step === undefined) return;
     const { mac, address, node } = subject;
     this.#options.sink({
       at: this.#options.clock.now(),
@@ -195,9 +219,26 @@ export class DhcpServer {
   }
 }
 
+/** Interfaces that are up with an IPv4 address and are neither loopback nor the one that has the server address. */
+function otherInterfaces(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>, serverAddress: string): string[] {
+  return Object.entries(interfaces).flatMap(([name, all = []]) => {
+    const found = all.filter(({ family, internal }) => family === 'IPv4' && !internal);
+    const addresses = found.map(({ address }) => address);
+    return found.length === 0 || addresses.includes(serverAddress)
+      ? []
+      : [`${name} (${addresses.join(', ')})`];
+  });
+}
+
+/** Rejects with EADDRINUSE where anybody has the port at `address`, willing to share it or not. */
+async function probe(port: number, address: string): Promise<void> {
+  const socket = await bind(port, address, false);
+  await new Promise<void>((resolve) => socket.close(() => resolve()));
+}
+
 /** A bound socket that may broadcast and shares its port with the server's other socket. */
-function bind(port: number, address: string): Promise<Socket> {
-  const socket = createSocket({ type: 'udp4', reuseAddr: true, recvBufferSize: RECEIVE_BUFFER });
+function bind(port: number, address: string, reuseAddr = true): Promise<Socket> {
+  const socket = createSocket({ type: 'udp4', reuseAddr, recvBufferSize: RECEIVE_BUFFER });
   return new Promise((resolve, reject) => {
     socket.once('error', (error) => {
       socket.close();

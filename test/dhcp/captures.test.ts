@@ -42,7 +42,6 @@ test.each([
       architecture: 0,
       userClass: 'iPXE',
       vendorClass: 'PXEClient:Arch:00000:UNDI:002001',
-      networkInterface: [1, 2, 1],
       uid: UID,
       ipxe: true,
       maximumMessageSize: 1472,
@@ -67,7 +66,6 @@ test.each([
     {
       architecture: 7,
       vendorClass: 'PXEClient:Arch:00007:UNDI:003000',
-      networkInterface: [1, 3, 0],
       uid: UID,
       ipxe: false,
     },

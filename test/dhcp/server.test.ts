@@ -1,6 +1,7 @@
 /** The server's sockets and stores, on loopback. The tests are relays, so that answers come to them by unicast. */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import type { NetworkInterfaceInfo } from 'node:os';
 import fc from 'fast-check';
 import { type Logger, pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -19,6 +20,7 @@ let server: DhcpServer;
 let relay: Socket;
 let events: BootEvent[];
 let warnings: string[];
+let interfaces: NodeJS.Dict<NetworkInterfaceInfo[]> = {};
 
 beforeEach(async () => {
   registry = new BrokenRegistry();
@@ -35,7 +37,7 @@ afterEach(async () => {
   await server.close();
 });
 
-function start(listenAddress: string = SERVER): Promise<DhcpServer> {
+function start(listenAddress: string = SERVER, port = 0): Promise<DhcpServer> {
   const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(line) }) as Logger;
   return DhcpServer.start({
     config: {
@@ -50,8 +52,9 @@ function start(listenAddress: string = SERVER): Promise<DhcpServer> {
     sink: (event) => events.push(event),
     clock: systemClock,
     log,
-    ports: { server: 0, client: 68 },
+    ports: { server: port, client: 68 },
     listenAddress,
+    interfaces: () => interfaces,
   });
 }
 
@@ -135,6 +138,56 @@ test('a reason is counted each time and logged once', async () => {
   await ask(request('discover', relayed));
   expect(server.stats()).toMatchObject({ 'dropped.short': 2, 'dropped.not-request': 1 });
   expect(warnings.filter((line) => line.includes('dropped.short'))).toHaveLength(1);
+});
+
+test('an ignored option is counted; a dropped packet that names its sender is an event', async () => {
+  await ask(request('discover', relayed, { 93: Uint8Array.of(7), 57: Uint8Array.of(5) }));
+  expect(server.stats()).toMatchObject({ 'ignored.option-93': 1, 'ignored.option-57': 1, 'sent.offer': 1 });
+  events = [];
+  await send(Uint8Array.of(1, 2, 3));
+  await send(encodeMessage(request('discover', relayed, { 50: Uint8Array.of(1) })).bytes);
+  const truncated = encodeMessage(request('discover', relayed)).bytes.slice(0, 244);
+  truncated.set([12, 200], 242);
+  await send(truncated);
+  await send(encodeMessage(request('offer', relayed)).bytes);
+  await ask(request('discover', relayed));
+  expect(events.slice(0, -2)).toEqual(
+    ['option-length', 'option-truncated', 'message-type'].map((reason) =>
+      expect.objectContaining({ component: 'dhcp', step: 'dropped', mac: MAC, reason }),
+    ),
+  );
+});
+
+test('a second server on the same port is an error at start', async () => {
+  const first = await start('0.0.0.0');
+  const outcome = await start('0.0.0.0', first.port).then(
+    async (second) => {
+      await second.close();
+      return 'started';
+    },
+    (error: NodeJS.ErrnoException) => error.code,
+  );
+  await first.close();
+  expect(outcome).toBe('EADDRINUSE');
+});
+
+test('a start on all interfaces warns of those of other networks, one on an address does not', async () => {
+  const of = (address: string, more = {}) =>
+    ({ address, family: 'IPv4', internal: false, ...more }) as NetworkInterfaceInfo;
+  interfaces = {
+    lo: [of('127.0.0.53', { internal: true })],
+    nodes: [of(SERVER), of('127.0.0.9')],
+    wlan0: [of('192.0.2.7')],
+    tunnel: [of('fe80::1', { family: 'IPv6' })],
+  };
+  warnings = [];
+  await (await start('0.0.0.0')).close();
+  expect(warnings.map((line) => JSON.parse(line))).toEqual([
+    expect.objectContaining({ interfaces: ['wlan0 (192.0.2.7)'] }),
+  ]);
+  warnings = [];
+  await (await start()).close();
+  expect(warnings).toEqual([]);
 });
 
 test('an error in the configured choice of boot files is no end of the server', async () => {

@@ -29,31 +29,46 @@ export interface ClientOptions {
   userClass: string | undefined;
   /** Option 93, its first type: 0 x86 BIOS, 7 x64 UEFI, 11 arm64 UEFI, 16 x64 UEFI HTTP. */
   architecture: number | undefined;
-  /** Option 94: type, major and minor, e.g. [1, 2, 1] for UNDI 2.1. */
-  networkInterface: readonly [number, number, number] | undefined;
   /** Option 97 where it holds a UUID that is not one of those boards ship unset. */
   uid: Uid | undefined;
   /** True for iPXE: it sends Etherboot options, which hold what it can do. */
   ipxe: boolean;
+  /** Codes of options that are malformed and count as not sent. */
+  ignored: readonly number[];
 }
 
-/** Reads the options of a request. Throws DhcpError 'option-length' or 'option-value'. */
+/**
+ * Reads the options of a request. What a client can be served without is ignored where it is malformed, since
+ * firmware in the field sends such things; for the rest it throws DhcpError 'option-length'.
+ */
 export function readClientOptions(options: Options): ClientOptions {
+  const ignored: number[] = [];
+  const lenient = <T>(code: number, read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof DhcpError)) throw error;
+      ignored.push(code);
+      return undefined;
+    }
+  };
   return {
     messageType: readUint(options, OPTION.messageType, 1),
     requestedAddress: readAddress(options, OPTION.requestedAddress),
     leaseSeconds: readUint(options, OPTION.leaseTime, 4),
     serverIdentifier: readAddress(options, OPTION.serverIdentifier),
     parameters: new Set(options.get(OPTION.parameterRequestList)),
-    maximumMessageSize: readUint(options, OPTION.maximumMessageSize, 2),
+    maximumMessageSize: lenient(OPTION.maximumMessageSize, () =>
+      readUint(options, OPTION.maximumMessageSize, 2),
+    ),
     hostName: readText(options, OPTION.hostName),
     vendorClass: readText(options, OPTION.vendorClass),
-    clientIdentifier: readClientIdentifier(options),
+    clientIdentifier: lenient(OPTION.clientIdentifier, () => readClientIdentifier(options)),
     userClass: readUserClass(options),
-    architecture: readArchitecture(options),
-    networkInterface: readNetworkInterface(options),
-    uid: readMachineIdentifier(options),
+    architecture: lenient(OPTION.clientArchitecture, () => readArchitecture(options)),
+    uid: lenient(OPTION.clientMachineIdentifier, () => readMachineIdentifier(options)),
     ipxe: options.has(OPTION.etherboot),
+    ignored,
   };
 }
 
@@ -86,11 +101,6 @@ function readArchitecture(options: Options): number | undefined {
   if (value.length === 0 || value.length % 2 !== 0)
     throw new DhcpError('option-length', `client architecture of ${value.length} bytes`);
   return value[0]! * 256 + value[1]!;
-}
-
-function readNetworkInterface(options: Options): ClientOptions['networkInterface'] {
-  const value = readRaw(options, OPTION.clientNetworkInterface, 3);
-  return value === undefined ? undefined : [value[0]!, value[1]!, value[2]!];
 }
 
 /** Option 97: type 0 and a 16-byte GUID is the only form there is (RFC 4578 section 2.3). */

@@ -28,8 +28,6 @@ export const OPTION = {
   relayAgentInformation: 82,
   /** RFC 4578 section 2.1. */
   clientArchitecture: 93,
-  /** RFC 4578 section 2.2. */
-  clientNetworkInterface: 94,
   /** RFC 4578 section 2.3. */
   clientMachineIdentifier: 97,
   /** Etherboot encapsulated options, as iPXE uses them: kept raw. */

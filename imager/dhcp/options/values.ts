@@ -1,4 +1,4 @@
-/** Values inside options, read strictly: an option with a wrong length is an error, never an absent option. */
+/** Values inside options, read strictly: a wrong length is an error. client.ts decides which of them it can ignore. */
 import { DhcpError } from '../error.ts';
 import { addressFromBytes, addressToBytes } from '../ipv4.ts';
 import type { Options } from './field.ts';
