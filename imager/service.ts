@@ -181,8 +181,11 @@ async function startParts(
   const dhcp = await serve('dhcp', () =>
     DhcpServer.start({
       ...common('dhcp'),
-      config: dhcpConfig(config, nodes, new Set(Object.keys(ipxe)), http.port),
+      config: dhcpConfig(config, new Set(Object.keys(ipxe)), http.port),
       reservations: reservationsOf(nodes),
+      inUse: (client) =>
+        agents.connected().some((agent) => agent.address === client) ||
+        nbd.connections().some((connection) => connection.address === client),
       registry,
       ports: { server: ports.dhcp, client: ports.dhcpClient },
     }),
@@ -197,12 +200,7 @@ async function startParts(
   };
 }
 
-function dhcpConfig(
-  config: ImagerConfig,
-  nodes: NodeIndex,
-  ipxe: ReadonlySet<string>,
-  httpPort: number,
-): DhcpConfig {
+function dhcpConfig(config: ImagerConfig, ipxe: ReadonlySet<string>, httpPort: number): DhcpConfig {
   const { address, ...network } = config.network;
   const offer = {
     ipxe,
@@ -213,8 +211,7 @@ function dhcpConfig(
     ...network,
     serverAddress: address,
     bootFile: (client) => {
-      const isNode = nodes.byMac(client.mac) !== undefined || nodes.byUid(client.uid ?? '') !== undefined;
-      const file = bootFileFor({ ...client, isNode }, offer);
+      const file = bootFileFor({ ...client, isNode: client.node !== undefined }, offer);
       return file === undefined ? undefined : { file };
     },
   };
@@ -222,13 +219,16 @@ function dhcpConfig(
 
 function reservationsOf(nodes: NodeIndex): Reservations {
   const reservation = (node: NodeConfig | undefined): Reservation | undefined =>
-    node?.address === undefined
-      ? undefined
-      : { node: node.name, address: node.address, hostname: node.hostname };
+    node && {
+      node: node.name,
+      hostname: node.hostname,
+      ...(node.address === undefined ? {} : { address: node.address }),
+    };
   return {
     byMac: (mac) => reservation(nodes.byMac(mac)),
     byUid: (uid) => reservation(nodes.byUid(uid)),
     byAddress: (address) => reservation(nodes.byAddress(address)),
+    byNode: (name) => reservation(nodes.byName(name)),
   };
 }
 

@@ -13,17 +13,28 @@ export type AddressFault =
   | 'not-in-pool'
   | 'address-declined'
   | 'leased-to-other'
-  | 'offered-to-other';
+  | 'offered-to-other'
+  /** Somebody is connected from it whose lease ran out: kernel and agent keep an address without renewing it. */
+  | 'address-in-use';
 
 /** Why a client gets no address at all. */
 export type AllocationFault = AddressFault | 'unknown-client' | 'pool-exhausted';
 
 /** Undefined where `client` may have `address` now. */
 export function addressFault(address: string, client: Client, world: World): AddressFault | undefined {
+  return (
+    bookFault(address, client, world) ??
+    (isOthersInUse(address, client, world) ? 'address-in-use' : undefined)
+  );
+}
+
+/** What leases, offers and configuration say against it. */
+function bookFault(address: string, client: Client, world: World): AddressFault | undefined {
   const { network, reservations, leases, now } = world;
   if (!isHostOf(network, address)) return 'wrong-network';
-  if (client.reservation !== undefined) {
-    if (client.reservation.address !== address) return 'wrong-address';
+  const reserved = client.reservation?.address;
+  if (reserved !== undefined) {
+    if (reserved !== address) return 'wrong-address';
   } else {
     if (reservations.byAddress(address) !== undefined) return 'reserved-for-other';
     if (!isInPool(address, world)) return 'not-in-pool';
@@ -36,6 +47,12 @@ export function addressFault(address: string, client: Client, world: World): Add
   const offer = leases.offerOf(address, now);
   if (offer !== undefined && offer.client !== client.key) return 'offered-to-other';
   return undefined;
+}
+
+function isOthersInUse(address: string, client: Client, world: World): boolean {
+  if (client.reservation?.address === address) return false;
+  const lease = world.leases.byAddress(address);
+  return (lease === undefined || !isHolder(lease, client)) && world.inUse(address);
 }
 
 function isInPool(address: string, { network }: World): boolean {
@@ -58,8 +75,8 @@ export function allocate(
   requested: string | undefined,
   world: World,
 ): { address: string } | { fault: AllocationFault } {
-  if (client.reservation !== undefined) {
-    const { address } = client.reservation;
+  const address = client.reservation?.address;
+  if (address !== undefined) {
     const fault = addressFault(address, client, world);
     return fault === undefined ? { address } : { fault };
   }
@@ -69,25 +86,26 @@ export function allocate(
     world.leases.offerTo(client.key, world.now)?.address,
     requested,
   ];
-  for (const address of candidates)
-    if (address !== undefined && addressFault(address, client, world) === undefined) return { address };
-  const address = scanPool(world.network.pool, client, world);
-  return address === undefined ? { fault: 'pool-exhausted' } : { address };
+  const found =
+    candidates.find((each) => each !== undefined && addressFault(each, client, world) === undefined) ??
+    scanPool(world.network.pool, client, world);
+  return found === undefined ? { fault: 'pool-exhausted' } : { address: found };
 }
 
 /** Starts where the MAC's hash points, so that a client tends to get the same address even without a lease. */
 function scanPool(pool: { from: number; to: number }, client: Client, world: World): string | undefined {
   const size = pool.to - pool.from + 1;
   const start = hash(client.mac) % size;
-  let oldest: Lease | undefined;
+  const expired: Lease[] = [];
   for (let i = 0; i < size; i++) {
     const address = numberToIpv4(pool.from + ((start + i) % size));
-    if (addressFault(address, client, world) !== undefined) continue;
+    if (bookFault(address, client, world) !== undefined) continue;
     const lease = world.leases.byAddress(address);
-    if (lease === undefined) return address;
-    if (oldest === undefined || lease.expires < oldest.expires) oldest = lease;
+    if (lease !== undefined) expired.push(lease);
+    else if (!isOthersInUse(address, client, world)) return address;
   }
-  return oldest?.address;
+  expired.sort((a, b) => a.expires - b.expires);
+  return expired.find((lease) => !isOthersInUse(lease.address, client, world))?.address;
 }
 
 /** FNV-1a, 32 bits. */

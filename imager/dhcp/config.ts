@@ -26,30 +26,30 @@ export interface BootClient {
   userClass?: string;
   /** Option 60, e.g. 'PXEClient:Arch:00007:UNDI:003016'. */
   vendorClass?: string;
-  /** Name of the node, where a reservation gave it away. */
+  /** Name of the node it is. */
   node?: string;
 }
 
 export interface BootFileChoice {
   /** Path for TFTP, or an absolute URL. Clients of class HTTPClient get nothing but absolute URLs. */
   file: string;
-  /** Next server; the DHCP server's own address by default. */
-  server?: string;
-  /** Option 17. */
-  rootPath?: string;
 }
 
+/** What the configuration says of a node. */
 export interface Reservation {
   node: string;
-  address: string;
+  /** Its own address; without one it has its address from the pool. */
+  address?: string;
   hostname?: string;
 }
 
-/** Who has which address. Asked for each message; MACs are lower case with colons. */
+/** Who is which node. Asked for each message; MACs are lower case with colons. */
 export interface Reservations {
   byMac(mac: string): Reservation | undefined;
   byUid(uid: string): Reservation | undefined;
+  /** The node that has `address` for its own. */
   byAddress(address: string): Reservation | undefined;
+  byNode(node: string): Reservation | undefined;
 }
 
 /** Longest pool: a scan of it has to stay short. */

@@ -154,7 +154,10 @@ function decideRequest(request: Request, subject: Subject, world: World): Decisi
   const offered = world.leases.offerTo(client.key, world.now)?.address;
   const previous = world.leases.byClient(client.key)?.address;
   const selecting = options.serverIdentifier !== undefined;
-  const fault = addressFault(address, client, world);
+  const found = addressFault(address, client, world);
+  // Who renews an address that nobody has a lease of is the one who uses it.
+  const isOwn = found === 'address-in-use' && ciaddr === address && !world.leases.byAddress(address);
+  const fault = isOwn ? undefined : found;
   const stranger = client.reservation === undefined && previous === undefined && offered === undefined;
   // Who was never ours and keeps to an address that is not ours to give is another server's client. RFC 2131 section
   // 4.3.2 would have us refuse (SHOULD) an address of another network, but the broadcast may be another interface's
@@ -165,7 +168,7 @@ function decideRequest(request: Request, subject: Subject, world: World): Decisi
   if (fault !== undefined) return nak(request, about, world, fault);
   // After a restart an offer is forgotten, and a renewal may be of a lease nobody remembers; a free address is good.
   const expected = (selecting ? offered : undefined) ?? previous ?? offered ?? address;
-  return client.reservation !== undefined || expected === address
+  return client.reservation?.address !== undefined || expected === address
     ? ack(request, about, world)
     : nak(request, about, world, 'wrong-address');
 }

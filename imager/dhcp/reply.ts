@@ -72,13 +72,11 @@ export function grant(
   if (wants(OPTION.broadcastAddress)) put(OPTION.broadcastAddress, uintToBytes(network.last, 4));
   const hostName = client.reservation?.hostname;
   if (hostName) put(OPTION.hostName, textToBytes(hostName));
-  const nextServer = boot?.server ?? config.serverAddress;
   if (boot !== undefined) {
     for (const [code, value] of pxeOptions(message.options, asked)) put(code, value);
     // Those that ask for option 67 get it beside the file field: UEFI reads the option first, old ROMs only the field.
     if (wants(OPTION.bootFileName)) put(OPTION.bootFileName, textToBytes(boot.file));
-    if (wants(OPTION.tftpServerName)) put(OPTION.tftpServerName, textToBytes(nextServer));
-    if (boot.rootPath) put(OPTION.rootPath, textToBytes(boot.rootPath));
+    if (wants(OPTION.tftpServerName)) put(OPTION.tftpServerName, textToBytes(config.serverAddress));
   }
   // A node of ours has nothing to expect of a proxy, whether it is told a boot file or its EEPROM names the image.
   if (asked.ipxe && (boot !== undefined || client.reservation !== undefined))
@@ -90,7 +88,7 @@ export function grant(
       ...answer(message, options),
       ciaddr: kind === 'ack' ? message.ciaddr : UNSPECIFIED,
       yiaddr: lease?.address ?? UNSPECIFIED,
-      siaddr: boot === undefined ? UNSPECIFIED : nextServer,
+      siaddr: boot === undefined ? UNSPECIFIED : config.serverAddress,
       file: boot?.file ?? '',
     },
   };

@@ -27,6 +27,8 @@ const RECEIVE_BUFFER = 4 * 1024 * 1024;
 export interface DhcpServerOptions {
   config: DhcpConfig;
   reservations: Reservations;
+  /** True while somebody is connected to the imager from `address`: it then stays with whose it was. */
+  inUse(address: string): boolean;
   /** Leases are under ['lease', address]. Stays open when the server closes. */
   registry: Registry;
   sink: EventSink;
@@ -131,6 +133,7 @@ export class DhcpServer {
         reservations: this.#options.reservations,
         leases: this.#leases,
         now: this.#options.clock.now(),
+        inUse: (address) => this.#options.inUse(address),
       });
       this.#perform(decision);
     } catch (error) {

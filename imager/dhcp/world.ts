@@ -11,11 +11,13 @@ export interface World {
   leases: LeaseBook;
   /** Milliseconds since the epoch. */
   now: number;
+  /** True while somebody is connected to the imager from `address`. */
+  inUse(address: string): boolean;
 }
 
 /** The sender of a message. */
 export interface Client {
-  /** What its lease is kept under: the node where it has a reservation, else option 61, else the MAC. */
+  /** What its lease is kept under: see clientKey. */
   key: string;
   mac: string;
   uid: string | undefined;
@@ -40,12 +42,22 @@ export function identify(message: DhcpMessage, options: ClientOptions, world: Wo
 function learned(mac: string, world: World): Reservation | undefined {
   const lease = world.leases.byMac(mac);
   if (lease?.node === undefined || !isActive(lease, world.now)) return undefined;
-  const reservation = world.reservations.byAddress(lease.address);
-  return reservation?.node === lease.node ? reservation : undefined;
+  const reservation = world.reservations.byNode(lease.node);
+  return (reservation?.address ?? lease.address) === lease.address ? reservation : undefined;
 }
 
-/** RFC 2131 section 4.2: the client identifier where there is one, else the hardware address. */
-function clientKey(reservation: Reservation | undefined, options: ClientOptions, mac: string): string {
+/**
+ * The node, since one board calls itself differently from one stage of its boot to the next; for others as RFC 2131
+ * section 4.2 says the client identifier where there is one, else the hardware address. An identifier that is the
+ * hardware address (type 1, RFC 2132 section 9.14) makes no other client of it.
+ */
+function clientKey(
+  reservation: Reservation | undefined,
+  { clientIdentifier }: ClientOptions,
+  mac: string,
+): string {
   if (reservation !== undefined) return `node:${reservation.node}`;
-  return options.clientIdentifier === undefined ? `mac:${mac}` : `id:${options.clientIdentifier}`;
+  return clientIdentifier === undefined || clientIdentifier === `01${mac.replaceAll(':', '')}`
+    ? `mac:${mac}`
+    : `id:${clientIdentifier}`;
 }

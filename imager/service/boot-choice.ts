@@ -25,7 +25,6 @@ const IPXE_FOR: Record<number, readonly string[]> = {
   0: ['ipxe/undionly.kpxe'],
   7: ['ipxe/snponly.efi', 'ipxe/ipxe.efi'],
   9: ['ipxe/snponly.efi', 'ipxe/ipxe.efi'],
-  11: ['ipxe/snponly-arm64.efi'],
 };
 
 /**

@@ -49,7 +49,7 @@ describe('busybox udhcpc', () => {
   test('a reserved node gets its address, name and boot file', async () => {
     const client = await lab.client(NODE_MAC);
     const output = await client.run(
-      `busybox udhcpc -i eth0 -n -q -f -t 3 -T 1 -s ${printScript} -O bootfile -O tftp -O rootpath -O hostname`,
+      `busybox udhcpc -i eth0 -n -q -f -t 3 -T 1 -s ${printScript} -O bootfile -O tftp -O hostname`,
     );
     expect(variables(output, 'bound')).toMatchObject({
       ip: '10.77.0.11',
@@ -64,7 +64,6 @@ describe('busybox udhcpc', () => {
       boot_file: 'boot-any.img',
       bootfile: 'boot-any.img',
       tftp: '10.77.0.1',
-      rootpath: '/srv/root',
     });
     const ack = await server.event((event) => event.step === 'ack' && event.mac === NODE_MAC);
     expect(ack).toMatchObject({ component: 'dhcp', address: '10.77.0.11', node: 'n1' });

@@ -67,7 +67,7 @@ describe('DISCOVER', () => {
       reservations: [N1],
       config: {
         dns: ['10.77.0.2', '10.77.0.3'],
-        bootFile: () => ({ file: 'a.img', server: '10.77.0.4', rootPath: '/r' }),
+        bootFile: () => ({ file: 'a.img' }),
       },
     });
     const decision = decide(request('discover', {}, { 55: Uint8Array.of(58, 59, 28, 67, 66) }), here);
@@ -76,7 +76,7 @@ describe('DISCOVER', () => {
       ...request('discover'),
       op: 'reply',
       yiaddr: '10.77.0.11',
-      siaddr: '10.77.0.4',
+      siaddr: SERVER,
       file: 'a.img',
       options: new Map([
         [53, Uint8Array.of(2)],
@@ -90,8 +90,7 @@ describe('DISCOVER', () => {
         [28, Uint8Array.of(10, 77, 0, 255)],
         [12, text('one')],
         [67, text('a.img')],
-        [66, text('10.77.0.4')],
-        [17, text('/r')],
+        [66, text(SERVER)],
       ]),
     });
     expect(decision).toMatchObject({
@@ -269,6 +268,79 @@ describe('DISCOVER', () => {
       return decision.kind === 'reply' && decision.limit;
     };
     expect([0, 576, 1000, 1500, 9000].map(limit)).toEqual([548, 548, 972, 1472, 1472]);
+  });
+});
+
+describe('one board, one address', () => {
+  const mac = '52:54:00:00:00:09';
+  const ownMac = Uint8Array.of(1, 0x52, 0x54, 0, 0, 0, 9);
+  /** What a board sends from firmware to system: nothing, its MAC as identifier, its UUID, something of its own. */
+  const guises: Record<number, Uint8Array>[] = [
+    {},
+    { 61: ownMac },
+    { 61: machineIdentifier(UID), 97: machineIdentifier(UID) },
+    { 61: Uint8Array.of(255, 1, 2, 3, 4, 0, 2, 9, 9) },
+  ];
+  const addresses = (here: Leased, all: Record<number, Uint8Array>[]) =>
+    all.map((options) => {
+      const offer = perform(decide(request('discover', { mac }, options), here), here);
+      const asked = offer.kind === 'reply' ? offer.message.yiaddr : '';
+      return outcome(
+        perform(decide(request('request', { mac }, { ...options, ...asking(asked, SERVER) }), here), here),
+      );
+    });
+
+  test.each([
+    ['by MAC', { node: 'pooled', mac }],
+    ['by UID, once it has said it', { node: 'pooled', uid: UID }],
+  ])('a node without an address of its own, known %s', (how, node) => {
+    const here = world({ reservations: [node] });
+    const all = how === 'by MAC' ? guises : [guises[2]!, ...guises];
+    const got = addresses(here, all);
+    expect(new Set(got).size).toBe(1);
+    expect(got[0]).toMatch(/^ack 10\.77\.0\.10\d$/);
+    expect(here.leases.view(here.now)).toMatchObject([{ client: 'node:pooled', node: 'pooled' }]);
+    expect(decide(request('discover', { mac }), here).subject.node).toBe('pooled');
+  });
+
+  test('an identifier that is the MAC is no other client than the MAC', () => {
+    const here = world();
+    expect(new Set(addresses(here, guises.slice(0, 2))).size).toBe(1);
+    const foreign = decide(request('discover', {}, { 61: ownMac }), here);
+    expect(foreign).toMatchObject({
+      offer: { offer: { client: `id:${Buffer.from(ownMac).toString('hex')}` } },
+    });
+  });
+});
+
+describe('an address somebody is connected from', () => {
+  const third = '52:54:00:00:00:03';
+  const expired = (end: number, client: string) =>
+    lease({ address: `10.77.0.${end}`, client: `mac:${client}`, mac: client, expires: end });
+
+  test('is kept for its client after its lease has run out', () => {
+    const here = world({ inUse: ['10.77.0.100'] });
+    for (const value of [expired(100, MAC), expired(101, OTHER_MAC), expired(102, 'x')])
+      void here.leases.apply([{ type: 'put', lease: value }]);
+    expect(outcome(decide(request('discover', { mac: third }, asking('10.77.0.100')), here))).toBe(
+      'offer 10.77.0.101',
+    );
+    expect(outcome(decide(request('request', { mac: third }, asking('10.77.0.100', SERVER)), here))).toBe(
+      'nak: address-in-use',
+    );
+    expect(outcome(decide(request('discover'), here))).toBe('offer 10.77.0.100');
+    expect(outcome(decide(request('request', { ciaddr: '10.77.0.100' }), here))).toBe('ack 10.77.0.100');
+  });
+
+  test('without a lease is nobody else s, but a client that renews it is whoever is there', () => {
+    const here = world({ inUse: ['10.77.0.100', '10.77.0.101', '10.77.0.102'] });
+    expect(outcome(decide(request('discover'), here))).toBe('silence: pool-exhausted');
+    expect(outcome(decide(request('request', { ciaddr: '10.77.0.101' }), here))).toBe('ack 10.77.0.101');
+  });
+
+  test('is its node s where it is reserved', () => {
+    const here = world({ reservations: [N1], inUse: [N1.address] });
+    expect(outcome(decide(request('discover'), here))).toBe('offer 10.77.0.11');
   });
 });
 

@@ -18,6 +18,7 @@ export function fixedReservations(list: readonly FixedReservation[]): Reservatio
     byMac: (mac) => list.find((entry) => entry.mac === mac),
     byUid: (uid) => list.find((entry) => entry.uid === uid),
     byAddress: (address) => list.find((entry) => entry.address === address),
+    byNode: (node) => list.find((entry) => entry.node === node),
   };
 }
 
@@ -73,7 +74,12 @@ export function machineIdentifier(uuid: string): Uint8Array {
 
 /** A world to decide in, at time 1,000,000 ms, with a pool of three addresses. */
 export function world(
-  options: { config?: Partial<DhcpConfig>; reservations?: FixedReservation[]; now?: number } = {},
+  options: {
+    config?: Partial<DhcpConfig>;
+    reservations?: FixedReservation[];
+    now?: number;
+    inUse?: readonly string[];
+  } = {},
 ): World & { leases: Leases } {
   const config: DhcpConfig = {
     serverAddress: SERVER,
@@ -90,6 +96,7 @@ export function world(
     reservations: fixedReservations(options.reservations ?? []),
     leases: new Leases(new MemoryRegistry(), () => {}),
     now: options.now ?? 1_000_000,
+    inUse: (address) => options.inUse?.includes(address) === true,
   };
 }
 

@@ -48,6 +48,7 @@ function start(listenAddress: string = SERVER, port = 0): Promise<DhcpServer> {
       bootFile: () => ({ file: 'boot.img' }),
     },
     reservations: fixedReservations([{ node: 'n1', mac: NODE_MAC, address: '127.0.0.50' }]),
+    inUse: () => false,
     registry,
     sink: (event) => events.push(event),
     clock: systemClock,
@@ -204,6 +205,7 @@ test('an error in the configured choice of boot files is no end of the server', 
       },
     },
     reservations: fixedReservations([]),
+    inUse: () => false,
     registry,
     sink: (event) => events.push(event),
     clock: systemClock,
@@ -234,6 +236,7 @@ test('it does not start on an address no interface has, or with a configuration 
   };
   const rest = {
     reservations: fixedReservations([]),
+    inUse: () => false,
     registry,
     sink: () => {},
     clock: systemClock,

@@ -23,7 +23,7 @@ describe('which boot file', () => {
     ],
     ['UEFI x64, the second choice where the first is not installed', pxe(7), 'ipxe/ipxe.efi'],
     ['UEFI x64 as some firmware numbers it', pxe(9), 'ipxe/ipxe.efi'],
-    ['UEFI arm64 where there is no such file', pxe(11), undefined],
+    ['UEFI arm64, which Debian has no iPXE for', pxe(11), undefined],
     ['an architecture nobody knows', pxe(99), undefined],
     ['iPXE', { ...pxe(0), userClass: 'iPXE' }, 'http://10.0.0.1:8080/images/base/boot.ipxe'],
     ['iPXE of a machine that is no node', { ...pxe(0), userClass: 'iPXE', isNode: false }, undefined],

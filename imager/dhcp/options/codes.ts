@@ -5,7 +5,6 @@ export const OPTION = {
   router: 3,
   domainNameServer: 6,
   hostName: 12,
-  rootPath: 17,
   broadcastAddress: 28,
   vendorSpecific: 43,
   requestedAddress: 50,

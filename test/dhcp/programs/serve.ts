@@ -22,10 +22,11 @@ const server = await DhcpServer.start({
     bootFile: ({ userClass, vendorClass, arch }) => {
       if (vendorClass?.startsWith('HTTPClient')) return { file: 'http://10.77.0.1/boot.efi' };
       if (userClass === 'iPXE') return { file: 'http://10.77.0.1/boot.ipxe' };
-      return { file: `boot-${arch ?? 'any'}.img`, rootPath: '/srv/root' };
+      return { file: `boot-${arch ?? 'any'}.img` };
     },
   },
   reservations: fixedReservations(settings.reservations ?? []),
+  inUse: () => false,
   registry,
   sink: (event) => console.log(`event ${JSON.stringify(event)}`),
   clock: systemClock,
