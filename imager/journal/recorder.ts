@@ -1,6 +1,6 @@
 /**
  * Takes the events of all servers, puts the node's name to each, and keeps the latest for whoever asks:
- * the read API, the metrics, subscribers.
+ * the read API, the metrics.
  */
 import type { Logger } from 'pino';
 import type { BootEvent, EventSink } from './event.ts';
@@ -41,7 +41,6 @@ export class Recorder {
   readonly #capacity: number;
   readonly #events: RecordedEvent[] = [];
   readonly #counts = new Map<string, EventCount>();
-  readonly #subscribers = new Set<(event: RecordedEvent) => void>();
   /** Node by pool address, learnt from events that carry both. One address a node. */
   readonly #learnt = new Map<string, string>();
   #last = 0;
@@ -52,21 +51,14 @@ export class Recorder {
     this.#capacity = options.capacity ?? CAPACITY;
   }
 
-  /** What the servers are given. Never throws: a subscriber that does is logged and goes on. */
+  /** What the servers are given. */
   readonly sink: EventSink = (event) => {
     const node = event.node ?? this.#nameOf(event);
     const recorded: RecordedEvent = { id: ++this.#last, ...event, ...(node === undefined ? {} : { node }) };
-    if (node !== undefined && event.component === 'dhcp' && event.step === 'ack') this.#learn(node, event);
+    if (event.component === 'dhcp' && event.step === 'ack') this.#learn(node, event);
     this.#events[(recorded.id - 1) % this.#capacity] = recorded;
     this.#count(recorded);
     this.#log.debug(recorded, `${recorded.component} ${recorded.step}`);
-    for (const subscriber of this.#subscribers) {
-      try {
-        subscriber(recorded);
-      } catch (error) {
-        this.#log.error({ error }, 'an event subscriber failed');
-      }
-    }
   };
 
   /** Events kept, oldest first. */
@@ -82,26 +74,24 @@ export class Recorder {
     return found;
   }
 
-  /** Calls `listener` with each event as it comes. Returns the unsubscribe function. */
-  subscribe(listener: (event: RecordedEvent) => void): () => void {
-    this.#subscribers.add(listener);
-    return () => this.#subscribers.delete(listener);
-  }
-
   /** How many events of each kind there were, those no longer kept included. */
   counts(): EventCount[] {
     return [...this.#counts.values()];
   }
 
-  #nameOf({ mac, address }: BootEvent): string | undefined {
-    const known =
-      (mac === undefined ? undefined : this.#names.byMac(mac)) ??
-      (address === undefined ? undefined : this.#names.byAddress(address));
-    return known?.name ?? (address === undefined ? undefined : this.#learnt.get(address));
+  /** The address of a DHCP event is one that somebody asks for: it says nothing of who asks. */
+  #nameOf({ component, mac, address }: BootEvent): string | undefined {
+    const byMac = mac === undefined ? undefined : this.#names.byMac(mac)?.name;
+    if (byMac !== undefined || address === undefined || component === 'dhcp') return byMac;
+    return this.#names.byAddress(address)?.name ?? this.#learnt.get(address);
   }
 
-  #learn(node: string, { address }: BootEvent): void {
+  #learn(node: string | undefined, { address }: BootEvent): void {
     if (address === undefined || this.#learnt.get(address) === node) return;
+    if (node === undefined) {
+      this.#learnt.delete(address);
+      return;
+    }
     for (const [old, owner] of this.#learnt) if (owner === node) this.#learnt.delete(old);
     this.#learnt.set(address, node);
   }
