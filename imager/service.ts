@@ -161,6 +161,7 @@ async function startParts(
     ports: () => Object.fromEntries(Object.entries(running).map(([service, { port }]) => [service, port])),
     stats: () =>
       Object.fromEntries(Object.entries(running).map(([service, part]) => [service, part.stats()])),
+    gauges: () => ({ agent: agents.gauges() }),
   });
   const http = await serve('http', () =>
     HttpServer.start({ ...common('http'), port: ports.http, files, model }),

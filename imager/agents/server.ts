@@ -92,8 +92,14 @@ export class AgentServer {
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
+  /** Counts since the start, by what and why. */
   stats(): Record<string, number> {
-    return { ...this.#stats, connections: this.#peers.size, nodes: this.#byNode.size };
+    return { ...this.#stats };
+  }
+
+  /** How many there are now. */
+  gauges(): { connections: number; nodes: number } {
+    return { connections: this.#peers.size, nodes: this.#byNode.size };
   }
 
   /** Nodes whose agent is connected and welcomed. */

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { BootFile, BootFiles } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
-import { ApiError } from './errors.ts';
+import { ApiError, FAILED } from './errors.ts';
 import { rangeOf } from './range.ts';
 
 /** Bytes read from a file at a time: the most that waits in memory for one slow client, twice. */
@@ -37,12 +37,17 @@ async function serve(
 ): Promise<FastifyReply> {
   const address = request.ip.replace(/^::ffff:/, '');
   const file = await serving.files.open(path, { address }).catch((error: Error) => {
-    refuse(serving, 'unreadable', path, address, error.message);
-    throw new ApiError(500, error.message);
+    refuse(serving, 'unreadable', path, address, 'the file cannot be opened', error);
+    throw new ApiError(500, FAILED);
   });
   if (file === undefined) {
     refuse(serving, 'not-found', path, address, 'no such file');
     throw new ApiError(404, `no boot file ${JSON.stringify(path.slice(0, 200))}`);
+  }
+  if (reply.raw.destroyed) {
+    await file.close();
+    leftEarly(serving, path, address);
+    return reply.hijack();
   }
   const range = rangeOf(request.headers.range, file.size);
   reply
@@ -141,15 +146,24 @@ function follow(
   });
 }
 
+/** The client went away before anything could be sent: there is no reply whose end could be followed. */
+function leftEarly({ sink, clock, count }: BootFileServing, file: string, address: string): void {
+  const reason = 'client-gone';
+  count(`failed.${reason}`);
+  const detail = { file, bytes: 0, seconds: 0 };
+  sink({ at: clock.now(), component: 'http', step: 'transfer-failed', address, reason, detail });
+}
+
 function refuse(
   { sink, clock, log, count }: BootFileServing,
   reason: string,
   path: string,
   address: string,
   why: string,
+  error?: Error,
 ): void {
   const file = path.slice(0, 200);
   if (count(`refused.${reason}`) === 1)
-    log.warn({ reason, file, address }, `HTTP request refused: ${why}; further ones are counted`);
+    log.warn({ reason, file, address, err: error }, `HTTP request refused: ${why}; further ones are counted`);
   sink({ at: clock.now(), component: 'http', step: 'refused', address, reason, detail: { file, why } });
 }

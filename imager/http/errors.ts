@@ -30,10 +30,17 @@ export function checked<T>(schema: z.ZodType<T>, value: unknown): T {
   throw new ApiError(400, faults.join('; '));
 }
 
-/** Every error leaves as {error, known?}. What is nobody's wish is logged with its stack. */
+/** What the network hears of a failure inside. */
+export const FAILED = "the request failed: the imager's log says why";
+
+/**
+ * Every error leaves as {error, known?}. What is nobody's wish is logged with its stack; `inside`: and told in its own
+ * words, which may name paths, so only where the imager's owner asks.
+ */
 export function answerErrors(
   app: FastifyInstance,
   log: { error(context: object, text: string): void },
+  { inside }: { inside: boolean },
 ): void {
   app.setNotFoundHandler((request, reply) => {
     reply.code(404).send({ error: `there is no ${request.method} ${request.url.slice(0, 200)} here` });
@@ -45,8 +52,10 @@ export function answerErrors(
       return reply
         .code(error.status)
         .send({ error: error.message, ...(error.known === undefined ? {} : { known: error.known }) });
+    reply.removeHeader('content-range').removeHeader('accept-ranges');
     const status = error.statusCode ?? 500;
-    if (status >= 500) log.error({ err: error, url: request.url }, 'request failed');
-    return reply.code(status).send({ error: error.message });
+    if (status < 500) return reply.code(status).send({ error: error.message });
+    log.error({ err: error, url: request.url }, 'request failed');
+    return reply.code(status).send({ error: inside ? error.message : FAILED });
   });
 }

@@ -3,7 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { ReadModel } from './read-model.ts';
 
 /** A registry whose values are read from `model` whenever it is asked. */
-export function metricsOf(model: Pick<ReadModel, 'stats' | 'eventCounts' | 'health'>): Registry {
+export function metricsOf(model: Pick<ReadModel, 'stats' | 'gauges' | 'eventCounts' | 'health'>): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   new Counter({
@@ -15,6 +15,17 @@ export function metricsOf(model: Pick<ReadModel, 'stats' | 'eventCounts' | 'heal
       this.reset();
       for (const [server, counts] of Object.entries(model.stats()))
         for (const [what, count] of Object.entries(counts)) this.inc({ server, what }, count);
+    },
+  });
+  new Gauge({
+    name: 'bootwright_server',
+    help: 'What each server has at the moment: connections, nodes.',
+    labelNames: ['server', 'what'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [server, values] of Object.entries(model.gauges()))
+        for (const [what, value] of Object.entries(values)) this.set({ server, what }, value);
     },
   });
   new Counter({

@@ -17,5 +17,7 @@ export interface ReadModel {
   events(query: EventQuery): RecordedEvent[];
   /** Counters of the servers, by server. */
   stats(): Record<string, Record<string, number>>;
+  /** What servers have at the moment, by server: values that also fall. */
+  gauges(): Record<string, Record<string, number>>;
   eventCounts(): EventCount[];
 }

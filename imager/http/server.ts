@@ -1,5 +1,7 @@
 /** The HTTP servers: boot files, read API and metrics for the nodes' network; read and control API on a Unix socket. */
+
 import { unlink } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { BootFiles } from '../images/boot-files.ts';
@@ -21,9 +23,14 @@ export interface HttpServerOptions {
   sink: EventSink;
   clock: Clock;
   log: Logger;
+  maxConnections?: number;
+  /** The same for one client address. */
+  maxPerAddress?: number;
 }
 
 const MAX_CONNECTIONS = 1024;
+/** Firmware and loaders open a few at a time; one host must not take them all. */
+const MAX_PER_ADDRESS = 32;
 /** A node whose power was cut in a transfer says nothing any more. */
 const STALLED_MS = 60_000;
 /** What a closing server leaves transfers under way. */
@@ -33,10 +40,14 @@ const MAX_SOCKET_PATH = 107;
 
 export class HttpServer {
   readonly #app: FastifyInstance;
+  readonly #log: Logger;
   readonly #stats: Record<string, number> = {};
+  /** Open connections by client address. */
+  readonly #connections = new Map<string, number>();
 
-  private constructor(app: FastifyInstance) {
+  private constructor(app: FastifyInstance, log: Logger) {
     this.#app = app;
+    this.#log = log;
   }
 
   /** Listens on the nodes' network. Rejects with the system's error where it cannot. */
@@ -49,8 +60,8 @@ export class HttpServer {
       forceCloseConnections: 'idle',
       routerOptions: { maxParamLength: 1024 },
     });
-    const server = new HttpServer(app);
-    answerErrors(app, log);
+    const server = new HttpServer(app, log);
+    answerErrors(app, log, { inside: false });
     app.addHook('onRequest', async () => {
       server.#count('requests');
     });
@@ -60,7 +71,9 @@ export class HttpServer {
     app.get('/metrics', async (_request, reply) =>
       reply.type(metrics.contentType).send(await metrics.metrics()),
     );
-    app.server.maxConnections = MAX_CONNECTIONS;
+    app.server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
+    app.server.on('drop', (dropped) => server.#dropped('too-many-connections', dropped?.remoteAddress));
+    app.server.on('connection', (socket) => server.#admit(socket, options.maxPerAddress ?? MAX_PER_ADDRESS));
     await app.listen({ host: address, port });
     return server;
   }
@@ -77,6 +90,27 @@ export class HttpServer {
   /** Stops listening, gives transfers under way two seconds, then ends them. */
   close(): Promise<void> {
     return closeApp(this.#app);
+  }
+
+  #admit(socket: Socket, most: number): void {
+    const address = socket.remoteAddress ?? '';
+    const open = this.#connections.get(address) ?? 0;
+    if (open >= most) {
+      this.#dropped('too-many-per-address', address);
+      socket.destroy();
+      return;
+    }
+    this.#connections.set(address, open + 1);
+    socket.once('close', () => {
+      const left = (this.#connections.get(address) ?? 1) - 1;
+      if (left > 0) this.#connections.set(address, left);
+      else this.#connections.delete(address);
+    });
+  }
+
+  #dropped(reason: string, address: string | undefined): void {
+    if (this.#count(`dropped.${reason}`) === 1)
+      this.#log.warn({ reason, address }, 'HTTP connection dropped; further ones are counted');
   }
 
   #count(key: string, by = 1): number {
@@ -111,7 +145,7 @@ export class ControlServer {
           `choose a shorter state directory (${o.path})`,
       );
     const app = Fastify({ bodyLimit: 64 * 1024, forceCloseConnections: 'idle' });
-    answerErrors(app, o.log);
+    answerErrors(app, o.log, { inside: true });
     addReadRoutes(app, o.model);
     addControlRoutes(app, o.controls);
     await unlink(o.path).catch((error: NodeJS.ErrnoException) => {

@@ -20,6 +20,7 @@ export interface Sources {
   leases(): readonly object[];
   ports(): Record<string, number>;
   stats(): Record<string, Record<string, number>>;
+  gauges(): Record<string, Record<string, number>>;
 }
 
 export function readModelOf(sources: Sources): ReadModel {
@@ -46,6 +47,7 @@ export function readModelOf(sources: Sources): ReadModel {
     leases: () => sources.leases(),
     events: (query) => recorder.events(query),
     stats: () => sources.stats(),
+    gauges: () => sources.gauges(),
     eventCounts: () => recorder.counts(),
   };
 }

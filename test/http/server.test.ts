@@ -3,16 +3,16 @@ import { createHash } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Controls } from '../../imager/http/control-routes.ts';
 import { ApiError } from '../../imager/http/errors.ts';
 import type { ReadModel } from '../../imager/http/read-model.ts';
-import { ControlServer, HttpServer } from '../../imager/http/server.ts';
+import { ControlServer, HttpServer, type HttpServerOptions } from '../../imager/http/server.ts';
 import { type BootFile, type BootFiles, memoryFile } from '../../imager/images/boot-files.ts';
 import { BootTable } from '../../imager/images/table.ts';
 import { BootTree } from '../../imager/images/tree.ts';
@@ -21,12 +21,15 @@ import type { BootEvent } from '../../imager/journal/event.ts';
 
 const run = promisify(execFile);
 const log = pino({ level: 'silent' });
+const FAILED = "the request failed: the imager's log says why";
 const KERNEL = Buffer.alloc(3_000_000, 'kernel of the tests ');
 
 let dir: string;
 let server: HttpServer;
 let control: ControlServer;
 let events: BootEvent[] = [];
+let logged: string[] = [];
+let files: BootFiles;
 let opened = 0;
 const bus = new EventEmitter();
 
@@ -48,6 +51,7 @@ const model: ReadModel = {
   leases: () => [{ address: '10.0.0.9' }],
   events: (query) => [{ id: 1, at: 5, component: 'dhcp', step: JSON.stringify(query) }],
   stats: () => ({ tftp: { 'dropped.short': 3 } }),
+  gauges: () => ({ agent: { connections: 2 } }),
   eventCounts: () => [{ component: 'nbd', step: 'attach', reason: '', count: 2 }],
 };
 
@@ -80,6 +84,15 @@ function odd(tree: BootFiles): BootFiles {
         });
       if (path === 'images/odd/broken') return file(1000, () => Promise.reject(new Error('EIO: bad sector')));
       if (path === 'images/odd/short') return file(1000, async (_target, offset) => (offset === 0 ? 10 : 0));
+      if (path === 'images/odd/closed')
+        throw Object.assign(new Error("EACCES: permission denied, open '/var/lib/imager/kernel'"), {
+          code: 'EACCES',
+        });
+      if (path === 'images/odd/slow') {
+        bus.emit('opening');
+        await once(bus, 'open');
+        return file(1000, () => Promise.reject(new Error('not to be read')));
+      }
       if (path === 'images/odd/client') return memoryFile(Buffer.from(client.address));
       opened--;
       return tree.open(path, client);
@@ -100,18 +113,8 @@ beforeAll(async () => {
     args: 'quiet',
   });
   writeFileSync(join(dir, 'secret'), 'secret');
-  server = await HttpServer.start({
-    address: '127.0.0.1',
-    port: 0,
-    files: odd(new BootTree(table, { 'ipxe/undionly.kpxe': join(dir, 'i') })),
-    model,
-    sink: (event) => {
-      events.push(event);
-      bus.emit(event.step, event);
-    },
-    clock: systemClock,
-    log,
-  });
+  files = odd(new BootTree(table, { 'ipxe/undionly.kpxe': join(dir, 'i') }));
+  server = await HttpServer.start(common());
   control = await ControlServer.start({ path: join(dir, 'control.sock'), model, controls, log });
 });
 afterAll(async () => {
@@ -122,6 +125,21 @@ afterAll(async () => {
 beforeEach(() => {
   events = [];
 });
+
+function common(): HttpServerOptions {
+  return {
+    address: '127.0.0.1',
+    port: 0,
+    files,
+    model,
+    sink: (event) => {
+      events.push(event);
+      bus.emit(event.step, event);
+    },
+    clock: systemClock,
+    log: pino({ level: 'warn' }, { write: (line: string) => void logged.push(line) }) as Logger,
+  };
+}
 
 const url = (path: string) => `http://127.0.0.1:${server.port}${path}`;
 
@@ -243,8 +261,9 @@ test('a client that does not read makes the server wait, not remember', async ()
 
 test('a file that cannot be read is an error, one that ends early breaks the connection', async () => {
   const unreadable = once(bus, 'transfer-failed');
-  const broken = await fetch(url('/images/odd/broken'));
-  expect([broken.status, await broken.json()]).toEqual([500, { error: 'EIO: bad sector' }]);
+  const broken = await fetch(url('/images/odd/broken'), { headers: { range: 'bytes=5-9' } });
+  expect([broken.status, await broken.json()]).toEqual([500, { error: FAILED }]);
+  expect([broken.headers.get('content-range'), broken.headers.get('accept-ranges')]).toEqual([null, null]);
   expect((await unreadable)[0]).toMatchObject({
     reason: 'unreadable',
     detail: { file: 'images/odd/broken' },
@@ -254,6 +273,71 @@ test('a file that cannot be read is an error, one that ends early breaks the con
   expect(short.headers.get('content-length')).toBe('1000');
   await expect(short.arrayBuffer()).rejects.toThrow();
   expect((await early)[0]).toMatchObject({ reason: 'unreadable', detail: { file: 'images/odd/short' } });
+});
+
+test('what went wrong inside is for the log: neither answer nor event names it', async () => {
+  opened = 0;
+  logged = [];
+  const closed = await fetch(url('/images/odd/closed'));
+  opened = 0;
+  expect([closed.status, await closed.json()]).toEqual([500, { error: FAILED }]);
+  expect(JSON.stringify(events)).not.toContain('/var/lib');
+  expect(events).toMatchObject([{ step: 'refused', reason: 'unreadable' }]);
+  expect(logged.join()).toContain('/var/lib/imager/kernel');
+});
+
+test('a client that leaves while its file is being opened: the file is closed, the event says why', async () => {
+  const opening = once(bus, 'opening');
+  const socket = connect(server.port, '127.0.0.1');
+  socket.write('GET /images/odd/slow HTTP/1.1\r\nHost: x\r\n\r\n');
+  await opening;
+  socket.destroy();
+  // Another whole request goes by meanwhile: the server had every chance to see the client go.
+  await (await fetch(url('/images/base/kernel'))).arrayBuffer();
+  events = [];
+  const [failed, closed] = [once(bus, 'transfer-failed'), once(bus, 'closed')];
+  bus.emit('open');
+  expect((await failed)[0]).toMatchObject({
+    reason: 'client-gone',
+    detail: { file: 'images/odd/slow', bytes: 0 },
+  });
+  await closed;
+  expect(opened).toBe(0);
+  expect(events.map(({ step }) => step)).toEqual(['transfer-failed']);
+});
+
+test('one host cannot take all connections, and what is dropped is counted', async () => {
+  const small = await HttpServer.start({ ...common(), maxConnections: 5, maxPerAddress: 3 });
+  const sockets: Socket[] = [];
+  const open = async (localAddress: string) => {
+    const socket = connect({ port: small.port, host: '127.0.0.1', localAddress });
+    sockets.push(socket);
+    const ended = once(socket, 'close').then(() => 'dropped');
+    socket.on('error', () => {});
+    socket.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
+    return Promise.race([
+      once(socket, 'data').then(
+        () => 'served',
+        () => 'dropped',
+      ),
+      ended,
+    ]);
+  };
+  for (let count = 0; count < 3; count++) expect(await open('127.0.0.1')).toBe('served');
+  expect(await open('127.0.0.1')).toBe('dropped');
+  for (let count = 0; count < 2; count++) expect(await open('127.0.0.2')).toBe('served');
+  expect(await open('127.0.0.3')).toBe('dropped');
+  expect(small.stats()).toMatchObject({
+    'dropped.too-many-per-address': 1,
+    'dropped.too-many-connections': 1,
+  });
+  const gone = once(sockets[0]!, 'close');
+  sockets[0]!.destroy();
+  await gone;
+  sockets[4]!.destroy();
+  while ((await open('127.0.0.1')) !== 'served');
+  for (const socket of sockets) socket.destroy();
+  await small.close();
 });
 
 test('the read API', async () => {
@@ -276,6 +360,9 @@ test('metrics in the text format', async () => {
   expect(text).toContain('bootwright_server_total{server="tftp",what="dropped.short"} 3');
   expect(text).toContain('bootwright_events_total{component="nbd",step="attach",reason=""} 2');
   expect(text).toContain('bootwright_nodes_connected 1');
+  expect(text).toMatch(
+    /# TYPE bootwright_server gauge\nbootwright_server\{server="agent",what="connections"\} 2/,
+  );
   expect(text).toContain('process_resident_memory_bytes');
 });
 
