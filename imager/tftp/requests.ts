@@ -3,21 +3,6 @@ import type { RemoteInfo } from 'node:dgram';
 import type { ActiveTransfer } from './admission.ts';
 import type { Session } from './session.ts';
 
-/** A transfer under way. */
-export interface TransferView {
-  address: string;
-  port: number;
-  file: string;
-  /** Bytes of the file. */
-  size: number;
-  blksize: number;
-  windowsize: number;
-  acknowledgedBytes: number;
-  resentBlocks: number;
-  /** When its request came, milliseconds since the epoch. */
-  startedAt: number;
-}
-
 export interface ReadRequest {
   readonly from: RemoteInfo;
   readonly file: string;
@@ -72,18 +57,6 @@ export class RequestTable {
       proven: session?.progress.proven ?? false,
       progressAt: session?.progress.progressAt ?? arrivedAt,
     }));
-  }
-
-  views(): TransferView[] {
-    return [...this.#requests.values()].flatMap(({ from, file, arrivedAt, session }) => {
-      if (session?.running !== true) return [];
-      const { blksize, windowsize, fileSize, acknowledgedBytes, progress } = session;
-      const resentBlocks = progress.resent;
-      const { address, port } = from;
-      const startedAt = arrivedAt;
-      const size = fileSize;
-      return [{ address, port, file, size, blksize, windowsize, acknowledgedBytes, resentBlocks, startedAt }];
-    });
   }
 }
 

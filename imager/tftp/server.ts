@@ -7,7 +7,7 @@ import type { BootEvent, EventSink } from '../journal/event.ts';
 import { type AdmissionLimits, admit } from './admission.ts';
 import { decodePacket, ERROR_CODE, encodePacket, OPCODE, type Request, TftpPacketError } from './codec.ts';
 import { DEFAULT_LIMITS, type Limits, negotiate } from './options.ts';
-import { keyOf, type ReadRequest, RequestTable, type TransferView } from './requests.ts';
+import { keyOf, type ReadRequest, RequestTable } from './requests.ts';
 import { Session } from './session.ts';
 import { bindUdp, closeUdp } from './socket.ts';
 import { netascii, octets } from './source.ts';
@@ -76,10 +76,6 @@ export class TftpServer {
 
   stats(): Record<string, number> {
     return this.#tally.stats();
-  }
-
-  transfers(): TransferView[] {
-    return this.#requests.views();
   }
 
   /** Stops listening, ends the transfers under way with an error to their clients, and waits for all of it. */

@@ -54,7 +54,7 @@ export class Session {
       windowsize: agreement.windowsize,
       fileSize: options.file.size,
       // A socket that is being closed no longer tells what it has yet to send.
-      inUse: () => !this.running || socket.getSendQueueCount() > 0,
+      inUse: () => !this.#running || socket.getSendQueueCount() > 0,
     });
     const { promise, resolve } = withResolvers<Outcome>();
     this.#onEnd = resolve;
@@ -75,19 +75,7 @@ export class Session {
     this.#readAhead();
   }
 
-  get blksize(): number {
-    return this.#options.agreement.blksize;
-  }
-
-  get windowsize(): number {
-    return this.#options.agreement.windowsize;
-  }
-
-  get fileSize(): number {
-    return this.#options.file.size;
-  }
-
-  get running(): boolean {
+  get #running(): boolean {
     return this.#state.phase !== 'ended';
   }
 
@@ -144,7 +132,7 @@ export class Session {
     const step = next(this.#state, input, this.#options.clock.now());
     this.#state = step.state;
     this.#perform(step);
-    if (this.running) this.#readAhead();
+    if (this.#running) this.#readAhead();
   }
 
   #perform(step: Step): void {
@@ -195,7 +183,7 @@ export class Session {
     }
     // After a busy moment timers run before sockets are read, and the ACK may be waiting there: read first.
     setImmediate(() => {
-      if (this.#timer !== undefined || !this.running) return;
+      if (this.#timer !== undefined || !this.#running) return;
       if (this.#options.clock.now() < this.#wakeAt) this.#wake(this.#wakeAt);
       else this.#feed({ type: 'timer' });
     });

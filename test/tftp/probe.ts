@@ -29,10 +29,6 @@ export class Probe {
     return new Probe(await bindUdp(address, 0));
   }
 
-  get port(): number {
-    return this.#socket.address().port;
-  }
-
   send(packet: Packet | Uint8Array, port: number): void {
     const bytes = packet instanceof Uint8Array ? packet : encodePacket(packet);
     this.#socket.send(bytes, port, '127.0.0.1');

@@ -41,7 +41,6 @@ describe('a transfer', () => {
     expect(end.detail).toMatchObject({ file: 'kernel', bytes: 100_000, resent: 0 });
     expect(end.detail?.seconds).toBeGreaterThan(0);
     expect(server.stats()).toMatchObject({ 'transfers.done': 1, 'sent.bytes': 100_000 });
-    expect(server.transfers()).toEqual([]);
   });
 
   test('the offer answers each option, and data comes from the same port', async () => {
@@ -65,9 +64,6 @@ describe('a transfer', () => {
       expect(packet).toMatchObject({ type: 'data', block });
       expect(tid).toBe(offer.port);
     }
-    expect(served!.server.transfers()).toMatchObject([
-      { address: '127.0.0.1', port: client.port, file: 'kernel', size: 100_000, acknowledgedBytes: 0 },
-    ]);
   });
 
   test('a lost block comes again soon, without being asked for', async () => {
