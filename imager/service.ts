@@ -4,6 +4,8 @@ import type { Logger } from 'pino';
 import { Directory } from './agents/directory.ts';
 import { AgentServer } from './agents/server.ts';
 import type { DhcpConfig, Reservation, Reservations } from './dhcp/config.ts';
+import type { Lease } from './dhcp/lease.ts';
+import { leaseAt } from './dhcp/leases.ts';
 import { DhcpServer } from './dhcp/server.ts';
 import { Disks } from './disks/catalog.ts';
 import { ControlServer, HttpServer } from './http/server.ts';
@@ -102,20 +104,29 @@ async function startParts(
     () => LmdbRegistry.open(join(config.state, 'registry')),
     (part) => part.close(),
   );
-  const directory = new Directory(registry);
+  const directory = new Directory(registry, (node) => nodes.byName(node) !== undefined);
   const table = await BootTable.open(join(config.state, 'images'));
   const ipxe = installedIpxe();
   const files = new BootTree(table, ipxe);
-  const addressOf = (node: string) => nodes.byName(node)?.address ?? directory.get(node)?.address;
-  const ownersOf = (disk: string) =>
-    directory.ownersOf(disk).filter((node) => nodes.byName(node) !== undefined);
+  const holdsLease = (node: NodeConfig, client: string) => isLeaseOf(leaseAt(registry, client), node);
+  const addressOf = (name: string) => {
+    const node = nodes.byName(name);
+    const last = directory.get(name)?.address;
+    if (node?.address !== undefined) return node.address;
+    return node !== undefined && last !== undefined && holdsLease(node, last) ? last : undefined;
+  };
   const disks = await started(
     'disks',
     () =>
       Disks.open({
         dir: config.state,
         log: log.child({ room: 'disks' }),
-        mayOpen: (disk, client) => mayOpen(disk, client, { network: config.network, ownersOf, addressOf }),
+        mayOpen: (disk, client) =>
+          mayOpen(disk, client, {
+            network: config.network,
+            ownerOf: (name) => directory.ownerOf(name),
+            addressOf,
+          }),
       }),
     (part) => part.close(),
   );
@@ -139,6 +150,7 @@ async function startParts(
       nodes,
       userConfigs: config.userConfigs,
       directory,
+      holdsLease,
     }),
   );
   // Servers that start later are asked for their ports and counters through these.
@@ -231,6 +243,16 @@ function reservationsOf(nodes: NodeIndex): Reservations {
     byAddress: (address) => reservation(nodes.byAddress(address)),
     byNode: (name) => reservation(nodes.byName(name)),
   };
+}
+
+/**
+ * Whether an address was last given to `node`. A lease that ran out counts until another client has the address:
+ * kernel and agent keep it without renewing it.
+ */
+function isLeaseOf(lease: Lease | undefined, { name, mac, uid }: NodeConfig): boolean {
+  if (lease?.state !== 'bound') return false;
+  if (lease.node !== undefined) return lease.node === name;
+  return lease.mac === mac || (lease.uid !== undefined && lease.uid === uid);
 }
 
 const UDP: readonly string[] = ['dhcp', 'tftp'];

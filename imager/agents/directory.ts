@@ -1,6 +1,7 @@
 /**
- * What the imager knows of each node: its last hello, its pointer, the steps of its last boots. Kept in the registry
- * under ['node', NAME], so that a restarted imager neither forgets a node nor takes a repeated step for a new one.
+ * What the imager knows of each node: its last hello, its pointer, the steps of its last boots, and whose each disk is.
+ * Kept in the registry under ['node', NAME] and ['disk-owner'], so that a restarted imager neither forgets a node nor
+ * takes a repeated step for a new one.
  */
 import type { Hello, Step, StepDetail } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
@@ -26,15 +27,24 @@ const STEPS_KEPT = 64;
 const DETAILS_KEPT = 16;
 const DETAIL_TEXT_KEPT = 512;
 
+/** Pairs of disk and node. */
+const OWNERS = ['disk-owner'];
+
 export class Directory {
   readonly #registry: Registry;
+  readonly #isConfigured: (node: string) => boolean;
   /** The present state, ahead of the registry by the writes under way. */
   readonly #records = new Map<string, NodeRecord>();
+  /** Node by disk. A pointer is only what a node says of itself, so the first to name a disk keeps it. */
+  #owners = new Map<string, string>();
 
-  constructor(registry: Registry) {
+  /** Nodes that are not configured own nothing; their records are kept. */
+  constructor(registry: Registry, isConfigured: (node: string) => boolean) {
     this.#registry = registry;
+    this.#isConfigured = isConfigured;
     for (const { key, value } of registry.range<NodeRecord>(['node']))
       if (key.length === 2) this.#records.set(key[1]!, value);
+    this.#recallOwners();
   }
 
   get(node: string): NodeRecord | undefined {
@@ -82,28 +92,61 @@ export class Directory {
     return this.#store(node, { ...record, boots });
   }
 
-  /** Notes the pointer a node confirmed. Resolves once durable. */
+  /** Notes the pointer a node was flashed with and confirmed: its disks are now that node's. Resolves once durable. */
   async pointed(node: string, pointer: BootPointer): Promise<void> {
     const record = this.#records.get(node);
-    if (record !== undefined) await this.#store(node, { ...record, pointer });
+    if (record === undefined) return;
+    for (const disk of pointer.disks) this.#owners.set(disk, node);
+    await this.#store(node, { ...record, pointer });
   }
 
-  /** Nodes whose pointer names this disk. */
-  ownersOf(disk: string): string[] {
-    return [...this.#records]
-      .filter(([, record]) => record.pointer?.disks.includes(disk) === true)
-      .map(([node]) => node);
+  /**
+   * The configured node this disk belongs to: the first whose pointer named it, as long as it does, unless another was
+   * flashed with it since.
+   */
+  ownerOf(disk: string): string | undefined {
+    return this.#owners.get(disk);
+  }
+
+  /** Disks the node's pointer names although they are another node's. */
+  foreignDisks(node: string): { disk: string; owner: string }[] {
+    return (this.#records.get(node)?.pointer?.disks ?? []).flatMap((disk) => {
+      const owner = this.#owners.get(disk);
+      return owner === undefined || owner === node ? [] : [{ disk, owner }];
+    });
+  }
+
+  #recallOwners(): void {
+    this.#owners = new Map(this.#registry.get<[string, string][]>(OWNERS) ?? []);
+    this.#settleOwners();
+  }
+
+  /** Who owned a disk that its pointer still names keeps it; others fall to the next whose pointer names them. */
+  #settleOwners(): void {
+    const owners = new Map<string, string>();
+    for (const [node, { pointer }] of this.#records) {
+      if (!this.#isConfigured(node)) continue;
+      for (const disk of pointer?.disks ?? [])
+        if (!owners.has(disk) || this.#owners.get(disk) === node) owners.set(disk, node);
+    }
+    this.#owners = owners;
   }
 
   async #store(node: string, record: NodeRecord): Promise<void> {
     this.#records.set(node, record);
+    this.#settleOwners();
+    const owners = [...this.#owners];
     try {
-      await this.#registry.transact((tx) => tx.put(['node', node], record));
+      await this.#registry.transact((tx) => {
+        tx.put(['node', node], record);
+        tx.put(OWNERS, owners);
+      });
     } catch (error) {
       // What is not stored must not be taken for known: the agent sends it again.
       const stored = this.#registry.get<NodeRecord>(['node', node]);
       if (stored === undefined) this.#records.delete(node);
       else this.#records.set(node, stored);
+      this.#recallOwners();
       throw error;
     }
   }

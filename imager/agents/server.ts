@@ -5,7 +5,7 @@ import type { AgentMessage, Flash, ImagerMessage } from '../../agent/protocol/me
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
-import type { UserConfig } from '../model/config.ts';
+import type { NodeConfig, UserConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import { Connection } from './connection.ts';
 import { type Directory, shortened } from './directory.ts';
@@ -19,6 +19,8 @@ export interface AgentServerOptions {
   nodes: NodeIndex;
   userConfigs: Readonly<Record<string, UserConfig>>;
   directory: Directory;
+  /** True where `address` is leased to `node`; asked for nodes without an address of their own. */
+  holdsLease(node: NodeConfig, address: string): boolean;
   sink: EventSink;
   clock: Clock;
   log: Logger;
@@ -177,6 +179,7 @@ export class AgentServer {
       nodes,
       userConfigs,
       peer: peer.connection.peer,
+      holdsLease: (node, address) => this.#options.holdsLease(node, address),
       lastSeq: (node, bootId) => directory.lastSeq(node, bootId),
     });
     peer.session = turn.session;
@@ -233,6 +236,11 @@ export class AgentServer {
       deployment: hello.pointer?.deployment ?? '',
       uptime: hello.uptime,
     });
+    for (const { disk, owner } of directory.foreignDisks(node.name)) {
+      if (this.#add('refused.disk-of-other') === 1)
+        log.warn({ node: node.name, disk, owner }, 'the pointer names the disk of another node');
+      this.#event(at, peer, 'claim', node.name, 'disk-of-other', { disk, owner });
+    }
   }
 
   #ended(peer: Peer, reason: string | undefined, why: string): void {

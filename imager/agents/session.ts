@@ -26,6 +26,8 @@ export interface World {
   userConfigs: Readonly<Record<string, UserConfig>>;
   /** IPv4 address the connection comes from. */
   peer: string;
+  /** True where `address` is leased to a node that has none of its own. */
+  holdsLease(node: NodeConfig, address: string): boolean;
   /** Highest step number taken of this boot of the node, 0 where none. */
   lastSeq(node: string, bootId: string): number;
 }
@@ -101,6 +103,12 @@ function greet(hello: Hello, world: World): Turn {
     return refuse(
       'address',
       `${node.name} has address ${node.address}, this connection is from ${world.peer}`,
+    );
+  // Whoever is on the network can say a MAC or a UID; who answers at an address is harder to pretend.
+  if (node.address === undefined && !world.holdsLease(node, world.peer))
+    return refuse(
+      'no-lease',
+      `${node.name} has its address from the pool, and ${world.peer} is not leased to it`,
     );
   const welcome: ImagerMessage = {
     type: 'welcome',

@@ -13,6 +13,11 @@ import {
 
 const PREFIX = ['lease'] as const;
 
+/** The lease of `address` as it is stored, for those who do not run the server. */
+export function leaseAt(registry: Pick<Registry, 'get'>, address: string): Lease | undefined {
+  return leaseFromValue(registry.get([...PREFIX, address]));
+}
+
 export class Leases implements LeaseBook {
   readonly #registry: Registry;
   readonly #byAddress = new Map<string, Lease>();

@@ -54,9 +54,9 @@ async function flash(
   const known = disks.all().map((disk) => disk.name);
   for (const disk of target.disks) {
     if (!known.includes(disk)) throw unknownName('disk', disk, known);
-    const others = directory.ownersOf(disk).filter((owner) => owner !== name && nodes.byName(owner));
-    if (others.length > 0)
-      throw new ApiError(409, `disk ${disk} is ${others.join(' and ')}'s: flash that to another disk first`);
+    const owner = directory.ownerOf(disk);
+    if (owner !== undefined && owner !== name)
+      throw new ApiError(409, `disk ${disk} is ${owner}'s: flash that to another disk first`);
   }
   if (new Set(target.disks).size < target.disks.length)
     throw new ApiError(400, `the same disk twice: ${target.disks.join(', ')}`);

@@ -3,15 +3,15 @@ import { hostFault } from '../model/ipv4.ts';
 
 export interface DiskPolicyWorld {
   network: { address: string; prefix: number };
-  /** Names of the nodes whose boot pointer names the disk. */
-  ownersOf(disk: string): readonly string[];
-  /** Where a node is: its reserved address, else the one it last said hello from. */
+  /** The node the disk belongs to. */
+  ownerOf(disk: string): string | undefined;
+  /** Where a node is: its reserved address, else the one it last said hello from, while that is leased to it. */
   addressOf(node: string): string | undefined;
 }
 
 /**
- * True, or why not. A disk that a node's boot pointer names, as that node last reported or confirmed it, is opened
- * from that node's address alone. All others, which no node has claimed yet, by anybody on the nodes' network; so
+ * True, or why not. A disk that belongs to a node, whose boot pointer was the first to name it, is opened from that
+ * node's address alone. All others, which no node has claimed yet, by anybody on the nodes' network; so
  * do base images, which nobody can change. The imager itself may open everything.
  */
 export function mayOpen(disk: string, client: { address: string }, world: DiskPolicyWorld): true | string {
@@ -19,7 +19,7 @@ export function mayOpen(disk: string, client: { address: string }, world: DiskPo
   if (client.address === address) return true;
   if (hostFault(client.address, address, prefix) !== undefined)
     return `${client.address} is outside the nodes' network ${address}/${prefix}`;
-  const owners = world.ownersOf(disk);
-  if (owners.length === 0 || owners.some((node) => world.addressOf(node) === client.address)) return true;
-  return `disk "${disk}" is ${owners.join(' and ')}'s: the boot pointer there names it`;
+  const owner = world.ownerOf(disk);
+  if (owner === undefined || world.addressOf(owner) === client.address) return true;
+  return `disk "${disk}" is ${owner}'s: the boot pointer there names it`;
 }

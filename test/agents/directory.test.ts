@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { Directory } from '../../imager/agents/directory.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { hello, POINTER } from './client.ts';
@@ -7,12 +7,12 @@ const step = (seq: number, detail = {}) => ({ type: 'step', seq, step: 's', upti
 
 test('keeps the last boots and steps, each within bounds', async () => {
   const registry = new MemoryRegistry();
-  const directory = new Directory(registry);
+  const directory = new Directory(registry, () => true);
   for (let boot = 1; boot <= 6; boot++)
     await directory.join('n', hello({ bootId: `b${boot}` }), '10.0.0.1', boot);
   const long = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`k${at}`, 'x'.repeat(4096)]));
   for (let seq = 1; seq <= 80; seq++) await directory.step('n', 'b6', step(seq, seq === 80 ? long : {}), seq);
-  const boots = new Directory(registry).get('n')?.boots ?? [];
+  const boots = new Directory(registry, () => true).get('n')?.boots ?? [];
   expect(boots.map(({ bootId }) => bootId)).toEqual(['b3', 'b4', 'b5', 'b6']);
   const last = boots.at(-1)!;
   expect([last.lastSeq, last.steps.length, last.steps[0]?.seq]).toEqual([80, 64, 17]);
@@ -22,7 +22,7 @@ test('keeps the last boots and steps, each within bounds', async () => {
 });
 
 test('a reconnection in the same boot keeps its steps; each boot counts its own', async () => {
-  const directory = new Directory(new MemoryRegistry());
+  const directory = new Directory(new MemoryRegistry(), () => true);
   await directory.join('n', hello(), '10.0.0.1', 1);
   await directory.step('n', 'boot-1', step(1), 2);
   await directory.join('n', hello(), '10.0.0.1', 3);
@@ -31,19 +31,71 @@ test('a reconnection in the same boot keeps its steps; each boot counts its own'
   expect(directory.lastSeq('other', 'boot-1')).toBe(0);
 });
 
-test('disks belong to the nodes whose pointers name them', async () => {
-  const directory = new Directory(new MemoryRegistry());
-  await directory.join('a', hello(), '10.0.0.1', 1);
-  await directory.join('b', hello({ pointer: null }), '10.0.0.2', 1);
-  expect(directory.ownersOf('node1-root')).toEqual(['a']);
-  await directory.pointed('a', { ...POINTER, disks: ['x', 'y'] });
-  await directory.pointed('b', { ...POINTER, disks: ['y'] });
-  expect([directory.ownersOf('node1-root'), directory.ownersOf('y')]).toEqual([[], ['a', 'b']]);
+describe('a disk belongs to the first node whose pointer names it', () => {
+  const naming = (...disks: string[]) => hello({ pointer: { ...POINTER, disks } });
+  let registry: MemoryRegistry;
+  let configured: Set<string>;
+  let directory: Directory;
+  const open = () => new Directory(registry, (node) => configured.has(node));
+  beforeEach(() => {
+    registry = new MemoryRegistry();
+    configured = new Set(['a', 'b', 'c']);
+    directory = open();
+  });
+  const owners = (...disks: string[]) => disks.map((disk) => directory.ownerOf(disk));
+
+  test('another hello that names it gains nothing, also after a restart', async () => {
+    await directory.join('b', naming('x', 'y'), '10.0.0.2', 1);
+    await directory.join('a', naming('y', 'z'), '10.0.0.1', 2);
+    await directory.join('a', naming('y', 'z'), '10.0.0.1', 3);
+    expect(owners('x', 'y', 'z', 'free')).toEqual(['b', 'b', 'a', undefined]);
+    expect(directory.foreignDisks('a')).toEqual([{ disk: 'y', owner: 'b' }]);
+    expect(directory.foreignDisks('b')).toEqual([]);
+    directory = open();
+    expect(owners('x', 'y', 'z')).toEqual(['b', 'b', 'a']);
+  });
+
+  test('its own pointer gives it up: then whoever named it has it', async () => {
+    await directory.join('b', naming('x'), '10.0.0.2', 1);
+    await directory.join('a', naming('x'), '10.0.0.1', 2);
+    await directory.join('b', naming('y'), '10.0.0.2', 3);
+    expect(owners('x', 'y')).toEqual(['a', 'b']);
+    await directory.join('b', naming('x'), '10.0.0.2', 4);
+    expect(owners('x', 'y')).toEqual(['a', undefined]);
+  });
+
+  test('a confirmed flash moves it', async () => {
+    await directory.join('b', naming('x'), '10.0.0.2', 1);
+    await directory.join('a', hello({ pointer: null }), '10.0.0.1', 2);
+    await directory.pointed('a', { ...POINTER, disks: ['x'] });
+    await directory.join('b', naming('x'), '10.0.0.2', 3);
+    expect(owners('x')).toEqual(['a']);
+    directory = open();
+    expect(owners('x')).toEqual(['a']);
+  });
+
+  test('a node that is no longer configured has none', async () => {
+    await directory.join('b', naming('x'), '10.0.0.2', 1);
+    configured.delete('b');
+    directory = open();
+    expect(owners('x')).toEqual([undefined]);
+    await directory.join('a', naming('x'), '10.0.0.1', 2);
+    configured.add('b');
+    directory = open();
+    expect(owners('x')).toEqual(['a']);
+  });
+
+  test('what cannot be stored moves nothing', async () => {
+    await directory.join('a', hello({ pointer: null }), '10.0.0.1', 1);
+    registry.transact = () => Promise.reject(new Error('disk full'));
+    await expect(directory.pointed('a', { ...POINTER, disks: ['x'] })).rejects.toThrow('disk full');
+    expect(owners('x')).toEqual([undefined]);
+  });
 });
 
 test('a write that fails leaves what is stored', async () => {
   const registry = new MemoryRegistry();
-  const directory = new Directory(registry);
+  const directory = new Directory(registry, () => true);
   registry.transact = () => Promise.reject(new Error('disk full'));
   await expect(directory.join('n', hello(), '10.0.0.1', 1)).rejects.toThrow('disk full');
   expect(directory.get('n')).toBeUndefined();

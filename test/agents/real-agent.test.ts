@@ -69,7 +69,8 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
       userConfigs: {
         web: { secondReboot: true, scripts: [], services: { init: ['/i'], ports: [], timeoutSeconds: 1 } },
       },
-      directory: new Directory(registry),
+      directory: new Directory(registry, () => true),
+      holdsLease: () => true,
       sink: (event) => {
         events.push(event);
         told();

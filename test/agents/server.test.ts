@@ -18,6 +18,10 @@ const nodes = new NodeIndex([
 ]);
 const request = { image: 'b', disks: ['d2'], imagers: ['127.0.0.1'], cluster: 'demo', deployment: 'd2' };
 
+/** Addresses that node2 has from the pool. */
+const leased = new Set(['127.0.0.1', '127.0.0.20']);
+const directoryOf = (from: MemoryRegistry) => new Directory(from, (node) => nodes.byName(node) !== undefined);
+
 let registry: MemoryRegistry;
 let server: AgentServer;
 let events: BootEvent[];
@@ -31,7 +35,8 @@ async function start(changes: Partial<AgentServerOptions> = {}): Promise<void> {
     port: 0,
     nodes,
     userConfigs: {},
-    directory: new Directory(registry),
+    directory: directoryOf(registry),
+    holdsLease: (node, address) => node.name === 'node2' && leased.has(address),
     sink: (event) => {
       events.push(event);
       bus.emit(event.step, event);
@@ -102,7 +107,7 @@ test('a step sent again after a reconnection, even to another imager, is acknowl
   await next.greet({ bootId: 'boot-2' });
   next.send({ type: 'step', seq: 1, step: 'mounted', uptime: 3 });
   expect(await next.next()).toEqual({ type: 'ack', seq: 1 });
-  const record = new Directory(registry).get('node1');
+  const record = directoryOf(registry).get('node1');
   expect(record?.boots.map(({ bootId, steps }) => [bootId, steps.map(({ step }) => step)])).toEqual([
     ['boot-1', ['mounted', 'ready']],
     ['boot-2', ['mounted']],
@@ -130,6 +135,7 @@ test.each([
   ['unknown-node', hello({ uid: 'serial:zz', macs: [] }), '127.0.0.1'],
   ['address', hello(), '127.0.0.9'],
   ['version', hello({ version: 9 }), '127.0.0.1'],
+  ['no-lease', hello({ uid: 'serial:evil', macs: ['52:54:00:00:00:02'] }), '127.0.0.66'],
 ])('refused with its reason: %s', async (reason, message, from) => {
   const refused = once(bus, 'refused');
   const stranger = await agent(from);
@@ -139,6 +145,33 @@ test.each([
   expect((await refused)[0]).toMatchObject({ step: 'refused', reason, address: from });
   expect(server.stats()).toMatchObject({ [`dropped.${reason}`]: 1 });
   expect(server.gauges().nodes).toBe(0);
+});
+
+test('a stranger that says the MAC of a node without an address of its own does not take its place', async () => {
+  const one = await agent('127.0.0.20');
+  const two = { uid: 'serial:q', macs: ['52:54:00:00:00:02'] };
+  expect(await one.greet(two)).toMatchObject({ type: 'welcome', node: 'node2' });
+  const stranger = await agent('127.0.0.66');
+  expect(await stranger.greet(two)).toMatchObject({ type: 'refuse' });
+  expect(server.connected()).toMatchObject([{ node: 'node2', address: '127.0.0.20' }]);
+});
+
+test('a hello that names the disk of another node is an event and gains nothing', async () => {
+  const one = await agent();
+  await one.greet();
+  const told = once(bus, 'claim');
+  const two = await agent();
+  expect(await two.greet({ uid: 'serial:q', macs: ['52:54:00:00:00:02'] })).toMatchObject({
+    type: 'welcome',
+  });
+  expect((await told)[0]).toMatchObject({
+    component: 'agent',
+    node: 'node2',
+    reason: 'disk-of-other',
+    detail: { disk: 'node1-root', owner: 'node1' },
+  });
+  expect(directoryOf(registry).ownerOf('node1-root')).toBe('node1');
+  expect(server.stats()).toMatchObject({ 'refused.disk-of-other': 1 });
 });
 
 test('a new connection of a node replaces the old one, which loses what was pushed to it', async () => {
@@ -170,8 +203,8 @@ test('flash resolves with the pointer read back, which is kept', async () => {
   expect(await flashed((push) => ({ type: 'done', request: push.request, pointer: written }))).toEqual(
     written,
   );
-  expect(new Directory(registry).get('node1')?.pointer).toEqual(written);
-  expect(new Directory(registry).ownersOf('d2')).toEqual(['node1']);
+  expect(directoryOf(registry).get('node1')?.pointer).toEqual(written);
+  expect(directoryOf(registry).ownerOf('d2')).toBe('node1');
 });
 
 test('flash rejects what the agent says failed, and a confirmation of something else', async () => {
@@ -242,7 +275,7 @@ test.each([
   ['frame', Uint8Array.of(0, 0, 0, 2, 0x62, 0x61)],
   ['message', encodeFrame({ type: 'hello', version: 'one' })],
   ['no-hello', encodeFrame({ type: 'ping' })],
-  ['no-hello', Buffer.concat([Uint8Array.of(0, 0x10, 0, 0), new Uint8Array(100_000)])],
+  ['no-hello', Buffer.concat([Uint8Array.of(0, 1, 0, 0), new Uint8Array(100_000)])],
 ])('bytes that are no agent: %s', async (reason, bytes) => {
   const stranger = await agent();
   stranger.socket.write(bytes);

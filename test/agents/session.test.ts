@@ -22,6 +22,7 @@ const world: World = {
   nodes: new NodeIndex([node1, node2]),
   userConfigs: { web },
   peer: '10.0.0.11',
+  holdsLease: (node, address) => node === node2 && address === '10.9.9.9',
   lastSeq: () => 3,
 };
 const fresh: Session = { at: 'new' };
@@ -78,12 +79,11 @@ describe('hello', () => {
     ]);
   });
 
-  test('a node without a reserved address may come from any', () => {
-    const turn = receive(fresh, hello({ uid: 'serial:other', macs: [node2.mac!] }), {
-      ...world,
-      peer: '10.9.9.9',
-    });
-    expect(turn.session).toMatchObject({ at: 'open', node: node2 });
+  test('a node without a reserved address comes from the one it has from the pool', () => {
+    const from = (peer: string) =>
+      receive(fresh, hello({ uid: 'serial:other', macs: [node2.mac!] }), { ...world, peer });
+    expect(from('10.9.9.9').session).toMatchObject({ at: 'open', node: node2 });
+    expect(from('10.9.9.8').outputs.at(-1)).toMatchObject({ do: 'drop', reason: 'no-lease' });
   });
 
   test('the UID counts before the MAC, a MAC in any case', () => {

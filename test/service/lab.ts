@@ -17,6 +17,7 @@ nodes:
   - { name: node1, mac: "52:54:00:77:00:01", address: 10.77.0.11, hostname: web1, userConfig: web }
   - { name: node2, mac: "52:54:00:77:00:02", address: 10.77.0.12, power: { on: [sh, -c, "echo on >> power.log"], off: [sh, -c, "echo off >> power.log"] } }
   - { name: node3, mac: "52:54:00:77:00:03", address: 10.77.0.13, power: { on: [sh, -c, "echo no such outlet >&2; exit 4"] } }
+  - { name: pooled, mac: "52:54:00:77:00:04" }
 userConfigs:
   web:
     secondReboot: true

@@ -47,14 +47,13 @@ describe('which boot file', () => {
 describe('who may open a disk', () => {
   const world: DiskPolicyWorld = {
     network: { address: '10.0.0.1', prefix: 24 },
-    ownersOf: (disk) => ({ d1: ['node1'], shared: ['node1', 'node2'], lost: ['gone'] })[disk] ?? [],
+    ownerOf: (disk) => ({ d1: 'node1', lost: 'gone' })[disk],
     addressOf: (node) => ({ node1: '10.0.0.11', node2: '10.0.0.12' })[node],
   };
   test.each([
     ['its node', 'd1', '10.0.0.11', true],
     ['another node', 'd1', '10.0.0.12', `disk "d1" is node1's: the boot pointer there names it`],
     ['the imager itself', 'd1', '10.0.0.1', true],
-    ['one of two nodes whose pointers name it', 'shared', '10.0.0.12', true],
     ['anybody where no pointer names it', 'free', '10.0.0.99', true],
     [
       'nobody outside the network',

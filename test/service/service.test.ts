@@ -268,3 +268,57 @@ describe('the imager ends and comes back', () => {
     expect(lab.log()).toContain('"msg":"stopped"');
   });
 });
+
+describe('a node without an address of its own', () => {
+  let pooled: NodeShell;
+  let address: string;
+  const agentOf = (disk: string) =>
+    pooled.run(`rm -f agent.log; node ${agent} 10.77.0.1 4747 52:54:00:77:00:04 ${disk} >agent.log 2>&1 &`);
+
+  beforeAll(async () => {
+    expect(await lab.serve()).toBe(ready);
+    pooled = await NodeShell.open(lab.space, 'peer3', '52:54:00:77:00:04');
+    const bound = await pooled.run(
+      `mkdir ${lab.dir}/three; cd ${lab.dir}/three; udhcpc -i eth0 -f -q -n -t 5 -s ${lab.dir}/bound.sh`,
+    );
+    expect(bound).toMatch(/^hostname=pooled$/m);
+    address = /^ip=(10\.77\.0\.1\d\d)$/m.exec(bound)?.[1] ?? '';
+  });
+
+  test('is welcomed from the address it was leased alone', async () => {
+    await pooled.run('ip address add 10.77.0.250/24 dev eth0');
+    await agentOf('d1');
+    expect(await agentSays(pooled, '"refuse"')).toContain('10.77.0.250 is not leased to it');
+    await pooled.run(`ip address flush dev eth0; ip address add ${address}/24 dev eth0`);
+    await agentOf('d1');
+    expect(await agentSays(pooled, '"welcome"')).toContain('"node":"pooled"');
+  });
+
+  test('has its disk to itself, and gains no other by naming it', async () => {
+    expect(await node2.run('nbdinfo --size nbd://10.77.0.1/d1')).toContain('server policy prevents');
+    expect(await pooled.run('nbdinfo --size nbd://10.77.0.1/d1')).toBe('4194304\n');
+    await agentOf('d2');
+    await agentSays(pooled, '"ack"');
+    expect(await pooled.run('nbdinfo --size nbd://10.77.0.1/d2')).toContain('server policy prevents');
+    const events = await api<BootEvent[]>(pooled, '/api/events?node=pooled');
+    expect(events.filter(({ reason }) => reason === 'disk-of-other')).toMatchObject([
+      { component: 'agent', step: 'claim', address, detail: { disk: 'd2', owner: 'node1' } },
+    ]);
+    expect(events.filter(({ component }) => component === 'dhcp').map(({ step }) => step)).toEqual(
+      expect.arrayContaining(['discover', 'offer', 'request', 'ack']),
+    );
+  });
+
+  test('keeps its address while its agent is connected, whoever asks for it once the lease is gone', async () => {
+    await lab.json('node', 'list');
+    const [lease] = (await api<{ address: string; node: string }[]>(pooled, '/api/leases')).filter(
+      ({ node }) => node === 'pooled',
+    );
+    expect(lease).toMatchObject({ address, client: 'node:pooled' });
+    await pooled.run(`udhcpc -i eth0 -f -q -n -t 3 -R -s /bin/true -r ${address}`);
+    await node2.run('ip link set eth0 down; ip link set eth0 address 52:54:00:77:00:99; ip link set eth0 up');
+    const other = await node2.run(`udhcpc -i eth0 -f -q -n -t 5 -r ${address} -s ${lab.dir}/bound.sh`);
+    expect(other).toMatch(/^ip=10\.77\.0\.1\d\d$/m);
+    expect(other).not.toContain(`ip=${address}\n`);
+  });
+});
