@@ -6,7 +6,7 @@ import { run } from './core/run.ts';
 import type { Boot } from './core/state.ts';
 import { type BootLine, parseBootLine } from './linux/cmdline.ts';
 import { diskAttacher } from './linux/disks.ts';
-import { openPointerStore } from './linux/eeprom.ts';
+import { openPointerStore, pointersOf } from './linux/eeprom.ts';
 import type { Host } from './linux/host.ts';
 import { openJournal } from './linux/journal.ts';
 import { keepDisk } from './linux/keeper.ts';
@@ -101,7 +101,7 @@ function portsOf(host: Host, store: PointerStore, link: AgentLink): Ports {
     scripts: scriptRunner(host),
     services: serviceStarter(host),
     link,
-    pointers: { write: (pointer) => void store.write(pointer) },
+    pointers: pointersOf(store),
     power: { reboot: () => host.reboot('reboot') },
     uptime: () => host.uptime(),
   };

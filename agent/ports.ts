@@ -36,8 +36,11 @@ export interface ImagerLink {
 }
 
 export interface Pointers {
-  /** Writes the record where it differs from the one in force; verified by reading back. */
-  write(pointer: BootPointer): void;
+  /**
+   * Writes the record where it differs from the one in force; verified by reading back. Writes nothing where the node
+   * was flashed for another deployment meanwhile: what this boot has to say about the former one is of no more use.
+   */
+  update(pointer: BootPointer): void;
 }
 
 export interface Power {

@@ -55,7 +55,7 @@ async function perform(ports: Ports, effect: Effect): Promise<Input | undefined>
     case 'services':
       return ended(ports, 'services', () => ports.services.start(effect.services));
     case 'point':
-      ports.pointers.write(effect.pointer);
+      ports.pointers.update(effect.pointer);
       return undefined;
     case 'reboot':
       await ports.link.settle(SETTLE_MS);

@@ -1,4 +1,6 @@
 /** Pointer stores on block devices and files. */
+
+import type { Pointers } from '../ports.ts';
 import { ipxeScript } from '../protocol/pointer/ipxe-script.ts';
 import type { PointerLayout } from '../protocol/pointer/layout.ts';
 import { PointerStore } from '../protocol/pointer/store.ts';
@@ -18,4 +20,13 @@ export function openPointerStore(host: Host, layout: string, device: string): Po
     read: (offset, length) => host.readStored(device, offset, length),
     write: (offset, bytes) => host.writeStored(device, offset, bytes),
   });
+}
+
+/** The store as the boot sequence writes it. */
+export function pointersOf(store: PointerStore): Pointers {
+  return {
+    update(pointer) {
+      if (store.read().pointer?.deployment === pointer.deployment) store.write(pointer);
+    },
+  };
 }

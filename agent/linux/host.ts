@@ -52,7 +52,6 @@ export interface Host {
   exists(path: string): boolean;
   makeDirectory(path: string): void;
   mount(source: string, target: string, type: string, options: string): void;
-  unmount(target: string): void;
   /** Makes `newRoot` (a mount point) the root of this process and its children; moves /dev, /proc and /sys along. */
   switchRoot(newRoot: string): void;
   loadModule(path: string): void;
@@ -71,7 +70,10 @@ export interface Host {
   startSelf(args: string[]): void;
   /** Process 1 becomes `argv` (the disk's init), this agent goes on as its child. No-op hand-over where not PID 1: starts it as a child. */
   handOverInit(argv: string[]): void;
-  /** Flushes file systems and restarts or stops the machine. Does not return on success. */
+  /**
+   * Flushes file systems, for ten seconds at most (a disk may be away for good), and restarts or stops the machine.
+   * Does not return on success.
+   */
   reboot(action: 'reboot' | 'poweroff'): void;
   /** Seconds since the machine started (CLOCK_BOOTTIME). */
   uptime(): number;

@@ -30,15 +30,19 @@ export async function keepDisk(host: Host, args: readonly string[]): Promise<nev
   const disk: KeptDisk = { index: Number(index), name, imagers };
   let size: number | undefined;
   let said = '';
+  /** Once attached, only the imager that has the disk counts: another one's of the same name has other content. */
+  let candidates = imagers;
   for (;;) {
-    for (const imager of imagers) {
+    for (const imager of candidates) {
       try {
         const connection = await host.connect(imager, NBD_PORT, CONNECT_MS);
         size = await attach(host, disk, connection, size);
+        candidates = [imager];
         if (said !== '') host.print(`bootwright: disk ${name}: attached`);
         await host.nbdLinkDead(disk.index);
         said = 'connection lost';
         host.print(`bootwright: disk ${name}: ${said}`);
+        break;
       } catch (error) {
         const text = `imager ${imager}: ${error instanceof Error ? error.message : String(error)}`;
         if (text !== said) host.print(`bootwright: disk ${name}: ${text}`);

@@ -7,6 +7,8 @@ const SOURCES = [
   { path: '/etc/bootwright/uid', serial: false },
   /** SMBIOS type 1 "UUID", as the kernel shows it. */
   { path: '/sys/class/dmi/id/product_uuid', serial: false },
+  /** SMBIOS type 1 "Serial Number". */
+  { path: '/sys/class/dmi/id/product_serial', serial: true },
   /** Device-tree property "serial-number" of the root node, ended by NUL. */
   { path: '/sys/firmware/devicetree/base/serial-number', serial: true },
 ];

@@ -26,8 +26,12 @@ export function agentProgram(host: Host, print: (text: string) => void): Command
   program
     .command('uid')
     .description('print the hardware UID of this node')
+    .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  agent uid')
-    .action(() => print(readUid(host)));
+    .action(({ json }: { json?: boolean }) => {
+      const uid = readUid(host);
+      print(json ? JSON.stringify({ uid }) : uid);
+    });
   const pointer = program.command('pointer').description('show and flash a boot pointer');
   pointer
     .command('show')

@@ -59,10 +59,6 @@ export class NodeHost implements Host {
     tool(['mount', ...typed, ...(options === '' ? [] : ['-o', options]), source, target]);
   }
 
-  unmount(target: string): void {
-    tool(['umount', target]);
-  }
-
   switchRoot(newRoot: string): void {
     // Node finds its own parts by path and has no chroot(2): a full system is booted on its root already.
     throw new HostError('ENOTSUP', `switch root to ${newRoot}: only the static agent does this`);

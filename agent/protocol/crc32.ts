@@ -7,9 +7,9 @@ for (let n = 0; n < 256; n++) {
   TABLE[n] = c >>> 0;
 }
 
-/** CRC-32 of `bytes`, as an unsigned 32-bit number. `seed` continues an earlier result. */
-export function crc32(bytes: Uint8Array, seed = 0): number {
-  let c = ~seed >>> 0;
+/** CRC-32 of `bytes`, as an unsigned 32-bit number. */
+export function crc32(bytes: Uint8Array): number {
+  let c = 0xffffffff;
   for (let i = 0; i < bytes.length; i++) c = TABLE[(c ^ bytes[i]!) & 0xff]! ^ (c >>> 8);
   return ~c >>> 0;
 }

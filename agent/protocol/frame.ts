@@ -3,9 +3,14 @@
  * One TCP connection carries requests and pushes both ways.
  */
 import { Decoder, Encoder } from 'cbor-x';
+import { cborFault } from './cbor-shape.ts';
 
-/** Longest payload accepted: user-configuration scripts travel inside one frame. */
+/** Longest payload there is: user-configuration scripts travel inside one frame. */
 export const MAX_FRAME = 4 * 1024 * 1024;
+/** Longest payload an agent has reason to send. */
+export const MAX_AGENT_FRAME = 64 * 1024;
+
+const LENGTH_SIZE = 4;
 
 const encoder = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false });
 const decoder = new Decoder({ useRecords: false, mapsAsObjects: true });
@@ -17,38 +22,65 @@ export function encodeFrame(message: unknown): Uint8Array {
   const payload = encoder.encode(message);
   if (payload.length > MAX_FRAME)
     throw new FrameError(`message of ${payload.length} bytes, at most ${MAX_FRAME}`);
-  const frame = new Uint8Array(4 + payload.length);
+  const frame = new Uint8Array(LENGTH_SIZE + payload.length);
   new DataView(frame.buffer).setUint32(0, payload.length);
-  frame.set(payload, 4);
+  frame.set(payload, LENGTH_SIZE);
   return frame;
 }
 
-/** Takes bytes as they come and gives whole messages. Buffers at most one frame. */
+/** Takes bytes as they come and gives whole messages. Buffers at most one frame, and copies each byte at most twice. */
 export class FrameReader {
-  #buffer = new Uint8Array(0);
+  readonly #longest: number;
+  #chunks: Uint8Array[] = [];
+  #length = 0;
+  /** Bytes without which nothing more can be said: a length, or a whole frame. */
+  #needed = LENGTH_SIZE;
+
+  constructor(longest = MAX_FRAME) {
+    this.#longest = longest;
+  }
 
   /** Messages completed by `chunk`. Throws FrameError on an over-long length or invalid CBOR: drop the connection. */
   push(chunk: Uint8Array): unknown[] {
-    const bytes = new Uint8Array(this.#buffer.length + chunk.length);
-    bytes.set(this.#buffer);
-    bytes.set(chunk, this.#buffer.length);
-    const view = new DataView(bytes.buffer);
+    this.#chunks.push(chunk);
+    this.#length += chunk.length;
+    if (this.#length < this.#needed) return [];
+    const bytes = this.#joined();
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const messages: unknown[] = [];
     let at = 0;
-    while (bytes.length - at >= 4) {
+    this.#needed = LENGTH_SIZE;
+    while (bytes.length - at >= LENGTH_SIZE) {
       const length = view.getUint32(at);
-      if (length > MAX_FRAME)
-        throw new FrameError(`frame of ${length} bytes announced, at most ${MAX_FRAME}`);
-      if (bytes.length - at - 4 < length) break;
-      messages.push(decodePayload(bytes.subarray(at + 4, at + 4 + length)));
-      at += 4 + length;
+      if (length > this.#longest)
+        throw new FrameError(`frame of ${length} bytes announced, at most ${this.#longest}`);
+      this.#needed = LENGTH_SIZE + length;
+      if (bytes.length - at < this.#needed) break;
+      messages.push(decodePayload(bytes.subarray(at + LENGTH_SIZE, at + this.#needed)));
+      at += this.#needed;
+      this.#needed = LENGTH_SIZE;
     }
-    this.#buffer = bytes.slice(at);
+    this.#length = bytes.length - at;
+    this.#chunks = this.#length === 0 ? [] : [bytes.slice(at)];
     return messages;
+  }
+
+  #joined(): Uint8Array {
+    const [only] = this.#chunks;
+    if (only !== undefined && this.#chunks.length === 1) return only;
+    const bytes = new Uint8Array(this.#length);
+    let at = 0;
+    for (const chunk of this.#chunks) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return bytes;
   }
 }
 
 function decodePayload(payload: Uint8Array): unknown {
+  const fault = cborFault(payload);
+  if (fault !== undefined) throw new FrameError(`frame is not CBOR of this protocol: ${fault}`);
   try {
     return decoder.decode(payload);
   } catch (error) {

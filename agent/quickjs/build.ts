@@ -4,7 +4,7 @@
  * build/cache/agent/ARCH under the hash of what they were made from.
  */
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
@@ -85,8 +85,9 @@ export async function buildAgent({
     const linked = join(work, 'agent');
     await tool(compiler(arch), [...LINK_FLAGS, '-o', linked, ...objects, data, '-lm']);
     mkdirSync(dirname(resolve(out)), { recursive: true });
-    await tool('cp', [linked, `${out}.${process.pid}`]);
-    renameSync(`${out}.${process.pid}`, out);
+    const partial = `${out}.${randomUUID()}`;
+    await tool('cp', [linked, partial]);
+    renameSync(partial, out);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -125,8 +126,9 @@ async function bytecodeCompiler(cache: string): Promise<string> {
   ]);
   const path = join(cache, `compile-${hash(objects)}`);
   if (!existsSync(path)) {
-    await tool(compiler(NATIVE), [...LINK_FLAGS, '-o', `${path}.${process.pid}`, ...objects, '-lm']);
-    renameSync(`${path}.${process.pid}`, path);
+    const partial = `${path}.${randomUUID()}`;
+    await tool(compiler(NATIVE), [...LINK_FLAGS, '-o', partial, ...objects, '-lm']);
+    renameSync(partial, path);
   }
   return path;
 }
@@ -140,7 +142,7 @@ async function compileAll(arch: AgentArch, files: string[]): Promise<string[]> {
   const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       if (existsSync(next.object)) continue;
-      const partial = `${next.object}.${process.pid}`;
+      const partial = `${next.object}.${randomUUID()}`;
       await tool(compiler(arch), [...flagsFor(next.file), '-c', next.file, '-o', partial]);
       renameSync(partial, next.object);
     }

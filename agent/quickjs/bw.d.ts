@@ -29,12 +29,12 @@ declare module 'bw' {
 
   // system.c
   export function mount(source: string, target: string, type: string, flags: number, data: string): void;
-  export function unmount(target: string): void;
   export function changeRoot(path: string): void;
   export function changeDirectory(path: string): void;
   export function loadModule(path: string): void;
   export function setHostName(name: string): void;
-  export function sync(): void;
+  /** False where the disks did not take everything within `seconds`. */
+  export function settleDisks(seconds: number): boolean;
   export function rebootNow(powerOff: boolean): void;
   export function uptime(): number;
   export function print(line: string): void;

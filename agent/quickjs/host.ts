@@ -11,7 +11,8 @@ import { Processes } from './processes.ts';
 const O_WRONLY = 0o1;
 const O_CREAT = 0o100;
 const O_TRUNC = 0o1000;
-const MS_RDONLY_REMOUNT = 0x21;
+/** A disk that is not written by then is taken to be away for good. */
+const SETTLE_SECONDS = 10;
 const MS_MOVE = 0x2000;
 
 export class QuickjsHost implements Host {
@@ -73,10 +74,6 @@ export class QuickjsHost implements Host {
   mount(source: string, target: string, type: string, options: string): void {
     const { flags, data } = parseMountOptions(options);
     bw.mount(source, target, type, flags, data);
-  }
-
-  unmount(target: string): void {
-    bw.unmount(target);
   }
 
   switchRoot(newRoot: string): void {
@@ -144,12 +141,7 @@ export class QuickjsHost implements Host {
   }
 
   reboot(action: 'reboot' | 'poweroff'): void {
-    bw.sync();
-    try {
-      bw.mount('', '/', '', MS_RDONLY_REMOUNT, '');
-    } catch {
-      // Files open for writing keep it writable: what was written is synced, the journal does the rest.
-    }
+    if (!bw.settleDisks(SETTLE_SECONDS)) this.print('a disk does not answer: restarting without it');
     bw.rebootNow(action === 'poweroff');
   }
 

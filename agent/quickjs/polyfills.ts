@@ -65,5 +65,6 @@ provide(Array.prototype, { at });
 provide(String.prototype, { at });
 provide(Object.getPrototypeOf(Uint8Array.prototype), { at });
 provide(Object, {
-  hasOwn: (target: object, key: PropertyKey) => Object.hasOwn(target, key),
+  // biome-ignore lint/suspicious/noPrototypeBuiltins: this is what Object.hasOwn stands for
+  hasOwn: (target: object, key: PropertyKey) => Object.prototype.hasOwnProperty.call(target, key),
 });

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,13 +29,13 @@ static JSValue mount_fs(JSContext *ctx, JSValueConst self, int argc, JSValueCons
 }
 
 /* One of the calls that take a path and nothing else, by `magic`. */
-enum { UNMOUNT, CHANGE_ROOT, CHANGE_DIRECTORY };
+enum { CHANGE_ROOT, CHANGE_DIRECTORY };
 
 static JSValue path_call(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv, int magic) {
-  static const char *names[] = {"unmount", "chroot", "chdir"};
+  static const char *names[] = {"chroot", "chdir"};
   const char *path = JS_ToCString(ctx, argv[0]);
   if (!path) return JS_EXCEPTION;
-  int failed = magic == UNMOUNT ? umount2(path, 0) : magic == CHANGE_ROOT ? chroot(path) : chdir(path);
+  int failed = magic == CHANGE_ROOT ? chroot(path) : chdir(path);
   JSValue result = failed ? bw_fail(ctx, names[magic], path) : JS_UNDEFINED;
   JS_FreeCString(ctx, path);
   return result;
@@ -60,9 +61,27 @@ static JSValue set_host_name(JSContext *ctx, JSValueConst self, int argc, JSValu
   return result;
 }
 
-static JSValue sync_all(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
-  sync();
-  return JS_UNDEFINED;
+/*
+ * Writes everything to the disks and makes the root read-only, in a child: a disk whose server is away would hold both
+ * up for as long as it stays away. True where that was done within `seconds`. A root that files keep writable stays
+ * so: what was written is synced, the journal does the rest.
+ */
+static JSValue settle_disks(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  const struct timespec pause = {.tv_nsec = 2000000};
+  double left;
+  if (JS_ToFloat64(ctx, &left, argv[0])) return JS_EXCEPTION;
+  pid_t child = fork();
+  if (child < 0) return bw_fail(ctx, "fork", "to sync");
+  if (child == 0) {
+    sync();
+    mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
+    _exit(0);
+  }
+  for (; left > 0; left -= 0.002) {
+    if (waitpid(child, NULL, WNOHANG) != 0) return JS_TRUE;
+    nanosleep(&pause, NULL);
+  }
+  return JS_FALSE;
 }
 
 /* reboot(2): false restarts, true powers off. */
@@ -116,12 +135,11 @@ static JSValue print(JSContext *ctx, JSValueConst self, int argc, JSValueConst *
 
 const JSCFunctionListEntry bw_system_calls[] = {
     JS_CFUNC_DEF("mount", 5, mount_fs),
-    JS_CFUNC_MAGIC_DEF("unmount", 1, path_call, UNMOUNT),
     JS_CFUNC_MAGIC_DEF("changeRoot", 1, path_call, CHANGE_ROOT),
     JS_CFUNC_MAGIC_DEF("changeDirectory", 1, path_call, CHANGE_DIRECTORY),
     JS_CFUNC_DEF("loadModule", 1, load_module),
     JS_CFUNC_DEF("setHostName", 1, set_host_name),
-    JS_CFUNC_DEF("sync", 0, sync_all),
+    JS_CFUNC_DEF("settleDisks", 1, settle_disks),
     JS_CFUNC_DEF("rebootNow", 1, reboot_now),
     JS_CFUNC_DEF("uptime", 0, uptime),
     JS_CFUNC_DEF("print", 1, print),

@@ -2,7 +2,7 @@
  * `make demo`: one node on real firmware, from a boot pointer to a service that answers, through the double reboot.
  * Builds what is missing, shows what happens as it happens, and ends with the timeline of the whole sequence.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -37,6 +37,9 @@ const TITLE: Record<Rig, string> = {
 };
 const READY_MS = 180_000;
 
+/** The verb of the imager that runs outside the lab, where one does. */
+let stocking: ChildProcess | undefined;
+
 async function demo(rig: Rig): Promise<void> {
   const dir = projectFile(`build/demo/${rig}`);
   rmSync(dir, { recursive: true, force: true });
@@ -45,6 +48,7 @@ async function demo(rig: Rig): Promise<void> {
 
   const lab = await Lab.open({ dir, address: `${IMAGER}/24` });
   const interrupted = () => {
+    stocking?.kill();
     void lab.close().then(() => process.exit(130));
   };
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
@@ -130,6 +134,7 @@ function imager(dir: string, args: string[]): Promise<void> {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, IMAGER_CACHE: projectFile('build/cache') },
   });
+  stocking = child;
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code) =>

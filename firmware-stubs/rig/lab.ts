@@ -101,8 +101,8 @@ export class Lab {
   }
 
   /**
-   * Adds a node, switched off. Rejects where an option has a fault or the EEPROM's file is not 8192 bytes long:
-   * the pointer layouts' `blank` content is made by the caller.
+   * Adds a node, switched off. Rejects where an option has a fault or the EEPROM's file is not 8192 bytes long
+   * (makeEeprom makes one).
    */
   async node(options: NodeOptions): Promise<RigNode> {
     const node = { ...options, eeprom: resolve(options.eeprom) };

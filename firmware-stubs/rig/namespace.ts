@@ -5,6 +5,8 @@
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { InsideProcess } from './inside.ts';
 
 export interface CommandResult {
   /** Exit code; 128 + signal number where a signal ended it. */
@@ -72,6 +74,7 @@ export class NetworkNamespace {
       ...(cwd === undefined ? {} : { cwd }),
       env: { ...process.env, ...env },
     });
+    const inside = new InsideProcess(child);
     let stdout = '';
     let stderr = '';
     child.stdout?.on('data', (chunk) => {
@@ -83,7 +86,7 @@ export class NetworkNamespace {
     if (input !== undefined) child.stdin?.end(input);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        child.kill('SIGKILL');
+        void inside.end('SIGKILL');
         reject(new Error(`${argv.join(' ')}: no end after ${timeoutMs} ms\n${stdout}${stderr}`));
       }, timeoutMs);
       child.once('error', (error) => {
@@ -92,7 +95,7 @@ export class NetworkNamespace {
       });
       child.once('close', (code, signal) => {
         clearTimeout(timer);
-        resolve({ code: code ?? 128 + (signal === null ? 0 : 9), stdout, stderr });
+        resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]), stdout, stderr });
       });
     });
   }

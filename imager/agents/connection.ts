@@ -1,6 +1,6 @@
 /** One agent's TCP connection: frames in order, one message at a time, with deadlines. */
 import type { Socket } from 'node:net';
-import { encodeFrame, FrameError, FrameReader } from '../../agent/protocol/frame.ts';
+import { encodeFrame, FrameError, FrameReader, MAX_AGENT_FRAME } from '../../agent/protocol/frame.ts';
 import {
   type AgentMessage,
   type ImagerMessage,
@@ -26,7 +26,7 @@ export class Connection {
   readonly peer: string;
   readonly #socket: Socket;
   readonly #events: ConnectionEvents;
-  readonly #reader = new FrameReader();
+  readonly #reader = new FrameReader(MAX_AGENT_FRAME);
   #received = 0;
   #welcomed = false;
   #deadline: NodeJS.Timeout;

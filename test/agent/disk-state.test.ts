@@ -117,8 +117,10 @@ describe('the UID', () => {
     expect(readUid(host)).toBe('6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f601');
     put('sys/firmware/devicetree/base/serial-number', 'SN0042\0');
     expect(readUid(host)).toBe('serial:sn0042');
+    put('sys/class/dmi/id/product_serial', 'AB-7\n');
+    expect(readUid(host)).toBe('serial:ab-7');
     put('sys/class/dmi/id/product_uuid', '00000000-0000-0000-0000-000000000000\n');
-    expect(readUid(host)).toBe('serial:sn0042');
+    expect(readUid(host)).toBe('serial:ab-7');
     put('etc/bootwright/uid', 'serial:rack7-3\n');
     expect(readUid(host)).toBe('serial:rack7-3');
   });

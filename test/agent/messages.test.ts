@@ -1,7 +1,13 @@
 /** The agent protocol: messages survive the wire, damage is refused with the field's name. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeFrame, FrameError, FrameReader, MAX_FRAME } from '../../agent/protocol/frame.ts';
+import {
+  encodeFrame,
+  FrameError,
+  FrameReader,
+  MAX_AGENT_FRAME,
+  MAX_FRAME,
+} from '../../agent/protocol/frame.ts';
 import {
   type AgentMessage,
   type ImagerMessage,
@@ -112,7 +118,7 @@ describe('messages', () => {
     announced.writeUInt32BE(MAX_FRAME + 1);
     expect(() => new FrameReader().push(announced)).toThrow(FrameError);
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), (payload) => {
+      fc.property(fc.uint8Array({ maxLength: 200, size: 'max' }), (payload) => {
         const frame = Buffer.concat([Buffer.from([0, 0, 0, payload.length]), payload]);
         try {
           for (const value of new FrameReader().push(frame)) parseAgentMessage(value);
@@ -122,5 +128,53 @@ describe('messages', () => {
       }),
       { numRuns: 2000 },
     );
+  });
+
+  it.each([
+    ['a tag: shared value', 'd81c80', 'tag at byte 0'],
+    ['a tag: packed prefix', 'd833828080', 'tag at byte 0'],
+    ['a tag: bignum', '81c24401020304', 'tag at byte 1'],
+    ['an indefinite length', '9f01ff', 'indefinite length at byte 0'],
+    ['an unassigned simple value', 'f0', 'simple value 16 at byte 0'],
+    ['more items than bytes', '9affffffff00', 'it ends early'],
+    ['a length of 64 bits', '5bffffffffffffffff', 'it ends early'],
+    ['nothing', '', 'it ends early'],
+    ['something after its end', '0101', '1 bytes after its end'],
+    ['deep nesting', `${'81'.repeat(40)}01`, 'nested more than 16 deep'],
+  ])('refuses CBOR that the protocol does not use before it is decoded: %s', (_name, hex, fault) => {
+    const payload = Buffer.from(hex, 'hex');
+    const frame = Buffer.concat([Buffer.from([0, 0, 0, payload.length]), payload]);
+    expect(() => new FrameReader().push(frame)).toThrow(`not CBOR of this protocol: ${fault}`);
+  });
+
+  it('what the encoder writes is never refused', () => {
+    const value = fc.letrec((tie) => ({
+      leaf: fc.oneof(
+        fc.string(),
+        fc.double({ noNaN: true }).map((number) => number || 0),
+        fc.integer(),
+        fc.boolean(),
+        fc.constant(null),
+      ),
+      tree: fc.oneof(
+        { maxDepth: 5 },
+        tie('leaf'),
+        fc.array(tie('tree'), { maxLength: 5 }),
+        fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), tie('tree'), { maxKeys: 5 }),
+      ),
+    })).tree;
+    fc.assert(
+      fc.property(value, (sent) => {
+        const [got] = new FrameReader().push(encodeFrame(sent));
+        expect(got).toEqual(sent);
+      }),
+    );
+  });
+
+  it('an agent may not announce what only an imager sends', () => {
+    const announced = Buffer.alloc(4);
+    announced.writeUInt32BE(MAX_AGENT_FRAME + 1);
+    expect(() => new FrameReader(MAX_AGENT_FRAME).push(announced)).toThrow(FrameError);
+    expect(new FrameReader().push(announced)).toEqual([]);
   });
 });

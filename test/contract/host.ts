@@ -42,6 +42,7 @@ export const EXPECTED: Seen = {
   directoryOverFile: 'EEXIST',
   procIsWhole: true,
   existsNothing: false,
+  ownProperty: [true, false],
   loneSurrogate: [97, 0xef, 0xbf, 0xbd, 98],
   pair: [0xf0, 0x9f, 0x98, 0x80],
   byteOrderMark: ['x', 1],
@@ -92,6 +93,7 @@ function files(host: Host, folder: string): Seen {
     procIsWhole: text(host.readFile('/proc/self/status')).includes('VmRSS'),
     existsNothing: host.exists(`${folder}/none`),
     // The globals the protocol's codec stands on.
+    ownProperty: [Object.hasOwn({ a: 1 }, 'a'), Object.hasOwn({ a: 1 }, 'toString')],
     loneSurrogate: [...bytes('a\ud800b')],
     pair: [...bytes('\ud83d\ude00')],
     byteOrderMark: [text(bytes('\ufeffx')), text(bytes('\ufffe')).length],

@@ -96,7 +96,7 @@ export async function openBootLab(rig: Rig): Promise<{
       // iPXE: no wait for a ProxyDHCP server (firmware-stubs/ipxe/README.md).
       ...['--dhcp-option=encap:175,176,1b', '--enable-tftp', `--tftp-root=${join(dir, 'boot')}`],
     ]);
-    const web = `busybox httpd -p 80 -h ${join(dir, 'boot')} </dev/null >/dev/null 2>&1`;
+    const web = `busybox httpd -p 10.77.0.1:80 -h ${join(dir, 'boot')} </dev/null >/dev/null 2>&1`;
     await lab.space.check(['sh', '-c', web]);
     const node = await lab.node({ name: 'n1', rig, mac: MAC, uid: UID, eeprom });
     return { lab, node, eeprom, dir, close };

@@ -1,5 +1,5 @@
 /** firmware-stubs/ipxe/eeprom.ipxe in Debian's own iPXE, on the rig, against dnsmasq and busybox httpd. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { ipxeScript } from '../../agent/protocol/pointer/ipxe-script.ts';
@@ -77,6 +77,19 @@ test('an imager that has no such image is left for the next one', async () => {
   const said = await firmwareBoot(boot.node, IN_TIME.withinMs);
   expect(said.at(-2)).toMatch(/^error imager 10\.77\.0\.99: /);
   expect(said.at(-1)).toBe('boot alpha');
+});
+
+test('an imager that has only part of the image is left for the next one, which gives all of it', async () => {
+  const part = join(boot.dir, 'part/images/linux');
+  await mkdir(part, { recursive: true });
+  for (const name of ['boot.ipxe', 'kernel'])
+    await symlink(join(boot.dir, 'boot/images/linux', name), join(part, name));
+  const web = `busybox httpd -p 10.77.0.2:80 -h ${join(boot.dir, 'part')} </dev/null >/dev/null 2>&1`;
+  await boot.lab.space.check(['sh', '-ec', `ip address add 10.77.0.2/24 dev br0; ${web}`]);
+  await store([0, pointer({ image: 'linux', imagers: ['10.77.0.2', '10.77.0.1'] })]);
+  await boot.node.powerOn();
+  await boot.node.waitForLine(/^given cmdline=/, IN_TIME);
+  expect(boot.node.serial()).toMatch(/error imager 10\.77\.0\.2: /);
 });
 
 test('no pointer: it says so and starts again', async () => {

@@ -23,6 +23,8 @@ const POINTER: BootPointer = {
   fallback: '',
 };
 
+const { sequence: _, ...POINTER_FIELDS } = POINTER;
+
 const FACTORY: Record<PointerLayout['name'], Uint8Array> = {
   'uboot-env': new Uint8Array(0x2000),
   'ipxe-script': readFileSync(resolve(import.meta.dirname, '../../firmware-stubs/ipxe/eeprom.ipxe')),
@@ -182,6 +184,19 @@ describe.each([ubootEnv, ipxeScript])('$name', (layout) => {
     expect(() => new PointerStore(layout, stuck).write(POINTER)).toThrow(PointerStoreError);
   });
 
+  it('counts a slot as the firmware does, even where its record is of no use', () => {
+    const eeprom = factory();
+    const store = new PointerStore(layout, eeprom);
+    store.write(POINTER);
+    const faulty = { ...POINTER, sequence: 50, image: 'Old_Image' };
+    for (const patch of layout.patches(eeprom.bytes, 1, faulty)) eeprom.bytes.set(patch.bytes, patch.offset);
+    const view = store.read();
+    expect(view).toMatchObject({ active: 1, slots: [{ kind: 'valid' }, { kind: 'invalid', sequence: 50 }] });
+    expect(view.pointer).toBeUndefined();
+    expect(store.write({ ...POINTER, image: 'beta' }).sequence).toBe(51);
+    expect(store.read()).toMatchObject({ active: 0, pointer: { image: 'beta' } });
+  });
+
   it('a damaged slot is torn, never another record, and nothing throws on any content', () => {
     const eeprom = factory();
     const store = new PointerStore(layout, eeprom);
@@ -192,14 +207,22 @@ describe.each([ubootEnv, ipxeScript])('$name', (layout) => {
         const image = eeprom.bytes.slice();
         image[used.offset + at]! ^= flip;
         expect(layout.read(image)[0].kind).toBe('torn');
-        expect(layout.active(image)).toBeUndefined();
+        expect(new PointerStore(layout, new TornEeprom(image)).read().pointer).toBeUndefined();
       }),
     );
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: layout.size }), (bytes) => {
-        layout.read(bytes);
-        expect(layout.active(bytes)).toBeUndefined();
+      fc.property(fc.uint8Array({ maxLength: layout.size, size: 'max' }), (bytes) => {
+        for (const slot of layout.read(bytes)) expect(slot.kind).toBe('torn');
+        layout.active(bytes);
       }),
+    );
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: layout.size, maxLength: layout.size }), (bytes) => {
+        const store = new PointerStore(layout, new TornEeprom(bytes));
+        expect(store.read().pointer).toBeUndefined();
+        expect(store.write(POINTER)).toMatchObject(POINTER_FIELDS);
+      }),
+      { numRuns: 20 },
     );
   });
 });

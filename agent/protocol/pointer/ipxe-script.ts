@@ -33,8 +33,7 @@ export const ipxeScript: PointerLayout = {
   read: (image) => [readSlot(image, 0), readSlot(image, 1)],
   active(image) {
     const digit = image[DIGIT];
-    const slot: SlotIndex | undefined = digit === 0x30 ? 0 : digit === 0x31 ? 1 : undefined;
-    return slot !== undefined && readSlot(image, slot).kind === 'valid' ? slot : undefined;
+    return digit === 0x30 ? 0 : digit === 0x31 ? 1 : undefined;
   },
   patches(image, slot, pointer): Patch[] {
     const deciding = new Uint8Array(image.subarray(DECIDING_SECTOR, DECIDING_SECTOR + SECTOR));
@@ -85,5 +84,5 @@ function readSlot(image: Uint8Array, slot: SlotIndex): Slot {
     if (word === 'set' && key !== undefined) fields.set(key, value ?? '');
   }
   const result = pointerFromFields(fields);
-  return 'faults' in result ? { kind: 'invalid', faults: result.faults } : { kind: 'valid', pointer: result };
+  return 'faults' in result ? { kind: 'invalid', ...result } : { kind: 'valid', pointer: result };
 }

@@ -76,7 +76,9 @@ export function fieldsOf(pointer: BootPointer): [key: string, value: string][] {
 }
 
 /** The record from key/value text, or the faults that make it unusable. Unknown keys are left alone. */
-export function pointerFromFields(fields: ReadonlyMap<string, string>): BootPointer | { faults: string[] } {
+export function pointerFromFields(
+  fields: ReadonlyMap<string, string>,
+): BootPointer | { faults: string[]; sequence: number } {
   const text = (key: string) => fields.get(key) ?? '';
   const list = (key: string) =>
     text(key)
@@ -94,7 +96,8 @@ export function pointerFromFields(fields: ReadonlyMap<string, string>): BootPoin
     fallback: text('bw_fallback'),
   };
   const faults = pointerFaults(pointer);
-  return faults.length === 0 ? pointer : { faults };
+  // Firmware takes a number that is missing or none for 0.
+  return faults.length === 0 ? pointer : { faults, sequence: pointer.sequence || 0 };
 }
 
 function toUint(text: string): number {

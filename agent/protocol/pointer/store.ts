@@ -2,7 +2,7 @@
  * Reading and writing boot pointers on an EEPROM of any layout: the procedure that a power cut at any byte
  * leaves with the former or the new pointer, never none.
  */
-import type { PointerLayout, Slot, SlotIndex } from './layout.ts';
+import { type PointerLayout, type Slot, type SlotIndex, slotSequence } from './layout.ts';
 import { type BootPointer, pointerFaults, samePointer } from './record.ts';
 
 /** The bytes under a pointer store: a block device, a file, a chip behind a serial line. */
@@ -17,8 +17,9 @@ export class PointerStoreError extends Error {}
 
 export interface PointerView {
   slots: [Slot, Slot];
-  /** The slot the firmware obeys; undefined where neither can be obeyed. */
+  /** The slot the firmware takes; undefined where it takes none. */
   active: SlotIndex | undefined;
+  /** The record in that slot; undefined where it is not usable. */
   pointer: BootPointer | undefined;
 }
 
@@ -71,5 +72,5 @@ export class PointerStore {
 }
 
 function highestSequence(slots: readonly Slot[]): number {
-  return Math.max(0, ...slots.map((slot) => (slot.kind === 'valid' ? slot.pointer.sequence : 0)));
+  return Math.max(0, ...slots.map((slot) => slotSequence(slot) ?? 0));
 }

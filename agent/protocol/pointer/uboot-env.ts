@@ -8,7 +8,7 @@
  * is incomplete its CRC fails, so that a power cut at any byte leaves the former pointer in force.
  */
 import { crc32 } from '../crc32.ts';
-import type { Patch, PointerLayout, Slot, SlotIndex } from './layout.ts';
+import { type Patch, type PointerLayout, type Slot, type SlotIndex, slotSequence } from './layout.ts';
 import { type BootPointer, fieldsOf, pointerFromFields } from './record.ts';
 
 export const UBOOT_SLOT_SIZE = 0x1000;
@@ -20,9 +20,9 @@ export const ubootEnv: PointerLayout = {
   size: 2 * UBOOT_SLOT_SIZE,
   read: (image) => [readSlot(slotBytes(image, 0)), readSlot(slotBytes(image, 1))],
   active(image) {
-    const [a, b] = ubootEnv.read(image);
-    if (a.kind !== 'valid') return b.kind === 'valid' ? 1 : undefined;
-    return b.kind === 'valid' && b.pointer.sequence > a.pointer.sequence ? 1 : 0;
+    const [a, b] = ubootEnv.read(image).map(slotSequence);
+    if (a === undefined) return b === undefined ? undefined : 1;
+    return b !== undefined && b > a ? 1 : 0;
   },
   patches(_image, slot, pointer): Patch[] {
     return [{ offset: slot * UBOOT_SLOT_SIZE, bytes: encodeUbootSlot(pointer) }];
@@ -52,7 +52,7 @@ function readSlot(block: Uint8Array): Slot {
   if (stored !== computed)
     return { kind: 'torn', why: `CRC-32 is ${hex(computed)}, the slot says ${hex(stored)}` };
   const result = pointerFromFields(readFields(block.subarray(CRC_SIZE)));
-  return 'faults' in result ? { kind: 'invalid', faults: result.faults } : { kind: 'valid', pointer: result };
+  return 'faults' in result ? { kind: 'invalid', ...result } : { kind: 'valid', pointer: result };
 }
 
 function readFields(bytes: Uint8Array): Map<string, string> {

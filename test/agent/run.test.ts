@@ -1,0 +1,95 @@
+/** The loop over a real pointer store: what is written to it in which boot. */
+import { describe, expect, it } from 'vitest';
+import { run } from '../../agent/core/run.ts';
+import type { Boot, Journal } from '../../agent/core/state.ts';
+import { pointersOf } from '../../agent/linux/eeprom.ts';
+import type { Ports } from '../../agent/ports.ts';
+import type { Plan } from '../../agent/protocol/messages.ts';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { type Eeprom, PointerStore } from '../../agent/protocol/pointer/store.ts';
+import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
+
+const TARGET: Omit<BootPointer, 'sequence'> = {
+  image: 'alpha',
+  disks: ['root'],
+  imagers: ['10.77.0.1'],
+  cluster: 'one',
+  deployment: 'd1',
+  phase: 'deploy',
+  attempts: 2,
+  fallback: '',
+};
+
+const PLAN: Plan = {
+  deployment: 'd1',
+  secondReboot: false,
+  scripts: [{ name: '50-a', stage: 2, content: '', timeoutSeconds: 1 }],
+  services: { init: ['/sbin/init'], ports: [], timeoutSeconds: 1 },
+};
+
+function memoryStore(): PointerStore {
+  const bytes = new Uint8Array(ubootEnv.size);
+  const eeprom: Eeprom = {
+    read: (offset, length) => bytes.slice(offset, offset + length),
+    write: (offset, patch) => bytes.set(patch, offset),
+  };
+  return new PointerStore(ubootEnv, eeprom);
+}
+
+/** A second boot of the deployment: services, stage 2, ready. */
+async function boot(store: PointerStore, during: Partial<Ports['scripts']> = {}) {
+  const reports: string[] = [];
+  const journal: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [] };
+  const ports: Ports = {
+    disks: { async mountRoot() {} },
+    journal: { read: () => ({ journal, plan: PLAN }), install() {}, write() {} },
+    scripts: { run: async () => undefined, ...during },
+    services: { start: async () => undefined },
+    link: { plan: async () => PLAN, report: (step) => void reports.push(step), async settle() {} },
+    pointers: pointersOf(store),
+    power: { reboot() {} },
+    uptime: () => 0,
+  };
+  const facts: Boot = {
+    bootId: 'b2',
+    pointer: store.read().pointer,
+    bootedImage: 'alpha',
+    firmwareCounts: true,
+  };
+  return { state: await run(ports, facts), reports };
+}
+
+describe('a boot that gets ready', () => {
+  it('marks its pointer', async () => {
+    const store = memoryStore();
+    store.write(TARGET);
+    expect((await boot(store)).state).toEqual({ at: 'ready' });
+    expect(store.read().pointer).toMatchObject({
+      image: 'alpha',
+      phase: 'ready',
+      fallback: 'alpha',
+      attempts: 3,
+    });
+  });
+
+  it('leaves a pointer alone that the node was flashed with meanwhile', async () => {
+    const store = memoryStore();
+    store.write(TARGET);
+    const flashed = { ...TARGET, image: 'beta', deployment: 'd2', attempts: 3 };
+    const run = async () => void store.write(flashed);
+    expect((await boot(store, { run })).state).toEqual({ at: 'ready' });
+    expect(store.read().pointer).toMatchObject({ image: 'beta', deployment: 'd2', phase: 'deploy' });
+  });
+
+  it('a port that throws fails the boot with its words', async () => {
+    const store = memoryStore();
+    store.write(TARGET);
+    const run = async () => {
+      throw new Error('no shell');
+    };
+    const { state, reports } = await boot(store, { run });
+    expect(state).toEqual({ at: 'failed', why: 'script: no shell' });
+    expect(reports.at(-1)).toBe('failed');
+    expect(store.read().pointer).toMatchObject({ phase: 'deploy' });
+  });
+});
