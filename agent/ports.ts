@@ -9,8 +9,8 @@ export interface Disks {
 }
 
 export interface JournalStore {
-  /** What this node's disk knows; undefined where it holds nothing that can be used. */
-  read(): { journal: Journal; plan: Plan } | undefined;
+  /** What this node's disk knows of a deployment; undefined where that is nothing. Throws where it is damaged. */
+  read(deployment: string): { journal: Journal; plan: Plan } | undefined;
   /** Puts plan and scripts on the disk, then the journal, each durable before the next. */
   install(plan: Plan, journal: Journal): void;
   write(journal: Journal): void;

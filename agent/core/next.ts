@@ -63,7 +63,7 @@ function start(boot: Boot): Transition {
         phase: pointer.phase,
         attempts: pointer.attempts,
       }),
-      { do: 'mount', disks: pointer.disks, imagers: pointer.imagers },
+      { do: 'mount', pointer },
     ],
   };
 }
@@ -72,9 +72,9 @@ type At<K extends State['at']> = Extract<State, { at: K }>;
 
 function mounted(state: At<'mounting'>, stored: { journal: Journal; plan: Plan } | undefined): Transition {
   const { boot, pointer } = state;
-  const known = stored !== undefined && stored.journal.deployment === pointer.deployment;
   const effects: Effect[] = [report('mounted', { disk: pointer.disks[0] ?? '' })];
-  if (!known) return { state: { at: 'asking', boot, pointer }, effects: [...effects, { do: 'ask' }] };
+  if (stored === undefined)
+    return { state: { at: 'asking', boot, pointer }, effects: [...effects, { do: 'ask' }] };
   const { journal, plan } = stored;
   return work({
     state: {

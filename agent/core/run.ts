@@ -38,8 +38,8 @@ async function perform(ports: Ports, effect: Effect): Promise<Input | undefined>
       ports.link.report(effect.step, effect.detail);
       return undefined;
     case 'mount':
-      await ports.disks.mountRoot(effect.disks, effect.imagers);
-      return { kind: 'mounted', stored: ports.journal.read() };
+      await ports.disks.mountRoot(effect.pointer.disks, effect.pointer.imagers);
+      return { kind: 'mounted', stored: ports.journal.read(effect.pointer.deployment) };
     case 'ask':
       return { kind: 'plan', plan: await ports.link.plan() };
     case 'install':

@@ -59,6 +59,7 @@ export type State =
 
 export type Input =
   | { kind: 'started'; boot: Boot }
+  /** `stored`: what the disk knows of the pointer's deployment. */
   | { kind: 'mounted'; stored: { journal: Journal; plan: Plan } | undefined }
   | { kind: 'plan'; plan: Plan | null }
   | { kind: 'installed' }
@@ -70,8 +71,8 @@ export type Input =
 export type Effect =
   /** Tell console and imager. */
   | { do: 'report'; step: string; detail: StepDetail }
-  /** * Attach `disks`, mount the first as root: `mounted`. */
-  | { do: 'mount'; disks: string[]; imagers: string[] }
+  /** * Attach the pointer's disks, mount the first as root, look up its deployment there: `mounted`. */
+  | { do: 'mount'; pointer: BootPointer }
   /** * Ask the imager: `plan`. */
   | { do: 'ask' }
   /** * Put plan, scripts and journal on the disk: `installed`. */

@@ -15,13 +15,15 @@ export function openJournal(host: Host): JournalStore {
   const write = (journal: Journal) =>
     host.replaceFile(JOURNAL, new TextEncoder().encode(`${JSON.stringify(journal)}\n`));
   return {
-    read() {
+    read(deployment) {
       if (!host.exists(JOURNAL)) return undefined;
       const journal = parseJournal(new TextDecoder().decode(host.readFile(JOURNAL)));
+      // A plan of an earlier deployment is not even looked at: it may be of another release's form.
+      if (journal.deployment !== deployment) return undefined;
       const [frame] = new FrameReader().push(host.readFile(PLAN));
       const plan = parsePlan(frame);
       // The power went between the two writes of a later install: neither is of use alone.
-      return plan.deployment === journal.deployment ? { journal, plan } : undefined;
+      return plan.deployment === deployment ? { journal, plan } : undefined;
     },
     install(plan, journal) {
       host.makeDirectory(SCRIPT_DIRECTORY);

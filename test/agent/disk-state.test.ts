@@ -46,16 +46,16 @@ afterEach(() => rmSync(host.root, { recursive: true }));
 
 describe('the journal', () => {
   it('an untouched disk knows nothing', () => {
-    expect(openJournal(host).read()).toBeUndefined();
+    expect(openJournal(host).read('d1')).toBeUndefined();
   });
 
   it('reads back what was installed, then what was written', () => {
     const plan = planOf(script('10-a', '#!/bin/sh\ntrue\n'));
     openJournal(host).install(plan, JOURNAL);
-    expect(openJournal(host).read()).toEqual({ plan, journal: JOURNAL });
+    expect(openJournal(host).read('d1')).toEqual({ plan, journal: JOURNAL });
     const later: Journal = { ...JOURNAL, phase: 'configured', bootId: 'b2', done: ['10-a'] };
     openJournal(host).write(later);
-    expect(openJournal(host).read()).toEqual({ plan, journal: later });
+    expect(openJournal(host).read('d1')).toEqual({ plan, journal: later });
     expect(statSync(join(host.root, 'var/lib/bootwright/scripts/10-a')).mode & 0o777).toBe(0o755);
   });
 
@@ -68,13 +68,14 @@ describe('the journal', () => {
     };
     const next = { ...planOf(), deployment: 'd2' };
     expect(() => openJournal(broken).install(next, { ...JOURNAL, deployment: 'd2' })).toThrow('power cut');
-    expect(openJournal(host).read()).toBeUndefined();
+    expect(openJournal(host).read('d1')).toBeUndefined();
+    expect(openJournal(host).read('d2')).toBeUndefined();
   });
 
   it('damage is said, not taken for absence', () => {
     openJournal(host).install(planOf(), JOURNAL);
     writeFileSync(join(host.root, 'var/lib/bootwright/journal.json'), '{"deployment":"d1"}');
-    expect(() => openJournal(host).read()).toThrow('journal.json is damaged: {"deployment":"d1"}');
+    expect(() => openJournal(host).read('d1')).toThrow('journal.json is damaged: {"deployment":"d1"}');
   });
 });
 

@@ -77,7 +77,10 @@ class Node {
         this.log.push(effect.step);
         return undefined;
       case 'mount':
-        return { kind: 'mounted', stored: this.stored };
+        return {
+          kind: 'mounted',
+          stored: this.stored?.journal.deployment === effect.pointer.deployment ? this.stored : undefined,
+        };
       case 'ask':
         return { kind: 'plan', plan: this.#plan };
       case 'install':
