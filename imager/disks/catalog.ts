@@ -56,6 +56,8 @@ export type MayOpen = (disk: string, client: DiskClient) => true | string;
 interface OpenOverlay {
   overlay: Overlay;
   holder: DiskClient | undefined;
+  /** Flushes under way for clients that left: the last one closes the overlay. */
+  releasing: number;
 }
 
 const BASE_EXPORT = 'base:';
@@ -193,7 +195,7 @@ export class Disks implements DiskCatalog {
   }
 
   #load(name: string): OpenOverlay {
-    const open: OpenOverlay = { overlay: this.#openOverlay(name), holder: undefined };
+    const open: OpenOverlay = { overlay: this.#openOverlay(name), holder: undefined, releasing: 0 };
     this.#open.set(name, open);
     return open;
   }
@@ -227,14 +229,19 @@ export class Disks implements DiskCatalog {
     }
   }
 
-  /** The client is gone: flush, and close the overlay unless another client came meanwhile. */
+  /**
+   * The client is gone: flush, and close the overlay unless another client came meanwhile. That one may be gone again
+   * too, and its flush still under way: then the overlay is the flush's, for the files tell of it only afterwards.
+   */
   async #release(name: string, open: OpenOverlay): Promise<void> {
     open.holder = undefined;
+    open.releasing++;
     const { overlay } = open;
     try {
       await overlay.flush();
     } finally {
-      if (open.holder === undefined && this.#open.get(name) === open) {
+      open.releasing--;
+      if (open.releasing === 0 && open.holder === undefined && this.#open.get(name) === open) {
         this.#open.delete(name);
         await overlay.close();
       }

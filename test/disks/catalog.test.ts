@@ -4,7 +4,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { SystemFile } from '../../imager/disks/block-file.ts';
 import { Disks, type MayOpen } from '../../imager/disks/catalog.ts';
 import type { Disk } from '../../imager/disks/disk.ts';
 
@@ -33,6 +34,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  vi.restoreAllMocks();
   await disks.close();
   rmSync(dir, { recursive: true });
 });
@@ -136,6 +138,45 @@ test('one client at a time; free again as soon as it is given back, with what wa
   await disk.close();
   expect(disks.show('n1')).not.toHaveProperty('attached');
   expect((await contentOf(await attach('n1'))).toString('latin1', 0, 5)).toBe('Jello');
+});
+
+test('a disk that changes hands twice during one flush keeps what each of them wrote', async () => {
+  await disks.addBase('debian', file);
+  await disks.create('n1', 'debian');
+  const { sync } = SystemFile.prototype;
+  const held: (() => void)[] = [];
+  const gated = vi.spyOn(SystemFile.prototype, 'sync').mockImplementation(async function (this: SystemFile) {
+    await new Promise<void>((go) => held.push(go));
+    await sync.call(this);
+  });
+  /** Lets the sync that waits end. */
+  const go = async (): Promise<void> => {
+    await vi.waitFor(() => expect(held).toHaveLength(1));
+    held.shift()?.();
+  };
+  const first = await attach('n1');
+  await first.write(Buffer.from('first'), 0);
+  const firstClosing = first.close();
+  const second = await attach('n1', other);
+  await second.write(Buffer.from('second'), 8192);
+  const secondClosing = second.close();
+  await go();
+  await go();
+  await vi.waitFor(() => expect(held).toHaveLength(1));
+  // The second client's flush is at its first sync: its map page is not in the file yet.
+  const third = await attach('n1');
+  expect((await contentOf(third)).toString('latin1', 8192, 8198)).toBe('second');
+  await third.write(Buffer.from('third'), 16384);
+  gated.mockRestore();
+  await go();
+  await Promise.all([firstClosing, secondClosing]);
+  await third.close();
+  const last = await contentOf(await attach('n1'));
+  expect([0, 8192, 16384].map((at) => last.toString('latin1', at, at + 5))).toEqual([
+    'first',
+    'secon',
+    'third',
+  ]);
 });
 
 test('a base is read by many and written by none', async () => {
