@@ -15,6 +15,14 @@ export const BASE: BlockState = 0;
 export const DATA: BlockState = 1;
 export const ZERO: BlockState = 2;
 
+/** How many of the four blocks in a byte of the map are data, and how many zero. */
+const DATA_IN = Uint8Array.from({ length: 256 }, (_, four) => countIn(four, DATA));
+const ZERO_IN = Uint8Array.from({ length: 256 }, (_, four) => countIn(four, ZERO));
+
+function countIn(four: number, state: BlockState): number {
+  return [0, 2, 4, 6].filter((shift) => ((four >>> shift) & 3) === state).length;
+}
+
 /** One page on its way to the map file. */
 export interface PageWrite {
   page: number;
@@ -23,6 +31,11 @@ export interface PageWrite {
   record: Uint8Array;
   slot: 0 | 1;
   sequence: number;
+}
+
+export interface BlockCounts {
+  data: number;
+  zero: number;
 }
 
 export class BlockMap {
@@ -34,6 +47,9 @@ export class BlockMap {
   /** Sequence number and slot of each page's last durable copy. */
   readonly #sequences: Float64Array;
   readonly #slots: Uint8Array;
+  /** Blocks in each of the two states, kept up to date: a disk of 100 GiB has 26 million blocks to count. */
+  #data = 0;
+  #zero = 0;
 
   constructor(size: number) {
     this.blocks = blockCount(size);
@@ -43,9 +59,12 @@ export class BlockMap {
     this.#slots = new Uint8Array(this.pages);
   }
 
-  /** Takes a page as found in the file. */
+  /** Takes a page as found in the file, once. */
   load(page: number, copy: PageCopy & { slot: 0 | 1 }): void {
+    // A page that was never written is as it is here.
+    if (copy.sequence === 0) return;
     this.#states.set(copy.states, page * PAGE_STATES_SIZE);
+    for (const four of copy.states) this.#count(four, 1);
     this.#sequences[page] = copy.sequence;
     this.#slots[page] = copy.slot;
   }
@@ -73,17 +92,22 @@ export class BlockMap {
       const after = whole ? four : (before & ~(3 << shift)) | (state << shift);
       if (after !== before) {
         this.#states[at] = after;
+        this.#count(before, -1);
+        this.#count(after, 1);
         this.#dirty.add(Math.floor(block / BLOCKS_PER_PAGE));
       }
       block += whole ? 4 : 1;
     }
   }
 
-  /** How many blocks are in `state`. */
-  count(state: BlockState): number {
-    let found = 0;
-    for (let block = 0; block < this.blocks; block++) if (this.state(block) === state) found++;
-    return found;
+  #count(four: number, times: 1 | -1): void {
+    this.#data += times * DATA_IN[four]!;
+    this.#zero += times * ZERO_IN[four]!;
+  }
+
+  /** How many blocks are data, and how many are known to be zero. */
+  counts(): BlockCounts {
+    return { data: this.#data, zero: this.#zero };
   }
 
   /**

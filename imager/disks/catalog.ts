@@ -19,7 +19,7 @@ import type { Logger } from 'pino';
 import { isName } from '../../agent/protocol/names.ts';
 import { BaseDisk, Bases, type BaseView, StoreError, whatExists } from './bases.ts';
 import { SystemFile } from './block-file.ts';
-import { DATA, ZERO } from './block-map.ts';
+import type { BlockCounts } from './block-map.ts';
 import type { Disk, DiskCatalog, DiskClient } from './disk.ts';
 import { removeUnfinished, syncPath, unfinishedPath, writeDurably } from './durable.ts';
 import { BLOCK_SIZE, decodeHeader, encodeHeader, HEADER_SIZE, MapError, mapFileSize } from './map-format.ts';
@@ -70,6 +70,8 @@ export class Disks implements DiskCatalog {
   readonly #log: Logger;
   readonly #mayOpen: MayOpen;
   readonly #open = new Map<string, OpenOverlay>();
+  /** Block counts of disks that are not open, and the time their map was changed. */
+  readonly #counted = new Map<string, { mtimeMs: number; counts: BlockCounts }>();
 
   private constructor(dir: string, bases: Bases, log: Logger, mayOpen: MayOpen) {
     this.#dir = dir;
@@ -148,13 +150,19 @@ export class Disks implements DiskCatalog {
     };
   }
 
-  #blocks(name: string, size: number): { data: number; zero: number } {
+  /** The map of a disk that is not open changes only where its file does: it is read once, which takes a while. */
+  #blocks(name: string, size: number): BlockCounts {
     const open = this.#open.get(name);
     if (open !== undefined) return open.overlay.blocks();
-    const file = new SystemFile(join(this.#dir, name, 'map'), 'r');
+    const path = join(this.#dir, name, 'map');
+    const { mtimeMs } = statSync(path);
+    const known = this.#counted.get(name);
+    if (known?.mtimeMs === mtimeMs) return known.counts;
+    const file = new SystemFile(path, 'r');
     try {
-      const map = loadMap(file, size, () => {});
-      return { data: map.count(DATA), zero: map.count(ZERO) };
+      const counts = loadMap(file, size, () => {}).counts();
+      this.#counted.set(name, { mtimeMs, counts });
+      return counts;
     } finally {
       file.close();
     }
@@ -197,6 +205,8 @@ export class Disks implements DiskCatalog {
   #load(name: string): OpenOverlay {
     const open: OpenOverlay = { overlay: this.#openOverlay(name), holder: undefined, releasing: 0 };
     this.#open.set(name, open);
+    // The time of a change is too coarse for one that comes right after the count.
+    this.#counted.delete(name);
     return open;
   }
 

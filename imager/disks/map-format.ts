@@ -44,6 +44,7 @@ export const MAX_DISK_SIZE = 2 ** 42;
 const HEADER_MAGIC = 'BWOVERLY';
 const PAGE_MAGIC = 'BWPG';
 const VERSION = 1;
+const NEVER_WRITTEN = Buffer.alloc(PAGE_RECORD_SIZE);
 
 /** The map is not what it must be. Nothing of the overlay can be trusted then. */
 export class MapError extends Error {}
@@ -129,7 +130,7 @@ export interface PageCopy {
 export function decodePage(page: number, slot: Uint8Array): PageCopy | undefined {
   const bytes = Buffer.from(slot.buffer, slot.byteOffset, PAGE_RECORD_SIZE);
   const states = bytes.subarray(16, 16 + PAGE_STATES_SIZE);
-  if (bytes[0] === 0 && bytes.every((byte) => byte === 0)) return { sequence: 0, states };
+  if (bytes.equals(NEVER_WRITTEN)) return { sequence: 0, states };
   if (bytes.toString('latin1', 0, 4) !== PAGE_MAGIC || bytes.readUInt32LE(4) !== page) return undefined;
   if (bytes.readUInt32LE(PAGE_RECORD_SIZE - 4) !== crc32(bytes.subarray(0, PAGE_RECORD_SIZE - 4)))
     return undefined;

@@ -15,7 +15,7 @@
  */
 
 import { asDiskError, type BlockFile } from './block-file.ts';
-import { BASE, BlockMap, DATA, ZERO } from './block-map.ts';
+import { BASE, type BlockCounts, BlockMap, DATA, ZERO } from './block-map.ts';
 import { type Disk, DiskError } from './disk.ts';
 import { BLOCK_SIZE, choosePage, SLOT_SIZE, slotOffset } from './map-format.ts';
 
@@ -67,8 +67,8 @@ export class Overlay implements Disk {
   }
 
   /** Blocks in the data file and blocks known to be zero. */
-  blocks(): { data: number; zero: number } {
-    return { data: this.#map.count(DATA), zero: this.#map.count(ZERO) };
+  blocks(): BlockCounts {
+    return this.#map.counts();
   }
 
   read(target: Uint8Array, offset: number): Promise<void> {

@@ -24,7 +24,15 @@ test('states are what was set, runs end where they change', () => {
       expect(Uint8Array.from({ length: BLOCKS }, (_, block) => map.state(block))).toEqual(model);
       const next = model.findIndex((state, block) => block > probe && state !== model[probe]);
       expect(map.runEnd(probe, BLOCKS)).toBe(next === -1 ? BLOCKS : next);
-      expect(map.count(DATA)).toBe(model.filter((state) => state === DATA).length);
+      const counts = {
+        data: model.filter((state) => state === DATA).length,
+        zero: model.filter((state) => state === ZERO).length,
+      };
+      expect(map.counts()).toEqual(counts);
+      const again = new BlockMap(BLOCKS * BLOCK_SIZE - 1);
+      for (const { page, slot, record } of map.capture())
+        again.load(page, { ...decodePage(page, record)!, slot });
+      expect(again.counts()).toEqual(counts);
     }),
     { numRuns: 40 },
   );

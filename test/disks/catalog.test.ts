@@ -1,6 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -231,6 +240,21 @@ test('a damaged map is an error; an interrupted flush is told', async () => {
   writeFileSync(path, map);
   disks = await openStore();
   await expect(disks.open('n1', client)).rejects.toThrow(/map page 0 is damaged/);
+});
+
+test('listing disks costs a look at each: maps of closed disks are read once', async () => {
+  await disks.addBase('debian', file);
+  for (const name of ['n1', 'n2']) await disks.create(name, 'debian');
+  const reads = vi.spyOn(SystemFile.prototype, 'readNow');
+  disks.all();
+  reads.mockClear();
+  expect(disks.all().map(({ blocksWritten }) => blocksWritten)).toEqual([0, 0]);
+  expect(reads).not.toHaveBeenCalled();
+  const disk = await attach('n1');
+  await disk.write(Buffer.alloc(4096), 4096);
+  expect(disks.show('n1')).toMatchObject({ blocksWritten: 1 });
+  await disk.close();
+  expect(disks.all().map(({ blocksWritten }) => blocksWritten)).toEqual([1, 0]);
 });
 
 test('leftovers of a process that died are removed, those of a live one are kept', async () => {
