@@ -22,6 +22,20 @@ export function openPointerStore(host: Host, layout: string, device: string): Po
   });
 }
 
+/**
+ * Why `device` does not look like an EEPROM for pointers of this layout; undefined where it does: it has just the
+ * layout's size, and holds a boot pointer or is as it left the factory.
+ */
+export function eepromFault(host: Host, store: PointerStore, device: string): string | undefined {
+  const { size, name } = store.layout;
+  const length = host.readStored(device, 0, size).length;
+  if (length < size) return `it has ${length} bytes, an EEPROM ${size}`;
+  if (host.readStored(device, size, 1).length > 0) return `it is larger than an EEPROM of ${size} bytes`;
+  const kinds = store.read().slots.map(({ kind }) => kind);
+  const known = kinds.includes('valid') || kinds.every((kind) => kind === 'empty');
+  return known ? undefined : `it holds something else than boot pointers of layout ${name}`;
+}
+
 /** The store as the boot sequence writes it. */
 export function pointersOf(store: PointerStore): Pointers {
   return {

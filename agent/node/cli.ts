@@ -1,6 +1,6 @@
 /** The agent's verbs on a full system: what this node is, and its boot pointer. Parses, calls, prints. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { LAYOUTS, openPointerStore } from '../linux/eeprom.ts';
+import { eepromFault, LAYOUTS, openPointerStore } from '../linux/eeprom.ts';
 import type { Host } from '../linux/host.ts';
 import { readUid } from '../linux/uid.ts';
 import type { Slot } from '../protocol/pointer/layout.ts';
@@ -17,12 +17,14 @@ interface FlashOptions extends StoreOption {
   disk: string[];
   imager: string[];
   cluster: string;
+  force?: boolean;
 }
 
 /** The program `agent`; `print` takes its output, line by line. */
 export function agentProgram(host: Host, print: (text: string) => void): Command {
   const program = new Command('agent').description('hardware UID and boot pointer of a node');
   program.exitOverride().showHelpAfterError('(--help shows the usage)');
+  program.addHelpText('after', '\nExamples:\n  agent uid\n  agent pointer show --store uboot-env:/dev/vda');
   program
     .command('uid')
     .description('print the hardware UID of this node')
@@ -32,7 +34,10 @@ export function agentProgram(host: Host, print: (text: string) => void): Command
       const uid = readUid(host);
       print(json ? JSON.stringify({ uid }) : uid);
     });
-  const pointer = program.command('pointer').description('show and flash a boot pointer');
+  const pointer = program
+    .command('pointer')
+    .description('show and flash a boot pointer')
+    .addHelpText('after', '\nExample:\n  agent pointer show --store uboot-env:/dev/vda');
   pointer
     .command('show')
     .description('both slots of a pointer store, and which one the firmware obeys')
@@ -51,15 +56,23 @@ export function agentProgram(host: Host, print: (text: string) => void): Command
     .requiredOption('--disk <name>', 'virtual disk, the root disk first', collect)
     .requiredOption('--imager <address>', 'IPv4 address of an imager, in order of preference', collect)
     .requiredOption('--cluster <name>', 'cluster the node is in')
+    .option('--force', 'write even where the device does not look like an EEPROM for boot pointers')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
+Run it on the node, or on a file that stands for its EEPROM.
+
 Example:
   agent pointer flash --store uboot-env:/dev/vda --image debian-12 --disk n1-root --imager 10.77.0.1 --cluster demo`,
     )
-    .action(({ store, image, disk, imager, cluster, json }: FlashOptions) => {
+    .action(({ store, image, disk, imager, cluster, force, json }: FlashOptions) => {
       const target = open(host, store);
+      const fault = force ? undefined : eepromFault(host, target, store.device);
+      if (fault !== undefined)
+        throw new Error(
+          `${store.device} was not written: ${fault}. Is it the EEPROM? --force writes all the same`,
+        );
       const written = target.write({
         image,
         disks: disk,

@@ -147,10 +147,22 @@ function say(line: string): void {
   console.log(line);
 }
 
-const { values } = parseArgs({
-  options: { rig: { type: 'string', default: 'arm64' }, help: { type: 'boolean', default: false } },
-});
-if (values.help) {
+/** The options given, or what is wrong with them. */
+function options(): { rig: string; help: boolean } | { fault: string } {
+  try {
+    return parseArgs({
+      options: { rig: { type: 'string', default: 'arm64' }, help: { type: 'boolean', default: false } },
+    }).values;
+  } catch (error) {
+    return { fault: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+const values = options();
+if ('fault' in values) {
+  console.error(`${values.fault}\n\n${HELP}`);
+  process.exitCode = 2;
+} else if (values.help) {
   console.log(HELP);
 } else if (values.rig !== 'arm64' && values.rig !== 'x86') {
   console.error(`there is no rig "${values.rig}"; there are arm64 and x86`);

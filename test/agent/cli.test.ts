@@ -62,3 +62,17 @@ it('names the layouts there are, and the file that is not', () => {
   expect(() => agent('pointer', 'show', '--store', 'uboot-env')).toThrow('expected LAYOUT:DEVICE');
   expect(() => agent('pointer', 'show', '--store', `uboot-env:${dir}/none`)).toThrow(/none/);
 });
+
+it('does not write to what is no EEPROM unless it is told to', () => {
+  const words = ['--image', 'alpha', '--disk', 'root', '--imager', '10.0.0.1'];
+  for (const [content, fault] of [
+    [Buffer.alloc(0x2001), 'it is larger than an EEPROM of 8192 bytes'],
+    [Buffer.alloc(100), 'it has 100 bytes, an EEPROM 8192'],
+    [Buffer.alloc(0x2000, 'data '), 'it holds something else than boot pointers of layout uboot-env'],
+  ] as const) {
+    writeFileSync(eeprom, content);
+    expect(() => flash(...words)).toThrow(`was not written: ${fault}`);
+    expect(readFileSync(eeprom)).toEqual(content);
+  }
+  expect(flash(...words, '--force')).toMatch(/^written and verified/);
+});
