@@ -3,7 +3,7 @@
  * Builds what is missing, shows what happens as it happens, and ends with the timeline of the whole sequence.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { BootEvent } from '../../imager/journal/event.ts';
@@ -35,6 +35,8 @@ const TITLE: Record<Rig, string> = {
   arm64: 'arm64, U-Boot: power-on to ready through the double reboot (QEMU, software emulation)',
   x86: 'x86-64, SeaBIOS and iPXE: power-on to ready through the double reboot (QEMU, software emulation)',
 };
+/** Holds the process id of the demo that works in a folder. */
+const OWNER = 'demo.pid';
 const READY_MS = 180_000;
 
 /** The verb of the imager that runs outside the lab, where one does. */
@@ -42,12 +44,17 @@ let stocking: ChildProcess | undefined;
 
 async function demo(rig: Rig): Promise<void> {
   const dir = projectFile(`build/demo/${rig}`);
+  takeOver(dir);
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, OWNER), String(process.pid));
   cpSync(projectFile('fixtures/demo'), dir, { recursive: true });
 
   const lab = await Lab.open({ dir, address: `${IMAGER}/24` });
+  let stopped = false;
   const interrupted = () => {
+    stopped = true;
+    console.error('interrupted: ending the node, the imager and their network');
     stocking?.kill();
     void lab.close().then(() => process.exit(130));
   };
@@ -61,9 +68,20 @@ async function demo(rig: Rig): Promise<void> {
     const events = await bootSequence(lab, node);
     await askService(lab);
     conclude(rig, dir, events, node.poweredOnAt);
+  } catch (error) {
+    // What fails because all of it is being ended is no news; the process is about to exit.
+    if (!stopped) throw error;
   } finally {
     await lab.close();
+    rmSync(join(dir, OWNER), { force: true });
   }
+}
+
+/** Rejects where another demo works in `dir`. */
+function takeOver(dir: string): void {
+  const owner = existsSync(join(dir, OWNER)) ? Number(readFileSync(join(dir, OWNER), 'utf8')) : 0;
+  if (owner > 0 && owner !== process.pid && existsSync(`/proc/${owner}/task`))
+    throw new Error(`another demo of this rig runs in ${dir} (process ${owner})`);
 }
 
 /** Puts on the imager what the node will boot: an image, a base disk, and the node's own disk over it. */
