@@ -16,10 +16,12 @@ import {
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isName } from '../../agent/protocol/names.ts';
+import { Additions } from './additions.ts';
 import { type BlockFile, SystemFile } from './block-file.ts';
 import { type Disk, DiskError } from './disk.ts';
 import { removeUnfinished, replaceDurably, syncPath, unfinishedPath } from './durable.ts';
 import { BLOCK_SIZE, MAX_DISK_SIZE } from './map-format.ts';
+import { StoreError, UnknownNameError } from './store-error.ts';
 
 export interface BaseView {
   name: string;
@@ -31,19 +33,12 @@ export interface BaseView {
   allocatedBytes: number;
 }
 
-/** A wrong wish: a bad name, an unknown one, one that is taken. The message tells what there is. */
-export class StoreError extends Error {}
-
-/** The names there are, for the end of an error message. */
-export function whatExists(kind: string, names: readonly string[]): string {
-  return names.length === 0 ? `there is no ${kind} yet` : `there is: ${names.join(', ')}`;
-}
-
 const COPY_LENGTH = 1024 * 1024;
 
 export class Bases {
   readonly #dir: string;
   readonly #files = new Map<string, BlockFile>();
+  readonly #additions = new Additions();
 
   private constructor(dir: string) {
     this.#dir = dir;
@@ -56,39 +51,75 @@ export class Bases {
     return new Bases(dir);
   }
 
+  /** All names, damaged bases' too: a look at the folder, no more. */
+  names(): string[] {
+    return readdirSync(this.#dir)
+      .filter((entry) => entry.endsWith('.json'))
+      .map((entry) => entry.slice(0, -'.json'.length))
+      .filter(isName)
+      .sort();
+  }
+
+  /** The bases, by name. Damaged ones are left out: see problems(). */
   list(): BaseView[] {
-    const names = readdirSync(this.#dir).filter((entry) => entry.endsWith('.json'));
-    return names
-      .map((entry) => this.find(entry.slice(0, -'.json'.length)))
-      .filter((view) => view !== undefined)
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    return this.#all().filter((base): base is BaseView => !(base instanceof StoreError));
   }
 
+  /** What is wrong with the bases that list() leaves out. */
+  problems(): string[] {
+    return this.#all()
+      .filter((base) => base instanceof StoreError)
+      .map((error) => error.message);
+  }
+
+  #all(): (BaseView | StoreError)[] {
+    return this.names().map((name) => {
+      try {
+        return this.#read(name);
+      } catch (error) {
+        if (error instanceof StoreError) return error;
+        throw error;
+      }
+    });
+  }
+
+  /** The base of that name, or undefined. Throws StoreError where it is there but damaged. */
   find(name: string): BaseView | undefined {
-    const path = join(this.#dir, `${name}.json`);
-    if (!isName(name) || !existsSync(path)) return undefined;
-    const { size, digest } = JSON.parse(readFileSync(path, 'utf8')) as { size: number; digest: string };
-    return { name, size, digest, allocatedBytes: statSync(this.#image(name)).blocks * 512 };
+    return isName(name) && existsSync(join(this.#dir, `${name}.json`)) ? this.#read(name) : undefined;
   }
 
-  /** Like `find`; throws StoreError with what exists where there is no such base. */
+  /** Like `find`; throws UnknownNameError where there is no such base. */
   get(name: string): BaseView {
     const view = this.find(name);
-    if (view !== undefined) return view;
-    const names = this.list().map((base) => base.name);
-    throw new StoreError(`no base image "${name}"; ${whatExists('base image', names)}`);
+    if (view === undefined) throw new UnknownNameError('base image', name, this.names());
+    return view;
+  }
+
+  #read(name: string): BaseView {
+    try {
+      const { size, digest } = parseRecord(readFileSync(join(this.#dir, `${name}.json`), 'utf8'));
+      const image = statSync(this.#image(name));
+      if (image.size !== size) throw new Error(`its image has ${image.size} bytes, not ${size}`);
+      return { name, size, digest, allocatedBytes: image.blocks * 512 };
+    } catch (error) {
+      throw new StoreError(`base image "${name}" is damaged: ${(error as Error).message}`, { cause: error });
+    }
   }
 
   /**
-   * Takes the raw image in `file` in as `name`; with `move` the file is gone afterwards. A name stands for one
-   * content for ever: adding the same content again changes nothing, other content is refused (StoreError).
+   * Takes a copy of the raw image in `file` in as `name`. A name stands for one content for ever: adding the same
+   * content again changes nothing, other content is refused (StoreError).
    */
-  async add(name: string, file: string, options: { move?: boolean } = {}): Promise<BaseView> {
+  add(name: string, file: string): Promise<BaseView> {
+    return this.#additions.run((signal) => this.#add(name, file, signal));
+  }
+
+  async #add(name: string, file: string, signal: AbortSignal): Promise<BaseView> {
     if (!isName(name))
       throw new StoreError(`"${name}" cannot be a base image's name: 1 to 63 of a-z 0-9 . _ -`);
     const copy = unfinishedPath(this.#dir);
     try {
-      const { size, digest } = await copySparsely(file, copy);
+      const { size, digest } = await copySparsely(file, copy, signal);
       const known = this.find(name);
       if (known !== undefined && known.digest !== digest)
         throw new StoreError(`base image "${name}" exists with other content (${known.digest.slice(0, 12)})`);
@@ -103,7 +134,6 @@ export class Bases {
     } finally {
       rmSync(copy, { force: true });
     }
-    if (options.move === true) rmSync(file);
     return this.get(name);
   }
 
@@ -117,7 +147,9 @@ export class Bases {
     return file;
   }
 
-  close(): void {
+  /** Interrupts additions, and closes the images. */
+  async close(): Promise<void> {
+    await this.#additions.close();
     for (const file of this.#files.values()) file.close();
     this.#files.clear();
   }
@@ -127,8 +159,20 @@ export class Bases {
   }
 }
 
+/** What a NAME.json says. Throws Error where it is not that. */
+function parseRecord(text: string): { size: number; digest: string } {
+  const { size, digest } = JSON.parse(text) as { size: unknown; digest: unknown };
+  if (!Number.isSafeInteger(size) || typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest))
+    throw new Error('its description has no size or no digest');
+  return { size: Number(size), digest };
+}
+
 /** Copies an image, leaving out what is zero, and makes the copy durable. */
-async function copySparsely(from: string, to: string): Promise<{ size: number; digest: string }> {
+async function copySparsely(
+  from: string,
+  to: string,
+  signal: AbortSignal,
+): Promise<{ size: number; digest: string }> {
   const source = await open(from, 'r');
   try {
     const target = await open(to, 'wx', 0o600);
@@ -136,7 +180,7 @@ async function copySparsely(from: string, to: string): Promise<{ size: number; d
       const { size } = await source.stat();
       if (size === 0 || size > MAX_DISK_SIZE)
         throw new StoreError(`${from}: ${size} bytes; a base image has 1 to ${MAX_DISK_SIZE}`);
-      const digest = await copyContent(source, target, size);
+      const digest = await copyContent(source, target, size, signal);
       await target.truncate(size);
       await target.sync();
       return { size, digest };
@@ -148,10 +192,16 @@ async function copySparsely(from: string, to: string): Promise<{ size: number; d
   }
 }
 
-async function copyContent(source: FileHandle, target: FileHandle, size: number): Promise<string> {
+async function copyContent(
+  source: FileHandle,
+  target: FileHandle,
+  size: number,
+  signal: AbortSignal,
+): Promise<string> {
   const hash = createHash('sha256');
   const buffer = Buffer.alloc(COPY_LENGTH);
   for (let at = 0; at < size; ) {
+    signal.throwIfAborted();
     const { bytesRead } = await source.read(buffer, 0, Math.min(COPY_LENGTH, size - at), at);
     if (bytesRead === 0) throw new StoreError(`the image ended at byte ${at} of ${size} while it was copied`);
     const bytes = buffer.subarray(0, bytesRead);

@@ -4,26 +4,21 @@
  *
  * Exports: an overlay by its name; a base image, read-only, as `base:NAME`.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  truncateSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { isName } from '../../agent/protocol/names.ts';
-import { BaseDisk, Bases, type BaseView, StoreError, whatExists } from './bases.ts';
+import { Additions } from './additions.ts';
+import { AttachedOverlay } from './attached-overlay.ts';
+import { BaseDisk, Bases, type BaseView } from './bases.ts';
 import { SystemFile } from './block-file.ts';
 import type { BlockCounts } from './block-map.ts';
 import type { Disk, DiskCatalog, DiskClient } from './disk.ts';
-import { removeUnfinished, syncPath, unfinishedPath, writeDurably } from './durable.ts';
-import { BLOCK_SIZE, decodeHeader, encodeHeader, HEADER_SIZE, MapError, mapFileSize } from './map-format.ts';
+import { removeUnfinished, syncPath, unfinishedPath } from './durable.ts';
+import { BLOCK_SIZE, decodeHeader, HEADER_SIZE, MapError } from './map-format.ts';
 import { loadMap, Overlay } from './overlay.ts';
+import { type DiskRecord, damaged, readRecord, writeOverlay } from './overlay-files.ts';
+import { StoreError, UnknownNameError } from './store-error.ts';
 
 export interface DiskView {
   name: string;
@@ -41,13 +36,6 @@ export interface DiskView {
   allocatedBytes: number;
   /** Address of the client that has it open. */
   attached?: string;
-}
-
-/** What disk.json says. */
-interface DiskRecord {
-  base: string;
-  baseDigest: string;
-  size: number;
 }
 
 export type MayOpen = (disk: string, client: DiskClient) => true | string;
@@ -70,6 +58,7 @@ export class Disks implements DiskCatalog {
   readonly #log: Logger;
   readonly #mayOpen: MayOpen;
   readonly #open = new Map<string, OpenOverlay>();
+  readonly #additions = new Additions();
   /** Block counts of disks that are not open, and the time their map was changed. */
   readonly #counted = new Map<string, { mtimeMs: number; counts: BlockCounts }>();
 
@@ -89,65 +78,93 @@ export class Disks implements DiskCatalog {
   }
 
   /** Takes a raw image in as a base; see Bases.add. */
-  addBase(name: string, file: string, options: { move?: boolean } = {}): Promise<BaseView> {
-    return this.#bases.add(name, file, options);
+  addBase(name: string, file: string): Promise<BaseView> {
+    return this.#bases.add(name, file);
   }
 
+  /** All base images, by name. Damaged ones are left out: see problems(). */
   bases(): BaseView[] {
     return this.#bases.list();
   }
 
   /**
-   * Makes an empty overlay over a base. Throws StoreError where the name is bad or taken, or where there is no such
-   * base (with what there is). Durable once it resolves.
+   * Makes an empty overlay over a base. Throws StoreError where the name is bad or taken, UnknownNameError where there
+   * is no such base. Durable once it resolves.
    */
-  async create(name: string, base: string): Promise<DiskView> {
+  create(name: string, base: string): Promise<DiskView> {
+    return this.#additions.run((signal) => this.#create(name, base, signal));
+  }
+
+  async #create(name: string, base: string, signal: AbortSignal): Promise<DiskView> {
     if (!isName(name)) throw new StoreError(`"${name}" cannot be a disk's name: 1 to 63 of a-z 0-9 . _ -`);
     const { size, digest } = this.#bases.get(base);
     const path = unfinishedPath(this.#dir);
-    mkdirSync(path);
-    writeDurably(join(path, 'data'), '');
-    truncateSync(join(path, 'data'), size);
-    writeDurably(join(path, 'map'), encodeHeader({ size, baseName: base, baseDigest: digest }));
-    truncateSync(join(path, 'map'), mapFileSize(size));
-    const record: DiskRecord = { base, baseDigest: digest, size };
-    writeDurably(join(path, 'disk.json'), `${JSON.stringify(record)}\n`);
-    for (const file of ['data', 'map']) syncPath(join(path, file));
-    syncPath(path);
     try {
+      await writeOverlay(path, { base, baseDigest: digest, size }, signal);
       renameSync(path, join(this.#dir, name));
     } catch (error) {
-      rmSync(path, { recursive: true });
+      rmSync(path, { recursive: true, force: true });
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOTEMPTY' || code === 'EEXIST') throw new StoreError(`disk "${name}" exists already`);
       throw error;
     }
     syncPath(this.#dir);
-    return this.show(name)!;
+    return this.#view(name);
   }
 
-  /** All overlays, by name. */
+  /** The names of all overlays, damaged ones' too: a look at the folder, no more. */
+  names(): string[] {
+    return readdirSync(this.#dir)
+      .filter((name) => this.#has(name))
+      .sort();
+  }
+
+  /** All overlays, by name. Damaged ones are left out: see problems(). */
   all(): DiskView[] {
-    return this.#names().map((name) => this.show(name)!);
+    return this.#views().filter((view): view is DiskView => !(view instanceof StoreError));
   }
 
+  /** What is wrong with the overlays and bases that all() and bases() leave out. */
+  problems(): string[] {
+    const damaged = this.#views().filter((view) => view instanceof StoreError);
+    return [...damaged.map((error) => error.message), ...this.#bases.problems()];
+  }
+
+  #views(): (DiskView | StoreError)[] {
+    return this.names().map((name) => {
+      try {
+        return this.#view(name);
+      } catch (error) {
+        if (error instanceof StoreError) return error;
+        throw error;
+      }
+    });
+  }
+
+  /** The overlay of that name, or undefined. Throws StoreError where it is there but damaged. */
   show(name: string): DiskView | undefined {
-    const record = this.#record(name);
-    if (record === undefined) return undefined;
-    const { base, baseDigest, size } = record;
+    return this.#has(name) ? this.#view(name) : undefined;
+  }
+
+  #view(name: string): DiskView {
+    const { base, baseDigest, size } = this.#record(name);
     const holder = this.#open.get(name)?.holder;
-    const { data, zero } = this.#blocks(name, size);
-    return {
-      name,
-      base,
-      baseDigest,
-      size,
-      blockSize: BLOCK_SIZE,
-      blocksWritten: data,
-      blocksZeroed: zero,
-      allocatedBytes: statSync(join(this.#dir, name, 'data')).blocks * 512,
-      ...(holder === undefined ? {} : { attached: holder.address }),
-    };
+    try {
+      const { data, zero } = this.#blocks(name, size);
+      return {
+        name,
+        base,
+        baseDigest,
+        size,
+        blockSize: BLOCK_SIZE,
+        blocksWritten: data,
+        blocksZeroed: zero,
+        allocatedBytes: statSync(join(this.#dir, name, 'data')).blocks * 512,
+        ...(holder === undefined ? {} : { attached: holder.address }),
+      };
+    } catch (error) {
+      throw damaged(name, error);
+    }
   }
 
   /** The map of a disk that is not open changes only where its file does: it is read once, which takes a while. */
@@ -169,17 +186,19 @@ export class Disks implements DiskCatalog {
   }
 
   list(client: DiskClient): string[] {
-    const exports = [...this.#names(), ...this.bases().map((base) => BASE_EXPORT + base.name)];
+    const exports = [...this.names(), ...this.#bases.names().map((name) => BASE_EXPORT + name)];
     return exports.filter((name) => this.#mayOpen(name, client) === true);
   }
 
   describe(name: string, client: DiskClient): Pick<Disk, 'size' | 'readOnly' | 'blockSize'> | Refusal {
     const readOnly = name.startsWith(BASE_EXPORT);
-    const found = readOnly ? this.#bases.find(name.slice(BASE_EXPORT.length)) : this.#record(name);
-    if (found === undefined) {
-      const why = `no disk "${name.slice(0, 80)}"; ${whatExists('disk', this.list(client))}`;
-      return { refused: 'unknown', why };
-    }
+    const found = readOnly
+      ? this.#bases.find(name.slice(BASE_EXPORT.length))
+      : this.#has(name)
+        ? this.#record(name)
+        : undefined;
+    if (found === undefined)
+      return { refused: 'unknown', why: new UnknownNameError('disk', name, this.list(client)).message };
     const verdict = this.#mayOpen(name, client);
     if (verdict !== true) return { refused: 'policy', why: verdict };
     return { size: found.size, readOnly, blockSize: BLOCK_SIZE };
@@ -212,7 +231,7 @@ export class Disks implements DiskCatalog {
 
   #openOverlay(name: string): Overlay {
     const dir = join(this.#dir, name);
-    const record = this.#record(name)!;
+    const record = this.#record(name);
     const map = new SystemFile(join(dir, 'map'), 'r+');
     try {
       const header = new Uint8Array(HEADER_SIZE);
@@ -258,65 +277,25 @@ export class Disks implements DiskCatalog {
     }
   }
 
-  /** Flushes and closes everything that is open. Disks must not be used any more. */
+  /** Flushes and closes everything that is open, interrupts additions. Disks must not be used any more. */
   async close(): Promise<void> {
-    await Promise.all([...this.#open].map(([name, open]) => this.#release(name, open)));
-    this.#bases.close();
+    await Promise.all([
+      this.#additions.close(),
+      ...[...this.#open].map(([name, open]) => this.#release(name, open)),
+    ]);
+    await this.#bases.close();
   }
 
-  #names(): string[] {
-    return readdirSync(this.#dir)
-      .filter((name) => this.#record(name) !== undefined)
-      .sort();
+  #has(name: string): boolean {
+    return isName(name) && existsSync(join(this.#dir, name, 'disk.json'));
   }
 
-  #record(name: string): DiskRecord | undefined {
-    const path = join(this.#dir, name, 'disk.json');
-    if (!isName(name) || !existsSync(path)) return undefined;
-    return JSON.parse(readFileSync(path, 'utf8')) as DiskRecord;
-  }
-}
-
-/** An overlay in the hands of one client. Closing it gives it back. */
-class AttachedOverlay implements Disk {
-  readonly name: string;
-  readonly size: number;
-  readonly readOnly = false;
-  readonly blockSize: number;
-  readonly #overlay: Overlay;
-  readonly #release: () => Promise<void>;
-  #closing: Promise<void> | undefined;
-
-  constructor(overlay: Overlay, release: () => Promise<void>) {
-    this.name = overlay.name;
-    this.size = overlay.size;
-    this.blockSize = overlay.blockSize;
-    this.#overlay = overlay;
-    this.#release = release;
-  }
-
-  read(target: Uint8Array, offset: number): Promise<void> {
-    return this.#overlay.read(target, offset);
-  }
-
-  write(source: Uint8Array, offset: number): Promise<void> {
-    return this.#overlay.write(source, offset);
-  }
-
-  writeZeroes(offset: number, length: number, mayTrim: boolean): Promise<void> {
-    return this.#overlay.writeZeroes(offset, length, mayTrim);
-  }
-
-  trim(offset: number, length: number): Promise<void> {
-    return this.#overlay.trim(offset, length);
-  }
-
-  flush(): Promise<void> {
-    return this.#overlay.flush();
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#release();
-    return this.#closing;
+  /** What the disk.json of a disk that is there says. Throws StoreError where that is not what it must be. */
+  #record(name: string): DiskRecord {
+    try {
+      return readRecord(join(this.#dir, name));
+    } catch (error) {
+      throw damaged(name, error);
+    }
   }
 }

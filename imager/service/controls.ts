@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 import type { Directory } from '../agents/directory.ts';
 import { PushError } from '../agents/pushes.ts';
 import type { AgentServer } from '../agents/server.ts';
-import { StoreError } from '../disks/bases.ts';
 import type { Disks } from '../disks/catalog.ts';
+import { StoreError, UnknownNameError } from '../disks/store-error.ts';
 import type { Controls } from '../http/control-routes.ts';
 import { ApiError, unknownName } from '../http/errors.ts';
 import { ImageError } from '../images/image.ts';
@@ -34,12 +34,8 @@ export function controlsOf(parts: ControlParts): Controls {
     flash: (name, target) => flash(parts, name, target),
     power: (name, action) => power(parts, name, action),
     addImage: (image) => wish(() => table.add(image)),
-    addBase: ({ name, file, move }) => wish(() => disks.addBase(name, file, { move })),
-    createDisk: ({ name, base }) => {
-      const bases = disks.bases().map((each) => each.name);
-      if (!bases.includes(base)) throw unknownName('base image', base, bases);
-      return wish(() => disks.create(name, base));
-    },
+    addBase: ({ name, file }) => wish(() => disks.addBase(name, file)),
+    createDisk: ({ name, base }) => wish(() => disks.create(name, base)),
   };
 }
 
@@ -51,7 +47,7 @@ async function flash(
   const node = nodeNamed(nodes, name);
   const images = table.list().map((image) => image.name);
   if (!images.includes(target.image)) throw unknownName('boot image', target.image, images);
-  const known = disks.all().map((disk) => disk.name);
+  const known = disks.names();
   for (const disk of target.disks) {
     if (!known.includes(disk)) throw unknownName('disk', disk, known);
     const owner = directory.ownerOf(disk);
@@ -156,6 +152,7 @@ async function wish<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    if (error instanceof UnknownNameError) throw new ApiError(404, error.message, error.known);
     if (error instanceof StoreError || error instanceof ImageError) throw new ApiError(409, error.message);
     if (code === 'ENOENT' || code === 'EACCES' || code === 'EISDIR')
       throw new ApiError(400, (error as Error).message);

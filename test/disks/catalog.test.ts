@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import {
-  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -16,7 +15,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { SystemFile } from '../../imager/disks/block-file.ts';
 import { Disks, type MayOpen } from '../../imager/disks/catalog.ts';
-import type { Disk } from '../../imager/disks/disk.ts';
+import { type Disk, DiskError } from '../../imager/disks/disk.ts';
 
 const SIZE = 3 * 2 ** 20 + 512;
 const image = Buffer.alloc(SIZE);
@@ -75,9 +74,8 @@ test('a base is taken in once, sparse and read-only, under its digest', async ()
   expect(readdirSync(join(dir, 'state/bases')).sort()).toEqual(['debian.img', 'debian.json']);
 });
 
-test('a moved image is gone where it was; an empty or bad one changes nothing', async () => {
-  await disks.addBase('debian', file, { move: true });
-  expect(existsSync(file)).toBe(false);
+test('an empty image or a bad one changes nothing', async () => {
+  await disks.addBase('debian', file);
   writeFileSync(file, '');
   await expect(disks.addBase('empty', file)).rejects.toThrow(/0 bytes/);
   await expect(disks.addBase('../x', file)).rejects.toThrow(/cannot be a base image's name/);
@@ -103,6 +101,73 @@ test('wrong names are refused with what there is', async () => {
   for (const name of ['', '../n1', 'n1/../n1', 'base:../debian', 'base:', 'n1\0', 'disk.json'])
     expect(await disks.open(name, client)).toMatchObject({ refused: 'unknown' });
   expect(disks.show('n2')).toBeUndefined();
+});
+
+test('the map has its space from the start, and a disk that finds none leaves nothing', async () => {
+  await disks.addBase('debian', file);
+  await disks.create('n1', 'debian');
+  const { blocks, size } = statSync(join(dir, 'state/disks/n1/map'));
+  expect(blocks * 512).toBeGreaterThanOrEqual(size);
+  expect(
+    readFileSync(join(dir, 'state/disks/n1/map'))
+      .subarray(4096)
+      .some((byte) => byte !== 0),
+  ).toBe(false);
+  vi.spyOn(SystemFile.prototype, 'write').mockRejectedValue(new DiskError('ENOSPC', 'no space left'));
+  await expect(disks.create('n2', 'debian')).rejects.toMatchObject({ code: 'ENOSPC' });
+  expect(readdirSync(join(dir, 'state/disks'))).toEqual(['n1']);
+});
+
+test('a close interrupts what is being added, waits for it, and nothing of it stays', async () => {
+  await disks.addBase('debian', file);
+  truncateSync(file, 2 ** 32);
+  const adding = disks.addBase('huge', file);
+  const creating = disks.create('n1', 'debian');
+  let ended = 0;
+  const refused = [adding, creating].map((work) =>
+    expect(work.finally(() => ended++)).rejects.toThrow('the imager is being stopped: nothing was added'),
+  );
+  await disks.close();
+  expect(ended).toBe(2);
+  await Promise.all(refused);
+  expect(readdirSync(join(dir, 'state/bases')).sort()).toEqual(['debian.img', 'debian.json']);
+  expect(readdirSync(join(dir, 'state/disks'))).toEqual([]);
+});
+
+test('damaged disks and bases are told, and hide no others', async () => {
+  await disks.addBase('debian', file);
+  for (const name of ['n1', 'n2', 'n3', 'n4', 'n5']) await disks.create(name, 'debian');
+  const map = readFileSync(join(dir, 'state/disks/n1/map'));
+  map[4096] = map[8192] = 1;
+  writeFileSync(join(dir, 'state/disks/n1/map'), map);
+  writeFileSync(join(dir, 'state/disks/n2/disk.json'), '');
+  writeFileSync(join(dir, 'state/disks/n3/disk.json'), '{"base":"debian","baseDigest":"","size":1e300}');
+  rmSync(join(dir, 'state/disks/n4/data'));
+  const record = readFileSync(join(dir, 'state/bases/debian.json'), 'utf8');
+  for (const [name, text] of [
+    ['empty', ''],
+    ['null', 'null'],
+    ['bare', '{"size":1}'],
+    ['gone', record],
+  ] as const)
+    writeFileSync(join(dir, 'state/bases', `${name}.json`), text);
+  expect(disks.all().map(({ name }) => name)).toEqual(['n5']);
+  expect(disks.bases().map(({ name }) => name)).toEqual(['debian']);
+  expect(disks.problems()).toEqual([
+    expect.stringContaining('disk "n1" is damaged: map page 0 is damaged'),
+    expect.stringContaining('disk "n2" is damaged: Unexpected end of JSON'),
+    expect.stringContaining('disk "n3" is damaged: its description has a size of 1e+300'),
+    expect.stringContaining('disk "n4" is damaged: ENOENT'),
+    expect.stringContaining('base image "bare" is damaged: its description has no size or no digest'),
+    expect.stringContaining('base image "empty" is damaged: Unexpected end of JSON'),
+    expect.stringContaining('base image "gone" is damaged: ENOENT'),
+    expect.stringContaining('base image "null" is damaged'),
+  ]);
+  expect(() => disks.show('n2')).toThrow('disk "n2" is damaged');
+  expect(disks.names()).toEqual(['n1', 'n2', 'n3', 'n4', 'n5']);
+  expect(disks.list(client)).toHaveLength(10);
+  await expect(disks.open('n2', client)).rejects.toThrow('disk "n2" is damaged');
+  await expect(disks.create('n6', 'gone')).rejects.toThrow('base image "gone" is damaged');
 });
 
 test('two overlays on one base differ only where each wrote, and survive a restart', async () => {

@@ -1,0 +1,46 @@
+import type { Disk } from './disk.ts';
+import type { Overlay } from './overlay.ts';
+
+/** An overlay in the hands of one client. Closing it gives it back. */
+export class AttachedOverlay implements Disk {
+  readonly name: string;
+  readonly size: number;
+  readonly readOnly = false;
+  readonly blockSize: number;
+  readonly #overlay: Overlay;
+  readonly #release: () => Promise<void>;
+  #closing: Promise<void> | undefined;
+
+  constructor(overlay: Overlay, release: () => Promise<void>) {
+    this.name = overlay.name;
+    this.size = overlay.size;
+    this.blockSize = overlay.blockSize;
+    this.#overlay = overlay;
+    this.#release = release;
+  }
+
+  read(target: Uint8Array, offset: number): Promise<void> {
+    return this.#overlay.read(target, offset);
+  }
+
+  write(source: Uint8Array, offset: number): Promise<void> {
+    return this.#overlay.write(source, offset);
+  }
+
+  writeZeroes(offset: number, length: number, mayTrim: boolean): Promise<void> {
+    return this.#overlay.writeZeroes(offset, length, mayTrim);
+  }
+
+  trim(offset: number, length: number): Promise<void> {
+    return this.#overlay.trim(offset, length);
+  }
+
+  flush(): Promise<void> {
+    return this.#overlay.flush();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#release();
+    return this.#closing;
+  }
+}
