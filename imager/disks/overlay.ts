@@ -95,7 +95,9 @@ export class Overlay implements Disk {
       part.fill(0);
       return DONE;
     });
-    await Promise.all(reads);
+    // None may still write to the target when the caller has it back.
+    const failed = (await Promise.allSettled(reads)).find((read) => read.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
   /** The range cut where the state of its blocks changes. */

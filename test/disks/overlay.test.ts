@@ -266,10 +266,40 @@ test('the map is written only after the data is safe', async () => {
   const files = freshFiles();
   const disk = openOverlay(files);
   await disk.write(new Uint8Array(BLOCK_SIZE).fill(7), 0);
+  const before = files.map.content();
+  let safe = (): void => {};
+  files.data.syncGate = new Promise((resolve) => {
+    safe = resolve;
+  });
   const flushing = disk.flush();
-  expect(files.map.content()).toEqual(files.map.stored());
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(files.data.syncs).toBe(1);
+  expect(files.map.content()).toEqual(before);
+  safe();
   await flushing;
   expect(files.data.stored()[0]).toBe(7);
+  expect(files.map.content()).not.toEqual(before);
+});
+
+test('a read that fails is over: nothing writes to its target any more', async () => {
+  const files = freshFiles();
+  const disk = openOverlay(files);
+  await disk.write(new Uint8Array(BLOCK_SIZE).fill(7), BLOCK_SIZE);
+  files.base.prompts = files.data.prompts = false;
+  files.data.failing = 'read';
+  let last = (): void => {};
+  files.base.readGate = new Promise((resolve) => {
+    last = resolve;
+  });
+  let over = false;
+  const reading = disk.read(new Uint8Array(3 * BLOCK_SIZE), 0).finally(() => {
+    over = true;
+  });
+  const failed = expect(reading).rejects.toThrow('unreadable');
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(over).toBe(false);
+  last();
+  await failed;
 });
 
 test('after a failed flush nothing is accepted any more, and what was safe still is', async () => {

@@ -18,7 +18,10 @@ export class VolatileFile implements BlockFile {
   /** False: calls go the asynchronous way, and end only in a later turn of the event loop. */
   prompts = true;
   /** Set to make every later call of that kind fail. */
-  failing: 'write' | 'sync' | undefined;
+  failing: 'read' | 'write' | 'sync' | undefined;
+  /** Set to hold asynchronous calls of that kind until it resolves. */
+  readGate: Promise<void> | undefined;
+  syncGate: Promise<void> | undefined;
   syncs = 0;
 
   constructor(content: Uint8Array) {
@@ -31,12 +34,14 @@ export class VolatileFile implements BlockFile {
   }
 
   readNow(target: Uint8Array, offset: number): void {
+    if (this.failing === 'read') throw new DiskError('EIO', 'unreadable');
     if (offset + target.length > this.#cached.length) throw new DiskError('EIO', 'read past the end');
     target.set(this.#cached.subarray(offset, offset + target.length));
   }
 
   async read(target: Uint8Array, offset: number): Promise<void> {
     await later();
+    await this.readGate;
     this.readNow(target, offset);
   }
 
@@ -56,6 +61,7 @@ export class VolatileFile implements BlockFile {
     this.syncs++;
     const covered = this.#pending.length;
     await later();
+    await this.syncGate;
     if (this.failing === 'sync') throw new DiskError('EIO', 'the drive failed');
     for (const { offset, bytes } of this.#pending.splice(0, covered)) this.#stored.set(bytes, offset);
   }
