@@ -36,6 +36,11 @@ export class Replies {
     return this.#arena.subarray(this.#used - length, this.#used);
   }
 
+  /** Takes back a reply that is not to be sent. */
+  drop(reply: Buffer): void {
+    if (this.#pool.owns(reply)) this.#pool.giveBack(reply);
+  }
+
   /** Sends a reply with all others that get ready in this turn. */
   send(reply: Buffer): void {
     if (this.#ready.length === 0) queueMicrotask(() => this.#flush());

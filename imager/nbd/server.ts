@@ -20,8 +20,10 @@ export interface NbdServerOptions {
   sink: EventSink;
   clock: Clock;
   log: Logger;
-  /** Default 64. */
+  /** Default 1024. */
   maxConnections?: number;
+  /** Of them from one address. Default 16: a node has one a disk, and for a while the one it lost. */
+  maxConnectionsPerAddress?: number;
   /** Time a client has to open an export. Default 30 s. */
   handshakeTimeoutMs?: number;
   /** Time after which a client that takes no replies is dropped. Default 120 s. */
@@ -49,6 +51,7 @@ export class NbdServer implements SessionHost {
   readonly #sessions = new Set<Session>();
   readonly #tally: Tally;
   readonly #maxConnections: number;
+  readonly #maxPerAddress: number;
   /** Opens of one export run one after another: the last of each. */
   readonly #turns = new Map<string, Promise<unknown>>();
   #closing = false;
@@ -56,7 +59,8 @@ export class NbdServer implements SessionHost {
   private constructor(options: NbdServerOptions) {
     this.#options = options;
     this.#tally = new Tally(options.log);
-    this.#maxConnections = options.maxConnections ?? 64;
+    this.#maxConnections = options.maxConnections ?? 1024;
+    this.#maxPerAddress = options.maxConnectionsPerAddress ?? 16;
     this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? 30_000;
     this.stallTimeoutMs = options.stallTimeoutMs ?? 120_000;
     this.#server = createServer((socket) => this.#accept(socket));
@@ -114,15 +118,24 @@ export class NbdServer implements SessionHost {
   #accept(socket: Socket): void {
     this.count('accepted');
     const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
-    if (this.#closing || this.#sessions.size >= this.#maxConnections) {
-      this.#tally.problem('refused.full', { address, maxConnections: this.#maxConnections });
-      this.#emit({ step: 'refused', address, reason: 'full' });
+    const reason = this.#noPlaceFor(address);
+    if (reason !== undefined) {
+      this.#tally.problem(`refused.${reason}`, { address, connections: this.#sessions.size });
+      this.#emit({ step: 'refused', address, reason });
       socket.destroy();
       return;
     }
     const session = new Session(socket, address, this);
     this.#sessions.add(session);
     void session.closed().then(() => this.#sessions.delete(session));
+  }
+
+  /** Why a connection from `address` is not taken; undefined where it is. */
+  #noPlaceFor(address: string): 'shutdown' | 'full' | 'address-full' | undefined {
+    if (this.#closing) return 'shutdown';
+    if (this.#sessions.size >= this.#maxConnections) return 'full';
+    const own = [...this.#sessions].filter((session) => session.address === address);
+    return own.length >= this.#maxPerAddress ? 'address-full' : undefined;
   }
 
   list({ address }: Session): string[] {

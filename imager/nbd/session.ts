@@ -118,7 +118,8 @@ export class Session {
     this.#host.attached(this);
     const rest = this.#reader.rest();
     if (rest.length > 0) this.#take(rest);
-    this.#socket.resume();
+    // Bytes that are held back are continued, and the socket with them, by the transmission.
+    if (!this.#transmission.holding) this.#socket.resume();
   }
 
   #take(chunk: Buffer): void {

@@ -90,8 +90,17 @@ export class Transmission {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
+  /** True while bytes of the stream wait here, and the socket is paused. */
+  get holding(): boolean {
+    return this.#held !== undefined;
+  }
+
   /** Takes the next bytes of the stream. */
   feed(chunk: Buffer): void {
+    if (this.#held !== undefined) {
+      this.#held = Buffer.concat([this.#held, chunk]);
+      return;
+    }
     let at = 0;
     try {
       while (at < chunk.length && !this.#halted) {
@@ -230,7 +239,10 @@ export class Transmission {
         encodeSimpleReply(reply, request, 0);
         this.#reply(reply);
       },
-      (error: unknown) => this.#fail(request, length, error),
+      (error: unknown) => {
+        this.#replies.drop(reply);
+        this.#fail(request, length, error);
+      },
     );
   }
 

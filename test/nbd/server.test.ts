@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { DiskError } from '../../imager/disks/disk.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
+import { BufferPool } from '../../imager/nbd/buffer-pool.ts';
 import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import {
@@ -176,6 +177,22 @@ describe('handshake', () => {
     expect(server.stats()['refused.full']).toBe(1);
     first.socket.destroy();
   });
+
+  test('a hundred nodes have their disks, and one of them alone cannot take the places of all', async () => {
+    for (let n = 0; n < 100; n++) catalog.disks.push(new MemoryDisk(`d${n}`, 4096));
+    const greedy = await Promise.all(
+      Array.from({ length: 16 }, () => RawClient.attach(server.port, 'base:b', '127.0.1.1')),
+    );
+    const more = await RawClient.open(server.port, '127.0.1.1');
+    await more.ended;
+    expect(server.stats()['refused.address-full']).toBe(1);
+    expect(events.at(-1)).toMatchObject({ step: 'refused', address: '127.0.1.1', reason: 'address-full' });
+    for (let n = 0; n < 100; n++) await RawClient.attach(server.port, `d${n}`, `127.0.2.${n + 1}`);
+    expect(server.connections()).toHaveLength(116);
+    greedy[0]?.socket.destroy();
+    await vi.waitFor(() => expect(server.connections()).toHaveLength(115));
+    await RawClient.attach(server.port, 'base:b', '127.0.1.1');
+  });
 });
 
 describe('transmission', () => {
@@ -247,6 +264,22 @@ describe('transmission', () => {
     expect(server.stats()[`failed.${code}`]).toBe(3);
   });
 
+  test('long reads that fail give their memory back', async () => {
+    const [take, giveBack] = [
+      vi.spyOn(BufferPool.prototype, 'take'),
+      vi.spyOn(BufferPool.prototype, 'giveBack'),
+    ];
+    const client = await RawClient.attach(server.port, 'n1');
+    n1.failure = new DiskError('EIO', 'broken');
+    for (let cookie = 0; cookie < 5; cookie++) {
+      client.send(request({ type: READ, length: MIB, cookie }));
+      expect(await client.reply()).toMatchObject({ cookie, error: 5 });
+    }
+    expect(take).toHaveBeenCalledTimes(5);
+    expect(giveBack).toHaveBeenCalledTimes(5);
+    vi.restoreAllMocks();
+  });
+
   test('the longest payloads, written and read', async () => {
     const client = await RawClient.attach(server.port, 'n1');
     const payload = Buffer.alloc(32 * MIB, 'payload!');
@@ -285,6 +318,22 @@ describe('transmission', () => {
       seen.add(cookie);
     }
     expect(seen.size).toBe(3000);
+  });
+
+  test('very many small requests right behind NBD_OPT_GO are all answered', async () => {
+    const client = await RawClient.open(server.port);
+    await client.take(18);
+    const requests = Array.from({ length: 6000 }, (_, i) =>
+      request({ type: READ, offset: i * 4, length: 4, cookie: i }),
+    );
+    client.send(CLIENT_FLAGS, option(7, infoRequest('n1')), ...requests);
+    await client.optionReplies();
+    const seen = new Set<number>();
+    while (seen.size < 6000) {
+      const { cookie, data } = await client.reply(4);
+      expect(data.readUInt32LE(0)).toBe(cookie * 4);
+      seen.add(cookie);
+    }
   });
 
   test('a wrong magic ends the connection', async () => {
