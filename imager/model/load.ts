@@ -1,7 +1,17 @@
 /** Reads a configuration file: YAML to checked ImagerConfig, or every fault at once with its line and column. */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Pair,
+  parseDocument,
+} from 'yaml';
 import type * as z from 'zod';
 import { MAX_FRAME } from '../../agent/protocol/frame.ts';
 import type { ImagerConfig, NodeConfig, UserConfig } from './config.ts';
@@ -86,21 +96,36 @@ function locate(finding: Finding, document: Document, lines: LineCounter): Fault
     break;
   }
   const { line, col } = lines.linePos(offset);
-  const value = document.getIn(finding.path);
+  const value = nodeAt(finding.path, document);
   const found = finding.found ?? describeValue(isNode(value) ? value.toJS(document) : value);
   return { line, column: col, path: pathText(finding.path), found, expected: finding.expected };
 }
 
 function rangeOf(path: ConfigPath, document: Document, atKey: boolean): number | undefined {
   if (atKey && path.length > 0) {
-    const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
-    const pair = isMap(parent)
-      ? parent.items.find((item) => isScalar(item.key) && String(item.key.value) === String(path.at(-1)))
-      : undefined;
-    return isScalar(pair?.key) ? pair.key.range?.[0] : undefined;
+    const key = pairOf(nodeAt(path.slice(0, -1), document), path.at(-1), document)?.key;
+    return isScalar(key) ? key.range?.[0] : undefined;
   }
-  const node = path.length === 0 ? document.contents : document.getIn(path, true);
+  const node = nodeAt(path, document);
   return isNode(node) ? node.range?.[0] : undefined;
+}
+
+/** What is at `path`: behind an alias, where its anchor is. */
+function nodeAt(path: ConfigPath, document: Document): unknown {
+  return path.reduce<unknown>((node, part) => {
+    const target = behind(node, document);
+    return isSeq(target) ? target.items[Number(part)] : pairOf(target, part, document)?.value;
+  }, document.contents);
+}
+
+function pairOf(node: unknown, key: string | number | undefined, document: Document): Pair | undefined {
+  const target = behind(node, document);
+  if (!isMap(target)) return undefined;
+  return target.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key));
+}
+
+function behind(node: unknown, document: Document): unknown {
+  return isAlias(node) ? node.resolve(document) : node;
 }
 
 interface ScriptsRead {

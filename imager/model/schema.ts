@@ -15,6 +15,7 @@ const MAC = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i;
 const SCRIPT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 export const MAX_SCRIPT_BYTES = 1024 * 1024;
+const MAX_PLAN_WORD = 256;
 
 /** True where `text` can be a host name (one label). */
 export function isHostName(text: string): boolean {
@@ -64,6 +65,11 @@ const uid = text(
 const port = (what: string) => whole(`port of ${what}`, 0, 65535);
 const seconds = whole('a number of seconds', 1, 86_400);
 const word = text('a non-empty text', (value) => value !== '' && !value.includes('\0'));
+/** Reaches the node in a plan, whose texts are no longer (agent/protocol/messages.ts). */
+const planWord = text(
+  `a non-empty text of at most ${MAX_PLAN_WORD} characters: a longer one goes into a script on the disk`,
+  (value) => value !== '' && value.length <= MAX_PLAN_WORD && !value.includes('\0'),
+);
 const command = list('words: the program and its arguments', word, 1, 64);
 const flag = z.custom<boolean>((value) => typeof value === 'boolean', { error: 'true or false' });
 
@@ -110,7 +116,9 @@ const script = section({
 });
 
 const services = section({
-  init: list('words: the program process 1 becomes, and its arguments', word, 1, 16).default(['/sbin/init']),
+  init: list('words: the program process 1 becomes, and its arguments', planWord, 1, 16).default([
+    '/sbin/init',
+  ]),
   ports: list('TCP ports', whole('a TCP port', 1, 65535), 0, 16).default([]),
   timeoutSeconds: seconds.default(60),
 });

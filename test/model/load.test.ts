@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
+import { parseImagerMessage } from '../../agent/protocol/messages.ts';
 import { ConfigError } from '../../imager/model/fault.ts';
 import { loadConfig, parseConfig } from '../../imager/model/load.ts';
 
@@ -199,6 +201,46 @@ test.each([
   const faults = faultsOf(text);
   expect(faults).toHaveLength(1);
   expect(faults[0]).toMatch(expected);
+});
+
+test('what passes the check passes the protocol: the longest plan reaches its node', () => {
+  const scripts = Array.from({ length: 256 }, (_, n) => ({
+    name: `${'s'.repeat(124)}.${100 + n}`,
+    stage: (n % 2) + 1,
+    content: n < 3 ? 'é'.repeat(512 * 1024) : 'x'.repeat(3885),
+    timeoutSeconds: 86_400,
+  }));
+  const services = {
+    init: Array.from({ length: 16 }, () => '日'.repeat(256)),
+    ports: Array.from({ length: 16 }, () => 65_535),
+    timeoutSeconds: 86_400,
+  };
+  const web = { secondReboot: true, scripts, services };
+  const { userConfigs } = parseConfig(`${HEAD}userConfigs: ${JSON.stringify({ web })}`, join(dir, 'c.yaml'));
+  expect(userConfigs.web).toEqual(web);
+  const name = 'n'.repeat(63);
+  const plan = { deployment: 'd'.repeat(256), ...userConfigs.web! };
+  const welcome = { type: 'welcome', node: name, hostname: name, plan };
+  const frames = new FrameReader();
+  const [message] = frames.push(encodeFrame(welcome));
+  expect(parseImagerMessage(message)).toEqual(welcome);
+});
+
+test('a word of the init command that the protocol cannot carry is a fault', () => {
+  const init = ['/bin/sh', '-c', 'x'.repeat(257)];
+  expect(faultsOf(`${HEAD}userConfigs: { web: { services: { init: ${JSON.stringify(init)} } } }`)).toEqual([
+    expect.stringMatching(
+      /userConfigs\.web\.services\.init\[2\]: found .* expected .* at most 256 characters/,
+    ),
+  ]);
+});
+
+test('a fault behind an alias is found where the value is written', () => {
+  const text = `${HEAD}userConfigs:\n  a: { services: &s { ports: [99999] } }\n  b: { services: *s }\n`;
+  expect(faultsOf(text)).toEqual([
+    expect.stringMatching(/^c\.yaml:5:31: userConfigs\.a\.services\.ports\[0\]: found 99999, /),
+    expect.stringMatching(/^c\.yaml:5:31: userConfigs\.b\.services\.ports\[0\]: found 99999, /),
+  ]);
 });
 
 test('several contradictions are told together', () => {
