@@ -28,7 +28,7 @@ export interface NewImage {
   args: string;
 }
 
-/** Folders being written or removed: no image name starts with a dot. */
+/** Folders being written: no image name starts with a dot. */
 const UNFINISHED = '.unfinished-';
 /** Nobody is still writing a folder that was made so long ago. */
 const ABANDONED_MS = 3_600_000;
@@ -36,6 +36,8 @@ const COPY_BYTES = 1024 * 1024;
 
 export class BootTable {
   readonly #dir: string;
+  readonly #stop = new AbortController();
+  readonly #adding = new Set<Promise<BootImage>>();
 
   private constructor(dir: string) {
     this.#dir = dir;
@@ -58,6 +60,23 @@ export class BootTable {
    * that is there. Throws ImageError for bad names and arguments, unreadable files, and names already taken.
    */
   async add(image: NewImage): Promise<BootImage> {
+    this.#stop.signal.throwIfAborted();
+    const adding = this.#add(image);
+    this.#adding.add(adding);
+    try {
+      return await adding;
+    } finally {
+      this.#adding.delete(adding);
+    }
+  }
+
+  /** Interrupts additions, and resolves once nothing of them is left. */
+  async close(): Promise<void> {
+    this.#stop.abort(new ImageError('the imager is being stopped: nothing was added'));
+    await Promise.allSettled(this.#adding);
+  }
+
+  async #add(image: NewImage): Promise<BootImage> {
     checkName(image.name);
     checkArgs(image.args);
     if (image.arch !== 'arm64' && image.arch !== 'amd64')
@@ -69,7 +88,12 @@ export class BootTable {
       for (const file of FILE_NAMES) {
         const source = image[file];
         if (source !== undefined)
-          files[file] = await copyInto(source, join(work, file), `${file} of image ${image.name}`);
+          files[file] = await copyInto(
+            source,
+            join(work, file),
+            `${file} of image ${image.name}`,
+            this.#stop.signal,
+          );
       }
       const entry: BootImage = {
         name: image.name,
@@ -108,26 +132,6 @@ export class BootTable {
     return this.#load(name);
   }
 
-  /** The image of that name. Throws ImageError that says which there are. */
-  require(name: string): BootImage {
-    const image = this.get(name);
-    if (image !== undefined) return image;
-    const names = this.list().map((entry) => entry.name);
-    throw new ImageError(
-      `there is no boot image ${JSON.stringify(name)}; ` +
-        (names.length === 0 ? 'there are none yet' : `there are: ${names.join(', ')}`),
-    );
-  }
-
-  /** Takes an image out of the table. Readers that have its files open go on. Throws ImageError where there is none. */
-  async remove(name: string): Promise<void> {
-    this.require(name);
-    const away = await mkdtemp(join(this.#dir, UNFINISHED));
-    await rename(join(this.#dir, name), join(away, name));
-    await syncFolder(this.#dir);
-    await rm(away, { recursive: true, force: true });
-  }
-
   /** Where a file of an image is. `name` must be an image's. */
   path(name: string, file: FileName): string {
     checkName(name);
@@ -143,8 +147,7 @@ export class BootTable {
       const present = this.get(entry.name);
       if (present !== undefined && sameContent(present, entry)) return present;
       throw new ImageError(
-        `image ${entry.name} exists already, with other content (added ${present?.added}): ` +
-          'choose another name, or remove it first',
+        `image ${entry.name} exists already, with other content (added ${present?.added}): choose another name`,
       );
     }
     await syncFolder(this.#dir);
@@ -202,7 +205,12 @@ function sameContent(a: BootImage, b: BootImage): boolean {
   return identity(a) === identity(b);
 }
 
-async function copyInto(source: string, target: string, what: string): Promise<ImageFile> {
+async function copyInto(
+  source: string,
+  target: string,
+  what: string,
+  signal: AbortSignal,
+): Promise<ImageFile> {
   const from = await open(source, 'r').catch((error: Error) => {
     throw new ImageError(`${what} cannot be read: ${error.message}`);
   });
@@ -210,7 +218,7 @@ async function copyInto(source: string, target: string, what: string): Promise<I
     if (!(await from.stat()).isFile()) throw new ImageError(`${what} is not a file: ${source}`);
     const to = await open(target, 'wx', 0o644);
     try {
-      const copied = await copyHashed(from, to);
+      const copied = await copyHashed(from, to, signal);
       if (copied.bytes === 0) throw new ImageError(`${what} is empty: ${source}`);
       await to.sync();
       return copied;
@@ -222,11 +230,12 @@ async function copyInto(source: string, target: string, what: string): Promise<I
   }
 }
 
-async function copyHashed(from: FileHandle, to: FileHandle): Promise<ImageFile> {
+async function copyHashed(from: FileHandle, to: FileHandle, signal: AbortSignal): Promise<ImageFile> {
   const hash = createHash('sha256');
   const buffer = Buffer.alloc(COPY_BYTES);
   let bytes = 0;
   for (;;) {
+    signal.throwIfAborted();
     const { bytesRead } = await from.read(buffer, 0, buffer.length, bytes);
     if (bytesRead === 0) return { bytes, sha256: hash.digest('hex') };
     hash.update(buffer.subarray(0, bytesRead));
