@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { controlSocketPath, type ImagerConfig } from '../model/config.ts';
 import { loadConfig } from '../model/load.ts';
 import { NotReachableError, VerbError } from './failure.ts';
+import { plain, plainJson } from './terminal.ts';
 
 interface GlobalOptions {
   config?: string;
@@ -37,12 +38,12 @@ export class Context {
 
   /** Prints `value` as JSON where asked for, else what `text` makes of it. */
   print<T>(value: T, text: (value: T) => string): void {
-    process.stdout.write(`${this.json ? JSON.stringify(value, null, 2) : text(value)}\n`);
+    process.stdout.write(`${this.json ? plainJson(value) : plain(text(value))}\n`);
   }
 
   /** A line about work under way: on standard error, so that results stay clean. */
   readonly progress = (line: string): void => {
-    process.stderr.write(`${line}\n`);
+    process.stderr.write(`${plain(line)}\n`);
   };
 
   async #call<T>(method: string, path: string, body?: string): Promise<T> {

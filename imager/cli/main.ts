@@ -4,22 +4,19 @@ import { CommanderError } from 'commander';
 import { ConfigError } from '../model/fault.ts';
 import { NotReachableError, VerbError } from './failure.ts';
 import { commandLine } from './program.ts';
+import { outliveReaders, plain } from './terminal.ts';
 
 /** The exit code of a verb that threw; what is worth reading has been printed. */
 function report(error: unknown): number {
   // Commander has printed its own message; help and version are no failures.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof ConfigError) {
-    process.stderr.write(`${error.message}\n`);
-    return 2;
-  }
-  if (error instanceof VerbError || error instanceof NotReachableError) {
-    process.stderr.write(`imager: ${error.message}\n`);
-    return error.exitCode;
-  }
-  process.stderr.write(`imager: ${error instanceof Error ? error.message : String(error)}\n`);
-  return 1;
+  const message = plain(error instanceof Error ? error.message : String(error));
+  process.stderr.write(error instanceof ConfigError ? `${message}\n` : `imager: ${message}\n`);
+  if (error instanceof ConfigError) return 2;
+  return error instanceof VerbError || error instanceof NotReachableError ? error.exitCode : 1;
 }
+
+outliveReaders();
 
 try {
   await commandLine().parseAsync();

@@ -10,7 +10,7 @@ import {
   type Powered,
 } from '../model/views.ts';
 import { Context } from './context.ts';
-import { fields, table, time } from './table.ts';
+import { fields, printable, table, time } from './table.ts';
 
 export function addNode(program: Command): void {
   const node = program.command('node').description('list, show, flash and switch nodes');
@@ -115,7 +115,7 @@ function showNode(node: NodeDetails): string {
   ]);
   const boots = node.boots.map((boot) =>
     [
-      `boot ${boot.bootId} of ${boot.image}, ${time(boot.at)}`,
+      `boot ${printable(boot.bootId)} of ${printable(boot.image)}, ${time(boot.at)}`,
       table(
         ['  uptime', 'step', 'detail'],
         boot.steps.map(({ uptime, step, detail }) => [

@@ -59,6 +59,8 @@ async function serve(context: Context, level: string): Promise<void> {
   await imager.close();
   clearTimeout(deadline);
   log.info('stopped');
+  // State and ports are free: another imager may have them, and nothing that still runs here may touch them.
+  process.exit(0);
 }
 
 function readyLine({ address, ports, control }: Imager): string {

@@ -1,5 +1,7 @@
 /** Plain text for people: tables and figures. Pure. */
 
+import { plain } from './terminal.ts';
+
 /** Columns as wide as their widest cell, two spaces between, a heading in capitals. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [headings.map((heading) => heading.toUpperCase()), ...rows];
@@ -38,7 +40,7 @@ export function time(milliseconds: number | null | undefined): string {
   return `${new Date(milliseconds).toISOString().slice(0, 19).replace('T', ' ')}Z`;
 }
 
-/** Nodes choose some of these texts: control characters must not reach a terminal. */
-function printable(text: string | undefined): string {
-  return (text ?? '').replaceAll(/\p{Cc}/gu, '?') || '-';
+/** One line, and never empty. */
+export function printable(text: string | undefined): string {
+  return plain(text ?? '').replaceAll('\n', '?') || '-';
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commandLine } from '../../imager/cli/program.ts';
@@ -83,6 +84,20 @@ describe('usage', () => {
     );
   });
 
+  test('a reader that has seen enough is no failure', async () => {
+    const { stdout } = await promisify(execFile)(
+      'sh',
+      [
+        '-c',
+        '{ "$0" "$1" --help 2>&3; echo "exit $?" >&3; } 3>said | :; cat said',
+        process.execPath,
+        program,
+      ],
+      { cwd: dir },
+    );
+    expect(stdout).toBe('exit 0\n');
+  });
+
   test.each([
     [[], /Usage: imager/],
     [['nodes'], /unknown command 'nodes'/],
@@ -133,18 +148,36 @@ describe('the imager behind the socket', () => {
 
   test('its refusals are exit code 1; text of nodes cannot steer the terminal', async () => {
     const node = { name: 'n\u001b[2Jx', connected: true, lastHello: 0, bootedImage: null, pointer: null };
+    const steps = [{ seq: 1, step: 'a\nb', uptime: 1, at: 0, detail: { 'k\u009b2J': 'v' } }];
+    const boot = { bootId: 'b\u001b[2J\n', image: 'i\u009b2J', at: 0, lastSeq: 1, steps };
+    const details = { ...node, name: 'c1\u009b\u007f', reported: null, boots: [boot] };
     server = createServer((request, response) => {
       if (request.url === '/api/nodes') return response.end(JSON.stringify([node]));
       if (request.url === '/api/disks') return response.end('<html>');
+      if (request.url === '/control/nodes/n/power')
+        return response.end(JSON.stringify({ node: 'n\u001bc', action: 'on', via: 'agent' }));
+      if (request.url === '/api/nodes/n') return response.end(JSON.stringify(details));
+      if (request.url === '/api/images/c')
+        return response.writeHead(502).end(JSON.stringify({ error: 'node said\n\u001b]0;x\u0007 \u009b2J' }));
       return response.writeHead(404).end(JSON.stringify({ error: 'no such thing; there is: a' }));
     });
     await new Promise<void>((done) => server?.listen(join(dir, 'control.sock'), done));
-    const [list, json, image, disks] = await Promise.all([
+    const [list, json, image, disks, show, showJson, failed, power] = await Promise.all([
       imager(['node', 'list']),
       imager(['node', 'list', '--json']),
       imager(['image', 'show', 'x']),
       imager(['disk', 'list']),
+      imager(['node', 'show', 'n']),
+      imager(['node', 'show', 'n', '--json']),
+      imager(['image', 'show', 'c']),
+      imager(['node', 'power', 'n', 'on']),
     ]);
+    expect(power.stdout).toBe('n?c: on through the agent\n');
+    expect(show.stdout).toContain('boot b?[2J? of i?2J, 1970');
+    expect(show.stdout).toMatch(/a\?b {3}k\?2J=v\n/);
+    expect(`${show.stdout}${showJson.stdout}${failed.stderr}`).not.toMatch(/[^\P{Cc}\n]/u);
+    expect(JSON.parse(showJson.stdout)).toEqual(details);
+    expect(failed).toMatchObject({ code: 1, stderr: 'imager: node said\n?]0;x? ?2J\n' });
     expect(list.stdout).toMatch(/^NAME .*\nn\?\[2Jx {2}.*1970-01-01 00:00:00Z\n$/);
     expect(JSON.parse(json.stdout)).toEqual([node]);
     expect(image).toEqual({ code: 1, stdout: '', stderr: 'imager: no such thing; there is: a\n' });
