@@ -139,7 +139,7 @@ export function registryContract(name: string, open: () => Promise<Registry>): v
         fc.double({ noNaN: true, noDefaultInfinity: true }).map((n) => (n === 0 ? 0 : n)),
         fc.boolean(),
         fc.constant(null),
-        fc.uint8Array({ maxLength: 40 }),
+        fc.uint8Array({ maxLength: 40, size: 'max' }),
       );
       const name = fc.string().filter((text) => text !== '__proto__');
       const tree = fc.letrec((tie) => ({

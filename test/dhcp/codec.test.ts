@@ -196,7 +196,7 @@ describe('properties', () => {
     .uniqueArray(
       fc.tuple(
         fc.integer({ min: 1, max: 254 }).filter((code) => ![52, 66, 67].includes(code)),
-        fc.uint8Array({ maxLength: 300 }),
+        fc.uint8Array({ maxLength: 300, size: 'max' }),
       ),
       { maxLength: 12, selector: ([code]) => code },
     )
@@ -243,12 +243,16 @@ describe('properties', () => {
   });
 
   test('no bytes make the decoder throw anything but its own error', () => {
-    const tail = fc.uint8Array({ maxLength: 400 });
+    const tail = fc.uint8Array({ maxLength: 400, size: 'max' });
     const anything = fc.oneof(
-      fc.uint8Array({ maxLength: 600 }),
+      fc.uint8Array({ maxLength: 600, size: 'max' }),
       tail.map((options) => packet([...options])),
       fc
-        .tuple(tail, fc.uint8Array({ maxLength: 64 }), fc.uint8Array({ maxLength: 128 }))
+        .tuple(
+          tail,
+          fc.uint8Array({ maxLength: 64, size: 'max' }),
+          fc.uint8Array({ maxLength: 128, size: 'max' }),
+        )
         .map(([options, sname, file]) =>
           packet([52, 1, 3, ...options], { sname: [...sname], file: [...file] }),
         ),

@@ -99,7 +99,7 @@ async function perform(disk: Overlay, model: Uint8Array, one: Step): Promise<voi
 
 test('an overlay reads like a plain buffer, whatever was done to it', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
       let files = freshFiles();
       let disk = openOverlay(files);
       const model = BASE_CONTENT.slice();
@@ -131,7 +131,7 @@ test('power cut at any moment: flushed blocks are there, others are old or new, 
   const chance = fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }));
   await fc.assert(
     fc.asyncProperty(
-      fc.array(step, { minLength: 3, maxLength: 30 }),
+      fc.array(step, { minLength: 3, maxLength: 30, size: 'max' }),
       fc.nat(60),
       chance,
       async (steps, turns, random) => {
