@@ -9,7 +9,12 @@ import { DiskError } from '../../imager/disks/disk.ts';
 interface Pending {
   offset: number;
   bytes: Uint8Array;
+  /** The pages the write touched, whole, as it left them: what is written back in one go. */
+  pages: Uint8Array;
 }
+
+const PAGE = 4096;
+const pageOf = (offset: number): number => Math.floor(offset / PAGE) * PAGE;
 
 export class VolatileFile implements BlockFile {
   #stored: Uint8Array;
@@ -49,7 +54,8 @@ export class VolatileFile implements BlockFile {
     if (this.failing === 'write') throw new DiskError('ENOSPC', 'no space left');
     if (offset + source.length > this.#cached.length) throw new DiskError('EIO', 'write past the end');
     this.#cached.set(source, offset);
-    this.#pending.push({ offset, bytes: source.slice() });
+    const pages = this.#cached.slice(pageOf(offset), pageOf(offset + source.length + PAGE - 1));
+    this.#pending.push({ offset, bytes: source.slice(), pages });
   }
 
   async write(source: Uint8Array, offset: number): Promise<void> {
@@ -79,15 +85,16 @@ export class VolatileFile implements BlockFile {
   }
 
   /**
-   * Power was cut. Units of `unit` bytes are written whole or not at all; `kept` tells of each write that is not
-   * safe how many of the units it touches made it, from its start.
+   * Power was cut. Units of `unit` bytes (at most a page) are written whole or not at all, with what earlier writes
+   * left in them; `kept` tells of each write that is not safe how many of the units it touches made it, from its start.
    */
   afterPowerCut(kept: (units: number) => number, unit: number): VolatileFile {
     const content = this.stored();
-    for (const { offset, bytes } of this.#pending) {
+    for (const { offset, bytes, pages } of this.#pending) {
       const first = Math.floor(offset / unit);
-      const end = (first + kept(Math.ceil((offset + bytes.length) / unit) - first)) * unit;
-      content.set(bytes.subarray(0, Math.max(0, end - offset)), offset);
+      const units = Math.ceil((offset + bytes.length) / unit) - first;
+      const from = first * unit - pageOf(offset);
+      content.set(pages.subarray(from, from + kept(units) * unit), first * unit);
     }
     return new VolatileFile(content);
   }
