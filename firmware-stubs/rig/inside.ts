@@ -30,6 +30,17 @@ export class InsideProcess {
     return this.#over;
   }
 
+  /** Stops the program where it stands, where it runs. */
+  pause(): void {
+    for (const pid of childrenOf(this.child.pid)) send(pid, 'SIGSTOP');
+  }
+
+  /** Lets a paused program go on; nsenter stops itself where its child does. */
+  resume(): void {
+    for (const pid of childrenOf(this.child.pid)) send(pid, 'SIGCONT');
+    this.child.kill('SIGCONT');
+  }
+
   /** Sends `signal` to the program itself; nothing where it has ended. Resolves when it is gone. */
   async end(signal: NodeJS.Signals): Promise<Ending> {
     while (!this.#over) {

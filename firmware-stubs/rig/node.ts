@@ -149,6 +149,16 @@ export class RigNode {
     await machine.end('SIGKILL');
   }
 
+  /** Stops the machine's processor where it stands, as a busy host would; its devices and the world around it go on. */
+  pause(): void {
+    this.#machine?.pause();
+  }
+
+  /** Lets a paused machine go on. */
+  resume(): void {
+    this.#machine?.resume();
+  }
+
   /** Everything seen of this node so far, in order. `detail.boot` and `detail.seconds` (since power-on) are always there. */
   events(): readonly BootEvent[] {
     return this.#events;

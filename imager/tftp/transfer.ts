@@ -22,6 +22,12 @@ export const DEFAULT_MAX_RETRANSMISSION_MS = 2000;
 export const UNPROVEN_RETRIES = 5;
 /** Time-outs in a row while only the last block is not acknowledged: most clients leave once they have sent that ACK. */
 export const FINAL_RETRIES = 5;
+/**
+ * Of so many time-outs in a row the first sends the whole window, the others its first block. Some clients answer nothing
+ * but the end of a window (atftp); to one that stands still for a moment, each window is a part of a flood: Debian's
+ * U-Boot has 32 receive buffers, and never receives again once they were full.
+ */
+export const WINDOW_EVERY = 4;
 /** How long a client that has answered before may be silent, and a store may take for a block. */
 export const PATIENCE_MS = 30_000;
 
@@ -251,7 +257,21 @@ function onTimer(progress: Progress, now: number): Step {
       message: `all ${progress.last} blocks were sent, the last one not acknowledged`,
     });
   if (waited >= PATIENCE_MS) return silence(progress, now);
-  return resend({ ...progress, retries: progress.retries + 1 }, now, []);
+  const again: Progress = { ...progress, retries: progress.retries + 1 };
+  return progress.retries % WINDOW_EVERY === 0 ? resend(again, now, []) : probe(again, now);
+}
+
+/**
+ * Sends the first missing block alone: enough for a client that answers what it has already with the ACK that tells
+ * where to go on (RFC 7440 section 4).
+ */
+function probe(progress: Progress, now: number): Step {
+  const block = progress.base + 1;
+  const after: Progress = { ...progress, resent: progress.resent + 1, timed: undefined, windowAt: now };
+  return {
+    state: sending(after),
+    effects: [{ type: 'send-blocks', from: block, to: block }, timer(after, now)],
+  };
 }
 
 function silence(progress: Progress, now: number): Step {

@@ -236,10 +236,13 @@ describe('windows (RFC 7440 section 4)', () => {
     expect(transfer.ack(4, 0.1)).toEqual(['send 8-8']);
   });
 
-  test('a time-out begins again after the last ACK', () => {
+  test('of four time-outs in a row one sends the window, the others its first block', () => {
     const transfer = opened(99);
     transfer.ack(4, 10);
-    expect(transfer.timeout()).toEqual(['send 5-8']);
+    const sent = Array.from({ length: 6 }, () => transfer.timeout()[0]);
+    expect(sent).toEqual(['send 5-8', 'send 5-5', 'send 5-5', 'send 5-5', 'send 5-8', 'send 5-5']);
+    // It had 5 and 6 all the time: what it lacks goes out at once.
+    expect(transfer.ack(6, 50)).toEqual(['send 7-10']);
   });
 
   test('what the store has goes out, the rest of the window when it comes', () => {
