@@ -101,7 +101,7 @@ function portsOf(host: Host, store: PointerStore, link: AgentLink): Ports {
     scripts: scriptRunner(host),
     services: serviceStarter(host),
     link,
-    pointers: pointersOf(store),
+    pointers: pointersOf(store, (pointer) => link.pointed(pointer)),
     power: { reboot: () => host.reboot('reboot') },
     uptime: () => host.uptime(),
   };

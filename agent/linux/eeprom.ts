@@ -3,6 +3,7 @@
 import type { Pointers } from '../ports.ts';
 import { ipxeScript } from '../protocol/pointer/ipxe-script.ts';
 import type { PointerLayout } from '../protocol/pointer/layout.ts';
+import type { BootPointer } from '../protocol/pointer/record.ts';
 import { PointerStore } from '../protocol/pointer/store.ts';
 import { ubootEnv } from '../protocol/pointer/uboot-env.ts';
 import type { Host } from './host.ts';
@@ -36,11 +37,11 @@ export function eepromFault(host: Host, store: PointerStore, device: string): st
   return known ? undefined : `it holds something else than boot pointers of layout ${name}`;
 }
 
-/** The store as the boot sequence writes it. */
-export function pointersOf(store: PointerStore): Pointers {
+/** The store as the boot sequence writes it; `written` is told what is in force afterwards. */
+export function pointersOf(store: PointerStore, written: (pointer: BootPointer) => void): Pointers {
   return {
     update(pointer) {
-      if (store.read().pointer?.deployment === pointer.deployment) store.write(pointer);
+      if (store.read().pointer?.deployment === pointer.deployment) written(store.write(pointer));
     },
   };
 }

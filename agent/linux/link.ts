@@ -82,6 +82,11 @@ export class AgentLink implements ImagerLink {
     if (this.#welcomed) this.#send(message);
   }
 
+  /** Tells the imager what the pointer says now; one that is away hears it in the next hello. */
+  pointed(pointer: BootPointer): void {
+    if (this.#welcomed) this.#send({ type: 'pointer', pointer });
+  }
+
   plan(): Promise<Plan | null> {
     if (this.#plan !== undefined) return Promise.resolve(this.#plan);
     return new Promise((resolve) => this.#planWaiters.push(resolve));

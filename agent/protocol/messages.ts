@@ -82,6 +82,8 @@ const agentMessage = z.discriminatedUnion('type', [
     uptime: seconds,
     detail: z.optional(detail),
   }),
+  /** The boot went on and wrote this down in its pointer: attempts renewed, ready. */
+  z.object({ type: z.literal('pointer'), pointer }),
   z.object({ type: z.literal('done'), request: uint, pointer: z.optional(pointer) }),
   z.object({ type: z.literal('failed'), request: uint, why: text(4096) }),
   z.object({ type: z.literal('ping') }),

@@ -92,6 +92,15 @@ export class Directory {
     return this.#store(node, { ...record, boots });
   }
 
+  /** Notes how far a node's pointer has come. What it says of another deployment or other disks takes a flash or a hello. */
+  async noted(node: string, pointer: BootPointer): Promise<void> {
+    const record = this.#records.get(node);
+    const same =
+      record?.pointer?.deployment === pointer.deployment &&
+      record.pointer.disks.join() === pointer.disks.join();
+    if (record !== undefined && same) await this.#store(node, { ...record, pointer });
+  }
+
   /** Notes the pointer a node was flashed with and confirmed: its disks are now that node's. Resolves once durable. */
   async pointed(node: string, pointer: BootPointer): Promise<void> {
     const record = this.#records.get(node);

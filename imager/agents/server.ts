@@ -203,6 +203,8 @@ export class AgentServer {
         this.#event(at, peer, step.step, node.name, undefined, detail);
         return peer.connection.send({ type: 'ack', seq: step.seq });
       }
+      case 'note':
+        return directory.noted(output.node.name, output.pointer);
       case 'settle': {
         const { request, answer } = output;
         const known =

@@ -38,6 +38,8 @@ export type Output =
   | { do: 'join'; node: NodeConfig; by: 'uid' | 'mac'; hello: Hello }
   /** A new step: record it, acknowledge it once durable. */
   | { do: 'record'; node: NodeConfig; bootId: string; step: Step }
+  /** What the node's pointer says now. */
+  | { do: 'note'; node: NodeConfig; pointer: BootPointer }
   /** The answer to a push. */
   | { do: 'settle'; request: number; answer: { pointer?: BootPointer } | { why: string } }
   /** Close; `reason` is the fixed word counted, `why` the sentence. */
@@ -74,6 +76,8 @@ function converse(session: Extract<Session, { at: 'open' }>, message: AgentMessa
       return message.seq <= world.lastSeq(node.name, bootId)
         ? { session, outputs: [{ do: 'send', message: { type: 'ack', seq: message.seq } }] }
         : { session, outputs: [{ do: 'record', node, bootId, step: message }] };
+    case 'pointer':
+      return { session, outputs: [{ do: 'note', node, pointer: message.pointer }] };
     case 'done': {
       const answer = message.pointer === undefined ? {} : { pointer: message.pointer };
       return { session, outputs: [{ do: 'settle', request: message.request, answer }] };

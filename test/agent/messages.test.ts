@@ -40,6 +40,7 @@ const FROM_AGENT: AgentMessage[] = [
     uptime: 1.25,
   },
   { type: 'step', seq: 1, step: 'mounted', uptime: 2, detail: { disk: 'root', seconds: 0.1, ok: true } },
+  { type: 'pointer', pointer: POINTER },
   { type: 'done', request: 9, pointer: POINTER },
   { type: 'failed', request: 9, why: 'no EEPROM' },
   { type: 'ping' },

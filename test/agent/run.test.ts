@@ -39,6 +39,7 @@ function memoryStore(): PointerStore {
 /** A second boot of the deployment: services, stage 2, ready. */
 async function boot(store: PointerStore, during: Partial<Ports['scripts']> = {}) {
   const reports: string[] = [];
+  const written: string[] = [];
   const journal: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [] };
   const ports: Ports = {
     disks: { async mountRoot() {} },
@@ -46,7 +47,7 @@ async function boot(store: PointerStore, during: Partial<Ports['scripts']> = {})
     scripts: { run: async () => undefined, ...during },
     services: { start: async () => undefined },
     link: { plan: async () => PLAN, report: (step) => void reports.push(step), async settle() {} },
-    pointers: pointersOf(store),
+    pointers: pointersOf(store, (pointer) => void written.push(pointer.phase)),
     power: { reboot() {} },
     uptime: () => 0,
   };
@@ -56,14 +57,16 @@ async function boot(store: PointerStore, during: Partial<Ports['scripts']> = {})
     bootedImage: 'alpha',
     firmwareCounts: true,
   };
-  return { state: await run(ports, facts), reports };
+  return { state: await run(ports, facts), reports, written };
 }
 
 describe('a boot that gets ready', () => {
   it('marks its pointer', async () => {
     const store = memoryStore();
     store.write(TARGET);
-    expect((await boot(store)).state).toEqual({ at: 'ready' });
+    const { state, written } = await boot(store);
+    expect(state).toEqual({ at: 'ready' });
+    expect(written).toEqual(['ready']);
     expect(store.read().pointer).toMatchObject({
       image: 'alpha',
       phase: 'ready',

@@ -101,3 +101,16 @@ test('a write that fails leaves what is stored', async () => {
   expect(directory.get('n')).toBeUndefined();
   await expect(directory.step('n', 'boot-1', step(1), 1)).rejects.toThrow('no hello of n');
 });
+
+test('a node says how far its pointer has come, nothing else about it', async () => {
+  const directory = new Directory(new MemoryRegistry(), () => true);
+  await directory.join('n', hello({ pointer: POINTER }), '10.0.0.1', 1);
+  const ready = { ...POINTER, sequence: POINTER.sequence + 1, phase: 'ready' as const };
+  await directory.noted('n', ready);
+  expect(directory.get('n')?.pointer).toEqual(ready);
+  await directory.noted('n', { ...ready, disks: ['of-another'] });
+  await directory.noted('n', { ...ready, deployment: 'other' });
+  await directory.noted('unheard', ready);
+  expect(directory.get('n')?.pointer).toEqual(ready);
+  expect(directory.ownerOf('of-another')).toBeUndefined();
+});

@@ -53,7 +53,10 @@ describe.each(['arm64', 'x86'] as Rig[])('rig %s', (rig) => {
       await node.powerOn();
       await node.waitForStep('ready', { withinMs: BOOTED });
       const seen = node.events().filter(({ component }) => component !== 'rig');
-      expect(seen.map(({ step }) => step)).toEqual(SEQUENCE);
+      expect(
+        seen.map(({ step }) => step),
+        node.serial(),
+      ).toEqual(SEQUENCE);
       expect(await cluster.get('http://10.77.0.11/')).toBe('image alpha on n1\n');
       expect(await cluster.get('http://10.77.0.11/seen.txt')).toBe('image alpha on n1\n');
       expect(cluster.pointer(node)).toMatchObject({
@@ -76,6 +79,11 @@ describe.each(['arm64', 'x86'] as Rig[])('rig %s', (rig) => {
       step === 'transfer-end' ? [String(detail?.file)] : [],
     );
     expect(new Set(files.map((file) => file.replace(/^\//, '').split('/')[1]))).toEqual(new Set(['alpha']));
+  });
+
+  it('the imager knows that it is ready', async () => {
+    const node = await cluster.json<{ pointer: { phase: string } }>('node', 'show', 'n1');
+    expect(node.pointer).toMatchObject({ image: 'alpha', phase: 'ready', fallback: 'alpha' });
   });
 
   it('wrong names are refused with what there is', async () => {
