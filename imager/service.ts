@@ -105,7 +105,11 @@ async function startParts(
     (part) => part.close(),
   );
   const directory = new Directory(registry, (node) => nodes.byName(node) !== undefined);
-  const table = await BootTable.open(join(config.state, 'images'));
+  const table = await started(
+    'boot table',
+    () => BootTable.open(join(config.state, 'images')),
+    (part) => part.close(),
+  );
   const ipxe = installedIpxe();
   const files = new BootTree(table, ipxe);
   const holdsLease = (node: NodeConfig, client: string) => isLeaseOf(leaseAt(registry, client), node);

@@ -10,7 +10,10 @@ import { VerbError } from './failure.ts';
 import { bytes, fields, table } from './table.ts';
 
 export function addBase(program: Command): void {
-  const base = program.command('base').description('list, add and build base images for disks');
+  const base = program
+    .command('base')
+    .description('list, add and build base images for disks')
+    .addHelpText('after', '\nExamples:\n  imager base list\n  imager base build web --arch arm64');
   base
     .command('list')
     .description('all base images')

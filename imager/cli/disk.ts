@@ -5,7 +5,10 @@ import { Context } from './context.ts';
 import { bytes, fields, table } from './table.ts';
 
 export function addDisk(program: Command): void {
-  const disk = program.command('disk').description('list, show and create disks');
+  const disk = program
+    .command('disk')
+    .description('list, show and create disks')
+    .addHelpText('after', '\nExamples:\n  imager disk list\n  imager disk create node1-root --base web');
   disk
     .command('list')
     .description('all disks')

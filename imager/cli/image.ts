@@ -26,7 +26,10 @@ interface BuildOptions {
 }
 
 export function addImage(program: Command): void {
-  const image = program.command('image').description('list, show, add and build boot images');
+  const image = program
+    .command('image')
+    .description('list, show, add and build boot images')
+    .addHelpText('after', '\nExamples:\n  imager image list\n  imager image build debian-12 --arch arm64');
   image
     .command('list')
     .description('all boot images')

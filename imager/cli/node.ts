@@ -13,7 +13,13 @@ import { Context } from './context.ts';
 import { fields, printable, table, time } from './table.ts';
 
 export function addNode(program: Command): void {
-  const node = program.command('node').description('list, show, flash and switch nodes');
+  const node = program
+    .command('node')
+    .description('list, show, flash and switch nodes')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  imager node list\n  imager node flash node1 --image debian-12 --disk node1-root',
+    );
   node
     .command('list')
     .description('all nodes: where they are, what they booted, how far they came')

@@ -15,7 +15,7 @@ export interface Controls {
   flash(node: string, target: { image: string; disks: string[] }): Promise<Flashed>;
   power(node: string, action: PowerAction): Promise<Powered>;
   addImage(image: NewImage): Promise<BootImage>;
-  addBase(base: { name: string; file: string; move: boolean }): Promise<BaseView>;
+  addBase(base: { name: string; file: string }): Promise<BaseView>;
   createDisk(disk: { name: string; base: string }): Promise<DiskView>;
 }
 
@@ -37,7 +37,7 @@ const image = z.strictObject({
   dtb: path.optional(),
   args: z.string(),
 });
-const base = z.strictObject({ name, file: path, move: z.boolean().default(false) });
+const base = z.strictObject({ name, file: path });
 const disk = z.strictObject({ name, base: z.string().max(256) });
 
 type Named = { Params: { name: string } };

@@ -1,6 +1,7 @@
 /** Errors of the HTTP interface: a status, a sentence, and what there is where a name was wrong. */
 import type { FastifyInstance } from 'fastify';
 import type * as z from 'zod';
+import { whatExists } from '../disks/store-error.ts';
 
 export class ApiError extends Error {
   readonly status: number;
@@ -15,8 +16,11 @@ export class ApiError extends Error {
 
 /** 404 for a name that is not there, with those that are. */
 export function unknownName(kind: string, name: string, known: readonly string[]): ApiError {
-  const there = known.length === 0 ? `there is no ${kind} yet` : `there is: ${known.join(', ')}`;
-  return new ApiError(404, `no ${kind} ${JSON.stringify(name.slice(0, 80))}; ${there}`, known);
+  return new ApiError(
+    404,
+    `no ${kind} ${JSON.stringify(name.slice(0, 80))}; ${whatExists(kind, known)}`,
+    known,
+  );
 }
 
 /** `body` checked against `schema`. Throws ApiError 400 naming each wrong field. */

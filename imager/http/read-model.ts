@@ -12,6 +12,7 @@ export interface ReadModel {
   images(): BootImage[];
   bases(): BaseView[];
   disks(): DiskView[];
+  diskNames(): string[];
   disk(name: string): DiskView | undefined;
   leases(): readonly object[];
   events(query: EventQuery): RecordedEvent[];

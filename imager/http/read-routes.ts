@@ -35,7 +35,7 @@ export function addReadRoutes(app: FastifyInstance, model: ReadModel): void {
   app.get<Named>('/api/disks/:name', async ({ params }) => {
     const disk = model.disk(params.name);
     if (disk !== undefined) return disk;
-    throw unknownName('disk', params.name, namesOf(model.disks()));
+    throw unknownName('disk', params.name, model.diskNames());
   });
   app.get('/api/leases', async () => model.leases());
   app.get('/api/events', async (request) => {

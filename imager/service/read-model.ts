@@ -33,7 +33,7 @@ export function readModelOf(sources: Sources): ReadModel {
       started: sources.started.toISOString(),
       nodes: { known: nodes.all.length, connected: sources.connected().length },
       ports: sources.ports(),
-      problems: table.problems(),
+      problems: [...table.problems(), ...disks.problems()],
     }),
     nodes: () => nodes.all.map((node) => viewOf(node, directory.get(node.name), isConnected(node.name))),
     node: (name) => {
@@ -43,6 +43,7 @@ export function readModelOf(sources: Sources): ReadModel {
     images: () => table.list(),
     bases: () => disks.bases(),
     disks: () => disks.all(),
+    diskNames: () => disks.names(),
     disk: (name) => disks.show(name),
     leases: () => sources.leases(),
     events: (query) => recorder.events(query),

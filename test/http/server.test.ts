@@ -47,6 +47,7 @@ const model: ReadModel = {
   images: () => [],
   bases: () => [],
   disks: () => [],
+  diskNames: () => [],
   disk: () => undefined,
   leases: () => [{ address: '10.0.0.9' }],
   events: (query) => [{ id: 1, at: 5, component: 'dhcp', step: JSON.stringify(query) }],
