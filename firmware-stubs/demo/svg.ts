@@ -29,6 +29,7 @@ export function timelineSvg(title: string, { bars, ready }: Timeline): string {
   const boots = [...new Set(bars.map((bar) => bar.boot))];
   const text = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${LEFT + WIDTH + RIGHT} ${height}" font-family="sans-serif" font-size="12">`,
+    `<title>${escapeText(title)}</title>`,
     `<rect width="100%" height="100%" fill="#ffffff"/>`,
     `<text x="${LEFT}" y="18" font-size="14" font-weight="bold">${escapeText(title)}</text>`,
     ...boots.map((boot) => bootMark(boot, x(startOf(bars, boot)), height)),
@@ -37,7 +38,7 @@ export function timelineSvg(title: string, { bars, ready }: Timeline): string {
     ...axis(end, x, height),
     ready === undefined
       ? ''
-      : `<text x="${x(ready)}" y="${TOP - 6}" text-anchor="end" font-weight="bold">ready ${ready.toFixed(1)} s</text>`,
+      : `<text x="${x(ready).toFixed(1)}" y="${TOP - 6}" text-anchor="end" font-weight="bold">ready ${ready.toFixed(1)} s</text>`,
     '</svg>',
   ];
   return `${text.filter((line) => line !== '').join('\n')}\n`;
@@ -48,8 +49,8 @@ function startOf(bars: readonly Bar[], boot: number): number {
 }
 
 function bootMark(boot: number, x: number, height: number): string {
-  const line = `<line x1="${x}" x2="${x}" y1="${TOP - 18}" y2="${height - 26}" stroke="#999" stroke-dasharray="3 3"/>`;
-  return `${line}<text x="${x + 4}" y="${TOP - 8}" fill="#555">boot ${boot}</text>`;
+  const line = `<line x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${TOP - 18}" y2="${height - 26}" stroke="#999" stroke-dasharray="3 3"/>`;
+  return `${line}<text x="${(x + 4).toFixed(1)}" y="${TOP - 8}" fill="#555">boot ${boot}</text>`;
 }
 
 function label(part: Part, y: number): string {
