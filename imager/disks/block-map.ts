@@ -81,9 +81,13 @@ export class BlockMap {
     return end;
   }
 
-  /** Gives the blocks from `from` up to, not including, `to` a state. Pages that change become dirty. */
-  set(from: number, to: number, state: BlockState): void {
+  /**
+   * Gives the blocks from `from` up to, not including, `to` a state. Pages that change become dirty. False where all of
+   * them had it.
+   */
+  set(from: number, to: number, state: BlockState): boolean {
     const four = state * 0x55;
+    let changed = false;
     for (let block = from; block < to; ) {
       const whole = (block & 3) === 0 && to - block >= 4;
       const at = block >>> 2;
@@ -92,12 +96,14 @@ export class BlockMap {
       const after = whole ? four : (before & ~(3 << shift)) | (state << shift);
       if (after !== before) {
         this.#states[at] = after;
+        changed = true;
         this.#count(before, -1);
         this.#count(after, 1);
         this.#dirty.add(Math.floor(block / BLOCKS_PER_PAGE));
       }
       block += whole ? 4 : 1;
     }
+    return changed;
   }
 
   #count(four: number, times: 1 | -1): void {

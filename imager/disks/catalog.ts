@@ -18,6 +18,7 @@ import { removeUnfinished, syncPath, unfinishedPath } from './durable.ts';
 import { BLOCK_SIZE, decodeHeader, HEADER_SIZE, MapError } from './map-format.ts';
 import { loadMap, Overlay } from './overlay.ts';
 import { type DiskRecord, damaged, readRecord, writeOverlay } from './overlay-files.ts';
+import { machineBootId, RecentChanges } from './recent.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
 
 export interface DiskView {
@@ -57,6 +58,7 @@ export class Disks implements DiskCatalog {
   readonly #bases: Bases;
   readonly #log: Logger;
   readonly #mayOpen: MayOpen;
+  readonly #bootId = machineBootId();
   readonly #open = new Map<string, OpenOverlay>();
   readonly #additions = new Additions();
   /** Block counts of disks that are not open, and the time their map was changed. */
@@ -241,8 +243,11 @@ export class Disks implements DiskCatalog {
       if (base.digest !== baseDigest || base.size !== size || record.size !== size)
         throw new MapError(`disk "${name}" was made over another content of base "${baseName}"`);
       const data = new SystemFile(join(dir, 'data'), 'r+');
+      let recent: RecentChanges | undefined;
       try {
-        return Overlay.open(name, size, { base: this.#bases.content(baseName), data, map }, (page) =>
+        recent = RecentChanges.open(dir, this.#bootId);
+        const files = { base: this.#bases.content(baseName), data, map, recent };
+        return Overlay.open(name, size, files, (page) =>
           this.#log.warn(
             { disk: name, page },
             'a flush of this disk was interrupted; using the state before it',
@@ -250,6 +255,7 @@ export class Disks implements DiskCatalog {
         );
       } catch (error) {
         data.close();
+        recent?.close();
         throw error;
       }
     } catch (error) {

@@ -7,7 +7,9 @@
  * What survives a crash: a block enters the map as "data" only after all of it is in `data`; a flush makes `data`
  * durable BEFORE it writes the pages of the map that name new blocks, and makes those durable before it resolves.
  * So a map page never names a block whose content is not durable, whatever the moment of the crash: what was flushed
- * reads back, a block written since reads as before or after the write, and never as anything else.
+ * reads back, a block written since reads as before or after the write, and never as anything else. Where only this
+ * process ends, everything that was acknowledged reads back: changes of the map are in the kernel's hands by then
+ * (recent.ts), as `data` is.
  *
  * Order of calls: calls that overlap in time and in range may take effect in any order (as on any disk), but bytes
  * outside the overlap are never lost: a synchronous call is one step of the event loop, and a call through the
@@ -15,9 +17,10 @@
  */
 
 import { asDiskError, type BlockFile } from './block-file.ts';
-import { BASE, type BlockCounts, BlockMap, DATA, ZERO } from './block-map.ts';
+import { BASE, type BlockCounts, BlockMap, type BlockState, DATA, ZERO } from './block-map.ts';
 import { type Disk, DiskError } from './disk.ts';
 import { BLOCK_SIZE, choosePage, SLOT_SIZE, slotOffset } from './map-format.ts';
+import type { RecentChanges } from './recent.ts';
 
 const DONE = Promise.resolve();
 /** Long enough to go through the thread pool, so that filling a long range stops nobody else. */
@@ -28,6 +31,7 @@ interface OverlayFiles {
   base: BlockFile;
   data: BlockFile;
   map: BlockFile;
+  recent: RecentChanges;
 }
 
 /** Blocks held by a write in the thread pool. */
@@ -45,8 +49,8 @@ export class Overlay implements Disk {
   readonly #files: OverlayFiles;
   readonly #map: BlockMap;
   readonly #held: Held[] = [];
-  /** Something was written to `data` since the last flush began. */
-  #unsynced = false;
+  /** Something was written to `data` since the last flush began; an earlier process may have done so too. */
+  #unsynced = true;
   #flushing: Promise<void> | undefined;
   #nextFlush: Promise<void> | undefined;
   #failure: DiskError | undefined;
@@ -63,7 +67,9 @@ export class Overlay implements Disk {
    * of which one copy is not valid: a flush was interrupted there, the page before it is used.
    */
   static open(name: string, size: number, files: OverlayFiles, onTorn: (page: number) => void): Overlay {
-    return new Overlay(name, size, files, loadMap(files.map, size, onTorn));
+    const map = loadMap(files.map, size, onTorn);
+    for (const { from, to, state } of files.recent.found) map.set(from, Math.min(to, map.blocks), state);
+    return new Overlay(name, size, files, map);
   }
 
   /** Blocks in the data file and blocks known to be zero. */
@@ -168,10 +174,18 @@ export class Overlay implements Disk {
     const body = start === offset && stop === end ? source : source.subarray(start - offset, stop - offset);
     if (data.prompt(body.length)) {
       if (body.length > 0) data.writeNow(body, start);
-      this.#map.set(from, to, DATA);
+      this.#mark(from, to, DATA);
       return undefined;
     }
     return this.#hold(from, to, data.write(body, start));
+  }
+
+  /** Gives blocks their new state, so that it outlives this process. Their content is in `data` by then. */
+  #mark(from: number, to: number, state: BlockState): void {
+    if (!this.#map.set(from, to, state)) return;
+    this.#files.recent.note({ from, to, state });
+    // A node that never flushes must not make the list grow without bound; where it fails, later writes tell.
+    if (this.#files.recent.many && this.#flushing === undefined) void this.flush().catch(() => undefined);
   }
 
   /** Holds the blocks until `writing` ends, then they are data. */
@@ -184,7 +198,7 @@ export class Overlay implements Disk {
     const result = writing.then(
       () => {
         finish();
-        this.#map.set(from, to, DATA);
+        this.#mark(from, to, DATA);
       },
       (error: unknown) => {
         finish();
@@ -212,7 +226,7 @@ export class Overlay implements Disk {
     const to = end === this.size ? this.#map.blocks : Math.floor(end / BLOCK_SIZE);
     if (from > to) return this.#clearPart(offset, length);
     if (offset < from * BLOCK_SIZE) this.#clearPart(offset, Math.min(end, from * BLOCK_SIZE) - offset);
-    this.#map.set(from, to, ZERO);
+    this.#mark(from, to, ZERO);
     if (end > to * BLOCK_SIZE) this.#clearPart(to * BLOCK_SIZE, end - to * BLOCK_SIZE);
     return undefined;
   }
@@ -223,7 +237,7 @@ export class Overlay implements Disk {
     if (this.#map.state(block) === ZERO) return;
     this.#unsynced = true;
     this.#complete(block, ZEROES.subarray(0, length), offset);
-    this.#map.set(block, block + 1, DATA);
+    this.#mark(block, block + 1, DATA);
   }
 
   /** Zeroes that take up space (WRITE_ZEROES with NO_HOLE): later writes there cannot fail for lack of it. */
@@ -255,6 +269,7 @@ export class Overlay implements Disk {
   async #flushNow(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     const pages = this.#map.capture();
+    this.#files.recent.turn();
     const unsynced = this.#unsynced;
     this.#unsynced = false;
     try {
@@ -265,13 +280,12 @@ export class Overlay implements Disk {
       this.#map.committed(pages);
     } catch (error) {
       // The kernel forgets what it could not write back: a second fdatasync would claim success. So this is final.
+      this.#files.recent.forget();
       const cause = asDiskError(error);
       this.#failure = new DiskError(
         cause.code,
         `${this.name}: a flush failed, no more writes: ${cause.message}`,
-        {
-          cause,
-        },
+        { cause },
       );
       throw this.#failure;
     }
@@ -285,6 +299,7 @@ export class Overlay implements Disk {
     } finally {
       this.#files.data.close();
       this.#files.map.close();
+      this.#files.recent.close();
     }
   }
 }
