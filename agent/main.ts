@@ -31,6 +31,8 @@ export async function main(host: Host, args: readonly string[]): Promise<void> {
 }
 
 async function bootNode(host: Host): Promise<void> {
+  // Ends whatever line the firmware left open.
+  host.print('');
   host.print(`bootwright: step agent ${host.uptime().toFixed(3)}`);
   prepareKernel(host);
   const line = parseBootLine(readText(host, '/proc/cmdline'));

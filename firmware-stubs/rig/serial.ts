@@ -42,9 +42,10 @@ export interface LineMeaning {
 /**
  * Meaning of `bootwright: firmware WORD ...` (firmware-stubs/uboot, firmware-stubs/ipxe) and `bootwright: step NAME
  * SECONDS KEY=VALUE ...` (the agent). Undefined for every other line, and for one of these with a form of its own.
+ * Up to three characters may come before: SeaBIOS holds back the end of a line ("ok") until others write.
  */
 export function lineMeaning(line: string): LineMeaning | undefined {
-  const [, who, rest = ''] = /^bootwright: (firmware|step) (.*)$/.exec(line) ?? [];
+  const [, who, rest = ''] = /^.{0,3}bootwright: (firmware|step) (.*)$/.exec(line) ?? [];
   if (who === 'step') {
     const [, step, seconds, text = ''] = /^(\S+) (\d+(?:\.\d+)?)((?: \w+=.*)?)$/.exec(rest) ?? [];
     if (step === undefined) return undefined;

@@ -45,6 +45,7 @@ test.each([
     { component: 'firmware', step: 'error', reason: 'no DHCP lease' },
   ],
   ['bootwright: step ready 4.25', { component: 'agent', step: 'ready', detail: { uptime: 4.25 } }],
+  ['kbootwright: step agent 2.5', { component: 'agent', step: 'agent', detail: { uptime: 2.5 } }],
   ['bootwright: step ready', undefined],
   ['bootwright: step ready soon', undefined],
   ['bootwright: firmware pointer image=a', undefined],
