@@ -5,6 +5,7 @@ import type { AgentMessage, Flash, ImagerMessage } from '../../agent/protocol/me
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
+import { Tally } from '../journal/tally.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import { Connection } from './connection.ts';
@@ -64,10 +65,11 @@ export class AgentServer {
   readonly #peers = new Set<Peer>();
   readonly #byNode = new Map<string, Peer>();
   readonly #pushes: Pushes<PushAnswer>;
-  readonly #stats: Record<string, number> = {};
+  readonly #tally: Tally;
 
   private constructor(options: AgentServerOptions, server: Server) {
     this.#options = options;
+    this.#tally = new Tally(options.log);
     this.#server = server;
     this.#pushes = new Pushes(options.pushMs ?? PUSH_MS);
     server.on('connection', (socket) => this.#accept(socket));
@@ -96,7 +98,7 @@ export class AgentServer {
 
   /** Counts since the start, by what and why. */
   stats(): Record<string, number> {
-    return { ...this.#stats };
+    return this.#tally.stats();
   }
 
   /** How many there are now. */
@@ -145,13 +147,13 @@ export class AgentServer {
     const peer = this.#byNode.get(node);
     if (peer === undefined)
       return Promise.reject(new PushError('not-connected', `no agent of ${node} is connected`));
-    this.#add(`pushed.${what}`);
+    this.#tally.count(`pushed.${what}`);
     return this.#pushes.request(peer, `${what} ${node}`, (request) => peer.connection.send(message(request)));
   }
 
   #accept(socket: Socket): void {
     const { helloMs = HELLO_MS, idleMs = IDLE_MS, clock } = this.#options;
-    this.#add('accepted');
+    this.#tally.count('accepted');
     const peer: Peer = {
       session: { at: 'new' },
       since: clock.now(),
@@ -174,7 +176,7 @@ export class AgentServer {
 
   async #receive(peer: Peer, message: AgentMessage): Promise<void> {
     const { nodes, userConfigs, directory } = this.#options;
-    this.#add(`received.${message.type}`);
+    this.#tally.count(`received.${message.type}`);
     const turn = receive(peer.session, message, {
       nodes,
       userConfigs,
@@ -211,7 +213,7 @@ export class AgentServer {
           'why' in answer
             ? this.#pushes.refuse(peer, request, answer.why)
             : this.#pushes.settle(peer, request, answer);
-        if (!known) this.#add('ignored.late-answer');
+        if (!known) this.#tally.count('ignored.late-answer');
       }
     }
   }
@@ -239,8 +241,8 @@ export class AgentServer {
       uptime: hello.uptime,
     });
     for (const { disk, owner } of directory.foreignDisks(node.name)) {
-      if (this.#add('refused.disk-of-other') === 1)
-        log.warn({ node: node.name, disk, owner }, 'the pointer names the disk of another node');
+      const detail = { node: node.name, disk, owner };
+      this.#tally.notice('refused.disk-of-other', detail, 'the pointer names the disk of another node');
       this.#event(at, peer, 'claim', node.name, 'disk-of-other', { disk, owner });
     }
   }
@@ -250,19 +252,19 @@ export class AgentServer {
     this.#pushes.abandon(peer, `${node ?? peer.connection.peer} disconnected: ${why}`);
     if (node === undefined) {
       if (reason !== undefined) this.#refuse(reason, peer, why);
-      else this.#add('closed.before-hello');
+      else this.#tally.count('closed.before-hello');
       return;
     }
     if (this.#byNode.get(node) === peer) this.#byNode.delete(node);
-    this.#add(`closed.${reason ?? 'by-agent'}`);
+    this.#tally.count(`closed.${reason ?? 'by-agent'}`);
     this.#event(this.#options.clock.now(), peer, 'disconnect', node, reason, { why });
   }
 
   #refuse(reason: string, peer: Peer | undefined, why: string): void {
-    const { log, clock, sink } = this.#options;
-    if (this.#add(`dropped.${reason}`) === 1)
-      log.warn({ reason, address: peer?.connection.peer }, `agent refused: ${why}; further ones are counted`);
+    const { clock, sink } = this.#options;
     const address = peer?.connection.peer;
+    const words = `agent refused: ${why}; further ones are counted`;
+    this.#tally.notice(`dropped.${reason}`, { reason, address }, words);
     sink({
       at: clock.now(),
       component: 'agent',
@@ -290,12 +292,6 @@ export class AgentServer {
       ...(reason === undefined ? {} : { reason }),
       detail,
     });
-  }
-
-  #add(key: string): number {
-    const count = (this.#stats[key] ?? 0) + 1;
-    this.#stats[key] = count;
-    return count;
   }
 }
 

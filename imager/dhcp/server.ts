@@ -11,6 +11,7 @@ import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
+import { Tally } from '../journal/tally.ts';
 import type { Registry } from '../registry/registry.ts';
 import { type DhcpMessage, decodeMessage, encodeMessage, senderOf } from './codec.ts';
 import { type DhcpConfig, type Network, networkOf, type Reservations } from './config.ts';
@@ -50,7 +51,7 @@ export class DhcpServer {
   readonly #leases: Leases;
   readonly #sockets: readonly Socket[];
   readonly #transmit: Socket;
-  readonly #counters = new Map<string, number>();
+  readonly #tally: Tally;
   readonly #inFlight = new Set<Promise<void>>();
 
   /**
@@ -83,10 +84,11 @@ export class DhcpServer {
     this.#options = options;
     this.#network = network;
     this.#sockets = sockets;
+    this.#tally = new Tally(options.log);
     this.#transmit = sockets.at(-1)!;
     this.port = this.#transmit.address().port;
     this.#leases = new Leases(options.registry, (address) =>
-      this.#count('failed.lease-unreadable', { address }, 'a registry value is no lease and is left out'),
+      this.#notice('failed.lease-unreadable', { address }, 'a registry value is no lease and is left out'),
     );
     const others = otherInterfaces((options.interfaces ?? networkInterfaces)(), options.config.serverAddress);
     if (sockets.length > 1 && others.length > 0)
@@ -96,7 +98,7 @@ export class DhcpServer {
       );
     for (const socket of sockets) {
       socket.on('message', (bytes) => this.#receive(bytes));
-      socket.on('error', (error) => this.#count('failed.socket', { error }, 'socket error'));
+      socket.on('error', (error) => this.#notice('failed.socket', { error }, 'socket error'));
     }
   }
 
@@ -106,7 +108,7 @@ export class DhcpServer {
    * for malformed options of requests that were served without.
    */
   stats(): Record<string, number> {
-    return Object.fromEntries([...this.#counters].sort());
+    return this.#tally.stats();
   }
 
   /** All leases known, in the order of their addresses' text. */
@@ -139,21 +141,21 @@ export class DhcpServer {
     } catch (error) {
       if (error instanceof DhcpError) {
         const mac = senderOf(bytes);
-        this.#count(`dropped.${error.fault}`, { why: error.message, mac }, 'malformed message dropped');
+        this.#notice(`dropped.${error.fault}`, { why: error.message, mac }, 'malformed message dropped');
         if (mac !== undefined) this.#report({ mac }, 'dropped', { why: error.message }, error.fault);
-      } else this.#count('failed.internal', { error }, 'message not handled');
+      } else this.#notice('failed.internal', { error }, 'message not handled');
     }
   }
 
   #perform(decision: Decision): void {
     const { subject } = decision;
-    if (subject.step !== undefined) this.#count(`received.${subject.step}`);
+    if (subject.step !== undefined) this.#tally.count(`received.${subject.step}`);
     for (const code of subject.ignored)
-      this.#count(`ignored.option-${code}`, { mac: subject.mac }, 'malformed option ignored');
+      this.#notice(`ignored.option-${code}`, { mac: subject.mac }, 'malformed option ignored');
     if ('offer' in decision && decision.offer !== undefined) this.#leases.offer(decision.offer);
     if (decision.kind === 'silence') {
       this.#report(subject, subject.step ?? 'dropped', subject.detail, decision.reason);
-      this.#count(`dropped.${decision.reason}`, { mac: subject.mac }, 'message not answered');
+      this.#notice(`dropped.${decision.reason}`, { mac: subject.mac }, 'message not answered');
       return;
     }
     this.#report(subject, subject.step ?? 'dropped', subject.detail);
@@ -166,7 +168,7 @@ export class DhcpServer {
     try {
       if (decision.changes.length > 0) await this.#leases.apply(decision.changes);
     } catch (error) {
-      this.#count('failed.registry', { error }, 'lease not stored, no reply sent');
+      this.#notice('failed.registry', { error }, 'lease not stored, no reply sent');
       this.#report(decision.subject, decision.subject.step ?? 'dropped', {}, 'registry-failed');
       return;
     }
@@ -174,20 +176,20 @@ export class DhcpServer {
     try {
       await this.#send(decision.message, decision.to, decision.limit);
     } catch (error) {
-      this.#count('failed.send', { error, to: decision.to.address }, 'reply not sent');
+      this.#notice('failed.send', { error, to: decision.to.address }, 'reply not sent');
       this.#report(decision.subject, decision.step, {}, 'send-failed');
       return;
     }
-    this.#count(`sent.${decision.step}`);
+    this.#tally.count(`sent.${decision.step}`);
     if (decision.reason !== undefined)
-      this.#count(`refused.${decision.reason}`, { mac: decision.subject.mac }, 'request refused');
+      this.#notice(`refused.${decision.reason}`, { mac: decision.subject.mac }, 'request refused');
     this.#report(decision.subject, decision.step, decision.detail, decision.reason);
   }
 
   #send(message: DhcpMessage, to: Destination, limit: number): Promise<void> {
     const { bytes, omitted } = encodeMessage(message, limit);
     if (omitted.length > 0)
-      this.#count('omitted.option', { omitted, mac: message.mac }, 'no room for all options in a reply');
+      this.#notice('omitted.option', { omitted, mac: message.mac }, 'no room for all options in a reply');
     const port = to.port === 'server' ? this.port : (this.#options.ports?.client ?? CLIENT_PORT);
     return new Promise((resolve, reject) =>
       this.#transmit.send(bytes, port, to.address, (error) => (error ? reject(error) : resolve())),
@@ -213,12 +215,8 @@ export class DhcpServer {
     });
   }
 
-  /** Counts; what has words is logged the first time, since whoever sends packets must not fill the log. */
-  #count(key: string, about?: Record<string, unknown>, words?: string): void {
-    const before = this.#counters.get(key) ?? 0;
-    this.#counters.set(key, before + 1);
-    if (before === 0 && words !== undefined)
-      this.#options.log.warn({ ...about, counter: key }, `dhcp: ${words}`);
+  #notice(key: string, about: Record<string, unknown>, words: string): void {
+    this.#tally.notice(key, about, `dhcp: ${words}`);
   }
 }
 

@@ -1,10 +1,10 @@
 /** Boot files over HTTP: GET and HEAD, ranges, streamed as fast as the client takes them. */
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Logger } from 'pino';
 import type { BootFile, BootFiles } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
+import type { Tally } from '../journal/tally.ts';
 import { ApiError, FAILED } from './errors.ts';
 import { rangeOf } from './range.ts';
 
@@ -15,8 +15,7 @@ export interface BootFileServing {
   files: BootFiles;
   sink: EventSink;
   clock: Clock;
-  log: Logger;
-  count(key: string, by?: number): number;
+  tally: Tally;
 }
 
 /** Adds the routes of the boot files to `app`. */
@@ -63,7 +62,7 @@ async function serve(
   reply.header('content-length', to - from);
   if (request.method === 'HEAD') {
     await file.close();
-    serving.count('heads');
+    serving.tally.count('heads');
     return reply.send();
   }
   const body = new FileBody(file, from, to);
@@ -110,7 +109,7 @@ class FileBody extends Readable {
 }
 
 function follow(
-  { sink, clock, log, count }: BootFileServing,
+  { sink, clock, tally }: BootFileServing,
   { file, address, size }: { file: string; address: string; size: number },
   body: FileBody,
   reply: FastifyReply,
@@ -129,33 +128,33 @@ function follow(
   body.once('error', (error) => {
     problem = error;
   });
-  count('transfers');
+  tally.count('transfers');
   tell('transfer-start', { size });
   const already = reply.raw.socket?.bytesWritten ?? 0;
   reply.raw.once('close', () => {
     const seconds = Math.round(clock.now() - start) / 1000;
     if (reply.raw.writableFinished && problem === undefined) {
-      count('bytes', size);
+      tally.count('bytes', size);
       return tell('transfer-end', { bytes: size, seconds });
     }
     const reason = problem === undefined ? 'client-gone' : 'unreadable';
     const bytes = Math.min(size, Math.max(0, (reply.raw.socket?.bytesWritten ?? already) - already));
-    if (count(`failed.${reason}`) === 1)
-      log.warn({ reason, file, address, err: problem }, 'HTTP transfer failed; further ones are counted');
+    const about = { reason, file, address, err: problem };
+    tally.notice(`failed.${reason}`, about, 'HTTP transfer failed; further ones are counted');
     return tell('transfer-failed', { bytes, seconds }, reason);
   });
 }
 
 /** The client went away before anything could be sent: there is no reply whose end could be followed. */
-function leftEarly({ sink, clock, count }: BootFileServing, file: string, address: string): void {
+function leftEarly({ sink, clock, tally }: BootFileServing, file: string, address: string): void {
   const reason = 'client-gone';
-  count(`failed.${reason}`);
+  tally.count(`failed.${reason}`);
   const detail = { file, bytes: 0, seconds: 0 };
   sink({ at: clock.now(), component: 'http', step: 'transfer-failed', address, reason, detail });
 }
 
 function refuse(
-  { sink, clock, log, count }: BootFileServing,
+  { sink, clock, tally }: BootFileServing,
   reason: string,
   path: string,
   address: string,
@@ -163,7 +162,7 @@ function refuse(
   error?: Error,
 ): void {
   const file = path.slice(0, 200);
-  if (count(`refused.${reason}`) === 1)
-    log.warn({ reason, file, address, err: error }, `HTTP request refused: ${why}; further ones are counted`);
+  const words = `HTTP request refused: ${why}; further ones are counted`;
+  tally.notice(`refused.${reason}`, { reason, file, address, err: error }, words);
   sink({ at: clock.now(), component: 'http', step: 'refused', address, reason, detail: { file, why } });
 }

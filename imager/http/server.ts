@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { BootFiles } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
+import { Tally } from '../journal/tally.ts';
 import { addBootFileRoutes } from './boot-file-routes.ts';
 import { addControlRoutes, type Controls } from './control-routes.ts';
 import { answerErrors } from './errors.ts';
@@ -40,14 +41,13 @@ const MAX_SOCKET_PATH = 107;
 
 export class HttpServer {
   readonly #app: FastifyInstance;
-  readonly #log: Logger;
-  readonly #stats: Record<string, number> = {};
+  readonly #tally: Tally;
   /** Open connections by client address. */
   readonly #connections = new Map<string, number>();
 
   private constructor(app: FastifyInstance, log: Logger) {
     this.#app = app;
-    this.#log = log;
+    this.#tally = new Tally(log);
   }
 
   /** Listens on the nodes' network. Rejects with the system's error where it cannot. */
@@ -63,10 +63,10 @@ export class HttpServer {
     const server = new HttpServer(app, log);
     answerErrors(app, log, { inside: false });
     app.addHook('onRequest', async () => {
-      server.#count('requests');
+      server.#tally.count('requests');
     });
     addReadRoutes(app, model);
-    addBootFileRoutes(app, { files, sink, clock, log, count: (key, by) => server.#count(key, by) });
+    addBootFileRoutes(app, { files, sink, clock, tally: server.#tally });
     const metrics = metricsOf(model);
     app.get('/metrics', async (_request, reply) =>
       reply.type(metrics.contentType).send(await metrics.metrics()),
@@ -84,7 +84,7 @@ export class HttpServer {
   }
 
   stats(): Record<string, number> {
-    return { ...this.#stats };
+    return this.#tally.stats();
   }
 
   /** Stops listening, gives transfers under way two seconds, then ends them. */
@@ -109,14 +109,8 @@ export class HttpServer {
   }
 
   #dropped(reason: string, address: string | undefined): void {
-    if (this.#count(`dropped.${reason}`) === 1)
-      this.#log.warn({ reason, address }, 'HTTP connection dropped; further ones are counted');
-  }
-
-  #count(key: string, by = 1): number {
-    const count = (this.#stats[key] ?? 0) + by;
-    this.#stats[key] = count;
-    return count;
+    const words = 'HTTP connection dropped; further ones are counted';
+    this.#tally.notice(`dropped.${reason}`, { reason, address }, words);
   }
 }
 

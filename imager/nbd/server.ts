@@ -8,9 +8,9 @@ import type { Logger } from 'pino';
 import type { Disk, DiskCatalog } from '../disks/disk.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
+import { Tally } from '../journal/tally.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
 import { type EndReason, Session, type SessionHost } from './session.ts';
-import { Tally } from './tally.ts';
 
 export interface NbdServerOptions {
   address: string;
@@ -76,7 +76,7 @@ export class NbdServer implements SessionHost {
         resolve();
       });
     });
-    server.#server.on('error', (error) => server.#tally.problem('accept-errors', { message: error.message }));
+    server.#server.on('error', (error) => server.#notice('accept-errors', { message: error.message }));
     return server;
   }
 
@@ -85,7 +85,7 @@ export class NbdServer implements SessionHost {
   }
 
   stats(): Record<string, number> {
-    return this.#tally.read();
+    return this.#tally.stats();
   }
 
   connections(): ConnectionView[] {
@@ -120,7 +120,7 @@ export class NbdServer implements SessionHost {
     const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
     const reason = this.#noPlaceFor(address);
     if (reason !== undefined) {
-      this.#tally.problem(`refused.${reason}`, { address, connections: this.#sessions.size });
+      this.#notice(`refused.${reason}`, { address, connections: this.#sessions.size });
       this.#emit({ step: 'refused', address, reason });
       socket.destroy();
       return;
@@ -208,7 +208,11 @@ export class NbdServer implements SessionHost {
   }
 
   problem(key: string, { address, port, disk }: Session, message: string): void {
-    this.#tally.problem(key, { address, port, export: disk?.name, message });
+    this.#notice(key, { address, port, export: disk?.name, message });
+  }
+
+  #notice(key: string, detail: Record<string, unknown>): void {
+    this.#tally.notice(key, detail, `NBD ${key} (further ones are only counted)`);
   }
 
   #emit(event: Omit<BootEvent, 'at' | 'component'>): void {

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { BootFile, BootFiles } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
+import { Tally } from '../journal/tally.ts';
 import { type AdmissionLimits, admit } from './admission.ts';
 import { decodePacket, ERROR_CODE, encodePacket, OPCODE, type Request, TftpPacketError } from './codec.ts';
 import { DEFAULT_LIMITS, type Limits, negotiate } from './options.ts';
@@ -11,7 +12,6 @@ import { keyOf, type ReadRequest, RequestTable } from './requests.ts';
 import { Session } from './session.ts';
 import { bindUdp, closeUdp } from './socket.ts';
 import { netascii, octets } from './source.ts';
-import { Tally } from './tally.ts';
 import type { Outcome } from './transfer.ts';
 
 export interface TftpServerOptions {

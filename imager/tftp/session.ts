@@ -2,12 +2,12 @@
 import type { RemoteInfo, Socket } from 'node:dgram';
 import type { BootFile } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
+import type { Tally } from '../journal/tally.ts';
 import { BlockBuffer } from './blocks.ts';
 import { decodePacket, ERROR_CODE, encodePacket, type Packet, TftpPacketError } from './codec.ts';
 import type { Agreement } from './options.ts';
 import { closeUdp } from './socket.ts';
 import { type ByteSource, ShortFileError } from './source.ts';
-import type { Tally } from './tally.ts';
 import {
   begin,
   DEFAULT_MAX_RETRANSMISSION_MS,

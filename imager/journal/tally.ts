@@ -13,10 +13,13 @@ export class Tally {
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + by);
   }
 
-  /** Counts something that should not happen often, and logs its first occurrence with `details`. */
-  notice(key: string, details: Record<string, unknown>): void {
-    if (!this.#counts.has(key))
-      this.#log.warn({ ...details, key }, `first ${key}, later ones are only counted`);
+  /** Counts something that should not happen often, and logs its first occurrence with `detail`. */
+  notice(
+    key: string,
+    detail: Record<string, unknown>,
+    words = `first ${key}, later ones are only counted`,
+  ): void {
+    if (!this.#counts.has(key)) this.#log.warn({ ...detail, key }, words);
     this.count(key);
   }
 
