@@ -1,12 +1,4 @@
-/**
- * The DHCP server: sockets, time and stores around the codec and the decisions.
- *
- * Only a socket on 0.0.0.0 hears broadcasts, and it hears those of every interface: Node cannot bind a socket to one
- * interface (SO_BINDTODEVICE of socket(7)). Requests of clients on other interfaces are therefore taken for requests
- * of the nodes' network; the answers leave by the interface that has the server address. On a machine with several
- * networks keep the DHCP port of the others away from this server with a packet filter.
- */
-import { createSocket, type Socket } from 'node:dgram';
+/** The DHCP server: time and stores around the codec and the decisions. */
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
 import type { Clock } from '../journal/clock.ts';
@@ -19,11 +11,10 @@ import { type Decision, type Destination, decide, type Subject } from './decide.
 import { DhcpError } from './error.ts';
 import type { LeaseView } from './lease.ts';
 import { Leases } from './leases.ts';
+import { DhcpSockets, otherInterfaces } from './sockets.ts';
 
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
-/** Bytes; the system may grant less. Racks are powered on at once, and a lost DISCOVER costs its client seconds. */
-const RECEIVE_BUFFER = 4 * 1024 * 1024;
 
 export interface DhcpServerOptions {
   config: DhcpConfig;
@@ -49,8 +40,7 @@ export class DhcpServer {
   readonly #options: DhcpServerOptions;
   readonly #network: Network;
   readonly #leases: Leases;
-  readonly #sockets: readonly Socket[];
-  readonly #transmit: Socket;
+  readonly #sockets: DhcpSockets;
   readonly #tally: Tally;
   readonly #inFlight = new Set<Promise<void>>();
 
@@ -61,45 +51,33 @@ export class DhcpServer {
    */
   static async start(options: DhcpServerOptions): Promise<DhcpServer> {
     const network = networkOf(options.config);
-    const listenAddress = options.listenAddress ?? '0.0.0.0';
-    const { serverAddress } = options.config;
-    const port = options.ports?.server ?? SERVER_PORT;
-    // The two sockets share the port, and would share it with those of another server as readily.
-    if (port !== 0) await probe(port, serverAddress);
-    const sockets: Socket[] = [];
-    try {
-      const receive = await bind(port, listenAddress);
-      sockets.push(receive);
-      // Linux routes 255.255.255.255 by the source address of a bound socket, so replies leave by the interface that
-      // has the server address. Renewals, which are unicast, arrive on this more specific socket too.
-      if (listenAddress !== serverAddress) sockets.push(await bind(receive.address().port, serverAddress));
-      return new DhcpServer(options, network, sockets);
-    } catch (error) {
-      for (const socket of sockets) socket.close();
-      throw error;
-    }
+    const sockets = await DhcpSockets.open({
+      port: options.ports?.server ?? SERVER_PORT,
+      serverAddress: options.config.serverAddress,
+      listenAddress: options.listenAddress ?? '0.0.0.0',
+    });
+    return new DhcpServer(options, network, sockets);
   }
 
-  private constructor(options: DhcpServerOptions, network: Network, sockets: Socket[]) {
+  private constructor(options: DhcpServerOptions, network: Network, sockets: DhcpSockets) {
     this.#options = options;
     this.#network = network;
     this.#sockets = sockets;
     this.#tally = new Tally(options.log);
-    this.#transmit = sockets.at(-1)!;
-    this.port = this.#transmit.address().port;
+    this.port = sockets.port;
     this.#leases = new Leases(options.registry, (address) =>
       this.#notice('failed.lease-unreadable', { address }, 'a registry value is no lease and is left out'),
     );
     const others = otherInterfaces((options.interfaces ?? networkInterfaces)(), options.config.serverAddress);
-    if (sockets.length > 1 && others.length > 0)
+    if (sockets.hearsAll && others.length > 0)
       options.log.warn(
         { interfaces: others },
         'dhcp: clients on these interfaces are heard too and would be taken for nodes: keep their requests away',
       );
-    for (const socket of sockets) {
-      socket.on('message', (bytes) => this.#receive(bytes));
-      socket.on('error', (error) => this.#notice('failed.socket', { error }, 'socket error'));
-    }
+    sockets.listen(
+      (bytes) => this.#receive(bytes),
+      (error) => this.#notice('failed.socket', { error }, 'socket error'),
+    );
   }
 
   /**
@@ -118,12 +96,10 @@ export class DhcpServer {
 
   /** Stops receiving, finishes what was begun and resolves when the sockets are closed. */
   async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.removeAllListeners('message');
+    this.#sockets.stopListening();
     await Promise.all(this.#inFlight);
     this.#leases.close();
-    await Promise.all(
-      this.#sockets.map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))),
-    );
+    await this.#sockets.close();
   }
 
   #receive(bytes: Uint8Array): void {
@@ -191,9 +167,7 @@ export class DhcpServer {
     if (omitted.length > 0)
       this.#notice('omitted.option', { omitted, mac: message.mac }, 'no room for all options in a reply');
     const port = to.port === 'server' ? this.port : (this.#options.ports?.client ?? CLIENT_PORT);
-    return new Promise((resolve, reject) =>
-      this.#transmit.send(bytes, port, to.address, (error) => (error ? reject(error) : resolve())),
-    );
+    return this.#sockets.send(bytes, port, to.address);
   }
 
   #report(
@@ -218,37 +192,4 @@ export class DhcpServer {
   #notice(key: string, about: Record<string, unknown>, words: string): void {
     this.#tally.notice(key, about, `dhcp: ${words}`);
   }
-}
-
-/** Interfaces that are up with an IPv4 address and are neither loopback nor the one that has the server address. */
-function otherInterfaces(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>, serverAddress: string): string[] {
-  return Object.entries(interfaces).flatMap(([name, all = []]) => {
-    const found = all.filter(({ family, internal }) => family === 'IPv4' && !internal);
-    const addresses = found.map(({ address }) => address);
-    return found.length === 0 || addresses.includes(serverAddress)
-      ? []
-      : [`${name} (${addresses.join(', ')})`];
-  });
-}
-
-/** Rejects with EADDRINUSE where anybody has the port at `address`, willing to share it or not. */
-async function probe(port: number, address: string): Promise<void> {
-  const socket = await bind(port, address, false);
-  await new Promise<void>((resolve) => socket.close(() => resolve()));
-}
-
-/** A bound socket that may broadcast and shares its port with the server's other socket. */
-function bind(port: number, address: string, reuseAddr = true): Promise<Socket> {
-  const socket = createSocket({ type: 'udp4', reuseAddr, recvBufferSize: RECEIVE_BUFFER });
-  return new Promise((resolve, reject) => {
-    socket.once('error', (error) => {
-      socket.close();
-      reject(error);
-    });
-    socket.bind(port, address, () => {
-      socket.removeAllListeners('error');
-      socket.setBroadcast(true);
-      resolve(socket);
-    });
-  });
 }
