@@ -12,6 +12,7 @@ import { ControlServer, HttpServer } from './http/server.ts';
 import { BootTable } from './images/table.ts';
 import { BootTree, installedIpxe } from './images/tree.ts';
 import { systemClock } from './journal/clock.ts';
+import { Journal } from './journal/journal.ts';
 import { Recorder } from './journal/recorder.ts';
 import { controlSocketPath, type ImagerConfig, type NodeConfig } from './model/config.ts';
 import { NodeIndex } from './model/nodes.ts';
@@ -91,14 +92,18 @@ async function startParts(
   const clock = systemClock;
   const { address } = config.network;
   const nodes = new NodeIndex(config.nodes);
-  const recorder = new Recorder({ names: nodes, log: log.child({ room: 'journal' }) });
-  const { sink } = recorder;
-
   await started(
     'state lock',
     () => lockState(config.state),
     (lock) => lock.release(),
   );
+  const journal = await started(
+    'boot journal',
+    () => new Journal({ dir: join(config.state, 'journal'), log: log.child({ room: 'journal' }) }),
+    (part) => part.close(),
+  );
+  const recorder = new Recorder({ names: nodes, log: log.child({ room: 'journal' }), journal });
+  const { sink } = recorder;
   const registry = await started(
     'registry',
     () => LmdbRegistry.open(join(config.state, 'registry')),
@@ -171,6 +176,7 @@ async function startParts(
     table,
     disks,
     recorder,
+    clock,
     started: new Date(clock.now()),
     connected: () => agents.connected(),
     leases: () => leases(),

@@ -2,8 +2,19 @@
 import type { BaseView } from '../disks/bases.ts';
 import type { DiskView } from '../disks/catalog.ts';
 import type { BootImage } from '../images/image.ts';
-import type { EventCount, EventQuery, RecordedEvent } from '../journal/recorder.ts';
+import type { Attempt } from '../journal/attempts.ts';
+import type { RecordedEvent } from '../journal/event.ts';
+import type { EventCount, EventQuery } from '../journal/recorder.ts';
 import type { Health, NodeDetails, NodeView } from '../model/views.ts';
+
+/** What is known of the boots of a node or a stranger. */
+export interface BootsView {
+  who: string;
+  /** Its name, where the configuration has it. */
+  node: string | null;
+  /** Oldest first. */
+  attempts: Attempt[];
+}
 
 export interface ReadModel {
   health(): Health;
@@ -16,6 +27,16 @@ export interface ReadModel {
   disk(name: string): DiskView | undefined;
   leases(): readonly object[];
   events(query: EventQuery): RecordedEvent[];
+  /**
+   * The `last` attempts to boot of whoever `who` means (a node's name, a MAC, an address), and the events after those;
+   * undefined where it means nobody. The view rejects with BusyError where too many ask at once.
+   */
+  boots(
+    who: string,
+    last: number,
+  ):
+    | { view: Promise<BootsView>; watch: (listener: (event: RecordedEvent) => void) => () => void }
+    | undefined;
   /** Counters of the servers, by server. */
   stats(): Record<string, Record<string, number>>;
   /** What servers have at the moment, by server: values that also fall. */

@@ -1,6 +1,7 @@
 /** The read API: GET only, the same on the nodes' network and on the control socket. */
 import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
+import { addBootsRoutes } from './boots-routes.ts';
 import { checked, unknownName } from './errors.ts';
 import type { ReadModel } from './read-model.ts';
 
@@ -38,6 +39,7 @@ export function addReadRoutes(app: FastifyInstance, model: ReadModel): void {
     throw unknownName('disk', params.name, model.diskNames());
   });
   app.get('/api/leases', async () => model.leases());
+  addBootsRoutes(app, model);
   app.get('/api/events', async (request) => {
     const { node, since, after } = checked(eventQuery, request.query);
     return model.events({

@@ -19,4 +19,9 @@ export interface BootEvent {
   detail?: Record<string, string | number | boolean>;
 }
 
+export interface RecordedEvent extends BootEvent {
+  /** Counts events from 1 since this imager started. */
+  id: number;
+}
+
 export type EventSink = (event: BootEvent) => void;

@@ -1,19 +1,24 @@
 /**
- * Takes the events of all servers, puts the node's name to each, and keeps the latest for whoever asks:
- * the read API, the metrics.
+ * Takes the events of all servers, puts the node's name (a stranger's MAC) to each, and hands them on: to the journal,
+ * to whoever watches, and the latest to whoever asks.
  */
 import type { Logger } from 'pino';
-import type { BootEvent, EventSink } from './event.ts';
-
-export interface RecordedEvent extends BootEvent {
-  /** Counts events from 1 since this imager started. */
-  id: number;
-}
+import { AddressOwners } from './address-owners.ts';
+import type { BootEvent, EventSink, RecordedEvent } from './event.ts';
+import type { Journal } from './journal.ts';
 
 /** How a node is found by what servers know of it. */
 export interface NodeNames {
-  byMac(mac: string): { name: string } | undefined;
-  byAddress(address: string): { name: string } | undefined;
+  byName(name: string): { name: string; mac?: string } | undefined;
+  byMac(mac: string): { name: string; mac?: string } | undefined;
+  byAddress(address: string): { name: string; mac?: string } | undefined;
+}
+
+/** Whom a name means: a node's name, a MAC, an address. */
+export interface Whom {
+  node?: string;
+  /** MACs and addresses its events may be under. */
+  strangers: string[];
 }
 
 export interface EventQuery {
@@ -32,6 +37,8 @@ export interface EventCount {
 }
 
 const CAPACITY = 20_000;
+const MAC = /^[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}$/i;
+const ADDRESS = /^\d{1,3}(?:\.\d{1,3}){3}$/;
 /** Names of steps come from nodes as well: past this many kinds, the rest is counted together. */
 const MAX_KINDS = 2000;
 
@@ -41,25 +48,56 @@ export class Recorder {
   readonly #capacity: number;
   readonly #events: RecordedEvent[] = [];
   readonly #counts = new Map<string, EventCount>();
-  /** Node by pool address, learnt from events that carry both. One address a node. */
-  readonly #learnt = new Map<string, string>();
+  readonly #journal: Journal | undefined;
+  /** Who has a pool address. */
+  readonly #owners = new AddressOwners();
+  readonly #watchers = new Set<(event: RecordedEvent) => void>();
   #last = 0;
 
-  constructor(options: { names: NodeNames; log: Logger; capacity?: number }) {
+  /** Without a journal events are kept until this process ends. */
+  constructor(options: { names: NodeNames; log: Logger; capacity?: number; journal?: Journal }) {
     this.#names = options.names;
     this.#log = options.log;
     this.#capacity = options.capacity ?? CAPACITY;
+    this.#journal = options.journal;
   }
 
   /** What the servers are given. */
   readonly sink: EventSink = (event) => {
-    const node = event.node ?? this.#nameOf(event);
-    const recorded: RecordedEvent = { id: ++this.#last, ...event, ...(node === undefined ? {} : { node }) };
-    if (event.component === 'dhcp' && event.step === 'ack') this.#learn(node, event);
+    const recorded: RecordedEvent = { id: ++this.#last, ...event, ...this.#ownerOf(event) };
+    this.#learn(recorded);
     this.#events[(recorded.id - 1) % this.#capacity] = recorded;
     this.#count(recorded);
+    this.#journal?.take(recorded);
+    for (const watcher of this.#watchers) watcher(recorded);
     this.#log.debug(recorded, `${recorded.component} ${recorded.step}`);
   };
+
+  /** Calls `listener`, which must not throw, with each event to come. Gives what ends that. */
+  watch(listener: (event: RecordedEvent) => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
+  /** Whom `name` means; undefined where it is neither a node's name nor a MAC nor an address. */
+  whom(name: string): Whom | undefined {
+    const node = this.#names.byName(name);
+    if (node !== undefined) return { node: node.name, strangers: node.mac === undefined ? [] : [node.mac] };
+    const isMac = MAC.test(name);
+    if (!isMac && !ADDRESS.test(name)) return undefined;
+    const plain = name.toLowerCase().replaceAll('-', ':');
+    const owner = isMac ? this.#names.byMac(plain) : this.#names.byAddress(plain);
+    const learnt = isMac ? undefined : this.#owners.of(plain);
+    const known = owner?.name ?? learnt?.node;
+    const strangers = learnt?.mac === undefined ? [plain] : [plain, learnt.mac];
+    return known === undefined ? { strangers } : { node: known, strangers };
+  }
+
+  /** What the journal knows of `whom`, oldest first. Rejects with BusyError where too many ask at once. */
+  async history(whom: Whom): Promise<RecordedEvent[]> {
+    if (this.#journal !== undefined) return this.#journal.events(whom);
+    return this.events().filter((event) => isAbout(event, whom));
+  }
 
   /** Events kept, oldest first. */
   events(query: EventQuery = {}): RecordedEvent[] {
@@ -80,20 +118,29 @@ export class Recorder {
   }
 
   /** The address of a DHCP event is one that somebody asks for: it says nothing of who asks. */
-  #nameOf({ component, mac, address }: BootEvent): string | undefined {
+  #ownerOf(event: BootEvent): { node?: string; mac?: string } {
+    const { component, mac, address } = event;
+    if (event.node !== undefined) return {};
     const byMac = mac === undefined ? undefined : this.#names.byMac(mac)?.name;
-    if (byMac !== undefined || address === undefined || component === 'dhcp') return byMac;
-    return this.#names.byAddress(address)?.name ?? this.#learnt.get(address);
+    if (byMac !== undefined) return { node: byMac };
+    if (address === undefined || component === 'dhcp') return {};
+    const reserved = this.#names.byAddress(address)?.name;
+    return reserved === undefined ? (this.#owners.of(address) ?? {}) : { node: reserved };
   }
 
-  #learn(node: string | undefined, { address }: BootEvent): void {
-    if (address === undefined || this.#learnt.get(address) === node) return;
-    if (node === undefined) {
-      this.#learnt.delete(address);
-      return;
-    }
-    for (const [old, owner] of this.#learnt) if (owner === node) this.#learnt.delete(old);
-    this.#learnt.set(address, node);
+  /**
+   * An address is whose it was given to last. Beside another DHCP server, which gives the addresses, it is whose it was
+   * asked for there.
+   */
+  #learn({ component, step, reason, node, mac, address }: RecordedEvent): void {
+    if (component !== 'dhcp' || address === undefined) return;
+    const given = step === 'ack' && reason === undefined;
+    const taken = step === 'request' && reason === 'other-server';
+    if (given || (taken && this.#names.byAddress(address) === undefined))
+      this.#owners.set(address, {
+        ...(node === undefined ? {} : { node }),
+        ...(mac === undefined ? {} : { mac }),
+      });
   }
 
   #count({ component, step, reason = '' }: BootEvent): void {
@@ -108,4 +155,10 @@ export class Recorder {
 
 function keyOf({ component, step, reason }: EventCount): string {
   return JSON.stringify([component, step, reason]);
+}
+
+/** Whether an event is one of `whom`'s. */
+export function isAbout({ node, mac, address }: BootEvent, whom: Whom): boolean {
+  if (node !== undefined) return node === whom.node;
+  return whom.strangers.includes(mac ?? address ?? '');
 }

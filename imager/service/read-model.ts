@@ -3,7 +3,9 @@ import type { Directory, NodeRecord } from '../agents/directory.ts';
 import type { Disks } from '../disks/catalog.ts';
 import type { ReadModel } from '../http/read-model.ts';
 import type { BootTable } from '../images/table.ts';
-import type { Recorder } from '../journal/recorder.ts';
+import { attemptsOf } from '../journal/attempts.ts';
+import type { Clock } from '../journal/clock.ts';
+import { isAbout, type Recorder } from '../journal/recorder.ts';
 import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { NodeDetails, NodeView } from '../model/views.ts';
@@ -15,6 +17,7 @@ export interface Sources {
   table: BootTable;
   disks: Disks;
   recorder: Recorder;
+  clock: Clock;
   started: Date;
   connected(): readonly { node: string }[];
   leases(): readonly object[];
@@ -47,6 +50,22 @@ export function readModelOf(sources: Sources): ReadModel {
     disk: (name) => disks.show(name),
     leases: () => sources.leases(),
     events: (query) => recorder.events(query),
+    boots: (who, last) => {
+      const whom = recorder.whom(who);
+      if (whom === undefined) return undefined;
+      const history = recorder.history(whom);
+      return {
+        view: history.then((events) => ({
+          who,
+          node: whom.node ?? null,
+          attempts: attemptsOf(events, sources.clock.now()).slice(-last),
+        })),
+        watch: (listener) =>
+          recorder.watch((event) => {
+            if (isAbout(event, whom)) listener(event);
+          }),
+      };
+    },
     stats: () => sources.stats(),
     gauges: () => sources.gauges(),
     eventCounts: () => recorder.counts(),

@@ -53,6 +53,7 @@ const model: ReadModel = {
   events: (query) => [{ id: 1, at: 5, component: 'dhcp', step: JSON.stringify(query) }],
   stats: () => ({ tftp: { 'dropped.short': 3 } }),
   gauges: () => ({ agent: { connections: 2 } }),
+  boots: () => undefined,
   eventCounts: () => [{ component: 'nbd', step: 'attach', reason: '', count: 2 }],
 };
 

@@ -1,0 +1,162 @@
+/** From what was seen of a node to its attempts to boot. Pure. */
+import type { RecordedEvent } from './event.ts';
+
+/** How far a boot came, in order. */
+export const PHASES = ['power', 'dhcp', 'files', 'agent', 'disk', 'ready'] as const;
+export type Phase = (typeof PHASES)[number];
+
+/**
+ * `rebooted`: the agent restarted the node on purpose. `stopped`: nothing more was heard, or it began anew, before
+ * `ready`.
+ */
+export type Outcome = 'ready' | 'rebooted' | 'in-progress' | 'stopped';
+
+export interface Attempt {
+  /** Milliseconds since the epoch: the first and the last event. */
+  startedAt: number;
+  lastAt: number;
+  phase: Phase;
+  outcome: Outcome;
+  events: RecordedEvent[];
+}
+
+/** What splitting a history into boots needs to know of each item. */
+export interface Mark {
+  /** Milliseconds. */
+  at: number;
+  /** Of a client's first words: which of a node's programs speaks (its boot ROM, the loader it fetched, ...). */
+  program?: string;
+  /** True where that program is none of the running system's. */
+  firmware?: boolean;
+  /** Of switching power on: a boot begins here whatever was before. */
+  power?: boolean;
+  phase?: Phase;
+}
+
+/** Firmware leaves up to 32 s between its DISCOVERs (PXE specification 2.1, section 3.1); past this it is another boot. */
+export const SILENCE_MS = 60_000;
+/** Servers test themselves for minutes between power-on and their first packet. */
+const POWER_ON_MS = 600_000;
+/** A boot that says nothing for so long has stopped, or its end was not seen. */
+export const QUIET_MS = 30_000;
+
+/**
+ * Splits a history, oldest first, into boots. One boot asks for an address several times: boot ROM, loader, kernel. So
+ * a boot begins with a program's DISCOVER where there was silence, or where the same program had already come past
+ * DHCP, or the kernel had run.
+ */
+export function splitBoots<T>(items: readonly T[], markOf: (item: T) => Mark): T[][] {
+  const boots: T[][] = [];
+  /** Programs that have spoken in this boot; true where an answer or more came after. */
+  let programs = new Map<string, boolean>();
+  let phase: Phase | undefined;
+  let last = Number.NEGATIVE_INFINITY;
+  for (const item of items) {
+    const mark = markOf(item);
+    const silence = mark.at - last > (phase === 'power' ? POWER_ON_MS : SILENCE_MS);
+    const { program } = mark;
+    // Once the kernel ran, the system's own DHCP client asks as well.
+    const asks = program !== undefined && (mark.firmware === true || !ranKernel(phase));
+    const again = asks && (silence || programs.get(program) === true || ranKernel(phase));
+    if (boots.length === 0 || again || mark.power === true) {
+      boots.push([]);
+      programs = new Map();
+      phase = undefined;
+    }
+    boots.at(-1)!.push(item);
+    if (program !== undefined) programs.set(program, programs.get(program) ?? false);
+    else if (mark.phase !== undefined && mark.phase !== 'power')
+      for (const name of programs.keys()) programs.set(name, true);
+    phase = later(phase, mark.phase);
+    last = mark.at;
+  }
+  return boots;
+}
+
+function ranKernel(phase: Phase | undefined): boolean {
+  return phase === 'agent' || phase === 'disk' || phase === 'ready';
+}
+
+function later(a: Phase | undefined, b: Phase | undefined): Phase | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return PHASES.indexOf(a) >= PHASES.indexOf(b) ? a : b;
+}
+
+/** The attempts in a node's events, oldest first. `now`: milliseconds since the epoch. */
+export function attemptsOf(events: readonly RecordedEvent[], now: number): Attempt[] {
+  const boots = splitBoots(events, markOfEvent);
+  return boots.map((boot, index) => {
+    const phase = boot.map((event) => markOfEvent(event).phase).reduce(later) ?? 'power';
+    const lastAt = boot.at(-1)!.at;
+    return {
+      startedAt: boot[0]!.at,
+      lastAt,
+      phase,
+      outcome: outcomeOf(boot, phase, index === boots.length - 1 && now - lastAt < QUIET_MS),
+      events: boot,
+    };
+  });
+}
+
+function outcomeOf(boot: readonly RecordedEvent[], phase: Phase, fresh: boolean): Outcome {
+  if (phase === 'ready') return 'ready';
+  const steps = boot.filter(({ component }) => component === 'agent').map(({ step }) => step);
+  if (steps.includes('failed')) return 'stopped';
+  if (steps.includes('reboot') || steps.includes('retry')) return 'rebooted';
+  return fresh || isLoading(boot) ? 'in-progress' : 'stopped';
+}
+
+/** A transfer that has begun is followed by its end, however slow the client is. */
+function isLoading(boot: readonly RecordedEvent[]): boolean {
+  const last = boot.at(-1);
+  return last?.step === 'transfer-start';
+}
+
+function markOfEvent(event: RecordedEvent): Mark {
+  const { at, component, step, reason } = event;
+  switch (component) {
+    case 'imager':
+      return step === 'power' && event.detail?.action !== 'off'
+        ? { at, power: true, phase: 'power' }
+        : { at };
+    case 'dhcp': {
+      if (step === 'discover' || step === 'bootp')
+        return { at, ...programOf(optionsOf(event)), phase: 'dhcp' };
+      // An offer is not yet past: firmware that takes none asks again and again in the same boot.
+      return step === 'ack' && reason === undefined ? { at, phase: 'dhcp' } : { at };
+    }
+    case 'tftp':
+    case 'http':
+      return { at, phase: 'files' };
+    case 'agent':
+      return { at, phase: step === 'ready' ? 'ready' : 'agent' };
+    case 'nbd':
+      return { at, phase: 'disk' };
+    default:
+      return { at };
+  }
+}
+
+/** Options 93, 60 and 77 of a client: what it calls itself. */
+export interface ProgramOptions {
+  arch?: number;
+  vendorClass?: string;
+  userClass?: string;
+}
+
+export function optionsOf({ detail = {} }: RecordedEvent): ProgramOptions {
+  return {
+    ...(typeof detail.arch === 'number' ? { arch: detail.arch } : {}),
+    ...(typeof detail.vendorClass === 'string' ? { vendorClass: detail.vendorClass } : {}),
+    ...(typeof detail.userClass === 'string' ? { userClass: detail.userClass } : {}),
+  };
+}
+
+/** A name for the program that asks for an address, and whether it is one of the firmware's. */
+export function programOf({ arch, vendorClass = '', userClass = '' }: ProgramOptions): {
+  program: string;
+  firmware: boolean;
+} {
+  const program = `${vendorClass.split(':')[0]} ${arch ?? ''} ${userClass}`;
+  return { program, firmware: arch !== undefined || /^(?:PXE|HTTP)Client|^U-Boot/.test(vendorClass) };
+}
