@@ -11,7 +11,7 @@
  * Needs ip (iproute2), util-linux, QEMU and the firmware packages in apt-packages.txt; root, or /dev/net/tun open to users.
  */
 import { mkdirSync } from 'node:fs';
-import { readFile, rm, stat } from 'node:fs/promises';
+import { copyFile, readFile, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
@@ -20,6 +20,7 @@ import { InsideProcess } from './inside.ts';
 import { type CommandOptions, type CommandResult, NetworkNamespace } from './namespace.ts';
 import { type NodeOptions, RigNode } from './node.ts';
 import { projectFile } from './project.ts';
+import { isUefi, UEFI_VARIABLES } from './qemu.ts';
 import { identityVariables, parseEnvironment, writeFlash } from './uboot-environment.ts';
 
 export interface LabOptions {
@@ -105,7 +106,8 @@ export class Lab {
    * (makeEeprom makes one).
    */
   async node(options: NodeOptions): Promise<RigNode> {
-    const node = { ...options, eeprom: resolve(options.eeprom) };
+    const { eeprom } = options;
+    const node = { ...options, ...(eeprom === undefined ? {} : { eeprom: resolve(eeprom) }) };
     await this.#check(node);
     const tap = `tap${this.#nodes.length}`;
     const flash = join(this.dir, `${node.name}.flash`);
@@ -115,7 +117,7 @@ export class Lab {
       tap,
       serialLog: join(this.dir, `${node.name}.serial.log`),
       imagerLog: () => this.#imagers.at(-1)?.tail() ?? '--- no imager was started',
-      ...(node.rig === 'arm64' ? { flash } : {}),
+      ...(node.rig === 'arm64' || isUefi(node.firmware) ? { flash } : {}),
     };
     const made = new RigNode(node, place);
     this.#nodes.push(made);
@@ -126,6 +128,9 @@ export class Lab {
         await readFile(projectFile('firmware-stubs/uboot/boot.env'), 'utf8'),
       );
       await writeFlash(flash, new Map([...variables, ...identityVariables(node.uid)]));
+      this.#flashes.push(flash);
+    } else if (isUefi(node.firmware)) {
+      await copyFile(UEFI_VARIABLES, flash);
       this.#flashes.push(flash);
     }
     return made;
@@ -158,6 +163,12 @@ export class Lab {
       throw new Error(`there is a node ${node.name} already`);
     if (!MAC.test(node.mac)) throw new Error(`"${node.mac}" is not an Ethernet address`);
     if (parseUid(node.uid) === undefined) throw new Error(`"${node.uid}" is not a UID`);
+    if (node.rig === 'arm64' && node.firmware !== undefined)
+      throw new Error(`firmware ${node.firmware} is of x86 nodes`);
+    if (node.eeprom === undefined) {
+      if (node.firmware !== undefined) return;
+      throw new Error(`node ${node.name} has neither an EEPROM nor firmware that asks the network`);
+    }
     const { size } = await stat(node.eeprom);
     if (size !== EEPROM_SIZE) throw new Error(`${node.eeprom} has ${size} bytes, an EEPROM ${EEPROM_SIZE}`);
   }

@@ -5,7 +5,7 @@ import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { tail, waitFor } from './deadline.ts';
 import type { InsideProcess } from './inside.ts';
-import { qemuCommand, type Rig } from './qemu.ts';
+import { type NetworkFirmware, qemuCommand, type Rig } from './qemu.ts';
 import { Qmp } from './qmp.ts';
 import { LineReader, lineMeaning } from './serial.ts';
 
@@ -13,12 +13,17 @@ export interface NodeOptions {
   /** Name in logs and events. */
   name: string;
   rig: Rig;
+  /** Rig `x86`: firmware that boots what DHCP tells it, instead of the one that obeys the EEPROM. */
+  firmware?: NetworkFirmware;
   /** Ethernet address, `52:54:00:00:00:01`. */
   mac: string;
   /** Hardware UID: a UUID, or `serial:` and a serial number. */
   uid: string;
-  /** The EEPROM's file, 8192 bytes: written by the host, obeyed by the firmware, the first disk of the node's Linux. */
-  eeprom: string;
+  /**
+   * The EEPROM's file, 8192 bytes: written by the host, obeyed by the firmware, the first disk of the node's Linux. A
+   * node with `firmware` can do without.
+   */
+  eeprom?: string;
   /** Default 512. */
   memoryMiB?: number;
 }
@@ -90,7 +95,7 @@ export class RigNode {
   /** Starts the machine; resolves at once, the firmware goes on by itself. Rejects where it is on already. */
   async powerOn(): Promise<void> {
     if (this.powered) throw new Error(`node ${this.name} is on already`);
-    const { uid, mac, eeprom, memoryMiB = 512 } = this.#options;
+    const { uid, mac, firmware, eeprom, memoryMiB = 512 } = this.#options;
     const { tap, flash } = this.#place;
     const argv = qemuCommand({
       rig: this.rig,
@@ -98,7 +103,8 @@ export class RigNode {
       uid,
       memoryMiB,
       tap,
-      eeprom,
+      ...(firmware === undefined ? {} : { firmware }),
+      ...(eeprom === undefined ? {} : { eeprom }),
       ...(flash === undefined ? {} : { flash }),
     });
     this.#lines = [];

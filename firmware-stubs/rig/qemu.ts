@@ -2,8 +2,16 @@
 
 export type Rig = 'arm64' | 'x86';
 
+/**
+ * Firmware that asks the network what to boot, on an x86-64 machine: the iPXE ROM of the adapter under SeaBIOS and under
+ * UEFI, UEFI's own PXE and HTTP boot, and U-Boot as it leaves the factory, which tries its disks first.
+ */
+export type NetworkFirmware = 'ipxe-bios' | 'ipxe-uefi' | 'uefi-pxe' | 'uefi-http' | 'uboot-x86';
+
 export interface Machine {
   rig: Rig;
+  /** Only with rig `x86`; without it the machine boots what the pointer in its EEPROM names. */
+  firmware?: NetworkFirmware;
   /** Ethernet address, `52:54:00:00:00:01`. */
   mac: string;
   /** Hardware UID in the text form of agent/protocol/uid.ts. */
@@ -11,21 +19,31 @@ export interface Machine {
   memoryMiB: number;
   /** TAP device in the namespace QEMU is started in. */
   tap: string;
-  /** File of 8192 bytes: the node's first virtio disk. */
-  eeprom: string;
-  /** arm64: file with U-Boot's environment, 64 MiB. */
+  /** File of 8192 bytes: the node's first virtio disk. Every machine without `firmware` has one. */
+  eeprom?: string;
+  /** arm64: file with U-Boot's environment, 64 MiB. UEFI: file with its variables. */
   flash?: string;
 }
 
-/** Firmware of Debian's packages `u-boot-qemu` and `ipxe`. */
+/** Firmware of Debian's packages `u-boot-qemu`, `ipxe` and `ovmf`. */
 const UBOOT = '/usr/lib/u-boot/qemu_arm64/u-boot.bin';
+const UBOOT_X86 = '/usr/lib/u-boot/qemu-x86_64/u-boot.rom';
 const IPXE = '/usr/lib/ipxe/ipxe.lkrn';
+const UEFI = '/usr/share/OVMF/OVMF_CODE_4M.fd';
+/** Variables of a UEFI machine as it leaves the factory. */
+export const UEFI_VARIABLES = '/usr/share/OVMF/OVMF_VARS_4M.fd';
+
+/** Firmware that keeps variables in a flash file of its own. */
+export function isUefi(firmware: NetworkFirmware | undefined): boolean {
+  return firmware === 'ipxe-uefi' || firmware === 'uefi-pxe' || firmware === 'uefi-http';
+}
 
 /**
  * Program and arguments; the serial line is on standard output. Nothing but what a boot needs: each device that
  * firmware and kernel would have to probe costs time under emulation.
  */
 export function qemuCommand(machine: Machine): string[] {
+  if (machine.firmware !== undefined) return networkBootCommand(machine, machine.firmware);
   return machine.rig === 'arm64' ? arm64Command(machine) : x86Command(machine);
 }
 
@@ -48,6 +66,8 @@ function arm64Command(machine: Machine): string[] {
  * rdrand keeps the kernel from waiting for entropy.
  */
 function x86Command(machine: Machine): string[] {
+  if (machine.eeprom === undefined)
+    throw new Error('an x86 machine without network firmware needs an EEPROM');
   return [
     'qemu-system-x86_64',
     ...['-machine', 'pc,accel=tcg,graphics=off,smm=off,vmport=off,hpet=off', '-cpu', 'Nehalem,+rdrand'],
@@ -59,13 +79,48 @@ function x86Command(machine: Machine): string[] {
   ];
 }
 
+/** QEMU's own ROM for the adapter is iPXE for BIOS and UEFI in one file; without it the firmware's driver has the adapter. */
+function networkBootCommand(machine: Machine, firmware: NetworkFirmware): string[] {
+  if (machine.rig !== 'x86') throw new Error(`firmware ${firmware} is of x86 machines`);
+  const rom = firmware === 'ipxe-bios' || firmware === 'ipxe-uefi' ? '' : ',romfile=';
+  return [
+    'qemu-system-x86_64',
+    ...firmwareOptions(machine, firmware),
+    ...['-cpu', 'Nehalem,+rdrand'],
+    ...common(machine),
+    ...['-smbios', `type=1,${smbiosIdentity(machine.uid)}`],
+    ...(machine.eeprom === undefined ? [] : ['-device', 'virtio-blk-pci,drive=eeprom,serial=eeprom']),
+    // U-Boot 2023.01 reads the address of a legacy virtio adapter as its first byte six times.
+    ...['-device', `virtio-net-pci,disable-legacy=on,netdev=lan,mac=${machine.mac},bootindex=0${rom}`],
+  ];
+}
+
+function firmwareOptions({ flash }: Machine, firmware: NetworkFirmware): string[] {
+  const quick = 'accel=tcg,smm=off,vmport=off,hpet=off';
+  if (firmware === 'uboot-x86') return ['-machine', `pc,${quick}`, '-bios', UBOOT_X86];
+  if (firmware === 'ipxe-bios') return ['-machine', `pc,graphics=off,${quick}`];
+  if (flash === undefined) throw new Error('a UEFI machine needs a flash file for its variables');
+  // The adapter's boot options come in the order PXE, HTTP: the ones that are not wanted are left out.
+  const pxe = ['IPv4PXESupport', 'IPv6PXESupport'].flatMap((name) => [
+    '-fw_cfg',
+    `name=opt/org.tianocore/${name},string=n`,
+  ]);
+  return [
+    ...['-machine', `q35,${quick}`],
+    ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${UEFI}`],
+    ...['-drive', `if=pflash,unit=1,format=raw,file=${path(flash)}`],
+    ...(firmware === 'uefi-http' ? pxe : []),
+  ];
+}
+
 function common(machine: Machine): string[] {
+  const { eeprom } = machine;
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-monitor', 'none', '-serial', 'stdio'],
     // A reset ends the process, and QMP on descriptor 3 tells that it was one (node.ts starts the next).
     ...['-no-reboot', '-chardev', 'socket,id=qmp,fd=3', '-mon', 'chardev=qmp,mode=control'],
     ...['-smp', '1', '-m', `${machine.memoryMiB}M`],
-    ...['-drive', `if=none,id=eeprom,format=raw,file=${path(machine.eeprom)}`],
+    ...(eeprom === undefined ? [] : ['-drive', `if=none,id=eeprom,format=raw,file=${path(eeprom)}`]),
     ...['-netdev', `tap,id=lan,ifname=${machine.tap},script=no,downscript=no`],
   ];
 }

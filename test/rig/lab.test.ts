@@ -113,6 +113,7 @@ test.each([
   [{ mac: '52:54:00' }, 'not an Ethernet address'],
   [{ uid: 'x' }, 'not a UID'],
   [{ eeprom: '/dev/null' }, 'has 0 bytes, an EEPROM 8192'],
+  [{ firmware: 'uefi-pxe' as const }, 'of x86 nodes'],
 ])('a node with a fault is refused: %j', async (changes, why) => {
   await expect(node(changes)).rejects.toThrow(why);
 });
@@ -130,4 +131,11 @@ test('closing leaves no process and no flash image', async () => {
   await lab.close();
   expect(made.powered).toBe(false);
   expect(existsSync(join(dir, 'n1.flash'))).toBe(false);
+});
+
+test('a UEFI node has variables of its own, and needs no EEPROM', async () => {
+  const { mac, uid } = { mac: '52:54:00:00:00:03', uid: UID };
+  await lab.node({ name: 'u1', rig: 'x86', firmware: 'uefi-pxe', mac, uid });
+  expect(existsSync(join(dir, 'u1.flash'))).toBe(true);
+  await expect(lab.node({ name: 'u2', rig: 'x86', mac, uid })).rejects.toThrow('neither an EEPROM nor');
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Machine, qemuCommand } from '../../firmware-stubs/rig/qemu.ts';
+import { type Machine, type NetworkFirmware, qemuCommand } from '../../firmware-stubs/rig/qemu.ts';
 
 const ARM: Machine = {
   rig: 'arm64',
@@ -41,4 +41,32 @@ test('a UID that is a serial number goes where serial numbers go', () => {
 test('an arm64 machine without flash is a mistake of the caller', () => {
   const { flash: _, ...rest } = ARM;
   expect(() => qemuCommand(rest)).toThrow('needs a flash file');
+});
+
+test('network firmware: what starts, and whose driver has the adapter', () => {
+  const { eeprom: _, ...bare } = X86;
+  const command = (firmware: NetworkFirmware) => qemuCommand({ ...bare, firmware }).join(' ');
+  expect(command('uefi-pxe')).toBe(
+    'qemu-system-x86_64 -machine q35,accel=tcg,smm=off,vmport=off,hpet=off ' +
+      '-drive if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd ' +
+      '-drive if=pflash,unit=1,format=raw,file=/lab/n1.flash -cpu Nehalem,+rdrand ' +
+      '-nodefaults -no-user-config -display none -monitor none -serial stdio -no-reboot -chardev socket,id=qmp,fd=3 -mon chardev=qmp,mode=control -smp 1 -m 512M ' +
+      '-netdev tap,id=lan,ifname=tap0,script=no,downscript=no ' +
+      '-smbios type=1,uuid=0f9d1c3a-5d0e-4a52-9d3e-1b5b0a1f0001 ' +
+      '-device virtio-net-pci,disable-legacy=on,netdev=lan,mac=52:54:00:00:00:01,bootindex=0,romfile=',
+  );
+  expect(command('uefi-http')).toContain('IPv4PXESupport,string=n');
+  expect(command('ipxe-uefi')).not.toContain('romfile=');
+  expect(command('ipxe-bios')).not.toMatch(/romfile=|pflash/);
+  expect(command('uboot-x86')).toContain('-bios /usr/lib/u-boot/qemu-x86_64/u-boot.rom');
+  expect(qemuCommand({ ...X86, firmware: 'ipxe-bios' })).toContain(
+    'virtio-blk-pci,drive=eeprom,serial=eeprom',
+  );
+});
+
+test('what a machine cannot do without is a mistake of the caller', () => {
+  const { flash: _, eeprom: __, ...rest } = X86;
+  expect(() => qemuCommand(rest)).toThrow('needs an EEPROM');
+  expect(() => qemuCommand({ ...rest, firmware: 'uefi-pxe' })).toThrow('needs a flash file');
+  expect(() => qemuCommand({ ...rest, rig: 'arm64', firmware: 'uefi-pxe' })).toThrow('x86');
 });
