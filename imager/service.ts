@@ -224,14 +224,16 @@ async function startParts(
 }
 
 function dhcpConfig(config: ImagerConfig, ipxe: ReadonlySet<string>, httpPort: number): DhcpConfig {
-  const { address, ...network } = config.network;
+  const { address, pools, ...network } = config.network;
+  const [pool] = pools;
   const offer = {
     ipxe,
     httpBase: httpBase(address, httpPort),
-    ...(config.boot === undefined ? {} : { image: config.boot.image }),
+    ...(config.boot.image === undefined ? {} : { image: config.boot.image }),
   };
   return {
     ...network,
+    ...(pool === undefined ? {} : { pool }),
     serverAddress: address,
     bootFile: (client) => {
       const file = bootFileFor({ ...client, isNode: client.node !== undefined }, offer);

@@ -1,15 +1,57 @@
 /** The checked configuration the imager runs on: paths absolute, scripts read, references resolved. */
 import type { Script } from '../../agent/protocol/messages.ts';
 
+/** Both ends included. */
+export interface AddressRange {
+  from: string;
+  to: string;
+}
+
 export interface NetworkConfig {
   /** The imager's own address; every server listens on it. */
   address: string;
   /** Length of the network mask in bits. */
   prefix: number;
-  pool?: { from: string; to: string };
+  /** Addresses for those that have none reserved. */
+  pools: AddressRange[];
   router?: string;
   dns?: string[];
+  /** Domain of the hosts (option 15). */
+  domain?: string;
   leaseSeconds: number;
+  /** Where boot files are loaded from, if not from the imager. */
+  nextServer?: string;
+}
+
+/** A network behind a relay agent. */
+export interface SubnetConfig extends Omit<NetworkConfig, 'address'> {
+  /** Its first address, e.g. 10.78.0.0. */
+  network: string;
+  /** Circuit ids whose clients belong here, lower-case hexadecimal. */
+  circuits: string[];
+}
+
+/** An option replies carry beside, or instead of, what the imager puts there. */
+export interface OptionConfig {
+  code: number;
+  value: Uint8Array;
+  /** Who gets it; everybody without it. All that is named has to fit. */
+  for?: {
+    node?: string;
+    /** How the vendor class (option 60) begins, or a user class (option 77). */
+    class?: string;
+    /** Number of option 93. */
+    architecture?: number;
+  };
+}
+
+export interface DhcpSettings {
+  /** `proxy`: somebody else gives the addresses, the imager says what to boot. */
+  mode: 'server' | 'proxy' | 'off';
+  /** Ask whether somebody uses an address before it is offered to who is no boot firmware. */
+  probe: boolean;
+  subnets: SubnetConfig[];
+  options: OptionConfig[];
 }
 
 /** Port numbers; 0 lets the system choose (tests). */
@@ -24,12 +66,22 @@ export interface PortsConfig {
 
 export interface NodeConfig {
   name: string;
-  /** Lower case, with colons. A node has a MAC, a UID, or both. */
+  /** Lower case, with colons. A node has at least one of mac, uid, clientId and circuit. */
   mac?: string;
   /** Canonical form of agent/protocol/uid.ts. */
   uid?: string;
+  /** Option 61, lower-case hexadecimal. */
+  clientId?: string;
+  /** Option 82 sub-option 1, lower-case hexadecimal. */
+  circuit?: string;
+  /** Board serial number, lower case. */
+  serial?: string;
+  /** Of the nodes' network or of a subnet. */
   address?: string;
   hostname: string;
+  boot?: { image?: string; file?: string };
+  /** For templates. */
+  variables?: Readonly<Record<string, string>>;
   userConfig?: string;
   /** Commands (program and arguments, no shell) that switch its power; run in the configuration file's directory. */
   power?: { on?: string[]; off?: string[] };
@@ -49,8 +101,17 @@ export interface ImagerConfig {
   cluster: string;
   network: NetworkConfig;
   ports: PortsConfig;
-  /** Image offered over DHCP to iPXE clients that have no pointer of their own. */
-  boot?: { image: string };
+  dhcp: DhcpSettings;
+  boot: {
+    /** Image offered over DHCP to iPXE clients that have no pointer of their own. */
+    image?: string;
+    /** Boot files by name of architecture (architectures.ts): paths for TFTP, or URLs. */
+    files: Readonly<Partial<Record<string, string>>>;
+  };
+  /** Absolute path of the folder with the operator's boot menu templates. */
+  templates?: string;
+  /** Absolute paths of PEM files. */
+  https?: { port: number; cert: string; key: string };
   nodes: NodeConfig[];
   userConfigs: Record<string, UserConfig>;
 }

@@ -1,11 +1,9 @@
 /** What the shape alone cannot tell: names, addresses and references that contradict each other. Pure. */
 
-import { ipv4ToNumber } from '../../agent/protocol/ipv4.ts';
-import type { ConfigPath, Finding } from './fault.ts';
+import type { Finding } from './fault.ts';
 import { hostFault } from './ipv4.ts';
+import { networkFindings, networksOf } from './network-consistency.ts';
 import { type ConfigFile, isHostName } from './schema.ts';
-
-const MAX_POOL = 65_536;
 
 /** Every contradiction in `file`, in the order of the file's sections. */
 export function findContradictions(file: ConfigFile): Finding[] {
@@ -17,71 +15,35 @@ export function findContradictions(file: ConfigFile): Finding[] {
   ];
 }
 
-function networkFindings({ network }: ConfigFile): Finding[] {
+function portFindings({ ports, https }: ConfigFile): Finding[] {
   const findings: Finding[] = [];
-  const check = (path: ConfigPath, address: string | undefined) => {
-    if (address === undefined) return;
-    const fault = hostFault(address, network.address, network.prefix);
-    if (fault !== undefined)
-      findings.push({
-        path,
-        found: `${address}, which ${fault}`,
-        expected: 'a host address of this network',
-      });
-  };
-  check(['network', 'address'], network.address);
-  check(['network', 'router'], network.router);
-  if (network.pool === undefined) return findings;
-  const { from, to } = network.pool;
-  check(['network', 'pool', 'from'], from);
-  check(['network', 'pool', 'to'], to);
-  const [low, high, own] = [from, to, network.address].map(ipv4ToNumber) as [number, number, number];
-  if (low > high)
-    findings.push({
-      path: ['network', 'pool', 'to'],
-      found: `${to}, below ${from}`,
-      expected: 'the last address of the pool',
-    });
-  if (high - low >= MAX_POOL)
-    findings.push({
-      path: ['network', 'pool'],
-      found: `${high - low + 1} addresses`,
-      expected: `at most ${MAX_POOL}: the DHCP server searches it`,
-    });
-  if (low <= own && own <= high)
-    findings.push({
-      path: ['network', 'pool'],
-      found: `${from} to ${to}, which holds the imager's own ${network.address}`,
-      expected: 'a pool without it',
-    });
-  return findings;
-}
-
-function portFindings({ ports }: ConfigFile): Finding[] {
-  const findings: Finding[] = [];
-  for (const group of [['tftp', 'dhcp'] as const, ['http', 'nbd', 'agent'] as const]) {
+  const tcp = (['http', 'nbd', 'agent'] as const).map((name) => ({
+    name,
+    port: ports[name],
+    path: ['ports', name],
+  }));
+  const udp = (['tftp', 'dhcp'] as const).map((name) => ({ name, port: ports[name], path: ['ports', name] }));
+  const tls = https === undefined ? [] : [{ name: 'https', port: https.port, path: ['https', 'port'] }];
+  for (const group of [udp, [...tcp, ...tls]]) {
     const seen = new Map<number, string>();
-    for (const service of group) {
-      const port = ports[service];
+    for (const { name, port, path } of group) {
       const other = port === 0 ? undefined : seen.get(port);
       if (other !== undefined)
-        findings.push({
-          path: ['ports', service],
-          found: `${port}, the port of ${other}`,
-          expected: 'a port of its own',
-        });
-      seen.set(port, service);
+        findings.push({ path, found: `${port}, the port of ${other}`, expected: 'a port of its own' });
+      seen.set(port, name);
     }
   }
   return findings;
 }
 
+/** What a node can be recognised by, in the order of dhcp/world.ts. */
+const MARKS = ['uid', 'mac', 'clientId', 'circuit'] as const;
+
 function nodeFindings(file: ConfigFile): Finding[] {
   const findings: Finding[] = [];
-  const { network } = file;
   const owners = new Map<string, string>();
   file.nodes.forEach((node, index) => {
-    for (const field of ['name', 'mac', 'uid', 'address'] as const) {
+    for (const field of ['name', ...MARKS, 'serial', 'address'] as const) {
       const value = node[field];
       if (value === undefined) continue;
       const owner = owners.get(`${field} ${value}`);
@@ -93,31 +55,13 @@ function nodeFindings(file: ConfigFile): Finding[] {
         });
       else owners.set(`${field} ${value}`, `nodes[${index}] (${node.name})`);
     }
-    if (node.mac === undefined && node.uid === undefined)
+    if (MARKS.every((mark) => node[mark] === undefined))
       findings.push({
         path: ['nodes', index],
-        found: 'neither mac nor uid',
+        found: 'neither mac, uid, clientId nor circuit',
         expected: 'at least one of them, to recognise the node by',
       });
-    if (node.address !== undefined) {
-      const path = ['nodes', index, 'address'];
-      const fault = hostFault(node.address, network.address, network.prefix);
-      if (fault !== undefined)
-        findings.push({ path, found: `${node.address}, which ${fault}`, expected: 'a host of this network' });
-      else if (node.address === network.address)
-        findings.push({
-          path,
-          found: `${node.address}, the imager's own address`,
-          expected: 'another address',
-        });
-      else if (node.address === network.router)
-        findings.push({ path, found: `${node.address}, the router's address`, expected: 'another address' });
-    } else if (network.pool === undefined)
-      findings.push({
-        path: ['nodes', index],
-        found: 'no address, and the network has no pool',
-        expected: 'an address here or network.pool',
-      });
+    findings.push(...addressFindings(file, index));
     if (node.hostname === undefined && !isHostName(node.name))
       findings.push({
         path: ['nodes', index, 'name'],
@@ -131,6 +75,36 @@ function nodeFindings(file: ConfigFile): Finding[] {
       });
   });
   return findings;
+}
+
+function addressFindings(file: ConfigFile, index: number): Finding[] {
+  const { network, dhcp, nodes } = file;
+  const address = nodes[index]?.address;
+  const networks = networksOf(file);
+  if (address === undefined) {
+    if (dhcp.mode !== 'server' || networks.some(({ pools }) => pools.length > 0)) return [];
+    return [
+      {
+        path: ['nodes', index],
+        found: 'no address, and the network has no pool',
+        expected: 'an address here or network.pool',
+      },
+    ];
+  }
+  const path = ['nodes', index, 'address'];
+  const faults = networks.map(({ base, prefix }) => hostFault(address, base, prefix));
+  const home = networks[faults.indexOf(undefined)];
+  if (home === undefined) {
+    const [first] = faults.filter((fault) => !fault?.startsWith('is outside')).concat(faults);
+    const expected =
+      networks.length === 1 ? 'a host of this network' : 'a host of the network or of a subnet';
+    return [{ path, found: `${address}, which ${first}`, expected }];
+  }
+  if (address === network.address)
+    return [{ path, found: `${address}, the imager's own address`, expected: 'another address' }];
+  if (address === home.router)
+    return [{ path, found: `${address}, the router's address`, expected: 'another address' }];
+  return [];
 }
 
 function userConfigFindings(file: ConfigFile): Finding[] {

@@ -1,5 +1,5 @@
 /** Reads a configuration file: YAML to checked ImagerConfig, or every fault at once with its line and column. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import {
   type Document,
@@ -14,7 +14,8 @@ import {
 } from 'yaml';
 import type * as z from 'zod';
 import { MAX_FRAME } from '../../agent/protocol/frame.ts';
-import type { ImagerConfig, NodeConfig, UserConfig } from './config.ts';
+import { assemble } from './assemble.ts';
+import type { ImagerConfig, UserConfig } from './config.ts';
 import { findContradictions } from './consistency.ts';
 import { ConfigError, type ConfigPath, describeValue, type Fault, type Finding, pathText } from './fault.ts';
 import { type ConfigFile, configFile, MAX_SCRIPT_BYTES } from './schema.ts';
@@ -65,7 +66,11 @@ export function parseConfig(text: string, file: string): ImagerConfig {
   if (!shape.success) return refuse(shape.error.issues.flatMap(findingsOf));
   const contradictions = findContradictions(shape.data);
   const scripts = readScripts(shape.data, dirname(resolve(file)));
-  const findings = [...contradictions, ...scripts.findings];
+  const findings = [
+    ...contradictions,
+    ...pathFindings(shape.data, dirname(resolve(file))),
+    ...scripts.findings,
+  ];
   if (findings.length > 0) return refuse(findings);
   return assemble(shape.data, resolve(file), scripts.userConfigs);
 }
@@ -164,6 +169,23 @@ function readScripts(file: ConfigFile, directory: string): ScriptsRead {
   return { userConfigs, findings };
 }
 
+/** Paths that are opened later, by who starts the servers. */
+function pathFindings({ templates, https }: ConfigFile, directory: string): Finding[] {
+  const findings: Finding[] = [];
+  const kindOf = (path: string) => {
+    const found = statSync(resolve(directory, path), { throwIfNoEntry: false });
+    return found?.isDirectory() ? 'a folder' : found?.isFile() ? 'a file' : 'no such file';
+  };
+  const check = (path: ConfigPath, value: string | undefined, expected: string) => {
+    const found = value === undefined ? expected : kindOf(value);
+    if (found !== expected) findings.push({ path, found: `${value}: ${found}`, expected });
+  };
+  check(['templates'], templates, 'a folder');
+  check(['https', 'cert'], https?.cert, 'a file');
+  check(['https', 'key'], https?.key, 'a file');
+  return findings;
+}
+
 function readScript(path: string): string | { why: string } {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
@@ -173,43 +195,4 @@ function readScript(path: string): string | { why: string } {
     if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return { why: 'not UTF-8 text' };
     return { why: error instanceof Error ? error.message : String(error) };
   }
-}
-
-function assemble(file: ConfigFile, path: string, userConfigs: Record<string, UserConfig>): ImagerConfig {
-  const { pool, router, dns, ...network } = file.network;
-  return {
-    file: path,
-    state: resolve(dirname(path), file.state),
-    cluster: file.cluster,
-    network: {
-      ...network,
-      ...(pool === undefined ? {} : { pool }),
-      ...(router === undefined ? {} : { router }),
-      ...(dns === undefined ? {} : { dns }),
-    },
-    ports: file.ports,
-    ...(file.boot === undefined ? {} : { boot: file.boot }),
-    nodes: file.nodes.map(nodeOf),
-    userConfigs,
-  };
-}
-
-function nodeOf(node: ConfigFile['nodes'][number]): NodeConfig {
-  const { name, mac, uid, address, hostname, userConfig, power } = node;
-  return {
-    name,
-    hostname: hostname ?? name,
-    ...(mac === undefined ? {} : { mac }),
-    ...(uid === undefined ? {} : { uid }),
-    ...(address === undefined ? {} : { address }),
-    ...(userConfig === undefined ? {} : { userConfig }),
-    ...(power === undefined
-      ? {}
-      : {
-          power: {
-            ...(power.on === undefined ? {} : { on: power.on }),
-            ...(power.off === undefined ? {} : { off: power.off }),
-          },
-        }),
-  };
 }

@@ -8,7 +8,7 @@ export class NodeIndex {
   constructor(nodes: readonly NodeConfig[]) {
     this.all = nodes;
     for (const node of nodes)
-      for (const field of ['name', 'mac', 'uid', 'address'] as const)
+      for (const field of ['name', 'mac', 'uid', 'clientId', 'circuit', 'serial', 'address'] as const)
         if (node[field] !== undefined) this.#by.set(`${field} ${node[field]}`, node);
   }
 
@@ -24,6 +24,21 @@ export class NodeIndex {
   /** `uid` in its canonical form (agent/protocol/uid.ts). */
   byUid(uid: string): NodeConfig | undefined {
     return this.#by.get(`uid ${uid}`);
+  }
+
+  /** `clientId` is option 61 in lower-case hexadecimal. */
+  byClientId(clientId: string): NodeConfig | undefined {
+    return this.#by.get(`clientId ${clientId}`);
+  }
+
+  /** `circuit` is sub-option 1 of option 82 in lower-case hexadecimal. */
+  byCircuit(circuit: string): NodeConfig | undefined {
+    return this.#by.get(`circuit ${circuit}`);
+  }
+
+  /** `serial`, a board serial number, in lower case. */
+  bySerial(serial: string): NodeConfig | undefined {
+    return this.#by.get(`serial ${serial}`);
   }
 
   /** The node the address is reserved for. */

@@ -87,7 +87,7 @@ nodes:
   expect(faultsOf(text)).toEqual([
     'c.yaml:2:10: cluster: found "Demo!", expected a cluster name: 1 to 63 of a-z 0-9 . _ -, starting with a letter or digit',
     'c.yaml:4:12: network.address: found "10.77.0.256", expected an IPv4 address such as 10.77.0.11',
-    'c.yaml:6:3: network.leasSeconds: found unknown key "leasSeconds", expected one of address, prefix, pool, router, dns, leaseSeconds',
+    'c.yaml:6:3: network.leasSeconds: found unknown key "leasSeconds", expected one of address, prefix, pool, router, dns, domain, leaseSeconds, nextServer',
     'c.yaml:8:25: nodes[0].mac: found "52:54", expected a MAC address such as 52:54:00:12:34:56',
     'c.yaml:11:18: nodes[1].power.on: found "reboot", expected a list of words: the program and its arguments',
   ]);
@@ -150,7 +150,7 @@ test.each([
   [
     'neither mac nor uid',
     `${HEAD}nodes:\n  - name: a\n    address: 10.0.0.2\n`,
-    /^c\.yaml:5:5: nodes\[0\]: found neither mac nor uid/,
+    /^c\.yaml:5:5: nodes\[0\]: found neither mac, uid, clientId nor circuit/,
   ],
   [
     'no address and no pool',

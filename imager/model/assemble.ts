@@ -1,0 +1,92 @@
+/** Puts the checked configuration together from the checked file: references resolved, absent keys left out. */
+import { dirname, resolve } from 'node:path';
+import { numberToIpv4 } from '../../agent/protocol/ipv4.ts';
+import { architectureNamed } from './architectures.ts';
+import type {
+  DhcpSettings,
+  ImagerConfig,
+  NetworkConfig,
+  NodeConfig,
+  OptionConfig,
+  UserConfig,
+} from './config.ts';
+import { networkRange, parseNetwork } from './ipv4.ts';
+import type { ConfigFile } from './schema.ts';
+
+/** The configuration in `file`, which was read from `path` (absolute): relative paths in it count from there. */
+export function assemble(
+  file: ConfigFile,
+  path: string,
+  userConfigs: Record<string, UserConfig>,
+): ImagerConfig {
+  const at = (relative: string) => resolve(dirname(path), relative);
+  const { templates, https } = file;
+  return {
+    file: path,
+    state: at(file.state),
+    cluster: file.cluster,
+    network: networkOf(file.network),
+    ports: file.ports,
+    dhcp: dhcpOf(file),
+    boot: present(file.boot),
+    ...(templates === undefined ? {} : { templates: at(templates) }),
+    ...(https === undefined ? {} : { https: { port: https.port, cert: at(https.cert), key: at(https.key) } }),
+    nodes: file.nodes.map(nodeOf),
+    userConfigs,
+  };
+}
+
+/** `T` without the keys that are undefined. */
+type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+function present<T extends object>(value: T): Present<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as Present<T>;
+}
+
+function networkOf({ pool, ...network }: ConfigFile['network']): NetworkConfig {
+  return { ...present(network), pools: Array.isArray(pool) ? pool : pool === undefined ? [] : [pool] };
+}
+
+function dhcpOf({ dhcp, network }: ConfigFile): DhcpSettings {
+  return {
+    mode: dhcp.mode,
+    probe: dhcp.probe,
+    subnets: dhcp.subnets.map((subnet) => {
+      const { address, prefix } = parseNetwork(subnet.network)!;
+      return {
+        ...present(subnet),
+        network: numberToIpv4(networkRange(address, prefix).first),
+        prefix,
+        leaseSeconds: subnet.leaseSeconds ?? network.leaseSeconds,
+      };
+    }),
+    options: dhcp.options.map(optionOf),
+  };
+}
+
+function optionOf(option: ConfigFile['dhcp']['options'][number]): OptionConfig {
+  const { code, text, hex, addresses } = option;
+  const value =
+    text !== undefined
+      ? Buffer.from(text, 'latin1')
+      : hex !== undefined
+        ? Buffer.from(hex.replaceAll(':', ''), 'hex')
+        : (addresses ?? []).flatMap((address) => address.split('.').map(Number));
+  const { architecture, ...others } = option.for ?? {};
+  const number = architecture === undefined ? undefined : architectureNamed(architecture)?.number;
+  return {
+    code,
+    value: Uint8Array.from(value),
+    ...(option.for === undefined ? {} : { for: present({ ...others, architecture: number }) }),
+  };
+}
+
+function nodeOf(node: ConfigFile['nodes'][number]): NodeConfig {
+  const { boot, power, ...others } = node;
+  return {
+    ...present(others),
+    hostname: node.hostname ?? node.name,
+    ...(boot === undefined ? {} : { boot: present(boot) }),
+    ...(power === undefined ? {} : { power: present(power) }),
+  };
+}
