@@ -1,0 +1,413 @@
+# nbi.0: a PXE network boot program that loads a tagged image (Net Boot Image Proposal 0.3) and calls it. For PXE ROMs
+# and for iPXE builds without the NBI format, Debian's among them. README.md says what it expects and prints.
+#
+# Memory: this program, its buffers and its stack keep to 0x7c00..0xffff; images have 0x10000 up to what INT 12h calls
+# the end of base memory (the PXE stack lies above that), and what E820 calls usable above 1 MiB. All segment registers
+# are 0 throughout. Names of PXE calls and structures: Preboot Execution Environment Specification 2.1.
+
+        .code16
+        .set    BLOCK, 0x9000                   # one TFTP block
+        .set    BLOCK_BYTES, 1408
+        .set    HEADER, 0x9800                  # the image's first 512 bytes
+        .set    RECORD, 0x9a00                  # DHCP packet; stays for the image
+        .set    RECORD_BYTES, 1260              # BOOTPLAYER
+        .set    AREA, 0xa000                    # one E820 descriptor
+        .set    STACK_TOP, 0xfff0
+        .set    IMAGE_FLOOR, 0x10000
+
+        .set    PXENV_UNDI_SHUTDOWN, 0x05
+        .set    PXENV_STOP_UNDI, 0x15
+        .set    PXENV_TFTP_OPEN, 0x20
+        .set    PXENV_TFTP_CLOSE, 0x21
+        .set    PXENV_TFTP_READ, 0x22
+        .set    PXENV_UNLOAD_STACK, 0x70
+        .set    PXENV_GET_CACHED_INFO, 0x71
+        .set    DHCP_ACK, 2
+        .set    BOOT_REPLY, 3
+
+        .globl  _start
+_start: ljmp    $0, $begin
+
+# PXENV_TFTP_OPEN's parameters. The imager writes the file name, 128 bytes from offset 16 of this program.
+        .org    6
+open:   .word   0                               # Status
+server: .long   0
+        .long   0                               # gateway: the PXE stack's own routing
+name:   .fill   128
+        .word   0x4500                          # port 69
+packet: .word   BLOCK_BYTES
+
+read:   .word   0                               # Status, PacketNumber, BufferSize, Buffer
+        .word   0
+got:    .word   0
+        .word   BLOCK, 0
+
+cached: .word   0                               # Status, PacketType, BufferSize, Buffer, BufferLimit
+type:   .word   0
+        .word   0
+        .word   RECORD, 0
+        .word   0
+
+status: .fill   12                              # for calls without parameters that matter
+
+begin:  movw    %sp, %bp
+        ldsw    4(%bp), %si                     # the !PXE structure
+        movw    %ds, %dx
+        movw    %cs, %ax
+        movw    %ss, %cx
+        movw    %ax, %ds
+        movw    %sp, caller
+        movw    %cx, caller + 2
+        movw    %ax, %ss
+        movw    $STACK_TOP, %sp
+        movw    %dx, %es
+        cmpl    $0x45585021, %es:(%si)          # "!PXE"
+        movl    %es:0x10(%si), %ecx             # EntryPointSP
+        movl    %ecx, entry
+        movw    %ax, %es
+        cld
+        sti
+        movw    $no_pxe, %si
+        jne     fail
+        movw    $announce, %si
+        call    print
+        movw    $name, %si
+        call    print
+
+# The server that sent this program, and the record for the image: what a boot server said goes before DHCP's ACK.
+        movw    $BOOT_REPLY, %ax
+        call    record
+        movl    RECORD + 20, %eax               # siaddr
+        movl    %eax, server
+        movw    $DHCP_ACK, %ax
+        call    record
+        cmpl    $0, server
+        jne     1f
+        movl    RECORD + 20, %eax
+        movl    %eax, server
+1:      call    a20
+        call    memory
+
+        movw    $open, %di
+        movw    $PXENV_TFTP_OPEN, %bx
+        call    pxe
+        movw    $no_file, %si
+        jnz     fail
+        movl    $HEADER, %edi
+        movl    $512, %ecx
+        call    fetch
+        movw    $no_image, %si
+        cmpl    $0x1b031336, HEADER
+        jne     fail_close
+        testb   $0x80, HEADER + 7               # bit 31: a 32-bit program
+        jnz     fail_close
+
+        movzwl  HEADER + 10, %edi               # location
+        shll    $4, %edi
+        movzwl  HEADER + 8, %eax
+        addl    %eax, %edi
+        movl    $512, %ecx
+        call    check
+        movl    %edi, start
+        leal    512(%edi), %eax
+        movl    %eax, end
+        movl    $HEADER, %esi
+        call    copy
+
+# One segment record after the other; their data follow in the same order.
+        movw    $HEADER, %bx
+segment:
+        movb    (%bx), %al                      # length of header or record in 4 bytes, of its vendor data in 4 bytes
+        cmpw    $HEADER, %bx
+        jne     1f
+        movb    4(%bx), %al
+1:      movb    %al, %ah
+        shrb    $4, %ah
+        andb    $15, %al
+        addb    %ah, %al
+        movzbw  %al, %ax
+        shlw    $2, %ax
+        addw    %ax, %bx
+        movw    $no_image, %si
+        cmpw    $4, %ax
+        jb      fail_close
+        cmpw    $HEADER + 512 - 16, %bx
+        ja      fail_close
+        movl    4(%bx), %edi                    # load address
+        movb    3(%bx), %al
+        andb    $3, %al
+        jz      3f
+        movl    end, %edx
+        cmpb    $1, %al                         # after the segment before
+        je      2f
+        negl    %edi
+        movl    top, %edx
+        cmpb    $2, %al                         # below the end of memory
+        je      2f
+        movl    start, %edx                     # below the segment before
+2:      addl    %edx, %edi
+3:      movl    12(%bx), %ecx                   # memory length
+        cmpl    8(%bx), %ecx
+        jb      fail_close
+        call    check
+        movl    %edi, start
+        addl    %edi, %ecx
+        movl    %ecx, end
+        movl    8(%bx), %ecx                    # image length
+        call    fetch
+        movl    end, %ecx
+        subl    %edi, %ecx                      # the rest of the memory is zeroes
+        call    flat
+        xorb    %al, %al
+        addr32 rep stosb
+        testb   $4, 3(%bx)                      # the last one
+        jz      segment
+
+        call    close
+        testb   $1, HEADER + 5                  # bit 8: the image may return, and may want the PXE stack
+        jnz     run
+        movw    $PXENV_UNDI_SHUTDOWN, %bx
+        call    simple
+        movw    $PXENV_UNLOAD_STACK, %bx
+        call    simple
+        movw    $PXENV_STOP_UNDI, %bx
+        call    simple
+run:    movw    $starting, %si
+        call    print
+        pushw   $0
+        pushw   $RECORD
+        pushl   HEADER + 8
+        lcall   *HEADER + 12
+        xorw    %ax, %ax
+        movw    %ax, %ds
+        movw    %ax, %es
+        movw    $returned, %si
+        jmp     fail
+
+fail_close:
+        pushw   %si
+        call    close
+        popw    %si
+fail:   call    print                           # and back to who started this program, with a status other than 0
+        movw    $newline, %si
+        call    print
+        lssw    caller, %sp
+        movw    $1, %ax
+        lret
+
+# Bytes of the file to EDI: ECX of them. Gives EDI behind them. A copy a block, the last one may be short.
+fetch:  testl   %ecx, %ecx
+        jz      9f
+        movzwl  left, %eax
+        testw   %ax, %ax
+        jnz     2f
+        pushw   %bx
+        pushl   %ecx
+        pushl   %edi
+        movw    $BLOCK_BYTES, got
+        movw    $read, %di
+        movw    $PXENV_TFTP_READ, %bx
+        call    pxe
+        popl    %edi
+        popl    %ecx
+        popw    %bx
+        movw    $no_more, %si
+        jnz     fail_close
+        movzwl  got, %eax
+        testw   %ax, %ax
+        jz      fail_close
+        movw    $BLOCK, next
+2:      movl    %ecx, %edx
+        cmpl    %eax, %ecx
+        jbe     3f
+        movl    %eax, %ecx
+3:      movzwl  next, %esi
+        subl    %ecx, %edx
+        subw    %cx, %ax
+        addw    %cx, next
+        movw    %ax, left
+        call    copy
+        movl    %edx, %ecx
+        jmp     fetch
+9:      ret
+
+# ECX bytes from ESI to EDI, anywhere below 4 GiB; gives EDI behind them.
+copy:   call    flat
+        addr32 rep movsb
+        ret
+
+# DS and ES with base 0 and a limit of 4 GiB: BIOS and PXE calls take such limits away.
+flat:   pushl   %eax
+        pushw   %bx
+        pushfw
+        cli
+        lgdtl   gdtr
+        movl    %cr0, %eax
+        orb     $1, %al
+        movl    %eax, %cr0
+        movw    $8, %bx
+        movw    %bx, %ds
+        movw    %bx, %es
+        andb    $0xfe, %al
+        movl    %eax, %cr0
+        xorw    %bx, %bx
+        movw    %bx, %ds
+        movw    %bx, %es
+        popfw
+        popw    %bx
+        popl    %eax
+        ret
+
+# Goes on where EDI .. EDI+ECX is memory for images: base memory above this program, or one usable area of E820.
+check:  pushal
+        movl    %edi, %esi
+        addl    %ecx, %esi
+        jc      1f
+        cmpl    $IMAGE_FLOOR, %edi
+        jb      1f
+        int     $0x12
+        movzwl  %ax, %eax
+        shll    $10, %eax
+        cmpl    %eax, %esi
+        jbe     9f
+        cmpl    $0x100000, %edi
+        jb      1f
+        xorl    %ebx, %ebx
+2:      pushl   %esi
+        pushl   %edi
+        call    area
+        popl    %edi
+        popl    %esi
+        jc      1f
+        cmpl    $0, AREA + 4
+        jne     3f
+        cmpl    AREA, %edi
+        jb      3f
+        movl    AREA, %eax
+        movl    AREA + 12, %edx
+        addl    AREA + 8, %eax
+        adcl    $0, %edx
+        jnz     9f
+        cmpl    %eax, %esi
+        jbe     9f
+3:      testl   %ebx, %ebx
+        jnz     2b
+1:      popal
+        movw    $no_room, %si
+        jmp     fail_close
+9:      popal
+        ret
+
+# The next usable area to AREA; EBX as INT 15h has it. Carry: there is none.
+area:   movl    $0xe820, %eax
+        movl    $0x534d4150, %edx
+        movl    $20, %ecx
+        movw    $AREA, %di
+        int     $0x15
+        jc      9f
+        cmpl    $0x534d4150, %eax
+        stc
+        jne     9f
+        cmpl    $1, AREA + 16
+        je      8f
+        testl   %ebx, %ebx
+        jnz     area
+        stc
+        ret
+8:      clc
+9:      ret
+
+# The end of the memory that begins at 1 MiB.
+memory: xorl    %ebx, %ebx
+1:      call    area
+        jc      9f
+        movl    AREA, %eax
+        cmpl    $0x100000, %eax
+        jne     2f
+        addl    AREA + 8, %eax
+        movl    %eax, top
+        ret
+2:      testl   %ebx, %ebx
+        jnz     1b
+9:      ret
+
+# Line 20 of the address bus is on, or nothing above 1 MiB can be written.
+a20:    movw    $0x2401, %ax
+        int     $0x15
+        call    flat
+        movl    $probe, %esi
+        movb    $2, %cl
+1:      incl    (%si)
+        movl    (%si), %eax
+        cmpl    %eax, %ds:0x100000(%esi)
+        jne     9f
+        decb    %cl
+        jnz     1b
+        movw    $no_a20, %si
+        jmp     fail
+9:      ret
+
+# AX = packet type: the cached packet to RECORD.
+record: movw    %ax, type
+        movw    $RECORD_BYTES, type + 2
+        movw    $cached, %di
+        movw    $PXENV_GET_CACHED_INFO, %bx
+        call    pxe
+        movw    $no_record, %si
+        jnz     fail
+        ret
+
+close:  movw    $PXENV_TFTP_CLOSE, %bx
+simple: movw    $status, %di
+
+# BX = call, DI = its parameters. Not zero: it failed.
+pxe:    pushw   $0
+        pushw   %di
+        pushw   %bx
+        lcall   *entry
+        addw    $6, %sp
+        cld
+        xorw    %bx, %bx
+        movw    %bx, %ds
+        movw    %bx, %es
+        testw   %ax, %ax
+        ret
+
+print:  lodsb
+        testb   %al, %al
+        jz      9f
+        pushw   %si
+        movb    $0x0e, %ah
+        movw    $7, %bx
+        int     $0x10
+        popw    %si
+        jmp     print
+9:      ret
+
+announce:  .asciz "nbi: loading "
+starting:  .asciz "\r\nnbi: starting the image\r\n"
+returned:  .asciz "nbi: the image returned"
+no_pxe:    .asciz "nbi: no !PXE structure"
+no_record: .asciz "\r\nnbi: the PXE stack has no DHCP packet"
+no_a20:    .asciz "\r\nnbi: A20 cannot be switched on"
+no_file:   .asciz "\r\nnbi: TFTP gives no such file"
+no_more:   .asciz "\r\nnbi: the file ends early"
+no_image:  .asciz "\r\nnbi: not a 16-bit tagged image"
+no_room:   .asciz "\r\nnbi: a segment lies where this machine has no memory for it"
+newline:   .asciz "\r\n"
+
+        .balign 8
+gdt:    .quad   0
+        .quad   0x00cf93000000ffff              # data, base 0, limit 4 GiB
+gdtr:   .word   gdtr - gdt - 1
+        .long   gdt
+
+        .balign 4
+entry:  .long   0                               # far pointers: the PXE stack, the caller's stack
+caller: .long   0
+start:  .long   0                               # of the segment before
+end:    .long   0
+top:    .long   0
+probe:  .long   0
+next:   .word   0                               # of the block: where its unread bytes are, and how many
+left:   .word   0
