@@ -12,8 +12,8 @@ export interface DhcpConfig {
   pool?: { from: string; to: string };
   /** Longest lease given, seconds. */
   leaseSeconds: number;
-  /** What a client boots; undefined: it gets an address only. */
-  bootFile(client: BootClient): BootFileChoice | undefined;
+  /** What a client boots, or why boot firmware gets an address only; undefined: who is none and need not. */
+  bootFile(client: BootClient): BootFileChoice | NoBootFile | undefined;
 }
 
 export interface BootClient {
@@ -33,6 +33,11 @@ export interface BootClient {
 export interface BootFileChoice {
   /** Path for TFTP, or an absolute URL. Clients of class HTTPClient get nothing but absolute URLs. */
   file: string;
+}
+
+export interface NoBootFile {
+  /** A sentence for whoever asks why the client did not boot. */
+  why: string;
 }
 
 /** What the configuration says of a node. */

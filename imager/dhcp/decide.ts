@@ -126,7 +126,7 @@ function decideDiscover(request: Request, subject: Subject, world: World): Decis
   const found = allocate(client, options.requestedAddress, world);
   if ('fault' in found) return { kind: 'silence', subject, reason: found.fault };
   const seconds = leaseSeconds(options, world);
-  const { message: reply, boot } = grant('offer', request, world, { address: found.address, seconds });
+  const { message: reply, told } = grant('offer', request, world, { address: found.address, seconds });
   return {
     kind: 'reply',
     step: 'offer',
@@ -140,7 +140,7 @@ function decideDiscover(request: Request, subject: Subject, world: World): Decis
     },
     changes: [],
     reason: undefined,
-    detail: boot === undefined ? {} : { file: boot.file },
+    detail: told,
   };
 }
 
@@ -177,7 +177,7 @@ function ack(request: Request, subject: Subject, world: World): Decision {
   const { message, options, client } = request;
   const address = subject.address!;
   const seconds = leaseSeconds(options, world);
-  const { message: reply, boot } = grant('ack', request, world, { address, seconds });
+  const { message: reply, told } = grant('ack', request, world, { address, seconds });
   const previous = world.leases.byClient(client.key);
   const changes: LeaseChange[] = [
     { type: 'put', lease: leaseOf(request, address, world.now, world.now + seconds * 1000) },
@@ -196,7 +196,7 @@ function ack(request: Request, subject: Subject, world: World): Decision {
     offer: { type: 'withdraw', client: client.key },
     changes,
     reason: undefined,
-    detail: { seconds, ...(boot === undefined ? {} : { file: boot.file }) },
+    detail: { seconds, ...told },
   };
 }
 
@@ -255,7 +255,7 @@ function decideInform(request: Request, subject: Subject, world: World): Decisio
   const about = { ...subject, address: message.ciaddr };
   if (!isHostOf(world.network, message.ciaddr))
     return { kind: 'silence', subject: about, reason: 'other-network' };
-  const { message: reply, boot } = grant('ack', request, world, undefined);
+  const { message: reply, told } = grant('ack', request, world, undefined);
   return {
     kind: 'reply',
     step: 'ack',
@@ -266,7 +266,7 @@ function decideInform(request: Request, subject: Subject, world: World): Decisio
     offer: undefined,
     changes: [],
     reason: undefined,
-    detail: boot === undefined ? {} : { file: boot.file },
+    detail: told,
   };
 }
 
@@ -302,7 +302,8 @@ function leaseOf({ client, options }: Request, address: string, start: number, e
   };
 }
 
-function subjectOf({ client, options }: { client: Client; options: ClientOptions }): Subject {
+/** Who `client` is and what it said of itself, for events. */
+export function subjectOf({ client, options }: { client: Client; options: ClientOptions }): Subject {
   const { architecture, userClass, vendorClass, ignored } = options;
   return {
     step: CLIENT_STEPS.get(options.messageType ?? -1),

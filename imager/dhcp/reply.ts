@@ -1,7 +1,7 @@
 /** Builds replies: which fields and options an OFFER, ACK and NAK carry (RFC 2131 table 3, RFC 4578). Pure. */
 import type { DhcpMessage } from './codec.ts';
 import { DEFAULT_LIMIT } from './codec.ts';
-import type { BootClient, BootFileChoice } from './config.ts';
+import type { BootClient, BootFileChoice, NoBootFile } from './config.ts';
 import { addressToBytes, UNSPECIFIED } from './ipv4.ts';
 import type { ClientOptions } from './options/client.ts';
 import { MESSAGE_TYPE, OPTION } from './options/codes.ts';
@@ -29,8 +29,11 @@ export function replyLimit(options: ClientOptions): number {
   return Math.max(DEFAULT_LIMIT, datagram - IP_AND_UDP);
 }
 
-/** What the client boots. Undefined too where an HTTPClient would get something that is no absolute URL. */
-export function bootChoice({ client, options }: Request, world: World): BootFileChoice | undefined {
+/** What the client boots; nothing too where an HTTPClient would get something that is no absolute URL. */
+export function bootChoice(
+  { client, options }: Request,
+  world: World,
+): BootFileChoice | NoBootFile | undefined {
   const boot: BootClient = {
     mac: client.mac,
     ...(client.uid === undefined ? {} : { uid: client.uid }),
@@ -40,9 +43,16 @@ export function bootChoice({ client, options }: Request, world: World): BootFile
     ...(client.reservation === undefined ? {} : { node: client.reservation.node }),
   };
   const choice = world.config.bootFile(boot);
-  if (choice === undefined) return undefined;
   const httpOnly = options.vendorClass?.startsWith('HTTPClient');
-  return httpOnly && !/^https?:\/\//.test(choice.file) ? undefined : choice;
+  return httpOnly && choice !== undefined && 'file' in choice && !/^https?:\/\//.test(choice.file)
+    ? { why: `an HTTP client can load nothing but URLs, and ${choice.file} is none` }
+    : choice;
+}
+
+/** What a reply says of booting, for events. */
+export function toldOf(choice: BootFileChoice | NoBootFile | undefined): Record<string, string> {
+  if (choice === undefined) return {};
+  return 'file' in choice ? { file: choice.file } : { why: choice.why };
 }
 
 /** An OFFER or ACK. `leaseSeconds` is left out in the answer to an INFORM (RFC 2131 section 4.3.5). */
@@ -51,10 +61,11 @@ export function grant(
   request: Request,
   world: World,
   lease: { address: string; seconds: number } | undefined,
-): { message: DhcpMessage; boot: BootFileChoice | undefined } {
+): { message: DhcpMessage; told: Record<string, string> } {
   const { config, network } = world;
   const { message, options: asked, client } = request;
-  const boot = bootChoice(request, world);
+  const choice = bootChoice(request, world);
+  const boot = choice !== undefined && 'file' in choice ? choice : undefined;
   const options = head(kind, world);
   const put = (code: number, value: Uint8Array | undefined) => value && options.set(code, value);
   const wants = (code: number) => asked.parameters.has(code);
@@ -83,7 +94,7 @@ export function grant(
     put(OPTION.etherboot, IPXE_NO_PROXY);
   put(OPTION.relayAgentInformation, message.options.get(OPTION.relayAgentInformation));
   return {
-    boot,
+    told: toldOf(choice),
     message: {
       ...answer(message, options),
       ciaddr: kind === 'ack' ? message.ciaddr : UNSPECIFIED,
@@ -106,7 +117,8 @@ export function refuse(request: Request, world: World, words: string): DhcpMessa
   return { ...answer(message, options), broadcast: message.broadcast || message.giaddr !== UNSPECIFIED };
 }
 
-function head(kind: 'offer' | 'ack' | 'nak', world: World): Options {
+/** Message type and server identifier: what every reply begins with. */
+export function head(kind: 'offer' | 'ack' | 'nak', world: World): Options {
   return new Map<number, Uint8Array>([
     [OPTION.messageType, Uint8Array.of(MESSAGE_TYPE[kind])],
     [OPTION.serverIdentifier, addressToBytes(world.config.serverAddress)],
@@ -114,7 +126,7 @@ function head(kind: 'offer' | 'ack' | 'nak', world: World): Options {
 }
 
 /** What every reply takes from its request. Echoing option 61 is RFC 6842, echoing 82 last RFC 3046 section 2.2. */
-function answer(message: DhcpMessage, options: Options): DhcpMessage {
+export function answer(message: DhcpMessage, options: Options): DhcpMessage {
   return {
     op: 'reply',
     hops: 0,
