@@ -204,7 +204,7 @@ async function startParts(
   const dhcp = await serve('dhcp', () =>
     DhcpServer.start({
       ...common('dhcp'),
-      config: dhcpConfig(config, new Set(Object.keys(ipxe)), http.port),
+      config: dhcpConfig(config, nodes, new Set(Object.keys(ipxe)), http.port),
       reservations: reservationsOf(nodes),
       inUse: (client) =>
         agents.connected().some((agent) => agent.address === client) ||
@@ -223,21 +223,26 @@ async function startParts(
   };
 }
 
-function dhcpConfig(config: ImagerConfig, ipxe: ReadonlySet<string>, httpPort: number): DhcpConfig {
+function dhcpConfig(
+  config: ImagerConfig,
+  nodes: NodeIndex,
+  ipxe: ReadonlySet<string>,
+  httpPort: number,
+): DhcpConfig {
   const { address, pools, ...network } = config.network;
   const [pool] = pools;
   const offer = {
     ipxe,
     httpBase: httpBase(address, httpPort),
-    ...(config.boot.image === undefined ? {} : { image: config.boot.image }),
+    ...config.boot,
   };
   return {
     ...network,
     ...(pool === undefined ? {} : { pool }),
     serverAddress: address,
-    bootFile: (client) => {
-      const file = bootFileFor({ ...client, isNode: client.node !== undefined }, offer);
-      return file === undefined ? undefined : { file };
+    bootFile: ({ node: name, ...client }) => {
+      const node = name === undefined ? undefined : nodes.byName(name);
+      return bootFileFor(node === undefined ? client : { ...client, node: node.boot ?? {} }, offer);
     },
   };
 }

@@ -1,9 +1,10 @@
-/** Which boot file a DHCP client is offered. Pure. */
+/** Which boot file a DHCP client is told to load, or why none. Pure. */
+import { type Architecture, architectureOf } from '../model/architectures.ts';
 
 export interface BootClientFacts {
-  /** True where the configuration has the client. */
-  isNode: boolean;
-  /** Option 93 (RFC 4578 section 2.1). */
+  /** What the configuration says of the node the client is; undefined for a stranger. */
+  node?: { image?: string; file?: string };
+  /** Option 93. */
   arch?: number;
   /** Option 77. */
   userClass?: string;
@@ -18,26 +19,83 @@ export interface BootOffer {
   httpBase: string;
   /** Image for iPXE clients. */
   image?: string;
+  /** `boot.files` of the configuration: paths or URLs by name of architecture. */
+  files: Readonly<Partial<Record<string, string>>>;
 }
 
-/** Candidates by client architecture (RFC 4578 section 2.1 and IANA's "Processor Architecture Types"). */
-const IPXE_FOR: Record<number, readonly string[]> = {
-  0: ['ipxe/undionly.kpxe'],
-  7: ['ipxe/snponly.efi', 'ipxe/ipxe.efi'],
-  9: ['ipxe/snponly.efi', 'ipxe/ipxe.efi'],
+/** Path or URL, or a sentence that says why there is none. */
+export type BootAnswer = { file: string } | { why: string };
+
+const UEFI_X64 = ['ipxe/snponly.efi', 'ipxe/ipxe.efi'] as const;
+
+/** iPXE by what can run it, the first choice first. Debian builds it for x86 BIOS and x86-64 UEFI alone. */
+const IPXE_FOR: Readonly<Record<string, readonly string[]>> = {
+  bios: ['ipxe/undionly.kpxe'],
+  'efi-x64': UEFI_X64,
+  'efi-bc': UEFI_X64,
+  'http-x64': UEFI_X64,
 };
 
+/** ROMs that send no option 93 are older than RFC 4578, and than UEFI. */
+const BIOS = 0;
+
 /**
- * PXE ROMs get iPXE, iPXE gets the script of the configured image where the client is a node, everybody else nothing:
- * U-Boot and the agent obey the boot pointer. iPXE calls itself PXEClient too, so its user class is looked at first.
+ * Boot ROMs are told to load iPXE, and iPXE the script of its image where it is a node's; the configuration can name
+ * other files. Undefined for what asks for none: U-Boot and the agent obey the boot pointer, operating systems run.
+ * iPXE calls itself PXEClient too, so its user class is looked at first.
  */
-export function bootFileFor(client: BootClientFacts, offer: BootOffer): string | undefined {
+export function bootFileFor(client: BootClientFacts, offer: BootOffer): BootAnswer | undefined {
+  const own = client.node?.file;
   if (client.userClass === 'iPXE')
-    return offer.image === undefined || !client.isNode
-      ? undefined
-      : `${offer.httpBase}/images/${offer.image}/boot.ipxe`;
-  if (!client.vendorClass?.startsWith('PXEClient')) return undefined;
-  return IPXE_FOR[client.arch ?? 0]?.find((file) => offer.ipxe.has(file));
+    // Told to load iPXE once more it would do so for ever.
+    return own !== undefined && !isIpxe(own) ? { file: own } : scriptFor(client, offer);
+  const http = client.vendorClass?.startsWith('HTTPClient') ?? false;
+  if (!http && !client.vendorClass?.startsWith('PXEClient')) {
+    const named = own ?? offer.files[architectureOf(client.arch ?? -1)?.name ?? ''];
+    return named === undefined ? undefined : { file: named };
+  }
+  const architecture = architectureOf(client.arch ?? BIOS);
+  const file = own ?? firmwareFile(architecture, offer);
+  if (file === undefined) return { why: whyNone(architecture, client.arch ?? BIOS) };
+  return { file: http ? asUrl(file, offer.httpBase) : file };
+}
+
+function scriptFor({ node }: BootClientFacts, { image, httpBase }: BootOffer): BootAnswer {
+  if (node === undefined)
+    return { why: 'iPXE of a machine that is no node of this cluster: no image for it' };
+  const name = node.image ?? image;
+  if (name === undefined)
+    return { why: 'no boot.image is configured, so iPXE has only its boot pointer to obey' };
+  return { file: `${httpBase}/images/${name}/boot.ipxe` };
+}
+
+function firmwareFile(
+  architecture: Architecture | undefined,
+  { ipxe, files }: BootOffer,
+): string | undefined {
+  if (architecture === undefined) return undefined;
+  const { name } = architecture;
+  return files[name] ?? IPXE_FOR[name]?.find((file) => ipxe.has(file));
+}
+
+function whyNone(architecture: Architecture | undefined, number: number): string {
+  if (architecture === undefined)
+    return `nothing is known to boot architecture ${number} (option 93), and boot.files has no name for it`;
+  const { name, words } = architecture;
+  const known = IPXE_FOR[name];
+  return known === undefined
+    ? `there is no iPXE for ${words} (option 93: ${number}) here: name a boot file as boot.files.${name}`
+    : `iPXE for ${words} is not installed (Debian package ipxe): install it, or name a boot file as boot.files.${name}`;
+}
+
+/** One of iPXE's own programs, as this imager serves them. */
+function isIpxe(file: string): boolean {
+  return /(?:^|\/)ipxe\/[^/]+$/.test(file);
+}
+
+/** HTTP clients load URLs: a path is one of this imager's. */
+function asUrl(file: string, base: string): string {
+  return /^https?:\/\//i.test(file) ? file : `${base}/${file.replace(/^\/+/, '')}`;
 }
 
 /** `http://ADDRESS`, with the port where it is not HTTP's own. */

@@ -12,29 +12,60 @@ describe('which boot file', () => {
     ipxe: new Set(['ipxe/undionly.kpxe', 'ipxe/ipxe.efi']),
     httpBase: 'http://10.0.0.1:8080',
     image: 'base',
+    files: { 'efi-arm64': 'arm/grubaa64.efi', 'http-arm64': '/arm/grubaa64.efi', 'uboot-arm64': 'boot.scr' },
   };
-  const pxe = (arch: number) => ({ isNode: true, arch, vendorClass: 'PXEClient:Arch:0:UNDI:003016' });
+  const node = {};
+  const pxe = (arch: number) => ({ node, arch, vendorClass: 'PXEClient:Arch:0:UNDI:003016' });
+  const http = (arch: number) => ({ node, arch, vendorClass: 'HTTPClient:Arch:00016:UNDI:003016' });
+  const ipxe = (own = {}) => ({ ...pxe(0), userClass: 'iPXE', node: own });
   test.each([
     ['a BIOS ROM', pxe(0), 'ipxe/undionly.kpxe'],
-    [
-      'a BIOS ROM that says no architecture',
-      { isNode: true, vendorClass: 'PXEClient' },
-      'ipxe/undionly.kpxe',
-    ],
+    ['a BIOS ROM that says no architecture', { node, vendorClass: 'PXEClient' }, 'ipxe/undionly.kpxe'],
     ['UEFI x64, the second choice where the first is not installed', pxe(7), 'ipxe/ipxe.efi'],
     ['UEFI x64 as some firmware numbers it', pxe(9), 'ipxe/ipxe.efi'],
-    ['UEFI arm64, which Debian has no iPXE for', pxe(11), undefined],
-    ['an architecture nobody knows', pxe(99), undefined],
-    ['iPXE', { ...pxe(0), userClass: 'iPXE' }, 'http://10.0.0.1:8080/images/base/boot.ipxe'],
-    ['iPXE of a machine that is no node', { ...pxe(0), userClass: 'iPXE', isNode: false }, undefined],
-    ['U-Boot', { isNode: true, arch: 22, vendorClass: 'U-Boot.armv8' }, undefined],
-    ['an operating system', { isNode: true }, undefined],
+    ['UEFI arm64, for which a file is configured', pxe(11), 'arm/grubaa64.efi'],
+    ['HTTP boot: a URL of this imager', http(16), 'http://10.0.0.1:8080/ipxe/ipxe.efi'],
+    ['HTTP boot, from the configuration', http(19), 'http://10.0.0.1:8080/arm/grubaa64.efi'],
+    ['HTTP boot, told a URL', { ...http(16), node: { file: 'https://x/a.efi' } }, 'https://x/a.efi'],
+    ['a node with a file of its own', { ...pxe(7), node: { file: 'x/shim.efi' } }, 'x/shim.efi'],
+    ['iPXE', ipxe(), 'http://10.0.0.1:8080/images/base/boot.ipxe'],
+    [
+      'iPXE of a node with an image of its own',
+      ipxe({ image: 'n1' }),
+      'http://10.0.0.1:8080/images/n1/boot.ipxe',
+    ],
+    ['iPXE of a node with a file of its own', ipxe({ file: 'site/n1.ipxe' }), 'site/n1.ipxe'],
+    [
+      'iPXE of a node whose firmware is told to load iPXE: not for ever',
+      ipxe({ file: '/ipxe/snponly.efi' }),
+      'http://10.0.0.1:8080/images/base/boot.ipxe',
+    ],
+    ['U-Boot, for which a file is configured', { node, arch: 22, vendorClass: 'U-Boot.armv8' }, 'boot.scr'],
   ])('%s', (_who, client, file) => {
-    expect(bootFileFor(client, offer)).toBe(file);
+    expect(bootFileFor(client, offer)).toEqual({ file });
   });
-  test('iPXE gets nothing where no image is configured', () => {
-    const { image, ...none } = offer;
-    expect(bootFileFor({ isNode: true, userClass: 'iPXE' }, none)).toBeUndefined();
+  test.each([
+    ['an architecture nobody knows', pxe(99), /architecture 99/],
+    ['an architecture Debian has no iPXE for', pxe(27), /64-bit RISC-V UEFI .*boot\.files\.efi-riscv64/],
+    ['HTTP boot where iPXE is for others', http(15), /boot\.files\.http-ia32/],
+    ['iPXE of a machine that is no node', { ...pxe(0), userClass: 'iPXE', node: undefined }, /no node/],
+  ])('%s: none, and why', (_who, { node: own, ...client }, why) => {
+    expect(bootFileFor(own === undefined ? client : { ...client, node: own }, offer)).toEqual({
+      why: expect.stringMatching(why),
+    });
+  });
+  test('iPXE is told that no image is configured, ROMs that iPXE is not installed', () => {
+    const { image: _, ...none } = { ...offer, ipxe: new Set<string>() };
+    expect(bootFileFor(ipxe(), none)).toEqual({ why: expect.stringMatching(/boot\.image/) });
+    expect(bootFileFor(pxe(0), none)).toEqual({
+      why: expect.stringMatching(/not installed.*boot\.files\.bios/),
+    });
+  });
+  test.each([
+    ['U-Boot, which obeys its pointer', { node, vendorClass: 'U-Boot' }],
+    ['an operating system', { node }],
+  ])('%s asks for none', (_who, client) => {
+    expect(bootFileFor(client, offer)).toBeUndefined();
   });
   test('the port is left out where it is 80', () => {
     expect([httpBase('10.0.0.1', 80), httpBase('10.0.0.1', 8080)]).toEqual([
