@@ -16,10 +16,10 @@ import {
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isName } from '../../agent/protocol/names.ts';
-import { Additions } from './additions.ts';
+import { Additions } from '../storage/additions.ts';
+import { removeUnfinished, replaceDurably, syncPath, unfinishedPath } from '../storage/durable.ts';
 import { type BlockFile, SystemFile } from './block-file.ts';
 import { type Disk, DiskError } from './disk.ts';
-import { removeUnfinished, replaceDurably, syncPath, unfinishedPath } from './durable.ts';
 import { BLOCK_SIZE, MAX_DISK_SIZE } from './map-format.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
 
@@ -38,7 +38,7 @@ const COPY_LENGTH = 1024 * 1024;
 export class Bases {
   readonly #dir: string;
   readonly #files = new Map<string, BlockFile>();
-  readonly #additions = new Additions();
+  readonly #additions = new Additions(StoreError);
 
   private constructor(dir: string) {
     this.#dir = dir;

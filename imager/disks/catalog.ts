@@ -8,13 +8,13 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { isName } from '../../agent/protocol/names.ts';
-import { Additions } from './additions.ts';
+import { Additions } from '../storage/additions.ts';
+import { removeUnfinished, syncPath, unfinishedPath } from '../storage/durable.ts';
 import { AttachedOverlay } from './attached-overlay.ts';
 import { BaseDisk, Bases, type BaseView } from './bases.ts';
 import { SystemFile } from './block-file.ts';
 import type { BlockCounts } from './block-map.ts';
 import type { Disk, DiskCatalog, DiskClient } from './disk.ts';
-import { removeUnfinished, syncPath, unfinishedPath } from './durable.ts';
 import { BLOCK_SIZE, decodeHeader, HEADER_SIZE, MapError } from './map-format.ts';
 import { loadMap, Overlay } from './overlay.ts';
 import { type DiskRecord, damaged, readRecord, writeOverlay } from './overlay-files.ts';
@@ -60,7 +60,7 @@ export class Disks implements DiskCatalog {
   readonly #mayOpen: MayOpen;
   readonly #bootId = machineBootId();
   readonly #open = new Map<string, OpenOverlay>();
-  readonly #additions = new Additions();
+  readonly #additions = new Additions(StoreError);
   /** Block counts of disks that are not open, and the time their map was changed. */
   readonly #counted = new Map<string, { mtimeMs: number; counts: BlockCounts }>();
 

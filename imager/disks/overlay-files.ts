@@ -1,8 +1,8 @@
 /** The files of an overlay that is not open: what its disk.json says, and how they begin. */
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { syncPath, writeDurably } from '../storage/durable.ts';
 import { SystemFile } from './block-file.ts';
-import { syncPath, writeDurably } from './durable.ts';
 import { encodeHeader, HEADER_SIZE, MAX_DISK_SIZE, type MapHeader, mapFileSize } from './map-format.ts';
 import { StoreError } from './store-error.ts';
 

@@ -4,13 +4,14 @@
  * nginx with its own, which has a node load a TLS library it does not use).
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, realpath, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { command } from './command.ts';
 import { type DebianPackage, DebianPackages, type Progress } from './debian.ts';
 import { neededLibraries } from './elf.ts';
 import { type DiskEntry, type Ext4Options, fingerprint, writeExt4 } from './ext4.ts';
 import type { Architecture } from './image.ts';
+import { replaceFile } from './replace.ts';
 import { fixedEntries, inOrder } from './root-files.ts';
 
 export interface BaseDisk {
@@ -89,8 +90,7 @@ export async function buildBaseDisk(options: {
     progress(`${arch}: making the base disk`);
     await mkdir(cacheDir, { recursive: true });
     await writeExt4(file, entries, layout);
-    await writeFile(`${record}.${process.pid}`, wanted);
-    await rename(`${record}.${process.pid}`, record);
+    await replaceFile(record, wanted);
   }
   const versions = Object.fromEntries(packages.map(({ name, version }) => [name, version]));
   return { file, bytes: DISK_BYTES, packages: versions };

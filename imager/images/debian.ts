@@ -15,6 +15,7 @@ import { join, resolve } from 'node:path';
 import { debianSources, fieldsOf } from './apt-sources.ts';
 import { command } from './command.ts';
 import type { Architecture } from './image.ts';
+import { replaceFile } from './replace.ts';
 
 export type Progress = (line: string) => void;
 
@@ -148,9 +149,9 @@ export class DebianPackages {
     const apt = join(this.#dir, 'apt');
     for (const folder of ['lists/partial', 'cache/archives/partial', 'etc'])
       await mkdir(join(apt, folder), { recursive: true });
-    await writeAtomically(join(apt, 'status'), '');
-    await writeAtomically(join(apt, 'etc', 'debian.sources'), await machineSources());
-    await writeAtomically(join(apt, 'apt.conf'), aptConfiguration(apt, this.arch));
+    await replaceFile(join(apt, 'status'), '');
+    await replaceFile(join(apt, 'etc', 'debian.sources'), await machineSources());
+    await replaceFile(join(apt, 'apt.conf'), aptConfiguration(apt, this.arch));
   }
 
   /** Runs an apt tool; one at a time a folder, the kernel frees the lock where this process dies. */
@@ -201,12 +202,6 @@ async function machineSources(): Promise<string> {
     if (text !== undefined) files.push({ name, text });
   }
   return debianSources(files, codename);
-}
-
-async function writeAtomically(path: string, text: string): Promise<void> {
-  const work = `${path}.${process.pid}`;
-  await writeFile(work, text);
-  await rename(work, path);
 }
 
 /** Renames a folder into place; where another process was first, its folder stands. */

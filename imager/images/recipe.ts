@@ -1,6 +1,6 @@
 /** What a node boots, made from Debian's own kernel and the agent: kernel, initrd and command line. */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
@@ -8,6 +8,7 @@ import { type DebianPackage, DebianPackages, type Progress } from './debian.ts';
 import type { Architecture } from './image.ts';
 import { writeInitramfs } from './initramfs.ts';
 import { readModules } from './modules.ts';
+import { replaceFile } from './replace.ts';
 
 export interface BootFilesOptions {
   arch: Architecture;
@@ -63,7 +64,7 @@ export async function buildBootFiles(options: BootFilesOptions): Promise<BuiltBo
     args: kernelArguments(arch),
     version: `${release} (${found.version})`,
   };
-  await replace(
+  await replaceFile(
     built.kernel,
     arch === 'amd64'
       ? await readFile(vmlinuz)
@@ -72,7 +73,7 @@ export async function buildBootFiles(options: BootFilesOptions): Promise<BuiltBo
         ),
   );
   // Not compressed: gzip saves 1.5 MB on the wire and costs the node 50 million instructions, a tenth of a second.
-  await replace(built.initrd, writeInitramfs({ agent, kernelVersion: release, modules }));
+  await replaceFile(built.initrd, writeInitramfs({ agent, kernelVersion: release, modules }));
   progress(`${arch}: boot files for kernel ${built.version}, ${modules.length} modules`);
   return built;
 }
@@ -123,7 +124,7 @@ export async function compressedKernel(
   compressing();
   const compressed = await compress(await readFile(path), { level: 9 });
   await mkdir(join(cacheDir, 'kernel'), { recursive: true });
-  await replace(cached, compressed);
+  await replaceFile(cached, compressed);
   return compressed;
 }
 
@@ -131,10 +132,4 @@ async function onlyEntry(folder: string): Promise<string> {
   const [name, ...others] = await readdir(folder);
   if (name === undefined || others.length > 0) throw new Error(`${folder} should hold one kernel release`);
   return name;
-}
-
-async function replace(path: string, content: Uint8Array): Promise<void> {
-  const work = `${path}.${process.pid}.new`;
-  await writeFile(work, content);
-  await rename(work, path);
 }

@@ -6,6 +6,8 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { chmod, type FileHandle, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { Additions } from '../storage/additions.ts';
+import { syncPath, writeDurably } from '../storage/durable.ts';
 import {
   type Architecture,
   type BootImage,
@@ -36,8 +38,7 @@ const COPY_BYTES = 1024 * 1024;
 
 export class BootTable {
   readonly #dir: string;
-  readonly #stop = new AbortController();
-  readonly #adding = new Set<Promise<BootImage>>();
+  readonly #additions = new Additions(ImageError);
 
   private constructor(dir: string) {
     this.#dir = dir;
@@ -46,7 +47,7 @@ export class BootTable {
   /** Opens the table kept in `dir`, which is made where it is missing, and clears away what a crash left half done. */
   static async open(dir: string): Promise<BootTable> {
     await mkdir(dir, { recursive: true });
-    await syncFolder(dirname(resolve(dir)));
+    syncPath(dirname(resolve(dir)));
     for (const name of await readdir(dir)) {
       if (!name.startsWith(UNFINISHED)) continue;
       const made = (await stat(join(dir, name)).catch(() => undefined))?.mtimeMs ?? Infinity;
@@ -59,24 +60,16 @@ export class BootTable {
    * Copies an image into the table; durable and whole when it resolves. Adding the same content again gives the image
    * that is there. Throws ImageError for bad names and arguments, unreadable files, and names already taken.
    */
-  async add(image: NewImage): Promise<BootImage> {
-    this.#stop.signal.throwIfAborted();
-    const adding = this.#add(image);
-    this.#adding.add(adding);
-    try {
-      return await adding;
-    } finally {
-      this.#adding.delete(adding);
-    }
+  add(image: NewImage): Promise<BootImage> {
+    return this.#additions.run((signal) => this.#add(image, signal));
   }
 
   /** Interrupts additions, and resolves once nothing of them is left. */
-  async close(): Promise<void> {
-    this.#stop.abort(new ImageError('the imager is being stopped: nothing was added'));
-    await Promise.allSettled(this.#adding);
+  close(): Promise<void> {
+    return this.#additions.close();
   }
 
-  async #add(image: NewImage): Promise<BootImage> {
+  async #add(image: NewImage, signal: AbortSignal): Promise<BootImage> {
     checkName(image.name);
     checkArgs(image.args);
     if (image.arch !== 'arm64' && image.arch !== 'amd64')
@@ -88,12 +81,7 @@ export class BootTable {
       for (const file of FILE_NAMES) {
         const source = image[file];
         if (source !== undefined)
-          files[file] = await copyInto(
-            source,
-            join(work, file),
-            `${file} of image ${image.name}`,
-            this.#stop.signal,
-          );
+          files[file] = await copyInto(source, join(work, file), `${file} of image ${image.name}`, signal);
       }
       const entry: BootImage = {
         name: image.name,
@@ -102,8 +90,8 @@ export class BootTable {
         files: files as BootImage['files'],
         added: new Date().toISOString(),
       };
-      await writeDurably(join(work, 'image.json'), `${JSON.stringify(entry, null, 2)}\n`);
-      await syncFolder(work);
+      writeDurably(join(work, 'image.json'), `${JSON.stringify(entry, null, 2)}\n`);
+      syncPath(work);
       return await this.#publish(work, entry);
     } finally {
       await rm(work, { recursive: true, force: true });
@@ -150,7 +138,7 @@ export class BootTable {
         `image ${entry.name} exists already, with other content (added ${present?.added}): choose another name`,
       );
     }
-    await syncFolder(this.#dir);
+    syncPath(this.#dir);
     return entry;
   }
 
@@ -241,24 +229,5 @@ async function copyHashed(from: FileHandle, to: FileHandle, signal: AbortSignal)
     hash.update(buffer.subarray(0, bytesRead));
     await to.writeFile(buffer.subarray(0, bytesRead));
     bytes += bytesRead;
-  }
-}
-
-async function writeDurably(path: string, text: string): Promise<void> {
-  const handle = await open(path, 'wx', 0o644);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

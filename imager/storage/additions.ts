@@ -1,9 +1,15 @@
 /** Additions under way: a store that closes interrupts them and waits until they have cleared up behind them. */
-import { StoreError } from './store-error.ts';
-
 export class Additions {
+  readonly #Stopped: new (
+    message: string,
+  ) => Error;
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
+
+  /** `Stopped` is the store's own class for the error that ends what is interrupted. */
+  constructor(Stopped: new (message: string) => Error) {
+    this.#Stopped = Stopped;
+  }
 
   /** Runs `work`, which has to end, rejecting with the signal's reason, soon after the signal. */
   async run<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -18,7 +24,7 @@ export class Additions {
   }
 
   async close(): Promise<void> {
-    this.#stop.abort(new StoreError('the imager is being stopped: nothing was added'));
+    this.#stop.abort(new this.#Stopped('the imager is being stopped: nothing was added'));
     await Promise.allSettled(this.#running);
   }
 }
