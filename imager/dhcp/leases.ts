@@ -13,6 +13,12 @@ import {
 
 const PREFIX = ['lease'] as const;
 
+/** Changes that become durable together. */
+interface Batch {
+  changes: LeaseChange[];
+  durable: Promise<void>;
+}
+
 /** The lease of `address` as it is stored, for those who do not run the server. */
 export function leaseAt(registry: Pick<Registry, 'get'>, address: string): Lease | undefined {
   return leaseFromValue(registry.get([...PREFIX, address]));
@@ -27,6 +33,8 @@ export class Leases implements LeaseBook {
   readonly #offerTo = new Map<string, string>();
   /** Commits under way for each address: until they are through, memory is ahead of the registry. */
   readonly #pending = new Map<string, number>();
+  /** Changes whose transaction has not begun. */
+  #batch: Batch | undefined;
   readonly #unwatch: () => void;
   readonly #unreadable: (address: string) => void;
 
@@ -91,25 +99,18 @@ export class Leases implements LeaseBook {
   /**
    * Makes the changes count at once, for the decisions that follow, and resolves when they are durable. Where that
    * fails, memory goes back to what the registry holds and the promise rejects: do not acknowledge.
+   * Changes that come before the registry turns to the last ones go along with them: however many clients ask while
+   * the disk is busy, they share the next commit.
    */
-  async apply(changes: readonly LeaseChange[]): Promise<void> {
-    if (changes.length === 0) return;
-    const addresses = changes.map(addressOf);
-    for (const address of addresses) this.#pending.set(address, (this.#pending.get(address) ?? 0) + 1);
-    for (const change of changes) this.#change(change);
-    try {
-      await this.#registry.transact((tx) => {
-        for (const change of changes) {
-          if (change.type === 'put') tx.put([...PREFIX, change.lease.address], change.lease);
-          else tx.delete([...PREFIX, change.address]);
-        }
-      });
-    } catch (error) {
-      for (const address of addresses) this.#reload(address);
-      throw error;
-    } finally {
-      for (const address of addresses) this.#settle(address);
+  apply(changes: readonly LeaseChange[]): Promise<void> {
+    for (const change of changes) {
+      const address = addressOf(change);
+      this.#pending.set(address, (this.#pending.get(address) ?? 0) + 1);
+      this.#change(change);
     }
+    this.#batch ??= this.#openBatch();
+    this.#batch.changes.push(...changes);
+    return this.#batch.durable;
   }
 
   close(): void {
@@ -123,10 +124,40 @@ export class Leases implements LeaseBook {
     if (this.#offerOf.get(address)?.client === client) this.#offerOf.delete(address);
   }
 
-  #settle(address: string): void {
-    const left = (this.#pending.get(address) ?? 1) - 1;
-    if (left > 0) this.#pending.set(address, left);
-    else this.#pending.delete(address);
+  #openBatch(): Batch {
+    const changes: LeaseChange[] = [];
+    return { changes, durable: this.#commit(changes) };
+  }
+
+  async #commit(changes: readonly LeaseChange[]): Promise<void> {
+    try {
+      await this.#registry.transact((tx) => {
+        this.#batch = undefined;
+        for (const change of changes) {
+          if (change.type === 'put') tx.put([...PREFIX, change.lease.address], change.lease);
+          else tx.delete([...PREFIX, change.address]);
+        }
+      });
+    } catch (error) {
+      if (this.#batch?.changes === changes) this.#batch = undefined;
+      for (const address of this.#settle(changes)) this.#reload(address);
+      throw error;
+    }
+    this.#settle(changes);
+  }
+
+  /** Gives the addresses that no other commit is under way for: what it puts there is newer. */
+  #settle(changes: readonly LeaseChange[]): string[] {
+    const settled: string[] = [];
+    for (const address of changes.map(addressOf)) {
+      const left = this.#pending.get(address)! - 1;
+      if (left > 0) this.#pending.set(address, left);
+      else {
+        this.#pending.delete(address);
+        settled.push(address);
+      }
+    }
+    return settled;
   }
 
   /** Takes over what others changed, e.g. an operator who removed a lease. Our own changes are in memory already. */

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Lease } from '../../imager/dhcp/lease.ts';
 import { Leases } from '../../imager/dhcp/leases.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import type { Transaction } from '../../imager/registry/registry.ts';
 import { BrokenRegistry } from './fakes.ts';
 
 function lease(fields: Partial<Lease> = {}): Lease {
@@ -66,21 +67,79 @@ test('what others change in the registry is followed', async () => {
   expect(leases.byClient('mac:a')?.address).toBe('10.77.0.101');
 });
 
+/** A registry that does `meanwhile` once, when a transaction has done its work and is not committed yet. */
+class BusyRegistry extends MemoryRegistry {
+  meanwhile: () => void = () => {};
+
+  override transact<T>(work: (tx: Transaction) => T): Promise<T> {
+    return super.transact((tx) => {
+      const result = work(tx);
+      const { meanwhile } = this;
+      this.meanwhile = () => {};
+      meanwhile();
+      return result;
+    });
+  }
+}
+
 test('a later change is not undone by the news of an earlier one', async () => {
+  const registry = new BusyRegistry();
+  const leases = new Leases(registry, ignore);
+  let second: Promise<void> | undefined;
+  registry.meanwhile = () => {
+    second = leases.apply([put(lease({ state: 'released' }))]);
+  };
+  await leases.apply([put(lease())]);
+  expect(leases.byAddress('10.77.0.100')?.state).toBe('released');
+  await second;
+  expect(registry.get(['lease', '10.77.0.100'])).toMatchObject({ state: 'released' });
+  expect(leases.byAddress('10.77.0.100')?.state).toBe('released');
+});
+
+test('nor by its failure', async () => {
+  const registry = new BusyRegistry();
+  const leases = new Leases(registry, ignore);
+  let second: Promise<void> | undefined;
+  registry.meanwhile = () => {
+    second = leases.apply([put(lease({ state: 'released' }))]);
+    throw new Error('disk full');
+  };
+  const other = put(lease({ address: '10.77.0.101', client: 'mac:b' }));
+  await expect(leases.apply([put(lease()), other])).rejects.toThrow('disk full');
+  expect(leases.byAddress('10.77.0.100')?.state).toBe('released');
+  expect(leases.byAddress('10.77.0.101')).toBeUndefined();
+  await second;
+  expect(registry.get(['lease', '10.77.0.100'])).toMatchObject({ state: 'released' });
+  expect(leases.byAddress('10.77.0.100')?.state).toBe('released');
+});
+
+test('those that come before a commit begins, or while one is under way, share one', async () => {
+  const registry = new BusyRegistry();
+  const leases = new Leases(registry, ignore);
+  const one = (n: number) =>
+    leases.apply([put(lease({ address: `10.77.0.${n}`, client: `mac:${n}`, mac: `${n}` }))]);
+  let later: Promise<void>[] = [];
+  registry.meanwhile = () => {
+    later = [20, 21, 22].map(one);
+  };
+  await Promise.all([10, 11, 12].map(one));
+  await Promise.all(later);
+  expect(registry.range(['lease']).map(({ key, revision }) => [key[1], revision])).toEqual([
+    ...['10.77.0.10', '10.77.0.11', '10.77.0.12'].map((address) => [address, 1]),
+    ...['10.77.0.20', '10.77.0.21', '10.77.0.22'].map((address) => [address, 2]),
+  ]);
+});
+
+test('a registry that takes nothing rejects each batch, and the one after it starts anew', async () => {
   const registry = new BrokenRegistry();
   const leases = new Leases(registry, ignore);
-  const first = leases.apply([put(lease())]);
-  let letGo = () => {};
-  registry.held = new Promise((resolve) => {
-    letGo = resolve;
-  });
-  const second = leases.apply([put(lease({ state: 'released' }))]);
-  await first;
-  expect(registry.get(['lease', '10.77.0.100'])).toMatchObject({ state: 'bound' });
-  expect(leases.byAddress('10.77.0.100')?.state).toBe('released');
-  letGo();
-  await second;
-  expect(leases.byAddress('10.77.0.100')?.state).toBe('released');
+  registry.broken = true;
+  const refused = [put(lease()), put(lease({ address: '10.77.0.101' }))].map((each) => leases.apply([each]));
+  for (const each of await Promise.allSettled(refused)) expect(each.status).toBe('rejected');
+  expect(leases.view(0)).toEqual([]);
+  registry.broken = false;
+  await leases.apply([put(lease())]);
+  expect(registry.get(['lease', '10.77.0.100'])).toEqual(lease());
 });
 
 test('clients that ask once and never again are forgotten when their address is offered anew', () => {
