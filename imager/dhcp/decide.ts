@@ -37,14 +37,20 @@ export type Silence =
   /** A client nothing is known about keeps to an address: another server's (RFC 2131 section 4.3.2, INIT-REBOOT). */
   | 'no-lease'
   /** Gives back or declines an address it does not have. */
-  | 'not-holder';
+  | 'not-holder'
+  /** To a proxy: neither PXE nor HTTP boot firmware nor iPXE. */
+  | 'no-boot-firmware'
+  /** To a proxy: boot firmware there is nothing for; the event's `why` says why. */
+  | 'no-boot-file'
+  /** Asks a proxy for an address. */
+  | 'proxy-only';
 
 export type ClientStep = 'discover' | 'request' | 'decline' | 'release' | 'inform';
 
 export interface Destination {
   address: string;
-  /** Relay agents listen where servers do (RFC 2131 section 4.1). */
-  port: 'client' | 'server';
+  /** Relay agents listen where servers do (RFC 2131 section 4.1); a number: where the request came from. */
+  port: 'client' | 'server' | number;
 }
 
 /** Who a message is about, for events. `step` is undefined where it is none of a client's. */
