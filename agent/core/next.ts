@@ -2,7 +2,7 @@
 import type { Plan } from '../protocol/messages.ts';
 import { type BootPointer, FRESH_ATTEMPTS } from '../protocol/pointer/record.ts';
 import { advance, planFaults, remaining } from './plan.ts';
-import type { Boot, Effect, Input, Journal, State } from './state.ts';
+import type { Boot, Effect, Input, Journal, State, Todo } from './state.ts';
 
 export interface Transition {
   state: State;
@@ -50,9 +50,7 @@ export function next(state: State, input: Input): Transition {
 
 function start(boot: Boot): Transition {
   const { pointer } = boot;
-  if (pointer === undefined) {
-    return stay('the EEPROM holds no boot pointer');
-  }
+  if (pointer === undefined) return stay('the EEPROM holds no boot pointer');
   return {
     state: { at: 'mounting', boot, pointer },
     effects: [
@@ -76,17 +74,8 @@ function mounted(state: At<'mounting'>, stored: { journal: Journal; plan: Plan }
   if (stored === undefined)
     return { state: { at: 'asking', boot, pointer }, effects: [...effects, { do: 'ask' }] };
   const { journal, plan } = stored;
-  return work({
-    state: {
-      at: 'working',
-      boot,
-      pointer,
-      plan,
-      journal,
-      todo: remaining(plan, journal, boot.bootId),
-    },
-    effects,
-  });
+  const todo = remaining(plan, journal, boot.bootId);
+  return work({ state: { at: 'working', boot, pointer, plan, journal, todo }, effects });
 }
 
 function planned(state: At<'asking'>, plan: Plan | null): Transition {
@@ -101,7 +90,7 @@ function planned(state: At<'asking'>, plan: Plan | null): Transition {
     done: [],
   };
   return {
-    state: { at: 'installing', boot, pointer, plan },
+    state: { at: 'installing', boot, pointer, plan, journal },
     effects: [
       report('plan', { scripts: plan.scripts.length, secondReboot: plan.secondReboot }),
       { do: 'install', plan, journal },
@@ -110,25 +99,14 @@ function planned(state: At<'asking'>, plan: Plan | null): Transition {
 }
 
 function installed(state: At<'installing'>): Transition {
-  const { boot, pointer, plan } = state;
-  const journal: Journal = {
-    deployment: pointer.deployment,
-    phase: 'installed',
-    bootId: boot.bootId,
-    done: [],
-  };
-  const todo = remaining(plan, journal, boot.bootId);
-  return work({
-    state: { at: 'working', boot, pointer, plan, journal, todo },
-    effects: [report('installed', {})],
-  });
+  const todo = remaining(state.plan, state.journal, state.boot.bootId);
+  return work({ state: { ...state, at: 'working', todo }, effects: [report('installed', {})] });
 }
 
 function did(state: At<'working'>, detail: Record<string, string | number | boolean>): Transition {
   const [done, ...todo] = state.todo;
   if (done === undefined) throw new NoTransition(state, { kind: 'did', detail });
-  const journal = advance(state.journal, done, state.boot.bootId);
-  const effects: Effect[] = journal === state.journal ? [] : [{ do: 'journal', journal }];
+  const { journal, effects } = journalled(state, done);
   if (done.do === 'script')
     effects.push(report(`stage${done.script.stage}`, { script: done.script.name, ...detail }));
   if (done.do === 'services') effects.push(report('services', detail));
@@ -137,40 +115,42 @@ function did(state: At<'working'>, detail: Record<string, string | number | bool
 
 /** Begins the first thing left to do. */
 function work({ state, effects }: { state: At<'working'>; effects: Effect[] }): Transition {
-  const { boot, pointer, journal, plan } = state;
+  const { boot, pointer, plan } = state;
   const [first] = state.todo;
   if (first === undefined) return { state: { at: 'ready' }, effects };
   switch (first.do) {
-    case 'reboot': {
-      const before = advance(journal, first, boot.bootId);
+    case 'reboot':
       return {
         state: { at: 'rebooting' },
         effects: [
           ...effects,
-          ...(before === journal ? [] : [{ do: 'journal', journal: before } as const]),
+          ...journalled(state, first).effects,
           ...renewAttempts(boot, pointer),
           report('reboot', { number: first.number }),
           { do: 'reboot' },
         ],
       };
-    }
     case 'script':
       return { state, effects: [...effects, { do: 'script', script: first.script, pointer }] };
     case 'services':
       return { state, effects: [...effects, { do: 'services', services: plan.services }] };
-    case 'ready': {
-      const done = advance(journal, first, boot.bootId);
+    case 'ready':
       return {
         state: { at: 'ready' },
         effects: [
           ...effects,
-          ...(done === journal ? [] : [{ do: 'journal', journal: done } as const]),
+          ...journalled(state, first).effects,
           ...(boot.bootedImage === pointer.image ? [settled(pointer)] : []),
           report('ready', { image: boot.bootedImage }),
         ],
       };
-    }
   }
+}
+
+/** The journal moved on by `todo`, and what makes it durable where something of it must be. */
+function journalled(state: At<'working'>, todo: Todo): { journal: Journal; effects: Effect[] } {
+  const journal = advance(state.journal, todo, state.boot.bootId);
+  return { journal, effects: journal === state.journal ? [] : [{ do: 'journal', journal }] };
 }
 
 /** A deployment that reboots on purpose has made progress: the boots it took are not held against it. */

@@ -47,7 +47,7 @@ export type State =
   /** The disk knows nothing of this deployment: the imager is asked what to do. */
   | { at: 'asking'; boot: Boot; pointer: BootPointer }
   /** The plan is being written to the disk. */
-  | { at: 'installing'; boot: Boot; pointer: BootPointer; plan: Plan }
+  | { at: 'installing'; boot: Boot; pointer: BootPointer; plan: Plan; journal: Journal }
   /** The first of `todo` is being done. */
   | { at: 'working'; boot: Boot; pointer: BootPointer; plan: Plan; journal: Journal; todo: Todo[] }
   /** The reboot has been asked for; nothing more is done in this boot. */

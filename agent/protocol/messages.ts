@@ -110,7 +110,6 @@ export type AgentMessage = z.infer<typeof agentMessage>;
 export type ImagerMessage = z.infer<typeof imagerMessage>;
 export type Hello = Extract<AgentMessage, { type: 'hello' }>;
 export type Step = Extract<AgentMessage, { type: 'step' }>;
-export type Welcome = Extract<ImagerMessage, { type: 'welcome' }>;
 export type Flash = Extract<ImagerMessage, { type: 'flash' }>;
 export type StepDetail = z.infer<typeof detail>;
 

@@ -34,7 +34,14 @@ export class PointerStore {
 
   /** Both slots and the pointer in force. */
   read(): PointerView {
-    const image = this.#eeprom.read(0, this.layout.size);
+    return this.#view(this.#image());
+  }
+
+  #image(): Uint8Array {
+    return this.#eeprom.read(0, this.layout.size);
+  }
+
+  #view(image: Uint8Array): PointerView {
     const slots = this.layout.read(image);
     const active = this.layout.active(image);
     const slot = active === undefined ? undefined : slots[active];
@@ -47,7 +54,8 @@ export class PointerStore {
    * Throws PointerStoreError for a record with faults, or where the read-back differs.
    */
   write(fields: Omit<BootPointer, 'sequence'>): BootPointer {
-    const before = this.read();
+    const image = this.#image();
+    const before = this.#view(image);
     const sequence = highestSequence(before.slots) + 1;
     const pointer: BootPointer = { ...fields, sequence };
     const faults = pointerFaults(pointer);
@@ -55,7 +63,6 @@ export class PointerStore {
     if (before.pointer !== undefined && samePointer(before.pointer, pointer)) return before.pointer;
 
     const slot: SlotIndex = before.active === 0 ? 1 : 0;
-    const image = this.#eeprom.read(0, this.layout.size);
     for (const patch of this.layout.patches(image, slot, pointer)) {
       this.#eeprom.write(patch.offset, patch.bytes);
       const stored = this.#eeprom.read(patch.offset, patch.bytes.length);
