@@ -1,7 +1,7 @@
 /** Boot files over HTTP: GET and HEAD, ranges, streamed as fast as the client takes them. */
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { BootFile, BootFiles } from '../images/boot-files.ts';
+import { type BootFile, type BootFiles, NotServed } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
 import type { Tally } from '../journal/tally.ts';
@@ -20,12 +20,11 @@ export interface BootFileServing {
 
 /** Adds the routes of the boot files to `app`. */
 export function addBootFileRoutes(app: FastifyInstance, serving: BootFileServing): void {
-  for (const room of ['images', 'ipxe'])
-    app.route<{ Params: { '*': string } }>({
-      method: ['GET', 'HEAD'],
-      url: `/${room}/*`,
-      handler: (request, reply) => serve(serving, `${room}/${request.params['*']}`, request, reply),
-    });
+  app.route<{ Params: { '*': string } }>({
+    method: ['GET', 'HEAD'],
+    url: '/*',
+    handler: (request, reply) => serve(serving, request.params['*'], request, reply),
+  });
 }
 
 async function serve(
@@ -36,6 +35,10 @@ async function serve(
 ): Promise<FastifyReply> {
   const address = request.ip.replace(/^::ffff:/, '');
   const file = await serving.files.open(path, { address }).catch((error: Error) => {
+    if (error instanceof NotServed) {
+      refuse(serving, 'not-found', path, address, error.message);
+      throw new ApiError(404, `no boot file ${JSON.stringify(path.slice(0, 200))}: ${error.message}`);
+    }
     refuse(serving, 'unreadable', path, address, 'the file cannot be opened', error);
     throw new ApiError(500, FAILED);
   });

@@ -13,10 +13,14 @@ export interface BootFileClient {
   address: string;
 }
 
+/** The name is known, but there is nothing under it for this client: `message` says why, to client and journal. */
+export class NotServed extends Error {}
+
 export interface BootFiles {
   /**
    * Opens `path` for reading. The path is normalised by the callee: leading and double slashes and backslashes
-   * are folded, '..' never leaves the tree. Undefined: there is no such file.
+   * are folded, '..' never leaves the tree. Undefined: there is no such file. Rejects with NotServed, which clients
+   * are to be told as the same, with its reason.
    */
   open(path: string, client: BootFileClient): Promise<BootFile | undefined>;
 }

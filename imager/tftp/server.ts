@@ -1,7 +1,7 @@
 /** The TFTP server: listens for requests, keeps the limits, and gives each accepted one a session of its own. */
 import type { RemoteInfo, Socket } from 'node:dgram';
 import type { Logger } from 'pino';
-import type { BootFile, BootFiles } from '../images/boot-files.ts';
+import { type BootFile, type BootFiles, NotServed } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
@@ -188,6 +188,11 @@ export class TftpServer {
       file = await this.#options.files.open(request.file, { address: from.address });
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
+      if (error instanceof NotServed) {
+        if (!read.cancelled)
+          this.#refuse(from, request.file, 'unknown-file', ERROR_CODE.fileNotFound, message);
+        return undefined;
+      }
       this.#tally.notice('file.open-failed', { file: request.file, problem: message });
       if (read.cancelled) return undefined;
       // What went wrong inside is for the log, not for the network.
