@@ -62,7 +62,7 @@ export class Directory {
     const boots = this.#records.get(node)?.boots ?? [];
     const known = boots.some((boot) => boot.bootId === bootId);
     const present: BootRecord = { bootId, image: bootedImage, at, lastSeq: 0, steps: [] };
-    return this.#store(node, {
+    return this.#storeNaming(node, {
       uid,
       macs,
       address,
@@ -106,7 +106,7 @@ export class Directory {
     const record = this.#records.get(node);
     if (record === undefined) return;
     for (const disk of pointer.disks) this.#owners.set(disk, node);
-    await this.#store(node, { ...record, pointer });
+    await this.#storeNaming(node, { ...record, pointer });
   }
 
   /**
@@ -141,20 +141,29 @@ export class Directory {
     this.#owners = owners;
   }
 
-  async #store(node: string, record: NodeRecord): Promise<void> {
+  async #store(node: string, record: NodeRecord, owners?: [string, string][]): Promise<void> {
     this.#records.set(node, record);
-    this.#settleOwners();
-    const owners = [...this.#owners];
     try {
       await this.#registry.transact((tx) => {
         tx.put(['node', node], record);
-        tx.put(OWNERS, owners);
+        if (owners !== undefined) tx.put(OWNERS, owners);
       });
     } catch (error) {
       // What is not stored must not be taken for known: the agent sends it again.
       const stored = this.#registry.get<NodeRecord>(['node', node]);
       if (stored === undefined) this.#records.delete(node);
       else this.#records.set(node, stored);
+      throw error;
+    }
+  }
+
+  /** Stores a record whose pointer may name other disks than before. */
+  async #storeNaming(node: string, record: NodeRecord): Promise<void> {
+    this.#records.set(node, record);
+    this.#settleOwners();
+    try {
+      await this.#store(node, record, [...this.#owners]);
+    } catch (error) {
       this.#recallOwners();
       throw error;
     }

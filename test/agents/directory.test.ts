@@ -64,6 +64,16 @@ describe('a disk belongs to the first node whose pointer names it', () => {
     expect(owners('x', 'y')).toEqual(['a', undefined]);
   });
 
+  test('the list of owners is written when a pointer comes, not for each step', async () => {
+    let written = 0;
+    registry.watch(['disk-owner'], () => written++);
+    await directory.join('a', naming('x'), '10.0.0.1', 1);
+    for (let seq = 1; seq <= 5; seq++) await directory.step('a', 'boot-1', step(seq), seq);
+    expect(written).toBe(1);
+    await directory.pointed('a', { ...POINTER, disks: ['y'] });
+    expect([written, ...owners('x', 'y')]).toEqual([2, undefined, 'a']);
+  });
+
   test('a confirmed flash moves it', async () => {
     await directory.join('b', naming('x'), '10.0.0.2', 1);
     await directory.join('a', hello({ pointer: null }), '10.0.0.1', 2);
