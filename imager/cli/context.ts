@@ -36,6 +36,38 @@ export class Context {
     return this.#call<T>('POST', path, JSON.stringify(body));
   }
 
+  /**
+   * Calls `take` with name and value of each server-sent event (HTML standard, section 9.2) until the imager ends the
+   * stream.
+   */
+  async stream(path: string, take: (name: string, value: unknown) => void): Promise<void> {
+    const socketPath = controlSocketPath(this.config);
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const sent = request({ socketPath, path, agent: false }, resolve);
+      sent.once('error', (error) => reject(this.#unreachable(socketPath, error)));
+      sent.end();
+    });
+    if (response.statusCode !== 200) {
+      const answer = parseAnswer(await collect(response)) as { error?: string };
+      throw new VerbError(answer.error ?? `the imager answered ${response.statusCode}`);
+    }
+    response.setEncoding('utf8');
+    let text = '';
+    try {
+      for await (const chunk of response) {
+        const events = `${text}${chunk}`.split('\n\n');
+        text = events.pop() ?? '';
+        for (const event of events) {
+          const data = /^data: (.*)$/m.exec(event)?.[1];
+          if (data !== undefined) take(/^event: (.*)$/m.exec(event)?.[1] ?? 'message', JSON.parse(data));
+        }
+      }
+    } catch (error) {
+      // An imager that is killed ends the stream in the middle.
+      if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
+    }
+  }
+
   /** Prints `value` as JSON where asked for, else what `text` makes of it. */
   print<T>(value: T, text: (value: T) => string): void {
     process.stdout.write(`${this.json ? plainJson(value) : plain(text(value))}\n`);

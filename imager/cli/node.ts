@@ -9,13 +9,14 @@ import {
   type PowerAction,
   type Powered,
 } from '../model/views.ts';
+import { addBoots } from './boots.ts';
 import { Context } from './context.ts';
 import { fields, printable, table, time } from './table.ts';
 
 export function addNode(program: Command): void {
   const node = program
     .command('node')
-    .description('list, show, flash and switch nodes')
+    .description('list, show, follow, flash and switch nodes')
     .addHelpText(
       'after',
       '\nExamples:\n  imager node list\n  imager node flash node1 --image debian-12 --disk node1-root',
@@ -53,6 +54,7 @@ export function addNode(program: Command): void {
       const context = new Context(command);
       context.print(await context.get<NodeDetails>(`/api/nodes/${encodeURIComponent(name)}`), showNode);
     });
+  addBoots(node);
   node
     .command('flash')
     .description('have a node write a new boot pointer; it counts from its next boot')

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { addBase } from './base.ts';
 import { addDisk } from './disk.ts';
+import { addExplain } from './explain.ts';
 import { EXIT_CODES } from './failure.ts';
 import { addImage } from './image.ts';
 import { addNode } from './node.ts';
@@ -29,5 +30,6 @@ Examples:
   imager node list --json`,
     );
   for (const add of [addServe, addNode, addImage, addBase, addDisk]) add(program);
+  addExplain(program.command('pxe').description('say why a node does not boot'));
   return program;
 }

@@ -2,10 +2,11 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
+import type { BootsView } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
 import { BusyError } from '../journal/event-files.ts';
 import { ApiError, checked, unknownName } from './errors.ts';
-import type { BootsView, ReadModel } from './read-model.ts';
+import type { ReadModel } from './read-model.ts';
 
 const query = z.strictObject({
   /** Attempts to show, the latest. */

@@ -2,24 +2,18 @@
 import type { BaseView } from '../disks/bases.ts';
 import type { DiskView } from '../disks/catalog.ts';
 import type { BootImage } from '../images/image.ts';
-import type { Attempt } from '../journal/attempts.ts';
+import type { BootsView } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
 import type { EventCount, EventQuery } from '../journal/recorder.ts';
+import type { NodeMenus } from '../menus/views.ts';
 import type { Health, NodeDetails, NodeView } from '../model/views.ts';
-
-/** What is known of the boots of a node or a stranger. */
-export interface BootsView {
-  who: string;
-  /** Its name, where the configuration has it. */
-  node: string | null;
-  /** Oldest first. */
-  attempts: Attempt[];
-}
 
 export interface ReadModel {
   health(): Health;
   nodes(): NodeView[];
   node(name: string): NodeDetails | undefined;
+  /** What a node would be given to boot; undefined where there is no such node. */
+  menus(node: string): NodeMenus | undefined;
   images(): BootImage[];
   bases(): BaseView[];
   disks(): DiskView[];

@@ -20,6 +20,15 @@ export interface Attempt {
   events: RecordedEvent[];
 }
 
+/** What is known of the boots of a node or a stranger. */
+export interface BootsView {
+  who: string;
+  /** Its name, where the configuration has it. */
+  node: string | null;
+  /** Oldest first. */
+  attempts: Attempt[];
+}
+
 /** What splitting a history into boots needs to know of each item. */
 export interface Mark {
   /** Milliseconds. */

@@ -43,6 +43,7 @@ const VERBS = [
   ['serve'],
   ['node', 'list'],
   ['node', 'show'],
+  ['node', 'boots'],
   ['node', 'flash'],
   ['node', 'power'],
   ['image', 'list'],
@@ -55,6 +56,7 @@ const VERBS = [
   ['disk', 'list'],
   ['disk', 'show'],
   ['disk', 'create'],
+  ['pxe', 'explain'],
 ];
 
 describe('usage', () => {

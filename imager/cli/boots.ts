@@ -1,0 +1,106 @@
+/** `imager node boots`: a node's attempts to boot as timelines, live where asked for. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { attemptRows, attemptText } from '../explain/boots.ts';
+import type { Row } from '../explain/timeline.ts';
+import { type Attempt, attemptsOf, type BootsView } from '../journal/attempts.ts';
+import type { RecordedEvent } from '../journal/event.ts';
+import { Context } from './context.ts';
+import { VerbError } from './failure.ts';
+import { time } from './table.ts';
+import { plain, plainJson } from './terminal.ts';
+
+interface BootsOptions {
+  last: number;
+  follow?: boolean;
+}
+
+/** Adds the verb to the group `node`. */
+export function addBoots(node: Command): void {
+  node
+    .command('boots')
+    .description('show the attempts of a node to boot as timelines')
+    .argument('<name>', 'name of the node, or MAC or address of anybody')
+    .option('--last <n>', 'attempts to show, the latest', count, 3)
+    .option('--follow', 'go on with what happens, as it happens')
+    .option('--json', 'print JSON; with --follow one event a line')
+    .addHelpText(
+      'after',
+      `
+The journal outlives the imager. Strangers are in it too, under their MAC.
+
+Examples:
+  imager node boots node1
+  imager node boots node1 --follow
+  imager node boots 52:54:00:77:00:99 --last 10 --json`,
+    )
+    .action(async (name: string, options: BootsOptions, command: Command) => {
+      const context = new Context(command);
+      const path = `/api/boots/${encodeURIComponent(name)}`;
+      if (options.follow === true) await follow(context, `${path}/stream?last=${options.last}`);
+      else
+        context.print(await context.get<BootsView>(`${path}?last=${options.last}`), (view) =>
+          text(context, view),
+        );
+    });
+}
+
+function text(context: Context, { who, node, attempts }: BootsView): string {
+  if (attempts.length === 0) return `${node ?? who}: nothing was ever heard of it`;
+  const names = { who: node ?? who, imager: context.config.network.address };
+  return attempts
+    .map((attempt) => {
+      const { outcome, rows } = attemptText(attempt, names);
+      return [`${head(names.who, attempt)}: ${outcome}`, ...rows.map(line)].join('\n');
+    })
+    .join('\n\n');
+}
+
+/** Prints what there is, then each event as it comes. Rejects when the imager ends. */
+async function follow(context: Context, path: string): Promise<void> {
+  let events: RecordedEvent[] = [];
+  let shown: BootsView = { who: '', node: null, attempts: [] };
+  await context.stream(path, (name, data) => {
+    if (name === 'boots') {
+      shown = data as BootsView;
+      events = shown.attempts.at(-1)?.events ?? [];
+      print(
+        context.json ? shown.attempts.flatMap((each) => each.events).map(oneLine) : [text(context, shown)],
+      );
+      return;
+    }
+    const event = data as RecordedEvent;
+    if (context.json) return print([oneLine(event)]);
+    events.push(event);
+    const attempts = attemptsOf(events, event.at);
+    const last = attempts.at(-1)!;
+    if (attempts.length > 1 || events.length === 1) print(['', `${head(shown.node ?? shown.who, last)}:`]);
+    // One attempt is enough to tell where the next one begins.
+    events = last.events;
+    print(attemptRows(last).slice(-1).map(line));
+    if (last.outcome === 'ready' && event.step === 'ready') print(['ready']);
+  });
+  throw new VerbError('the imager has ended the stream');
+}
+
+function head(who: string, { startedAt }: Attempt): string {
+  return `${who}, boot of ${time(startedAt)}`;
+}
+
+function line({ seconds, who, what }: Row): string {
+  return `${seconds.toFixed(3).padStart(9)}  ${who.padEnd(8)}  ${plain(what).replaceAll('\n', '?')}`;
+}
+
+function oneLine(event: RecordedEvent): string {
+  return plainJson(event).replaceAll(/\n */g, ' ');
+}
+
+function print(lines: readonly string[]): void {
+  for (const each of lines) process.stdout.write(`${plain(each)}\n`);
+}
+
+function count(value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 1 || number > 1000)
+    throw new InvalidArgumentError('a number from 1 to 1000');
+  return number;
+}

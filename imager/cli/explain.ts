@@ -1,0 +1,106 @@
+/** `imager pxe explain`: why a node did not boot, from the journal or from a capture. */
+import { readFileSync, statSync } from 'node:fs';
+import type { Command } from 'commander';
+import { type Explanation, explainCapture, explainJournal } from '../explain/explain.ts';
+import { CaptureError } from '../explain/frame.ts';
+import { findingText } from '../explain/timeline.ts';
+import type { BootImage } from '../images/image.ts';
+import type { BootsView } from '../journal/attempts.ts';
+import { Context } from './context.ts';
+import { VerbError } from './failure.ts';
+import { table } from './table.ts';
+
+/** A capture is read as a whole. */
+const MAX_CAPTURE = 512 * 1024 * 1024;
+
+/** Adds the verb to the group `pxe`. */
+export function addExplain(pxe: Command): void {
+  pxe
+    .command('explain')
+    .description('say why a node did not boot: how far it came, what is wrong, what to do')
+    .argument(
+      '<node|mac|capture>',
+      'name of a node, MAC or address of anybody, or a capture file (pcap, pcapng)',
+    )
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+The first line names the cause. A node's last boot is explained from the imager's journal; a capture needs no imager:
+take it on the node's link with "tcpdump -i eth0 -w boot.pcap" while the node boots.
+
+Examples:
+  imager pxe explain node1
+  imager pxe explain 52:54:00:77:00:11
+  imager pxe explain boot.pcap`,
+    )
+    .action(async (target: string, _options, command: Command) => {
+      const context = new Context(command);
+      if (isFile(target)) printCapture(context, target);
+      else await printNode(context, target);
+    });
+}
+
+async function printNode(context: Context, name: string): Promise<void> {
+  const [{ who, node, attempts }, images] = await Promise.all([
+    context.get<BootsView>(`/api/boots/${encodeURIComponent(name)}?last=3`),
+    context.get<BootImage[]>('/api/images'),
+  ]);
+  const explanation = explainJournal(
+    attempts.flatMap(({ events }) => events),
+    {
+      who: node ?? who,
+      imager: context.config.network.address,
+      now: Date.now(),
+      knownFiles: images.flatMap((image) =>
+        ['kernel', 'initrd', 'boot.ipxe', 'manifest.env'].map((file) => `images/${image.name}/${file}`),
+      ),
+    },
+  );
+  if (explanation === undefined)
+    throw new VerbError(`nothing was ever heard of ${name}: its requests do not reach this imager`);
+  context.print(explanation, explanationText);
+}
+
+function printCapture(context: Context, path: string): void {
+  const { clients, fault } = explain(path);
+  if (fault !== undefined) context.progress(`${path}: ${fault}`);
+  if (clients.length === 0)
+    throw new VerbError(`${path}: no DHCP, TFTP or HTTP request is in it: capture on the link of the node`);
+  context.print(clients, (all) => {
+    const causes = all.length > 1 ? [...all.map(({ who, cause }) => `${who}: ${cause}`), ''] : [];
+    return [...causes, all.map(explanationText).join('\n\n')].join('\n');
+  });
+}
+
+function explain(path: string): ReturnType<typeof explainCapture> {
+  if (statSync(path).size > MAX_CAPTURE)
+    throw new VerbError(
+      `${path} has more than ${MAX_CAPTURE / 1024 ** 2} MiB: cut it to one node first (tcpdump -r ${path} -w small.pcap ether host MAC)`,
+    );
+  try {
+    return explainCapture(readFileSync(path));
+  } catch (error) {
+    throw error instanceof CaptureError ? new VerbError(`${path}: ${error.message}`) : error;
+  }
+}
+
+function explanationText(explanation: Explanation): string {
+  const rows = explanation.course.map(({ seconds, who, what, packet }) => [
+    `  ${seconds.toFixed(3)}`,
+    ...(explanation.course.some((row) => row.packet !== undefined) ? [String(packet ?? '')] : []),
+    who,
+    what,
+  ]);
+  const packets = rows.some((row) => row.length > 3) ? ['packet'] : [];
+  return [
+    ...findingText(explanation.who, explanation),
+    '',
+    'how far it came:',
+    table(['  seconds', ...packets, 'who', 'what'], rows),
+  ].join('\n');
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}

@@ -1,0 +1,136 @@
+/** The imager's events -> observations. */
+import { optionsOf } from '../journal/attempts.ts';
+import type { RecordedEvent } from '../journal/event.ts';
+import { hostOf } from './dhcp-observation.ts';
+import type { AskType, Observation, Transfer } from './observation.ts';
+
+const ASKS: readonly string[] = ['discover', 'request', 'decline', 'release', 'inform', 'bootp'];
+const ANSWERS: readonly string[] = ['offer', 'ack', 'nak'];
+/** What the servers' reasons are on the wire. */
+const CODES: Record<string, number> = {
+  'unknown-file': 1,
+  access: 2,
+  mode: 4,
+  write: 2,
+  option: 8,
+  'not-found': 404,
+  unreadable: 500,
+};
+const DECLINED: readonly string[] = ['client-error', 'declined', 'superseded'];
+
+/** Observations of one node, `events` oldest first. `imager`: the address of the imager whose journal it is. */
+export function observeJournal(events: readonly RecordedEvent[], imager: string): Observation[] {
+  const observations: Observation[] = [];
+  const open = new Map<string, Transfer>();
+  for (const event of events) {
+    const { at, component, step, reason, detail = {} } = event;
+    switch (component) {
+      case 'dhcp':
+        observations.push(...dhcp(event, imager));
+        break;
+      case 'tftp':
+      case 'http': {
+        const file = text(detail.file) ?? '';
+        const key = `${component} ${file}`;
+        const known = step === 'transfer-start' ? undefined : open.get(key);
+        const transfer = known ?? transferOf(event, file, imager);
+        if (known === undefined) observations.push(transfer);
+        transfer.lastAt = at;
+        if (step === 'transfer-start') open.set(key, transfer);
+        else {
+          open.delete(key);
+          end(transfer, event);
+        }
+        break;
+      }
+      case 'agent':
+      case 'nbd':
+        observations.push({
+          kind: component === 'agent' ? 'agent' : 'disk',
+          at,
+          step,
+          detail,
+          ...(reason === undefined ? {} : { reason }),
+        });
+        break;
+      case 'imager':
+        if (step === 'power') observations.push({ kind: 'power', at, action: text(detail.action) ?? '' });
+        break;
+    }
+  }
+  return observations;
+}
+
+function dhcp(event: RecordedEvent, imager: string): Observation[] {
+  const { at, step, reason, address, mac = '', detail = {} } = event;
+  const given = address === undefined ? {} : { address };
+  if (ANSWERS.includes(step)) {
+    const [subnet, router, file] = [text(detail.subnet), text(detail.router), text(detail.file)];
+    const noFile = text(detail.why);
+    const nextServer = file === undefined ? undefined : (hostOf(file) ?? text(detail.server) ?? imager);
+    return [
+      {
+        kind: 'answer',
+        at,
+        type: step as 'offer' | 'ack' | 'nak',
+        mac,
+        server: imager,
+        ...given,
+        ...(subnet === undefined ? {} : { subnet }),
+        ...(router === undefined ? {} : { router }),
+        ...(file === undefined ? {} : { file }),
+        ...(nextServer === undefined ? {} : { nextServer }),
+        ...(noFile === undefined ? {} : { noFile }),
+        ...(reason === undefined ? {} : { reason: reason.replaceAll('-', ' ') }),
+      },
+    ];
+  }
+  const type = ASKS.includes(step) ? (step as AskType) : 'discover';
+  const chosen = text(detail.chosen);
+  return [
+    {
+      kind: 'ask',
+      at,
+      type,
+      mac,
+      options: optionsOf(event),
+      asked: (text(detail.asked) ?? '').split(/[ ,]+/).filter(Boolean).map(Number),
+      ...given,
+      ...(chosen === undefined ? {} : { server: chosen }),
+      ...(reason === undefined ? {} : { unanswered: reason }),
+    },
+  ];
+}
+
+function transferOf({ at, component, detail = {} }: RecordedEvent, file: string, server: string): Transfer {
+  return {
+    kind: 'transfer',
+    at,
+    protocol: component === 'http' ? 'http' : 'tftp',
+    file,
+    server,
+    port: component === 'http' ? 80 : 69,
+    end: 'open',
+    requests: 1,
+    lastAt: at,
+    bytes: 0,
+    ...(typeof detail.size === 'number' ? { size: detail.size } : {}),
+  };
+}
+
+function end(transfer: Transfer, { step, reason = '', detail = {} }: RecordedEvent): void {
+  if (typeof detail.bytes === 'number') transfer.bytes = detail.bytes;
+  transfer.reason = text(detail.message) ?? text(detail.why) ?? reason;
+  const code = CODES[reason];
+  if (step === 'transfer-end') transfer.end = 'done';
+  else if (step === 'refused') {
+    transfer.end = 'refused';
+    if (code !== undefined) transfer.code = code;
+    // All of it had been sent when the client fell silent: loaders start what they have without another word.
+  } else if (reason === 'no-final-ack') transfer.end = 'done';
+  else transfer.end = DECLINED.includes(reason) ? 'declined' : 'broken';
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

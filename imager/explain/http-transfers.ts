@@ -1,0 +1,148 @@
+/** HTTP requests in a capture, with how each ended, by the TCP connections they were made on. */
+import { contentOf } from './content.ts';
+import type { Transfer } from './observation.ts';
+import type { TcpPacket } from './packet.ts';
+
+const MAX_CONNECTIONS = 10_000;
+const MAX_HEAD = 16 * 1024;
+const REQUEST = /^(?:GET|HEAD) (\S+)/;
+const STATUS = /^HTTP\/1\.[01] (\d{3})(?: ([^\r\n]*))?/;
+
+interface Connection {
+  transfer: Transfer;
+  client: string;
+  /** The server answered the SYN. */
+  open: boolean;
+  /** Sequence number of the first byte of the answer, and of its body. */
+  begin: number | undefined;
+  body: number | undefined;
+  /** The answer so far, until its head is whole. */
+  head: Uint8Array;
+}
+
+export class HttpTransfers {
+  readonly #open = new Map<string, Connection>();
+  readonly #all: { client: string; transfer: Transfer }[] = [];
+
+  take(packet: TcpPacket): void {
+    const fromClient = `${packet.from} ${packet.sourcePort} ${packet.to} ${packet.port}`;
+    const fromServer = `${packet.to} ${packet.port} ${packet.from} ${packet.sourcePort}`;
+    if (packet.syn && !packet.ack) this.#begin(fromClient, packet);
+    else if (this.#open.has(fromClient)) this.#clientSays(fromClient, this.#open.get(fromClient)!, packet);
+    else if (this.#open.has(fromServer)) this.#serverSays(this.#open.get(fromServer)!, packet);
+  }
+
+  /** Connections that came to a request, or to none because nothing answered; with their client's address. */
+  all(): { client: string; transfer: Transfer }[] {
+    return this.#all.filter(({ transfer }) => transfer.file !== '' || transfer.end === 'unanswered');
+  }
+
+  #begin(key: string, packet: TcpPacket): void {
+    const known = this.#open.get(key);
+    if (known !== undefined && !known.open) {
+      known.transfer.requests++;
+      known.transfer.lastAt = packet.at;
+      return;
+    }
+    if (this.#all.length >= MAX_CONNECTIONS) return;
+    this.#follow(key, packet, false);
+  }
+
+  #follow(key: string, { at, frame, from, to, port }: TcpPacket, open: boolean): Connection {
+    const transfer: Transfer = {
+      kind: 'transfer',
+      protocol: 'http',
+      at,
+      packet: frame,
+      lastAt: at,
+      file: '',
+      server: to,
+      port,
+      end: 'unanswered',
+      requests: 1,
+      bytes: 0,
+    };
+    const made = { transfer, client: from, open, begin: undefined, body: undefined, head: new Uint8Array(0) };
+    this.#open.set(key, made);
+    this.#all.push({ client: from, transfer });
+    return made;
+  }
+
+  #clientSays(key: string, connection: Connection, packet: TcpPacket): void {
+    const { transfer } = connection;
+    const path = REQUEST.exec(textOf(packet.payload))?.[1];
+    if (path !== undefined && path !== transfer.file) {
+      // The next request on a connection that is kept open is a transfer of its own.
+      const next = transfer.file === '' ? connection : this.#follow(key, packet, true);
+      next.transfer.file = path;
+      next.transfer.end = 'unanswered';
+      next.transfer.at = packet.at;
+      next.transfer.packet = packet.frame;
+      next.transfer.lastAt = packet.at;
+      return;
+    }
+    transfer.lastAt = packet.at;
+    if (path !== undefined) transfer.requests++;
+    if (transfer.end !== 'open') return;
+    if (packet.ack && connection.body !== undefined)
+      transfer.bytes = Math.max(transfer.bytes, distance(connection.body, packet.acknowledged));
+    if (transfer.size !== undefined && transfer.bytes >= transfer.size) {
+      transfer.bytes = transfer.size;
+      transfer.end = 'done';
+    } else if (packet.reset) transfer.end = 'broken';
+  }
+
+  #serverSays(connection: Connection, packet: TcpPacket): void {
+    const { transfer } = connection;
+    transfer.lastAt = packet.at;
+    if (packet.syn) {
+      connection.open = true;
+      return;
+    }
+    if (packet.reset && !connection.open) {
+      transfer.reset = true;
+      return;
+    }
+    if (transfer.file !== '' && connection.body === undefined && packet.payload.length > 0)
+      readHead(connection, packet);
+    if (transfer.end === 'open' && packet.fin && transfer.size === undefined) transfer.end = 'done';
+    else if (transfer.end === 'open' && packet.reset) transfer.end = 'broken';
+  }
+}
+
+/** Takes a piece of the answer's head; once it is whole, what it says. */
+function readHead(connection: Connection, packet: TcpPacket): void {
+  const { transfer } = connection;
+  connection.begin ??= packet.sequence;
+  const expected = (connection.begin + connection.head.length) >>> 0;
+  if (packet.sequence !== expected || connection.head.length > MAX_HEAD) return;
+  const head = new Uint8Array(connection.head.length + packet.payload.length);
+  head.set(connection.head);
+  head.set(packet.payload, connection.head.length);
+  connection.head = head;
+  const text = textOf(head);
+  const status = STATUS.exec(text);
+  if (status === null) return;
+  const code = Number(status[1]);
+  if (code >= 300) {
+    transfer.end = 'refused';
+    transfer.code = code;
+    transfer.reason = status[2] ?? '';
+  } else transfer.end = 'open';
+  const end = text.indexOf('\r\n\r\n');
+  if (end < 0) return;
+  connection.body = (connection.begin + end + 4) >>> 0;
+  transfer.content = contentOf(head.subarray(end + 4));
+  const size = /^content-length: *(\d{1,15})\r?$/im.exec(text.slice(0, end))?.[1];
+  if (size !== undefined && code < 300) transfer.size = Number(size);
+}
+
+/** From one sequence number to a later one; 0 where it is not later (RFC 9293 section 3.4). */
+function distance(from: number, to: number): number {
+  const apart = (to - from) >>> 0;
+  return apart < 0x8000_0000 ? apart : 0;
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, MAX_HEAD)).toString('latin1');
+}

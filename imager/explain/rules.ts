@@ -1,0 +1,42 @@
+/** The rules in the order in which they are asked: who came far is judged by the end of the way. */
+import type { Rule } from './finding.ts';
+import { agentSilent } from './rules/agent-silent.ts';
+import { agentStopped } from './rules/agent-stopped.ts';
+import { blockedPort } from './rules/blocked-port.ts';
+import { fileNotAsked } from './rules/file-not-asked.ts';
+import { missingFile } from './rules/missing-file.ts';
+import { nak } from './rules/nak.ts';
+import { noAnswer } from './rules/no-answer.ts';
+import { noBootFile } from './rules/no-boot-file.ts';
+import { noRoute } from './rules/no-route.ts';
+import { nothingFollowed } from './rules/nothing-followed.ts';
+import { offerNotTaken } from './rules/offer-not-taken.ts';
+import { optionsRefused } from './rules/options-refused.ts';
+import { ready } from './rules/ready.ts';
+import { secondServer } from './rules/second-server.ts';
+import { serverRefuses } from './rules/server-refuses.ts';
+import { stalled } from './rules/stalled.ts';
+import { unreachable } from './rules/unreachable.ts';
+import { wrongArchitecture } from './rules/wrong-architecture.ts';
+
+export const RULES: readonly Rule[] = [
+  ready,
+  agentStopped,
+  // Two servers make any later failure likely; a file for the wrong machine explains what the node does with it.
+  secondServer,
+  wrongArchitecture,
+  missingFile,
+  optionsRefused,
+  serverRefuses,
+  noRoute,
+  unreachable,
+  blockedPort,
+  stalled,
+  agentSilent,
+  nothingFollowed,
+  nak,
+  offerNotTaken,
+  noBootFile,
+  fileNotAsked,
+  noAnswer,
+];

@@ -1,0 +1,16 @@
+/** The client was told a boot file and asked nobody for it. */
+import { askedWords, programWords, type Rule, toldWords } from '../finding.ts';
+
+export const fileNotAsked: Rule = (story) => {
+  const { file, by } = story.told;
+  const acked = story.answers.some(({ type }) => type === 'ack');
+  if (file === undefined || by === undefined || !acked || story.transfers.length > 0) return undefined;
+  return {
+    cause: `${programWords(story)} was told to load ${file} and asked nobody for it`,
+    evidence: [...askedWords(story), ...toldWords(story)],
+    advice: [
+      'the firmware does not take what it was told (file type, URL where it wants a path, a menu it waits at): its console may say',
+      'or its requests take another way than past the place of this capture',
+    ],
+  };
+};

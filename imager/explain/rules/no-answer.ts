@@ -1,0 +1,57 @@
+/** Nobody answers the client's DHCP messages. */
+import { programWords, type Rule, times, where } from '../finding.ts';
+import type { Ask } from '../observation.ts';
+import type { Story } from '../story.ts';
+
+/** The imager's reasons for silence. */
+const REASONS: Record<string, string> = {
+  'unknown-client': 'the configuration has no such node and there is no pool of addresses',
+  'pool-exhausted': 'all addresses of the pool are taken',
+  'wrong-network': 'its reserved address is not of the network it asks from',
+  'leased-to-other': 'its reserved address is still leased to another client',
+  'offered-to-other': 'its reserved address is being offered to another client',
+  'address-in-use': 'its reserved address is in use by somebody else',
+  'address-declined': 'its reserved address was declined: somebody else uses it',
+  'other-network': 'its relay agent is of a network the configuration does not have',
+  'other-server': 'it speaks to another DHCP server',
+  bootp: 'it asks by BOOTP, which is answered for nodes with a reserved address alone',
+  'registry-failed': 'the lease could not be stored',
+  'send-failed': 'the answer could not be sent',
+};
+
+export const noAnswer: Rule = (story) => {
+  const { asks, answers, who } = story;
+  const last = asks.at(-1);
+  if (last === undefined) return undefined;
+  if (answers.length > 0) return noAck(story, last);
+  const reason = asks.findLast(({ unanswered }) => unanswered !== undefined)?.unanswered;
+  const evidence = [
+    `${times(asks.length, 'message')} of ${programWords(story)} without an answer, from ${where(story, asks[0]!)} to ${where(story, last)}`,
+  ];
+  if (story.source === 'journal')
+    return {
+      cause: `the imager does not answer ${who}: ${reason === undefined ? 'it was not asked to' : (REASONS[reason] ?? reason.replaceAll('-', ' '))}`,
+      evidence,
+      advice: ['check its entry under nodes, and network.pool, in the configuration'],
+    };
+  return {
+    cause: `no DHCP answer at all: ${who} asked ${times(asks.length, 'time')} and nobody offered an address`,
+    evidence,
+    advice: [
+      'is a DHCP server running in this network segment (VLAN), or a relay agent that leads to one?',
+      'a server that does not know the client stays silent: its log tells; a firewall may drop UDP ports 67 and 68',
+    ],
+  };
+};
+
+function noAck(story: Story, last: Ask): ReturnType<Rule> {
+  if (story.answers.some(({ type }) => type === 'ack') || last.type !== 'request') return undefined;
+  const server = last.server ?? story.answers[0]!.server;
+  return {
+    cause: `DHCP server ${server} offered ${story.answers[0]!.address ?? 'an address'} and does not answer the request for it`,
+    evidence: [
+      `${times(story.asks.filter(({ type }) => type === 'request').length, 'REQUEST')}, the last ${where(story, last)}`,
+    ],
+    advice: [`the log of ${server} tells why; where it stores its leases there may be no room`],
+  };
+}

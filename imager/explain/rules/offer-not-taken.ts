@@ -1,0 +1,45 @@
+/** Offers came, and the client asked for none of them. */
+import { programWords, type Rule, times, where } from '../finding.ts';
+import type { Story } from '../story.ts';
+
+export const offerNotTaken: Rule = (story) => {
+  const { asks, answers } = story;
+  const first = answers.find(({ type }) => type === 'offer');
+  if (first === undefined || answers.some(({ type }) => type === 'ack')) return undefined;
+  if (asks.some(({ type, at }) => type === 'request' && at >= first.at)) return undefined;
+  const why = unacceptable(story);
+  const servers = [...new Set(answers.map(({ server }) => server))].join(', ');
+  return {
+    cause: `offered but never requested: ${programWords(story)} took no offer of ${servers}${why === undefined ? '' : `: ${why}`}`,
+    evidence: [
+      `${times(asks.filter(({ type }) => type === 'discover').length, 'DISCOVER')}, ${times(answers.length, 'OFFER')}, the first ${where(story, first)}`,
+      ...answers
+        .slice(0, 4)
+        .map(
+          ({ server, address, file }) =>
+            `${server} offered ${address ?? 'no address'}, ${file === undefined ? 'no boot file' : `boot file ${file}`}`,
+        ),
+    ],
+    advice: [
+      why === undefined
+        ? 'either the offer does not reach the node (a switch port that is not forwarding yet, a firewall), or its firmware waits for an offer with what it needs'
+        : 'have the DHCP server send what this firmware needs, or leave the client to a boot server beside it (dhcp.mode: proxy)',
+    ],
+  };
+};
+
+/** What the firmware waits for and no offer has. */
+function unacceptable({ answers, program, architecture, isLoader }: Story): string | undefined {
+  const { vendorClass = '' } = program;
+  const files = answers.filter(({ file }) => file !== undefined);
+  if (vendorClass.startsWith('HTTPClient') || architecture?.http === true) {
+    if (!files.some(({ file }) => /^https?:\/\//.test(file!)))
+      return 'HTTP boot takes an offer with a URL alone (option 67)';
+    if (!answers.some(({ vendorClass: own }) => own?.startsWith('HTTPClient') === true))
+      return 'HTTP boot takes an offer with option 60 "HTTPClient" alone';
+    return undefined;
+  }
+  if (vendorClass.startsWith('PXEClient') && !isLoader && files.length === 0)
+    return 'PXE firmware takes no offer without a boot file';
+  return undefined;
+}

@@ -1,0 +1,23 @@
+/** A transfer that began and does not come to its end. */
+import { lastTransfer, type Rule, serverWords, where } from '../finding.ts';
+
+/** Firmware sends again after a few seconds; so long a pause is a standstill. */
+const STILL_MS = 10_000;
+
+export const stalled: Rule = (story) => {
+  const last = lastTransfer(story);
+  if (last === undefined || (last.end !== 'broken' && last.end !== 'open')) return undefined;
+  // A journal has the end of every transfer, a capture may stop in the middle of a good one.
+  if (last.end === 'open' && (story.source === 'journal' || story.endAt - last.lastAt < STILL_MS))
+    return undefined;
+  return {
+    cause: `transfer stalled: ${last.file} from ${serverWords(last)} stopped at byte ${last.bytes} of ${last.size ?? 'an unknown size'}${last.reason ? ` (${last.reason})` : ''}`,
+    evidence: [
+      `began ${where(story, last)}, last heard of at +${((last.lastAt - story.startedAt) / 1000).toFixed(2)} s`,
+    ],
+    advice: [
+      'blocks that are too large for the path stop at the first one: compare blksize with the MTU, and look for firewalls that drop fragments',
+      'stopped later: look for packet loss (duplex, cables, overloaded switch) and whether the node was switched off',
+    ],
+  };
+};

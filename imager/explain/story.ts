@@ -1,0 +1,194 @@
+/** What the rules look at: one boot, taken apart. Pure. */
+import { type Mark, type ProgramOptions, programOf, splitBoots } from '../journal/attempts.ts';
+import { type Architecture, architectureOf } from '../model/architectures.ts';
+import type {
+  Answer,
+  ArpQuestion,
+  Ask,
+  NodeWord,
+  Observation,
+  Transfer,
+  Unreachable,
+} from './observation.ts';
+
+export interface Story {
+  /** The node's name, or its MAC. */
+  who: string;
+  source: 'journal' | 'capture';
+  /** Who keeps the journal; undefined for a capture. */
+  imager: string | undefined;
+  /** Milliseconds: of its first observation, and of the end of the history. */
+  startedAt: number;
+  endAt: number;
+  /** What the rules judge: what the program that came farthest did. */
+  asks: Ask[];
+  answers: Answer[];
+  transfers: Transfer[];
+  questions: ArpQuestion[];
+  unreachable: Unreachable[];
+  agent: NodeWord[];
+  disk: NodeWord[];
+  /** All of the boot, earlier programs included. */
+  boot: Observation[];
+  /** What the program calls itself. */
+  program: ProgramOptions;
+  architecture: Architecture | undefined;
+  /** True for iPXE and its like, which run scripts and kernels on any architecture. */
+  isLoader: boolean;
+  /** The server whose offer it took. */
+  chosen: string | undefined;
+  /** What it was told: by that server, with what a boot server beside it adds. */
+  told: Told;
+  /** Files there are, to find what a missing one may have meant. */
+  knownFiles: readonly string[];
+}
+
+export interface Told {
+  address?: string;
+  subnet?: string;
+  router?: string;
+  file?: string;
+  nextServer?: string;
+  /** The answer that said so. */
+  by?: Answer;
+}
+
+export interface StoryOptions {
+  who: string;
+  source: 'journal' | 'capture';
+  imager?: string;
+  endAt: number;
+  knownFiles?: readonly string[];
+}
+
+/** The last of a client's boots; the one before it where that had come farther when this one had hardly begun. */
+export function lastBoot(observations: readonly Observation[], endAt: number): Observation[] {
+  const boots = splitBoots(observations, markOf);
+  const [before, last] = [boots.at(-2), boots.at(-1) ?? []];
+  const hardlyBegun = endAt - (last[0]?.at ?? endAt) < 15_000;
+  return before !== undefined && hardlyBegun && progress(before) > progress(last) ? before : last;
+}
+
+/** `boot`: the observations of one boot, oldest first, at least one. */
+export function storyOf(boot: readonly Observation[], options: StoryOptions): Story {
+  const part = stageOf(boot);
+  const asks = part.filter((each) => each.kind === 'ask');
+  const answers = part.filter((each) => each.kind === 'answer');
+  const program = asks[0]?.options ?? {};
+  const chosen = chosenServer(asks, answers);
+  return {
+    who: options.who,
+    source: options.source,
+    imager: options.imager,
+    startedAt: boot[0]!.at,
+    endAt: options.endAt,
+    asks,
+    answers,
+    transfers: part.filter((each) => each.kind === 'transfer'),
+    questions: part.filter((each) => each.kind === 'arp'),
+    unreachable: part.filter((each) => each.kind === 'unreachable'),
+    agent: part.filter((each): each is NodeWord => each.kind === 'agent'),
+    disk: part.filter((each): each is NodeWord => each.kind === 'disk'),
+    boot: [...boot],
+    program,
+    architecture: program.arch === undefined ? undefined : architectureOf(program.arch),
+    isLoader: isLoader(program),
+    chosen,
+    told: toldBy(answers, chosen),
+    knownFiles: options.knownFiles ?? [],
+  };
+}
+
+/**
+ * What one program did: of those that firmware tried one after the other (network cards, PXE, then HTTP boot) the one that
+ * came farthest, the last of equals; but where one was loaded and runs, what was before it is done.
+ */
+function stageOf(boot: readonly Observation[]): Observation[] {
+  let stages: Observation[][] = [[]];
+  let current: string | undefined;
+  for (const each of boot) {
+    if (each.kind === 'ask' && each.type === 'discover') {
+      const { program } = programOf(each.options);
+      if (current !== undefined && program !== current) {
+        const loaded = stages.at(-1)!.some((one) => one.kind === 'transfer' && one.end === 'done');
+        if (isLoader(each.options) && loaded) stages = [];
+        stages.push([]);
+      }
+      current = program;
+    }
+    stages.at(-1)!.push(each);
+  }
+  return stages.reduce((best, stage) => (progress(stage) >= progress(best) ? stage : best));
+}
+
+function isLoader({ userClass, vendorClass = '' }: ProgramOptions): boolean {
+  return userClass === 'iPXE' || vendorClass.startsWith('U-Boot');
+}
+
+/** How far a program came, for comparisons. */
+function progress(stage: readonly Observation[]): number {
+  const of = (each: Observation): number => {
+    switch (each.kind) {
+      case 'ask':
+        return each.type === 'discover' ? 1 : 3;
+      case 'answer':
+        return each.type === 'ack' ? 4 : 2;
+      case 'transfer':
+        return each.end === 'unanswered' ? 6 : each.end === 'refused' ? 7 : 8;
+      case 'unreachable':
+      case 'arp':
+        return 5;
+      case 'agent':
+      case 'disk':
+        return 9;
+      case 'power':
+        return 0;
+    }
+  };
+  return Math.max(0, ...stage.map(of));
+}
+
+function chosenServer(asks: readonly Ask[], answers: readonly Answer[]): string | undefined {
+  const named = asks.findLast(({ type, server }) => type === 'request' && server !== undefined)?.server;
+  return named ?? answers.findLast(({ type, address }) => type === 'ack' && address !== undefined)?.server;
+}
+
+function toldBy(answers: readonly Answer[], chosen: string | undefined): Told {
+  const good = answers.filter(({ type }) => type !== 'nak');
+  const own = good.filter(({ server, address }) => address !== undefined && (chosen ?? server) === server);
+  const last = own.findLast(({ type }) => type === 'ack') ?? own.at(-1);
+  // A boot server beside the DHCP server speaks without giving an address.
+  const withFile = own.findLast(({ file }) => file !== undefined);
+  const beside = good.findLast(({ address, file }) => address === undefined && file !== undefined);
+  const boot = withFile ?? beside;
+  return {
+    ...(last?.address === undefined ? {} : { address: last.address }),
+    ...(last?.subnet === undefined ? {} : { subnet: last.subnet }),
+    ...(last?.router === undefined ? {} : { router: last.router }),
+    ...(boot?.file === undefined ? {} : { file: boot.file }),
+    ...(boot?.nextServer === undefined ? {} : { nextServer: boot.nextServer }),
+    ...((boot ?? last) === undefined ? {} : { by: (boot ?? last)! }),
+  };
+}
+
+function markOf(each: Observation): Mark {
+  const { at, kind } = each;
+  switch (kind) {
+    case 'ask':
+      return each.type === 'discover' || each.type === 'bootp'
+        ? { at, ...programOf(each.options), phase: 'dhcp' }
+        : { at };
+    case 'answer':
+      return each.type === 'ack' ? { at, phase: 'dhcp' } : { at };
+    case 'transfer':
+      return { at, phase: 'files' };
+    case 'agent':
+      return { at, phase: each.step === 'ready' ? 'ready' : 'agent' };
+    case 'disk':
+      return { at, phase: 'disk' };
+    case 'power':
+      return each.action === 'off' ? { at } : { at, power: true, phase: 'power' };
+    default:
+      return { at };
+  }
+}

@@ -1,0 +1,137 @@
+/** TFTP transfers in a capture, from their requests to their ends. */
+import { decodePacket, ERROR_CODE, type Packet as TftpPacket, TftpPacketError } from '../tftp/codec.ts';
+import { contentOf } from './content.ts';
+import type { Transfer } from './observation.ts';
+import type { UdpPacket } from './packet.ts';
+
+const TFTP_PORT = 69;
+const BLOCK_SPACE = 65_536;
+/** Transfers of one capture; past this no new ones are followed. */
+const MAX_TRANSFERS = 10_000;
+
+interface Followed {
+  transfer: Transfer;
+  blksize: number;
+  /** Highest block in a row that was seen, counted without wrapping. */
+  block: number;
+  last: boolean;
+}
+
+export class TftpTransfers {
+  /** By client address and port (RFC 1350 section 4). */
+  readonly #open = new Map<string, Followed>();
+  readonly #all: { client: string; transfer: Transfer }[] = [];
+  /** The latest of each client's. */
+  readonly #latest = new Map<string, Transfer>();
+
+  /** Takes a packet; true where it was TFTP. */
+  take(packet: UdpPacket): boolean {
+    if (packet.port === TFTP_PORT) return this.#request(packet);
+    const fromServer = this.#open.get(`${packet.to} ${packet.port}`);
+    const fromClient = this.#open.get(`${packet.from} ${packet.sourcePort}`);
+    const known = fromServer ?? fromClient;
+    if (known === undefined) return false;
+    const message = decoded(packet.payload);
+    if (message === undefined) return false;
+    known.transfer.lastAt = packet.at;
+    if (fromServer !== undefined) fromTheServer(known, packet, message);
+    else fromTheClient(known, message);
+    return true;
+  }
+
+  /** All transfers with their client's address, in the order of their first requests. */
+  all(): { client: string; transfer: Transfer }[] {
+    return this.#all;
+  }
+
+  #request(packet: UdpPacket): boolean {
+    const message = decoded(packet.payload);
+    if (message?.type !== 'rrq') return false;
+    const key = `${packet.from} ${packet.sourcePort}`;
+    const same = this.#open.get(key);
+    if (same?.transfer.file === message.file && same.transfer.end === 'unanswered') {
+      same.transfer.requests++;
+      same.transfer.lastAt = packet.at;
+      return true;
+    }
+    const again = this.#latest.get(packet.from);
+    // Some clients take a new port for each try.
+    if (again?.end === 'unanswered' && again.file === message.file && again.server === packet.to) {
+      again.requests++;
+      again.lastAt = packet.at;
+      this.#open.set(key, followed(again));
+      return true;
+    }
+    if (this.#all.length >= MAX_TRANSFERS) return true;
+    const transfer: Transfer = {
+      kind: 'transfer',
+      protocol: 'tftp',
+      at: packet.at,
+      packet: packet.frame,
+      lastAt: packet.at,
+      file: message.file,
+      server: packet.to,
+      port: TFTP_PORT,
+      end: 'unanswered',
+      requests: 1,
+      bytes: 0,
+    };
+    this.#open.set(key, followed(transfer));
+    this.#latest.set(packet.from, transfer);
+    this.#all.push({ client: packet.from, transfer });
+    return true;
+  }
+}
+
+function followed(transfer: Transfer): Followed {
+  return { transfer, blksize: 512, block: 0, last: false };
+}
+
+function decoded(payload: Uint8Array): TftpPacket | undefined {
+  try {
+    return decodePacket(payload);
+  } catch (error) {
+    if (error instanceof TftpPacketError) return undefined;
+    throw error;
+  }
+}
+
+function fromTheServer(followed: Followed, packet: UdpPacket, message: TftpPacket): void {
+  const { transfer } = followed;
+  if (transfer.end === 'unanswered') transfer.end = 'open';
+  switch (message.type) {
+    case 'oack': {
+      const size = Number(message.options.get('tsize'));
+      const blksize = Number(message.options.get('blksize'));
+      if (Number.isInteger(size) && size > 0) transfer.size = size;
+      if (Number.isInteger(blksize) && blksize >= 8) followed.blksize = blksize;
+      return;
+    }
+    case 'data': {
+      // The number as sent wraps at 65,536; what is one further than the last in a row is the next.
+      if (message.block !== (followed.block + 1) % BLOCK_SPACE || followed.last) return;
+      const length = packet.length - 4;
+      if (followed.block === 0) transfer.content = contentOf(message.data);
+      followed.block++;
+      transfer.bytes += length;
+      followed.last = length < followed.blksize;
+      return;
+    }
+    case 'error':
+      if (transfer.end !== 'open' || message.code === ERROR_CODE.unknownTransferId) return;
+      transfer.end = 'refused';
+      transfer.code = message.code;
+      transfer.reason = message.message;
+      return;
+  }
+}
+
+function fromTheClient({ transfer, last, block }: Followed, message: TftpPacket): void {
+  if (transfer.end !== 'open') return;
+  if (message.type === 'ack' && last && message.block === block % BLOCK_SPACE) transfer.end = 'done';
+  if (message.type === 'error') {
+    transfer.end = 'declined';
+    transfer.code = message.code;
+    transfer.reason = message.message;
+  }
+}
