@@ -4,7 +4,7 @@ import { Option } from 'commander';
 import type { Architecture } from '../images/image.ts';
 import type { Context } from './context.ts';
 
-const ARCHITECTURES: Architecture[] = ['arm64', 'amd64'];
+export const ARCHITECTURES: Architecture[] = ['arm64', 'amd64'];
 
 export function architectureOption(): Option {
   return new Option('--arch <arch>', 'architecture of the nodes')

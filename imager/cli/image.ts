@@ -2,21 +2,29 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Command } from 'commander';
-import type { Architecture, BootImage } from '../images/image.ts';
+import { type Command, Option } from 'commander';
+import { type Architecture, type BootImage, filesOf } from '../images/image.ts';
 import { buildBootFiles } from '../images/recipe.ts';
-import { architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
+import { ARCHITECTURES, architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
-import { bytes, fields, table } from './table.ts';
+import { addImageFiles } from './image-files.ts';
+import { showImage } from './image-text.ts';
+import { bytes, table } from './table.ts';
 
 interface AddOptions {
-  arch: Architecture;
-  kernel: string;
-  initrd: string;
+  arch?: Architecture;
+  kernel?: string;
+  initrd?: string;
   dtb?: string;
-  args: string;
+  efi?: string;
+  bootSector?: string;
+  nbi?: string;
+  args?: string;
 }
+
+/** Options of `image add` that name files. */
+const FILES = ['kernel', 'initrd', 'dtb', 'efi', 'bootSector', 'nbi'] as const;
 
 interface BuildOptions {
   arch: Architecture;
@@ -39,13 +47,15 @@ export function addImage(program: Command): void {
       const context = new Context(command);
       context.print(await context.get<BootImage[]>('/api/images'), (images) =>
         table(
-          ['name', 'arch', 'kernel', 'initrd', 'added'],
-          images.map(({ name, arch, files, added }) => [
-            name,
-            arch,
-            bytes(files.kernel.bytes),
-            bytes(files.initrd.bytes),
-            added,
+          ['name', 'kind', 'arch', 'files', 'added'],
+          images.map((image) => [
+            image.name,
+            image.kind,
+            image.arch,
+            filesOf(image)
+              .map(([file, { bytes: size }]) => `${file} ${bytes(size)}`)
+              .join(', '),
+            image.added,
           ]),
         ),
       );
@@ -64,17 +74,27 @@ export function addImage(program: Command): void {
     .command('add')
     .description('add a boot image from files of this machine, which are copied')
     .argument('<name>', 'name of the new image')
-    .addOption(architectureOption())
-    .requiredOption('--kernel <file>', 'kernel: Image or Image.gz for arm64, bzImage for amd64')
-    .requiredOption('--initrd <file>', 'initramfs')
-    .option('--dtb <file>', 'device tree')
-    .requiredOption('--args <text>', 'kernel arguments')
+    .addOption(
+      new Option('--arch <arch>', 'architecture of the nodes; only a kernel needs it').choices(ARCHITECTURES),
+    )
+    .option('--kernel <file>', 'kernel: Image or Image.gz for arm64, bzImage for amd64')
+    .option('--initrd <file>', 'initramfs of the kernel')
+    .option('--dtb <file>', 'device tree of the kernel')
+    .option('--efi <file>', 'UEFI program, e.g. a boot loader or a unified kernel image')
+    .option('--boot-sector <file>', 'raw disk that begins with a boot sector, for PC BIOSes')
+    .option('--nbi <file>', 'tagged network boot image, for PC BIOSes')
+    .option('--args <text>', 'arguments of the kernel or the UEFI program')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
+Each file is looked at: what is not of the kind or architecture it is said to be is refused.
+
 Examples:
-  imager image add rescue --arch amd64 --kernel vmlinuz --initrd initrd.img --args "console=ttyS0 quiet"`,
+  imager image add rescue --arch amd64 --kernel vmlinuz --initrd initrd.img --args "console=ttyS0 quiet"
+  imager image add shell --efi Shell.efi
+  imager image add freedos --boot-sector freedos.img
+  imager image add rescue-tagged --nbi rescue.nbi`,
     )
     .action(async (name: string, options: AddOptions, command: Command) => {
       await add(new Context(command), name, options);
@@ -100,19 +120,17 @@ Examples:
     .action(async (name: string, options: BuildOptions, command: Command) => {
       await build(new Context(command), name, options);
     });
+  addImageFiles(image);
 }
 
 async function add(context: Context, name: string, options: AddOptions): Promise<void> {
-  const { arch, kernel, initrd, dtb, args } = options;
-  const added = await context.post<BootImage>('/control/images', {
-    name,
-    arch,
-    kernel: resolve(kernel),
-    initrd: resolve(initrd),
-    ...(dtb === undefined ? {} : { dtb: resolve(dtb) }),
-    args,
+  const { arch, args } = options;
+  const files = FILES.flatMap((file) => {
+    const path = options[file];
+    return path === undefined ? [] : [[file, resolve(path)]];
   });
-  context.print(added, showImage);
+  const body = { name, arch, args, ...Object.fromEntries(files) };
+  context.print(await context.post<BootImage>('/control/images', body), showImage);
 }
 
 async function build(
@@ -151,17 +169,4 @@ async function buildAgentInto(
   const out = join(work, 'agent');
   await buildAgent({ arch, out, progress });
   return out;
-}
-
-function showImage(image: BootImage): string {
-  const files = Object.entries(image.files).map(
-    ([file, { bytes: size, sha256 }]) => [file, `${bytes(size)}, sha256 ${sha256}`] as const,
-  );
-  return fields([
-    ['name', image.name],
-    ['arch', image.arch],
-    ['arguments', image.args],
-    ...files,
-    ['added', image.added],
-  ]);
 }

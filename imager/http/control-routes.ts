@@ -6,7 +6,7 @@ import { isName } from '../../agent/protocol/names.ts';
 import type { BaseView } from '../disks/bases.ts';
 import type { DiskView } from '../disks/catalog.ts';
 import type { BootImage } from '../images/image.ts';
-import type { NewImage } from '../images/table.ts';
+import type { NewImage } from '../images/wish.ts';
 import { type Flashed, POWER_ACTIONS, type PowerAction, type Powered } from '../model/views.ts';
 import { checked } from './errors.ts';
 
@@ -15,6 +15,10 @@ export interface Controls {
   flash(node: string, target: { image: string; disks: string[] }): Promise<Flashed>;
   power(node: string, action: PowerAction): Promise<Powered>;
   addImage(image: NewImage): Promise<BootImage>;
+  /** Builds a tagged image of the linux image `from`, with its arguments or `args`, and adds it. */
+  addNbi(image: { name: string; from: string; args?: string }): Promise<BootImage>;
+  /** What of an image's files is not as it was added, in words. */
+  verifyImage(name: string): Promise<string[]>;
   addBase(base: { name: string; file: string }): Promise<BaseView>;
   createDisk(disk: { name: string; base: string }): Promise<DiskView>;
 }
@@ -31,12 +35,16 @@ const flash = z.strictObject({
 const power = z.strictObject({ action: z.enum(POWER_ACTIONS) });
 const image = z.strictObject({
   name,
-  arch: z.enum(['arm64', 'amd64']),
-  kernel: path,
-  initrd: path,
+  arch: z.enum(['arm64', 'amd64']).optional(),
+  kernel: path.optional(),
+  initrd: path.optional(),
   dtb: path.optional(),
-  args: z.string(),
+  efi: path.optional(),
+  bootSector: path.optional(),
+  nbi: path.optional(),
+  args: z.string().optional(),
 });
+const nbi = z.strictObject({ name, from: z.string().max(256), args: z.string().optional() });
 const base = z.strictObject({ name, file: path });
 const disk = z.strictObject({ name, base: z.string().max(256) });
 
@@ -50,10 +58,16 @@ export function addControlRoutes(app: FastifyInstance, controls: Controls): void
   app.post<Named>('/control/nodes/:name/power', async ({ params, body }) =>
     controls.power(params.name, checked(power, body).action),
   );
-  app.post('/control/images', async ({ body }) => {
-    const { dtb, ...rest } = checked(image, body);
-    return controls.addImage({ ...rest, ...(dtb === undefined ? {} : { dtb }) });
-  });
+  app.post('/control/images', async ({ body }) => controls.addImage(given(checked(image, body))));
+  app.post('/control/tagged-images', async ({ body }) => controls.addNbi(given(checked(nbi, body))));
+  app.post<Named>('/control/images/:name/verify', async ({ params }) => controls.verifyImage(params.name));
   app.post('/control/bases', async ({ body }) => controls.addBase(checked(base, body)));
   app.post('/control/disks', async ({ body }) => controls.createDisk(checked(disk, body)));
+}
+
+type Given<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };
+
+/** `value` without the fields that are undefined: zod gives those of optional keys as such. */
+function given<T extends object>(value: T): Given<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Given<T>;
 }

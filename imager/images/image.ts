@@ -3,8 +3,12 @@ import { isName } from '../../agent/protocol/names.ts';
 
 export type Architecture = 'arm64' | 'amd64';
 
+/** What an entry of the boot table is. */
+export const IMAGE_KINDS = ['linux', 'efi', 'boot-sector', 'nbi'] as const;
+export type ImageKind = (typeof IMAGE_KINDS)[number];
+
 /** The files of an image, under the names they have in the table and on the wire. */
-export const FILE_NAMES = ['kernel', 'initrd', 'dtb'] as const;
+export const FILE_NAMES = ['kernel', 'initrd', 'dtb', 'boot.efi', 'boot.img', 'boot.nbi'] as const;
 export type FileName = (typeof FILE_NAMES)[number];
 
 export interface ImageFile {
@@ -13,14 +17,41 @@ export interface ImageFile {
   sha256: string;
 }
 
-export interface BootImage {
+interface Entry<Kind extends ImageKind, Files> {
   name: string;
+  kind: Kind;
   arch: Architecture;
-  /** Kernel command line, without what the firmware adds for the node. */
+  /** Kernel command line without what the firmware adds for the node, or a UEFI program's load options. */
   args: string;
-  files: { kernel: ImageFile; initrd: ImageFile; dtb?: ImageFile };
+  files: Files;
   /** When it was added: ISO 8601, UTC. */
   added: string;
+}
+
+export type LinuxImage = Entry<'linux', { kernel: ImageFile; initrd: ImageFile; dtb?: ImageFile }>;
+/** A UEFI program: a boot loader, or a unified kernel image. */
+export type EfiImage = Entry<'efi', { 'boot.efi': ImageFile }>;
+/** A raw disk that begins with a boot sector, for PC BIOSes. */
+export type BootSectorImage = Entry<'boot-sector', { 'boot.img': ImageFile }>;
+/** A tagged network boot image, for PC BIOSes: see nbi/header.ts. */
+export type NbiImage = Entry<'nbi', { 'boot.nbi': ImageFile }>;
+export type BootImage = LinuxImage | EfiImage | BootSectorImage | NbiImage;
+
+/** The files a kind must have. */
+const REQUIRED: Record<ImageKind, readonly FileName[]> = {
+  linux: ['kernel', 'initrd'],
+  efi: ['boot.efi'],
+  'boot-sector': ['boot.img'],
+  nbi: ['boot.nbi'],
+};
+
+/** The files there are of an image, in the order of FILE_NAMES. */
+export function filesOf(image: BootImage): [FileName, ImageFile][] {
+  const files: Partial<Record<FileName, ImageFile>> = image.files;
+  return FILE_NAMES.flatMap((name) => {
+    const file = files[name];
+    return file === undefined ? [] : [[name, file] as [FileName, ImageFile]];
+  });
 }
 
 /** What is wrong with an image or its name, in words for the person who asked. */
@@ -80,46 +111,23 @@ export function parseImage(name: string, text: string): BootImage {
     return fail('is not JSON');
   }
   if (typeof value !== 'object' || value === null) return fail('is not an object');
-  const { arch, args, files, added } = value;
+  // An image.json without a kind was written before there were any but kernels.
+  const { arch, args, files, added, kind = 'linux' } = value;
   if (value.name !== name) return fail(`names another image (${JSON.stringify(value.name)})`);
   if (arch !== 'arm64' && arch !== 'amd64') return fail('has no known arch');
+  if (!IMAGE_KINDS.includes(kind)) return fail(`has a kind that is not known (${JSON.stringify(kind)})`);
   if (typeof args !== 'string' || typeof added !== 'string') return fail('has no args or no date');
   checkArgs(args);
-  const { kernel, initrd, dtb } = (files ?? {}) as Partial<BootImage['files']>;
-  if (!isImageFile(kernel) || !isImageFile(initrd)) return fail('has no kernel or no initrd');
-  if (dtb !== undefined && !isImageFile(dtb)) return fail('has a bad dtb');
-  return { name, arch, args, files: { kernel, initrd, ...(dtb === undefined ? {} : { dtb }) }, added };
+  const kept: Partial<Record<FileName, ImageFile>> = {};
+  for (const file of kind === 'linux' ? ([...REQUIRED.linux, 'dtb'] as const) : REQUIRED[kind]) {
+    const found = (files as Partial<Record<FileName, ImageFile>> | undefined)?.[file];
+    if (found === undefined && file === 'dtb') continue;
+    if (!isImageFile(found)) return fail(`has no ${file}, or a bad one`);
+    kept[file] = found;
+  }
+  return { name, kind, arch, args, files: kept, added } as BootImage;
 }
 
 function isImageFile(value: ImageFile | undefined): value is ImageFile {
   return Number.isSafeInteger(value?.bytes) && /^[0-9a-f]{64}$/.test(value?.sha256 ?? '');
-}
-
-/**
- * The manifest U-Boot reads with `env import -t`: one `name=value` a line. `bw_kernel`, `bw_initrd` and, where there
- * is one, `bw_dtb` are names of files beside it; `bw_args` is the kernel command line.
- */
-export function manifest(image: BootImage): string {
-  const files = FILE_NAMES.filter((file) => image.files[file] !== undefined);
-  return [...files.map((file) => `bw_${file}=${file}`), `bw_args=${image.args}`, ''].join('\n');
-}
-
-/**
- * The iPXE script that boots the image. Its URIs are relative to its own. Whoever chains to it may set `bw_cmdline`,
- * which goes before the image's own arguments; `initrd=` names the initrd for kernels started through UEFI. A file
- * that makes no progress for three seconds sends the loader to its next imager.
- */
-export function ipxeScript(image: BootImage): string {
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: iPXE expands it, to nothing where it is not set
-  const kernel = ['kernel --timeout 3000 kernel initrd=initrd ${bw_cmdline}', image.args];
-  return [
-    '#!ipxe',
-    kernel.filter((part) => part !== '').join(' '),
-    'initrd --timeout 3000 initrd',
-    `echo bootwright: firmware boot ${image.name}`,
-    // SeaBIOS holds the end of a line back until the next one, and the kernel's change of the video mode loses it.
-    'echo starting the kernel',
-    'boot',
-    '',
-  ].join('\n');
 }

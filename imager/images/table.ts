@@ -2,39 +2,27 @@
  * The boot table: the images there are, one folder each with the files and an image.json. Nothing is cached, so that
  * the server sees what the command line has just added. An image never changes; another content is another name.
  */
-import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { chmod, type FileHandle, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Additions } from '../storage/additions.ts';
 import { syncPath, writeDurably } from '../storage/durable.ts';
+import { copyInto, hashFile, readHead } from './copy.ts';
 import {
-  type Architecture,
   type BootImage,
-  checkArgs,
   checkName,
-  FILE_NAMES,
   type FileName,
+  filesOf,
   ImageError,
   type ImageFile,
   parseImage,
 } from './image.ts';
-
-export interface NewImage {
-  name: string;
-  arch: Architecture;
-  /** Paths of the files to copy. */
-  kernel: string;
-  initrd: string;
-  dtb?: string;
-  args: string;
-}
+import { architectureOf, type NewImage, planOf } from './wish.ts';
 
 /** Folders being written: no image name starts with a dot. */
 const UNFINISHED = '.unfinished-';
 /** Nobody is still writing a folder that was made so long ago. */
 const ABANDONED_MS = 3_600_000;
-const COPY_BYTES = 1024 * 1024;
 
 export class BootTable {
   readonly #dir: string;
@@ -70,26 +58,16 @@ export class BootTable {
   }
 
   async #add(image: NewImage, signal: AbortSignal): Promise<BootImage> {
-    checkName(image.name);
-    checkArgs(image.args);
-    if (image.arch !== 'arm64' && image.arch !== 'amd64')
-      throw new ImageError(`architecture ${JSON.stringify(image.arch)} is not known: arm64 or amd64`);
+    const { kind, main, args, sources } = planOf(image);
     const work = await mkdtemp(join(this.#dir, UNFINISHED));
     try {
       await chmod(work, 0o755);
       const files: Partial<Record<FileName, ImageFile>> = {};
-      for (const file of FILE_NAMES) {
-        const source = image[file];
-        if (source !== undefined)
-          files[file] = await copyInto(source, join(work, file), `${file} of image ${image.name}`, signal);
-      }
-      const entry: BootImage = {
-        name: image.name,
-        arch: image.arch,
-        args: image.args,
-        files: files as BootImage['files'],
-        added: new Date().toISOString(),
-      };
+      for (const [file, source] of sources)
+        files[file] = await copyInto(source, join(work, file), `${file} of image ${image.name}`, signal);
+      const arch = architectureOf(image, kind, await readHead(join(work, main)), files[main]!.bytes);
+      const added = new Date().toISOString();
+      const entry = { name: image.name, kind, arch, args, files, added } as BootImage;
       writeDurably(join(work, 'image.json'), `${JSON.stringify(entry, null, 2)}\n`);
       syncPath(work);
       return await this.#publish(work, entry);
@@ -118,6 +96,23 @@ export class BootTable {
       return undefined;
     }
     return this.#load(name);
+  }
+
+  /**
+   * Reads every file of an image again and compares it with the checksum it was added with. Gives what differs, in
+   * words; nothing where all is as it was. Undefined where there is no such image; throws ImageError for damaged ones.
+   */
+  async verify(name: string): Promise<string[] | undefined> {
+    const image = this.get(name);
+    if (image === undefined) return undefined;
+    return this.#additions.run(async (signal) => {
+      const found: string[] = [];
+      for (const [file, { sha256 }] of filesOf(image)) {
+        const now = await hashFile(this.path(name, file), signal);
+        if (now !== sha256) found.push(`${file} has sha256 ${now}, not ${sha256}`);
+      }
+      return found;
+    });
   }
 
   /** Where a file of an image is. `name` must be an image's. */
@@ -169,9 +164,7 @@ export class BootTable {
       throw new ImageError(`image ${name} is damaged: no image.json; remove its folder and add it again`);
     }
     const image = parseImage(name, text);
-    for (const file of FILE_NAMES) {
-      const expected = image.files[file];
-      if (expected === undefined) continue;
+    for (const [file, expected] of filesOf(image)) {
       const bytes = statSync(this.path(name, file), { throwIfNoEntry: false })?.size;
       if (bytes !== expected.bytes)
         throw new ImageError(
@@ -189,45 +182,6 @@ function key(entry: BootImage | ImageError): string {
 
 function sameContent(a: BootImage, b: BootImage): boolean {
   const identity = (image: BootImage) =>
-    JSON.stringify([image.arch, image.args, FILE_NAMES.map((file) => image.files[file]?.sha256)]);
+    JSON.stringify([image.arch, image.args, filesOf(image).map(([file, { sha256 }]) => [file, sha256])]);
   return identity(a) === identity(b);
-}
-
-async function copyInto(
-  source: string,
-  target: string,
-  what: string,
-  signal: AbortSignal,
-): Promise<ImageFile> {
-  const from = await open(source, 'r').catch((error: Error) => {
-    throw new ImageError(`${what} cannot be read: ${error.message}`);
-  });
-  try {
-    if (!(await from.stat()).isFile()) throw new ImageError(`${what} is not a file: ${source}`);
-    const to = await open(target, 'wx', 0o644);
-    try {
-      const copied = await copyHashed(from, to, signal);
-      if (copied.bytes === 0) throw new ImageError(`${what} is empty: ${source}`);
-      await to.sync();
-      return copied;
-    } finally {
-      await to.close();
-    }
-  } finally {
-    await from.close();
-  }
-}
-
-async function copyHashed(from: FileHandle, to: FileHandle, signal: AbortSignal): Promise<ImageFile> {
-  const hash = createHash('sha256');
-  const buffer = Buffer.alloc(COPY_BYTES);
-  let bytes = 0;
-  for (;;) {
-    signal.throwIfAborted();
-    const { bytesRead } = await from.read(buffer, 0, buffer.length, bytes);
-    if (bytesRead === 0) return { bytes, sha256: hash.digest('hex') };
-    hash.update(buffer.subarray(0, bytesRead));
-    await to.writeFile(buffer.subarray(0, bytesRead));
-    bytes += bytesRead;
-  }
 }

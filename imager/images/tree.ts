@@ -9,7 +9,8 @@
 import { existsSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { type BootFile, type BootFileClient, type BootFiles, memoryFile } from './boot-files.ts';
-import { FILE_NAMES, ipxeScript, manifest } from './image.ts';
+import { generatedFile } from './generated.ts';
+import { filesOf } from './image.ts';
 import type { BootTable } from './table.ts';
 
 /** Longer paths are refused unread. */
@@ -65,10 +66,10 @@ export class BootTree implements BootFiles {
   async #openOfImage(name: string, file: string): Promise<BootFile | undefined> {
     const image = this.#table.get(name);
     if (image === undefined) return undefined;
-    if (file === 'manifest.env') return memoryFile(Buffer.from(manifest(image)));
-    if (file === 'boot.ipxe') return memoryFile(Buffer.from(ipxeScript(image)));
-    const stored = FILE_NAMES.find((known) => known === file);
-    if (stored === undefined || image.files[stored] === undefined) return undefined;
+    const generated = generatedFile(image, file);
+    if (generated !== undefined) return memoryFile(generated);
+    const stored = filesOf(image).find(([known]) => known === file)?.[0];
+    if (stored === undefined) return undefined;
     return openFile(this.#table.path(name, stored));
   }
 }

@@ -8,7 +8,8 @@ import type { Disks } from '../disks/catalog.ts';
 import { StoreError, UnknownNameError } from '../disks/store-error.ts';
 import type { Controls } from '../http/control-routes.ts';
 import { ApiError, unknownName } from '../http/errors.ts';
-import { ImageError } from '../images/image.ts';
+import { type BootImage, ImageError } from '../images/image.ts';
+import { addLinuxNbi } from '../images/nbi/add.ts';
 import type { BootTable } from '../images/table.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
@@ -34,9 +35,34 @@ export function controlsOf(parts: ControlParts): Controls {
     flash: (name, target) => flash(parts, name, target),
     power: (name, action) => power(parts, name, action),
     addImage: (image) => wish(() => table.add(image)),
+    addNbi: (image) => wish(() => addNbi(table, image)),
+    verifyImage: (name) => wish(() => verifyImage(table, name)),
     addBase: ({ name, file }) => wish(() => disks.addBase(name, file)),
     createDisk: ({ name, base }) => wish(() => disks.create(name, base)),
   };
+}
+
+async function addNbi(
+  table: BootTable,
+  image: { name: string; from: string; args?: string },
+): Promise<BootImage> {
+  const from = table.get(image.from);
+  if (from === undefined) throw unknownImage(table, image.from);
+  return addLinuxNbi(table, from, image);
+}
+
+async function verifyImage(table: BootTable, name: string): Promise<string[]> {
+  const found = await table.verify(name);
+  if (found === undefined) throw unknownImage(table, name);
+  return found;
+}
+
+function unknownImage(table: BootTable, name: string): ApiError {
+  return unknownName(
+    'boot image',
+    name,
+    table.list().map((image) => image.name),
+  );
 }
 
 async function flash(

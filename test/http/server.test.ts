@@ -62,6 +62,8 @@ const controls: Controls = {
     Promise.reject(new ApiError(404, `no image for ${node}: ${target.disks.join()}`, ['a', 'b'])),
   power: async (node, action) => ({ node, action, via: 'agent' }),
   addImage: () => Promise.reject(new Error('disk full')),
+  addNbi: () => Promise.reject(new Error('disk full')),
+  verifyImage: async () => [],
   addBase: ({ name }) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
   createDisk: () => Promise.reject(new ApiError(409, 'taken')),
 };
