@@ -21,6 +21,7 @@ import { LmdbRegistry } from './registry/lmdb.ts';
 import { bootFileFor, httpBase } from './service/boot-choice.ts';
 import { controlsOf } from './service/controls.ts';
 import { mayOpen } from './service/disk-policy.ts';
+import { openMenus } from './service/node-menus.ts';
 import { readModelOf } from './service/read-model.ts';
 import { lockState } from './service/state-lock.ts';
 import { TftpServer } from './tftp/server.ts';
@@ -116,7 +117,9 @@ async function startParts(
     (part) => part.close(),
   );
   const ipxe = installedIpxe();
-  const files = new BootTree(table, ipxe);
+  const { ports } = config;
+  // Servers that start later are asked for their ports and counters through these.
+  const running: Partial<Record<keyof ImagerPorts, { port: number; stats(): Record<string, number> }>> = {};
   const holdsLease = (node: NodeConfig, client: string) => isLeaseOf(leaseAt(registry, client), node);
   const addressOf = (name: string) => {
     const node = nodes.byName(name);
@@ -124,6 +127,17 @@ async function startParts(
     if (node?.address !== undefined) return node.address;
     return node !== undefined && last !== undefined && holdsLease(node, last) ? last : undefined;
   };
+  const menus = await started(
+    'templates',
+    () =>
+      openMenus({
+        ...{ config, nodes, directory, table, addressOf, log: log.child({ room: 'menus' }) },
+        holderOf: (client) => nodeOfLease(nodes, leaseAt(registry, client)),
+        port: (service) => running[service]?.port,
+      }),
+    (part) => part.library.close(),
+  );
+  const files = new BootTree(table, ipxe, menus);
   const disks = await started(
     'disks',
     () =>
@@ -147,7 +161,6 @@ async function startParts(
       () => start().catch((error: Error) => Promise.reject(startError(error, service, config))),
       (part) => part.close(),
     );
-  const { ports } = config;
   const tftp = await serve('tftp', () => TftpServer.start({ ...common('tftp'), port: ports.tftp, files }));
   const nbd = await serve('nbd', () =>
     NbdServer.start({ ...common('nbd'), port: ports.nbd, catalog: disks }),
@@ -162,12 +175,7 @@ async function startParts(
       holdsLease,
     }),
   );
-  // Servers that start later are asked for their ports and counters through these.
-  const running: Partial<Record<keyof ImagerPorts, { port: number; stats(): Record<string, number> }>> = {
-    tftp,
-    nbd,
-    agent: agents,
-  };
+  Object.assign(running, { tftp, nbd, agent: agents });
   let leases: () => readonly object[] = () => [];
   const model = readModelOf({
     config,
@@ -175,6 +183,7 @@ async function startParts(
     directory,
     table,
     disks,
+    menus,
     recorder,
     clock,
     started: new Date(clock.now()),
@@ -195,7 +204,7 @@ async function startParts(
       ControlServer.start({
         path: controlSocketPath(config),
         model,
-        controls: controlsOf({ config, nodes, directory, table, disks, agents, sink, clock }),
+        controls: controlsOf({ config, nodes, directory, table, disks, menus, agents, sink, clock }),
         log: log.child({ room: 'control' }),
       }),
     (part) => part.close(),
@@ -270,6 +279,13 @@ function isLeaseOf(lease: Lease | undefined, { name, mac, uid }: NodeConfig): bo
   if (lease?.state !== 'bound') return false;
   if (lease.node !== undefined) return lease.node === name;
   return lease.mac === mac || (lease.uid !== undefined && lease.uid === uid);
+}
+
+/** The node an address was last given to. */
+function nodeOfLease(nodes: NodeIndex, lease: Lease | undefined): NodeConfig | undefined {
+  if (lease === undefined) return undefined;
+  const node = lease.node === undefined ? nodes.byMac(lease.mac) : nodes.byName(lease.node);
+  return node !== undefined && isLeaseOf(lease, node) ? node : undefined;
 }
 
 const UDP: readonly string[] = ['dhcp', 'tftp'];

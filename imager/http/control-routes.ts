@@ -7,6 +7,7 @@ import type { BaseView } from '../disks/bases.ts';
 import type { DiskView } from '../disks/catalog.ts';
 import type { BootImage } from '../images/image.ts';
 import type { NewImage } from '../images/wish.ts';
+import type { MenuCheck } from '../menus/views.ts';
 import { type Flashed, POWER_ACTIONS, type PowerAction, type Powered } from '../model/views.ts';
 import { checked } from './errors.ts';
 
@@ -20,6 +21,8 @@ export interface Controls {
   /** What of an image's files is not as it was added, in words. */
   verifyImage(name: string): Promise<string[]>;
   addBase(base: { name: string; file: string }): Promise<BaseView>;
+  /** Makes every menu for every node: too much work to have the network ask for it. */
+  checkMenus(): MenuCheck;
   createDisk(disk: { name: string; base: string }): Promise<DiskView>;
 }
 
@@ -52,6 +55,7 @@ type Named = { Params: { name: string } };
 
 /** Adds the routes of the control API to `app`. */
 export function addControlRoutes(app: FastifyInstance, controls: Controls): void {
+  app.get('/control/menus/check', async () => controls.checkMenus());
   app.post<Named>('/control/nodes/:name/flash', async ({ params, body }) =>
     controls.flash(params.name, checked(flash, body)),
   );

@@ -1,16 +1,18 @@
 /**
  * What TFTP and HTTP clients can load:
  *
- *     images/NAME/kernel, initrd, dtb    files of the boot table
- *     images/NAME/manifest.env           generated for U-Boot: see manifest()
- *     images/NAME/boot.ipxe              generated for iPXE: see ipxeScript()
+ *     images/NAME/kernel, boot.efi ...   files of the boot table: see FILE_NAMES
+ *     images/NAME/boot.ipxe ...          made from it for iPXE, U-Boot, PXE: see generatedFile()
+ *     boot.ipxe, pxelinux.cfg/... etc.   made for each node: see menus/path.ts
  *     and fixed files, e.g. ipxe/undionly.kpxe
+ *
+ * Folders in front of these names are a loader's own and taken off.
  */
 import { existsSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { type BootFile, type BootFileClient, type BootFiles, memoryFile } from './boot-files.ts';
 import { generatedFile } from './generated.ts';
-import { filesOf } from './image.ts';
+import { type FileName, filesOf } from './image.ts';
 import type { BootTable } from './table.ts';
 
 /** Longer paths are refused unread. */
@@ -42,25 +44,53 @@ export function normalisePath(path: string): string | undefined {
   return parts.length === 0 ? undefined : parts.join('/');
 }
 
+/** Something made for one client, a file on this machine, or a file of an image. */
+export type Served = { bytes: Uint8Array } | { path: string } | { image: string; file: FileName };
+
+/** Files made for the node that asks. */
+export interface NodeMenuFiles {
+  /** What `client` gets for `path`, which is in its normal form; undefined where there is no such name. Throws NotServed. */
+  find(path: string, client: BootFileClient): Served | undefined;
+}
+
+/** `a/b/c`, `b/c` and `c`: the path without the folders that loaders put in front of it. */
+export function endsOf(path: string): string[] {
+  const parts = path.split('/');
+  return parts.map((_, start) => parts.slice(start).join('/'));
+}
+
 export class BootTree implements BootFiles {
   readonly #table: BootTable;
   readonly #fixed: Map<string, string>;
+  readonly #menus: NodeMenuFiles;
 
   /** `fixed`: served path to file on this machine. */
-  constructor(table: BootTable, fixed: Record<string, string> = {}) {
+  constructor(
+    table: BootTable,
+    fixed: Record<string, string> = {},
+    menus: NodeMenuFiles = { find: () => undefined },
+  ) {
     this.#table = table;
     this.#fixed = new Map(Object.entries(fixed));
+    this.#menus = menus;
   }
 
   /** See BootFiles. Rejects with ImageError where the path is of an image that is damaged. */
-  async open(path: string, _client: BootFileClient): Promise<BootFile | undefined> {
+  async open(path: string, client: BootFileClient): Promise<BootFile | undefined> {
     const wanted = normalisePath(path);
     if (wanted === undefined) return undefined;
-    const fixed = this.#fixed.get(wanted);
-    if (fixed !== undefined) return openFile(fixed);
-    const [room, name, file, ...rest] = wanted.split('/');
-    if (room !== 'images' || name === undefined || file === undefined || rest.length > 0) return undefined;
-    return this.#openOfImage(name, file);
+    const [room, name, file] = wanted.split('/').slice(-3);
+    if (room === 'images' && name !== undefined && file !== undefined) return this.#openOfImage(name, file);
+    const made = this.#menus.find(wanted, client);
+    if (made !== undefined) return this.#openMade(made);
+    const fixed = endsOf(wanted).find((end) => this.#fixed.has(end));
+    return fixed === undefined ? undefined : openFile(this.#fixed.get(fixed)!);
+  }
+
+  #openMade(made: Served): Promise<BootFile | undefined> | BootFile {
+    if ('bytes' in made) return memoryFile(made.bytes);
+    if ('path' in made) return openFile(made.path);
+    return this.#openOfImage(made.image, made.file);
   }
 
   async #openOfImage(name: string, file: string): Promise<BootFile | undefined> {
@@ -80,9 +110,10 @@ async function openFile(path: string): Promise<BootFile | undefined> {
     throw error;
   });
   if (handle === undefined) return undefined;
-  const { size } = await handle.stat();
+  const { size, mtimeMs, ino } = await handle.stat();
   return {
     size,
+    version: [size, Math.round(mtimeMs * 1000), ino].map((number) => number.toString(36)).join('-'),
     async read(target, offset) {
       const length = Math.min(target.length, size - offset);
       if (length <= 0) return 0;

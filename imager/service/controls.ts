@@ -13,6 +13,8 @@ import { addLinuxNbi } from '../images/nbi/add.ts';
 import type { BootTable } from '../images/table.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
+import type { Menus } from '../menus/menus.ts';
+import { checkMenus } from '../menus/show.ts';
 import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { Flashed, PowerAction, Powered } from '../model/views.ts';
@@ -24,13 +26,14 @@ export interface ControlParts {
   directory: Directory;
   table: BootTable;
   disks: Disks;
+  menus: Menus;
   agents: Pick<AgentServer, 'flash' | 'power' | 'connected'>;
   sink: EventSink;
   clock: Clock;
 }
 
 export function controlsOf(parts: ControlParts): Controls {
-  const { table, disks } = parts;
+  const { nodes, table, disks, menus } = parts;
   return {
     flash: (name, target) => flash(parts, name, target),
     power: (name, action) => power(parts, name, action),
@@ -38,6 +41,7 @@ export function controlsOf(parts: ControlParts): Controls {
     addNbi: (image) => wish(() => addNbi(table, image)),
     verifyImage: (name) => wish(() => verifyImage(table, name)),
     addBase: ({ name, file }) => wish(() => disks.addBase(name, file)),
+    checkMenus: () => checkMenus(menus, nodes.all),
     createDisk: ({ name, base }) => wish(() => disks.create(name, base)),
   };
 }

@@ -6,6 +6,8 @@ import type { BootTable } from '../images/table.ts';
 import { attemptsOf } from '../journal/attempts.ts';
 import type { Clock } from '../journal/clock.ts';
 import { isAbout, type Recorder } from '../journal/recorder.ts';
+import type { Menus } from '../menus/menus.ts';
+import { menusOf } from '../menus/show.ts';
 import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { NodeDetails, NodeView } from '../model/views.ts';
@@ -16,6 +18,7 @@ export interface Sources {
   directory: Directory;
   table: BootTable;
   disks: Disks;
+  menus: Menus;
   recorder: Recorder;
   clock: Clock;
   started: Date;
@@ -27,7 +30,7 @@ export interface Sources {
 }
 
 export function readModelOf(sources: Sources): ReadModel {
-  const { config, nodes, directory, table, disks, recorder } = sources;
+  const { config, nodes, directory, table, disks, menus, recorder } = sources;
   const isConnected = (name: string) => sources.connected().some(({ node }) => node === name);
   return {
     health: () => ({
@@ -36,12 +39,16 @@ export function readModelOf(sources: Sources): ReadModel {
       started: sources.started.toISOString(),
       nodes: { known: nodes.all.length, connected: sources.connected().length },
       ports: sources.ports(),
-      problems: [...table.problems(), ...disks.problems()],
+      problems: [...table.problems(), ...disks.problems(), ...menus.problems()],
     }),
     nodes: () => nodes.all.map((node) => viewOf(node, directory.get(node.name), isConnected(node.name))),
     node: (name) => {
       const node = nodes.byName(name);
       return node && detailsOf(node, directory.get(name), isConnected(name));
+    },
+    menus: (name) => {
+      const node = nodes.byName(name);
+      return node && menusOf(menus, node);
     },
     images: () => table.list(),
     bases: () => disks.bases(),
