@@ -5,6 +5,7 @@ import { type BootFile, type BootFiles, NotServed } from '../images/boot-files.t
 import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
 import type { Tally } from '../journal/tally.ts';
+import { entityTag, isKnown, rangeCounts } from './conditional.ts';
 import { ApiError, FAILED } from './errors.ts';
 import { rangeOf } from './range.ts';
 
@@ -51,7 +52,18 @@ async function serve(
     leftEarly(serving, path, address);
     return reply.hijack();
   }
-  const range = rangeOf(request.headers.range, file.size);
+  const { headers } = request;
+  const tag = file.version === undefined ? undefined : entityTag(file.version);
+  if (tag !== undefined) reply.header('etag', tag);
+  if (tag !== undefined && isKnown(headers['if-none-match'], tag)) {
+    await file.close();
+    serving.tally.count('not-modified');
+    return reply.code(304).send();
+  }
+  const range = rangeOf(
+    rangeCounts(headers['if-range']?.toString(), tag) ? headers.range : undefined,
+    file.size,
+  );
   reply
     .header('accept-ranges', 'bytes')
     .type(path.endsWith('.ipxe') ? 'text/plain' : 'application/octet-stream');

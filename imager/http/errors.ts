@@ -56,7 +56,7 @@ export function answerErrors(
       return reply
         .code(error.status)
         .send({ error: error.message, ...(error.known === undefined ? {} : { known: error.known }) });
-    reply.removeHeader('content-range').removeHeader('accept-ranges');
+    reply.removeHeader('content-range').removeHeader('accept-ranges').removeHeader('etag');
     const status = error.statusCode ?? 500;
     if (status < 500) return reply.code(status).send({ error: error.message });
     log.error({ err: error, url: request.url }, 'request failed');

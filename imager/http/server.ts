@@ -27,6 +27,8 @@ export interface HttpServerOptions {
   maxConnections?: number;
   /** The same for one client address. */
   maxPerAddress?: number;
+  /** Certificate chain and key, PEM: HTTPS instead of HTTP, the same routes. */
+  tls?: { cert: Buffer; key: Buffer };
 }
 
 const MAX_CONNECTIONS = 1024;
@@ -50,15 +52,20 @@ export class HttpServer {
     this.#tally = new Tally(log);
   }
 
-  /** Listens on the nodes' network. Rejects with the system's error where it cannot. */
+  /**
+   * Listens on the nodes' network. Rejects with the system's error where it cannot, and with OpenSSL's where
+   * certificate and key are none or do not belong together.
+   */
   static async start(options: HttpServerOptions): Promise<HttpServer> {
-    const { address, port, files, model, sink, clock, log } = options;
+    const { address, port, files, model, sink, clock, log, tls } = options;
     const app = Fastify({
       bodyLimit: 64 * 1024,
       connectionTimeout: STALLED_MS,
       requestTimeout: STALLED_MS,
       forceCloseConnections: 'idle',
       routerOptions: { maxParamLength: 1024 },
+      // Typed for one kind of server or the other; what is used here is common to both.
+      https: (tls ?? null) as null,
     });
     const server = new HttpServer(app, log);
     answerErrors(app, log, { inside: false });
@@ -73,7 +80,9 @@ export class HttpServer {
     );
     app.server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
     app.server.on('drop', (dropped) => server.#dropped('too-many-connections', dropped?.remoteAddress));
-    app.server.on('connection', (socket) => server.#admit(socket, options.maxPerAddress ?? MAX_PER_ADDRESS));
+    app.server.on('connection', (socket: Socket) =>
+      server.#admit(socket, options.maxPerAddress ?? MAX_PER_ADDRESS),
+    );
     await app.listen({ host: address, port });
     return server;
   }

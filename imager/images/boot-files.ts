@@ -1,8 +1,11 @@
 /** What the boot servers (TFTP, HTTP) read from: a tree of real and generated files. */
+import { createHash } from 'node:crypto';
 
 export interface BootFile {
   /** Bytes. Fixed from open to close. */
   readonly size: number;
+  /** Another one when the bytes are others: letters, digits and `-`. Undefined where that cannot be told. */
+  readonly version?: string;
   /** Reads up to `target.length` bytes from `offset` into `target`; gives the count, 0 at the end. */
   read(target: Uint8Array, offset: number): Promise<number>;
   close(): Promise<void>;
@@ -29,6 +32,7 @@ export interface BootFiles {
 export function memoryFile(bytes: Uint8Array): BootFile {
   return {
     size: bytes.length,
+    version: createHash('sha256').update(bytes).digest('hex').slice(0, 32),
     async read(target, offset) {
       const part = bytes.subarray(offset, offset + target.length);
       target.set(part);
