@@ -1,4 +1,5 @@
 /** The composition root: puts stores and servers together, starts them in order and closes them in reverse. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Directory } from './agents/directory.ts';
@@ -23,13 +24,17 @@ import { controlsOf } from './service/controls.ts';
 import { mayOpen } from './service/disk-policy.ts';
 import { openMenus } from './service/node-menus.ts';
 import { readModelOf } from './service/read-model.ts';
+import { startFault } from './service/start-fault.ts';
 import { lockState } from './service/state-lock.ts';
 import { TftpServer } from './tftp/server.ts';
 
 export interface ImagerPorts {
-  dhcp: number;
+  /** Undefined where the configuration leaves DHCP to others altogether. */
+  dhcp?: number;
   tftp: number;
   http: number;
+  /** Undefined where no certificate is configured. */
+  https?: number;
   nbd: number;
   agent: number;
 }
@@ -158,7 +163,14 @@ async function startParts(
   const serve = <T extends { close(): Promise<void> }>(service: keyof ImagerPorts, start: () => Promise<T>) =>
     started(
       service,
-      () => start().catch((error: Error) => Promise.reject(startError(error, service, config))),
+      () =>
+        start().catch((error: Error) => {
+          const [port, setting] =
+            service === 'https'
+              ? [config.https?.port ?? 0, 'https.port']
+              : [config.ports[service], `ports.${service}`];
+          throw new StartError(startFault(error, service, { address, port, setting }), { cause: error });
+        }),
       (part) => part.close(),
     );
   const tftp = await serve('tftp', () => TftpServer.start({ ...common('tftp'), port: ports.tftp, files }));
@@ -198,6 +210,12 @@ async function startParts(
     HttpServer.start({ ...common('http'), port: ports.http, files, model }),
   );
   running.http = http;
+  const { https: secure } = config;
+  if (secure !== undefined)
+    running.https = await serve('https', async () => {
+      const tls = { cert: await readFile(secure.cert), key: await readFile(secure.key) };
+      return HttpServer.start({ ...common('https'), port: secure.port, files, model, tls });
+    });
   const control = await started(
     'control socket',
     () =>
@@ -210,7 +228,7 @@ async function startParts(
     (part) => part.close(),
   );
   // DHCP last: a node it answers finds everything else serving.
-  const dhcp = await serve('dhcp', () =>
+  const startDhcp = () =>
     DhcpServer.start({
       ...common('dhcp'),
       config: dhcpConfig(config, nodes, new Set(Object.keys(ipxe)), http.port),
@@ -220,13 +238,19 @@ async function startParts(
         nbd.connections().some((connection) => connection.address === client),
       registry,
       ports: { server: ports.dhcp, client: ports.dhcpClient },
-    }),
-  );
-  running.dhcp = dhcp;
-  leases = () => dhcp.leases();
+    });
+  const dhcp = config.dhcp.mode === 'off' ? undefined : await serve('dhcp', startDhcp);
+  if (dhcp !== undefined) {
+    running.dhcp = dhcp;
+    leases = () => dhcp.leases();
+  }
   return {
     address,
-    ports: { dhcp: dhcp.port, tftp: tftp.port, http: http.port, nbd: nbd.port, agent: agents.port },
+    ports: {
+      ...(dhcp === undefined ? {} : { dhcp: dhcp.port }),
+      ...(running.https === undefined ? {} : { https: running.https.port }),
+      ...{ tftp: tftp.port, http: http.port, nbd: nbd.port, agent: agents.port },
+    },
     control: control.path,
     recorder,
   };
@@ -286,23 +310,4 @@ function nodeOfLease(nodes: NodeIndex, lease: Lease | undefined): NodeConfig | u
   if (lease === undefined) return undefined;
   const node = lease.node === undefined ? nodes.byMac(lease.mac) : nodes.byName(lease.node);
   return node !== undefined && isLeaseOf(lease, node) ? node : undefined;
-}
-
-const UDP: readonly string[] = ['dhcp', 'tftp'];
-
-function startError(
-  error: NodeJS.ErrnoException,
-  service: keyof ImagerPorts,
-  config: ImagerConfig,
-): StartError {
-  const { address } = config.network;
-  const port = config.ports[service];
-  const [protocol, option] = UDP.includes(service) ? ['UDP', 'u'] : ['TCP', 't'];
-  const what = `cannot start ${service} on ${protocol} port ${port} of ${address}`;
-  const why: Record<string, string> = {
-    EADDRINUSE: `the port is in use: find by whom with "ss -ln${option}p sport = :${port}", or set ports.${service}`,
-    EADDRNOTAVAIL: `no interface of this machine has the address: set it up, or correct network.address`,
-    EACCES: `no permission: ports below 1024 need root or CAP_NET_BIND_SERVICE, or set ports.${service}`,
-  };
-  return new StartError(`${what}: ${why[error.code ?? ''] ?? error.message}`, { cause: error });
 }
