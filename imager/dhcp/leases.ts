@@ -15,6 +15,8 @@ const PREFIX = ['lease'] as const;
 
 /** Changes that become durable together. */
 interface Batch {
+  /** True until the transaction begins. */
+  open: boolean;
   changes: LeaseChange[];
   durable: Promise<void>;
 }
@@ -33,8 +35,7 @@ export class Leases implements LeaseBook {
   readonly #offerTo = new Map<string, string>();
   /** Commits under way for each address: until they are through, memory is ahead of the registry. */
   readonly #pending = new Map<string, number>();
-  /** Changes whose transaction has not begun. */
-  #batch: Batch | undefined;
+  #last: Batch | undefined;
   readonly #unwatch: () => void;
   readonly #unreadable: (address: string) => void;
 
@@ -108,12 +109,14 @@ export class Leases implements LeaseBook {
       this.#pending.set(address, (this.#pending.get(address) ?? 0) + 1);
       this.#change(change);
     }
-    this.#batch ??= this.#openBatch();
-    this.#batch.changes.push(...changes);
-    return this.#batch.durable;
+    if (!this.#last?.open) this.#last = this.#openBatch();
+    this.#last.changes.push(...changes);
+    return this.#last.durable;
   }
 
-  close(): void {
+  /** Waits for the changes under way. */
+  async close(): Promise<void> {
+    await this.#last?.durable.catch(() => {});
     this.#unwatch();
   }
 
@@ -125,21 +128,23 @@ export class Leases implements LeaseBook {
   }
 
   #openBatch(): Batch {
-    const changes: LeaseChange[] = [];
-    return { changes, durable: this.#commit(changes) };
+    const batch: Batch = { open: true, changes: [], durable: Promise.resolve() };
+    batch.durable = this.#commit(batch);
+    return batch;
   }
 
-  async #commit(changes: readonly LeaseChange[]): Promise<void> {
+  async #commit(batch: Batch): Promise<void> {
+    const { changes } = batch;
     try {
       await this.#registry.transact((tx) => {
-        this.#batch = undefined;
+        batch.open = false;
         for (const change of changes) {
           if (change.type === 'put') tx.put([...PREFIX, change.lease.address], change.lease);
           else tx.delete([...PREFIX, change.address]);
         }
       });
     } catch (error) {
-      if (this.#batch?.changes === changes) this.#batch = undefined;
+      batch.open = false;
       for (const address of this.#settle(changes)) this.#reload(address);
       throw error;
     }

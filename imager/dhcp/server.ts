@@ -5,9 +5,9 @@ import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import type { Registry } from '../registry/registry.ts';
-import { type DhcpMessage, decodeMessage, encodeMessage, senderOf } from './codec.ts';
+import { decodeMessage, encodeMessage, senderOf } from './codec.ts';
 import { type DhcpConfig, type Network, networkOf, type Reservations } from './config.ts';
-import { type Decision, type Destination, decide, type Subject } from './decide.ts';
+import { type Decision, decide, type Subject } from './decide.ts';
 import { DhcpError } from './error.ts';
 import type { LeaseView } from './lease.ts';
 import { Leases } from './leases.ts';
@@ -42,7 +42,6 @@ export class DhcpServer {
   readonly #leases: Leases;
   readonly #sockets: DhcpSockets;
   readonly #tally: Tally;
-  readonly #inFlight = new Set<Promise<void>>();
 
   /**
    * Starts a server. Rejects with RangeError where the configuration contradicts itself, and with the system's error
@@ -97,8 +96,7 @@ export class DhcpServer {
   /** Stops receiving, finishes what was begun and resolves when the sockets are closed. */
   async close(): Promise<void> {
     this.#sockets.stopListening();
-    await Promise.all(this.#inFlight);
-    this.#leases.close();
+    await this.#leases.close();
     await this.#sockets.close();
   }
 
@@ -135,39 +133,38 @@ export class DhcpServer {
       return;
     }
     this.#report(subject, subject.step ?? 'dropped', subject.detail);
-    const work = this.#complete(decision).finally(() => this.#inFlight.delete(work));
-    this.#inFlight.add(work);
+    if (decision.changes.length > 0) this.#store(decision);
+    else if (decision.kind === 'reply') this.#reply(decision);
   }
 
-  /** The part that takes time: durable first, then the reply. Never rejects. */
-  async #complete(decision: Exclude<Decision, { kind: 'silence' }>): Promise<void> {
-    try {
-      if (decision.changes.length > 0) await this.#leases.apply(decision.changes);
-    } catch (error) {
-      this.#notice('failed.registry', { error }, 'lease not stored, no reply sent');
-      this.#report(decision.subject, decision.subject.step ?? 'dropped', {}, 'registry-failed');
-      return;
-    }
-    if (decision.kind === 'quiet') return;
-    try {
-      await this.#send(decision.message, decision.to, decision.limit);
-    } catch (error) {
-      this.#notice('failed.send', { error, to: decision.to.address }, 'reply not sent');
-      this.#report(decision.subject, decision.step, {}, 'send-failed');
-      return;
-    }
-    this.#tally.count(`sent.${decision.step}`);
-    if (decision.reason !== undefined)
-      this.#notice(`refused.${decision.reason}`, { mac: decision.subject.mac }, 'request refused');
-    this.#report(decision.subject, decision.step, decision.detail, decision.reason);
+  /** The part that takes time: durable first, then the reply. */
+  #store(decision: Exclude<Decision, { kind: 'silence' | 'probe' }>): void {
+    this.#leases.apply(decision.changes).then(
+      () => {
+        if (decision.kind === 'reply') this.#reply(decision);
+      },
+      (error) => {
+        this.#notice('failed.registry', { error }, 'lease not stored, no reply sent');
+        this.#report(decision.subject, decision.subject.step ?? 'dropped', {}, 'registry-failed');
+      },
+    );
   }
 
-  #send(message: DhcpMessage, to: Destination, limit: number): Promise<void> {
+  #reply({ subject, step, message, to, limit, detail, reason }: Extract<Decision, { kind: 'reply' }>): void {
     const { bytes, omitted } = encodeMessage(message, limit);
     if (omitted.length > 0)
       this.#notice('omitted.option', { omitted, mac: message.mac }, 'no room for all options in a reply');
     const port = to.port === 'server' ? this.port : (this.#options.ports?.client ?? CLIENT_PORT);
-    return this.#sockets.send(bytes, port, to.address);
+    this.#sockets.send(bytes, port, to.address, (error) => {
+      if (error !== null) {
+        this.#notice('failed.send', { error, to: to.address }, 'reply not sent');
+        this.#report(subject, step, {}, 'send-failed');
+        return;
+      }
+      this.#tally.count(`sent.${step}`);
+      if (reason !== undefined) this.#notice(`refused.${reason}`, { mac: subject.mac }, 'request refused');
+      this.#report(subject, step, detail, reason);
+    });
   }
 
   #report(

@@ -6,7 +6,7 @@
  * of the nodes' network; the answers leave by the interface that has the server address. On a machine with several
  * networks keep the DHCP port of the others away from this server with a packet filter.
  */
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
 import type { NetworkInterfaceInfo } from 'node:os';
 
 /** Bytes; the system may grant less. Racks are powered on at once, and a lost DISCOVER costs its client seconds. */
@@ -64,11 +64,9 @@ export class DhcpSockets {
     }
   }
 
-  /** Sends one datagram from the server's address. Rejects with the system's error. */
-  send(bytes: Uint8Array, port: number, address: string): Promise<void> {
-    return new Promise((resolve, reject) =>
-      this.#transmit.send(bytes, port, address, (error) => (error ? reject(error) : resolve())),
-    );
+  /** Sends one datagram from the server's address; `sent` hears the system's error, if any. */
+  send(bytes: Uint8Array, port: number, address: string, sent: (error: Error | null) => void): void {
+    this.#transmit.send(bytes, port, address, sent);
   }
 
   /** Hands over nothing more; sending goes on. */
@@ -103,9 +101,12 @@ async function probe(port: number, address: string): Promise<void> {
   await new Promise<void>((resolve) => socket.close(() => resolve()));
 }
 
+/** Every address here is one already: the resolver of the system would only take its time to say so. */
+const literally: NonNullable<SocketOptions['lookup']> = (address, _options, done) => done(null, address, 4);
+
 /** A bound socket that may broadcast and shares its port with the server's other socket. */
 function bind(port: number, address: string, reuseAddr = true): Promise<Socket> {
-  const socket = createSocket({ type: 'udp4', reuseAddr, recvBufferSize: RECEIVE_BUFFER });
+  const socket = createSocket({ type: 'udp4', reuseAddr, recvBufferSize: RECEIVE_BUFFER, lookup: literally });
   return new Promise((resolve, reject) => {
     socket.once('error', (error) => {
       socket.close();

@@ -25,7 +25,7 @@ test('what was applied is there after a restart, and the latest lease of a clien
   const registry = new MemoryRegistry();
   const before = new Leases(registry, ignore);
   await before.apply([put(lease({ start: 5 })), put(lease({ address: '10.77.0.101', start: 2 }))]);
-  before.close();
+  await before.close();
   const after = new Leases(registry, ignore);
   expect(after.byClient('mac:a')?.address).toBe('10.77.0.100');
   expect(after.byMac('a')?.address).toBe('10.77.0.100');
@@ -62,7 +62,7 @@ test('what others change in the registry is followed', async () => {
   expect(leases.byAddress('10.77.0.100')).toBeUndefined();
   await registry.transact((tx) => tx.put(['lease', '10.77.0.101'], lease({ address: '10.77.0.101' })));
   expect(leases.byClient('mac:a')?.address).toBe('10.77.0.101');
-  leases.close();
+  await leases.close();
   await registry.transact((tx) => tx.delete(['lease', '10.77.0.101']));
   expect(leases.byClient('mac:a')?.address).toBe('10.77.0.101');
 });
