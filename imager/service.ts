@@ -262,17 +262,19 @@ function dhcpConfig(
   ipxe: ReadonlySet<string>,
   httpPort: number,
 ): DhcpConfig {
-  const { address, pools, ...network } = config.network;
-  const [pool] = pools;
+  const { address, ...network } = config.network;
   const offer = {
     ipxe,
     httpBase: httpBase(address, httpPort),
     ...config.boot,
   };
+  const { subnets, options, probe } = config.dhcp;
   return {
     ...network,
-    ...(pool === undefined ? {} : { pool }),
     serverAddress: address,
+    subnets,
+    options,
+    probe,
     bootFile: ({ node: name, ...client }) => {
       const node = name === undefined ? undefined : nodes.byName(name);
       return bootFileFor(node === undefined ? client : { ...client, node: node.boot ?? {} }, offer);
@@ -290,6 +292,8 @@ function reservationsOf(nodes: NodeIndex): Reservations {
   return {
     byMac: (mac) => reservation(nodes.byMac(mac)),
     byUid: (uid) => reservation(nodes.byUid(uid)),
+    byClientId: (clientId) => reservation(nodes.byClientId(clientId)),
+    byCircuit: (circuit) => reservation(nodes.byCircuit(circuit)),
     byAddress: (address) => reservation(nodes.byAddress(address)),
     byNode: (name) => reservation(nodes.byName(name)),
   };

@@ -1,8 +1,8 @@
 /** Which address a client gets, and why it may not have one. Pure. */
 
-import { ipv4ToNumber, numberToIpv4 } from '../../agent/protocol/ipv4.ts';
-import { isHostOf } from './config.ts';
+import { numberToIpv4 } from '../../agent/protocol/ipv4.ts';
 import { isActive, type Lease } from './lease.ts';
+import { isHostOf, isInPool, type Subnet } from './networks.ts';
 import type { Client, World } from './world.ts';
 
 /** Why `address` is not for this client. */
@@ -14,39 +14,56 @@ export type AddressFault =
   | 'address-declined'
   | 'leased-to-other'
   | 'offered-to-other'
+  /** Somebody answered there who has no lease of it. */
+  | 'address-answers'
   /** Somebody is connected from it whose lease ran out: kernel and agent keep an address without renewing it. */
   | 'address-in-use';
 
 /** Why a client gets no address at all. */
-export type AllocationFault = AddressFault | 'unknown-client' | 'pool-exhausted';
+export type AllocationFault =
+  | AddressFault
+  | 'unknown-client'
+  | 'pool-exhausted'
+  /** A node in another network than its own address: cabled wrongly, or the address is wrong. */
+  | 'reserved-elsewhere';
 
-/** Undefined where `client` may have `address` now. */
-export function addressFault(address: string, client: Client, world: World): AddressFault | undefined {
+/** Undefined where `client` may have `address` of `subnet` now. */
+export function addressFault(
+  address: string,
+  client: Client,
+  subnet: Subnet,
+  world: World,
+): AddressFault | undefined {
   return (
-    bookFault(address, client, world) ??
+    bookFault(address, client, subnet, world) ??
     (isOthersInUse(address, client, world) ? 'address-in-use' : undefined)
   );
 }
 
-/** What leases, offers and configuration say against it. */
-function bookFault(address: string, client: Client, world: World): AddressFault | undefined {
-  const { network, reservations, leases, now } = world;
-  if (!isHostOf(network, address)) return 'wrong-network';
+/** What configuration, leases, offers and probes say against it. */
+function bookFault(
+  address: string,
+  client: Client,
+  subnet: Subnet,
+  { reservations, leases, now, probed }: World,
+): AddressFault | undefined {
+  if (!isHostOf(subnet, address)) return 'wrong-network';
   const reserved = client.reservation?.address;
   if (reserved !== undefined) {
     if (reserved !== address) return 'wrong-address';
   } else {
     if (reservations.byAddress(address) !== undefined) return 'reserved-for-other';
-    if (!isInPool(address, world)) return 'not-in-pool';
+    if (!isInPool(subnet, address)) return 'not-in-pool';
   }
   const lease = leases.byAddress(address);
+  const isHeld = lease !== undefined && isHolder(lease, client);
   if (lease !== undefined && isActive(lease, now)) {
     if (lease.state === 'declined') return 'address-declined';
-    if (!isHolder(lease, client)) return 'leased-to-other';
+    if (!isHeld) return 'leased-to-other';
   }
   const offer = leases.offerOf(address, now);
   if (offer !== undefined && offer.client !== client.key) return 'offered-to-other';
-  return undefined;
+  return reserved === undefined && !isHeld && probed(address) === 'answers' ? 'address-answers' : undefined;
 }
 
 function isOthersInUse(address: string, client: Client, world: World): boolean {
@@ -55,57 +72,47 @@ function isOthersInUse(address: string, client: Client, world: World): boolean {
   return (lease === undefined || !isHolder(lease, client)) && world.inUse(address);
 }
 
-function isInPool(address: string, { network }: World): boolean {
-  const number = ipv4ToNumber(address);
-  const { pool, taken } = network;
-  return pool !== undefined && pool.from <= number && number <= pool.to && !taken.has(address);
-}
-
 /** A node that was known by its MAC or client identifier alone before it had a reservation keeps its address. */
 function isHolder(lease: Lease, client: Client): boolean {
   return lease.client === client.key || (client.reservation !== undefined && lease.mac === client.mac);
 }
 
 /**
- * The address for `client`: its reservation; else, as RFC 2131 section 4.3.1 orders them, its present address, what
- * it was offered, its previous address, the one it asks for, a fresh one; last the one unused for longest.
+ * The address of `subnet` for `client`: its reservation; else, as RFC 2131 section 4.3.1 orders them, its present
+ * address, what it was offered, its previous address, the one it asks for, a fresh one; last the one unused for longest.
  */
 export function allocate(
   client: Client,
   requested: string | undefined,
+  subnet: Subnet,
   world: World,
 ): { address: string } | { fault: AllocationFault } {
   const address = client.reservation?.address;
   if (address !== undefined) {
-    const fault = addressFault(address, client, world);
+    if (!isHostOf(subnet, address)) return { fault: 'reserved-elsewhere' };
+    const fault = addressFault(address, client, subnet, world);
     return fault === undefined ? { address } : { fault };
   }
-  if (world.network.pool === undefined) return { fault: 'unknown-client' };
+  if (subnet.pool().length === 0) return { fault: 'unknown-client' };
   const candidates = [
     world.leases.byClient(client.key)?.address,
     world.leases.offerTo(client.key, world.now)?.address,
     requested,
+    usual(client, subnet, world),
   ];
-  const found =
-    candidates.find((each) => each !== undefined && addressFault(each, client, world) === undefined) ??
-    scanPool(world.network.pool, client, world);
-  return found === undefined ? { fault: 'pool-exhausted' } : { address: found };
+  const isFree = (each: string) => addressFault(each, client, subnet, world) === undefined;
+  for (const candidate of candidates)
+    if (candidate !== undefined && isFree(candidate)) return { address: candidate };
+  for (const candidate of world.leases.unused(subnet, world.now))
+    if (isFree(candidate)) return { address: candidate };
+  return { fault: 'pool-exhausted' };
 }
 
-/** Starts where the MAC's hash points, so that a client tends to get the same address even without a lease. */
-function scanPool(pool: { from: number; to: number }, client: Client, world: World): string | undefined {
-  const size = pool.to - pool.from + 1;
-  const start = hash(client.mac) % size;
-  const expired: Lease[] = [];
-  for (let i = 0; i < size; i++) {
-    const address = numberToIpv4(pool.from + ((start + i) % size));
-    if (bookFault(address, client, world) !== undefined) continue;
-    const lease = world.leases.byAddress(address);
-    if (lease !== undefined) expired.push(lease);
-    else if (!isOthersInUse(address, client, world)) return address;
-  }
-  expired.sort((a, b) => a.expires - b.expires);
-  return expired.find((lease) => !isOthersInUse(lease.address, client, world))?.address;
+/** Where the MAC's hash points, so that a client tends to get the same address even without a lease; never leased yet. */
+function usual(client: Client, subnet: Subnet, { leases }: World): string | undefined {
+  const pool = subnet.pool();
+  const address = numberToIpv4(pool[hash(client.mac) % pool.length]!);
+  return leases.byAddress(address) === undefined ? address : undefined;
 }
 
 /** FNV-1a, 32 bits. */

@@ -1,4 +1,5 @@
 /** Leases and offers as values, and the changes a decision makes to them. */
+import type { Subnet } from './networks.ts';
 
 /**
  * `bound`: given to a client until it expires. `released`: given back; kept so that the client finds its address
@@ -53,6 +54,8 @@ export interface LeaseBook {
   offerOf(address: string, now: number): Offer | undefined;
   /** The offer made to `client` that has not expired at `now`. */
   offerTo(client: string, now: number): Offer | undefined;
+  /** Addresses of the pool of `subnet` that nobody has or is offered, the one unused for longest first. */
+  unused(subnet: Pick<Subnet, 'pool'>, now: number): Iterable<string>;
 }
 
 /** True while nobody else may have the lease's address. */

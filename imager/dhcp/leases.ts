@@ -1,5 +1,6 @@
 /** The leases of a server: durable in the registry, indexed in memory so that a decision never searches. */
 import type { Change, Registry } from '../registry/registry.ts';
+import { FreeAddresses } from './free-addresses.ts';
 import {
   isActive,
   type Lease,
@@ -10,6 +11,7 @@ import {
   type Offer,
   type OfferChange,
 } from './lease.ts';
+import type { Subnet } from './networks.ts';
 
 const PREFIX = ['lease'] as const;
 
@@ -36,6 +38,8 @@ export class Leases implements LeaseBook {
   /** Commits under way for each address: until they are through, memory is ahead of the registry. */
   readonly #pending = new Map<string, number>();
   #last: Batch | undefined;
+  /** The addresses of each pool by the time from which they are free. */
+  readonly #free = new Map<Pick<Subnet, 'pool'>, FreeAddresses>();
   readonly #unwatch: () => void;
   readonly #unreadable: (address: string) => void;
 
@@ -76,6 +80,15 @@ export class Leases implements LeaseBook {
     return offer?.client === client ? offer : undefined;
   }
 
+  *unused(subnet: Pick<Subnet, 'pool'>, now: number): Generator<string> {
+    let free = this.#free.get(subnet);
+    if (free === undefined) {
+      free = new FreeAddresses(subnet.pool(), (address) => this.#freeAt(address));
+      this.#free.set(subnet, free);
+    }
+    yield* free.oldest(now);
+  }
+
   /** All leases in the order of their addresses' text. */
   view(now: number): LeaseView[] {
     return [...this.#byAddress.values()]
@@ -95,6 +108,7 @@ export class Leases implements LeaseBook {
     if (former !== undefined) this.#withdraw(former.client);
     this.#offerOf.set(address, change.offer);
     this.#offerTo.set(client, address);
+    this.#touch(address);
   }
 
   /**
@@ -125,6 +139,16 @@ export class Leases implements LeaseBook {
     if (address === undefined) return;
     this.#offerTo.delete(client);
     if (this.#offerOf.get(address)?.client === client) this.#offerOf.delete(address);
+    this.#touch(address);
+  }
+
+  /** From when nobody has or is offered `address`: 0 where nobody ever was. */
+  #freeAt(address: string): number {
+    return Math.max(this.#byAddress.get(address)?.expires ?? 0, this.#offerOf.get(address)?.expires ?? 0);
+  }
+
+  #touch(address: string): void {
+    for (const free of this.#free.values()) free.update(address, this.#freeAt(address));
   }
 
   #openBatch(): Batch {
@@ -194,12 +218,14 @@ export class Leases implements LeaseBook {
     this.#byAddress.set(lease.address, lease);
     this.#byClient.set(lease.client, lease.address);
     this.#byMac.set(lease.mac, lease.address);
+    this.#touch(lease.address);
   }
 
   #forget(lease: Lease): void {
     this.#byAddress.delete(lease.address);
     if (this.#byClient.get(lease.client) === lease.address) this.#byClient.delete(lease.client);
     if (this.#byMac.get(lease.mac) === lease.address) this.#byMac.delete(lease.mac);
+    this.#touch(lease.address);
   }
 }
 

@@ -1,8 +1,9 @@
 /** Builds replies: which fields and options an OFFER, ACK and NAK carry (RFC 2131 table 3, RFC 4578). Pure. */
 import type { DhcpMessage } from './codec.ts';
 import { DEFAULT_LIMIT } from './codec.ts';
-import type { BootClient, BootFileChoice, NoBootFile } from './config.ts';
+import type { BootClient, BootFileChoice, CustomOption, NoBootFile } from './config.ts';
 import { addressToBytes, UNSPECIFIED } from './ipv4.ts';
+import type { Subnet } from './networks.ts';
 import type { ClientOptions } from './options/client.ts';
 import { MESSAGE_TYPE, OPTION } from './options/codes.ts';
 import type { Options } from './options/field.ts';
@@ -21,6 +22,11 @@ export interface Request {
   message: DhcpMessage;
   options: ClientOptions;
   client: Client;
+}
+
+/** A request whose sender's network is known. */
+export interface PlacedRequest extends Request {
+  subnet: Subnet;
 }
 
 /** UDP payload the client takes, from option 57 (RFC 2132 section 9.10 counts the IP datagram). */
@@ -55,77 +61,112 @@ export function toldOf(choice: BootFileChoice | NoBootFile | undefined): Record<
   return 'file' in choice ? { file: choice.file } : { why: choice.why };
 }
 
-/** An OFFER or ACK. `leaseSeconds` is left out in the answer to an INFORM (RFC 2131 section 4.3.5). */
+/** What clients may call this server: its address, and what their relay agent passes it off as (RFC 5107). */
+export function serverIdentifiers({ message, options }: Request, { config }: World): string[] {
+  const override = message.giaddr === UNSPECIFIED ? undefined : options.relay.serverOverride;
+  return override === undefined ? [config.serverAddress] : [override, config.serverAddress];
+}
+
+/**
+ * An OFFER, ACK or reply to BOOTP. `lease` is left out in the answer to an INFORM (RFC 2131 section 4.3.5); a BOOTP reply
+ * has an address without its time. Options are in the order of their weight for a node that boots: where a reply has no
+ * room for all, the last are left out.
+ */
 export function grant(
-  kind: 'offer' | 'ack',
-  request: Request,
+  kind: 'offer' | 'ack' | 'bootp-reply',
+  request: PlacedRequest,
   world: World,
   lease: { address: string; seconds: number } | undefined,
 ): { message: DhcpMessage; told: Record<string, string> } {
-  const { config, network } = world;
-  const { message, options: asked, client } = request;
+  const { config } = world;
+  const { message, options: asked, client, subnet } = request;
+  const { router, dns = [], domain, nextServer = config.serverAddress } = subnet.settings;
   const choice = bootChoice(request, world);
   const boot = choice !== undefined && 'file' in choice ? choice : undefined;
-  const options = head(kind, world);
+  const options = kind === 'bootp-reply' ? new Map<number, Uint8Array>() : head(kind, request, world);
   const put = (code: number, value: Uint8Array | undefined) => value && options.set(code, value);
   const wants = (code: number) => asked.parameters.has(code);
-  if (lease !== undefined) {
-    put(OPTION.leaseTime, uintToBytes(lease.seconds, 4));
-    if (wants(OPTION.renewalTime)) put(OPTION.renewalTime, uintToBytes(Math.floor(lease.seconds * T1), 4));
-    if (wants(OPTION.rebindingTime))
-      put(OPTION.rebindingTime, uintToBytes(Math.floor(lease.seconds * T2), 4));
-  }
-  put(OPTION.clientIdentifier, message.options.get(OPTION.clientIdentifier));
+  const seconds = kind === 'bootp-reply' ? undefined : lease?.seconds;
+  if (seconds !== undefined) put(OPTION.leaseTime, uintToBytes(seconds, 4));
   // The mask comes before the router (RFC 2132 section 3.3).
-  put(OPTION.subnetMask, uintToBytes(network.mask, 4));
-  if (config.router !== undefined) put(OPTION.router, addressToBytes(config.router));
-  if (config.dns?.length) put(OPTION.domainNameServer, addressesToBytes(config.dns));
-  if (wants(OPTION.broadcastAddress)) put(OPTION.broadcastAddress, uintToBytes(network.last, 4));
-  const hostName = client.reservation?.hostname;
-  if (hostName) put(OPTION.hostName, textToBytes(hostName));
+  put(OPTION.subnetMask, uintToBytes(subnet.mask, 4));
+  if (router !== undefined) put(OPTION.router, addressToBytes(router));
   if (boot !== undefined) {
     for (const [code, value] of pxeOptions(message.options, asked)) put(code, value);
     // Those that ask for option 67 get it beside the file field: UEFI reads the option first, old ROMs only the field.
     if (wants(OPTION.bootFileName)) put(OPTION.bootFileName, textToBytes(boot.file));
-    if (wants(OPTION.tftpServerName)) put(OPTION.tftpServerName, textToBytes(config.serverAddress));
+    if (wants(OPTION.tftpServerName)) put(OPTION.tftpServerName, textToBytes(nextServer));
+    if (wants(OPTION.tftpServerAddress)) put(OPTION.tftpServerAddress, addressToBytes(nextServer));
   }
   // A node of ours has nothing to expect of a proxy, whether it is told a boot file or its EEPROM names the image.
   if (asked.ipxe && (boot !== undefined || client.reservation !== undefined))
     put(OPTION.etherboot, IPXE_NO_PROXY);
-  put(OPTION.relayAgentInformation, message.options.get(OPTION.relayAgentInformation));
+  for (const { code, value } of customOptions(request, world)) put(code, value);
+  const own = (code: number, value: Uint8Array) => options.has(code) || put(code, value);
+  if (dns.length > 0) own(OPTION.domainNameServer, addressesToBytes(dns));
+  if (domain !== undefined) own(OPTION.domainName, textToBytes(domain));
+  const hostName = client.reservation?.hostname;
+  if (hostName) own(OPTION.hostName, textToBytes(hostName));
+  if (wants(OPTION.broadcastAddress)) own(OPTION.broadcastAddress, uintToBytes(subnet.last, 4));
+  if (seconds !== undefined) {
+    if (wants(OPTION.renewalTime)) own(OPTION.renewalTime, uintToBytes(Math.floor(seconds * T1), 4));
+    if (wants(OPTION.rebindingTime)) own(OPTION.rebindingTime, uintToBytes(Math.floor(seconds * T2), 4));
+  }
+  echo(message, options);
+  const siaddr = boot === undefined ? UNSPECIFIED : nextServer;
   return {
-    told: toldOf(choice),
+    told: {
+      ...toldOf(choice),
+      ...(boot === undefined ? {} : { server: siaddr }),
+      ...(router === undefined ? {} : { router }),
+    },
     message: {
       ...answer(message, options),
-      ciaddr: kind === 'ack' ? message.ciaddr : UNSPECIFIED,
+      ciaddr: kind === 'offer' ? UNSPECIFIED : message.ciaddr,
       yiaddr: lease?.address ?? UNSPECIFIED,
-      siaddr: boot === undefined ? UNSPECIFIED : config.serverAddress,
+      siaddr,
       file: boot?.file ?? '',
     },
   };
 }
 
+/** Those of the configured options that are for the sender. */
+function customOptions({ options, client }: Request, { config }: World): readonly CustomOption[] {
+  const { vendorClass, userClass, architecture } = options;
+  return (config.options ?? []).filter(
+    ({ for: who }) =>
+      (who?.node === undefined || who.node === client.reservation?.node) &&
+      (who?.architecture === undefined || who.architecture === architecture) &&
+      (who?.class === undefined || vendorClass?.startsWith(who.class) || userClass === who.class),
+  );
+}
+
+/** Options that go back as they came: 61 (RFC 6842), 118 (RFC 3011), and at the end 82 (RFC 3046 section 2.2). */
+function echo(request: DhcpMessage, options: Options): void {
+  for (const code of [OPTION.clientIdentifier, OPTION.subnetSelection, OPTION.relayAgentInformation]) {
+    const value = request.options.get(code);
+    if (value !== undefined) options.set(code, value);
+  }
+}
+
 /** A NAK with words for the client's log. Through a relay it is broadcast on the client's link (RFC 2131 4.3.2). */
 export function refuse(request: Request, world: World, words: string): DhcpMessage {
   const { message } = request;
-  const options = head('nak', world);
+  const options = head('nak', request, world);
   options.set(OPTION.message, textToBytes(words));
-  for (const code of [OPTION.clientIdentifier, OPTION.relayAgentInformation]) {
-    const value = message.options.get(code);
-    if (value !== undefined) options.set(code, value);
-  }
+  echo(message, options);
   return { ...answer(message, options), broadcast: message.broadcast || message.giaddr !== UNSPECIFIED };
 }
 
 /** Message type and server identifier: what every reply begins with. */
-export function head(kind: 'offer' | 'ack' | 'nak', world: World): Options {
+export function head(kind: 'offer' | 'ack' | 'nak', request: Request, world: World): Options {
   return new Map<number, Uint8Array>([
     [OPTION.messageType, Uint8Array.of(MESSAGE_TYPE[kind])],
-    [OPTION.serverIdentifier, addressToBytes(world.config.serverAddress)],
+    [OPTION.serverIdentifier, addressToBytes(serverIdentifiers(request, world)[0]!)],
   ]);
 }
 
-/** What every reply takes from its request. Echoing option 61 is RFC 6842, echoing 82 last RFC 3046 section 2.2. */
+/** What every reply takes from its request. */
 export function answer(message: DhcpMessage, options: Options): DhcpMessage {
   return {
     op: 'reply',

@@ -5,19 +5,28 @@ import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import type { Registry } from '../registry/registry.ts';
-import { decodeMessage, encodeMessage, senderOf } from './codec.ts';
-import { type DhcpConfig, type Network, networkOf, type Reservations } from './config.ts';
-import { type Decision, decide, type Subject } from './decide.ts';
+import { type DhcpMessage, decodeMessage, encodeMessage, senderOf } from './codec.ts';
+import type { DhcpConfig, Reservations } from './config.ts';
+import { decide } from './decide.ts';
+import type { Decision, Subject } from './decision.ts';
 import { DhcpError } from './error.ts';
 import type { LeaseView } from './lease.ts';
 import { Leases } from './leases.ts';
+import { type Networks, networksOf } from './networks.ts';
+import { type Ask, askOnWire, Probes } from './probes.ts';
+import { decideProxy, PXE_PORT, type Sender } from './proxy.ts';
 import { DhcpSockets, otherInterfaces } from './sockets.ts';
+import type { World } from './world.ts';
 
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
+/** Addresses asked after for one DISCOVER. Its client asks again. */
+const MAX_PROBES = 4;
 
 export interface DhcpServerOptions {
   config: DhcpConfig;
+  /** `server` by default. `proxy`: somebody else gives addresses, this one says what to boot (proxy.ts). */
+  mode?: 'server' | 'proxy';
   reservations: Reservations;
   /** True while somebody is connected to the imager from `address`: it then stays with whose it was. */
   inUse(address: string): boolean;
@@ -26,8 +35,10 @@ export interface DhcpServerOptions {
   sink: EventSink;
   clock: Clock;
   log: Logger;
-  /** 67 and 68 by default. Server port 0: the system chooses. */
-  ports?: { server: number; client: number };
+  /** How it is found out whether somebody uses an address, where the configuration has probes: ping by default. */
+  ask?: Ask;
+  /** 67, 68 and 4011 by default. Server and boot server port 0: the system chooses. */
+  ports?: { server: number; client: number; bootServer?: number };
   /** Where requests are received, 0.0.0.0 by default: only such a socket hears broadcasts. */
   listenAddress?: string;
   /** The system's by default. */
@@ -37,11 +48,18 @@ export interface DhcpServerOptions {
 export class DhcpServer {
   /** The server port in use. */
   readonly port: number;
+  /** A proxy's boot server port. */
+  readonly bootServerPort: number | undefined;
   readonly #options: DhcpServerOptions;
-  readonly #network: Network;
+  readonly #networks: Networks;
   readonly #leases: Leases;
   readonly #sockets: DhcpSockets;
+  /** Where a proxy is asked once more by those that have their address. */
+  readonly #bootServer: DhcpSockets | undefined;
   readonly #tally: Tally;
+  readonly #probes: Probes;
+  /** Messages that wait for a probe. */
+  readonly #waiting = new Set<Promise<void>>();
 
   /**
    * Starts a server. Rejects with RangeError where the configuration contradicts itself, and with the system's error
@@ -49,21 +67,42 @@ export class DhcpServer {
    * server has the port.
    */
   static async start(options: DhcpServerOptions): Promise<DhcpServer> {
-    const network = networkOf(options.config);
-    const sockets = await DhcpSockets.open({
-      port: options.ports?.server ?? SERVER_PORT,
-      serverAddress: options.config.serverAddress,
-      listenAddress: options.listenAddress ?? '0.0.0.0',
-    });
-    return new DhcpServer(options, network, sockets);
+    const networks = networksOf(
+      options.config,
+      (reserved) => options.reservations.byAddress(reserved) !== undefined,
+    );
+    const open = (port: number) =>
+      DhcpSockets.open({
+        port,
+        serverAddress: options.config.serverAddress,
+        listenAddress: options.listenAddress ?? '0.0.0.0',
+      });
+    const sockets = await open(options.ports?.server ?? SERVER_PORT);
+    if (options.mode !== 'proxy') return new DhcpServer(options, networks, sockets);
+    try {
+      return new DhcpServer(options, networks, sockets, await open(options.ports?.bootServer ?? PXE_PORT));
+    } catch (error) {
+      await sockets.close();
+      throw error;
+    }
   }
 
-  private constructor(options: DhcpServerOptions, network: Network, sockets: DhcpSockets) {
+  private constructor(
+    options: DhcpServerOptions,
+    networks: Networks,
+    sockets: DhcpSockets,
+    bootServer?: DhcpSockets,
+  ) {
     this.#options = options;
-    this.#network = network;
+    this.#networks = networks;
     this.#sockets = sockets;
+    this.#bootServer = bootServer;
     this.#tally = new Tally(options.log);
+    this.#probes = new Probes(options.ask ?? askOnWire, options.clock, (error) =>
+      this.#notice('failed.probe', { error }, 'cannot ask whether an address is in use'),
+    );
     this.port = sockets.port;
+    this.bootServerPort = bootServer?.port;
     this.#leases = new Leases(options.registry, (address) =>
       this.#notice('failed.lease-unreadable', { address }, 'a registry value is no lease and is left out'),
     );
@@ -73,16 +112,15 @@ export class DhcpServer {
         { interfaces: others },
         'dhcp: clients on these interfaces are heard too and would be taken for nodes: keep their requests away',
       );
-    sockets.listen(
-      (bytes) => this.#receive(bytes),
-      (error) => this.#notice('failed.socket', { error }, 'socket error'),
-    );
+    const failed = (error: Error) => this.#notice('failed.socket', { error }, 'socket error');
+    sockets.listen((bytes) => this.#receive(bytes), failed);
+    bootServer?.listen((bytes, from) => this.#receive(bytes, from), failed);
   }
 
   /**
    * Counts since the start: `received.STEP`, `sent.STEP`, `dropped.REASON` for each message without an answer,
-   * `refused.REASON` for each NAK, `failed.WHAT`, `omitted.option` for options a reply had no room for, `ignored.option-CODE`
-   * for malformed options of requests that were served without.
+   * `refused.REASON` for each NAK, `probed.WHAT` for each address asked after, `failed.WHAT`, `omitted.option` for
+   * options a reply had no room for, `ignored.option-CODE` for malformed options of requests that were served without.
    */
   stats(): Record<string, number> {
     return this.#tally.stats();
@@ -96,22 +134,18 @@ export class DhcpServer {
   /** Stops receiving, finishes what was begun and resolves when the sockets are closed. */
   async close(): Promise<void> {
     this.#sockets.stopListening();
+    this.#bootServer?.stopListening();
+    await Promise.all(this.#waiting);
     await this.#leases.close();
     await this.#sockets.close();
+    await this.#bootServer?.close();
   }
 
-  #receive(bytes: Uint8Array): void {
+  /** `sender`: of a message to the boot server port. */
+  #receive(bytes: Uint8Array, sender?: Sender): void {
     try {
       const message = decodeMessage(bytes);
-      const decision = decide(message, {
-        config: this.#options.config,
-        network: this.#network,
-        reservations: this.#options.reservations,
-        leases: this.#leases,
-        now: this.#options.clock.now(),
-        inUse: (address) => this.#options.inUse(address),
-      });
-      this.#perform(decision);
+      this.#handle(message, 0, sender);
     } catch (error) {
       if (error instanceof DhcpError) {
         const mac = senderOf(bytes);
@@ -121,11 +155,55 @@ export class DhcpServer {
     }
   }
 
-  #perform(decision: Decision): void {
+  /** `probes`: how many addresses have been asked after for this message. */
+  #handle(message: DhcpMessage, probes: number, sender?: Sender): void {
+    const world: World = {
+      config: this.#options.config,
+      networks: this.#networks,
+      reservations: this.#options.reservations,
+      leases: this.#leases,
+      now: this.#options.clock.now(),
+      inUse: (address) => this.#options.inUse(address),
+      probed: (address) => this.#probes.result(address),
+    };
+    const isProxy = this.#options.mode === 'proxy';
+    const decision = isProxy ? decideProxy(message, world, sender) : decide(message, world);
     const { subject } = decision;
-    if (subject.step !== undefined) this.#tally.count(`received.${subject.step}`);
-    for (const code of subject.ignored)
-      this.#notice(`ignored.option-${code}`, { mac: subject.mac }, 'malformed option ignored');
+    if (probes === 0) {
+      if (subject.step !== undefined) this.#tally.count(`received.${subject.step}`);
+      for (const code of subject.ignored)
+        this.#notice(`ignored.option-${code}`, { mac: subject.mac }, 'malformed option ignored');
+    }
+    if (decision.kind !== 'probe') this.#perform(decision);
+    else if (probes < MAX_PROBES) this.#probe(decision, message, probes);
+    else this.#perform({ kind: 'silence', subject, reason: 'address-answers' });
+  }
+
+  #probe(
+    { address, offer, subject }: Extract<Decision, { kind: 'probe' }>,
+    message: DhcpMessage,
+    probes: number,
+  ) {
+    this.#leases.offer(offer);
+    const asked = this.#probes.ask(address);
+    if (asked === undefined) {
+      this.#perform({ kind: 'silence', subject, reason: 'probing' });
+      return;
+    }
+    const work = asked
+      .then(() => {
+        const reason = this.#probes.result(address) === 'answers' ? 'address-answers' : undefined;
+        this.#tally.count(`probed.${reason ?? 'silent'}`);
+        this.#report(subject, 'probe', {}, reason);
+        this.#handle(message, probes + 1);
+      })
+      .catch((error) => this.#notice('failed.internal', { error }, 'message not handled'))
+      .finally(() => this.#waiting.delete(work));
+    this.#waiting.add(work);
+  }
+
+  #perform(decision: Exclude<Decision, { kind: 'probe' }>): void {
+    const { subject } = decision;
     if ('offer' in decision && decision.offer !== undefined) this.#leases.offer(decision.offer);
     if (decision.kind === 'silence') {
       this.#report(subject, subject.step ?? 'dropped', subject.detail, decision.reason);
@@ -154,8 +232,10 @@ export class DhcpServer {
     const { bytes, omitted } = encodeMessage(message, limit);
     if (omitted.length > 0)
       this.#notice('omitted.option', { omitted, mac: message.mac }, 'no room for all options in a reply');
-    const port = to.port === 'server' ? this.port : (this.#options.ports?.client ?? CLIENT_PORT);
-    this.#sockets.send(bytes, port, to.address, (error) => {
+    const named = { server: this.port, client: this.#options.ports?.client ?? CLIENT_PORT };
+    const [sockets, port] =
+      typeof to.port === 'string' ? [this.#sockets, named[to.port]] : [this.#bootServer!, to.port];
+    sockets.send(bytes, port, to.address, (error) => {
       if (error !== null) {
         this.#notice('failed.send', { error, to: to.address }, 'reply not sent');
         this.#report(subject, step, {}, 'send-failed');

@@ -1,18 +1,21 @@
 /** The snapshot decisions are made from, and who a message comes from. */
 import type { DhcpMessage } from './codec.ts';
-import type { DhcpConfig, Network, Reservation, Reservations } from './config.ts';
+import type { DhcpConfig, Reservation, Reservations } from './config.ts';
 import { isActive, type LeaseBook } from './lease.ts';
+import type { Networks } from './networks.ts';
 import type { ClientOptions } from './options/client.ts';
 
 export interface World {
   config: DhcpConfig;
-  network: Network;
+  networks: Networks;
   reservations: Reservations;
   leases: LeaseBook;
   /** Milliseconds since the epoch. */
   now: number;
   /** True while somebody is connected to the imager from `address`. */
   inUse(address: string): boolean;
+  /** What asking at `address` came to lately: somebody answered or nobody did. Undefined: not asked. */
+  probed(address: string): 'answers' | 'silent' | undefined;
 }
 
 /** The sender of a message. */
@@ -25,18 +28,30 @@ export interface Client {
 }
 
 /**
- * Finds out who sent a message. A reservation by UID wins over one by MAC: adapters are exchanged, boards stay. A
- * client that sends no UID (an operating system after the firmware) is still the node whose active lease its MAC has.
+ * Finds out who sent a message. What stays with the board goes before what can be exchanged, and that before where it
+ * happens to be attached: UID (option 97), MAC, client identifier (option 61), relay circuit (option 82). A client
+ * that sends nothing of this that is known (an operating system after the firmware) is still the node whose active
+ * lease its MAC has.
  */
 export function identify(message: DhcpMessage, options: ClientOptions, world: World): Client {
   const { mac } = message;
-  const { uid } = options;
+  const { uid, clientIdentifier, relay } = options;
   const { reservations } = world;
   const reservation =
     (uid === undefined ? undefined : reservations.byUid(uid)) ??
     reservations.byMac(mac) ??
+    (clientIdentifier === undefined ? undefined : byClientId(clientIdentifier, reservations)) ??
+    (relay.circuit === undefined ? undefined : reservations.byCircuit(relay.circuit)) ??
     learned(mac, world);
   return { key: clientKey(reservation, options, mac), mac, uid, reservation };
+}
+
+/** Some clients put the type byte 0 of RFC 2132 section 9.14 in front of a text identifier, others do not. */
+function byClientId(identifier: string, reservations: Reservations): Reservation | undefined {
+  return (
+    reservations.byClientId(identifier) ??
+    (identifier.startsWith('00') ? reservations.byClientId(identifier.slice(2)) : undefined)
+  );
 }
 
 function learned(mac: string, world: World): Reservation | undefined {

@@ -178,8 +178,9 @@ describe('encoding', () => {
     expect(decodeMessage(both.bytes).options.get(200)?.length).toBe(100);
 
     const full = encodeMessage(request('discover', { file: 'boot.img' }, { 43: filler, 82: filler }));
-    expect(full.omitted).toEqual([82]);
-    expect(decodeMessage(full.bytes).options.get(43)).toEqual(filler);
+    // Option 82 is never the one: its relay agent would drop the reply.
+    expect(full.omitted).toEqual([43]);
+    expect(decodeMessage(full.bytes).options.get(82)).toEqual(filler);
     expect(encodeMessage(request('discover', {}, { 43: filler, 82: filler }), 1472).omitted).toEqual([]);
   });
 });

@@ -1,8 +1,10 @@
 /** What is answered to what: whole messages in, decisions out. */
 import { describe, expect, test } from 'vitest';
 import { encodeMessage } from '../../imager/dhcp/codec.ts';
-import { DECLINE_MS, type Decision, decide, OFFER_MS } from '../../imager/dhcp/decide.ts';
+import { decide, OFFER_MS } from '../../imager/dhcp/decide.ts';
+import type { Decision } from '../../imager/dhcp/decision.ts';
 import { DhcpError } from '../../imager/dhcp/error.ts';
+import { DECLINE_MS } from '../../imager/dhcp/held.ts';
 import type { Lease } from '../../imager/dhcp/lease.ts';
 import type { World } from '../../imager/dhcp/world.ts';
 import { asking, MAC, machineIdentifier, request, SERVER, text, world } from './fakes.ts';
@@ -24,6 +26,7 @@ function perform(decision: Decision, { leases }: Leased): Decision {
 /** What a decision comes to, in a few words. */
 function outcome(decision: Decision): string {
   if (decision.kind === 'silence') return `silence: ${decision.reason}`;
+  if (decision.kind === 'probe') return `probe ${decision.address}`;
   if (decision.kind === 'quiet') return `quiet: ${decision.changes.map((change) => change.type).join()}`;
   if (decision.step === 'nak') return `nak: ${decision.reason}`;
   return `${decision.step} ${decision.message.yiaddr}`;
@@ -119,7 +122,7 @@ describe('DISCOVER', () => {
   });
 
   test.each<[string, Parameters<typeof world>[0], Lease[], string]>([
-    ['no pool, no reservation', { config: { pool: undefined as never } }, [], 'silence: unknown-client'],
+    ['no pool, no reservation', { config: { pools: [] } }, [], 'silence: unknown-client'],
     ['its present lease', {}, [lease({ address: '10.77.0.102' })], 'offer 10.77.0.102'],
     [
       'its expired lease, still free',
@@ -232,7 +235,7 @@ describe('DISCOVER', () => {
     expect(seen).toEqual(['iPXE', 'iPXE', '?iPX', '']);
   });
 
-  test('through a relay: to its server port, option 82 last, and left out where it has no room', () => {
+  test('through a relay: to its server port, option 82 last, and other options left out for it', () => {
     const circuit = Uint8Array.of(1, 4, 0, 0, 0, 7);
     const decision = decide(
       request('discover', { giaddr: '10.77.0.254' }, { 82: circuit, 97: machineIdentifier(UID) }),
@@ -247,7 +250,7 @@ describe('DISCOVER', () => {
     };
     crowded.options.delete(82);
     crowded.options.set(82, new Uint8Array(255));
-    expect(encodeMessage(crowded).omitted).toEqual([82]);
+    expect(encodeMessage(crowded).omitted).toEqual([43]);
   });
 
   test.each([
@@ -665,7 +668,7 @@ describe('DECLINE, RELEASE, INFORM', () => {
 describe('never answered', () => {
   test.each<[string, ReturnType<typeof request>, string]>([
     ['a reply', { ...request('discover'), op: 'reply' }, 'not-request'],
-    ['BOOTP', { ...request('discover'), options: new Map() }, 'bootp'],
+    ['BOOTP', { ...request('discover'), options: new Map() }, 'bootp-unreserved'],
     ['a server message', request('offer'), 'message-type'],
     ['a relay of another network', request('discover', { giaddr: '192.168.1.1' }), 'other-network'],
   ])('%s', (_what, message, reason) => {

@@ -1,8 +1,9 @@
 /** Stores and messages for the tests of this room. */
 import type { DhcpMessage } from '../../imager/dhcp/codec.ts';
-import { type DhcpConfig, networkOf, type Reservation, type Reservations } from '../../imager/dhcp/config.ts';
+import type { DhcpConfig, Reservation, Reservations } from '../../imager/dhcp/config.ts';
 import { addressToBytes } from '../../imager/dhcp/ipv4.ts';
 import { Leases } from '../../imager/dhcp/leases.ts';
+import { networksOf } from '../../imager/dhcp/networks.ts';
 import { MESSAGE_TYPE, type MessageType, OPTION } from '../../imager/dhcp/options/codes.ts';
 import type { World } from '../../imager/dhcp/world.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
@@ -11,12 +12,18 @@ import type { Transaction } from '../../imager/registry/registry.ts';
 export interface FixedReservation extends Reservation {
   mac?: string;
   uid?: string;
+  /** Hexadecimal. */
+  clientId?: string;
+  /** Hexadecimal. */
+  circuit?: string;
 }
 
 export function fixedReservations(list: readonly FixedReservation[]): Reservations {
   return {
     byMac: (mac) => list.find((entry) => entry.mac === mac),
     byUid: (uid) => list.find((entry) => entry.uid === uid),
+    byClientId: (clientId) => list.find((entry) => entry.clientId === clientId),
+    byCircuit: (circuit) => list.find((entry) => entry.circuit === circuit),
     byAddress: (address) => list.find((entry) => entry.address === address),
     byNode: (node) => list.find((entry) => entry.node === node),
   };
@@ -79,24 +86,28 @@ export function world(
     reservations?: FixedReservation[];
     now?: number;
     inUse?: readonly string[];
+    /** What probes came to. */
+    probed?: Record<string, 'answers' | 'silent'>;
   } = {},
 ): World & { leases: Leases } {
   const config: DhcpConfig = {
     serverAddress: SERVER,
     prefix: 24,
     router: SERVER,
-    pool: { from: '10.77.0.100', to: '10.77.0.102' },
+    pools: [{ from: '10.77.0.100', to: '10.77.0.102' }],
     leaseSeconds: 3600,
     bootFile: () => undefined,
     ...options.config,
   };
+  const reservations = fixedReservations(options.reservations ?? []);
   return {
     config,
-    network: networkOf(config),
-    reservations: fixedReservations(options.reservations ?? []),
+    networks: networksOf(config, (address) => reservations.byAddress(address) !== undefined),
+    reservations,
     leases: new Leases(new MemoryRegistry(), () => {}),
     now: options.now ?? 1_000_000,
     inUse: (address) => options.inUse?.includes(address) === true,
+    probed: (address) => options.probed?.[address],
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
+import type { DhcpConfig } from '../../imager/dhcp/config.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { bundle, startInside } from '../support/inside.ts';
 import type { FixedReservation } from './fakes.ts';
@@ -12,6 +13,8 @@ export interface ServeSettings {
   pool?: { from: string; to: string };
   reservations?: FixedReservation[];
   leaseSeconds?: number;
+  /** What else the server is told, as far as JSON carries it. */
+  config?: Partial<Omit<DhcpConfig, 'bootFile' | 'options'>>;
   /** Where LMDB keeps the registry; in memory without it. */
   directory?: string;
 }

@@ -43,7 +43,7 @@ function start(listenAddress: string = SERVER, port = 0): Promise<DhcpServer> {
     config: {
       serverAddress: SERVER,
       prefix: 24,
-      pool: { from: '127.0.0.100', to: '127.0.0.199' },
+      pools: [{ from: '127.0.0.100', to: '127.0.0.199' }],
       leaseSeconds: 600,
       bootFile: () => ({ file: 'boot.img' }),
     },
@@ -197,7 +197,7 @@ test('an error in the configured choice of boot files is no end of the server', 
     config: {
       serverAddress: SERVER,
       prefix: 24,
-      pool: { from: '127.0.0.100', to: '127.0.0.199' },
+      pools: [{ from: '127.0.0.100', to: '127.0.0.199' }],
       leaseSeconds: 600,
       bootFile: ({ userClass }) => {
         if (userClass === 'bad') throw new Error('no such boot file');
@@ -245,9 +245,9 @@ test('it does not start on an address no interface has, or with a configuration 
   };
   await expect(DhcpServer.start({ ...base, ...rest })).rejects.toThrow(/EADDRNOTAVAIL/);
   for (const [change, words] of [
-    [{ pool: { from: '192.0.2.9', to: '192.0.2.3' } }, /pool 192.0.2.9 to 192.0.2.3/],
-    [{ pool: { from: '192.0.3.9', to: '192.0.3.10' } }, /not a range of hosts in 192.0.2.0\/24/],
-    [{ pool: { from: '192.0.2.9', to: '192.0.2.255' } }, /pool/],
+    [{ pools: [{ from: '192.0.2.9', to: '192.0.2.3' }] }, /pool 192.0.2.9 to 192.0.2.3/],
+    [{ pools: [{ from: '192.0.3.9', to: '192.0.3.10' }] }, /not a range of hosts in 192.0.2.0\/24/],
+    [{ pools: [{ from: '192.0.2.9', to: '192.0.2.255' }] }, /pool/],
     [{ prefix: 31 }, /prefix 31/],
     [{ leaseSeconds: 0 }, /lease of 0/],
     [{ serverAddress: '192.0.2.01' }, /"192.0.2.01" is not/],

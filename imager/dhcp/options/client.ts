@@ -3,6 +3,7 @@ import { type Uid, uidFromGuidBytes } from '../../../agent/protocol/uid.ts';
 import { DhcpError } from '../error.ts';
 import { OPTION } from './codes.ts';
 import type { Options } from './field.ts';
+import { type RelayInformation, readRelayInformation } from './relay.ts';
 import { readAddress, readRaw, readText, readUint, textFromBytes } from './values.ts';
 
 /** Options of a request. Undefined: not sent. */
@@ -31,6 +32,10 @@ export interface ClientOptions {
   architecture: number | undefined;
   /** Option 97 where it holds a UUID that is not one of those boards ship unset. */
   uid: Uid | undefined;
+  /** Option 82. */
+  relay: RelayInformation;
+  /** Option 118: the subnet it wants an address of (RFC 3011). */
+  subnetSelection: string | undefined;
   /** True for iPXE: it sends Etherboot options, which hold what it can do. */
   ipxe: boolean;
   /** Codes of options that are malformed and count as not sent. */
@@ -67,6 +72,8 @@ export function readClientOptions(options: Options): ClientOptions {
     userClass: readUserClass(options),
     architecture: lenient(OPTION.clientArchitecture, () => readArchitecture(options)),
     uid: lenient(OPTION.clientMachineIdentifier, () => readMachineIdentifier(options)),
+    relay: lenient(OPTION.relayAgentInformation, () => readRelayInformation(options)) ?? {},
+    subnetSelection: lenient(OPTION.subnetSelection, () => readAddress(options, OPTION.subnetSelection)),
     ipxe: options.has(OPTION.etherboot),
     ignored,
   };

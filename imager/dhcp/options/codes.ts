@@ -5,6 +5,7 @@ export const OPTION = {
   router: 3,
   domainNameServer: 6,
   hostName: 12,
+  domainName: 15,
   broadcastAddress: 28,
   vendorSpecific: 43,
   requestedAddress: 50,
@@ -23,12 +24,16 @@ export const OPTION = {
   bootFileName: 67,
   /** RFC 3004; iPXE and gPXE send a bare string. */
   userClass: 77,
-  /** RFC 3046: echoed, never read. */
+  /** RFC 3046. */
   relayAgentInformation: 82,
   /** RFC 4578 section 2.1. */
   clientArchitecture: 93,
   /** RFC 4578 section 2.3. */
   clientMachineIdentifier: 97,
+  /** RFC 3011. */
+  subnetSelection: 118,
+  /** RFC 5859. */
+  tftpServerAddress: 150,
   /** Etherboot encapsulated options, as iPXE uses them: kept raw. */
   etherboot: 175,
   end: 255,

@@ -51,7 +51,8 @@ function wireLength(value: Uint8Array): number {
 
 /**
  * Writes `options` into `fields`, each option whole into the first field with room, in order; each field keeps one
- * byte for the end option. Gives the codes that found no room anywhere and the bytes used of the first field.
+ * byte for the end option. Option 82 goes to the end of the first field, where its room is kept. Gives the codes that
+ * found no room anywhere and the bytes used of the first field.
  */
 export function placeOptions(
   options: Options,
@@ -59,11 +60,17 @@ export function placeOptions(
 ): { omitted: number[]; used: number } {
   const ends = fields.map(() => 0);
   const omitted: number[] = [];
+  const relay = options.get(OPTION.relayAgentInformation);
+  const kept = fields.map((_, i) => (i === 0 && relay !== undefined ? wireLength(relay) : 0));
   for (const [code, value] of options) {
-    const index = fields.findIndex((field, i) => ends[i]! + wireLength(value) < field.length);
+    if (code === OPTION.relayAgentInformation) continue;
+    const index = fields.findIndex((field, i) => ends[i]! + wireLength(value) + kept[i]! < field.length);
     if (index < 0) omitted.push(code);
     else ends[index] = writeOption(fields[index]!, ends[index]!, code, value);
   }
+  if (relay !== undefined && ends[0]! + kept[0]! < fields[0]!.length)
+    ends[0] = writeOption(fields[0]!, ends[0]!, OPTION.relayAgentInformation, relay);
+  else if (relay !== undefined) omitted.push(OPTION.relayAgentInformation);
   fields.forEach((field, i) => {
     field[ends[i]!] = OPTION.end;
   });

@@ -2,13 +2,11 @@
 import type { ClientOptions } from './client.ts';
 import { OPTION } from './codes.ts';
 import type { Options } from './field.ts';
+import { DISCOVERY, pxeVendorOptions } from './pxe-vendor.ts';
 import { textToBytes } from './values.ts';
 
-/**
- * Option 43 for PXE (PXE specification 2.1, table 2-1): tag 6 PXE_DISCOVERY_CONTROL, one byte, bit 3 set: "download
- * the boot file of this offer, do not prompt or discover boot servers"; then the end tag.
- */
-const PXE_NO_DISCOVERY = Uint8Array.of(6, 1, 8, 255);
+/** Load the boot file of this reply: no menu, no discovery of boot servers. */
+const PXE_NO_DISCOVERY = pxeVendorOptions({ discoveryControl: DISCOVERY.loadBootFile });
 
 /**
  * Option 175 for iPXE: encapsulated option 176 (no-pxedhcp) set. Without it iPXE waits three seconds for the offer of a

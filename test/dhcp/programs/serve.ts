@@ -18,7 +18,8 @@ const server = await DhcpServer.start({
     router: '10.77.0.1',
     dns: ['10.77.0.1'],
     leaseSeconds: settings.leaseSeconds ?? 3600,
-    ...(settings.pool === undefined ? {} : { pool: settings.pool }),
+    ...(settings.pool === undefined ? {} : { pools: [settings.pool] }),
+    ...settings.config,
     bootFile: ({ userClass, vendorClass, arch }) => {
       if (vendorClass?.startsWith('HTTPClient')) return { file: 'http://10.77.0.1/boot.efi' };
       if (userClass === 'iPXE') return { file: 'http://10.77.0.1/boot.ipxe' };
