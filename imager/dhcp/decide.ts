@@ -35,7 +35,7 @@ export function decide(message: DhcpMessage, world: World): Decision {
     // It took another server's offer, so ours is free again (RFC 2131 section 3.1, step 3).
     return {
       kind: 'silence',
-      subject,
+      subject: { ...subject, detail: { ...subject.detail, chosen: server } },
       reason: 'other-server',
       offer: { type: 'withdraw', client: client.key },
     };
