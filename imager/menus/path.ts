@@ -91,7 +91,8 @@ function keyOf(name: string, folders: string[]): Whose | undefined {
     return address.length === 8
       ? { by: 'address', address: numberToIpv4(Number.parseInt(address, 16)) }
       : { by: 'asker', folders };
-  const mac = macOf(name.replace(/^[0-9a-f]{2}-(?=(?:[0-9a-f]{2}-){5}[0-9a-f]{2}$)/i, ''));
+  const [, behindType] = /^[0-9a-f]{2}-(.*)$/i.exec(name) ?? [];
+  const mac = macOf(behindType ?? '');
   if (mac !== undefined) return { by: 'mac', mac };
   const uid = uuidOf(name);
   return uid === undefined ? undefined : { by: 'uid', uid };
