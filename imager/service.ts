@@ -231,6 +231,7 @@ async function startParts(
   const startDhcp = () =>
     DhcpServer.start({
       ...common('dhcp'),
+      mode: config.dhcp.mode === 'proxy' ? 'proxy' : 'server',
       config: dhcpConfig(config, nodes, new Set(Object.keys(ipxe)), http.port),
       reservations: reservationsOf(nodes),
       inUse: (client) =>

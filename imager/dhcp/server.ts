@@ -206,7 +206,9 @@ export class DhcpServer {
     const { subject } = decision;
     if ('offer' in decision && decision.offer !== undefined) this.#leases.offer(decision.offer);
     if (decision.kind === 'silence') {
-      this.#report(subject, subject.step ?? 'dropped', subject.detail, decision.reason);
+      // A proxy hears everybody's operating systems: those are counted, not told.
+      if (decision.reason !== 'no-boot-firmware' || subject.node !== undefined)
+        this.#report(subject, subject.step ?? 'dropped', subject.detail, decision.reason);
       this.#notice(`dropped.${decision.reason}`, { mac: subject.mac }, 'message not answered');
       return;
     }

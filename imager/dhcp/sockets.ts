@@ -57,7 +57,10 @@ export class DhcpSockets {
   }
 
   /** Hands over what comes in from now on. */
-  listen(message: (bytes: Uint8Array) => void, failure: (error: Error) => void): void {
+  listen(
+    message: (bytes: Uint8Array, from: { address: string; port: number }) => void,
+    failure: (error: Error) => void,
+  ): void {
     for (const socket of this.#sockets) {
       socket.on('message', message);
       socket.on('error', failure);
