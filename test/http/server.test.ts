@@ -18,11 +18,12 @@ import { BootTable } from '../../imager/images/table.ts';
 import { BootTree } from '../../imager/images/tree.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
+import { asKernel } from '../support/kernels.ts';
 
 const run = promisify(execFile);
 const log = pino({ level: 'silent' });
 const FAILED = "the request failed: the imager's log says why";
-const KERNEL = Buffer.alloc(3_000_000, 'kernel of the tests ');
+const KERNEL = asKernel('amd64', Buffer.alloc(3_000_000, 'kernel of the tests '));
 
 let dir: string;
 let server: HttpServer;
@@ -44,6 +45,7 @@ const model: ReadModel = {
   }),
   nodes: () => [{ name: 'node1' } as ReturnType<ReadModel['nodes']>[number]],
   node: (name) => (name === 'node1' ? ({ name } as ReturnType<ReadModel['node']>) : undefined),
+  menus: () => undefined,
   images: () => [],
   bases: () => [],
   disks: () => [],
@@ -64,6 +66,7 @@ const controls: Controls = {
   addImage: () => Promise.reject(new Error('disk full')),
   addNbi: () => Promise.reject(new Error('disk full')),
   verifyImage: async () => [],
+  checkMenus: () => ({ nodes: 0, templates: 0, faults: [], notes: [] }),
   addBase: ({ name }) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
   createDisk: () => Promise.reject(new ApiError(409, 'taken')),
 };

@@ -4,14 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { checkArgs, ImageError, ipxeScript, manifest } from '../../imager/images/image.ts';
+import { ipxeScript, manifest } from '../../imager/images/generated.ts';
+import { checkArgs, ImageError, type LinuxImage } from '../../imager/images/image.ts';
 import { BootTable } from '../../imager/images/table.ts';
+import { asKernel } from '../support/kernels.ts';
+
+const KERNEL = asKernel('arm64', Buffer.alloc(80, 'a kernel '));
 
 let dir: string;
 let table: BootTable;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'images-'));
-  await writeFile(join(dir, 'vmlinuz'), 'a kernel');
+  await writeFile(join(dir, 'vmlinuz'), KERNEL);
   await writeFile(join(dir, 'initrd.img'), 'an initrd');
   await writeFile(join(dir, 'board.dtb'), 'a tree');
   table = await BootTable.open(join(dir, 'state', 'images'));
@@ -25,16 +29,17 @@ const newImage = (name: string, args = 'console=ttyAMA0 panic=5') => ({
   initrd: join(dir, 'initrd.img'),
   args,
 });
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+const sha256 = (text: string | Buffer) => createHash('sha256').update(text).digest('hex');
 
 test('an added image is listed with sizes and checksums, by another reader too', async () => {
   const added = await table.add({ ...newImage('rescue-1'), dtb: join(dir, 'board.dtb') });
   expect(added).toEqual({
     name: 'rescue-1',
+    kind: 'linux',
     arch: 'arm64',
     args: 'console=ttyAMA0 panic=5',
     files: {
-      kernel: { bytes: 8, sha256: sha256('a kernel') },
+      kernel: { bytes: 80, sha256: sha256(KERNEL) },
       initrd: { bytes: 9, sha256: sha256('an initrd') },
       dtb: { bytes: 6, sha256: sha256('a tree') },
     },
@@ -54,7 +59,7 @@ test('the same content under the same name is the same image; other content is r
   await expect(table.add(newImage('a', 'other'))).rejects.toThrow(
     /image a exists already, with other content .*: choose another name$/,
   );
-  await writeFile(join(dir, 'vmlinuz'), 'A kernel');
+  await writeFile(join(dir, 'vmlinuz'), asKernel('arm64', Buffer.alloc(80, 'A kernel ')));
   await expect(table.add(newImage('a'))).rejects.toThrow(/exists already/);
   expect(table.list()).toEqual([first]);
 });
@@ -148,9 +153,9 @@ test('what a crash left half done goes at the next start; what another is writin
 });
 
 test('the manifest is what U-Boot imports, the script what iPXE runs', async () => {
-  const plain = await table.add(newImage('plain'));
+  const plain = (await table.add(newImage('plain'))) as LinuxImage;
   expect(manifest(plain)).toBe('bw_kernel=kernel\nbw_initrd=initrd\nbw_args=console=ttyAMA0 panic=5\n');
-  const board = await table.add({ ...newImage('board', ''), dtb: join(dir, 'board.dtb') });
+  const board = (await table.add({ ...newImage('board', ''), dtb: join(dir, 'board.dtb') })) as LinuxImage;
   expect(manifest(board)).toBe('bw_kernel=kernel\nbw_initrd=initrd\nbw_dtb=dtb\nbw_args=\n');
   expect(ipxeScript(plain)).toBe(
     `#!ipxe\nkernel --timeout 3000 kernel initrd=initrd \${bw_cmdline} console=ttyAMA0 panic=5\ninitrd --timeout 3000 initrd\necho bootwright: firmware boot ${plain.name}\necho starting the kernel\nboot\n`,
@@ -166,8 +171,30 @@ test('arguments that pass stay on one line of the manifest', () => {
         return;
       }
       const files = { kernel: { bytes: 1, sha256: '' }, initrd: { bytes: 1, sha256: '' } };
-      const text = manifest({ name: 'a', arch: 'amd64', args, files, added: '' });
+      const text = manifest({ name: 'a', kind: 'linux', arch: 'amd64', args, files, added: '' });
       expect(text.split('\n')).toEqual(['bw_kernel=kernel', 'bw_initrd=initrd', `bw_args=${args}`, '']);
     }),
   );
+});
+
+test('a table from before there were kinds is read; a kind that is not known is damage', async () => {
+  const added = await table.add(newImage('old'));
+  const file = join(dir, 'state', 'images', 'old', 'image.json');
+  const { kind, ...old } = added;
+  await writeFile(file, JSON.stringify(old));
+  expect(table.get('old')).toEqual(added);
+  await writeFile(file, JSON.stringify({ ...added, kind: 'cobol' }));
+  expect(() => table.get('old')).toThrow(/kind that is not known \("cobol"\)/);
+  await writeFile(file, JSON.stringify({ ...added, kind: 'efi' }));
+  expect(() => table.get('old')).toThrow(/has no boot\.efi/);
+});
+
+test('files are read again and compared with their checksums', async () => {
+  await table.add(newImage('a'));
+  expect(await table.verify('a')).toEqual([]);
+  await writeFile(table.path('a', 'initrd'), 'AN initrd');
+  expect(await table.verify('a')).toEqual([
+    `initrd has sha256 ${sha256('AN initrd')}, not ${sha256('an initrd')}`,
+  ]);
+  expect(await table.verify('absent')).toBeUndefined();
 });

@@ -5,9 +5,10 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BootTable } from '../../imager/images/table.ts';
 import { BootTree, normalisePath } from '../../imager/images/tree.ts';
+import { asKernel } from '../support/kernels.ts';
 
 const client = { address: '10.77.0.11' };
-const kernel = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 251));
+const kernel = asKernel('amd64', Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 251)));
 let dir: string;
 let table: BootTable;
 let tree: BootTree;

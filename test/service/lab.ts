@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
 import { bundle, startInside } from '../support/inside.ts';
+import { asKernel } from '../support/kernels.ts';
 
 export const CONFIG = `state: ./state
 cluster: demo
@@ -45,7 +46,7 @@ export class ServiceLab {
     this.dir = mkdtempSync(join(tmpdir(), 'service-'));
     this.config = join(this.dir, 'imager.yaml');
     writeFileSync(this.config, CONFIG);
-    writeFileSync(join(this.dir, 'kernel'), Buffer.alloc(700_000, 'kernel'));
+    writeFileSync(join(this.dir, 'kernel'), asKernel('amd64', Buffer.alloc(700_000, 'kernel')));
     writeFileSync(join(this.dir, 'initrd'), Buffer.alloc(90_000, 'initrd'));
     writeFileSync(join(this.dir, 'root.img'), Buffer.alloc(4 * 1024 * 1024, 'base'));
   }

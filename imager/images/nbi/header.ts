@@ -156,7 +156,7 @@ function vendorAt(bytes: Uint8Array, start: number, lengthsAt: number, which: st
     throw new NbiError(`${which}: a record of ${fixed} bytes, ${FIXED_BYTES} are known`);
   const end = start + FIXED_BYTES + (bytes[lengthsAt]! >> 4) * 4;
   if (end > RECORDS_END) throw new NbiError(`${which}: its vendor data are past the header`);
-  return bytes.slice(start + FIXED_BYTES, end);
+  return Uint8Array.from(bytes.subarray(start + FIXED_BYTES, end));
 }
 
 function lengths(vendor: Uint8Array): number {

@@ -57,7 +57,7 @@ export function linuxNbi({ kernel, initrd, args }: LinuxParts): Uint8Array {
       `the initrd would end above ${image.initrdMax}, the highest address the kernel takes`,
     );
 
-  const setup = kernel.slice(0, image.setupBytes);
+  const setup = Uint8Array.from(kernel.subarray(0, image.setupBytes));
   const view = new DataView(setup.buffer, setup.byteOffset, setup.length);
   setup[SETUP.typeOfLoader] = 0xff;
   setup[SETUP.loadFlags]! |= CAN_USE_HEAP;
