@@ -44,7 +44,7 @@ export const MAX_MESSAGE = 4096;
 /** What every client takes without saying so: an IP datagram of 576 bytes less IP and UDP headers (RFC 2131 section 2). */
 export const DEFAULT_LIMIT = 548;
 /** BOOTP's fixed size: some receivers, Linux' in-kernel client among them, ignore anything shorter (RFC 1542 2.1). */
-export const BOOTP_LENGTH = 300;
+const MIN_MESSAGE = 300;
 
 const OVERLOAD_FILE = 1;
 const OVERLOAD_SNAME = 2;
@@ -60,11 +60,9 @@ export function decodeMessage(bytes: Uint8Array): DhcpMessage {
   if (op !== 1 && op !== 2) throw new DhcpError('op', `op ${op}`, 0);
   if (bytes[1] !== 1 || bytes[2] !== 6)
     throw new DhcpError('hardware', `hardware type ${bytes[1]} with ${bytes[2]}-byte addresses`, 1);
-  const cookie = view.getUint32(COOKIE_OFFSET);
-  // BOOTP clients that have nothing to say there leave the vendor field empty (RFC 951 section 3).
-  if (cookie !== COOKIE && cookie !== 0) throw new DhcpError('cookie', 'no DHCP magic cookie', COOKIE_OFFSET);
-  const { options, overload } =
-    cookie === 0 ? { options: new Map<number, Uint8Array>(), overload: 0 } : decodeOptions(bytes);
+  if (view.getUint32(COOKIE_OFFSET) !== COOKIE)
+    throw new DhcpError('cookie', 'no DHCP magic cookie', COOKIE_OFFSET);
+  const { options, overload } = decodeOptions(bytes);
   return {
     op: op === 1 ? 'request' : 'reply',
     hops: bytes[3]!,
@@ -75,7 +73,7 @@ export function decodeMessage(bytes: Uint8Array): DhcpMessage {
     yiaddr: addressFromBytes(bytes, 16),
     siaddr: addressFromBytes(bytes, 20),
     giaddr: addressFromBytes(bytes, 24),
-    mac: macFromBytes(bytes.subarray(28, 34)),
+    mac: readMac(bytes, 28),
     serverName: overload & OVERLOAD_SNAME ? '' : readTextField(bytes, SNAME),
     file: overload & OVERLOAD_FILE ? '' : readTextField(bytes, FILE),
     options,
@@ -86,7 +84,7 @@ export function decodeMessage(bytes: Uint8Array): DhcpMessage {
 export function senderOf(bytes: Uint8Array): string | undefined {
   if (bytes.length < OPTIONS_OFFSET || bytes[1] !== 1 || bytes[2] !== 6) return undefined;
   const cookie = new DataView(bytes.buffer, bytes.byteOffset).getUint32(COOKIE_OFFSET);
-  return cookie === COOKIE ? macFromBytes(bytes.subarray(28, 34)) : undefined;
+  return cookie === COOKIE ? readMac(bytes, 28) : undefined;
 }
 
 function decodeOptions(bytes: Uint8Array): { options: Options; overload: number } {
@@ -110,9 +108,8 @@ function overloadOf(instances: Uint8Array[] | undefined): number {
 }
 
 /**
- * The bytes of `message`, at most `limit` of them (UDP payload; DEFAULT_LIMIT or more, or BOOTP_LENGTH for a BOOTP client,
- * which knows no overload). Options go out in the order of the map, but option 82 has its room before all others, at the
- * end: a relay agent that misses it drops the reply, and it is not to be in sname or file (RFC 3046 section 2.2). What does not fit the options field goes into sname, then into file as well, whose texts then travel as
+ * The bytes of `message`, at most `limit` of them (UDP payload; at least DEFAULT_LIMIT). Options go out in the order
+ * of the map. What does not fit the options field goes into sname, then into file as well, whose texts then travel as
  * options 66 and 67, like a file name longer than its field. Where even that is too little, options are
  * left out, later ones first to lose; their codes are in `omitted`.
  */
@@ -121,7 +118,7 @@ export function encodeMessage(
   limit = DEFAULT_LIMIT,
 ): { bytes: Uint8Array; omitted: number[] } {
   const plain = encodeWith(message, limit, 0);
-  if (plain.omitted.length === 0 || limit <= BOOTP_LENGTH) return plain;
+  if (plain.omitted.length === 0) return plain;
   // The file field stays a file name as long as possible: boot ROMs that know no overload read only it.
   const sname = encodeWith(message, limit, OVERLOAD_SNAME);
   if (sname.omitted.length === 0) return sname;
@@ -133,7 +130,7 @@ function encodeWith(
   limit: number,
   overload: number,
 ): { bytes: Uint8Array; omitted: number[] } {
-  const bytes = new Uint8Array(limit <= BOOTP_LENGTH ? BOOTP_LENGTH : Math.max(limit, DEFAULT_LIMIT));
+  const bytes = new Uint8Array(Math.max(limit, DEFAULT_LIMIT));
   const view = new DataView(bytes.buffer);
   bytes.set([message.op === 'request' ? 1 : 2, 1, 6, message.hops]);
   view.setUint32(4, message.xid);
@@ -143,7 +140,7 @@ function encodeWith(
   bytes.set(addressToBytes(message.yiaddr), 16);
   bytes.set(addressToBytes(message.siaddr), 20);
   bytes.set(addressToBytes(message.giaddr), 24);
-  bytes.set(macToBytes(message.mac), 28);
+  writeMac(bytes, 28, message.mac);
   view.setUint32(COOKIE_OFFSET, COOKIE);
 
   const options: Options = new Map(message.options);
@@ -164,7 +161,7 @@ function encodeWith(
   }
   if (overload !== 0) promote(options, OPTION.overload, Uint8Array.of(overload));
   const { omitted, used } = placeOptions(options, fields);
-  return { bytes: bytes.subarray(0, Math.max(BOOTP_LENGTH, OPTIONS_OFFSET + used)), omitted };
+  return { bytes: bytes.subarray(0, Math.max(MIN_MESSAGE, OPTIONS_OFFSET + used)), omitted };
 }
 
 /** Puts an option right behind the first one, the message type, so that it is not among those without room. */
@@ -181,10 +178,15 @@ function readTextField(bytes: Uint8Array, field: { offset: number; length: numbe
   return textFromBytes(end < 0 ? part : part.subarray(0, end));
 }
 
-function macFromBytes(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':');
+/** Bytes as two hexadecimal digits. */
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+function readMac(bytes: Uint8Array, at: number): string {
+  let mac = HEX[bytes[at]!]!;
+  for (let i = 1; i < 6; i++) mac += `:${HEX[bytes[at + i]!]}`;
+  return mac;
 }
 
-function macToBytes(mac: string): number[] {
-  return mac.split(':').map((part) => Number.parseInt(part, 16));
+function writeMac(bytes: Uint8Array, at: number, mac: string): void {
+  for (let i = 0; i < 6; i++) bytes[at + i] = Number.parseInt(mac.slice(3 * i, 3 * i + 2), 16);
 }

@@ -12,5 +12,5 @@ export function addressToBytes(text: string): Uint8Array {
 
 /** The address in the 4 bytes at `offset`, which the caller has checked to be there. */
 export function addressFromBytes(bytes: Uint8Array, offset = 0): string {
-  return bytes.subarray(offset, offset + 4).join('.');
+  return `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`;
 }

@@ -50,13 +50,15 @@ export function textFromBytes(bytes: Uint8Array): string {
 
 /** ASCII bytes of `text`. */
 export function textToBytes(text: string): Uint8Array {
-  return Uint8Array.from(Buffer.from(text, 'latin1'));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 /** `number` in `length` bytes, big-endian. */
 export function uintToBytes(number: number, length: 1 | 2 | 4): Uint8Array {
   const bytes = new Uint8Array(length);
-  for (let i = 0; i < length; i++) bytes[length - 1 - i] = Math.floor(number / 256 ** i);
+  for (let i = length - 1, rest = number; i >= 0; i--, rest = Math.floor(rest / 256)) bytes[i] = rest;
   return bytes;
 }
 
