@@ -152,6 +152,7 @@ async function startParts(
         mayOpen: (disk, client) =>
           mayOpen(disk, client, {
             network: config.network,
+            subnets: config.dhcp.subnets,
             ownerOf: (name) => directory.ownerOf(name),
             addressOf,
           }),

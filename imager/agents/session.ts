@@ -35,7 +35,7 @@ export interface World {
 export type Output =
   | { do: 'send'; message: ImagerMessage }
   /** The node is who it says: it replaces an older connection of the same node. */
-  | { do: 'join'; node: NodeConfig; by: 'uid' | 'mac'; hello: Hello }
+  | { do: 'join'; node: NodeConfig; by: 'uid' | 'mac' | 'address'; hello: Hello }
   /** A new step: record it, acknowledge it once durable. */
   | { do: 'record'; node: NodeConfig; bootId: string; step: Step }
   /** What the node's pointer says now. */
@@ -96,7 +96,7 @@ function greet(hello: Hello, world: World): Turn {
       'version',
       `agent speaks protocol ${hello.version}, this imager ${PROTOCOL_VERSION}: boot an image built with this imager`,
     );
-  const match = identify(hello, world.nodes);
+  const match = identify(hello, world.nodes) ?? byAddress(world);
   if (match === undefined)
     return refuse(
       'unknown-node',
@@ -142,6 +142,20 @@ export function identify(
     if (node !== undefined) return { node, by: 'mac' };
   }
   return undefined;
+}
+
+/**
+ * A node known by its client identifier or relay circuit alone, of which a hello says nothing: DHCP has recognised it
+ * and given it the address it comes from.
+ */
+function byAddress({ nodes, peer, holdsLease }: World): { node: NodeConfig; by: 'address' } | undefined {
+  const node = nodes.all.find(
+    (each) =>
+      each.mac === undefined &&
+      each.uid === undefined &&
+      (each.address === undefined ? holdsLease(each, peer) : each.address === peer),
+  );
+  return node && { node, by: 'address' };
 }
 
 /** What the node does for a deployment: its user configuration, or plainly its disk's init. */

@@ -1,6 +1,5 @@
 /** Contradictions among addresses: pools, routers, subnets, DHCP options. Pure. */
 import { ipv4ToNumber } from '../../agent/protocol/ipv4.ts';
-import { architectureNamed } from './architectures.ts';
 import type { ConfigPath, Finding } from './fault.ts';
 import { hostFault, networkRange, parseNetwork } from './ipv4.ts';
 import type { ConfigFile } from './schema.ts';
@@ -46,7 +45,7 @@ export function networksOf({ network, dhcp }: ConfigFile): FileNetwork[] {
   return [nodes, ...subnets];
 }
 
-/** Every contradiction of the sections `network`, `dhcp` and `boot`. */
+/** Every contradiction of the sections `network` and `dhcp`. */
 export function networkFindings(file: ConfigFile): Finding[] {
   const networks = networksOf(file);
   return [
@@ -57,7 +56,6 @@ export function networkFindings(file: ConfigFile): Finding[] {
     ]),
     ...subnetFindings(file, networks),
     ...optionFindings(file),
-    ...bootFindings(file),
   ];
 }
 
@@ -163,13 +161,4 @@ function optionFindings(file: ConfigFile): Finding[] {
       findings.push({ path: [...path, 'for', 'node'], expected: 'the name of one of nodes' });
   });
   return findings;
-}
-
-function bootFindings(file: ConfigFile): Finding[] {
-  return Object.entries(file.boot.files)
-    .filter(([name, path]) => architectureNamed(name)?.http && !/^https?:\/\/[^/]/.test(path ?? ''))
-    .map(([name]) => ({
-      path: ['boot', 'files', name],
-      expected: 'an http:// or https:// URL: this firmware loads nothing else',
-    }));
 }

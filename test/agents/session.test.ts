@@ -86,6 +86,21 @@ describe('hello', () => {
     expect(from('10.9.9.8').outputs.at(-1)).toMatchObject({ do: 'drop', reason: 'no-lease' });
   });
 
+  test('a node known by neither UID nor MAC is who comes from its address', () => {
+    const wired: NodeConfig = { name: 'wired', hostname: 'wired', circuit: '7031', address: '10.0.0.13' };
+    const pooled: NodeConfig = { name: 'pooled', hostname: 'pooled', clientId: '6e31' };
+    const from = (peer: string) =>
+      receive(fresh, hello({ uid: 'serial:other', macs: [] }), {
+        ...world,
+        nodes: new NodeIndex([node1, wired, pooled]),
+        peer,
+        holdsLease: (node, address) => node === pooled && address === '10.9.9.9',
+      });
+    expect(from('10.0.0.13').outputs.at(-1)).toMatchObject({ do: 'join', node: wired, by: 'address' });
+    expect(from('10.9.9.9').outputs.at(-1)).toMatchObject({ do: 'join', node: pooled, by: 'address' });
+    expect(from('10.0.0.11').outputs.at(-1)).toMatchObject({ do: 'drop', reason: 'unknown-node' });
+  });
+
   test('the UID counts before the MAC, a MAC in any case', () => {
     const both = identify({ uid: 'SERIAL:N1', macs: [node2.mac!] }, world.nodes);
     expect(both).toEqual({ node: node1, by: 'uid' });

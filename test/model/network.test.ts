@@ -268,11 +268,6 @@ describe('contradictions', () => {
       /for\.node: found "n9", expected the name of one of nodes/,
     ],
     [
-      'a path for HTTP firmware',
-      `${HEAD}boot: { files: { http-x64: x.efi } }\n`,
-      /boot\.files\.http-x64: found "x\.efi", expected an http/,
-    ],
-    [
       'a node in no network',
       node('mac: "52:54:00:00:00:01", address: 10.0.2.2'),
       /found 10\.0\.2\.2, which is outside .*expected a host of the network or of a subnet/,

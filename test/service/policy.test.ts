@@ -78,6 +78,7 @@ describe('which boot file', () => {
 describe('who may open a disk', () => {
   const world: DiskPolicyWorld = {
     network: { address: '10.0.0.1', prefix: 24 },
+    subnets: [{ network: '10.0.2.0', prefix: 24 }],
     ownerOf: (disk) => ({ d1: 'node1', lost: 'gone' })[disk],
     addressOf: (node) => ({ node1: '10.0.0.11', node2: '10.0.0.12' })[node],
   };
@@ -90,8 +91,9 @@ describe('who may open a disk', () => {
       'nobody outside the network',
       'free',
       '10.0.1.99',
-      `10.0.1.99 is outside the nodes' network 10.0.0.1/24`,
+      `10.0.1.99 is outside the nodes' network 10.0.0.1/24 and all subnets`,
     ],
+    ['anybody behind a relay agent', 'free', '10.0.2.99', true],
     ['nobody where its node has no known address', 'lost', '10.0.0.11', expect.stringContaining("gone's")],
   ])('%s', (_who, disk, address, verdict) => {
     expect(mayOpen(disk, { address }, world)).toEqual(verdict);
