@@ -2,7 +2,7 @@
 import { optionsOf } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
 import { hostOf } from './dhcp-observation.ts';
-import type { AskType, Observation, Transfer } from './observation.ts';
+import type { Answer, Ask, AskType, Observation, Transfer } from './observation.ts';
 
 const ASKS: readonly string[] = ['discover', 'request', 'decline', 'release', 'inform', 'bootp'];
 const ANSWERS: readonly string[] = ['offer', 'ack', 'nak'];
@@ -22,11 +22,14 @@ const DECLINED: readonly string[] = ['client-error', 'declined', 'superseded'];
 export function observeJournal(events: readonly RecordedEvent[], imager: string): Observation[] {
   const observations: Observation[] = [];
   const open = new Map<string, Transfer>();
+  /** The network the node asks from, which goes with each request alone. */
+  let subnet: string | undefined;
   for (const event of events) {
     const { at, component, step, reason, detail = {} } = event;
     switch (component) {
       case 'dhcp':
-        observations.push(...dhcp(event, imager));
+        subnet = text(detail.subnet) ?? subnet;
+        observations.push(dhcp(event, imager, subnet));
         break;
       case 'tftp':
       case 'http': {
@@ -61,45 +64,41 @@ export function observeJournal(events: readonly RecordedEvent[], imager: string)
   return observations;
 }
 
-function dhcp(event: RecordedEvent, imager: string): Observation[] {
+function dhcp(event: RecordedEvent, imager: string, subnet: string | undefined): Ask | Answer {
   const { at, step, reason, address, mac = '', detail = {} } = event;
   const given = address === undefined ? {} : { address };
   if (ANSWERS.includes(step)) {
-    const [subnet, router, file] = [text(detail.subnet), text(detail.router), text(detail.file)];
+    const [router, file] = [text(detail.router), text(detail.file)];
     const noFile = text(detail.why);
     const nextServer = file === undefined ? undefined : (hostOf(file) ?? text(detail.server) ?? imager);
-    return [
-      {
-        kind: 'answer',
-        at,
-        type: step as 'offer' | 'ack' | 'nak',
-        mac,
-        server: imager,
-        ...given,
-        ...(subnet === undefined ? {} : { subnet }),
-        ...(router === undefined ? {} : { router }),
-        ...(file === undefined ? {} : { file }),
-        ...(nextServer === undefined ? {} : { nextServer }),
-        ...(noFile === undefined ? {} : { noFile }),
-        ...(reason === undefined ? {} : { reason: reason.replaceAll('-', ' ') }),
-      },
-    ];
+    return {
+      kind: 'answer',
+      at,
+      type: step as 'offer' | 'ack' | 'nak',
+      mac,
+      server: imager,
+      ...given,
+      ...(subnet === undefined ? {} : { subnet }),
+      ...(router === undefined ? {} : { router }),
+      ...(file === undefined ? {} : { file }),
+      ...(nextServer === undefined ? {} : { nextServer }),
+      ...(noFile === undefined ? {} : { noFile }),
+      ...(reason === undefined ? {} : { reason: reason.replaceAll('-', ' ') }),
+    };
   }
   const type = ASKS.includes(step) ? (step as AskType) : 'discover';
   const chosen = text(detail.chosen);
-  return [
-    {
-      kind: 'ask',
-      at,
-      type,
-      mac,
-      options: optionsOf(event),
-      asked: (text(detail.asked) ?? '').split(/[ ,]+/).filter(Boolean).map(Number),
-      ...given,
-      ...(chosen === undefined ? {} : { server: chosen }),
-      ...(reason === undefined ? {} : { unanswered: reason }),
-    },
-  ];
+  return {
+    kind: 'ask',
+    at,
+    type,
+    mac,
+    options: optionsOf(event),
+    asked: (text(detail.asked) ?? '').split(/[ ,]+/).filter(Boolean).map(Number),
+    ...given,
+    ...(chosen === undefined ? {} : { server: chosen }),
+    ...(reason === undefined ? {} : { unanswered: reason }),
+  };
 }
 
 function transferOf({ at, component, detail = {} }: RecordedEvent, file: string, server: string): Transfer {
