@@ -1,7 +1,10 @@
 /** Stores and messages for the tests of this room. */
 import type { DhcpMessage } from '../../imager/dhcp/codec.ts';
 import type { DhcpConfig, Reservation, Reservations } from '../../imager/dhcp/config.ts';
+import { decide } from '../../imager/dhcp/decide.ts';
+import type { Decision } from '../../imager/dhcp/decision.ts';
 import { addressToBytes } from '../../imager/dhcp/ipv4.ts';
+import type { Lease } from '../../imager/dhcp/lease.ts';
 import { Leases } from '../../imager/dhcp/leases.ts';
 import { networksOf } from '../../imager/dhcp/networks.ts';
 import { MESSAGE_TYPE, type MessageType, OPTION } from '../../imager/dhcp/options/codes.ts';
@@ -31,6 +34,9 @@ export function fixedReservations(list: readonly FixedReservation[]): Reservatio
 
 export const MAC = '52:54:00:00:00:01';
 export const SERVER = '10.77.0.1';
+export const OTHER_MAC = '52:54:00:00:00:02';
+export const UID = '0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0';
+export const N1 = { node: 'n1', address: '10.77.0.11', hostname: 'one', mac: MAC };
 
 /** A request as clients send them, with what matters to a test on top. */
 export function request(
@@ -108,6 +114,46 @@ export function world(
     now: options.now ?? 1_000_000,
     inUse: (address) => options.inUse?.includes(address) === true,
     probed: (address) => options.probed?.[address],
+  };
+}
+
+export type Leased = ReturnType<typeof world>;
+
+/** Does to the leases what the server would do. */
+export function perform(decision: Decision, { leases }: Leased): Decision {
+  if ('offer' in decision && decision.offer !== undefined) leases.offer(decision.offer);
+  if ('changes' in decision) void leases.apply(decision.changes);
+  return decision;
+}
+
+/** What a decision comes to, in a few words. */
+export function outcome(decision: Decision): string {
+  if (decision.kind === 'silence') return `silence: ${decision.reason}`;
+  if (decision.kind === 'probe') return `probe ${decision.address}`;
+  if (decision.kind === 'quiet') return `quiet: ${decision.changes.map((change) => change.type).join()}`;
+  if (decision.step === 'nak') return `nak: ${decision.reason}`;
+  return `${decision.step} ${decision.message.yiaddr}`;
+}
+
+/** DISCOVER and REQUEST; gives the address. */
+export function bind(mac: string, here: Leased): string {
+  const offer = perform(decide(request('discover', { mac }), here), here);
+  if (offer.kind !== 'reply') throw new Error(outcome(offer));
+  const address = offer.message.yiaddr;
+  perform(decide(request('request', { mac }, asking(address, SERVER)), here), here);
+  return address;
+}
+
+/** A bound lease of MAC's. */
+export function lease(fields: Partial<Lease>): Lease {
+  return {
+    address: '10.77.0.100',
+    client: `mac:${MAC}`,
+    mac: MAC,
+    state: 'bound',
+    start: 0,
+    expires: 2e6,
+    ...fields,
   };
 }
 
