@@ -2,10 +2,10 @@
 import { Command } from 'commander';
 import { addBase } from './base.ts';
 import { addDisk } from './disk.ts';
-import { addExplain } from './explain.ts';
 import { EXIT_CODES } from './failure.ts';
 import { addImage } from './image.ts';
 import { addNode } from './node.ts';
+import { addPxe } from './pxe.ts';
 import { addServe } from './serve.ts';
 
 /** All verbs. Parsing throws CommanderError where it would end the process. */
@@ -29,7 +29,6 @@ Examples:
   imager node flash node1 --image debian-12 --disk node1-root
   imager node list --json`,
     );
-  for (const add of [addServe, addNode, addImage, addBase, addDisk]) add(program);
-  addExplain(program.command('pxe').description('say why a node does not boot'));
+  for (const add of [addServe, addNode, addImage, addBase, addDisk, addPxe]) add(program);
   return program;
 }

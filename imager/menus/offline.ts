@@ -1,0 +1,66 @@
+/** Menus without a running imager: from the configuration, the templates, and the boot table where there is one. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { BootImage } from '../images/image.ts';
+import { BootTable } from '../images/table.ts';
+import type { ImagerConfig } from '../model/config.ts';
+import { NodeIndex } from '../model/nodes.ts';
+import { Library } from './library.ts';
+import { Menus } from './menus.ts';
+import { checkMenus, menusOf } from './show.ts';
+import type { MenuCheck, NodeMenus } from './views.ts';
+import { configuredWorld } from './world.ts';
+
+/** The menus of one node; undefined where the configuration has no such node. Rejects with LibraryError. */
+export async function offlineNode(
+  config: ImagerConfig,
+  log: Logger,
+  name: string,
+): Promise<{ shown: NodeMenus; notes: string[] } | undefined> {
+  const { menus, nodes, missing } = await open(config, log);
+  const node = nodes.byName(name);
+  if (node === undefined) return undefined;
+  const shown = menusOf(menus, node);
+  return { shown, notes: notesOf(missing) };
+}
+
+/** Every menu for every node. Rejects with LibraryError. */
+export async function offlineCheck(config: ImagerConfig, log: Logger): Promise<MenuCheck> {
+  const { menus, nodes, missing } = await open(config, log);
+  const checked = checkMenus(menus, nodes.all);
+  return { ...checked, notes: [...checked.notes, ...notesOf(missing)] };
+}
+
+interface Offline {
+  menus: Menus;
+  nodes: NodeIndex;
+  /** Images that were asked for and are not in the boot table; menus are made as if they were there. */
+  missing: ReadonlySet<string>;
+}
+
+async function open(config: ImagerConfig, log: Logger): Promise<Offline> {
+  const nodes = new NodeIndex(config.nodes);
+  const folder = join(config.state, 'images');
+  // Opening makes the folder: nothing here may.
+  const table = existsSync(folder) ? await BootTable.open(folder) : undefined;
+  const missing = new Set<string>();
+  const imageNamed = (name: string) => {
+    const image = table?.get(name);
+    if (image === undefined) missing.add(name);
+    return image ?? standIn(name);
+  };
+  const library = await Library.open(config.templates, log);
+  const menus = new Menus(library, { ...configuredWorld(config, nodes), imageNamed }, log);
+  return { menus, nodes, missing };
+}
+
+function notesOf(missing: ReadonlySet<string>): string[] {
+  return [...missing].map((image) => `image ${image} is not in the boot table: shown as if it were there`);
+}
+
+function standIn(name: string): BootImage {
+  const file = { bytes: 0, sha256: '0'.repeat(64) };
+  const files = { kernel: file, initrd: file };
+  return { name, kind: 'linux', arch: 'amd64', args: '', files, added: new Date(0).toISOString() };
+}
