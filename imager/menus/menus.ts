@@ -106,7 +106,7 @@ export class Menus implements NodeMenuFiles {
   }
 
   /** The text a node is given, or a stranger. Throws NotServed, TemplateError and ImageError. */
-  text(name: string, node: NodeConfig | undefined, client: string | null): string {
+  text(name: string, node: NodeConfig | undefined, client: string): string {
     const { templates, written } = this.library.shelf;
     const choice = this.#choice(node);
     const image = choice.image === null ? undefined : this.#world.imageNamed(choice.image);
@@ -130,7 +130,7 @@ export class Menus implements NodeMenuFiles {
     node: NodeConfig | undefined,
     choice: BootChoice,
     image: BootImage | undefined,
-    client: string | null,
+    client: string,
   ): Scope {
     const world = this.#world;
     const address = node === undefined ? undefined : world.addressOf(node);

@@ -49,7 +49,7 @@ export interface Scope {
   };
   /** http: a URL without a slash at its end; tftp: a URL likewise. */
   imager: { address: string; http: string; tftp: string };
-  client: { address: string | null };
+  client: { address: string };
   cluster: string;
 }
 
@@ -63,8 +63,8 @@ export interface ScopeFacts {
   choice: BootChoice;
   image: BootImage | undefined;
   imager: Scope['imager'];
-  /** Who asks; null where it is only shown. */
-  client: string | null;
+  /** The address of who asks. */
+  client: string;
   cluster: string;
 }
 

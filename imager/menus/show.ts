@@ -57,7 +57,7 @@ function fileOf(menus: Menus, name: string, node: NodeConfig, menu: string, path
 
 function attempt(menus: Menus, name: string, node: NodeConfig): string | Error {
   try {
-    return menus.text(name, node, null);
+    return menus.text(name, node, menus.addressOf(node) ?? '0.0.0.0');
   } catch (error) {
     if (error instanceof TemplateError || error instanceof NotServed || error instanceof ImageError)
       return error;

@@ -56,6 +56,7 @@ const VERBS = [
   ['disk', 'list'],
   ['disk', 'show'],
   ['disk', 'create'],
+  ['pxe', 'render'],
   ['pxe', 'explain'],
 ];
 
