@@ -104,9 +104,9 @@ export function grant(
   for (const { code, value } of customOptions(request, world)) put(code, value);
   const own = (code: number, value: Uint8Array) => options.has(code) || put(code, value);
   if (dns.length > 0) own(OPTION.domainNameServer, addressesToBytes(dns));
-  if (domain !== undefined) own(OPTION.domainName, textToBytes(domain));
   const hostName = client.reservation?.hostname;
   if (hostName) own(OPTION.hostName, textToBytes(hostName));
+  if (domain !== undefined) own(OPTION.domainName, textToBytes(domain));
   if (wants(OPTION.broadcastAddress)) own(OPTION.broadcastAddress, uintToBytes(subnet.last, 4));
   if (seconds !== undefined) {
     if (wants(OPTION.renewalTime)) own(OPTION.renewalTime, uintToBytes(Math.floor(seconds * T1), 4));
