@@ -19,7 +19,7 @@ import { controlSocketPath, type ImagerConfig, type NodeConfig } from './model/c
 import { NodeIndex } from './model/nodes.ts';
 import { NbdServer } from './nbd/server.ts';
 import { LmdbRegistry } from './registry/lmdb.ts';
-import { bootFileFor, httpBase } from './service/boot-choice.ts';
+import { bootFileFor, httpBase, type NodeBoot, nodeBoot } from './service/boot-choice.ts';
 import { controlsOf } from './service/controls.ts';
 import { mayOpen } from './service/disk-policy.ts';
 import { openMenus } from './service/node-menus.ts';
@@ -233,7 +233,9 @@ async function startParts(
     DhcpServer.start({
       ...common('dhcp'),
       mode: config.dhcp.mode === 'proxy' ? 'proxy' : 'server',
-      config: dhcpConfig(config, nodes, new Set(Object.keys(ipxe)), http.port),
+      config: dhcpConfig(config, new Set(Object.keys(ipxe)), http.port, (name) =>
+        nodeBoot(nodes.byName(name), directory.get(name)?.pointer ?? null, config.boot.image),
+      ),
       reservations: reservationsOf(nodes),
       inUse: (client) =>
         agents.connected().some((agent) => agent.address === client) ||
@@ -260,16 +262,12 @@ async function startParts(
 
 function dhcpConfig(
   config: ImagerConfig,
-  nodes: NodeIndex,
   ipxe: ReadonlySet<string>,
   httpPort: number,
+  bootOf: (node: string) => NodeBoot,
 ): DhcpConfig {
   const { address, ...network } = config.network;
-  const offer = {
-    ipxe,
-    httpBase: httpBase(address, httpPort),
-    ...config.boot,
-  };
+  const offer = { ipxe, httpBase: httpBase(address, httpPort), files: config.boot.files };
   const { subnets, options, probe } = config.dhcp;
   return {
     ...network,
@@ -277,10 +275,8 @@ function dhcpConfig(
     subnets,
     options,
     probe,
-    bootFile: ({ node: name, ...client }) => {
-      const node = name === undefined ? undefined : nodes.byName(name);
-      return bootFileFor(node === undefined ? client : { ...client, node: node.boot ?? {} }, offer);
-    },
+    bootFile: ({ node, ...client }) =>
+      bootFileFor(node === undefined ? client : { ...client, node: bootOf(node) }, offer),
   };
 }
 

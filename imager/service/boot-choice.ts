@@ -1,9 +1,29 @@
 /** Which boot file a DHCP client is told to load, or why none. Pure. */
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { bootChoice } from '../menus/choice.ts';
 import { type Architecture, architectureOf } from '../model/architectures.ts';
+import type { NodeConfig } from '../model/config.ts';
+
+/** What a node boots. */
+export interface NodeBoot {
+  /** By its boot pointer or by the configuration. */
+  image: string | null;
+  /** The boot file the configuration names for it alone. */
+  file: string | undefined;
+}
+
+/** What `node` boots by its pointer as last known, its configuration and the image of all nodes. */
+export function nodeBoot(
+  node: NodeConfig | undefined,
+  pointer: BootPointer | null,
+  standard: string | undefined,
+): NodeBoot {
+  return { image: bootChoice(node, pointer, standard).image, file: node?.boot?.file };
+}
 
 export interface BootClientFacts {
-  /** What the configuration says of the node the client is; undefined for a stranger. */
-  node?: { image?: string; file?: string };
+  /** The node the client is; undefined for a stranger. */
+  node?: NodeBoot;
   /** Option 93. */
   arch?: number;
   /** Option 77. */
@@ -17,8 +37,6 @@ export interface BootOffer {
   ipxe: ReadonlySet<string>;
   /** Where this imager's HTTP is, e.g. http://10.77.0.1 */
   httpBase: string;
-  /** Image for iPXE clients. */
-  image?: string;
   /** `boot.files` of the configuration: paths or URLs by name of architecture. */
   files: Readonly<Partial<Record<string, string>>>;
 }
@@ -40,7 +58,7 @@ const IPXE_FOR: Readonly<Record<string, readonly string[]>> = {
 const BIOS = 0;
 
 /**
- * Boot ROMs are told to load iPXE, and iPXE the script of its image where it is a node's; the configuration can name
+ * Boot ROMs are told to load iPXE, and iPXE the script of its node; the configuration can name
  * other files. Undefined for what asks for none: U-Boot and the agent obey the boot pointer, operating systems run.
  * iPXE calls itself PXEClient too, so its user class is looked at first.
  */
@@ -60,13 +78,13 @@ export function bootFileFor(client: BootClientFacts, offer: BootOffer): BootAnsw
   return { file: http ? asUrl(file, offer.httpBase) : file };
 }
 
-function scriptFor({ node }: BootClientFacts, { image, httpBase }: BootOffer): BootAnswer {
+/** One name for all: whose script it is shows when it is loaded, and what that node boots may have changed by then. */
+function scriptFor({ node }: BootClientFacts, { httpBase }: BootOffer): BootAnswer {
   if (node === undefined)
     return { why: 'iPXE of a machine that is no node of this cluster: no image for it' };
-  const name = node.image ?? image;
-  if (name === undefined)
-    return { why: 'no boot.image is configured, so iPXE has only its boot pointer to obey' };
-  return { file: `${httpBase}/images/${name}/boot.ipxe` };
+  return node.image === null
+    ? { why: 'no boot pointer of it is known and no boot.image is configured: nothing for iPXE to load' }
+    : { file: `${httpBase}/boot.ipxe` };
 }
 
 function firmwareFile(

@@ -11,13 +11,12 @@ describe('which boot file', () => {
   const offer = {
     ipxe: new Set(['ipxe/undionly.kpxe', 'ipxe/ipxe.efi']),
     httpBase: 'http://10.0.0.1:8080',
-    image: 'base',
     files: { 'efi-arm64': 'arm/grubaa64.efi', 'http-arm64': '/arm/grubaa64.efi', 'uboot-arm64': 'boot.scr' },
   };
-  const node = {};
+  const node = { image: 'base', file: undefined };
   const pxe = (arch: number) => ({ node, arch, vendorClass: 'PXEClient:Arch:0:UNDI:003016' });
   const http = (arch: number) => ({ node, arch, vendorClass: 'HTTPClient:Arch:00016:UNDI:003016' });
-  const ipxe = (own = {}) => ({ ...pxe(0), userClass: 'iPXE', node: own });
+  const ipxe = (own = {}) => ({ ...pxe(0), userClass: 'iPXE', node: { ...node, ...own } });
   test.each([
     ['a BIOS ROM', pxe(0), 'ipxe/undionly.kpxe'],
     ['a BIOS ROM that says no architecture', { node, vendorClass: 'PXEClient' }, 'ipxe/undionly.kpxe'],
@@ -26,19 +25,14 @@ describe('which boot file', () => {
     ['UEFI arm64, for which a file is configured', pxe(11), 'arm/grubaa64.efi'],
     ['HTTP boot: a URL of this imager', http(16), 'http://10.0.0.1:8080/ipxe/ipxe.efi'],
     ['HTTP boot, from the configuration', http(19), 'http://10.0.0.1:8080/arm/grubaa64.efi'],
-    ['HTTP boot, told a URL', { ...http(16), node: { file: 'https://x/a.efi' } }, 'https://x/a.efi'],
-    ['a node with a file of its own', { ...pxe(7), node: { file: 'x/shim.efi' } }, 'x/shim.efi'],
-    ['iPXE', ipxe(), 'http://10.0.0.1:8080/images/base/boot.ipxe'],
-    [
-      'iPXE of a node with an image of its own',
-      ipxe({ image: 'n1' }),
-      'http://10.0.0.1:8080/images/n1/boot.ipxe',
-    ],
+    ['HTTP boot, told a URL', { ...http(16), node: { ...node, file: 'https://x/a.efi' } }, 'https://x/a.efi'],
+    ['a node with a file of its own', { ...pxe(7), node: { ...node, file: 'x/shim.efi' } }, 'x/shim.efi'],
+    ['iPXE', ipxe(), 'http://10.0.0.1:8080/boot.ipxe'],
     ['iPXE of a node with a file of its own', ipxe({ file: 'site/n1.ipxe' }), 'site/n1.ipxe'],
     [
       'iPXE of a node whose firmware is told to load iPXE: not for ever',
       ipxe({ file: '/ipxe/snponly.efi' }),
-      'http://10.0.0.1:8080/images/base/boot.ipxe',
+      'http://10.0.0.1:8080/boot.ipxe',
     ],
     ['U-Boot, for which a file is configured', { node, arch: 22, vendorClass: 'U-Boot.armv8' }, 'boot.scr'],
   ])('%s', (_who, client, file) => {
@@ -55,8 +49,8 @@ describe('which boot file', () => {
     });
   });
   test('iPXE is told that no image is configured, ROMs that iPXE is not installed', () => {
-    const { image: _, ...none } = { ...offer, ipxe: new Set<string>() };
-    expect(bootFileFor(ipxe(), none)).toEqual({ why: expect.stringMatching(/boot\.image/) });
+    const none = { ...offer, ipxe: new Set<string>() };
+    expect(bootFileFor(ipxe({ image: null }), none)).toEqual({ why: expect.stringMatching(/boot\.image/) });
     expect(bootFileFor(pxe(0), none)).toEqual({
       why: expect.stringMatching(/not installed.*boot\.files\.bios/),
     });
