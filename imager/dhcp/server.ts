@@ -5,6 +5,7 @@ import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import type { Registry } from '../registry/registry.ts';
+import { Backlog } from './backlog.ts';
 import { type DhcpMessage, decodeMessage, encodeMessage, senderOf } from './codec.ts';
 import type { DhcpConfig, Reservations } from './config.ts';
 import { decide } from './decide.ts';
@@ -13,10 +14,12 @@ import { DhcpError } from './error.ts';
 import type { LeaseView } from './lease.ts';
 import { Leases } from './leases.ts';
 import { type Networks, networksOf } from './networks.ts';
+import { readClientOptions } from './options/client.ts';
+import { MESSAGE_TYPE } from './options/codes.ts';
 import { type Ask, askOnWire, Probes } from './probes.ts';
 import { decideProxy, PXE_PORT, type Sender } from './proxy.ts';
 import { DhcpSockets, otherInterfaces } from './sockets.ts';
-import type { World } from './world.ts';
+import { identify, type World } from './world.ts';
 
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
@@ -58,6 +61,12 @@ export class DhcpServer {
   readonly #bootServer: DhcpSockets | undefined;
   readonly #tally: Tally;
   readonly #probes: Probes;
+  readonly #backlog = new Backlog((message) =>
+    this.#guard(
+      () => message.mac,
+      () => this.#handle(message, 0),
+    ),
+  );
   /** Messages that wait for a probe. */
   readonly #waiting = new Set<Promise<void>>();
 
@@ -118,12 +127,13 @@ export class DhcpServer {
   }
 
   /**
-   * Counts since the start: `received.STEP`, `sent.STEP`, `dropped.REASON` for each message without an answer,
+   * Counts since the start: `dropped.receive-queue` of what the kernel had no room for, `received.STEP`, `sent.STEP`, `dropped.REASON` for each message without an answer,
    * `refused.REASON` for each NAK, `probed.WHAT` for each address asked after, `failed.WHAT`, `omitted.option` for
    * options a reply had no room for, `ignored.option-CODE` for malformed options of requests that were served without.
    */
   stats(): Record<string, number> {
-    return this.#tally.stats();
+    const drops = this.#sockets.drops();
+    return { ...(drops === 0 ? {} : { 'dropped.receive-queue': drops }), ...this.#tally.stats() };
   }
 
   /** All leases known, in the order of their addresses' text. */
@@ -135,6 +145,7 @@ export class DhcpServer {
   async close(): Promise<void> {
     this.#sockets.stopListening();
     this.#bootServer?.stopListening();
+    this.#backlog.clear();
     await Promise.all(this.#waiting);
     await this.#leases.close();
     await this.#sockets.close();
@@ -143,21 +154,50 @@ export class DhcpServer {
 
   /** `sender`: of a message to the boot server port. */
   #receive(bytes: Uint8Array, sender?: Sender): void {
+    this.#guard(
+      () => senderOf(bytes),
+      () => {
+        const message = decodeMessage(bytes);
+        if (sender !== undefined || !this.#mayWait(message)) {
+          this.#handle(message, 0, sender);
+          return;
+        }
+        const fault = this.#backlog.add(message);
+        if (fault !== undefined)
+          this.#notice(
+            `dropped.${fault}`,
+            { mac: message.mac },
+            'strangers ask faster than they are answered',
+          );
+      },
+    );
+  }
+
+  /** True for a DISCOVER of a client that is no node. */
+  #mayWait(message: DhcpMessage): boolean {
+    const options = readClientOptions(message.options);
+    return (
+      message.op === 'request' &&
+      options.messageType === MESSAGE_TYPE.discover &&
+      identify(message, options, this.#world()).reservation === undefined
+    );
+  }
+
+  /** Does `work` on a message; nothing that is in it ends the server. */
+  #guard(macOf: () => string | undefined, work: () => void): void {
     try {
-      const message = decodeMessage(bytes);
-      this.#handle(message, 0, sender);
+      work();
     } catch (error) {
       if (error instanceof DhcpError) {
-        const mac = senderOf(bytes);
+        const mac = macOf();
         this.#notice(`dropped.${error.fault}`, { why: error.message, mac }, 'malformed message dropped');
         if (mac !== undefined) this.#report({ mac }, 'dropped', { why: error.message }, error.fault);
       } else this.#notice('failed.internal', { error }, 'message not handled');
     }
   }
 
-  /** `probes`: how many addresses have been asked after for this message. */
-  #handle(message: DhcpMessage, probes: number, sender?: Sender): void {
-    const world: World = {
+  #world(): World {
+    return {
       config: this.#options.config,
       networks: this.#networks,
       reservations: this.#options.reservations,
@@ -166,6 +206,11 @@ export class DhcpServer {
       inUse: (address) => this.#options.inUse(address),
       probed: (address) => this.#probes.result(address),
     };
+  }
+
+  /** `probes`: how many addresses have been asked after for this message. */
+  #handle(message: DhcpMessage, probes: number, sender?: Sender): void {
+    const world = this.#world();
     const isProxy = this.#options.mode === 'proxy';
     const decision = isProxy ? decideProxy(message, world, sender) : decide(message, world);
     const { subject } = decision;

@@ -7,7 +7,9 @@
  * networks keep the DHCP port of the others away from this server with a packet filter.
  */
 import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
+import { readFileSync } from 'node:fs';
 import type { NetworkInterfaceInfo } from 'node:os';
+import { receiveDrops } from './receive-drops.ts';
 
 /** Bytes; the system may grant less. Racks are powered on at once, and a lost DISCOVER costs its client seconds. */
 const RECEIVE_BUFFER = 4 * 1024 * 1024;
@@ -70,6 +72,16 @@ export class DhcpSockets {
   /** Sends one datagram from the server's address; `sent` hears the system's error, if any. */
   send(bytes: Uint8Array, port: number, address: string, sent: (error: Error | null) => void): void {
     this.#transmit.send(bytes, port, address, sent);
+  }
+
+  /** Messages the kernel dropped because they came faster than they were taken; 0 where it does not tell. */
+  drops(): number {
+    try {
+      const addresses = this.#sockets.map((socket) => socket.address().address);
+      return receiveDrops(readFileSync('/proc/net/udp', 'latin1'), addresses, this.port);
+    } catch {
+      return 0;
+    }
   }
 
   /** Hands over nothing more; sending goes on. */
