@@ -20,6 +20,15 @@ reboot
 `;
 
 /**
+ * For an address the imager does not know (another server gave it): asks once more, by MAC. That name either is a
+ * node's or is not found, so it never comes round again.
+ */
+export const IPXE_ASK_BY_MAC = `#!ipxe
+isset \${netX/ip} || ifconf -c dhcp ||
+chain --timeout 3000 \${netX/mac:hexhyp}/boot.ipxe || exit 1
+`;
+
+/**
  * Read by PXELINUX, and by U-Boot's \`pxe\` and \`sysboot\`. IPAPPEND 3 adds ip= and BOOTIF= from the lease. Paths have no
  * slash in front: both loaders put their own folder there, and the imager's tree takes it off again.
  */

@@ -9,6 +9,7 @@ import type { BootImage } from '../images/image.ts';
 import { endsOf, type NodeMenuFiles, type Served } from '../images/tree.ts';
 import { Tally } from '../journal/tally.ts';
 import type { NodeConfig } from '../model/config.ts';
+import { IPXE_ASK_BY_MAC } from './builtin.ts';
 import { type BootChoice, bootChoice } from './choice.ts';
 import { formatOf } from './format.ts';
 import type { Library, Shelf } from './library.ts';
@@ -51,6 +52,8 @@ interface Stranger {
   node: undefined;
   /** Why it is one, in words. */
   stranger: string;
+  /** True where only its address is unknown: it may have another name the imager knows. */
+  mayAskByMac: boolean;
 }
 
 export class Menus implements NodeMenuFiles {
@@ -79,8 +82,11 @@ export class Menus implements NodeMenuFiles {
     const reader = this.#reader(wanted.whose, client.address);
     if (wanted.kind === 'boot-file') return this.#bootFile(wanted.file, reader);
     const name = this.templateOf(wanted.menu);
-    const file = this.library.shelf.files.get(name);
+    const { files, written } = this.library.shelf;
+    const file = files.get(name);
     if (file !== undefined) return { path: file };
+    if (reader.node === undefined && reader.mayAskByMac && name === 'boot.ipxe' && !written.has(name))
+      return { bytes: Buffer.from(IPXE_ASK_BY_MAC) };
     return this.#rendered(name, reader, client.address);
   }
 
@@ -216,9 +222,9 @@ export class Menus implements NodeMenuFiles {
 
   #reader(whose: Whose, address: string): Reader {
     const { nodes } = this.#world;
-    const known = (node: NodeConfig | undefined, what: string): Reader =>
+    const known = (node: NodeConfig | undefined, what: string, mayAskByMac = false): Reader =>
       node === undefined
-        ? { node: undefined, stranger: `no node of the configuration has ${what}` }
+        ? { node: undefined, stranger: `no node of the configuration has ${what}`, mayAskByMac }
         : { node };
     switch (whose.by) {
       case 'mac':
@@ -228,7 +234,9 @@ export class Menus implements NodeMenuFiles {
       case 'address':
         return known(this.#world.nodeAt(whose.address), `address ${whose.address}`);
       case 'asker':
-        return this.#inFolder(whose.folders) ?? known(this.#world.nodeAt(address), `address ${address}`);
+        return (
+          this.#inFolder(whose.folders) ?? known(this.#world.nodeAt(address), `address ${address}`, true)
+        );
     }
   }
 

@@ -119,7 +119,7 @@ describe('whose file it is', () => {
   });
 
   test.each([
-    ['boot.ipxe', `no node of the configuration has address ${STRANGER}`],
+    ['grub.cfg', `no node of the configuration has address ${STRANGER}`],
     ['initrd', `no node of the configuration has address ${STRANGER}`],
     ['pxelinux.cfg/01-52-54-00-77-00-99', 'no node of the configuration has MAC 52:54:00:77:00:99'],
     ['pxelinux.cfg/6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f609', 'has UUID 6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f609'],
@@ -128,6 +128,13 @@ describe('whose file it is', () => {
   ])('%s for a stranger: %s', (path, reason) => {
     expect(() => menus.find(path, { address: STRANGER })).toThrow(NotServed);
     expect(() => menus.find(path, { address: STRANGER })).toThrow(reason);
+  });
+
+  test('iPXE at an address the imager did not give is asked for its MAC, once', () => {
+    for (const path of ['boot.ipxe', 'ipxe/autoexec.ipxe'])
+      expect(textOf(menus, path, STRANGER)).toContain(':hexhyp}/boot.ipxe');
+    expect(textOf(menus, 'ipxe/52-54-00-77-00-11/boot.ipxe', STRANGER)).toContain('# node1');
+    expect(() => menus.find('ipxe/52-54-00-77-00-99/boot.ipxe', { address: STRANGER })).toThrow(NotServed);
   });
 
   test('files of the image, as Raspberry Pi asks for them', () => {

@@ -93,10 +93,10 @@ describe('two nodes', () => {
 
 describe('a stranger', () => {
   test('is told at once that there is nothing, and why', async () => {
-    expect(await tftp(stranger, 'boot.ipxe')).toMatch(
+    expect(await tftp(stranger, 'grub.cfg')).toMatch(
       /no node of the configuration has address 10\.77\.0\.99/,
     );
-    const answer = await curl(stranger, '/boot.ipxe');
+    const answer = await curl(stranger, '/grub.cfg');
     expect(answer).toMatch(/404$/);
     expect(answer).toContain('no node of the configuration has address 10.77.0.99');
     expect(await curl(stranger, '/hello.txt')).toBe('hello stranger at 10.77.0.99\n200');
