@@ -27,7 +27,8 @@ export interface Machine {
 
 /** Firmware of Debian's packages `u-boot-qemu`, `ipxe` and `ovmf`. */
 const UBOOT = '/usr/lib/u-boot/qemu_arm64/u-boot.bin';
-const UBOOT_X86 = '/usr/lib/u-boot/qemu-x86_64/u-boot.rom';
+/** The 32-bit one: the 64-bit one loads a bzImage over itself. */
+const UBOOT_X86 = '/usr/lib/u-boot/qemu-x86/u-boot.rom';
 const IPXE = '/usr/lib/ipxe/ipxe.lkrn';
 const UEFI = '/usr/share/OVMF/OVMF_CODE_4M.fd';
 /** Variables of a UEFI machine as it leaves the factory. */

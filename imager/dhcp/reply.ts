@@ -113,11 +113,13 @@ export function grant(
     if (wants(OPTION.rebindingTime)) own(OPTION.rebindingTime, uintToBytes(Math.floor(seconds * T2), 4));
   }
   echo(message, options);
-  const siaddr = boot === undefined ? UNSPECIFIED : nextServer;
+  // U-Boot knows by itself what to load, only not where from.
+  const loads = boot !== undefined || asked.vendorClass?.startsWith('U-Boot');
+  const siaddr = loads ? nextServer : UNSPECIFIED;
   return {
     told: {
       ...toldOf(choice),
-      ...(boot === undefined ? {} : { server: siaddr }),
+      ...(loads ? { server: siaddr } : {}),
       ...(router === undefined ? {} : { router }),
     },
     message: {

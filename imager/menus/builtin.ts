@@ -58,6 +58,7 @@ menuentry {{ image.name | quote }} {
 }
 `;
 
+/** On x86 U-Boot's own place for the initrd, 64 MiB, is where a kernel of today unpacks itself. */
 const UBOOT = `echo bootwright: menu {{ node.name }} image {{ image.name }}
 setenv bootargs "{{ image.args }} {{ boot.args }} ip=\${ipaddr}::\${gatewayip}:\${netmask}:\${hostname}:eth0:off"
 tftpboot \${kernel_addr_r} {{ imager.address }}:images/{{ image.name }}/kernel || exit
@@ -66,6 +67,9 @@ tftpboot \${fdt_addr_r} {{ imager.address }}:images/{{ image.name }}/dtb || exit
 setenv bw_fdt \${fdt_addr_r}
 {%- else %}
 setenv bw_fdt \${fdtcontroladdr}
+{%- endif %}
+{%- if image.arch == "amd64" %}
+setenv ramdisk_addr_r 0x8000000
 {%- endif %}
 tftpboot \${ramdisk_addr_r} {{ imager.address }}:images/{{ image.name }}/initrd || exit
 {%- if image.arch == "arm64" %}

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { decodeMessage, encodeMessage } from '../../imager/dhcp/codec.ts';
-import type { BootClient } from '../../imager/dhcp/config.ts';
+import type { BootClient, DhcpConfig } from '../../imager/dhcp/config.ts';
 import { decide } from '../../imager/dhcp/decide.ts';
 import { readClientOptions } from '../../imager/dhcp/options/client.ts';
 import { text, world } from './fakes.ts';
@@ -17,22 +17,20 @@ function capture(name: string): Uint8Array {
 
 function offer(name: string, file = 'boot.img') {
   const asked: BootClient[] = [];
-  const decision = decide(
-    decodeMessage(capture(name)),
-    world({
-      reservations: [{ node: 'n1', address: '10.77.0.11', uid: UID }],
-      config: {
-        bootFile: (client) => {
-          asked.push(client);
-          return { file };
-        },
-      },
-    }),
-  );
+  const { decision, bytes } = answerTo(name, (client) => {
+    asked.push(client);
+    return { file };
+  });
+  return { decision, asked: asked[0], reply: decodeMessage(bytes) };
+}
+
+function answerTo(name: string, bootFile: DhcpConfig['bootFile']) {
+  const reservations = [{ node: 'n1', address: '10.77.0.11', uid: UID }];
+  const decision = decide(decodeMessage(capture(name)), world({ reservations, config: { bootFile } }));
   if (decision.kind !== 'reply') throw new Error(`no reply: ${JSON.stringify(decision)}`);
   const { bytes, omitted } = encodeMessage(decision.message, decision.limit);
   expect(omitted).toEqual([]);
-  return { decision, asked: asked[0], reply: decodeMessage(bytes) };
+  return { decision, bytes };
 }
 
 test.each([
@@ -110,6 +108,15 @@ describe('offers', () => {
     expect(reply.yiaddr).toMatch(/^10\.77\.0\.10[0-2]$/);
     expect([...reply.options.keys()]).toEqual([53, 54, 51, 1, 3]);
     expect(reply.file).toBe('boot.img');
+  });
+
+  test('U-Boot without a file: it knows what it wants, and is told where from', () => {
+    const { bytes } = answerTo('uboot-discover', () => undefined);
+    expect(decodeMessage(bytes)).toMatchObject({ siaddr: '10.77.0.1', file: '' });
+    // Nobody else is sent anywhere.
+    const other = answerTo('ovmf-pxe-discover', () => ({ why: 'nothing here' }));
+    expect(decodeMessage(other.bytes)).toMatchObject({ siaddr: '0.0.0.0', file: '' });
+    expect(other.decision.detail).toMatchObject({ why: 'nothing here' });
   });
 
   test('another server was chosen: iPXE is not answered', () => {

@@ -58,7 +58,7 @@ test('network firmware: what starts, and whose driver has the adapter', () => {
   expect(command('uefi-http')).toContain('IPv4PXESupport,string=n');
   expect(command('ipxe-uefi')).not.toContain('romfile=');
   expect(command('ipxe-bios')).not.toMatch(/romfile=|pflash/);
-  expect(command('uboot-x86')).toContain('-bios /usr/lib/u-boot/qemu-x86_64/u-boot.rom');
+  expect(command('uboot-x86')).toContain('-bios /usr/lib/u-boot/qemu-x86/u-boot.rom');
   expect(qemuCommand({ ...X86, firmware: 'ipxe-bios' })).toContain(
     'virtio-blk-pci,drive=eeprom,serial=eeprom',
   );
