@@ -11,6 +11,7 @@ import { Tally } from '../journal/tally.ts';
 import { addBootFileRoutes } from './boot-file-routes.ts';
 import { addControlRoutes, type Controls } from './control-routes.ts';
 import { answerErrors } from './errors.ts';
+import { answerMalformed } from './malformed.ts';
 import { metricsOf } from './metrics.ts';
 import type { ReadModel } from './read-model.ts';
 import { addReadRoutes } from './read-routes.ts';
@@ -66,6 +67,11 @@ export class HttpServer {
       routerOptions: { maxParamLength: 1024 },
       // Typed for one kind of server or the other; what is used here is common to both.
       https: (tls ?? null) as null,
+      clientErrorHandler: (error, socket) => {
+        const address = socket.remoteAddress;
+        const reason = answerMalformed(error, socket);
+        if (reason !== undefined) server.#dropped(reason, address);
+      },
     });
     const server = new HttpServer(app, log);
     answerErrors(app, log, { inside: false });

@@ -56,7 +56,7 @@ const model: ReadModel = {
   stats: () => ({ tftp: { 'dropped.short': 3 } }),
   gauges: () => ({ agent: { connections: 2 } }),
   boots: () => undefined,
-  eventCounts: () => [{ component: 'nbd', step: 'attach', reason: '', count: 2 }],
+  watch: () => {},
 };
 
 const controls: Controls = {
@@ -241,6 +241,24 @@ test('a file that is not there is counted and told with its reason', async () =>
   expect(server.stats()['refused.not-found']).toBeGreaterThan(0);
 });
 
+test.each([
+  ['garbage', '\0\x01\x02\r\n\r\n', 400],
+  ['two lengths', 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', 400],
+  ['endless headers', `GET / HTTP/1.1\r\n${'X: y\r\n'.repeat(2800)}`, 431],
+])('what is no HTTP is answered, hung up on and counted: %s', async (_, sent, status) => {
+  const before = server.stats()['dropped.malformed'] ?? 0;
+  const socket = connect(server.port, '127.0.0.1');
+  let answer = '';
+  socket.on('data', (chunk) => {
+    answer += chunk;
+  });
+  socket.on('error', () => {});
+  socket.write(sent);
+  await once(socket, 'close');
+  expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  expect(server.stats()['dropped.malformed']).toBe(before + 1);
+});
+
 test('a client that goes away ends its transfer: the file is closed, the event says why', async () => {
   const failed = once(bus, 'transfer-failed');
   const closed = once(bus, 'closed');
@@ -365,7 +383,6 @@ test('the read API', async () => {
 test('metrics in the text format', async () => {
   const text = await (await fetch(url('/metrics'))).text();
   expect(text).toContain('bootwright_server_total{server="tftp",what="dropped.short"} 3');
-  expect(text).toContain('bootwright_events_total{component="nbd",step="attach",reason=""} 2');
   expect(text).toContain('bootwright_nodes_connected 1');
   expect(text).toMatch(
     /# TYPE bootwright_server gauge\nbootwright_server\{server="agent",what="connections"\} 2/,
