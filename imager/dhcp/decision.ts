@@ -75,8 +75,8 @@ export type Decision =
     }
   /** Ask whether somebody uses `address`, then decide again with the answer in the snapshot. */
   | { kind: 'probe'; subject: Subject; address: string; offer: OfferChange }
-  /** Done as asked, nothing to answer. */
-  | { kind: 'quiet'; subject: Subject; changes: LeaseChange[] }
+  /** Done as asked, nothing to answer. `reason`: asked of somebody else, and only heard. */
+  | { kind: 'quiet'; subject: Subject; changes: LeaseChange[]; reason?: 'other-server' }
   | { kind: 'silence'; subject: Subject; reason: Silence; offer?: OfferChange };
 
 const CLIENT_STEPS: ReadonlyMap<number, ClientStep> = new Map(

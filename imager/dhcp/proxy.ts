@@ -164,7 +164,7 @@ function overhear(request: Request, subject: Subject, world: World): Decision {
   };
   if (client.reservation === undefined || address === undefined || !isHost(address, world))
     return { kind: 'silence', subject: about, reason: 'other-server' };
-  return { kind: 'quiet', subject: about, changes: seenAt(address, request, world) };
+  return { kind: 'quiet', subject: about, changes: seenAt(address, request, world), reason: 'other-server' };
 }
 
 function isHost(address: string, { networks }: World): boolean {

@@ -257,7 +257,8 @@ export class DhcpServer {
       this.#notice(`dropped.${decision.reason}`, { mac: subject.mac }, 'message not answered');
       return;
     }
-    this.#report(subject, subject.step ?? 'dropped', subject.detail);
+    const heard = decision.kind === 'quiet' ? decision.reason : undefined;
+    this.#report(subject, subject.step ?? 'dropped', subject.detail, heard);
     if (decision.changes.length > 0) this.#store(decision);
     else if (decision.kind === 'reply') this.#reply(decision);
   }
