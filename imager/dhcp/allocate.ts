@@ -1,7 +1,7 @@
 /** Which address a client gets, and why it may not have one. Pure. */
 
 import { numberToIpv4 } from '../../agent/protocol/ipv4.ts';
-import { isActive, type Lease } from './lease.ts';
+import { isActive, type Lease, OFFER_MS } from './lease.ts';
 import { isHostOf, isInPool, type Subnet } from './networks.ts';
 import type { Client, World } from './world.ts';
 
@@ -62,7 +62,7 @@ function bookFault(
     if (!isHeld) return 'leased-to-other';
   }
   const offer = leases.offerOf(address, now);
-  if (offer !== undefined && offer.client !== client.key) return 'offered-to-other';
+  if (offer !== undefined && offer.client !== client.key && !offer.contested) return 'offered-to-other';
   return reserved === undefined && !isHeld && probed(address) === 'answers' ? 'address-answers' : undefined;
 }
 
@@ -79,7 +79,8 @@ function isHolder(lease: Lease, client: Client): boolean {
 
 /**
  * The address of `subnet` for `client`: its reservation; else, as RFC 2131 section 4.3.1 orders them, its present
- * address, what it was offered, its previous address, the one it asks for, a fresh one; last the one unused for longest.
+ * address, what it was offered, its previous address, the one it asks for, a fresh one; then the one unused for longest;
+ * last one that is only offered to somebody else.
  */
 export function allocate(
   client: Client,
@@ -100,11 +101,15 @@ export function allocate(
     requested,
     usual(client, subnet, world),
   ];
-  const isFree = (each: string) => addressFault(each, client, subnet, world) === undefined;
+  const faultOf = (each: string) => addressFault(each, client, subnet, world);
   for (const candidate of candidates)
-    if (candidate !== undefined && isFree(candidate)) return { address: candidate };
-  for (const candidate of world.leases.unused(subnet, world.now))
-    if (isFree(candidate)) return { address: candidate };
+    if (candidate !== undefined && faultOf(candidate) === undefined) return { address: candidate };
+  // Free ones first; then what is only offered, the oldest offer first: most of those were to clients that never come
+  // back, all of them in a flood of invented ones. Who requests it first has it (see Offer).
+  for (const candidate of world.leases.unused(subnet, world.now + OFFER_MS)) {
+    const fault = faultOf(candidate);
+    if (fault === undefined || fault === 'offered-to-other') return { address: candidate };
+  }
   return { fault: 'pool-exhausted' };
 }
 

@@ -5,14 +5,12 @@ import type { DhcpMessage } from './codec.ts';
 import { type Decision, destination, type Subject, subjectOf } from './decision.ts';
 import { decideDecline, decideInform, decideRelease, leaseOf } from './held.ts';
 import { UNSPECIFIED } from './ipv4.ts';
-import { isActive, type LeaseChange, type OfferChange } from './lease.ts';
+import { isActive, type LeaseChange, OFFER_MS, type Offer, type OfferChange } from './lease.ts';
 import { isHostOf, networkOfSender } from './networks.ts';
 import { type ClientOptions, readClientOptions } from './options/client.ts';
 import { grant, type PlacedRequest, type Request, refuse, replyLimit, serverIdentifiers } from './reply.ts';
 import { identify, type World } from './world.ts';
 
-/** How long an offered address waits for its REQUEST. */
-export const OFFER_MS = 30_000;
 /** Shortest lease a client can ask for, where the configured one is longer. */
 const MIN_LEASE_SECONDS = 60;
 
@@ -62,10 +60,10 @@ function decideDiscover(request: PlacedRequest, subject: Subject, world: World):
   if ('fault' in found) return { kind: 'silence', subject, reason: found.fault };
   const { address } = found;
   const about = { ...subject, address };
-  const hold: OfferChange = {
-    type: 'hold',
-    offer: { address, client: client.key, expires: world.now + OFFER_MS },
-  };
+  const former = world.leases.offerOf(address, world.now);
+  const contested = former !== undefined && (former.client !== client.key || former.contested === true);
+  const offer: Offer = { address, client: client.key, expires: world.now + OFFER_MS };
+  const hold: OfferChange = { type: 'hold', offer: contested ? { ...offer, contested } : offer };
   if (isProbed(request, address, world)) return { kind: 'probe', subject: about, address, offer: hold };
   const seconds = leaseSeconds(request);
   const { message: reply, told } = grant('offer', request, world, { address, seconds });

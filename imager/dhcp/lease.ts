@@ -29,12 +29,17 @@ export interface LeaseView extends Lease {
   active: boolean;
 }
 
+/** How long an offered address waits for its REQUEST. */
+export const OFFER_MS = 30_000;
+
 /** An address offered and not yet requested. Kept in memory: a client that misses it simply asks again. */
 export interface Offer {
   address: string;
   client: string;
   /** Milliseconds since the epoch. */
   expires: number;
+  /** It was offered to another client before, whose time was not up: the first of them to request it has it. */
+  contested?: boolean;
 }
 
 /** What a decision does about offers. */

@@ -1,8 +1,9 @@
 /** What is offered to whom: whole messages in, decisions out. */
 import { describe, expect, test } from 'vitest';
 import { encodeMessage } from '../../imager/dhcp/codec.ts';
-import { decide, OFFER_MS } from '../../imager/dhcp/decide.ts';
+import { decide } from '../../imager/dhcp/decide.ts';
 import type { Lease } from '../../imager/dhcp/lease.ts';
+import { OFFER_MS } from '../../imager/dhcp/lease.ts';
 import {
   asking,
   type Leased,
