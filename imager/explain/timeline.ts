@@ -16,6 +16,9 @@ export interface Row {
 /** Lines a boot has at most; in longer ones the middle is left out. */
 const MAX_ROWS = 60;
 
+/** Facts for rules and machines, too long for a line. */
+const LONG: readonly string[] = ['asked', 'subnet', 'vendorClass', 'deployment', 'bootId'];
+
 /** The course of a story. */
 export function observationRows(story: Story): Row[] {
   const rows = story.boot.map((each) => ({
@@ -89,7 +92,9 @@ function transferWords(transfer: Transfer): string {
 /** An event of the journal as a line. */
 export function eventRow(event: RecordedEvent, startedAt: number): Row {
   const { component, step, reason, detail = {}, address } = event;
-  const facts = Object.entries(detail).map(([name, value]) => `${name}=${value}`);
+  const facts = Object.entries(detail)
+    .filter(([name]) => !LONG.includes(name))
+    .map(([name, value]) => `${name}=${typeof value === 'number' ? Math.round(value * 1000) / 1000 : value}`);
   return {
     seconds: (event.at - startedAt) / 1000,
     who: component,

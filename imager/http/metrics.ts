@@ -1,9 +1,10 @@
-/** Metrics in the Prometheus text format: what the servers and the recorder count, and this process. */
+/** Metrics in the Prometheus text format: what boots do, what the servers count, and this process. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { bootMetrics } from './boot-metrics.ts';
 import type { ReadModel } from './read-model.ts';
 
-/** A registry whose values are read from `model` whenever it is asked. */
-export function metricsOf(model: Pick<ReadModel, 'stats' | 'gauges' | 'eventCounts' | 'health'>): Registry {
+/** A registry whose values are read from `model` whenever it is asked, or follow its events. */
+export function metricsOf(model: Pick<ReadModel, 'stats' | 'gauges' | 'watch' | 'health'>): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   new Counter({
@@ -28,17 +29,6 @@ export function metricsOf(model: Pick<ReadModel, 'stats' | 'gauges' | 'eventCoun
         for (const [what, value] of Object.entries(values)) this.set({ server, what }, value);
     },
   });
-  new Counter({
-    name: 'bootwright_events_total',
-    help: 'Boot events by component, step and reason.',
-    labelNames: ['component', 'step', 'reason'],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const { component, step, reason, count } of model.eventCounts())
-        this.inc({ component, step, reason }, count);
-    },
-  });
   new Gauge({
     name: 'bootwright_nodes_connected',
     help: 'Nodes whose agent is connected.',
@@ -47,5 +37,6 @@ export function metricsOf(model: Pick<ReadModel, 'stats' | 'gauges' | 'eventCoun
       this.set(model.health().nodes.connected);
     },
   });
+  model.watch(bootMetrics(registry));
   return registry;
 }

@@ -4,7 +4,7 @@ import type { DiskView } from '../disks/catalog.ts';
 import type { BootImage } from '../images/image.ts';
 import type { BootsView } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
-import type { EventCount, EventQuery } from '../journal/recorder.ts';
+import type { EventQuery } from '../journal/recorder.ts';
 import type { NodeMenus } from '../menus/views.ts';
 import type { Health, NodeDetails, NodeView } from '../model/views.ts';
 
@@ -35,5 +35,6 @@ export interface ReadModel {
   stats(): Record<string, Record<string, number>>;
   /** What servers have at the moment, by server: values that also fall. */
   gauges(): Record<string, Record<string, number>>;
-  eventCounts(): EventCount[];
+  /** Calls `listener` with each event to come, while this process runs. */
+  watch(listener: (event: RecordedEvent) => void): void;
 }

@@ -50,34 +50,45 @@ const POWER_ON_MS = 600_000;
 export const QUIET_MS = 30_000;
 
 /**
- * Splits a history, oldest first, into boots. One boot asks for an address several times: boot ROM, loader, kernel. So
- * a boot begins with a program's DISCOVER where there was silence, or where the same program had already come past
- * DHCP, or the kernel had run.
+ * Tells where a boot begins in what is seen of one node. One boot asks for an address several times: boot ROM, loader,
+ * kernel. So a boot begins with a program's DISCOVER where there was silence, or where the same program had already come
+ * past DHCP, or the kernel had run.
  */
-export function splitBoots<T>(items: readonly T[], markOf: (item: T) => Mark): T[][] {
-  const boots: T[][] = [];
+export class BootSplitter {
   /** Programs that have spoken in this boot; true where an answer or more came after. */
-  let programs = new Map<string, boolean>();
-  let phase: Phase | undefined;
-  let last = Number.NEGATIVE_INFINITY;
-  for (const item of items) {
-    const mark = markOf(item);
-    const silence = mark.at - last > (phase === 'power' ? POWER_ON_MS : SILENCE_MS);
-    const { program } = mark;
+  #programs = new Map<string, boolean>();
+  #phase: Phase | undefined;
+  #last: number | undefined;
+
+  /** Takes the next thing seen; true where a boot begins with it. */
+  begins(mark: Mark): boolean {
+    const { at, program, phase } = mark;
+    const quiet = this.#last === undefined ? 0 : at - this.#last;
+    const silence = quiet > (this.#phase === 'power' ? POWER_ON_MS : SILENCE_MS);
     // Once the kernel ran, the system's own DHCP client asks as well.
-    const asks = program !== undefined && (mark.firmware === true || !ranKernel(phase));
-    const again = asks && (silence || programs.get(program) === true || ranKernel(phase));
-    if (boots.length === 0 || again || mark.power === true) {
-      boots.push([]);
-      programs = new Map();
-      phase = undefined;
+    const asks = program !== undefined && (mark.firmware === true || !ranKernel(this.#phase));
+    const again = asks && (silence || this.#programs.get(program) === true || ranKernel(this.#phase));
+    const begins = this.#last === undefined || again || mark.power === true;
+    if (begins) {
+      this.#programs = new Map();
+      this.#phase = undefined;
     }
+    if (program !== undefined) this.#programs.set(program, this.#programs.get(program) ?? false);
+    else if (phase !== undefined && phase !== 'power')
+      for (const name of this.#programs.keys()) this.#programs.set(name, true);
+    this.#phase = later(this.#phase, phase);
+    this.#last = at;
+    return begins;
+  }
+}
+
+/** Splits a history, oldest first, into boots. */
+export function splitBoots<T>(items: readonly T[], markOf: (item: T) => Mark): T[][] {
+  const splitter = new BootSplitter();
+  const boots: T[][] = [];
+  for (const item of items) {
+    if (splitter.begins(markOf(item))) boots.push([]);
     boots.at(-1)!.push(item);
-    if (program !== undefined) programs.set(program, programs.get(program) ?? false);
-    else if (mark.phase !== undefined && mark.phase !== 'power')
-      for (const name of programs.keys()) programs.set(name, true);
-    phase = later(phase, mark.phase);
-    last = mark.at;
   }
   return boots;
 }
@@ -121,7 +132,8 @@ function isLoading(boot: readonly RecordedEvent[]): boolean {
   return last?.step === 'transfer-start';
 }
 
-function markOfEvent(event: RecordedEvent): Mark {
+/** What an event says of where its node is. */
+export function markOfEvent(event: RecordedEvent): Mark {
   const { at, component, step, reason } = event;
   switch (component) {
     case 'imager':

@@ -29,25 +29,15 @@ export interface EventQuery {
   after?: number;
 }
 
-export interface EventCount {
-  component: string;
-  step: string;
-  reason: string;
-  count: number;
-}
-
 const CAPACITY = 20_000;
 const MAC = /^[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}$/i;
 const ADDRESS = /^\d{1,3}(?:\.\d{1,3}){3}$/;
-/** Names of steps come from nodes as well: past this many kinds, the rest is counted together. */
-const MAX_KINDS = 2000;
 
 export class Recorder {
   readonly #names: NodeNames;
   readonly #log: Logger;
   readonly #capacity: number;
   readonly #events: RecordedEvent[] = [];
-  readonly #counts = new Map<string, EventCount>();
   readonly #journal: Journal | undefined;
   /** Who has a pool address. */
   readonly #owners = new AddressOwners();
@@ -67,7 +57,6 @@ export class Recorder {
     const recorded: RecordedEvent = { id: ++this.#last, ...event, ...this.#ownerOf(event) };
     this.#learn(recorded);
     this.#events[(recorded.id - 1) % this.#capacity] = recorded;
-    this.#count(recorded);
     this.#journal?.take(recorded);
     for (const watcher of this.#watchers) watcher(recorded);
     this.#log.debug(recorded, `${recorded.component} ${recorded.step}`);
@@ -112,11 +101,6 @@ export class Recorder {
     return found;
   }
 
-  /** How many events of each kind there were, those no longer kept included. */
-  counts(): EventCount[] {
-    return [...this.#counts.values()];
-  }
-
   /** The address of a DHCP event is one that somebody asks for: it says nothing of who asks. */
   #ownerOf(event: BootEvent): { node?: string; mac?: string } {
     const { component, mac, address } = event;
@@ -142,19 +126,6 @@ export class Recorder {
         ...(mac === undefined ? {} : { mac }),
       });
   }
-
-  #count({ component, step, reason = '' }: BootEvent): void {
-    let kind: EventCount = { component, step, reason, count: 0 };
-    if (!this.#counts.has(keyOf(kind)) && this.#counts.size >= MAX_KINDS)
-      kind = { component, step: 'other', reason: '', count: 0 };
-    const counted = this.#counts.get(keyOf(kind)) ?? kind;
-    counted.count++;
-    this.#counts.set(keyOf(kind), counted);
-  }
-}
-
-function keyOf({ component, step, reason }: EventCount): string {
-  return JSON.stringify([component, step, reason]);
 }
 
 /** Whether an event is one of `whom`'s. */

@@ -75,7 +75,9 @@ export function readModelOf(sources: Sources): ReadModel {
     },
     stats: () => sources.stats(),
     gauges: () => sources.gauges(),
-    eventCounts: () => recorder.counts(),
+    watch: (listener) => {
+      recorder.watch(listener);
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 /** Networks in which a node cannot boot, with a capture of its link. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InsideProcess } from '../../firmware-stubs/rig/inside.ts';
@@ -33,7 +33,6 @@ export class BrokenLab {
   /** A lab without servers; everything on its bridge is captured from now on. */
   static async open(): Promise<BrokenLab> {
     const dir = await mkdtemp(join(tmpdir(), 'broken-'));
-    await mkdir(join(dir, 'boot'));
     const lab = await Lab.open({ dir });
     const file = join(dir, 'boot.pcap');
     const tcpdump = lab.space.spawn(['tcpdump', '-i', 'br0', '-n', '-U', '-l', '--print', '-w', file]);
@@ -43,37 +42,30 @@ export class BrokenLab {
     return made;
   }
 
-  /** dnsmasq as DHCP and TFTP server of the lab's network, without its ping before an offer. */
-  async dnsmasq(...options: string[]): Promise<void> {
+  /** Router advertisements alone: without them iPXE waits for some for 16 seconds. */
+  async routerAdvertisements(): Promise<void> {
+    await this.lab.space.check(['ip', 'address', 'add', 'fd00:77::1/64', 'dev', 'br0', 'nodad']);
     await this.lab.space.check([
       ...['dnsmasq', '--conf-file=/dev/null', '--port=0', '--user=root', '--pid-file=', '--interface=br0'],
-      ...[
-        '--bind-interfaces',
-        '--no-ping',
-        '--leasefile-ro',
-        `--log-facility=${join(this.dir, 'dnsmasq.log')}`,
-      ],
-      ...['--dhcp-range=10.77.0.100,10.77.0.150', '--enable-tftp', `--tftp-root=${join(this.dir, 'boot')}`],
-      ...options,
+      ...['--bind-interfaces', '--leasefile-ro', '--log-facility=/dev/null', '--enable-ra'],
+      ...['--dhcp-range=fd00:77::,ra-only,64', '--ra-param=br0,10,0'],
     ]);
   }
 
-  /** A DHCP server on a machine of its own, at 10.77.0.2, that knows nothing of booting. */
-  async rogue(...options: string[]): Promise<void> {
+  /**
+   * A DHCP server on a machine of its own, at 10.77.0.2, that knows nothing of booting. iPXE prefers it by its priority
+   * (option 175.1), whichever offer comes first.
+   */
+  async rogue(): Promise<void> {
     const shell = await NodeShell.open(this.lab.space, 'rogue', '52:54:00:77:00:02');
     const said = await shell.run(
       [
         'ip address add 10.77.0.2/24 dev eth0; dnsmasq --conf-file=/dev/null --port=0 --user=root --pid-file=',
         '--interface=eth0 --bind-interfaces --no-ping --leasefile-ro --log-facility=/dev/null',
-        '--dhcp-range=10.77.0.200,10.77.0.220',
-        ...options,
+        '--dhcp-range=10.77.0.200,10.77.0.220 --dhcp-option=encap:175,1,1b',
       ].join(' '),
     );
     if (said !== '') throw new Error(said);
-  }
-
-  async file(name: string, from: string): Promise<void> {
-    await copyFile(from, join(this.dir, 'boot', name));
   }
 
   async node(firmware: NetworkFirmware): Promise<RigNode> {
