@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { NotServed } from '../../imager/images/boot-files.ts';
 import { BootTable } from '../../imager/images/table.ts';
-import { BootTree, normalisePath } from '../../imager/images/tree.ts';
+import { BootTree, normalisePath, type Served } from '../../imager/images/tree.ts';
 import { asKernel } from '../support/kernels.ts';
 
 const client = { address: '10.77.0.11' };
@@ -64,6 +65,36 @@ test('manifest and script are generated', async () => {
   expect(String(await load('images/a/boot.ipxe'))).toMatch(/^#!ipxe\n/);
 });
 
+test('what is made for a client is a text, a file of this machine or one of an image', async () => {
+  const asked: string[] = [];
+  const menus = {
+    find: (path: string, { address }: { address: string }): Served | undefined => {
+      asked.push(`${address} ${path}`);
+      if (path === 'text') return { bytes: Buffer.from('made') };
+      if (path === 'file') return { path: join(dir, 'i') };
+      if (path === 'gone') return { path: join(dir, 'gone') };
+      if (path === 'kernel') return { image: 'a', file: 'kernel' };
+      if (path === 'no') throw new NotServed('for nobody');
+      return undefined;
+    },
+  };
+  const made = new BootTree(table, { 'ipxe/x.kpxe': join(dir, 'k') }, menus);
+  const size = async (path: string) => {
+    const file = await made.open(path, client);
+    await file?.close();
+    return file?.size;
+  };
+  expect(await size('/text')).toBe(4);
+  expect(await size('file')).toBe('an initrd'.length);
+  expect(await size('gone')).toBeUndefined();
+  expect(await size('kernel')).toBe(kernel.length);
+  expect(await size('boot/ipxe/x.kpxe')).toBe(kernel.length);
+  await expect(size('no')).rejects.toThrow('for nobody');
+  expect(asked[0]).toBe('10.77.0.11 text');
+  expect(await size('images/a/text')).toBeUndefined();
+  expect(asked).not.toContain('10.77.0.11 images/a/text');
+});
+
 test('fixed files are served under their paths, and are absent where their file is', async () => {
   expect(String(await load('ipxe/x.kpxe'))).toBe('an initrd');
   expect(await load('ipxe/gone')).toBeUndefined();
@@ -76,6 +107,8 @@ test.each([
   './images/./a/initrd',
   '../../images/a/initrd',
   'images/b/../a/initrd',
+  'tftpboot/images/a/initrd',
+  'ipxe//images/a/initrd',
 ])('%j is folded to the file', async (path) => {
   expect(String(await load(path))).toBe('an initrd');
 });
