@@ -1,6 +1,6 @@
 /**
- * The blocks of one transfer that are read but not yet acknowledged, as DATA packets ready to send.
- * Reads ahead by about a window; what is held is bounded whatever the size of the file.
+ * The part of a file that one transfer has read and its client not yet acknowledged. Reads ahead by about a window; what
+ * is held is bounded whatever the size of the file.
  */
 import { writeDataHeader } from './codec.ts';
 import type { ByteSource } from './source.ts';
@@ -12,18 +12,19 @@ const READ_AHEAD = 131_072;
 export class BlockBuffer {
   readonly #source: ByteSource;
   readonly #blksize: number;
-  readonly #capacity: number;
-  readonly #slots: Uint8Array[] = [];
-  readonly #chunk: Uint8Array;
+  /** Two halves: one is filled while the other is sent. Each holds at least a window. */
+  readonly #halves: [Uint8Array, Uint8Array];
+  readonly #blocksInHalf: number;
   readonly #inUse: () => boolean;
+  #packet: Uint8Array;
   #released = 0;
   #available = 0;
   #last: number | undefined;
   #lastLength = 0;
 
   /**
-   * `fileSize` in bytes bounds what is allocated. `inUse` says whether packets handed out may still wait to be sent:
-   * their memory is then left alone and replaced.
+   * `fileSize` in bytes bounds what is allocated. `inUse` says whether a packet handed out may still wait to be sent:
+   * its memory is then left alone and replaced.
    */
   constructor(options: {
     source: ByteSource;
@@ -39,10 +40,10 @@ export class BlockBuffer {
     // Twice the file: netascii conversion can double it.
     const whole = Math.floor((2 * fileSize) / blksize) + 1;
     const wanted = Math.max(2 * windowsize, Math.ceil(READ_AHEAD / blksize), 2);
-    // Two reads fill it, each at least a window: one can be under way while the other is sent.
-    const blocksRead = Math.ceil(Math.min(wanted, whole) / 2);
-    this.#capacity = 2 * blocksRead;
-    this.#chunk = new Uint8Array(blocksRead * blksize);
+    this.#blocksInHalf = Math.ceil(Math.min(wanted, whole) / 2);
+    const half = () => new Uint8Array(this.#blocksInHalf * blksize);
+    this.#halves = [half(), half()];
+    this.#packet = new Uint8Array(HEADER + blksize);
   }
 
   /** Highest block that can be sent. */
@@ -60,10 +61,16 @@ export class BlockBuffer {
     return this.#lastLength;
   }
 
-  /** The DATA packet of a block that is available and not released. Valid until it is released. */
+  /** The DATA packet of a block that is available and not released. Valid until the next call. */
   packet(block: number): Uint8Array {
-    const slot = this.#slots[block % this.#capacity]!;
-    return block === this.#last ? slot.subarray(0, HEADER + this.#lastLength) : slot;
+    if (this.#inUse()) this.#packet = new Uint8Array(HEADER + this.#blksize);
+    const length = block === this.#last ? this.#lastLength : this.#blksize;
+    const index = block - 1;
+    const half = this.#halves[Math.floor(index / this.#blocksInHalf) % 2]!;
+    const offset = (index % this.#blocksInHalf) * this.#blksize;
+    writeDataHeader(this.#packet, block);
+    this.#packet.set(half.subarray(offset, offset + length), HEADER);
+    return length === this.#blksize ? this.#packet : this.#packet.subarray(0, HEADER + length);
   }
 
   release(block: number): void {
@@ -72,31 +79,18 @@ export class BlockBuffer {
 
   /** Whether `fill` would read something now. */
   get hasRoom(): boolean {
-    const free = this.#capacity - (this.#available - this.#released);
-    return this.#last === undefined && free * this.#blksize >= this.#chunk.length;
+    return this.#last === undefined && this.#available - this.#released <= this.#blocksInHalf;
   }
 
   /** Reads the next blocks. One call at a time, with room. Rejects with what the source rejects with. */
   async fill(): Promise<void> {
-    const count = await this.#source.fill(this.#chunk);
+    const half = this.#halves[(this.#available / this.#blocksInHalf) % 2]!;
+    const count = await this.#source.fill(half);
     const full = Math.floor(count / this.#blksize);
-    for (let index = 0; index < full; index++) this.#store(index * this.#blksize, this.#blksize);
-    if (count === this.#chunk.length) return;
-    this.#lastLength = count - full * this.#blksize;
-    this.#last = this.#available + 1;
-    this.#store(full * this.#blksize, this.#lastLength);
-  }
-
-  #store(offset: number, length: number): void {
-    const block = this.#available + 1;
-    const index = block % this.#capacity;
-    let slot = this.#slots[index];
-    if (slot === undefined || this.#inUse()) {
-      slot = new Uint8Array(HEADER + this.#blksize);
-      this.#slots[index] = slot;
+    if (count < half.length) {
+      this.#lastLength = count - full * this.#blksize;
+      this.#last = this.#available + full + 1;
     }
-    writeDataHeader(slot, block);
-    slot.set(this.#chunk.subarray(offset, offset + length), HEADER);
-    this.#available = block;
+    this.#available += count < half.length ? full + 1 : full;
   }
 }

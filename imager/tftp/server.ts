@@ -10,7 +10,7 @@ import { decodePacket, ERROR_CODE, encodePacket, OPCODE, type Request, TftpPacke
 import { DEFAULT_LIMITS, type Limits, negotiate } from './options.ts';
 import { keyOf, type ReadRequest, RequestTable } from './requests.ts';
 import { Session } from './session.ts';
-import { bindUdp, closeUdp } from './socket.ts';
+import { bindUdp, closeUdp, connectUdp } from './socket.ts';
 import { netascii, octets } from './source.ts';
 import type { Outcome } from './transfer.ts';
 
@@ -158,7 +158,7 @@ export class TftpServer {
       await file.close();
       return this.#refuse(from, request.file, 'option', ERROR_CODE.optionRefused, agreement.refused);
     }
-    const socket = await bindUdp(address, 0).catch(async (error: Error) => {
+    const socket = await connectUdp(address, from).catch(async (error: Error) => {
       await file.close();
       throw error;
     });
@@ -171,7 +171,7 @@ export class TftpServer {
     this.#report(from, 'transfer-start', { file: request.file, size: file.size, blksize, windowsize });
     read.session = new Session({
       socket,
-      client: { address: from.address, port: from.port },
+      client: from.address,
       file,
       source: request.mode === 'octet' ? octets(file) : netascii(file),
       agreement,

@@ -1,10 +1,10 @@
 /** Performs the effects of one transfer's state machine: its socket (whose port is the transfer's TID), timer and file. */
-import type { RemoteInfo, Socket } from 'node:dgram';
+import type { Socket } from 'node:dgram';
 import type { BootFile } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { Tally } from '../journal/tally.ts';
 import { BlockBuffer } from './blocks.ts';
-import { decodePacket, ERROR_CODE, encodePacket, type Packet, TftpPacketError } from './codec.ts';
+import { decodePacket, encodePacket, type Packet, TftpPacketError } from './codec.ts';
 import type { Agreement } from './options.ts';
 import { closeUdp } from './socket.ts';
 import { type ByteSource, ShortFileError } from './source.ts';
@@ -21,9 +21,10 @@ import {
 } from './transfer.ts';
 
 export interface SessionOptions {
-  /** Bound, and from now on the session's to close. */
+  /** Connected to the client, and from now on the session's to close. */
   socket: Socket;
-  client: { address: string; port: number };
+  /** The client's address, for the log. */
+  client: string;
   /** From now on the session's to close. */
   file: BootFile;
   source: ByteSource;
@@ -59,8 +60,9 @@ export class Session {
     const { promise, resolve } = withResolvers<Outcome>();
     this.#onEnd = resolve;
     this.ended = promise.then((outcome) => this.#closed(outcome));
-    socket.on('message', (bytes, from) => this.#receive(bytes, from));
-    // A packet that cannot be sent (no route, a firewall) is a lost packet: the timer sends it again or gives up.
+    socket.on('message', (bytes) => this.#receive(bytes));
+    // A packet that cannot be sent (no route, a firewall) is a lost packet: the timer sends it again or gives up. So is
+    // one that ICMP says nobody received: whoever wants to end a transfer by that word could have forged it.
     socket.on('error', (error: NodeJS.ErrnoException) => this.#sendFailed(error));
     const first = begin(
       {
@@ -96,36 +98,18 @@ export class Session {
     this.#feed({ type: 'stop', reason, message });
   }
 
-  #receive(bytes: Buffer, from: RemoteInfo): void {
+  #receive(bytes: Buffer): void {
     const { client, tally } = this.#options;
     let packet: Packet;
     try {
       packet = decodePacket(bytes);
     } catch (error) {
       if (!(error instanceof TftpPacketError)) throw error;
-      tally.notice(`dropped.${error.reason}`, { address: from.address, problem: error.message });
-      return;
-    }
-    if (from.address !== client.address || from.port !== client.port) {
-      this.#refuseStranger(packet, from);
+      tally.notice(`dropped.${error.reason}`, { address: client, problem: error.message });
       return;
     }
     if (packet.type === 'ack' || packet.type === 'error') this.#feed(packet);
-    else tally.notice(`dropped.unexpected-${packet.type}`, { address: from.address });
-  }
-
-  /** RFC 1350 section 4: a wrong TID is answered with an error and does not disturb the transfer. */
-  #refuseStranger(packet: Packet, from: RemoteInfo): void {
-    const { socket, tally } = this.#options;
-    tally.notice('dropped.unknown-tid', { address: from.address, port: from.port });
-    // An error is never answered with an error, or two hosts could go on for ever. Port 0 cannot be sent to.
-    if (packet.type === 'error' || from.port === 0) return;
-    const code = ERROR_CODE.unknownTransferId;
-    socket.send(
-      encodePacket({ type: 'error', code, message: 'unknown transfer ID' }),
-      from.port,
-      from.address,
-    );
+    else tally.notice(`dropped.unexpected-${packet.type}`, { address: client });
   }
 
   #feed(input: TransferInput): void {
@@ -136,18 +120,17 @@ export class Session {
   }
 
   #perform(step: Step): void {
-    const { socket, client, agreement, tally } = this.#options;
+    const { socket, agreement, tally } = this.#options;
     for (const effect of step.effects) {
       switch (effect.type) {
         case 'send-blocks':
-          for (let block = effect.from; block <= effect.to; block++)
-            socket.send(this.#blocks.packet(block), client.port, client.address);
+          for (let block = effect.from; block <= effect.to; block++) socket.send(this.#blocks.packet(block));
           break;
         case 'send-oack':
-          socket.send(encodePacket({ type: 'oack', options: agreement.reply }), client.port, client.address);
+          socket.send(encodePacket({ type: 'oack', options: agreement.reply }));
           break;
         case 'send-error':
-          socket.send(encodePacket({ ...effect, type: 'error' }), client.port, client.address);
+          socket.send(encodePacket({ ...effect, type: 'error' }));
           break;
         case 'release':
           this.#blocks.release(effect.block);
