@@ -1,0 +1,72 @@
+/** Beside a dnsmasq that gives the addresses and knows nothing of booting: nodes boot from the imager all the same. */
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import type { RigNode } from '../../firmware-stubs/rig/node.ts';
+import type { NetworkFirmware } from '../../firmware-stubs/rig/qemu.ts';
+import { NetworkLab } from './network-lab.ts';
+
+// Generous: the machine may be busy with other tests.
+const IN_TIME = { withinMs: 120_000 };
+vi.setConfig({ testTimeout: 150_000 });
+
+let lab: NetworkLab;
+let node: RigNode | undefined;
+beforeAll(async () => {
+  lab = await NetworkLab.open('proxy');
+}, 300_000);
+afterEach(() => node?.cutPower());
+afterAll(() => lab?.close());
+
+const SCRIPT = 'http://10.77.0.1/boot.ipxe';
+const LOADED = ['boot.ipxe', 'images/alpha/boot.ipxe', 'images/alpha/kernel', 'images/alpha/initrd'].map(
+  (file) => `http transfer-end ${file}`,
+);
+
+/** Boots until the script starts the kernel, and holds what both servers say of it against each other. */
+async function bootOf(firmware: NetworkFirmware): Promise<string[]> {
+  node = await lab.boot(firmware);
+  await node.waitForLine(/bootwright: firmware boot alpha/, IN_TIME);
+  const { address, log } = lab.otherServer(firmware);
+  expect(address).toMatch(/^10\.77\.0\.[5-8]\d$/);
+  expect(log).toContain(`DHCPACK ${address}`);
+  const events = await lab.events(firmware);
+  // The imager gave no address and refused none; whoever loaded had the one that dnsmasq gave.
+  expect(events.filter(({ step }) => step === 'offer').every((offer) => offer.address === undefined)).toBe(
+    true,
+  );
+  expect(events.filter(({ step }) => step === 'nak')).toEqual([]);
+  const loads = events.filter(({ step }) => step === 'transfer-end');
+  expect(new Set(loads.map((load) => load.address))).toEqual(new Set([address]));
+  expect(events.find(({ step, reason }) => step === 'request' && reason === 'other-server')).toMatchObject({
+    address,
+    detail: { server: '10.77.0.2' },
+  });
+  // What agents, disks and menus ask for the address of a node knows it too.
+  const leases = JSON.parse(await lab.get('/api/leases')) as { node?: string; address: string }[];
+  expect(leases.filter((lease) => lease.node === firmware)).toMatchObject([{ address, active: true }]);
+  return [...new Set(await lab.story(firmware))];
+}
+
+test('an iPXE node', async () => {
+  expect(await bootOf('ipxe-bios')).toEqual([`dhcp offer ${SCRIPT}`, ...LOADED]);
+});
+
+test('an OVMF node by PXE: asks port 4011 for its loader', async () => {
+  const loader = 'ipxe/snponly.efi';
+  expect(await bootOf('uefi-pxe')).toEqual([
+    `dhcp offer ${loader}`,
+    `dhcp ack ${loader}`,
+    `tftp transfer-end ${loader}`,
+    `dhcp offer ${SCRIPT}`,
+    ...LOADED,
+  ]);
+});
+
+test('an OVMF node by HTTP boot', async () => {
+  const loader = 'http://10.77.0.1/ipxe/snponly.efi';
+  expect(await bootOf('uefi-http')).toEqual([
+    `dhcp offer ${loader}`,
+    'http transfer-end ipxe/snponly.efi',
+    `dhcp offer ${SCRIPT}`,
+    ...LOADED,
+  ]);
+});
