@@ -1,0 +1,409 @@
+/** One failure after the other, as a capture and as the journal tell it. */
+import { describe, expect, test } from 'vitest';
+import { explainJournal } from '../../imager/explain/explain.ts';
+import type {
+  Answer,
+  ArpQuestion,
+  Ask,
+  Observation,
+  Transfer,
+  Unreachable,
+} from '../../imager/explain/observation.ts';
+import { RULES } from '../../imager/explain/rules.ts';
+import { lastBoot, storyOf } from '../../imager/explain/story.ts';
+import type { BootEvent, RecordedEvent } from '../../imager/journal/event.ts';
+
+const MAC = '52:54:00:00:00:01';
+const BIOS = { arch: 0, vendorClass: 'PXEClient:Arch:00000:UNDI:002001' };
+const UEFI = { arch: 7, vendorClass: 'PXEClient:Arch:00007:UNDI:003000' };
+const HTTP = { arch: 16, vendorClass: 'HTTPClient:Arch:00016:UNDI:003000' };
+const IPXE = { ...BIOS, userClass: 'iPXE' };
+const SERVER = '10.0.0.1';
+
+/** Observations of a capture; times in seconds, a packet each. */
+let packets = 0;
+const seen = (at: number) => ({ at: at * 1000, packet: ++packets });
+const ask = (at: number, rest: Partial<Ask> = {}): Ask => ({
+  ...seen(at),
+  ...{ kind: 'ask', type: 'discover', mac: MAC, options: BIOS, asked: [3, 66, 67] },
+  ...rest,
+});
+const answer = (at: number, rest: Partial<Answer> = {}): Answer => ({
+  ...seen(at),
+  ...{ kind: 'answer', type: 'offer', mac: MAC, server: SERVER, address: '10.0.0.11', subnet: '10.0.0.0/24' },
+  ...{ router: '10.0.0.254', file: 'start.pxe', nextServer: SERVER },
+  ...rest,
+});
+const transfer = (at: number, rest: Partial<Transfer> = {}): Transfer => ({
+  ...seen(at),
+  ...{ kind: 'transfer', protocol: 'tftp', file: 'start.pxe', server: SERVER, port: 69, end: 'done' },
+  ...{ requests: 1, lastAt: at * 1000, bytes: 70_000, size: 70_000 },
+  ...rest,
+});
+const arp = (at: number, target: string, answered = false): ArpQuestion => ({
+  ...seen(at),
+  ...{ kind: 'arp', target, requests: 4, answered },
+});
+const icmp = (at: number, rest: Partial<Unreachable> = {}): Unreachable => ({
+  ...seen(at),
+  ...{ kind: 'unreachable', by: SERVER, code: 3, to: SERVER, port: 69, protocol: 'udp' },
+  ...rest,
+});
+const leased = (rest: Partial<Answer> = {}, options = BIOS): Observation[] => [
+  ask(0, { options }),
+  answer(0.1, rest),
+  ask(1, { type: 'request', server: SERVER, options }),
+  answer(1.1, { type: 'ack', ...rest }),
+];
+const without = ({ router: _r, file: _f, nextServer: _n, ...rest }: Answer): Answer => rest;
+
+function cause(observations: Observation[], endAt = 60_000): string {
+  const story = storyOf(lastBoot(observations, endAt), { who: MAC, source: 'capture', endAt });
+  for (const rule of RULES) {
+    const finding = rule(story);
+    if (finding === undefined) continue;
+    expect(finding.cause).not.toMatch(/undefined|\n/);
+    expect([...finding.evidence, ...finding.advice].join()).not.toContain('undefined');
+    return finding.cause;
+  }
+  return 'no rule';
+}
+
+describe('from a capture', () => {
+  test.each<[string, Observation[], string]>([
+    [
+      'no answer',
+      [ask(0), ask(4), ask(12)],
+      'no DHCP answer at all: 52:54:00:00:00:01 asked 3 times and nobody offered',
+    ],
+    [
+      'offers without a file to a ROM',
+      [ask(0), without(answer(0.1)), ask(4), without(answer(4.1))],
+      'offered but never requested: x86 BIOS (arch 0) took no offer of 10.0.0.1: PXE firmware takes no offer without',
+    ],
+    [
+      'a path to an HTTP client',
+      [ask(0, { options: HTTP }), answer(0.1), ask(4, { options: HTTP }), answer(4.1)],
+      'offered but never requested: x86-64 UEFI, HTTP boot (arch 16) took no offer of 10.0.0.1: HTTP boot takes an offer with a URL alone',
+    ],
+    [
+      'no acknowledgement',
+      [
+        ask(0),
+        answer(0.1),
+        ask(1, { type: 'request', server: SERVER }),
+        ask(5, { type: 'request', server: SERVER }),
+      ],
+      'DHCP server 10.0.0.1 offered 10.0.0.11 and does not answer the request for it',
+    ],
+    [
+      'a NAK',
+      [
+        ask(0),
+        answer(0.1),
+        ask(1, { type: 'request', address: '10.9.9.9' }),
+        answer(1.1, { type: 'nak', reason: 'wrong network' }),
+      ],
+      'DHCP server 10.0.0.1 refuses the address 10.9.9.9: wrong network',
+    ],
+    [
+      'two servers',
+      [ask(0), answer(0.1, { server: '10.0.0.2', address: '10.0.0.90' }), ...leased().slice(1)],
+      "second DHCP server on the wire: 10.0.0.2 and 10.0.0.1 both give addresses, and the node took 10.0.0.1's",
+    ],
+    [
+      'nothing to load',
+      [...leased().map((each) => (each.kind === 'answer' ? without(each) : each))],
+      'no boot file: 10.0.0.1 gave x86 BIOS (arch 0) the address 10.0.0.11 and nothing to load',
+    ],
+    [
+      'a file nobody asked for',
+      leased(),
+      'x86 BIOS (arch 0) was told to load start.pxe and asked nobody for it',
+    ],
+    [
+      'an EFI file for a BIOS, by its name',
+      leased({ file: 'snponly.efi' }),
+      'wrong boot file for this firmware: x86 BIOS (arch 0) was told to load snponly.efi, which is an EFI program by its name; it needs a BIOS boot program',
+    ],
+    [
+      'a 32-bit file, by its content',
+      [...leased({ file: 'boot.efi' }, UEFI), transfer(2, { file: 'boot.efi', content: 'efi-ia32' })],
+      'wrong boot file for this firmware: x86-64 UEFI (arch 7) was told to load boot.efi, which is a 32-bit x86 EFI program; it needs an .efi file for x86-64 UEFI',
+    ],
+    [
+      'no route',
+      [
+        ...leased({ nextServer: '10.9.0.1' }).map((each) => {
+          if (each.kind !== 'answer') return each;
+          const { router: _, ...rest } = each;
+          return rest;
+        }),
+        arp(2, '10.9.0.1'),
+      ],
+      "no route to the TFTP server: 10.9.0.1 is not in the node's network 10.0.0.0/24, and no router was offered (option 3)",
+    ],
+    [
+      'a server that is off',
+      [...leased(), arp(2, SERVER)],
+      "boot server 10.0.0.1 is not there: nobody answers for its address on the node's link (ARP)",
+    ],
+    [
+      'a router that is off',
+      [...leased({ nextServer: '10.9.0.1' }), arp(2, '10.0.0.254')],
+      "router 10.0.0.254, the way to 10.9.0.1, is not there: nobody answers for its address on the node's link (ARP)",
+    ],
+    [
+      'no TFTP server on the machine',
+      [...leased(), arp(2, SERVER, true), transfer(2, { end: 'unanswered', requests: 3 }), icmp(2.1)],
+      'nothing listens on UDP port 69 of 10.0.0.1: it answers "port unreachable" (ICMP)',
+    ],
+    [
+      'a host behind a router that says no',
+      [
+        ...leased({ nextServer: '10.9.0.1' }),
+        transfer(2, { server: '10.9.0.1', end: 'unanswered' }),
+        icmp(2.1, { code: 1, by: '10.0.0.254', to: '10.9.0.1' }),
+      ],
+      '10.9.0.1 cannot be reached: 10.0.0.254 says "host unreachable" (ICMP)',
+    ],
+    [
+      'a blocked port',
+      [...leased(), arp(2, SERVER, true), transfer(2, { end: 'unanswered', requests: 5, lastAt: 30_000 })],
+      'blocked port: TFTP server 10.0.0.1 answers nothing on UDP port 69',
+    ],
+    [
+      'an HTTP server that is not running',
+      [
+        ...leased({ file: 'http://10.0.0.1:8080/a' }),
+        transfer(2, { protocol: 'http', file: '', port: 8080, end: 'unanswered', reset: true }),
+      ],
+      'nothing listens on TCP port 8080 of 10.0.0.1: it resets the connection',
+    ],
+    [
+      'a missing file, with one like it',
+      [
+        ...leased(),
+        transfer(2),
+        transfer(3, { file: 'Start.cfg', end: 'refused', code: 1, reason: 'File not found' }),
+      ],
+      'missing file: TFTP server 10.0.0.1 has no Start.cfg (TFTP error 1, "File not found")',
+    ],
+    [
+      'HTTP status 404',
+      [
+        ...leased({ file: 'http://10.0.0.1/a' }),
+        transfer(2, {
+          protocol: 'http',
+          port: 80,
+          file: '/a',
+          end: 'refused',
+          code: 404,
+          reason: 'Not Found',
+        }),
+      ],
+      'missing file: HTTP server 10.0.0.1 has no /a (HTTP status 404, "Not Found")',
+    ],
+    [
+      'HTTP status 301',
+      [
+        ...leased({ file: 'http://10.0.0.1//a' }),
+        transfer(2, { protocol: 'http', port: 80, file: '//a', end: 'refused', code: 301, reason: 'Moved' }),
+      ],
+      'HTTP server 10.0.0.1 refuses //a: HTTP status 301 "Moved"',
+    ],
+    [
+      'options refused by the server',
+      [...leased(), transfer(2, { end: 'refused', code: 8, reason: 'blksize' })],
+      'option negotiation refused: TFTP server 10.0.0.1 does not take the options the node asks for with start.pxe',
+    ],
+    [
+      'options refused by the node',
+      [...leased(), transfer(2, { end: 'declined', code: 8, reason: 'bad OACK' })],
+      'option negotiation refused: the node does not take the options that TFTP server 10.0.0.1 answers for start.pxe',
+    ],
+    [
+      'a stalled transfer',
+      [...leased(), transfer(2, { end: 'open', bytes: 29_360, lastAt: 5000 })],
+      'transfer stalled: start.pxe from TFTP server 10.0.0.1 stopped at byte 29360 of 70000',
+    ],
+    [
+      'a program that hangs',
+      [...leased(), transfer(2)],
+      'the boot file was loaded and nothing followed: x86 BIOS (arch 0) rejected start.pxe, or the program hangs',
+    ],
+    [
+      'a kernel without an agent',
+      [
+        ...leased({}, IPXE),
+        transfer(2, { file: 'images/a/kernel' }),
+        transfer(3, { file: 'images/a/initrd' }),
+      ],
+      'the kernel was loaded and the agent never spoke: images/a/kernel and images/a/initrd came whole, then nothing',
+    ],
+    [
+      'a node that comes to its disk',
+      [...leased(), transfer(2), { ...seen(9), kind: 'disk', step: 'connected', detail: {} }],
+      'all well as far as the capture goes',
+    ],
+  ])('%s', (_name, observations, expected) => expect(cause(observations)).toContain(expected));
+
+  test('a size asked for first is no failure', () => {
+    const declined = transfer(2, { end: 'declined', code: 8, reason: 'User aborted the transfer', bytes: 0 });
+    expect(cause([...leased({ file: 'x.efi' }, UEFI), declined, transfer(3, { file: 'x.efi' })])).toContain(
+      'the boot file was loaded and nothing followed',
+    );
+  });
+
+  test('what a loader fails at counts, not the ROM that fetched it', () => {
+    const rom = [...leased(), transfer(2)];
+    const loader = [
+      ask(3, { options: IPXE }),
+      answer(3.1),
+      ask(4, { type: 'request', server: SERVER, options: IPXE }),
+    ];
+    const ack = answer(4.1, { type: 'ack', file: 'a.ipxe' });
+    const missing = transfer(5, { file: 'a.ipxe', end: 'refused', code: 1, reason: '' });
+    expect(cause([...rom, ...loader, ack, missing])).toContain('has no a.ipxe');
+  });
+
+  test('what firmware tries after a failure does not hide it', () => {
+    const pxe = [...leased({}, UEFI), transfer(2, { end: 'refused', code: 1, reason: 'gone' })];
+    expect(cause([...pxe, ask(4, { options: HTTP }), answer(4.1)])).toContain('missing file');
+  });
+});
+
+describe('from the journal', () => {
+  const imager = '10.77.0.1';
+  /** `seconds component step`, detail, reason. */
+  const events = (...lines: [string, BootEvent['detail']?, string?][]): RecordedEvent[] =>
+    lines.map(([text, detail, reason], i) => {
+      const [at, component, step] = text.split(' ') as [string, BootEvent['component'], string];
+      const told = { id: i, at: Number(at) * 1000, component, step, mac: MAC, address: '10.77.0.11' };
+      return {
+        ...told,
+        ...(detail === undefined ? {} : { detail }),
+        ...(reason === undefined ? {} : { reason }),
+      };
+    });
+  const told = { subnet: '10.77.0.0/24', file: 'start.pxe', server: imager };
+  const lease = (
+    rest: BootEvent['detail'] = {},
+    client: BootEvent['detail'] = BIOS,
+  ): Parameters<typeof events> => [
+    ['0 dhcp discover', { ...client, asked: '66,67', subnet: '10.77.0.0/24' }],
+    ['0 dhcp offer', { ...told, ...rest }],
+    ['1 dhcp request', client],
+    ['1 dhcp ack', { ...told, ...rest }],
+  ];
+  const kernel = { file: 'images/a/kernel', bytes: 5 };
+
+  test.each<[string, Parameters<typeof events>, string]>([
+    [
+      'a stranger without a pool',
+      [['0 dhcp discover', BIOS, 'unknown-client']],
+      'the imager does not answer n1: the configuration has no such node and there is no pool of addresses',
+    ],
+    [
+      'why there is no boot file',
+      [
+        ['0 dhcp discover', UEFI],
+        ['0 dhcp offer', { why: 'no boot.image is configured' }],
+        ['1 dhcp request', UEFI],
+        ['1 dhcp ack', { why: 'no boot.image is configured' }],
+      ],
+      'no boot file: 10.77.0.1 gave x86-64 UEFI (arch 7) the address 10.77.0.11 and nothing to load: no boot.image is configured',
+    ],
+    [
+      'an offer of another server taken',
+      [...lease().slice(0, 2), ['1 dhcp request', { ...BIOS, chosen: '10.77.0.5' }, 'other-server']],
+      "second DHCP server on the wire: 10.77.0.1 and 10.77.0.5 both give addresses, and the node took 10.77.0.5's",
+    ],
+    [
+      'a NAK',
+      [
+        ['0 dhcp request', BIOS],
+        ['0 dhcp nak', {}, 'wrong-network'],
+      ],
+      'DHCP server 10.77.0.1 refuses the address 10.77.0.11: wrong network',
+    ],
+    [
+      'a transfer that broke',
+      [
+        ...lease(),
+        ['2 tftp transfer-start', { file: 'start.pxe', size: 9000 }],
+        ['30 tftp transfer-failed', { file: 'start.pxe', bytes: 1024, message: 'no answer' }, 'timeout'],
+      ],
+      'transfer stalled: start.pxe from TFTP server 10.77.0.1 stopped at byte 1024 of 9000 (no answer)',
+    ],
+    [
+      'a request refused for another reason',
+      [
+        ...lease(),
+        ['2 tftp refused', { file: 'start.pxe', message: 'the server is busy' }, 'too-many-transfers'],
+      ],
+      'TFTP server 10.77.0.1 refuses start.pxe: TFTP error 0 "the server is busy"',
+    ],
+    [
+      'a kernel without an agent',
+      [...lease({}, IPXE), ['2 http transfer-end', kernel]],
+      'the kernel was loaded and the agent never spoke: images/a/kernel without an initrd',
+    ],
+    [
+      'an agent that gave up',
+      [
+        ...lease(),
+        ['2 http transfer-end', kernel],
+        ['8 agent hello'],
+        ['9 agent failed', { why: 'no disk d1' }],
+      ],
+      'the agent gave up: no disk d1',
+    ],
+    [
+      'a disk refused',
+      [...lease(), ['8 agent hello'], ['9 nbd refused', { export: 'd1' }, 'policy']],
+      'the imager refused the disk d1: policy',
+    ],
+    [
+      'a reboot without return',
+      [...lease(), ['8 agent hello'], ['9 agent reboot', { number: 1 }]],
+      'the agent restarted the node on purpose, and nothing was heard of it since',
+    ],
+    [
+      'silence after mounting',
+      [...lease(), ['8 agent hello'], ['9 agent mounted']],
+      'the node stopped on its way to ready: its last word was "mounted", 91 s ago',
+    ],
+    [
+      'all well',
+      [...lease(), ['2 http transfer-end', kernel], ['8 agent hello'], ['14 agent ready']],
+      'all well: ready 14.0 s after its first packet',
+    ],
+  ])('%s', (_name, lines, expected) => {
+    const found = explainJournal(events(...lines), { who: 'n1', imager, now: 100_000, knownFiles: [] });
+    expect(found?.cause).toContain(expected);
+    expect(found?.course.length).toBeGreaterThan(0);
+  });
+
+  test('a boot that goes well so far is told as such', () => {
+    const found = explainJournal(events(...lease()), { who: 'n1', imager, now: 2000, knownFiles: [] });
+    expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
+  });
+
+  test('what a missing file may have meant', () => {
+    const lines = events(...lease(), ['2 tftp refused', { file: 'images/debain-12/kernel' }, 'unknown-file']);
+    const knownFiles = ['images/debian-12/kernel', 'images/other/initrd'];
+    const found = explainJournal(lines, { who: 'n1', imager, now: 100_000, knownFiles });
+    expect(found?.advice[0]).toBe('there is something like it: images/debian-12/kernel');
+  });
+
+  test('the boot before, where the last one has hardly begun', () => {
+    const before = events(...lease(), ['2 tftp refused', { file: 'start.pxe' }, 'unknown-file']);
+    const again = events(['20 dhcp discover', BIOS], ['20 dhcp offer', told]);
+    const found = explainJournal([...before, ...again], { who: 'n1', imager, now: 30_000, knownFiles: [] });
+    expect(found?.cause).toContain('missing file');
+  });
+
+  test('nobody is nobody', () =>
+    expect(explainJournal([], { who: 'n1', imager, now: 0, knownFiles: [] })).toBeUndefined());
+});
