@@ -1,10 +1,13 @@
-/** A server killed at its worst moment, and started again on the same registry. */
+/** Servers killed at their worst moment, and started again on the same registry. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { LeaseView } from '../../imager/dhcp/lease.ts';
+import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
+import { Crowd, macOf } from './crowd.ts';
 import { Lab } from './lab.ts';
+import { startLoopbackServer } from './loopback-server.ts';
 
 let lab: Lab;
 let directory: string;
@@ -37,3 +40,25 @@ test('SIGKILL right after an ACK: the lease is there, and its client keeps the a
   await second.stop('SIGTERM');
   expect(second.output()).toMatch(/^stats \{.*"sent.ack":1/m);
 });
+
+test('SIGKILL amid many: every lease whose ACK had left is there', async () => {
+  const promised = new Map<string, string>();
+  for (const [round, enough] of [3, 60, 150].entries()) {
+    const server = await startLoopbackServer(directory);
+    const crowd = await Crowd.open(server.port);
+    crowd.start(Array.from({ length: 200 }, (_, n) => macOf(round + 1, n)));
+    await crowd.served(enough);
+    await server.kill();
+    await crowd.drain();
+    crowd.close();
+    for (const [mac, address] of crowd.acks) promised.set(mac, address);
+
+    const registry = await LmdbRegistry.open(directory);
+    const stored = new Map(
+      registry.range<LeaseView>(['lease']).map(({ value }) => [value.mac, value.address]),
+    );
+    await registry.close();
+    expect([...promised].filter(([mac, address]) => stored.get(mac) !== address)).toEqual([]);
+  }
+  expect(promised.size).toBeGreaterThanOrEqual(3 + 60 + 150);
+}, 60_000);
