@@ -14,8 +14,9 @@ import { isPartial, MAX_TEMPLATE, type TemplateSource, Templates } from './templ
 
 const LIQUID = '.liquid';
 const MAX_FILES = 10_000;
-/** A folder is looked at so often. */
+/** A folder is looked at so often, or less where looking takes more than a twentieth of that. */
 const LOOK_MS = 1000;
+const SHARE = 20;
 
 /** The folder cannot be used; `message` has one fault a line. */
 export class LibraryError extends Error {}
@@ -34,9 +35,12 @@ export class Library {
   readonly #log: Logger;
   #shelf: Shelf = { templates: new Templates(BUILT_IN), written: new Map(), files: new Map() };
   #seen = '';
+  /** The last state that was not good, so that it is not read over and over. */
+  #bad: { seen: string; error: unknown } | undefined;
   #problem: string | undefined;
   #looking: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #closed = false;
 
   private constructor(dir: string | undefined, log: Logger) {
     this.#dir = dir;
@@ -51,9 +55,9 @@ export class Library {
     return library;
   }
 
-  /** Looks at the folder every second, until close(). */
+  /** Looks at the folder again and again, until close(). */
   watch(): void {
-    if (this.#dir !== undefined) this.#timer ??= setInterval(() => void this.refresh(), LOOK_MS).unref();
+    if (this.#dir !== undefined && !this.#closed) this.#lookIn(LOOK_MS);
   }
 
   get shelf(): Shelf {
@@ -74,8 +78,17 @@ export class Library {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#closed = true;
+    clearTimeout(this.#timer);
     await this.#looking;
+  }
+
+  #lookIn(ms: number): void {
+    this.#timer = setTimeout(async () => {
+      const start = performance.now();
+      await this.refresh();
+      if (!this.#closed) this.#lookIn(Math.max(LOOK_MS, SHARE * (performance.now() - start)));
+    }, ms).unref();
   }
 
   async #look(): Promise<void> {
@@ -95,7 +108,13 @@ export class Library {
     const found = await listing(dir);
     const seen = found.map(({ path, file, facts }) => `${path} ${file} ${facts}`).join('\n');
     if (seen === this.#seen) return false;
-    this.#shelf = shelfOf(await contents(dir, found));
+    if (seen === this.#bad?.seen) throw this.#bad.error;
+    try {
+      this.#shelf = shelfOf(await contents(dir, found));
+    } catch (error) {
+      this.#bad = { seen, error };
+      throw error;
+    }
     this.#seen = seen;
     return true;
   }
@@ -124,7 +143,8 @@ async function listing(dir: string): Promise<Found[]> {
     const path = relative(root, join(entry.parentPath, entry.name)).split(sep).join('/');
     // Editors' and version control's own.
     if (entry.isDirectory() || /(?:^|\/)\.|~$/.test(path)) continue;
-    const file = await realpath(join(root, path)).catch(() => undefined);
+    const place = join(root, path);
+    const file = entry.isSymbolicLink() ? await realpath(place).catch(() => undefined) : place;
     const stats = file === undefined ? undefined : await stat(file).catch(() => undefined);
     // Gone since the folder was read, or a link that leads nowhere.
     if (file === undefined || stats === undefined || stats.isDirectory()) continue;

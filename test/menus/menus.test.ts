@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import { NotServed } from '../../imager/images/boot-files.ts';
-import { normalisePath } from '../../imager/images/tree.ts';
+import { BootTable } from '../../imager/images/table.ts';
+import { BootTree } from '../../imager/images/tree.ts';
 import type { Menus } from '../../imager/menus/menus.ts';
 import { checkMenus, menusOf } from '../../imager/menus/show.ts';
 import { linuxImage, MenuLab, POINTER, textOf } from './world.ts';
@@ -261,10 +262,13 @@ describe("the operator's folder", () => {
 });
 
 test('no path opens a file but those of the tables', async () => {
-  lab.write('start4.elf', 'firmware');
-  lab.write('sub/file', 'x');
+  lab.write('start4.elf', 'OPEN firmware');
+  lab.write('sub/file', 'OPEN too');
+  writeFileSync(join(lab.dir, 'secret'), 'SECRET');
+  writeFileSync(join(lab.dir, 'state'), 'SECRET');
   menus = await lab.open();
-  const known = new Set(['start4.elf', 'sub/file'].map((file) => join(lab.templates, file)));
+  const table = await BootTable.open(join(lab.dir, 'images'));
+  const tree = new BootTree(table, { 'ipxe/x.kpxe': join(lab.templates, 'sub/file') }, menus);
   const part = fc.oneof(
     fc.constantFrom(
       '..',
@@ -272,46 +276,49 @@ test('no path opens a file but those of the tables', async () => {
       '',
       '%2e%2e',
       '..%2f',
-      'etc',
-      'passwd',
+      '\0',
       'sub',
       'file',
       'start4.elf',
-      '\0',
       'images',
+      'ipxe',
+      'x.kpxe',
     ),
     fc.constantFrom(
+      'secret',
+      'state',
+      'etc',
+      'passwd',
       'pxelinux.cfg',
       '8af1c2d3',
       'boot.ipxe',
-      'imager.yaml',
       'templates',
-      '_x',
-      'C:',
       '__proto__',
     ),
+    fc.constantFrom(...lab.dir.split('/')),
     fc.string({ unit: 'binary', maxLength: 6 }),
   );
-  fc.assert(
-    fc.property(
+  let opened = 0;
+  await fc.assert(
+    fc.asyncProperty(
       fc.array(part, { maxLength: 8 }),
-      fc.constantFrom('/', '\\', '//', '/./'),
-      (parts, separator) => {
-        const path = normalisePath(parts.join(separator));
-        if (path === undefined) return;
-        let served: ReturnType<Menus['find']>;
-        try {
-          served = menus.find(path, { address: NODE1 });
-        } catch (error) {
+      fc.constantFrom('/', '\\', '//', '/./', '%2f'),
+      async (parts, separator) => {
+        const file = await tree.open(parts.join(separator), { address: NODE1 }).catch((error: unknown) => {
           expect(error).toBeInstanceOf(NotServed);
-          return;
-        }
-        if (served !== undefined && 'path' in served) expect(known).toContain(served.path);
-        else if (served !== undefined && 'image' in served) expect(served.image).toBe('debian-12');
+          return undefined;
+        });
+        if (file === undefined) return;
+        opened++;
+        const bytes = Buffer.alloc(file.size);
+        await file.read(bytes, 0);
+        await file.close();
+        expect(bytes.toString()).toMatch(/^OPEN|^#!ipxe|# node1/);
       },
     ),
     { numRuns: 3000 },
   );
+  expect(opened).toBeGreaterThan(20);
 });
 
 test('what is shown says under which names, from what and why', () => {
