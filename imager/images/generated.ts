@@ -1,4 +1,5 @@
 /** The files made from an entry of the boot table rather than kept in it: what firmware reads to boot it. Pure. */
+import { runCommand } from './boot-sector.ts';
 import { type BootImage, filesOf, type LinuxImage } from './image.ts';
 import { LOADER } from './nbi/programs.ts';
 
@@ -64,19 +65,20 @@ function ipxeLines(image: BootImage): string[] {
         `chain --timeout 3000 boot.efi${image.args === '' ? '' : ` \${bw_cmdline} ${image.args}`}`,
       ];
     case 'boot-sector':
-      // Without an iBFT or the like: the sector's program knows INT 13 alone. Its disk is there while it runs.
-      return [...only('pcbios', image), say, 'sanboot --no-describe --drive 0x80 boot.img'];
+      return [...only('pcbios', image), say, runCommand('boot.img', image.files['boot.img'].bytes)];
     case 'nbi':
       return [
         ...only('pcbios', image),
         // biome-ignore-start lint/suspicious/noTemplateCurlyInString: iPXE expands it
         // Etherboot's option for arguments; the image's first stage appends them to its command line.
         'isset ${bw_cmdline} && set 129:string ${bw_cmdline} ||',
-        // The loader asks the server that DHCP named.
+        // The loader asks the server that DHCP named. Fetched first: from then on iPXE takes URIs relative to that one.
+        'imgfetch --timeout 3000 nbi.0',
         'isset ${bw_imager} && set next-server ${bw_imager} ||',
+        'isset ${next-server} || set next-server ${dhcp-server} ||',
         // biome-ignore-end lint/suspicious/noTemplateCurlyInString: iPXE expands it
         say,
-        'chain --timeout 3000 nbi.0',
+        'imgexec nbi.0',
       ];
   }
 }

@@ -1,5 +1,6 @@
 /** What a boot file is, by a look at its first bytes, and what is wrong where it should be something else. Pure. */
 import { constants, gunzipSync } from 'node:zlib';
+import { sizeFault } from './boot-sector.ts';
 import { decodeBzImage, isBzImage } from './bzimage.ts';
 import { decodeHeader, isNbi } from './nbi/header.ts';
 import { faults } from './nbi/layout.ts';
@@ -67,7 +68,7 @@ export function bootSectorFault(head: Uint8Array, bytes: number): string | undef
   const found = look(head);
   if (found.format !== 'boot-sector')
     return `the boot sector is ${found.words}: its bytes 510 and 511 should be 55 AA`;
-  return bytes % 512 === 0 ? undefined : `the boot sector file is not made of whole sectors: ${bytes} bytes`;
+  return sizeFault(bytes);
 }
 
 /** What is wrong with the tagged image of `bytes` bytes that begins with `head`, in words. Throws NbiError likewise. */

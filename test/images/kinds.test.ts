@@ -131,6 +131,12 @@ test.each<[string, Files, Partial<NewImage>, RegExp]>([
   ],
   ['no boot sector', { bootSector: Buffer.alloc(512) }, {}, /bytes 510 and 511 should be 55 AA/],
   ['a kernel as sector', { bootSector: x86 }, {}, /a Linux kernel for amd64/],
+  [
+    'a disk of no kind',
+    { bootSector: Buffer.concat([sector, Buffer.alloc(8_000_000 - 512)]) },
+    {},
+    /a disk of 8000512 bytes is larger than a diskette .* up to 8225280 bytes/,
+  ],
   ['half a sector', { bootSector: sector.subarray(0, 1000) }, {}, /not made of whole sectors: 1000 bytes/],
   ['no tagged image', { nbi: sector }, {}, /does not begin with 36 13 03 1B/],
   ['half a tagged image', { nbi: nbi.subarray(0, 2000) }, {}, /image a: the file is cut short: 2000 of/],
@@ -170,19 +176,27 @@ test('scripts of each kind, and what else is made for it', async () => {
   expect((await script({ efi: efi(0x8664) }, { args: 'quiet' }, 'uki')).at(-1)).toBe(
     'chain --timeout 3000 boot.efi ${bw_cmdline} quiet',
   );
-  expect((await script({ bootSector: sector }, {}, 'dos')).at(-1)).toBe(
-    'sanboot --no-describe --drive 0x80 boot.img',
-  );
+  const disk = async (bytes: number) => {
+    const bootSector = Buffer.alloc(bytes);
+    sector.copy(bootSector);
+    return (await script({ bootSector }, {}, `disk-${bytes}`)).at(-1);
+  };
+  expect(await disk(34_304)).toBe('chain --timeout 3000 boot.img');
+  expect(await disk(34_816)).toBe('sanboot --no-describe --drive 0x00 boot.img');
+  expect(await disk(2_949_120)).toBe('sanboot --no-describe --drive 0x00 boot.img');
+  expect(await disk(8_225_280)).toBe('sanboot --no-describe --drive 0x80 boot.img');
   expect((await script({ nbi }, {}, 'tagged')).slice(2)).toEqual([
     'isset ${bw_cmdline} && set 129:string ${bw_cmdline} ||',
+    'imgfetch --timeout 3000 nbi.0',
     'isset ${bw_imager} && set next-server ${bw_imager} ||',
+    'isset ${next-server} || set next-server ${dhcp-server} ||',
     'echo bootwright: firmware boot tagged',
-    'chain --timeout 3000 nbi.0',
+    'imgexec nbi.0',
   ]);
   const tagged = table.get('tagged')!;
   expect(generatedFile(tagged, 'nbi.0')).toBeDefined();
   expect(generatedFile(tagged, 'manifest.env')).toBeUndefined();
-  expect(generatedFile(table.get('dos')!, 'nbi.0')).toBeUndefined();
+  expect(generatedFile(table.get('disk-34816')!, 'nbi.0')).toBeUndefined();
 });
 // biome-ignore-end lint/suspicious/noTemplateCurlyInString: iPXE's settings
 

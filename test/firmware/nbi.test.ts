@@ -1,0 +1,134 @@
+/** Tagged images and boot sectors on x86 machines: what `imager image nbi` builds is booted by firmware without the format. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { eepromPointers, makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
+import { Lab } from '../../firmware-stubs/rig/lab.ts';
+import type { RigNode } from '../../firmware-stubs/rig/node.ts';
+import { stockFor } from '../support/stock.ts';
+
+// Generous: the machine may be busy with other tests.
+const IN_TIME = { withinMs: 60_000 };
+const LIMIT = 180_000;
+const ARGS = 'console=ttyS0,115200 panic=5 no_timer_check';
+const NODES = ['pointed', 'network', 'disk', 'diskette', 'sector'].map((name, index) => ({
+  name,
+  mac: `52:54:00:77:00:1${index + 1}`,
+  uid: `6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f60${index + 1}`,
+  address: `10.77.0.1${index + 1}`,
+}));
+
+let dir: string;
+let lab: Lab;
+let node: RigNode | undefined;
+
+beforeAll(async () => {
+  const stock = await stockFor('x86');
+  dir = mkdtempSync(join(tmpdir(), 'nbi-boot-'));
+  const config = join(dir, 'imager.yaml');
+  writeFileSync(
+    config,
+    stringify({
+      ...{ state: './state', cluster: 'test', network: { address: '10.77.0.1', prefix: 24 } },
+      nodes: NODES,
+    }),
+  );
+  lab = await Lab.open({ dir });
+  await lab.startImager({ config });
+  await verb('image', 'add', 'plain', '--arch', 'amd64', '--kernel', stock.kernel, '--initrd', stock.initrd);
+  await verb('image', 'nbi', 'tagged', '--from', 'plain', '--args', ARGS);
+  const sector = await assembledSector();
+  await verb('image', 'add', 'sector', '--boot-sector', sector);
+  await truncate(sector, 1_474_560);
+  await verb('image', 'add', 'diskette', '--boot-sector', sector);
+  await truncate(sector, 8_225_280);
+  await verb('image', 'add', 'disk', '--boot-sector', sector);
+}, 300_000);
+afterEach(() => node?.cutPower());
+afterAll(async () => {
+  await lab?.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+async function verb(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await lab.imagerCommand(args);
+  if (code !== 0) throw new Error(`imager ${args.join(' ')}: exit ${code}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+async function assembledSector(): Promise<string> {
+  const run = promisify(execFile);
+  const [object, file] = [join(dir, 'sector.o'), join(dir, 'sector.img')];
+  await run('x86_64-linux-gnu-as', ['--32', join(import.meta.dirname, 'sector.S'), '-o', object]);
+  const format = ['-m', 'elf_i386', '--oformat', 'binary', '-Ttext', '0x7c00'];
+  await run('x86_64-linux-gnu-ld', [...format, object, '-o', file]);
+  return file;
+}
+
+/** A node by its name in the configuration, switched on. */
+async function powerOn(name: string, eeprom: string): Promise<RigNode> {
+  const { mac, uid } = NODES.find((each) => each.name === name)!;
+  node = await lab.node({ name, rig: 'x86', mac, uid, eeprom });
+  await node.powerOn();
+  return node;
+}
+
+/** A node without a boot pointer, whose iPXE loads the script of an image. */
+async function powerOnWithout(name: string, image: string): Promise<RigNode> {
+  const eeprom = join(dir, `${name}.eeprom`);
+  const script = `#!ipxe\nifconf -c dhcp\nchain http://10.77.0.1/images/${image}/boot.ipxe\n`;
+  writeFileSync(eeprom, script.padEnd(8192));
+  return powerOn(name, eeprom);
+}
+
+test(
+  'a boot pointer names a tagged image: kernel and agent start, with the arguments of the node',
+  async () => {
+    const eeprom = join(dir, 'eeprom');
+    makeEeprom(eeprom, 'x86');
+    eepromPointers(eeprom, 'x86').write({
+      ...{ image: 'tagged', disks: ['none'], imagers: ['10.77.0.1'], cluster: 'test' },
+      ...{ deployment: 'first', phase: 'deploy', attempts: 3, fallback: '' },
+    });
+    const pointed = await powerOn('pointed', eeprom);
+    expect((await pointed.waitForStep('boot', IN_TIME)).detail).toMatchObject({ image: 'tagged' });
+    await pointed.waitForLine(/nbi: loading images\/tagged\/boot\.nbi/, IN_TIME);
+    await pointed.waitForLine(/Linux version \d/, IN_TIME);
+    const { text } = await pointed.waitForLine(/Command line: /, IN_TIME);
+    expect(text.replace(/^.*Command line: /, '')).toBe(
+      `${ARGS} bootwright.image=tagged bootwright.pointer=ipxe-script:/dev/vda ` +
+        'ip=10.77.0.11:::255.255.255.0:pointed:eth0:off',
+    );
+    await pointed.waitForStep('agent', IN_TIME);
+    await pointed.waitForStep('pointer', { ...IN_TIME });
+  },
+  LIMIT,
+);
+
+test(
+  'DHCP names the server where no pointer does',
+  async () => {
+    const network = await powerOnWithout('network', 'tagged');
+    await network.waitForLine(/nbi: starting the image/, IN_TIME);
+    const { text } = await network.waitForLine(/Command line: /, IN_TIME);
+    expect(text).toMatch(new RegExp(`Command line: ${ARGS}$`));
+  },
+  LIMIT,
+);
+
+test.each([
+  ['disk', 'reads the rest of it', /^the second sector/],
+  ['diskette', 'reads the rest of it', /^the second sector/],
+  ['sector', 'is loaded whole', /^no disk, but the second sector/],
+])(
+  'the boot sector of a %s %s',
+  async (name, _, text) => {
+    await (await powerOnWithout(name, name)).waitForLine(text, IN_TIME);
+  },
+  LIMIT,
+);
