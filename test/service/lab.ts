@@ -108,6 +108,11 @@ export class ServiceLab {
     return this.run([...args, '--config', this.config]);
   }
 
+  /** Arguments with which Node runs the command line. */
+  command(args: string[]): string[] {
+    return [this.#program, ...args];
+  }
+
   run(args: string[]): Promise<Result> {
     return new Promise((resolve) => {
       const env = { ...process.env, NODE_NO_WARNINGS: '1' };

@@ -1,0 +1,104 @@
+/** `imager node boots` and `imager pxe explain` against a running imager. */
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { copyFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { BootsView } from '../../imager/journal/attempts.ts';
+import { NodeShell, ServiceLab } from '../service/lab.ts';
+
+const STRANGER = '52:54:00:77:00:99';
+const CAPTURE = resolve(import.meta.dirname, '../../fixtures/captures/blocked-port.pcap');
+
+let lab: ServiceLab;
+let node: NodeShell;
+let stranger: NodeShell;
+beforeAll(async () => {
+  lab = await ServiceLab.open();
+  await lab.serve();
+  node = await NodeShell.open(lab.space, 'peer1', '52:54:00:77:00:01');
+  stranger = await NodeShell.open(lab.space, 'peer2', STRANGER);
+});
+afterAll(() => lab.close());
+
+/** A boot that ends with a file that is not there; -V makes udhcpc look like a boot ROM. */
+const boot = (client: NodeShell, address: string) =>
+  client.run(
+    `udhcpc -i eth0 -n -q -f -t 3 -s /bin/true -V PXEClient:Arch:00000:UNDI:002001 2>&1
+    ip address replace ${address}/24 dev eth0; curl -sS -m 5 tftp://10.77.0.1/images/nothing/kernel`,
+  );
+
+test('a node and a stranger: attempts, causes, and the same after SIGKILL', async () => {
+  await boot(node, '10.77.0.11');
+  await boot(stranger, '10.77.0.199');
+  const shown = await lab.imager('node', 'boots', 'node1');
+  expect(shown.stdout).toMatch(
+    /^node1, boot of \d{4}-\S+ \S+Z: in progress, at files\n {4}0\.000 {2}dhcp +discover/,
+  );
+  expect(shown.stdout).toMatch(/tftp +refused \(unknown-file\) file=images\/nothing\/kernel/);
+  const explained = await lab.imager('pxe', 'explain', 'node1');
+  expect(explained.stdout.split('\n')[0]).toMatch(
+    /^node1: missing file: TFTP server 10\.77\.0\.1 has no images\/nothing\/kernel \(TFTP error 1/,
+  );
+  const before = await lab.json<BootsView>('node', 'boots', STRANGER);
+  expect(before).toMatchObject({ node: null, attempts: [{ phase: 'dhcp' }] });
+  await lab.stop('KILL');
+  await lab.serve();
+  const after = await lab.json<BootsView>('node', 'boots', STRANGER);
+  expect(after.attempts.map(({ events }) => events)).toEqual(before.attempts.map(({ events }) => events));
+  expect((await lab.json<BootsView>('node', 'boots', 'node1')).node).toBe('node1');
+});
+
+test('--follow shows what happens as it happens, and ends with the imager', async () => {
+  const program = lab.command(['node', 'boots', 'node1', '--follow', '--config', lab.config]);
+  const child = spawn(process.execPath, program, { cwd: lab.dir });
+  await said(child, 'refused (unknown-file) file=images/nothing/kernel');
+  const next = said(child, 'refused (unknown-file) file=images/nothing/again');
+  await node.run('curl -sS -m 5 tftp://10.77.0.1/images/nothing/again');
+  await next;
+  const ended = new Promise<number | null>((done) => child.once('exit', done));
+  await lab.stop('TERM');
+  expect(await ended).toBe(1);
+  await lab.serve();
+});
+
+test('nobody, and somebody who was never heard of', async () => {
+  const nobody = await lab.imager('node', 'boots', 'nod1');
+  expect(nobody).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('node, MAC or address "nod1"; there is'),
+  });
+  const silent = await lab.imager('node', 'boots', '02:00:00:00:00:01');
+  expect(silent).toMatchObject({ code: 0, stdout: '02:00:00:00:00:01: nothing was ever heard of it\n' });
+  const unexplained = await lab.imager('pxe', 'explain', '02:00:00:00:00:01');
+  expect(unexplained).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('nothing was ever heard of'),
+  });
+});
+
+test('a capture needs no imager; its first line names the cause', async () => {
+  copyFileSync(CAPTURE, join(lab.dir, 'boot.pcap'));
+  const { code, stdout } = await lab.run(['pxe', 'explain', 'boot.pcap']);
+  expect(code).toBe(0);
+  expect(stdout.split('\n')[0]).toBe(
+    '52:54:00:77:00:21: blocked port: TFTP server 10.77.0.1 answers nothing on UDP port 69',
+  );
+  expect(stdout).toMatch(/^what to do:\n {2}- look for a firewall/m);
+  const none = await lab.run(['pxe', 'explain', 'imager.yaml']);
+  expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('neither pcap nor pcapng') });
+});
+
+/** Resolves once `child` has printed `text`; rejects where it ends before. */
+function said(child: ChildProcess, text: string): Promise<void> {
+  let output = '';
+  return new Promise((done, fail) => {
+    const take = (chunk: Buffer) => {
+      output += chunk;
+      if (output.includes(text)) done();
+    };
+    child.stdout?.on('data', take);
+    child.stderr?.on('data', take);
+    child.once('exit', (code) => fail(new Error(`ended with ${code}: ${output}`)));
+  });
+}
