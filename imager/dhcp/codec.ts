@@ -2,8 +2,9 @@
  * DHCP messages: bytes <-> values (RFC 2131 section 2; options RFC 2132; overload RFC 2132 section 9.3; long options
  * RFC 3396). Pure.
  */
+import { ipv4ToNumber } from '../../agent/protocol/ipv4.ts';
 import { DhcpError } from './error.ts';
-import { addressFromBytes, addressToBytes } from './ipv4.ts';
+import { addressFromBytes } from './ipv4.ts';
 import { OPTION } from './options/codes.ts';
 import { concatenate, type Options, placeOptions, readOptions } from './options/field.ts';
 import { textFromBytes, textToBytes } from './options/values.ts';
@@ -44,7 +45,7 @@ export const MAX_MESSAGE = 4096;
 /** What every client takes without saying so: an IP datagram of 576 bytes less IP and UDP headers (RFC 2131 section 2). */
 export const DEFAULT_LIMIT = 548;
 /** BOOTP's fixed size: some receivers, Linux' in-kernel client among them, ignore anything shorter (RFC 1542 2.1). */
-const MIN_MESSAGE = 300;
+export const BOOTP_LENGTH = 300;
 
 const OVERLOAD_FILE = 1;
 const OVERLOAD_SNAME = 2;
@@ -60,9 +61,11 @@ export function decodeMessage(bytes: Uint8Array): DhcpMessage {
   if (op !== 1 && op !== 2) throw new DhcpError('op', `op ${op}`, 0);
   if (bytes[1] !== 1 || bytes[2] !== 6)
     throw new DhcpError('hardware', `hardware type ${bytes[1]} with ${bytes[2]}-byte addresses`, 1);
-  if (view.getUint32(COOKIE_OFFSET) !== COOKIE)
-    throw new DhcpError('cookie', 'no DHCP magic cookie', COOKIE_OFFSET);
-  const { options, overload } = decodeOptions(bytes);
+  const cookie = view.getUint32(COOKIE_OFFSET);
+  // BOOTP clients that have nothing to say there leave the vendor field empty (RFC 951 section 3).
+  if (cookie !== COOKIE && cookie !== 0) throw new DhcpError('cookie', 'no DHCP magic cookie', COOKIE_OFFSET);
+  const { options, overload } =
+    cookie === 0 ? { options: new Map<number, Uint8Array>(), overload: 0 } : decodeOptions(bytes);
   return {
     op: op === 1 ? 'request' : 'reply',
     hops: bytes[3]!,
@@ -108,17 +111,19 @@ function overloadOf(instances: Uint8Array[] | undefined): number {
 }
 
 /**
- * The bytes of `message`, at most `limit` of them (UDP payload; at least DEFAULT_LIMIT). Options go out in the order
- * of the map. What does not fit the options field goes into sname, then into file as well, whose texts then travel as
- * options 66 and 67, like a file name longer than its field. Where even that is too little, options are
- * left out, later ones first to lose; their codes are in `omitted`.
+ * The bytes of `message`, at most `limit` of them (UDP payload; DEFAULT_LIMIT or more, or BOOTP_LENGTH for a BOOTP
+ * client, which knows no overload). Options go out in the order of the map, but option 82 has its room before all
+ * others, at the end: a relay agent that misses it drops the reply, and it is not to be in sname or file (RFC 3046
+ * section 2.2). What does not fit the options field goes into sname, then into file as well, whose texts then travel as
+ * options 66 and 67, like a file name longer than its field. Where even that is too little, options are left out, later
+ * ones first to lose; their codes are in `omitted`.
  */
 export function encodeMessage(
   message: DhcpMessage,
   limit = DEFAULT_LIMIT,
 ): { bytes: Uint8Array; omitted: number[] } {
   const plain = encodeWith(message, limit, 0);
-  if (plain.omitted.length === 0) return plain;
+  if (plain.omitted.length === 0 || limit <= BOOTP_LENGTH) return plain;
   // The file field stays a file name as long as possible: boot ROMs that know no overload read only it.
   const sname = encodeWith(message, limit, OVERLOAD_SNAME);
   if (sname.omitted.length === 0) return sname;
@@ -130,20 +135,23 @@ function encodeWith(
   limit: number,
   overload: number,
 ): { bytes: Uint8Array; omitted: number[] } {
-  const bytes = new Uint8Array(Math.max(limit, DEFAULT_LIMIT));
+  const bytes = new Uint8Array(limit <= BOOTP_LENGTH ? BOOTP_LENGTH : Math.max(limit, DEFAULT_LIMIT));
   const view = new DataView(bytes.buffer);
-  bytes.set([message.op === 'request' ? 1 : 2, 1, 6, message.hops]);
+  bytes[0] = message.op === 'request' ? 1 : 2;
+  bytes[1] = 1;
+  bytes[2] = 6;
+  bytes[3] = message.hops;
   view.setUint32(4, message.xid);
   view.setUint16(8, message.secs);
   view.setUint16(10, message.broadcast ? 0x8000 : 0);
-  bytes.set(addressToBytes(message.ciaddr), 12);
-  bytes.set(addressToBytes(message.yiaddr), 16);
-  bytes.set(addressToBytes(message.siaddr), 20);
-  bytes.set(addressToBytes(message.giaddr), 24);
+  view.setUint32(12, ipv4ToNumber(message.ciaddr));
+  view.setUint32(16, ipv4ToNumber(message.yiaddr));
+  view.setUint32(20, ipv4ToNumber(message.siaddr));
+  view.setUint32(24, ipv4ToNumber(message.giaddr));
   writeMac(bytes, 28, message.mac);
   view.setUint32(COOKIE_OFFSET, COOKIE);
 
-  const options: Options = new Map(message.options);
+  let { options } = message;
   const fields = [bytes.subarray(OPTIONS_OFFSET)];
   const texts = [
     { bit: OVERLOAD_FILE, field: FILE, text: message.file, code: OPTION.bootFileName },
@@ -157,19 +165,17 @@ function encodeWith(
       part.set(textToBytes(text));
       continue;
     }
-    if (text !== '' && !options.has(code)) promote(options, code, textToBytes(text));
+    if (text !== '' && !options.has(code)) options = promote(options, code, textToBytes(text));
   }
-  if (overload !== 0) promote(options, OPTION.overload, Uint8Array.of(overload));
+  if (overload !== 0) options = promote(options, OPTION.overload, Uint8Array.of(overload));
   const { omitted, used } = placeOptions(options, fields);
-  return { bytes: bytes.subarray(0, Math.max(MIN_MESSAGE, OPTIONS_OFFSET + used)), omitted };
+  return { bytes: bytes.subarray(0, Math.max(BOOTP_LENGTH, OPTIONS_OFFSET + used)), omitted };
 }
 
-/** Puts an option right behind the first one, the message type, so that it is not among those without room. */
-function promote(options: Options, code: number, value: Uint8Array): void {
-  const [first, ...rest] = [...options];
-  options.clear();
-  for (const [key, entry] of [...(first ? [first] : []), [code, value] as const, ...rest])
-    options.set(key, entry);
+/** `options` with one more right behind the first, the message type, so that it is not among those without room. */
+function promote(options: Options, code: number, value: Uint8Array): Options {
+  const [first, ...rest] = options;
+  return new Map([...(first ? [first] : []), [code, value], ...rest]);
 }
 
 function readTextField(bytes: Uint8Array, field: { offset: number; length: number }): string {
