@@ -87,7 +87,16 @@ export class Lab {
   /** A namespace on the wire with the interface eth0 of this MAC, up and without an address. */
   async client(mac: string, bridge = 'br0'): Promise<LabClient> {
     this.#clients += 1;
-    return LabClient.open(this.space, `peer${this.#clients}`, mac, bridge);
+    return LabClient.open(this.space, `peer${this.#clients}`, mac, { bridge });
+  }
+
+  /** The same on a bridge inside another client's namespace, which is the only way from there to the lab's wire. */
+  async behind(gateway: LabClient, mac: string, bridge: string): Promise<LabClient> {
+    this.#clients += 1;
+    const peer = `peer${this.#clients}`;
+    const client = await LabClient.open(this.space, peer, mac, { within: gateway.pid });
+    await gateway.run(`ip link set ${peer} master ${bridge} up`);
+    return client;
   }
 
   close(): Promise<void> {
@@ -102,6 +111,8 @@ function programPid(output: string): string {
 
 /** A shell in a network namespace of its own that runs one script after the other. */
 export class LabClient {
+  /** Process id of its shell inside the lab. */
+  pid = '';
   readonly #shell: ChildProcess;
   #output = '';
   #runs = 0;
@@ -115,15 +126,22 @@ export class LabClient {
     shell.once('exit', () => shell.emit('output'));
   }
 
-  static async open(space: NetworkNamespace, peer: string, mac: string, bridge: string): Promise<LabClient> {
+  /** `at`: a bridge of the lab, or the namespace that gets the other end, by a process in it. */
+  static async open(
+    space: NetworkNamespace,
+    peer: string,
+    mac: string,
+    at: { bridge: string } | { within: string },
+  ): Promise<LabClient> {
     const shell = space.spawn(['unshare', '--net', 'sh'], { stdio: ['pipe', 'pipe', 'inherit'] });
     const client = new LabClient(shell);
-    const pid = (await client.run('echo $$')).trim();
+    client.pid = (await client.run('echo $$')).trim();
+    const far = 'within' in at ? `netns ${at.within}` : '';
     await space.check([
       'sh',
       '-ec',
-      `ip link add ${peer} type veth peer name eth0 address ${mac} netns ${pid}
-       ip link set ${peer} master ${bridge} up`,
+      `ip link add ${peer} ${far} type veth peer name eth0 address ${mac} netns ${client.pid}
+       ${'bridge' in at ? `ip link set ${peer} master ${at.bridge} up` : ''}`,
     ]);
     await client.run('ip link set lo up; ip link set eth0 up');
     return client;
