@@ -33,6 +33,8 @@ export class Templates {
   /** All files, by path without `.liquid`; those whose name starts with _ are only for other templates to include. */
   readonly #sources: ReadonlyMap<string, TemplateSource>;
   readonly #engines = new Map<Format, Liquid>();
+  /** By format and path. */
+  readonly #parsed = new Map<string, Parsed[]>();
 
   constructor(sources: ReadonlyMap<string, TemplateSource>) {
     this.#sources = sources;
@@ -42,7 +44,7 @@ export class Templates {
   faults(path: string, format: Format): TemplateError[] {
     const engine = this.#engine(format);
     try {
-      const parsed = this.#parse(engine, path);
+      const parsed = this.#parse(format, path);
       if (isPartial(path)) return [];
       return Object.values(engine.analyzeSync(parsed).globals)
         .flat()
@@ -60,7 +62,7 @@ export class Templates {
     const engine = this.#engine(format);
     try {
       const own: object = Object.create(null);
-      const text = String(engine.renderSync(this.#parse(engine, path), own, { globals: scope }));
+      const text = String(engine.renderSync(this.#parse(format, path), own, { globals: scope }));
       if (text.length <= MAX_OUTPUT) return text;
       throw new Error(`it gives ${text.length} characters, at most ${MAX_OUTPUT}`);
     } catch (error) {
@@ -68,10 +70,15 @@ export class Templates {
     }
   }
 
-  #parse(engine: Liquid, path: string): Parsed[] {
+  #parse(format: Format, path: string): Parsed[] {
+    const key = `${format} ${path}`;
+    const known = this.#parsed.get(key);
+    if (known !== undefined) return known;
     const source = this.#sources.get(path);
     if (source === undefined) throw new Error('there is no such template');
-    return engine.parse(source.text, `${path}.liquid`);
+    const parsed = this.#engine(format).parse(source.text, `${path}.liquid`);
+    this.#parsed.set(key, parsed);
+    return parsed;
   }
 
   #engine(format: Format): Liquid {
