@@ -23,6 +23,8 @@ export interface ClusterOptions {
   images: string[];
   /** Kernel arguments of one image besides those it needs. */
   args?: Record<string, string>;
+  /** More of the configuration's `network`. */
+  network?: object;
   /** `userConfigs.web` of the configuration. */
   userConfig: {
     secondReboot: boolean;
@@ -137,11 +139,11 @@ function identity(index: number): { mac: string; uid: string; address: string } 
   };
 }
 
-function configOf({ nodes, userConfig }: ClusterOptions): object {
+function configOf({ nodes, network, userConfig }: ClusterOptions): object {
   return {
     state: './state',
     cluster: 'test',
-    network: { address: IMAGER, prefix: 24, leaseSeconds: 3600 },
+    network: { address: IMAGER, prefix: 24, leaseSeconds: 3600, ...network },
     nodes: nodes.map((name, i) => ({ name, ...identity(i), userConfig: 'web' })),
     userConfigs: {
       web: { ...userConfig, services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 120 } },

@@ -1,0 +1,4 @@
+/** What comes from the network before anything is known of who sent it. */
+import { fuzz } from './million.ts';
+
+fuzz(['dhcp', 'tftp', 'http-range', 'path', 'nbd']);

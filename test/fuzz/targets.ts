@@ -1,0 +1,24 @@
+/** Everything that is fuzzed, by name. */
+import type { Target } from './target.ts';
+import { captureTarget } from './targets/capture.ts';
+import { dhcpTarget } from './targets/dhcp.ts';
+import { frameTarget } from './targets/frames.ts';
+import { rangeTarget } from './targets/http.ts';
+import { nbdTarget } from './targets/nbd.ts';
+import { nbiTarget } from './targets/nbi.ts';
+import { pathTarget } from './targets/paths.ts';
+import { ipxeScriptTarget, ubootEnvTarget } from './targets/pointer.ts';
+import { tftpTarget } from './targets/tftp.ts';
+
+export const TARGETS: Record<string, () => Target> = {
+  dhcp: dhcpTarget,
+  tftp: tftpTarget,
+  'http-range': rangeTarget,
+  path: pathTarget,
+  'uboot-env': ubootEnvTarget,
+  'ipxe-script': ipxeScriptTarget,
+  frame: frameTarget,
+  nbd: nbdTarget,
+  nbi: nbiTarget,
+  capture: captureTarget,
+};

@@ -1,0 +1,101 @@
+/** Boot pointers in both byte layouts, and a write over whatever is there. */
+import { crc32 } from 'node:zlib';
+import { encodeIpxeSlot, ipxeScript } from '../../../agent/protocol/pointer/ipxe-script.ts';
+import { type PointerLayout, slotSequence } from '../../../agent/protocol/pointer/layout.ts';
+import { type BootPointer, pointerFaults } from '../../../agent/protocol/pointer/record.ts';
+import { PointerStore, PointerStoreError } from '../../../agent/protocol/pointer/store.ts';
+import { encodeUbootSlot, UBOOT_SLOT_SIZE, ubootEnv } from '../../../agent/protocol/pointer/uboot-env.ts';
+import { promise, type Target } from '../target.ts';
+
+const POINTER: BootPointer = {
+  sequence: 4_294_967_294,
+  image: 'debian-12',
+  disks: ['node1-root', 'node1-data'],
+  imagers: ['10.77.0.1', '10.77.0.2'],
+  cluster: 'lab',
+  deployment: 'd2026',
+  phase: 'deploy',
+  attempts: 3,
+  fallback: 'debian-11',
+};
+const { sequence: _, ...FIELDS } = { ...POINTER, image: 'written' };
+const WRITTEN_ONCE_IN = 256;
+
+interface SlotOf {
+  layout: PointerLayout;
+  /** Where slot 0 lies. */
+  at: number;
+  bytes: number;
+  encode(pointer: BootPointer): Uint8Array;
+  /** Gives a slot the right checksum. */
+  seal(slot: Uint8Array): void;
+  tokens: string[];
+}
+
+/**
+ * A packet is slot 0. Two of three get a right checksum: what comes behind it is to be fuzzed as well. Now and then an
+ * EEPROM with a good slot 1 is written to.
+ */
+function pointerTarget({ layout, at, bytes: size, encode, seal, tokens }: SlotOf): Target {
+  const image = new Uint8Array(layout.size);
+  for (const patch of layout.patches(image, 1, POINTER)) image.set(patch.bytes, patch.offset);
+  const slot = image.subarray(at, at + size);
+  const alone = image.subarray(0, at + size);
+  let turn = 0;
+  return {
+    seeds: [POINTER, { ...POINTER, sequence: 0, disks: [], fallback: '' }].map(encode),
+    tokens: tokens.map((token) => Buffer.from(token, 'latin1')),
+    maxLength: size,
+    take(bytes) {
+      slot.fill(0);
+      slot.set(bytes);
+      if (((bytes[0] ?? 0) + bytes.length) % 3 !== 0) seal(slot);
+      const [found] = layout.read(alone);
+      if (found.kind === 'valid')
+        promise(pointerFaults(found.pointer).length === 0, 'a valid record has no faults');
+      if (turn++ % WRITTEN_ONCE_IN === 0) written(layout, image.slice());
+      return found.kind === 'valid';
+    },
+  };
+}
+
+/** Whatever an EEPROM holds, a write comes through, but where no sequence number is left above what it holds. */
+function written(layout: PointerLayout, image: Uint8Array): void {
+  const store = new PointerStore(layout, {
+    read: (at, length) => image.slice(at, at + length),
+    write: (at, bytes) => image.set(bytes, at),
+  });
+  const before = store.read().slots.map((slot) => slotSequence(slot) ?? 0);
+  try {
+    const after = store.write(FIELDS);
+    promise(after.image === 'written' && store.read().pointer?.image === 'written', 'what is written counts');
+    promise(after.sequence > Math.max(...before), 'sequence numbers grow');
+  } catch (error) {
+    if (!(error instanceof PointerStoreError) || Math.max(...before) < 0xffffffff) throw error;
+  }
+}
+
+export function ubootEnvTarget(): Target {
+  return pointerTarget({
+    layout: ubootEnv,
+    at: 0,
+    bytes: UBOOT_SLOT_SIZE,
+    encode: encodeUbootSlot,
+    seal: (slot) => new DataView(slot.buffer, slot.byteOffset).setUint32(0, crc32(slot.subarray(4)), true),
+    tokens: ['bw_sequence=', 'bw_image=', 'bw_disks=', 'bw_phase=ready\0', '\0', '=', '4294967295\0', '../'],
+  });
+}
+
+export function ipxeScriptTarget(): Target {
+  return pointerTarget({
+    layout: ipxeScript,
+    at: 0x800,
+    bytes: 0x800,
+    encode: (pointer) => encodeIpxeSlot(0, pointer),
+    seal: (slot) => {
+      const sum = crc32(slot.subarray(0x19)).toString(16).padStart(8, '0');
+      slot.set(Buffer.from(`:slot_0\n# crc32 ${sum}\n`));
+    },
+    tokens: ['set ', 'set bw_sequence ', 'set bw_image ', '\n', ' ', '$', '4294967295', 'goto boot\n'],
+  });
+}
