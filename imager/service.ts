@@ -20,6 +20,7 @@ import { NodeIndex } from './model/nodes.ts';
 import { NbdServer } from './nbd/server.ts';
 import { LmdbRegistry } from './registry/lmdb.ts';
 import { bootFileFor, httpBase, type NodeBoot, nodeBoot } from './service/boot-choice.ts';
+import { bootFileFaults } from './service/boot-file-check.ts';
 import { controlsOf } from './service/controls.ts';
 import { mayOpen } from './service/disk-policy.ts';
 import { openMenus } from './service/node-menus.ts';
@@ -143,6 +144,7 @@ async function startParts(
     (part) => part.library.close(),
   );
   const files = new BootTree(table, ipxe, menus);
+  for (const fault of await bootFileFaults(config, files)) log.warn(`${fault}: such firmware will not boot`);
   const disks = await started(
     'disks',
     () =>
@@ -203,8 +205,10 @@ async function startParts(
     connected: () => agents.connected(),
     leases: () => leases(),
     ports: () => Object.fromEntries(Object.entries(running).map(([service, { port }]) => [service, port])),
-    stats: () =>
-      Object.fromEntries(Object.entries(running).map(([service, part]) => [service, part.stats()])),
+    stats: () => ({
+      ...Object.fromEntries(Object.entries(running).map(([service, part]) => [service, part.stats()])),
+      journal: journal.stats(),
+    }),
     gauges: () => ({ agent: agents.gauges() }),
   });
   const http = await serve('http', () =>

@@ -1,6 +1,6 @@
 /** `imager node boots`: a node's attempts to boot as timelines, live where asked for. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { attemptRows, attemptText } from '../explain/boots.ts';
+import { attemptText, latestRow } from '../explain/boots.ts';
 import type { Row } from '../explain/timeline.ts';
 import { type Attempt, attemptsOf, type BootsView } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
@@ -76,7 +76,8 @@ async function follow(context: Context, path: string): Promise<void> {
     if (attempts.length > 1 || events.length === 1) print(['', `${head(shown.node ?? shown.who, last)}:`]);
     // One attempt is enough to tell where the next one begins.
     events = last.events;
-    print(attemptRows(last).slice(-1).map(line));
+    const row = latestRow(last);
+    if (row !== undefined) print([line(row)]);
     if (last.outcome === 'ready' && event.step === 'ready') print(['ready']);
   });
   throw new VerbError('the imager has ended the stream');

@@ -1,5 +1,5 @@
 /** Attempts to boot as text: a head with the outcome, and a line for each step. Pure. */
-import type { Attempt } from '../journal/attempts.ts';
+import { type Attempt, END_EVENTS } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
 import { explainJournal } from './explain.ts';
 import { eventRow, type Row } from './timeline.ts';
@@ -16,11 +16,29 @@ export function attemptText(attempt: Attempt, { who, imager }: { who: string; im
 }
 
 /** One line for each event; what a node that is ready does to keep its address is no part of its boot. */
-export function attemptRows({ events, startedAt }: Pick<Attempt, 'events' | 'startedAt'>): Row[] {
-  const ready = events.findIndex(({ component, step }) => component === 'agent' && step === 'ready');
-  return events
-    .filter((event, index) => ready < 0 || index <= ready || !isRenewal(event))
-    .map((event) => eventRow(event, startedAt));
+export function attemptRows(attempt: Attempt): Row[] {
+  const { events, startedAt, omitted } = attempt;
+  const end = readyAt(attempt);
+  return events.flatMap((event, index) => {
+    const row = eventRow(event, startedAt);
+    const shown = isPart(event, end) ? [row] : [];
+    const gap = omitted > 0 && index === END_EVENTS - 1;
+    return gap ? [...shown, { ...row, who: '...', what: `${omitted} more` }] : shown;
+  });
+}
+
+/** The line of the latest event, where it has one. */
+export function latestRow(attempt: Attempt): Row | undefined {
+  const last = attempt.events.at(-1)!;
+  return isPart(last, readyAt(attempt)) ? eventRow(last, attempt.startedAt) : undefined;
+}
+
+function readyAt({ events }: Attempt): number | undefined {
+  return events.find(({ component, step }) => component === 'agent' && step === 'ready')?.at;
+}
+
+function isPart({ at, component, reason }: RecordedEvent, ready: number | undefined): boolean {
+  return ready === undefined || at <= ready || component !== 'dhcp' || reason !== undefined;
 }
 
 function outcomeWords(attempt: Attempt, who: string, imager: string): string {
@@ -43,8 +61,4 @@ function outcomeWords(attempt: Attempt, who: string, imager: string): string {
       return `stopped at ${phase}: ${found?.cause ?? 'nothing more was heard'}`;
     }
   }
-}
-
-function isRenewal({ component, reason }: RecordedEvent): boolean {
-  return component === 'dhcp' && reason === undefined;
 }

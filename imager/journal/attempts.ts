@@ -17,7 +17,10 @@ export interface Attempt {
   lastAt: number;
   phase: Phase;
   outcome: Outcome;
+  /** Oldest first; of a node that tries for hours the first and the last. */
   events: RecordedEvent[];
+  /** Events left out in the middle. */
+  omitted: number;
 }
 
 /** What is known of the boots of a node or a stranger. */
@@ -46,6 +49,8 @@ export interface Mark {
 export const SILENCE_MS = 60_000;
 /** Servers test themselves for minutes between power-on and their first packet. */
 const POWER_ON_MS = 600_000;
+/** Events of an attempt told: at either end. */
+export const END_EVENTS = 200;
 /** A boot that says nothing for so long has stopped, or its end was not seen. */
 export const QUIET_MS = 30_000;
 
@@ -113,7 +118,9 @@ export function attemptsOf(events: readonly RecordedEvent[], now: number): Attem
       lastAt,
       phase,
       outcome: outcomeOf(boot, phase, index === boots.length - 1 && now - lastAt < QUIET_MS),
-      events: boot,
+      events:
+        boot.length > 2 * END_EVENTS ? [...boot.slice(0, END_EVENTS), ...boot.slice(-END_EVENTS)] : boot,
+      omitted: Math.max(0, boot.length - 2 * END_EVENTS),
     };
   });
 }

@@ -133,5 +133,18 @@ describe('how it stands', () => {
     );
     expect(summary(events, 9100)).toEqual(['3 agent stopped']);
   });
+  test('of a node that tries for hours the first and the last are told', () => {
+    const lines = Array.from(
+      { length: 1000 },
+      (_, i) => [`${i * 8} dhcp discover`, ROM] as [string, typeof ROM],
+    );
+    const [attempt] = attemptsOf(history(...lines), LATER);
+    expect(attempt).toMatchObject({ omitted: 600, startedAt: 0, lastAt: 7_992_000 });
+    expect(attempt!.events.map(({ id }) => id)).toEqual([...ids(1, 200), ...ids(801, 1000)]);
+  });
   test('nothing is nothing', () => expect(attemptsOf([], 0)).toEqual([]));
 });
+
+function ids(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+}
