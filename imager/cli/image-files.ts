@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { BootImage } from '../images/image.ts';
-import { inspect } from '../images/inspect.ts';
+import { type Inspected, inspect, inspectedLines } from '../images/inspect.ts';
 import { NbiError } from '../images/nbi/header.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
@@ -26,7 +26,9 @@ Examples:
     )
     .action((file: string, _options, command: Command) => {
       const found = inspectFile(file);
-      new Context(command).print(found, ({ words, lines }) => [words, ...lines.map(fields)].join('\n\n'));
+      new Context(command).print(found, () =>
+        [found.words, ...inspectedLines(found).map(fields)].join('\n\n'),
+      );
       if (found.faults.length > 0) throw new VerbError(found.faults.join('; '));
     });
   image
@@ -66,7 +68,7 @@ Examples:
     });
 }
 
-function inspectFile(file: string): ReturnType<typeof inspect> {
+function inspectFile(file: string): Inspected {
   try {
     if (!statSync(file).isFile()) throw new VerbError(`${file} is not a file`);
     return inspect(readFileSync(file));

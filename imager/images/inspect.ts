@@ -1,44 +1,79 @@
-/** A boot file in words: what it is, and every field of a tagged image. Pure. */
+/** What a boot file is, with every field of a tagged image and what an x86 kernel asks of its loader. Pure. */
 import { type BzImage, decodeBzImage, isBzImage } from './bzimage.ts';
-import { LOOK_BYTES, look } from './look.ts';
-import { decodeHeader, type FarAddress, linear, type NbiHeader, type NbiSegment } from './nbi/header.ts';
-import { faults, hex, type PlacedSegment, place } from './nbi/layout.ts';
+import { LOOK_BYTES, type Look, look } from './look.ts';
+import { decodeHeader, type FarAddress, linear, type NbiHeader, type Placement } from './nbi/header.ts';
+import { faults, hex, place } from './nbi/layout.ts';
 import { TAGS, VENDOR } from './nbi/linux.ts';
 
-export interface Inspected {
-  /** `a Linux kernel for amd64` */
-  words: string;
-  /** Groups of names and values. */
-  lines: [string, string][][];
-  /** Why a tagged image cannot be loaded. */
+export interface Inspected extends Look {
+  /** Why a tagged image cannot be loaded, in words. */
   faults: string[];
-  /** The fields as they are: of a tagged image, or of an x86 kernel. */
-  nbi?: NbiHeader & { placed: PlacedSegment[] };
+  nbi?: InspectedNbi;
   kernel?: BzImage;
+}
+
+export interface InspectedNbi {
+  location: FarAddress;
+  /** A number is the linear address of a 32-bit program. */
+  entry: FarAddress | number;
+  returns: boolean;
+  /** In hexadecimal. */
+  vendor: string;
+  segments: InspectedSegment[];
+}
+
+export interface InspectedSegment {
+  /** What it is for, in images that the imager built. */
+  purpose?: string;
+  tag: number;
+  placement: Placement;
+  address: number;
+  /** First byte in memory; null where it depends on the machine's memory. */
+  start: number | null;
+  memoryBytes: number;
+  fileOffset: number;
+  fileBytes: number;
+  vendor: string;
 }
 
 /** Throws NbiError where `file` begins as a tagged image but has no readable header. */
 export function inspect(file: Uint8Array): Inspected {
   const head = file.subarray(0, LOOK_BYTES);
-  const { words, format } = look(head);
-  if (format === 'nbi') {
+  const found = look(head);
+  if (found.format === 'nbi') {
     const header = decodeHeader(file);
-    const placed = place(header);
-    const lines = [
-      headerLines(header),
-      ...header.segments.map((_, index) => segmentLines(header, placed, index)),
-    ];
-    return { words, lines, faults: faults(header, file.length), nbi: { ...header, placed } };
+    return { ...found, faults: faults(header, file.length), nbi: inspectNbi(header) };
   }
-  if (format === 'linux' && isBzImage(head)) {
-    const kernel = decodeBzImage(file);
-    return { words, lines: [kernelLines(kernel)], faults: [], kernel };
-  }
-  return { words, lines: [], faults: [] };
+  if (found.format === 'linux' && isBzImage(head))
+    return { ...found, faults: [], kernel: decodeBzImage(file) };
+  return { ...found, faults: [] };
 }
 
-function headerLines(header: NbiHeader): [string, string][] {
-  const { entry, location, returns, vendor, segments } = header;
+function inspectNbi(header: NbiHeader): InspectedNbi {
+  const { location, entry, returns, vendor } = header;
+  const placed = place(header);
+  const ours = Buffer.from(vendor).toString('latin1') === VENDOR;
+  const segments = header.segments.map((segment, index): InspectedSegment => {
+    const purpose = ours ? TAGS[segment.tag] : undefined;
+    const { start = null, fileOffset } = placed[index]!;
+    const { tag, placement, address, memoryBytes, fileBytes } = segment;
+    return {
+      ...(purpose === undefined ? {} : { purpose }),
+      ...{ tag, placement, address, start, memoryBytes, fileOffset, fileBytes },
+      vendor: Buffer.from(segment.vendor).toString('hex'),
+    };
+  });
+  return { location, entry, returns, vendor: Buffer.from(vendor).toString('hex'), segments };
+}
+
+/** The same as groups of names and values for people. */
+export function inspectedLines({ nbi, kernel }: Inspected): [string, string][][] {
+  if (nbi !== undefined)
+    return [headerLines(nbi), ...nbi.segments.map((_, index) => segmentLines(nbi, index))];
+  return kernel === undefined ? [] : [kernelLines(kernel)];
+}
+
+function headerLines({ location, entry, returns, vendor, segments }: InspectedNbi): [string, string][] {
   return [
     ['magic', '0x1b031336'],
     ['header at', far(location)],
@@ -49,32 +84,20 @@ function headerLines(header: NbiHeader): [string, string][] {
   ];
 }
 
-function segmentLines(
-  header: NbiHeader,
-  placed: readonly PlacedSegment[],
-  index: number,
-): [string, string][] {
-  const segment = header.segments[index]!;
-  const { start, end, fileOffset } = placed[index]!;
-  const memory =
-    start === undefined || end === undefined
-      ? 'depends on the memory of the machine'
-      : `${start < 0 ? start : hex(start)}..${end - 1 < 0 ? end - 1 : hex(end - 1)}`;
+function segmentLines({ segments }: InspectedNbi, index: number): [string, string][] {
+  const { purpose, tag, placement, address, start, memoryBytes, fileOffset, fileBytes, vendor } =
+    segments[index]!;
+  const from =
+    start === null ? 'from where depends on the machine' : `from ${start < 0 ? start : hex(start)}`;
   return [
-    ['segment', `${index + 1}${tagName(header, segment)}`],
-    ['tag', String(segment.tag)],
-    ['load address', `${hex(segment.address)}, ${segment.placement}`],
-    ['memory', `${memory}, ${segment.memoryBytes} bytes`],
-    ['in the file', `${segment.fileBytes} bytes from ${hex(fileOffset)}`],
-    ['vendor data', vendorText(segment.vendor)],
-    ['last', index === header.segments.length - 1 ? 'yes' : 'no'],
+    ['segment', `${index + 1}${purpose === undefined ? '' : `, ${purpose}`}`],
+    ['tag', String(tag)],
+    ['load address', `${hex(address)}, ${placement}`],
+    ['in memory', `${memoryBytes} bytes ${from}`],
+    ['in the file', `${fileBytes} bytes from ${hex(fileOffset)}`],
+    ['vendor data', vendorText(vendor)],
+    ['last', index === segments.length - 1 ? 'yes' : 'no'],
   ];
-}
-
-/** What a segment is for, in images of our own. */
-function tagName({ vendor }: NbiHeader, { tag }: NbiSegment): string {
-  const ours = Buffer.from(vendor).toString('latin1') === VENDOR;
-  return ours && TAGS[tag] !== undefined ? `, ${TAGS[tag]}` : '';
 }
 
 function kernelLines(kernel: BzImage): [string, string][] {
@@ -93,8 +116,8 @@ function far(address: FarAddress): string {
 }
 
 /** Printable vendor data as text, others as bytes. */
-function vendorText(vendor: Uint8Array): string {
-  if (vendor.length === 0) return 'none';
-  const text = Buffer.from(vendor).toString('latin1').replace(/\0+$/, '');
-  return /^[ -~]+$/.test(text) ? JSON.stringify(text) : Buffer.from(vendor).toString('hex');
+function vendorText(vendor: string): string {
+  if (vendor === '') return 'none';
+  const text = Buffer.from(vendor, 'hex').toString('latin1').replace(/\0+$/, '');
+  return /^[ -~]+$/.test(text) ? JSON.stringify(text) : vendor;
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { KernelError } from '../../../imager/images/bzimage.ts';
-import { inspect } from '../../../imager/images/inspect.ts';
-import { decodeHeader } from '../../../imager/images/nbi/header.ts';
+import { inspect, inspectedLines } from '../../../imager/images/inspect.ts';
+import { decodeHeader, encodeHeader } from '../../../imager/images/nbi/header.ts';
 import { faults, place } from '../../../imager/images/nbi/layout.ts';
 import { linuxNbi } from '../../../imager/images/nbi/linux.ts';
 import { FIRST_STAGE } from '../../../imager/images/nbi/programs.ts';
@@ -59,9 +59,15 @@ test.each<[string, Buffer, string, RegExp]>([
 
 test('every field is in words', () => {
   const found = inspect(nbi);
-  expect(found.words).toBe('a tagged network boot image');
-  expect(found.faults).toEqual([]);
-  expect(found.lines[0]).toEqual([
+  expect(found).toMatchObject({ format: 'nbi', words: 'a tagged network boot image', faults: [] });
+  expect(found.nbi).toMatchObject({ entry: { segment: 0x1f00, offset: 0 }, returns: false });
+  expect(found.nbi?.segments.at(-1)).toEqual({
+    purpose: 'initrd',
+    ...{ tag: 4, placement: 'absolute', address: 0x3000000, start: 0x3000000, memoryBytes: 9 },
+    ...{ fileOffset: nbi.length - 9, fileBytes: 9, vendor: '' },
+  });
+  const lines = inspectedLines(found);
+  expect(lines[0]).toEqual([
     ['magic', '0x1b031336'],
     ['header at', '1f00:0e00 (0x1fe00)'],
     ['execute at', '1f00:0000 (0x1f000)'],
@@ -69,17 +75,37 @@ test('every field is in words', () => {
     ['vendor data', '"bootwright"'],
     ['segments', '5'],
   ]);
-  expect(found.lines[5]).toEqual([
+  expect(lines[5]).toEqual([
     ['segment', '5, initrd'],
     ['tag', '4'],
     ['load address', '0x3000000, absolute'],
-    ['memory', '0x3000000..0x3000008, 9 bytes'],
-    ['in the file', '9 bytes from 0x2b00'.replace('0x2b00', `0x${(nbi.length - 9).toString(16)}`)],
+    ['in memory', '9 bytes from 0x3000000'],
+    ['in the file', `9 bytes from 0x${(nbi.length - 9).toString(16)}`],
     ['vendor data', 'none'],
     ['last', 'yes'],
   ]);
   expect(inspect(nbi.subarray(0, nbi.length - 1)).faults).toEqual([
     `the file is cut short: ${nbi.length - 1} of ${nbi.length} bytes`,
   ]);
-  expect(inspect(kernel)).toMatchObject({ words: 'a Linux kernel for amd64', kernel: { setupBytes: 2560 } });
+  expect(inspectedLines(inspect(kernel))[0]?.[1]).toEqual(['setup code', '2560 bytes']);
+});
+
+test('the fields of images of others', () => {
+  const header = encodeHeader({
+    location: { segment: 0x9000, offset: 0 },
+    entry: 0x100000,
+    returns: true,
+    vendor: new Uint8Array([1, 2, 3, 4]),
+    segments: [
+      {
+        ...{ tag: 4, placement: 'below the end of memory', address: 0x1000 },
+        ...{ fileBytes: 0, memoryBytes: 0x1000, vendor: new Uint8Array() },
+      },
+    ],
+  });
+  const [first, second] = inspectedLines(inspect(header));
+  expect(first).toContainEqual(['execute at', '0x100000, a 32-bit program']);
+  expect(first).toContainEqual(['vendor data', '01020304']);
+  expect(second).toContainEqual(['segment', '1']);
+  expect(second).toContainEqual(['in memory', '4096 bytes from where depends on the machine']);
 });
