@@ -15,7 +15,7 @@ import type { LeaseView } from './lease.ts';
 import { Leases } from './leases.ts';
 import { type Networks, networksOf } from './networks.ts';
 import { readClientOptions } from './options/client.ts';
-import { MESSAGE_TYPE } from './options/codes.ts';
+import { MESSAGE_TYPE, OPTION } from './options/codes.ts';
 import { type Ask, askOnWire, Probes } from './probes.ts';
 import { decideProxy, PXE_PORT, type Sender } from './proxy.ts';
 import { DhcpSockets, otherInterfaces } from './sockets.ts';
@@ -175,12 +175,9 @@ export class DhcpServer {
 
   /** True for a DISCOVER of a client that is no node. */
   #mayWait(message: DhcpMessage): boolean {
-    const options = readClientOptions(message.options);
-    return (
-      message.op === 'request' &&
-      options.messageType === MESSAGE_TYPE.discover &&
-      identify(message, options, this.#world()).reservation === undefined
-    );
+    if (message.op !== 'request') return false;
+    if (message.options.get(OPTION.messageType)?.[0] !== MESSAGE_TYPE.discover) return false;
+    return identify(message, readClientOptions(message.options), this.#world()).reservation === undefined;
   }
 
   /** Does `work` on a message; nothing that is in it ends the server. */

@@ -4,6 +4,8 @@ import type { Key } from './registry.ts';
 /** Longest written key: below the 1978 bytes LMDB takes with 4 KiB pages. */
 export const MAX_KEY_BYTES = 1024;
 
+const ASCII = /^[!-~]+$/;
+
 /** A key or value the registry cannot hold: the caller's mistake, nothing was written. */
 export class RegistryError extends Error {}
 
@@ -32,6 +34,8 @@ export function readKey(written: string): Key {
 function writePart(part: string, key: Key): string {
   if (typeof part !== 'string' || part === '')
     throw new RegistryError(`registry key with an empty part: ${show(key)}`);
+  // Nearly all there is: written as it reads.
+  if (ASCII.test(part)) return `${part}\0`;
   if (part.includes('\0') || /\p{Surrogate}/u.test(part))
     throw new RegistryError(`registry key with a NUL or half a character: ${show(key)}`);
   return `${Buffer.from(part, 'utf8').toString('latin1')}\0`;

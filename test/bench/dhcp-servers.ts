@@ -34,7 +34,7 @@ export class Wire {
       'ip link set br0 up',
     ];
     await space.check(['sh', '-ec', script.join('\n')]);
-    const client = await LabClient.open(space, 'peer', '52:54:00:80:00:02', 'br0');
+    const client = await LabClient.open(space, 'peer', '52:54:00:80:00:02', { bridge: 'br0' });
     await client.run(`ip addr add ${CLIENT}/16 dev eth0`);
     return new Wire(space, client);
   }

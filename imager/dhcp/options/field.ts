@@ -35,6 +35,7 @@ export function readOptions(field: Uint8Array, base: number, into: Map<number, U
 
 /** One value out of the instances of an option, copied. */
 export function concatenate(instances: readonly Uint8Array[]): Uint8Array {
+  if (instances.length === 1) return new Uint8Array(instances[0]!);
   const value = new Uint8Array(instances.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of instances) {
@@ -46,7 +47,7 @@ export function concatenate(instances: readonly Uint8Array[]): Uint8Array {
 
 /** Bytes of an option on the wire where it is not split over fields. */
 function wireLength(value: Uint8Array): number {
-  return value.length + 2 * Math.max(1, Math.ceil(value.length / MAX_INSTANCE));
+  return value.length + (value.length <= MAX_INSTANCE ? 2 : 2 * Math.ceil(value.length / MAX_INSTANCE));
 }
 
 /**
@@ -61,14 +62,17 @@ export function placeOptions(
   const ends = fields.map(() => 0);
   const omitted: number[] = [];
   const relay = options.get(OPTION.relayAgentInformation);
-  const kept = fields.map((_, i) => (i === 0 && relay !== undefined ? wireLength(relay) : 0));
+  const kept = relay === undefined ? 0 : wireLength(relay);
   for (const [code, value] of options) {
     if (code === OPTION.relayAgentInformation) continue;
-    const index = fields.findIndex((field, i) => ends[i]! + wireLength(value) + kept[i]! < field.length);
-    if (index < 0) omitted.push(code);
+    const length = wireLength(value);
+    let index = 0;
+    while (index < fields.length && ends[index]! + length + (index === 0 ? kept : 0) >= fields[index]!.length)
+      index++;
+    if (index === fields.length) omitted.push(code);
     else ends[index] = writeOption(fields[index]!, ends[index]!, code, value);
   }
-  if (relay !== undefined && ends[0]! + kept[0]! < fields[0]!.length)
+  if (relay !== undefined && ends[0]! + kept < fields[0]!.length)
     ends[0] = writeOption(fields[0]!, ends[0]!, OPTION.relayAgentInformation, relay);
   else if (relay !== undefined) omitted.push(OPTION.relayAgentInformation);
   fields.forEach((field, i) => {
@@ -80,6 +84,12 @@ export function placeOptions(
 function writeOption(field: Uint8Array, offset: number, code: number, value: Uint8Array): number {
   let at = offset;
   let from = 0;
+  if (value.length <= MAX_INSTANCE) {
+    field[at] = code;
+    field[at + 1] = value.length;
+    field.set(value, at + 2);
+    return at + 2 + value.length;
+  }
   do {
     const part = value.subarray(from, from + MAX_INSTANCE);
     field[at] = code;
