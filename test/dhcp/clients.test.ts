@@ -10,6 +10,8 @@ const POOL = { from: '10.77.0.100', to: '10.77.0.199' };
 const RESERVATIONS = [
   { node: 'n1', address: '10.77.0.11', hostname: 'node-one', mac: NODE_MAC },
   { node: 'n2', address: '10.77.0.12', uid: '0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0' },
+  { node: 'n3', address: '10.77.0.13', clientId: Buffer.from('node-three').toString('hex') },
+  { node: 'n4', address: '10.77.0.14', circuit: Buffer.from('port7').toString('hex') },
 ];
 
 const files = mkdtempSync(join(tmpdir(), 'dhcp-clients-'));
@@ -81,6 +83,15 @@ describe('busybox udhcpc', () => {
     expect(variables(second, 'bound')).toMatchObject({ ip: '10.77.0.12' });
   });
 
+  test('behind a switch that says where it is attached (option 82) it is the node of that port', async () => {
+    const client = await lab.client('52:54:00:77:00:15');
+    const circuit = `0105${Buffer.from('port7').toString('hex')}`;
+    const output = await client.run(
+      `busybox udhcpc -i eth0 -n -q -f -t 3 -T 1 -x 0x52:${circuit} -s ${printScript}`,
+    );
+    expect(variables(output, 'bound')).toMatchObject({ ip: '10.77.0.14' });
+  });
+
   test('renews by unicast, releases at its end, and finds its address again', async () => {
     const mac = '52:54:00:77:00:13';
     const client = await lab.client(mac);
@@ -126,9 +137,9 @@ case $reason in BOUND|REBOOT) ip addr add $new_ip_address/24 dev $interface;; es
   );
 
   /** A client with files of its own; what it is run with comes last. */
-  function dhclient(lease = ''): (action: string) => string {
+  function dhclient(lease = '', settings = ''): (action: string) => string {
     const dir = mkdtempSync(join(files, 'dhclient-'));
-    writeFileSync(join(dir, 'conf'), 'timeout 8;\n');
+    writeFileSync(join(dir, 'conf'), `timeout 8;\n${settings}`);
     writeFileSync(join(dir, 'leases'), lease);
     return (action) =>
       `timeout 12 dhclient -4 -v ${action} -lf ${dir}/leases -pf ${dir}/pid -cf ${dir}/conf -sf ${script} eth0`;
@@ -156,6 +167,13 @@ case $reason in BOUND|REBOOT) ip addr add $new_ip_address/24 dev $interface;; es
     expect(release.reason).toBeUndefined();
   });
 
+  test('a client identifier leads to its node, whatever the MAC', async () => {
+    const client = await lab.client('52:54:00:77:00:23');
+    const run = dhclient('', 'send dhcp-client-identifier "node-three";\n');
+    const output = await client.run(run('-1'));
+    expect(variables(output, 'BOUND')).toMatchObject({ new_ip_address: '10.77.0.13' });
+  });
+
   test("another node's address is refused with NAK, then it gets one of its own", async () => {
     const mac = '52:54:00:77:00:22';
     const client = await lab.client(mac);
@@ -172,6 +190,29 @@ case $reason in BOUND|REBOOT) ip addr add $new_ip_address/24 dev $interface;; es
     expect(variables(output, 'BOUND').new_ip_address).toMatch(/^10\.77\.0\.1\d\d$/);
     const nak = await server.event((event) => event.step === 'nak' && event.mac === mac);
     expect(nak).toMatchObject({ address: '10.77.0.11', reason: 'reserved-for-other' });
+  });
+});
+
+describe('dhcpcd', () => {
+  test('binds, and keeps its address over INIT-REBOOT', async () => {
+    const mac = '52:54:00:77:00:32';
+    const client = await lab.client(mac);
+    const hook = join(files, 'dhcpcd-hook');
+    writeFileSync(hook, '#!/bin/sh\necho "@$reason $new_ip_address $new_dhcp_lease_time"\n', { mode: 0o755 });
+    // It keeps leases and sockets in fixed places: folders of its own stand there. -A: no five seconds of ARP probes.
+    const dhcpcd = `timeout 20 dhcpcd -4 -1 -A -B -f /dev/null -c ${hook} eth0`;
+    writeFileSync(
+      join(files, 'dhcpcd.sh'),
+      `mount -t tmpfs none /run && mkdir /run/dhcpcd && mount -t tmpfs none /var/lib/dhcpcd
+       ${dhcpcd}; ip addr flush dev eth0; echo "--- again"; ${dhcpcd}\n`,
+    );
+    const output = await client.run(`unshare --mount sh ${files}/dhcpcd.sh`);
+    const [first, second] = output.split('--- again');
+    const [, address] = /@BOUND (10\.77\.0\.1\d\d) 600/.exec(first!) ?? [];
+    expect(address).toBeDefined();
+    expect(second).toContain(`@REBOOT ${address} 600`);
+    const steps = server.events().filter((event) => event.mac === mac);
+    expect(steps.map(({ step }) => step)).toEqual(['discover', 'offer', 'request', 'ack', 'request', 'ack']);
   });
 });
 
@@ -203,6 +244,28 @@ describe('a conflict', () => {
     const decline = await server.event((event) => event.step === 'decline' && event.mac === mac);
     expect(decline).toMatchObject({ address: first });
   });
+});
+
+test('with probes an address somebody answers at is passed over, though no lease says so', async () => {
+  const settings = { config: { probe: true }, pool: { from: '10.77.0.50', to: '10.77.0.51' } };
+  const own = await Lab.open();
+  try {
+    const asker = await own.serve({ ...settings, leaseSeconds: 600 });
+    const quiet = await own.client('52:54:00:77:00:51');
+    // It answers no ping, as many firewalls have it; ARP it must.
+    await quiet.run('ip addr add 10.77.0.50/24 dev eth0; sysctl -qw net.ipv4.icmp_echo_ignore_all=1');
+    const client = await own.client('52:54:00:77:00:52');
+    const output = await client.run(
+      `busybox udhcpc -i eth0 -n -q -f -t 3 -T 3 -r 10.77.0.50 -s ${printScript}`,
+    );
+    expect(variables(output, 'bound').ip).toBe('10.77.0.51');
+    expect(await asker.event((event) => event.step === 'probe' && event.reason !== undefined)).toMatchObject({
+      address: '10.77.0.50',
+      reason: 'address-answers',
+    });
+  } finally {
+    await own.close();
+  }
 });
 
 test('nothing is sent into another network of the same machine', async () => {
