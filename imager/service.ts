@@ -4,8 +4,6 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Directory } from './agents/directory.ts';
 import { AgentServer } from './agents/server.ts';
-import type { DhcpConfig, Reservation, Reservations } from './dhcp/config.ts';
-import type { Lease } from './dhcp/lease.ts';
 import { leaseAt } from './dhcp/leases.ts';
 import { DhcpServer } from './dhcp/server.ts';
 import { Disks } from './disks/catalog.ts';
@@ -19,9 +17,10 @@ import { controlSocketPath, type ImagerConfig, type NodeConfig } from './model/c
 import { NodeIndex } from './model/nodes.ts';
 import { NbdServer } from './nbd/server.ts';
 import { LmdbRegistry } from './registry/lmdb.ts';
-import { bootFileFor, httpBase, type NodeBoot, nodeBoot } from './service/boot-choice.ts';
+import { nodeBoot } from './service/boot-choice.ts';
 import { bootFileFaults } from './service/boot-file-check.ts';
 import { controlsOf } from './service/controls.ts';
+import { dhcpConfig, isLeaseOf, nodeOfLease, reservationsOf } from './service/dhcp-settings.ts';
 import { mayOpen } from './service/disk-policy.ts';
 import { openMenus } from './service/node-menus.ts';
 import { readModelOf } from './service/read-model.ts';
@@ -262,58 +261,4 @@ async function startParts(
     control: control.path,
     recorder,
   };
-}
-
-function dhcpConfig(
-  config: ImagerConfig,
-  ipxe: ReadonlySet<string>,
-  httpPort: number,
-  bootOf: (node: string) => NodeBoot,
-): DhcpConfig {
-  const { address, ...network } = config.network;
-  const offer = { ipxe, httpBase: httpBase(address, httpPort), files: config.boot.files };
-  const { subnets, options, probe } = config.dhcp;
-  return {
-    ...network,
-    serverAddress: address,
-    subnets,
-    options,
-    probe,
-    bootFile: ({ node, ...client }) =>
-      bootFileFor(node === undefined ? client : { ...client, node: bootOf(node) }, offer),
-  };
-}
-
-function reservationsOf(nodes: NodeIndex): Reservations {
-  const reservation = (node: NodeConfig | undefined): Reservation | undefined =>
-    node && {
-      node: node.name,
-      hostname: node.hostname,
-      ...(node.address === undefined ? {} : { address: node.address }),
-    };
-  return {
-    byMac: (mac) => reservation(nodes.byMac(mac)),
-    byUid: (uid) => reservation(nodes.byUid(uid)),
-    byClientId: (clientId) => reservation(nodes.byClientId(clientId)),
-    byCircuit: (circuit) => reservation(nodes.byCircuit(circuit)),
-    byAddress: (address) => reservation(nodes.byAddress(address)),
-    byNode: (name) => reservation(nodes.byName(name)),
-  };
-}
-
-/**
- * Whether an address was last given to `node`. A lease that ran out counts until another client has the address:
- * kernel and agent keep it without renewing it.
- */
-function isLeaseOf(lease: Lease | undefined, { name, mac, uid }: NodeConfig): boolean {
-  if (lease?.state !== 'bound') return false;
-  if (lease.node !== undefined) return lease.node === name;
-  return lease.mac === mac || (lease.uid !== undefined && lease.uid === uid);
-}
-
-/** The node an address was last given to. */
-function nodeOfLease(nodes: NodeIndex, lease: Lease | undefined): NodeConfig | undefined {
-  if (lease === undefined) return undefined;
-  const node = lease.node === undefined ? nodes.byMac(lease.mac) : nodes.byName(lease.node);
-  return node !== undefined && isLeaseOf(lease, node) ? node : undefined;
 }

@@ -32,7 +32,9 @@ const MAY_IMPORT: Record<string, string[]> = {
     ...['agent/protocol', ...STORES, 'imager/service'],
     ...['imager/dhcp', 'imager/tftp', 'imager/nbd', 'imager/http', 'imager/agents'],
   ],
-  'imager/service': ['agent/protocol', ...STORES, 'imager/http', 'imager/agents', 'imager/menus'],
+  'imager/service': [
+    ...['agent/protocol', ...STORES, 'imager/dhcp', 'imager/http', 'imager/agents', 'imager/menus'],
+  ],
   'imager/cli': [
     'agent/protocol',
     'agent/quickjs',
@@ -44,6 +46,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'firmware-stubs/rig': ['agent/protocol', 'imager/journal'],
   'firmware-stubs/uboot': [],
   'firmware-stubs/ipxe': [],
+  'firmware-stubs/simulated': [],
   'firmware-stubs/demo': ['agent/protocol', 'firmware-stubs/rig', 'imager/journal'],
 };
 

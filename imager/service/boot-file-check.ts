@@ -1,0 +1,78 @@
+/** What can be known at the start to be wrong with the boot files the configuration names. */
+import type { BootFiles } from '../images/boot-files.ts';
+import { efiArchitecture, LOOK_BYTES, look } from '../images/look.ts';
+import { type Architecture, architectureNamed } from '../model/architectures.ts';
+import type { ImagerConfig } from '../model/config.ts';
+
+/** Debian's names of what UEFI firmware runs. Byte code and what numbers itself so (see architectures.ts) run x86-64. */
+const RUNS: Readonly<Record<string, string>> = {
+  ia32: 'i386',
+  x64: 'amd64',
+  bc: 'amd64',
+  arm32: 'armhf',
+  arm64: 'arm64',
+  riscv64: 'riscv64',
+};
+
+/**
+ * Why firmware of `architecture` cannot start the file that begins with `head`, in words; undefined where it can, or where
+ * that is not to be seen.
+ */
+export function bootFileFault({ kind, name, words }: Architecture, head: Uint8Array): string | undefined {
+  const program = efiArchitecture(head);
+  if (kind === 'bios') {
+    if (program === undefined && look(head).format !== 'linux') return undefined;
+    const found = program === undefined ? look(head).words : `a UEFI program for ${program}`;
+    return `it is ${found}, and ${words} starts network boot programs alone, such as ipxe/undionly.kpxe`;
+  }
+  const runs = RUNS[name.replace(/^(?:efi|http)-/, '')];
+  if (kind !== 'efi' || runs === undefined || program === runs) return undefined;
+  const found = program === undefined ? 'no UEFI program' : `a UEFI program for ${program}`;
+  return `it is ${found}, and ${words} starts those for ${runs} alone`;
+}
+
+/** One sentence for each boot file named in the configuration that will not boot anybody. */
+export async function bootFileFaults(config: ImagerConfig, files: BootFiles): Promise<string[]> {
+  const named = [
+    ...Object.entries(config.boot.files).map(([arch, file]) => ({
+      place: `boot.files.${arch}`,
+      file,
+      architecture: architectureNamed(arch),
+    })),
+    ...config.nodes.map(({ name, boot }) => ({
+      place: `boot.file of ${name}`,
+      file: boot?.file,
+      architecture: undefined,
+    })),
+  ];
+  const found: string[] = [];
+  for (const { place, file, architecture } of named) {
+    const fault = file === undefined ? undefined : await faultOf(file, architecture, config, files);
+    if (fault !== undefined) found.push(`${place} names ${file}: ${fault}`);
+  }
+  return found;
+}
+
+async function faultOf(
+  file: string,
+  architecture: Architecture | undefined,
+  { network }: ImagerConfig,
+  files: BootFiles,
+): Promise<string | undefined> {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(file))
+    return architecture === undefined || architecture.http || architecture.kind === 'uboot'
+      ? undefined
+      : `${architecture.words} loads by TFTP, and takes paths alone`;
+  // Served by somebody else.
+  if (network.nextServer !== undefined && network.nextServer !== network.address) return undefined;
+  const opened = await files.open(file, { address: network.address }).catch((error: Error) => error.message);
+  if (typeof opened === 'string') return opened;
+  if (opened === undefined) return 'there is no such file here';
+  try {
+    const head = Buffer.alloc(Math.min(LOOK_BYTES, opened.size));
+    const count = await opened.read(head, 0);
+    return architecture === undefined ? undefined : bootFileFault(architecture, head.subarray(0, count));
+  } finally {
+    await opened.close();
+  }
+}

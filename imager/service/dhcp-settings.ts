@@ -1,0 +1,62 @@
+/** What the DHCP server is told of the configuration, and what its leases say of nodes. */
+import type { DhcpConfig, Reservation, Reservations } from '../dhcp/config.ts';
+import type { Lease } from '../dhcp/lease.ts';
+import type { ImagerConfig, NodeConfig } from '../model/config.ts';
+import type { NodeIndex } from '../model/nodes.ts';
+import { bootFileFor, httpBase, type NodeBoot } from './boot-choice.ts';
+
+/** `ipxe`: boot files there are under ipxe/. `bootOf`: what a node boots. */
+export function dhcpConfig(
+  config: ImagerConfig,
+  ipxe: ReadonlySet<string>,
+  httpPort: number,
+  bootOf: (node: string) => NodeBoot,
+): DhcpConfig {
+  const { address, ...network } = config.network;
+  const offer = { ipxe, httpBase: httpBase(address, httpPort), files: config.boot.files };
+  const { subnets, options, probe } = config.dhcp;
+  return {
+    ...network,
+    serverAddress: address,
+    subnets,
+    options,
+    probe,
+    bootFile: ({ node, ...client }) =>
+      bootFileFor(node === undefined ? client : { ...client, node: bootOf(node) }, offer),
+  };
+}
+
+/** Who is which node, and which address is whose. */
+export function reservationsOf(nodes: NodeIndex): Reservations {
+  const reservation = (node: NodeConfig | undefined): Reservation | undefined =>
+    node && {
+      node: node.name,
+      hostname: node.hostname,
+      ...(node.address === undefined ? {} : { address: node.address }),
+    };
+  return {
+    byMac: (mac) => reservation(nodes.byMac(mac)),
+    byUid: (uid) => reservation(nodes.byUid(uid)),
+    byClientId: (clientId) => reservation(nodes.byClientId(clientId)),
+    byCircuit: (circuit) => reservation(nodes.byCircuit(circuit)),
+    byAddress: (address) => reservation(nodes.byAddress(address)),
+    byNode: (name) => reservation(nodes.byName(name)),
+  };
+}
+
+/**
+ * Whether an address was last given to `node`. A lease that ran out counts until another client has the address:
+ * kernel and agent keep it without renewing it.
+ */
+export function isLeaseOf(lease: Lease | undefined, { name, mac, uid }: NodeConfig): boolean {
+  if (lease?.state !== 'bound') return false;
+  if (lease.node !== undefined) return lease.node === name;
+  return lease.mac === mac || (lease.uid !== undefined && lease.uid === uid);
+}
+
+/** The node an address was last given to. */
+export function nodeOfLease(nodes: NodeIndex, lease: Lease | undefined): NodeConfig | undefined {
+  if (lease === undefined) return undefined;
+  const node = lease.node === undefined ? nodes.byMac(lease.mac) : nodes.byName(lease.node);
+  return node !== undefined && isLeaseOf(lease, node) ? node : undefined;
+}
