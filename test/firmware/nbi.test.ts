@@ -1,6 +1,6 @@
 /** Tagged images and boot sectors on x86 machines: what `imager image nbi` builds is booted by firmware without the format. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,13 +10,14 @@ import { stringify } from 'yaml';
 import { eepromPointers, makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
 import { Lab } from '../../firmware-stubs/rig/lab.ts';
 import type { RigNode } from '../../firmware-stubs/rig/node.ts';
+import { encodeHeader, type Placement } from '../../imager/images/nbi/header.ts';
 import { stockFor } from '../support/stock.ts';
 
 // Generous: the machine may be busy with other tests.
 const IN_TIME = { withinMs: 60_000 };
 const LIMIT = 180_000;
 const ARGS = 'console=ttyS0,115200 panic=5 no_timer_check';
-const NODES = ['pointed', 'network', 'disk', 'diskette', 'sector'].map((name, index) => ({
+const NODES = ['pointed', 'network', 'segments', 'disk', 'diskette', 'sector'].map((name, index) => ({
   name,
   mac: `52:54:00:77:00:1${index + 1}`,
   uid: `6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f60${index + 1}`,
@@ -42,7 +43,8 @@ beforeAll(async () => {
   await lab.startImager({ config });
   await verb('image', 'add', 'plain', '--arch', 'amd64', '--kernel', stock.kernel, '--initrd', stock.initrd);
   await verb('image', 'nbi', 'tagged', '--from', 'plain', '--args', ARGS);
-  const sector = await assembledSector();
+  const sector = await assembled('sector.S', '0x7c00');
+  await verb('image', 'add', 'segments', '--nbi', await segmentsImage());
   await verb('image', 'add', 'sector', '--boot-sector', sector);
   await truncate(sector, 1_474_560);
   await verb('image', 'add', 'diskette', '--boot-sector', sector);
@@ -61,12 +63,38 @@ async function verb(...args: string[]): Promise<string> {
   return stdout;
 }
 
-async function assembledSector(): Promise<string> {
+/** The program of a source beside this file, for that address. */
+async function assembled(source: string, address: string): Promise<string> {
   const run = promisify(execFile);
-  const [object, file] = [join(dir, 'sector.o'), join(dir, 'sector.img')];
-  await run('x86_64-linux-gnu-as', ['--32', join(import.meta.dirname, 'sector.S'), '-o', object]);
-  const format = ['-m', 'elf_i386', '--oformat', 'binary', '-Ttext', '0x7c00'];
+  const [object, file] = [join(dir, `${source}.o`), join(dir, `${source}.bin`)];
+  await run('x86_64-linux-gnu-as', ['--32', join(import.meta.dirname, source), '-o', object]);
+  const format = ['-m', 'elf_i386', '--oformat', 'binary', '-Ttext', address];
   await run('x86_64-linux-gnu-ld', [...format, object, '-o', file]);
+  return file;
+}
+
+/** A tagged image that is no Linux: a program, a text after it, one below that, and one at the end of memory. */
+async function segmentsImage(): Promise<string> {
+  const program = readFileSync(await assembled('segments.S', '0'));
+  const parts: [Placement, number, Buffer][] = [
+    ['absolute', 0x20000, program],
+    ['after the segment before', 0x10, Buffer.from('after ')],
+    ['below the segment before', 0x1000, Buffer.from('below ')],
+    ['below the end of memory', 0x100001, Buffer.from('end')],
+  ];
+  const header = encodeHeader({
+    location: { segment: 0x3000, offset: 0x10 },
+    entry: { segment: 0x2000, offset: 0 },
+    returns: true,
+    vendor: new Uint8Array([1, 2, 3, 4]),
+    segments: parts.map(([placement, address, bytes], tag) => ({
+      // One byte more in memory than in the file ends each text.
+      ...{ tag, placement, address, fileBytes: bytes.length, vendor: new Uint8Array(4 * tag) },
+      memoryBytes: tag === 0 ? bytes.length : bytes.length + 1,
+    })),
+  });
+  const file = join(dir, 'segments.nbi');
+  writeFileSync(file, Buffer.concat([header, ...parts.map(([, , bytes]) => bytes)]));
   return file;
 }
 
@@ -117,6 +145,16 @@ test(
     await network.waitForLine(/nbi: starting the image/, IN_TIME);
     const { text } = await network.waitForLine(/Command line: /, IN_TIME);
     expect(text).toMatch(new RegExp(`Command line: ${ARGS}$`));
+  },
+  LIMIT,
+);
+
+test(
+  'segments go where the header says, and the program may return',
+  async () => {
+    const segments = await powerOnWithout('segments', 'segments');
+    await segments.waitForLine(/^after below header/, IN_TIME);
+    await segments.waitForLine(/^nbi: the image returned/, IN_TIME);
   },
   LIMIT,
 );
