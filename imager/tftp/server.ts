@@ -23,7 +23,7 @@ export interface TftpServerOptions {
   sink: EventSink;
   clock: Clock;
   log: Logger;
-  /** Transfers under way at once, at most. Default 256. */
+  /** Transfers under way at once, at most. Default 2048. */
   maxTransfers?: number;
   /** The same for one client address. Default 16. */
   maxPerClient?: number;
@@ -54,7 +54,7 @@ export class TftpServer {
     this.#tally = new Tally(options.log);
     this.#limits = {
       ...DEFAULT_LIMITS,
-      maxTransfers: options.maxTransfers ?? 256,
+      maxTransfers: options.maxTransfers ?? 2048,
       maxPerClient: options.maxPerClient ?? 16,
       ...options.limits,
     };
