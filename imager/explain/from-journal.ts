@@ -1,5 +1,5 @@
 /** The imager's events -> observations. */
-import { optionsOf } from '../journal/attempts.ts';
+import { isEnd, optionsOf } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
 import { hostOf } from './dhcp-observation.ts';
 import type { Answer, Ask, AskType, Observation, Transfer } from './observation.ts';
@@ -26,6 +26,7 @@ export function observeJournal(events: readonly RecordedEvent[], imager: string)
   let subnet: string | undefined;
   for (const event of events) {
     const { at, component, step, reason, detail = {} } = event;
+    if (isEnd(event)) continue;
     switch (component) {
       case 'dhcp':
         subnet = text(detail.subnet) ?? subnet;

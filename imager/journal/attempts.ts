@@ -142,6 +142,7 @@ function isLoading(boot: readonly RecordedEvent[]): boolean {
 /** What an event says of where its node is. */
 export function markOfEvent(event: RecordedEvent): Mark {
   const { at, component, step, reason } = event;
+  if (isEnd(event)) return { at };
   switch (component) {
     case 'imager':
       return step === 'power' && event.detail?.action !== 'off'
@@ -163,6 +164,11 @@ export function markOfEvent(event: RecordedEvent): Mark {
     default:
       return { at };
   }
+}
+
+/** The end of a connection is noticed late, often when the next boot has begun: it says nothing of how far that came. */
+export function isEnd({ component, step }: RecordedEvent): boolean {
+  return (component === 'agent' && step === 'disconnect') || (component === 'nbd' && step === 'detach');
 }
 
 /** Options 93, 60 and 77 of a client: what it calls itself. */

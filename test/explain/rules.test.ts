@@ -385,6 +385,17 @@ describe('from the journal', () => {
     expect(found?.course.length).toBeGreaterThan(0);
   });
 
+  test('the end of an earlier connection hides nothing', () => {
+    const lines = events(
+      ...lease(),
+      ['2 tftp refused', { file: 'start.pxe' }, 'unknown-file'],
+      ['3 agent disconnect', {}, 'silent'],
+      ['3 nbd detach', { export: 'd1' }, 'silent'],
+    );
+    const found = explainJournal(lines, { who: 'n1', imager, now: 100_000, knownFiles: [] });
+    expect(found?.cause).toContain('missing file');
+  });
+
   test('a boot that goes well so far is told as such', () => {
     const found = explainJournal(events(...lease()), { who: 'n1', imager, now: 2000, knownFiles: [] });
     expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');

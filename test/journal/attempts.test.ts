@@ -94,6 +94,17 @@ describe('where an attempt begins', () => {
       ['13 ready ready'],
     ],
     [
+      'connections of the boot before that end late say nothing of this one',
+      [
+        ...good(0),
+        ['20 dhcp discover', ROM],
+        ['21 agent disconnect', {}, 'silent'],
+        ['21 nbd detach', {}, 'silent'],
+        ['22 dhcp discover', IPXE],
+      ],
+      ['11 ready ready', '4 dhcp stopped'],
+    ],
+    [
       "the running system's own client begins none",
       [...good(0), ['500 dhcp discover', { vendorClass: 'udhcp 1.35.0' }], ['500 dhcp ack']],
       ['13 ready ready'],
