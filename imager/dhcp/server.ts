@@ -5,17 +5,15 @@ import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import type { Registry } from '../registry/registry.ts';
-import { Backlog } from './backlog.ts';
-import { type DhcpMessage, decodeMessage, encodeMessage, senderOf } from './codec.ts';
+import { type DhcpMessage, encodeMessage } from './codec.ts';
 import type { DhcpConfig, Reservations } from './config.ts';
 import { decide } from './decide.ts';
 import type { Decision, Subject } from './decision.ts';
-import { DhcpError } from './error.ts';
+import { Intake } from './intake.ts';
 import type { LeaseView } from './lease.ts';
 import { Leases } from './leases.ts';
 import { type Networks, networksOf } from './networks.ts';
 import { readClientOptions } from './options/client.ts';
-import { MESSAGE_TYPE, OPTION } from './options/codes.ts';
 import { type Ask, askOnWire, Probes } from './probes.ts';
 import { decideProxy, PXE_PORT, type Sender } from './proxy.ts';
 import { DhcpSockets, otherInterfaces } from './sockets.ts';
@@ -61,12 +59,13 @@ export class DhcpServer {
   readonly #bootServer: DhcpSockets | undefined;
   readonly #tally: Tally;
   readonly #probes: Probes;
-  readonly #backlog = new Backlog((message) =>
-    this.#guard(
-      () => message.mac,
-      () => this.#handle(message, 0),
-    ),
-  );
+  readonly #intake = new Intake({
+    handle: (message, sender) => this.#handle(message, 0, sender),
+    isNodes: (message) =>
+      identify(message, readClientOptions(message.options), this.#world()).reservation !== undefined,
+    dropped: (reason, mac, why) => this.#drop(reason, mac, why),
+    failed: (error) => this.#notice('failed.internal', { error }, 'message not handled'),
+  });
   /** Messages that wait for a probe. */
   readonly #waiting = new Set<Promise<void>>();
 
@@ -122,14 +121,15 @@ export class DhcpServer {
         'dhcp: clients on these interfaces are heard too and would be taken for nodes: keep their requests away',
       );
     const failed = (error: Error) => this.#notice('failed.socket', { error }, 'socket error');
-    sockets.listen((bytes) => this.#receive(bytes), failed);
-    bootServer?.listen((bytes, from) => this.#receive(bytes, from), failed);
+    sockets.listen((bytes) => this.#intake.take(bytes), failed);
+    bootServer?.listen((bytes, from) => this.#intake.take(bytes, from), failed);
   }
 
   /**
-   * Counts since the start: `dropped.receive-queue` of what the kernel had no room for, `received.STEP`, `sent.STEP`, `dropped.REASON` for each message without an answer,
-   * `refused.REASON` for each NAK, `probed.WHAT` for each address asked after, `failed.WHAT`, `omitted.option` for
-   * options a reply had no room for, `ignored.option-CODE` for malformed options of requests that were served without.
+   * Counts since the start: `received.STEP`, `sent.STEP`, `dropped.REASON` for each message without an answer
+   * (`receive-queue`: the kernel had no room for it), `refused.REASON` for each NAK, `probed.WHAT` for each address asked
+   * after, `failed.WHAT`, `omitted.option` for options a reply had no room for, `ignored.option-CODE` for malformed
+   * options of requests that were served without.
    */
   stats(): Record<string, number> {
     const drops = this.#sockets.drops();
@@ -145,52 +145,19 @@ export class DhcpServer {
   async close(): Promise<void> {
     this.#sockets.stopListening();
     this.#bootServer?.stopListening();
-    this.#backlog.clear();
+    this.#intake.clear();
     await Promise.all(this.#waiting);
     await this.#leases.close();
     await this.#sockets.close();
     await this.#bootServer?.close();
   }
 
-  /** `sender`: of a message to the boot server port. */
-  #receive(bytes: Uint8Array, sender?: Sender): void {
-    this.#guard(
-      () => senderOf(bytes),
-      () => {
-        const message = decodeMessage(bytes);
-        if (sender !== undefined || !this.#mayWait(message)) {
-          this.#handle(message, 0, sender);
-          return;
-        }
-        const fault = this.#backlog.add(message);
-        if (fault !== undefined)
-          this.#notice(
-            `dropped.${fault}`,
-            { mac: message.mac },
-            'strangers ask faster than they are answered',
-          );
-      },
-    );
-  }
-
-  /** True for a DISCOVER of a client that is no node. */
-  #mayWait(message: DhcpMessage): boolean {
-    if (message.op !== 'request') return false;
-    if (message.options.get(OPTION.messageType)?.[0] !== MESSAGE_TYPE.discover) return false;
-    return identify(message, readClientOptions(message.options), this.#world()).reservation === undefined;
-  }
-
-  /** Does `work` on a message; nothing that is in it ends the server. */
-  #guard(macOf: () => string | undefined, work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      if (error instanceof DhcpError) {
-        const mac = macOf();
-        this.#notice(`dropped.${error.fault}`, { why: error.message, mac }, 'malformed message dropped');
-        if (mac !== undefined) this.#report({ mac }, 'dropped', { why: error.message }, error.fault);
-      } else this.#notice('failed.internal', { error }, 'message not handled');
-    }
+  /** A message that is not to be answered at all, whoever sent it. */
+  #drop(reason: string, mac: string | undefined, why?: string): void {
+    const words =
+      why === undefined ? 'strangers ask faster than they are answered' : 'malformed message dropped';
+    this.#notice(`dropped.${reason}`, { why, mac }, words);
+    if (why !== undefined && mac !== undefined) this.#report({ mac }, 'dropped', { why }, reason);
   }
 
   #world(): World {
