@@ -1,19 +1,24 @@
 /** Why a server could not start, and what to do about it. Pure. */
 
+/** Of boot servers (PXE specification 2.1, section 2.2.3). */
+const PXE_PORT = 4011;
 const UDP: readonly string[] = ['dhcp', 'tftp'];
 
 /**
  * One sentence for the system's `error` at the start of `service` on `port` of `address`; `setting` is where the
- * configuration names the port.
+ * configuration names the port. A proxy has a second one, which PXE fixes: the error names it.
  */
 export function startFault(
-  error: NodeJS.ErrnoException,
+  error: NodeJS.ErrnoException & { port?: number },
   service: string,
-  { address, port, setting }: { address: string; port: number; setting: string },
+  place: { address: string; port: number; setting: string },
 ): string {
+  const { address, setting } = place;
+  const port = error.port === PXE_PORT ? PXE_PORT : place.port;
   const [protocol, option] = UDP.includes(service) ? ['UDP', 'u'] : ['TCP', 't'];
+  const other = port === PXE_PORT ? 'and stop that: firmware asks no other' : `or set ${setting}`;
   const why: Record<string, string> = {
-    EADDRINUSE: `the port is in use: find by whom with "ss -ln${option}p sport = :${port}", or set ${setting}`,
+    EADDRINUSE: `the port is in use: find by whom with "ss -ln${option}p sport = :${port}", ${other}`,
     EADDRNOTAVAIL: `no interface of this machine has the address: set it up, or correct network.address`,
     EACCES: `no permission: ports below 1024 need root or CAP_NET_BIND_SERVICE, or set ${setting}`,
   };
