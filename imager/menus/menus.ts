@@ -13,7 +13,16 @@ import { IPXE_ASK_BY_MAC } from './builtin.ts';
 import { type BootChoice, bootChoice } from './choice.ts';
 import { formatOf } from './format.ts';
 import type { Library, Shelf } from './library.ts';
-import { type LinuxFile, type Menu, type MenuPath, macOf, menuPath, uuidOf, type Whose } from './path.ts';
+import {
+  type LinuxFile,
+  type Menu,
+  type MenuPath,
+  macOf,
+  menuPath,
+  turnedUuid,
+  uuidOf,
+  type Whose,
+} from './path.ts';
 import { type Scope, type ScopeFacts, scopeOf } from './scope.ts';
 import { TemplateError } from './template.ts';
 import { ubootScript } from './uboot-script.ts';
@@ -230,7 +239,7 @@ export class Menus implements NodeMenuFiles {
       case 'mac':
         return known(nodes.byMac(whose.mac), `MAC ${whose.mac}`);
       case 'uid':
-        return known(nodes.byUid(whose.uid), `UUID ${whose.uid}`);
+        return known(nodes.byUid(whose.uid) ?? nodes.byUid(turnedUuid(whose.uid)), `UUID ${whose.uid}`);
       case 'address':
         return known(this.#world.nodeAt(whose.address), `address ${whose.address}`);
       case 'asker':

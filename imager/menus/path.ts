@@ -3,7 +3,7 @@
  * the file system: it is only ever compared with these names and with keys of tables.
  */
 import { isIpv4, numberToIpv4 } from '../../agent/protocol/ipv4.ts';
-import { parseUid } from '../../agent/protocol/uid.ts';
+import { parseUid, uidFromGuidBytes } from '../../agent/protocol/uid.ts';
 import type { FileName } from '../images/image.ts';
 
 /** The menus that are made for each node, under the name their template has. */
@@ -25,7 +25,7 @@ export type Whose =
   | { by: 'asker'; folders: readonly string[] }
   /** Lower case with colons. */
   | { by: 'mac'; mac: string }
-  /** Canonical (agent/protocol/uid.ts). */
+  /** In the form of agent/protocol/uid.ts, but the first three fields may be turned round: see turnedUuid(). */
   | { by: 'uid'; uid: string }
   | { by: 'address'; address: string };
 
@@ -109,6 +109,15 @@ export function macOf(text: string): string | undefined {
 export function uuidOf(text: string): string | undefined {
   const uid = parseUid(text);
   return uid?.startsWith('serial:') ? undefined : uid;
+}
+
+/**
+ * The UUID with the bytes of its first three fields in the other order. PXELINUX prints the bytes of option 97 as they
+ * come, and there these fields are little-endian (RFC 4578 section 2.3); so does U-Boot where its `pxeuuid` is set for
+ * DHCP to be right. GRUB and people write the other form.
+ */
+export function turnedUuid(uuid: string): string {
+  return uidFromGuidBytes(Buffer.from(uuid.replaceAll('-', ''), 'hex')) ?? uuid;
 }
 
 /** `0A4D000B`: how PXELINUX and GRUB write 10.77.0.11. */

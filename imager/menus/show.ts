@@ -3,7 +3,7 @@ import { NotServed } from '../images/boot-files.ts';
 import { ImageError } from '../images/image.ts';
 import type { NodeConfig } from '../model/config.ts';
 import type { Menus } from './menus.ts';
-import { hexAddress, MENUS, type Menu } from './path.ts';
+import { hexAddress, MENUS, type Menu, turnedUuid } from './path.ts';
 import { TemplateError } from './template.ts';
 import type { MenuCheck, MenuFile, NodeMenus } from './views.ts';
 
@@ -76,7 +76,11 @@ function pathsOf(menu: Menu, node: NodeConfig, address: string | undefined): str
   const inFolders = (name: string) => folders.map((folder) => `${folder}/${name}`);
   switch (menu) {
     case 'pxelinux.cfg/default':
-      return [...keyed('pxelinux.cfg', ''), menu];
+      return [
+        ...(uuid === undefined ? [] : [`pxelinux.cfg/${turnedUuid(uuid)}`]),
+        ...keyed('pxelinux.cfg', ''),
+        menu,
+      ];
     case 'grub/grub.cfg':
       return [...keyed('grub', 'grub.cfg-'), menu, 'grub.cfg'];
     default:
