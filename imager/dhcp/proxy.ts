@@ -157,10 +157,16 @@ function overhear(request: Request, subject: Subject, world: World): Decision {
   const { message, options, client } = request;
   const address = options.requestedAddress ?? (message.ciaddr === UNSPECIFIED ? undefined : message.ciaddr);
   const server = options.serverIdentifier;
+  const reserved = client.reservation?.address;
+  const differs = reserved !== undefined && address !== undefined && reserved !== address;
   const about: Subject = {
     ...subject,
     address,
-    detail: { ...subject.detail, ...(server === undefined ? {} : { server }) },
+    detail: {
+      ...subject.detail,
+      ...(server === undefined ? {} : { server }),
+      ...(differs ? { why: `configured with ${reserved}: reserve that there, or name no address here` } : {}),
+    },
   };
   if (client.reservation === undefined || address === undefined || !isHost(address, world))
     return { kind: 'silence', subject: about, reason: 'other-server' };

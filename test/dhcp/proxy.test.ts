@@ -207,6 +207,14 @@ describe('what is heard of the other server', () => {
     });
   });
 
+  test('a node that takes another address than it is configured with: the event says so', () => {
+    const fixed = world({ reservations: [{ ...N1, address: '10.77.0.11' }], config: { pools: [] } });
+    expect(decideProxy(taking('10.77.0.60'), fixed).subject.detail).toMatchObject({
+      why: expect.stringMatching(/^configured with 10\.77\.0\.11: /),
+    });
+    expect(decideProxy(taking('10.77.0.11'), fixed).subject.detail).not.toHaveProperty('why');
+  });
+
   test('its operating system, which sends no UID, is still the node', async () => {
     const seen = proxyWorld();
     const first = decideProxy(taking('10.77.0.60'), seen);
