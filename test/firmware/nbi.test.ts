@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { eepromPointers, makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
 import { Lab } from '../../firmware-stubs/rig/lab.ts';
-import type { RigNode } from '../../firmware-stubs/rig/node.ts';
+import type { NodeOptions, RigNode } from '../../firmware-stubs/rig/node.ts';
 import { encodeHeader, type Placement } from '../../imager/images/nbi/header.ts';
 import { stockFor } from '../support/stock.ts';
 
@@ -17,7 +17,7 @@ import { stockFor } from '../support/stock.ts';
 const IN_TIME = { withinMs: 60_000 };
 const LIMIT = 180_000;
 const ARGS = 'console=ttyS0,115200 panic=5 no_timer_check';
-const NODES = ['pointed', 'network', 'segments', 'disk', 'diskette', 'sector'].map((name, index) => ({
+const NODES = ['pointed', 'network', 'segments', 'disk', 'diskette', 'sector', 'uefi'].map((name, index) => ({
   name,
   mac: `52:54:00:77:00:1${index + 1}`,
   uid: `6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f60${index + 1}`,
@@ -36,7 +36,7 @@ beforeAll(async () => {
     config,
     stringify({
       ...{ state: './state', cluster: 'test', network: { address: '10.77.0.1', prefix: 24 } },
-      nodes: NODES,
+      nodes: NODES.map((each) => ({ ...each, ...(each.name === 'uefi' ? { boot: { image: 'uefi' } } : {}) })),
     }),
   );
   lab = await Lab.open({ dir });
@@ -44,6 +44,7 @@ beforeAll(async () => {
   await verb('image', 'add', 'plain', '--arch', 'amd64', '--kernel', stock.kernel, '--initrd', stock.initrd);
   await verb('image', 'nbi', 'tagged', '--from', 'plain', '--args', ARGS);
   const sector = await assembled('sector.S', '0x7c00');
+  await verb('image', 'add', 'uefi', '--efi', stock.kernel, '--args', ARGS);
   await verb('image', 'add', 'segments', '--nbi', await segmentsImage());
   await verb('image', 'add', 'sector', '--boot-sector', sector);
   await truncate(sector, 1_474_560);
@@ -99,9 +100,9 @@ async function segmentsImage(): Promise<string> {
 }
 
 /** A node by its name in the configuration, switched on. */
-async function powerOn(name: string, eeprom: string): Promise<RigNode> {
+async function powerOn(name: string, boot: Pick<NodeOptions, 'eeprom' | 'firmware'>): Promise<RigNode> {
   const { mac, uid } = NODES.find((each) => each.name === name)!;
-  node = await lab.node({ name, rig: 'x86', mac, uid, eeprom });
+  node = await lab.node({ name, rig: 'x86', mac, uid, ...boot });
   await node.powerOn();
   return node;
 }
@@ -111,7 +112,7 @@ async function powerOnWithout(name: string, image: string): Promise<RigNode> {
   const eeprom = join(dir, `${name}.eeprom`);
   const script = `#!ipxe\nifconf -c dhcp\nchain http://10.77.0.1/images/${image}/boot.ipxe\n`;
   writeFileSync(eeprom, script.padEnd(8192));
-  return powerOn(name, eeprom);
+  return powerOn(name, { eeprom });
 }
 
 test(
@@ -123,7 +124,7 @@ test(
       ...{ image: 'tagged', disks: ['none'], imagers: ['10.77.0.1'], cluster: 'test' },
       ...{ deployment: 'first', phase: 'deploy', attempts: 3, fallback: '' },
     });
-    const pointed = await powerOn('pointed', eeprom);
+    const pointed = await powerOn('pointed', { eeprom });
     expect((await pointed.waitForStep('boot', IN_TIME)).detail).toMatchObject({ image: 'tagged' });
     await pointed.waitForLine(/nbi: loading images\/tagged\/boot\.nbi/, IN_TIME);
     await pointed.waitForLine(/Linux version \d/, IN_TIME);
@@ -167,6 +168,18 @@ test.each([
   'the boot sector of a %s %s',
   async (name, _, text) => {
     await (await powerOnWithout(name, name)).waitForLine(text, IN_TIME);
+  },
+  LIMIT,
+);
+
+test(
+  'a UEFI program starts with its arguments under UEFI firmware',
+  async () => {
+    // Debian's kernel is one, whatever else it is.
+    const uefi = await powerOn('uefi', { firmware: 'ipxe-uefi' });
+    expect((await uefi.waitForStep('boot', IN_TIME)).detail).toMatchObject({ image: 'uefi' });
+    const { text } = await uefi.waitForLine(/Command line: /, IN_TIME);
+    expect(text).toContain(ARGS);
   },
   LIMIT,
 );
