@@ -15,8 +15,8 @@ const TICK_MS = 5;
 /** A flood that was held up makes up for so much at most. */
 const MOST_BEHIND_MS = 100;
 /** Of a hundred packets: DHCP, TFTP, the rest TCP. */
-const DHCP_SHARE = 60;
-const TFTP_SHARE = 37;
+const DHCP_SHARE = 50;
+const TFTP_SHARE = 46;
 const MAC_OFFSET = 28;
 /** More than an imager takes of one client. */
 const CONNECTIONS = 40;

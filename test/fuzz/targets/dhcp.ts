@@ -9,7 +9,7 @@ import { decideProxy } from '../../../imager/dhcp/proxy.ts';
 import { MAC, machineIdentifier, request, SERVER, text, world } from '../../dhcp/fakes.ts';
 import { promise, refusable, type Target } from '../target.ts';
 
-const UID = '6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f601';
+const UID = '6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f6ff';
 const POOL = 100;
 const HOSTS = 254;
 /** Apart from one packet to the next, milliseconds. */

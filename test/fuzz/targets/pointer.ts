@@ -1,5 +1,6 @@
 /** Boot pointers in both byte layouts, and a write over whatever is there. */
 import { crc32 } from 'node:zlib';
+import { isName } from '../../../agent/protocol/names.ts';
 import { encodeIpxeSlot, ipxeScript } from '../../../agent/protocol/pointer/ipxe-script.ts';
 import { type PointerLayout, slotSequence } from '../../../agent/protocol/pointer/layout.ts';
 import { type BootPointer, pointerFaults } from '../../../agent/protocol/pointer/record.ts';
@@ -52,7 +53,7 @@ function pointerTarget({ layout, at, bytes: size, encode, seal, tokens }: SlotOf
       if (((bytes[0] ?? 0) + bytes.length) % 3 !== 0) seal(slot);
       const [found] = layout.read(alone);
       if (found.kind === 'valid')
-        promise(pointerFaults(found.pointer).length === 0, 'a valid record has no faults');
+        promise(pointerFaults(found.pointer).length === 0 && isName(found.pointer.image), 'a valid record');
       if (turn++ % WRITTEN_ONCE_IN === 0) written(layout, image.slice());
       return found.kind === 'valid';
     },
