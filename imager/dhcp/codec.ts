@@ -162,7 +162,7 @@ function encodeWith(
     if (overload & bit) fields.push(part);
     // One byte stays for the NUL that ends the text.
     else if (text.length < field.length) {
-      part.set(textToBytes(text));
+      if (text !== '') part.set(textToBytes(text));
       continue;
     }
     if (text !== '' && !options.has(code)) options = promote(options, code, textToBytes(text));

@@ -52,12 +52,12 @@ export class DhcpServer {
   /** A proxy's boot server port. */
   readonly bootServerPort: number | undefined;
   readonly #options: DhcpServerOptions;
-  readonly #networks: Networks;
   readonly #leases: Leases;
   readonly #sockets: DhcpSockets;
   /** Where a proxy is asked once more by those that have their address. */
   readonly #bootServer: DhcpSockets | undefined;
   readonly #tally: Tally;
+  readonly #snapshot: World;
   readonly #probes: Probes;
   readonly #intake = new Intake({
     handle: (message, sender) => this.#handle(message, 0, sender),
@@ -102,7 +102,6 @@ export class DhcpServer {
     bootServer?: DhcpSockets,
   ) {
     this.#options = options;
-    this.#networks = networks;
     this.#sockets = sockets;
     this.#bootServer = bootServer;
     this.#tally = new Tally(options.log);
@@ -114,6 +113,15 @@ export class DhcpServer {
     this.#leases = new Leases(options.registry, (address) =>
       this.#notice('failed.lease-unreadable', { address }, 'a registry value is no lease and is left out'),
     );
+    this.#snapshot = {
+      config: options.config,
+      networks,
+      reservations: options.reservations,
+      leases: this.#leases,
+      now: options.clock.now(),
+      inUse: (address) => options.inUse(address),
+      probed: (address) => this.#probes.result(address),
+    };
     const others = otherInterfaces((options.interfaces ?? networkInterfaces)(), options.config.serverAddress);
     if (sockets.hearsAll && others.length > 0)
       options.log.warn(
@@ -160,16 +168,10 @@ export class DhcpServer {
     if (why !== undefined && mac !== undefined) this.#report({ mac }, 'dropped', { why }, reason);
   }
 
+  /** The world as it is now: one object, since it is needed for every message. */
   #world(): World {
-    return {
-      config: this.#options.config,
-      networks: this.#networks,
-      reservations: this.#options.reservations,
-      leases: this.#leases,
-      now: this.#options.clock.now(),
-      inUse: (address) => this.#options.inUse(address),
-      probed: (address) => this.#probes.result(address),
-    };
+    this.#snapshot.now = this.#options.clock.now();
+    return this.#snapshot;
   }
 
   /** `probes`: how many addresses have been asked after for this message. */

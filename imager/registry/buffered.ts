@@ -96,12 +96,12 @@ export function toEntries<T>(found: Iterable<[written: string, stored: Stored]>)
     }));
 }
 
-/** The writes of one committed transaction as watchers are told of them. */
+/** The writes of one committed transaction as watchers are told of them, values not copied. */
 export function toChanges(writes: readonly Write[], revision: number): Change[] {
   return writes.map(({ written, stored }) => {
     const key = readKey(written);
     return stored === undefined
       ? { type: 'delete', key, revision }
-      : { type: 'put', key, value: copyValue(stored.value), revision };
+      : { type: 'put', key, value: stored.value, revision };
   });
 }

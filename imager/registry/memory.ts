@@ -59,7 +59,7 @@ export class MemoryRegistry implements Registry {
     this.#revision = revision;
     for (const { written, stored } of writes) {
       if (stored === undefined) this.#entries.delete(written);
-      else this.#entries.set(written, stored);
+      else this.#entries.set(written, { ...stored, value: copyValue(stored.value) });
     }
     this.#watchers.tell(toChanges(writes, revision));
     return result;
