@@ -4,6 +4,7 @@ import type { DhcpMessage } from './codec.ts';
 import type { DhcpConfig, SubnetSettings } from './config.ts';
 import { UNSPECIFIED } from './ipv4.ts';
 import type { ClientOptions } from './options/client.ts';
+import { MESSAGE_TYPE } from './options/codes.ts';
 
 /** Most pool addresses of one network: all of them are indexed. */
 const MAX_POOL = 65_536;
@@ -132,7 +133,7 @@ export function networkContaining({ all }: Networks, address: string): Subnet | 
  */
 export function networkOfSender(
   { giaddr, ciaddr }: DhcpMessage,
-  { relay, subnetSelection }: ClientOptions,
+  { messageType, relay, subnetSelection }: ClientOptions,
   networks: Networks,
 ): Subnet | undefined {
   const relayed = giaddr !== UNSPECIFIED;
@@ -141,5 +142,8 @@ export function networkOfSender(
   if (circuit !== undefined) return circuit;
   if (subnetSelection !== undefined) return networkContaining(networks, subnetSelection);
   if (relayed) return networkContaining(networks, giaddr);
-  return (ciaddr === UNSPECIFIED ? undefined : networkContaining(networks, ciaddr)) ?? networks.own;
+  // Only these two may come by unicast from a network further off; in a DISCOVER ciaddr means nothing.
+  const comesByUnicast = messageType === MESSAGE_TYPE.request || messageType === MESSAGE_TYPE.inform;
+  const usesAddress = comesByUnicast && ciaddr !== UNSPECIFIED;
+  return (usesAddress ? networkContaining(networks, ciaddr) : undefined) ?? networks.own;
 }

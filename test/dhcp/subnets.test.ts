@@ -93,6 +93,7 @@ describe('the network is chosen', () => {
       { 118: addressToBytes('10.79.0.0') },
       /^offer 10\.79\./,
     ],
+    ['not by what a DISCOVER has in ciaddr', { ciaddr: '10.78.0.10' }, {}, /^offer 10\.77\./],
     ['no link selection without a relay agent', {}, { 82: link('10.79.0.0') }, /^offer 10\.77\.0\./],
     ['a relay agent of an unknown network', { giaddr: '10.80.0.1' }, {}, /^silence: other-network$/],
     [
