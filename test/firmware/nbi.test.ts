@@ -183,3 +183,17 @@ test(
   },
   LIMIT,
 );
+
+test('what is stored is compared with its checksums', async () => {
+  expect(await verb('image', 'verify', 'tagged')).toBe('tagged: as it was added\n');
+  const stored = join(dir, 'state/images/sector/boot.img');
+  const bytes = readFileSync(stored);
+  bytes[100]! ^= 1;
+  writeFileSync(stored, bytes);
+  const { code, stderr } = await lab.imagerCommand(['image', 'verify', 'sector']);
+  expect(stderr).toMatch(
+    /^imager: image sector is damaged: boot\.img has sha256 [0-9a-f]{64}, not [0-9a-f]{64}\n$/,
+  );
+  expect(code).toBe(1);
+  expect((await lab.imagerCommand(['image', 'verify', 'absent'])).stderr).toMatch(/absent/);
+});

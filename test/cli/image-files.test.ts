@@ -1,0 +1,59 @@
+/** `imager image inspect`: no configuration, no imager. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { linuxNbi } from '../../imager/images/nbi/linux.ts';
+import { bundle } from '../support/inside.ts';
+import { asKernel } from '../support/kernels.ts';
+
+let program: string;
+let dir: string;
+beforeAll(async () => {
+  program = await bundle('imager/cli/main.ts');
+  dir = mkdtempSync(join(tmpdir(), 'cli-'));
+  const kernel = asKernel('amd64', Buffer.alloc(4096));
+  const nbi = linuxNbi({ kernel, initrd: Buffer.from('an initrd'), args: '' });
+  writeFileSync(join(dir, 'kernel'), kernel);
+  writeFileSync(join(dir, 'whole.nbi'), nbi);
+  writeFileSync(join(dir, 'half.nbi'), nbi.subarray(0, 2000));
+  writeFileSync(join(dir, 'garbled.nbi'), nbi.subarray(0, 200));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+function inspect(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [program, 'image', 'inspect', ...args],
+      { cwd: dir },
+      (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
+}
+
+test('a tagged image field by field, in words and as JSON', async () => {
+  const [words, json] = await Promise.all([inspect('whole.nbi'), inspect('whole.nbi', '--json')]);
+  expect(words).toMatchObject({ code: 0, stderr: '' });
+  expect(words.stdout).toMatch(/^a tagged network boot image\n\nmagic {8}0x1b031336\n/);
+  expect(words.stdout).toContain(
+    'segment       4, kernel\ntag           3\nload address  0x100000, absolute\n',
+  );
+  expect(JSON.parse(json.stdout)).toMatchObject({ format: 'nbi', faults: [], nbi: { returns: false } });
+});
+
+test('a kernel', async () => {
+  expect((await inspect('kernel')).stdout).toMatch(/^a Linux kernel for amd64\n\nboot protocol {2}2\.15\n/);
+});
+
+test.each([
+  ['half.nbi', /^imager: the file is cut short: 2000 of \d+ bytes\n$/],
+  ['garbled.nbi', /^imager: garbled\.nbi: the header is cut short: 200 of 512 bytes\n$/],
+  ['absent', /^imager: ENOENT: no such file or directory, stat 'absent'\n$/],
+  ['.', /^imager: \. is not a file\n$/],
+])('%s: exit code 1 and why', async (file, message) => {
+  const { code, stderr } = await inspect(file);
+  expect(stderr).toMatch(message);
+  expect(code).toBe(1);
+});
