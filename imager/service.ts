@@ -207,6 +207,7 @@ async function startParts(
     stats: () => ({
       ...Object.fromEntries(Object.entries(running).map(([service, part]) => [service, part.stats()])),
       journal: journal.stats(),
+      menus: menus.stats(),
     }),
     gauges: () => ({ agent: agents.gauges() }),
   });
@@ -246,6 +247,10 @@ async function startParts(
       registry,
       ports: { server: ports.dhcp, client: ports.dhcpClient },
     });
+  if (config.dhcp.mode === 'proxy')
+    log.info('proxyDHCP: another server gives addresses; a node has the one it asks that server for');
+  if (config.dhcp.mode !== 'server' && config.network.pools.length > 0)
+    log.warn(`network.pool is not used: dhcp.mode is ${config.dhcp.mode}`);
   const dhcp = config.dhcp.mode === 'off' ? undefined : await serve('dhcp', startDhcp);
   if (dhcp !== undefined) {
     running.dhcp = dhcp;

@@ -104,6 +104,11 @@ export class Menus implements NodeMenuFiles {
     return [...this.library.problems(), ...this.#failures.values()];
   }
 
+  /** How often each template failed for a node. */
+  stats(): Record<string, number> {
+    return this.#tally.stats();
+  }
+
   /** The name of the template or file that `menu` is made from. */
   templateOf(menu: Menu): string {
     const { written, files } = this.library.shelf;
@@ -204,7 +209,7 @@ export class Menus implements NodeMenuFiles {
       if (!(error instanceof TemplateError)) throw error;
       const problem = `for ${node.name}: ${error.message}`;
       this.#failures.set(key, problem);
-      this.#tally.notice(`template ${name}`, { node: node.name, problem }, 'a template failed');
+      this.#tally.notice(`failed.${name}`, { node: node.name, problem }, 'a template failed');
       throw new NotServed(`${name} could not be made: the imager's log says why`);
     }
   }

@@ -68,32 +68,30 @@ describe('built-in menus', () => {
     const paths = ['boot.ipxe', 'pxelinux.cfg/default', 'grub.cfg', 'cmdline.txt', 'config.txt'];
     const before = new Map(paths.map((path) => [path, lines(path)]));
     const value = fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme-ascii' }));
-    const file = join(lab.dir, 'grub.cfg');
+    const forGrub: string[] = [];
     let taken = 0;
     fc.assert(
       fc.property(value, fc.constantFrom(...paths), (args, path) => {
         node.variables = { pointer: 'ipxe-script:/dev/vda', args };
-        let text: string[] | undefined;
+        let text: string[];
         try {
-          text = lines(path);
+          text = lines(path) ?? [];
         } catch (error) {
           expect(error).toBeInstanceOf(NotServed);
           return;
         }
         taken++;
-        const expected = before.get(path)!.map((line) => line.replace(/(\/dev\/vda) quiet/, '$1 ARGS'));
-        const words = path === 'grub.cfg' ? /.*/ : /^[^\n]*$/;
-        expect(text?.length).toBe(expected.length);
-        expect(text?.every((line) => words.test(line))).toBe(true);
-        if (path !== 'grub.cfg')
-          expect(text?.map((line) => line.replace(`/dev/vda ${args}`, '/dev/vda ARGS'))).toEqual(expected);
-        else if (taken % 10 === 0) {
-          writeFileSync(file, text!.join('\n'));
-          execFileSync('grub-script-check', [file]);
-        }
+        const expected = before.get(path)!;
+        expect(text.length).toBe(expected.length);
+        if (path === 'grub.cfg') forGrub.push(...text);
+        else expect(text).toEqual(expected.map((line) => line.replace(/(?<=\/dev\/vda )quiet/, () => args)));
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
+    const file = join(lab.dir, 'grub.cfg');
+    writeFileSync(file, forGrub.join('\n'));
+    execFileSync('grub-script-check', [file]);
+    expect(forGrub.length).toBeGreaterThan(50);
     expect(taken).toBeGreaterThan(50);
   });
 });
@@ -242,6 +240,7 @@ describe("the operator's folder", () => {
     const problem =
       'for node2: templates/boot.ipxe.liquid:2:6: the value contains ; (character 2), which the firmware would take for itself';
     expect(menus.problems()).toEqual([problem]);
+    expect(menus.stats()).toEqual({ 'failed.boot.ipxe': 3 });
     expect(lab.logged.filter((line) => line.includes('character 2'))).toHaveLength(1);
     lab.config.nodes[1]!.variables = { word: 'fine' };
     expect(textOf(menus, 'boot.ipxe', NODE2)).toBe('#!ipxe\necho fine\n');
