@@ -2,13 +2,14 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { eepromPointers, makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
 import { Lab } from '../../firmware-stubs/rig/lab.ts';
 import type { RigNode } from '../../firmware-stubs/rig/node.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import type { NetworkFirmware } from '../../firmware-stubs/rig/qemu.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeShell } from '../service/lab.ts';
-import { stockFor } from '../support/stock.ts';
+import { type Stock, stockFor } from '../support/stock.ts';
 
 const IMAGER = '10.77.0.1';
 const DNSMASQ = 'exec dnsmasq --conf-file=/dev/null --port=0 --user=root --pid-file= --bind-interfaces';
@@ -18,10 +19,12 @@ const ROUTER = '--enable-ra --dhcp-range=fd00:77::,ra-only';
 export class NetworkLab {
   readonly #lab: Lab;
   readonly #dir: string;
+  readonly #stock: Stock;
 
-  private constructor(lab: Lab, dir: string) {
+  private constructor(lab: Lab, dir: string, stock: Stock) {
     this.#lab = lab;
     this.#dir = dir;
+    this.#stock = stock;
   }
 
   /**
@@ -29,13 +32,14 @@ export class NetworkLab {
    * its own, 10.77.0.2, gives the addresses (10.77.0.50 and up) and knows nothing of booting. Needs dist/.
    */
   static async open(mode: 'server' | 'proxy'): Promise<NetworkLab> {
-    const { arch, kernel, initrd, args } = await stockFor('x86');
+    const stock = await stockFor('x86');
+    const { arch, kernel, initrd, args } = stock;
     mkdirSync(projectFile('build/test'), { recursive: true });
     const dir = mkdtempSync(projectFile('build/test/network-'));
     const config = join(dir, 'imager.yaml');
     writeFileSync(config, stringify(configOf(mode)));
     const lab = await Lab.open({ dir, address: `${IMAGER}/24` });
-    const made = new NetworkLab(lab, dir);
+    const made = new NetworkLab(lab, dir, stock);
     try {
       if (mode === 'proxy') await made.#startOtherServer();
       else
@@ -46,8 +50,7 @@ export class NetworkLab {
         ]);
       await lab.startImager({ config });
       const files = ['--arch', arch, '--kernel', kernel, '--initrd', initrd, '--args', args];
-      const added = await lab.imagerCommand(['image', 'add', 'alpha', ...files]);
-      if (added.code !== 0) throw new Error(added.stderr);
+      await made.#verb('image', 'add', 'alpha', ...files);
       return made;
     } catch (error) {
       await made.close();
@@ -57,21 +60,36 @@ export class NetworkLab {
 
   /** Adds the node that has this firmware, and switches it on. */
   async boot(firmware: NetworkFirmware): Promise<RigNode> {
-    const { mac, uid } = identity(firmware);
+    const { mac, uid } = markOf(firmware);
     const node = await this.#lab.node({ name: firmware, rig: 'x86', firmware, mac, uid });
     await node.powerOn();
     return node;
   }
 
+  /** Adds the node whose EEPROM holds a boot pointer, which names a disk, and switches it on. */
+  async bootPointer(): Promise<RigNode> {
+    await this.#verb('base', 'add', 'base', this.#stock.base);
+    await this.#verb('disk', 'create', 'root', '--base', 'base');
+    const eeprom = join(this.#dir, 'eeprom');
+    makeEeprom(eeprom, 'x86');
+    eepromPointers(eeprom, 'x86').write({
+      ...{ image: 'alpha', disks: ['root'], imagers: [IMAGER], cluster: 'test', deployment: 'first' },
+      ...{ phase: 'deploy', attempts: 3, fallback: '' },
+    });
+    const node = await this.#lab.node({ name: 'pointer', rig: 'x86', ...markOf('pointer'), eeprom });
+    await node.powerOn();
+    return node;
+  }
+
   /** What the imager knows of a node: `component step` and the file where one is told or loaded, in order. */
-  async story(firmware: NetworkFirmware): Promise<string[]> {
+  async story(firmware: NodeName): Promise<string[]> {
     const events = await this.events(firmware);
     return events
       .filter(({ step }) => ['offer', 'ack', 'transfer-end'].includes(step))
       .map(({ component, step, detail }) => `${component} ${step} ${detail?.file ?? ''}`.trim());
   }
 
-  async events(firmware: NetworkFirmware): Promise<BootEvent[]> {
+  async events(firmware: NodeName): Promise<BootEvent[]> {
     return JSON.parse(await this.get(`/api/events?node=${firmware}`)) as BootEvent[];
   }
 
@@ -81,8 +99,8 @@ export class NetworkLab {
   }
 
   /** The address dnsmasq has given a node, by its lease file, and what it logged of it: `DHCPACK 10.77.0.80`. */
-  otherServer(firmware: NetworkFirmware): { address: string | undefined; log: string[] } {
-    const { mac } = identity(firmware);
+  otherServer(firmware: NodeName): { address: string | undefined; log: string[] } {
+    const { mac } = markOf(firmware);
     const leases = readFileSync(join(this.#dir, 'leases'), 'utf8').split('\n');
     const log = readFileSync(join(this.#dir, 'dnsmasq.log'), 'utf8').split('\n');
     return {
@@ -100,6 +118,11 @@ export class NetworkLab {
     rmSync(this.#dir, { recursive: true, force: true });
   }
 
+  async #verb(...args: string[]): Promise<void> {
+    const { code, stderr } = await this.#lab.imagerCommand(args);
+    if (code !== 0) throw new Error(`imager ${args.join(' ')}: ${stderr}`);
+  }
+
   async #startOtherServer(): Promise<void> {
     const shell = await NodeShell.open(this.#lab.space, 'other', '52:54:00:77:00:02');
     const said = await shell.run(
@@ -113,15 +136,13 @@ export class NetworkLab {
   }
 }
 
-const FIRMWARE: NetworkFirmware[] = ['ipxe-bios', 'ipxe-uefi', 'uefi-pxe', 'uefi-http', 'uboot-x86'];
+/** Nodes by name: what starts them, and one with a boot pointer. */
+export type NodeName = NetworkFirmware | 'pointer';
+const NODES: NodeName[] = ['ipxe-bios', 'ipxe-uefi', 'uefi-pxe', 'uefi-http', 'uboot-x86', 'pointer'];
 
-function identity(firmware: NetworkFirmware): { mac: string; uid: string; address: string } {
-  const digit = FIRMWARE.indexOf(firmware) + 1;
-  return {
-    mac: `52:54:00:77:00:1${digit}`,
-    uid: `6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f61${digit}`,
-    address: `10.77.0.1${digit}`,
-  };
+function markOf(name: NodeName): { mac: string; uid: string } {
+  const digit = NODES.indexOf(name) + 1;
+  return { mac: `52:54:00:77:00:1${digit}`, uid: `6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f61${digit}` };
 }
 
 function configOf(mode: 'server' | 'proxy'): object {
@@ -131,9 +152,10 @@ function configOf(mode: 'server' | 'proxy'): object {
     network: { address: IMAGER, prefix: 24 },
     dhcp: { mode },
     boot: { image: 'alpha' },
-    nodes: FIRMWARE.map((name) => {
-      const { address, ...marks } = identity(name);
-      return { name, ...marks, ...(mode === 'proxy' ? {} : { address }) };
-    }),
+    nodes: NODES.map((name, index) => ({
+      name,
+      ...markOf(name),
+      ...(mode === 'proxy' ? {} : { address: `10.77.0.1${index}` }),
+    })),
   };
 }

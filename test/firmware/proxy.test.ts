@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { RigNode } from '../../firmware-stubs/rig/node.ts';
 import type { NetworkFirmware } from '../../firmware-stubs/rig/qemu.ts';
-import { NetworkLab } from './network-lab.ts';
+import { NetworkLab, type NodeName } from './network-lab.ts';
 
 // Generous: the machine may be busy with other tests.
 const IN_TIME = { withinMs: 120_000 };
@@ -21,10 +21,16 @@ const LOADED = ['boot.ipxe', 'images/alpha/boot.ipxe', 'images/alpha/kernel', 'i
   (file) => `http transfer-end ${file}`,
 );
 
-/** Boots until the script starts the kernel, and holds what both servers say of it against each other. */
+/** Boots until the script starts the kernel. */
 async function bootOf(firmware: NetworkFirmware): Promise<string[]> {
   node = await lab.boot(firmware);
   await node.waitForLine(/bootwright: firmware boot alpha/, IN_TIME);
+  await compare(firmware);
+  return [...new Set(await lab.story(firmware))];
+}
+
+/** Holds what both servers say of a boot against each other; gives the node's address. */
+async function compare(firmware: NodeName): Promise<string | undefined> {
   const { address, log } = lab.otherServer(firmware);
   expect(address).toMatch(/^10\.77\.0\.[5-8]\d$/);
   expect(log).toContain(`DHCPACK ${address}`);
@@ -43,7 +49,7 @@ async function bootOf(firmware: NetworkFirmware): Promise<string[]> {
   // What agents, disks and menus ask for the address of a node knows it too.
   const leases = JSON.parse(await lab.get('/api/leases')) as { node?: string; address: string }[];
   expect(leases.filter((lease) => lease.node === firmware)).toMatchObject([{ address, active: true }]);
-  return [...new Set(await lab.story(firmware))];
+  return address;
 }
 
 test('an iPXE node', async () => {
@@ -69,4 +75,16 @@ test('an OVMF node by HTTP boot', async () => {
     `dhcp offer ${SCRIPT}`,
     ...LOADED,
   ]);
+});
+
+test('a node with a boot pointer: its disk opens for the address that the other server gave it', async () => {
+  node = await lab.bootPointer();
+  await node.waitForStep('mounted', IN_TIME);
+  const address = await compare('pointer');
+  const events = await lab.events('pointer');
+  // Its agent is welcome from no other address, since the configuration names none.
+  const hello = events.find(({ step }) => step === 'hello');
+  expect(hello).toMatchObject({ component: 'agent', address });
+  expect(hello).not.toHaveProperty('reason');
+  expect(events.find(({ step }) => step === 'attach')).toMatchObject({ component: 'nbd', address });
 });

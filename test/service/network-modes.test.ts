@@ -24,6 +24,7 @@ test('a proxy listens on the boot server port too, and says at the start what wi
   await lab.serve(write('proxy.yaml', CONFIG.replace('boot: { image: base }', files)));
   expect(await ports()).toMatchObject({ dhcp: 67 });
   expect(await udp(4011)).toContain('10.77.0.1:4011');
+  expect(lab.log()).toContain('network.pool is not used: dhcp.mode is proxy');
   expect(lab.log()).toMatch(
     /boot\.files\.efi-arm64 names ipxe\/snponly\.efi: it is a UEFI program for amd64/,
   );
