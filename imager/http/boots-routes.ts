@@ -32,8 +32,9 @@ export function addBootsRoutes(app: FastifyInstance, model: Pick<ReadModel, 'boo
     const { last } = checked(query, asked);
     return found(model, params.who, last).view;
   });
-  app.get<Named>('/api/boots/:who/stream', async ({ params, query: asked }, reply) => {
-    const { last } = checked(query, asked);
+  app.get<Named>('/api/boots/:who/stream', async (request, reply) => {
+    const { params } = request;
+    const { last } = checked(query, request.query);
     if (streams.size >= MAX_STREAMS) throw new ApiError(503, `${MAX_STREAMS} follow boots already`);
     const { view, watch } = found(model, params.who, last);
     // What comes while the journal is being read is sent after it: nothing is missed, nothing twice.
