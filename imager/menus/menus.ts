@@ -121,6 +121,7 @@ export class Menus implements NodeMenuFiles {
     return this.#world.addressOf(node);
   }
 
+  /** Which image a node is given, and why. */
   choiceFor(node: NodeConfig): BootChoice {
     return bootChoice(node, this.#world.pointerOf(node), this.#world.image);
   }
