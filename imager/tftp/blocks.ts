@@ -7,7 +7,16 @@ import type { ByteSource } from './source.ts';
 
 const HEADER = 4;
 /** Bytes held at least, so that small blocks are not read one by one. */
-const READ_AHEAD = 131_072;
+const LEAST_AHEAD = 131_072;
+/** Bytes held at most where the window does not ask for more: a read takes a thread and two switches, whatever its size. */
+const MOST_AHEAD = 1_048_576;
+/** Bytes that transfers which began at the same time share. */
+const SHARED_AHEAD = 16 * 1_048_576;
+
+/** How many bytes one of so many transfers holds. */
+export function readAheadOf(transfers: number): number {
+  return Math.min(MOST_AHEAD, Math.max(LEAST_AHEAD, SHARED_AHEAD / transfers));
+}
 
 export class BlockBuffer {
   readonly #source: ByteSource;
@@ -23,7 +32,7 @@ export class BlockBuffer {
   #lastLength = 0;
 
   /**
-   * `fileSize` in bytes bounds what is allocated. `inUse` says whether a packet handed out may still wait to be sent:
+   * `fileSize` in bytes bounds what is allocated, `readAhead` is how much is held where the window is smaller. `inUse` says whether a packet handed out may still wait to be sent:
    * its memory is then left alone and replaced.
    */
   constructor(options: {
@@ -31,15 +40,16 @@ export class BlockBuffer {
     blksize: number;
     windowsize: number;
     fileSize: number;
+    readAhead: number;
     inUse: () => boolean;
   }) {
-    const { blksize, windowsize, fileSize } = options;
+    const { blksize, windowsize, fileSize, readAhead } = options;
     this.#source = options.source;
     this.#blksize = blksize;
     this.#inUse = options.inUse;
     // Twice the file: netascii conversion can double it.
     const whole = Math.floor((2 * fileSize) / blksize) + 1;
-    const wanted = Math.max(2 * windowsize, Math.ceil(READ_AHEAD / blksize), 2);
+    const wanted = Math.max(2 * windowsize, Math.ceil(readAhead / blksize), 2);
     this.#blocksInHalf = Math.ceil(Math.min(wanted, whole) / 2);
     const half = () => new Uint8Array(this.#blocksInHalf * blksize);
     this.#halves = [half(), half()];

@@ -69,8 +69,10 @@ export function decodePacket(bytes: Uint8Array): Packet {
   const opcode = uint16(bytes, 0);
   switch (opcode) {
     case OPCODE.rrq:
+      checkLength(bytes, opcode);
       return decodeRequest(bytes, 'rrq', opcode);
     case OPCODE.wrq:
+      checkLength(bytes, opcode);
       return decodeRequest(bytes, 'wrq', opcode);
     case OPCODE.data:
       return { type: 'data', block: number(bytes, opcode), data: bytes.subarray(4) };
@@ -79,10 +81,17 @@ export function decodePacket(bytes: Uint8Array): Packet {
     case OPCODE.error:
       return { type: 'error', code: number(bytes, opcode), message: errorText(bytes) };
     case OPCODE.oack:
+      checkLength(bytes, opcode);
       return { type: 'oack', options: decodeOptions(bytes, 2, opcode) };
     default:
       throw new TftpPacketError('opcode', `no packet has opcode ${opcode}`, opcode);
   }
+}
+
+/** Each option costs a while: what is nothing but options must not be as long as datagrams can be. */
+function checkLength(bytes: Uint8Array, opcode: number): void {
+  if (bytes.length > MAX_REQUEST)
+    throw new TftpPacketError('long', `${bytes.length} bytes of options, limit ${MAX_REQUEST}`, opcode);
 }
 
 function uint16(bytes: Uint8Array, offset: number): number {
@@ -105,8 +114,6 @@ function errorText(bytes: Uint8Array): string {
 }
 
 function decodeRequest(bytes: Uint8Array, type: 'rrq' | 'wrq', opcode: number): Request {
-  if (bytes.length > MAX_REQUEST)
-    throw new TftpPacketError('long', `request of ${bytes.length} bytes, limit ${MAX_REQUEST}`, opcode);
   const file = text(bytes, 2, opcode);
   if (file.value === undefined || !/^[^\p{Cc}]+$/u.test(file.value))
     throw new TftpPacketError('file-name', 'file name is empty, not UTF-8 or has control characters', opcode);

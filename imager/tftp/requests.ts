@@ -20,6 +20,10 @@ export class RequestTable {
   /** What is to end before the table is empty: more than the requests, since replaced ones take time to go. */
   readonly #serving = new Set<Promise<void>>();
 
+  get size(): number {
+    return this.#requests.size;
+  }
+
   find(from: RemoteInfo): ReadRequest | undefined {
     return this.#requests.get(keyOf(from));
   }

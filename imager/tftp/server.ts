@@ -6,6 +6,7 @@ import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import { type AdmissionLimits, admit } from './admission.ts';
+import { readAheadOf } from './blocks.ts';
 import { decodePacket, ERROR_CODE, encodePacket, OPCODE, type Request, TftpPacketError } from './codec.ts';
 import { DEFAULT_LIMITS, type Limits, negotiate } from './options.ts';
 import { keyOf, type ReadRequest, RequestTable } from './requests.ts';
@@ -175,6 +176,7 @@ export class TftpServer {
       file,
       source: request.mode === 'octet' ? octets(file) : netascii(file),
       agreement,
+      readAhead: readAheadOf(this.#requests.size),
       clock,
       tally: this.#tally,
     });

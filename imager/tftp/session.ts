@@ -29,6 +29,8 @@ export interface SessionOptions {
   file: BootFile;
   source: ByteSource;
   agreement: Agreement;
+  /** Bytes to hold of the file. */
+  readAhead: number;
   clock: Clock;
   tally: Tally;
 }
@@ -54,6 +56,7 @@ export class Session {
       blksize: agreement.blksize,
       windowsize: agreement.windowsize,
       fileSize: options.file.size,
+      readAhead: options.readAhead,
       // A socket that is being closed no longer tells what it has yet to send.
       inUse: () => !this.#running || socket.getSendQueueCount() > 0,
     });

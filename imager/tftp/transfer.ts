@@ -158,7 +158,7 @@ export function next(state: TransferState, input: TransferInput, now: number): S
 
 function onOfferAck(state: TransferState, block: number, now: number): Step {
   if (block !== 0) return ignore(state, 'ack.ahead');
-  return proceed(acknowledge(state.progress, 0, now), now, []);
+  return proceed(acknowledge(state.progress, 0, now, state.progress.windowAt), now, []);
 }
 
 /** RFC 7440 section 4: an ACK names the last block received in sequence, and the next window begins after it. */
@@ -175,16 +175,15 @@ function onAck(state: TransferState, progress: Progress, block: number, now: num
     const complaint = progress.terms.windowsize > 1 && outstanding > 1 && answersWindow;
     return complaint ? resend(progress, now, []) : ignore(state, 'ack.duplicate');
   }
-  const acked = acknowledge(progress, progress.base + advance, now);
+  const again = advance < outstanding && answersWindow;
+  const acked = acknowledge(progress, progress.base + advance, now, again ? progress.windowAt : now);
   const effects: TransferEffect[] = [{ type: 'release', block: acked.base }];
   if (acked.base === acked.last) return end(acked, { type: 'done' }, effects);
-  return advance < outstanding && answersWindow
-    ? resend(acked, now, effects)
-    : proceed({ ...acked, windowAt: now }, now, effects);
+  return again ? resend(acked, now, effects) : proceed(acked, now, effects);
 }
 
-/** The window moves to begin after `block`; takes a round trip where that block left once. */
-function acknowledge(progress: Progress, block: number, now: number): Progress {
+/** The window moves to begin after `block`; takes a round trip where that block left once. Gives a new progress. */
+function acknowledge(progress: Progress, block: number, now: number, windowAt: number): Progress {
   const { timed } = progress;
   const measured = timed !== undefined && block >= timed.block;
   return {
@@ -192,27 +191,27 @@ function acknowledge(progress: Progress, block: number, now: number): Progress {
     base: block,
     trip: measured ? sample(progress.trip, now - timed.at) : progress.trip,
     timed: measured ? undefined : timed,
+    windowAt,
     retries: 0,
     progressAt: now,
     proven: true,
   };
 }
 
-/** Sends what the window still allows and the store has. */
+/**
+ * Sends what the window still allows and the store has. `progress` is the caller's own new one and changed in place: of
+ * all that is done for each ACK, copying it took longest.
+ */
 function proceed(progress: Progress, now: number, effects: TransferEffect[]): Step {
   const to = Math.min(windowEnd(progress), progress.available);
   if (to <= progress.sent) return { state: sending(progress), effects: [...effects, timer(progress, now)] };
   const from = progress.sent + 1;
-  const first = from === progress.base + 1;
-  const after: Progress = {
-    ...progress,
-    sent: to,
-    timed: { block: to, at: now },
-    windowAt: first ? now : progress.windowAt,
-  };
+  if (from === progress.base + 1) progress.windowAt = now;
+  progress.sent = to;
+  progress.timed = { block: to, at: now };
   return {
-    state: sending(after),
-    effects: [...effects, { type: 'send-blocks', from, to }, timer(after, now)],
+    state: sending(progress),
+    effects: [...effects, { type: 'send-blocks', from, to }, timer(progress, now)],
   };
 }
 
