@@ -40,7 +40,12 @@ beforeAll(async () => {
     address: '127.0.0.1',
     port: 0,
     files,
-    model: { stats: () => ({}), gauges: () => ({}), eventCounts: () => [] } as unknown as ReadModel,
+    model: {
+      stats: () => ({}),
+      gauges: () => ({}),
+      eventCounts: () => [],
+      watch: () => () => {},
+    } as unknown as ReadModel,
     sink: (event: BootEvent) => void events.push(event),
     clock: systemClock,
     log: pino({ level: 'silent' }),
