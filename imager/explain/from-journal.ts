@@ -88,7 +88,9 @@ function dhcp(event: RecordedEvent, imager: string, subnet: string | undefined):
     };
   }
   const type = ASKS.includes(step) ? (step as AskType) : 'discover';
-  const chosen = text(detail.chosen);
+  // A server that gives addresses knows whom it was passed over for, a boot server beside it who gives them.
+  const chosen = text(detail.chosen) ?? text(detail.server);
+  const why = text(detail.why);
   return {
     kind: 'ask',
     at,
@@ -99,6 +101,7 @@ function dhcp(event: RecordedEvent, imager: string, subnet: string | undefined):
     ...given,
     ...(chosen === undefined ? {} : { server: chosen }),
     ...(reason === undefined ? {} : { unanswered: reason }),
+    ...(why === undefined ? {} : { why }),
   };
 }
 

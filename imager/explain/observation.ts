@@ -27,6 +27,8 @@ export interface Ask extends Seen {
   address?: string;
   /** Why the imager did not answer it; the journal knows. */
   unanswered?: string;
+  /** The same in the imager's own sentence, where it has one. */
+  why?: string;
 }
 
 /** What a server said over DHCP. */

@@ -39,6 +39,8 @@ export interface Story {
   chosen: string | undefined;
   /** What it was told: by that server, with what a boot server beside it adds. */
   told: Told;
+  /** It was given an address: acknowledged, or heard to take it of the server beside which the imager tells boot files. */
+  hasAddress: boolean;
   /** Files there are, to find what a missing one may have meant. */
   knownFiles: readonly string[];
 }
@@ -95,6 +97,7 @@ export function storyOf(boot: readonly Observation[], options: StoryOptions): St
     isLoader: isLoader(program),
     chosen,
     told: toldBy(answers, chosen),
+    hasAddress: answers.some(({ type }) => type === 'ack') || takesElsewhere(asks, answers),
     knownFiles: options.knownFiles ?? [],
   };
 }
@@ -151,6 +154,11 @@ function progress(stage: readonly Observation[]): number {
 function chosenServer(asks: readonly Ask[], answers: readonly Answer[]): string | undefined {
   const named = asks.findLast(({ type, server }) => type === 'request' && server !== undefined)?.server;
   return named ?? answers.findLast(({ type, address }) => type === 'ack' && address !== undefined)?.server;
+}
+
+function takesElsewhere(asks: readonly Ask[], answers: readonly Answer[]): boolean {
+  const taken = asks.some(({ type, unanswered }) => type === 'request' && unanswered === 'other-server');
+  return taken && answers.length > 0 && answers.every(({ address }) => address === undefined);
 }
 
 function toldBy(answers: readonly Answer[], chosen: string | undefined): Told {

@@ -396,6 +396,29 @@ describe('from the journal', () => {
     expect(found?.cause).toContain('missing file');
   });
 
+  test.each<[string, Parameters<typeof events>, string]>([
+    [
+      'no request for the file',
+      [
+        ['0 dhcp discover', BIOS],
+        ['0 dhcp offer', { file: 'start.pxe', server: imager }],
+        ['1 dhcp request', { ...BIOS, server: '10.77.0.9' }, 'other-server'],
+      ],
+      'blocked port: the node was told to load start.pxe, and no request for it reached UDP port 69 of 10.77.0.1',
+    ],
+    [
+      'nothing to load',
+      [['0 dhcp discover', { ...UEFI, why: 'no iPXE here' }, 'no-boot-file']],
+      'the imager does not answer n1: there is no boot file for it (no iPXE here)',
+    ],
+  ])('beside another DHCP server: %s', (_name, lines, expected) => {
+    const heard = events(...lines).map(({ address, ...event }) =>
+      event.step === 'request' ? { ...event, address: address! } : event,
+    );
+    const found = explainJournal(heard, { who: 'n1', imager, now: 100_000, knownFiles: [] });
+    expect(found?.cause).toContain(expected);
+  });
+
   test('a boot that goes well so far is told as such', () => {
     const found = explainJournal(events(...lease()), { who: 'n1', imager, now: 2000, knownFiles: [] });
     expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');

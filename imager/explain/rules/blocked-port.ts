@@ -25,8 +25,8 @@ export const blockedPort: Rule = (story) => {
 
 /** The imager has told the node a file of its own and hears no request: from here the port looks blocked. */
 function neverHeard(story: Parameters<Rule>[0]): ReturnType<Rule> {
-  const { file, nextServer, by } = story.told;
-  if (story.source !== 'journal' || file === undefined || by?.type !== 'ack' || story.transfers.length > 0)
+  const { file, nextServer } = story.told;
+  if (story.source !== 'journal' || file === undefined || !story.hasAddress || story.transfers.length > 0)
     return undefined;
   if (nextServer !== story.imager || story.agent.length + story.disk.length > 0) return undefined;
   const port = /^https?:/.test(file) ? (/^https?:\/\/[^/:]*:(\d+)/.exec(file)?.[1] ?? '80') : '69';

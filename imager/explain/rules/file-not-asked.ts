@@ -3,8 +3,8 @@ import { askedWords, programWords, type Rule, toldWords } from '../finding.ts';
 
 export const fileNotAsked: Rule = (story) => {
   const { file, by } = story.told;
-  const acked = story.answers.some(({ type }) => type === 'ack');
-  if (file === undefined || by === undefined || !acked || story.transfers.length > 0) return undefined;
+  if (file === undefined || by === undefined || !story.hasAddress || story.transfers.length > 0)
+    return undefined;
   return {
     cause: `${programWords(story)} was told to load ${file} and asked nobody for it`,
     evidence: [...askedWords(story), ...toldWords(story)],

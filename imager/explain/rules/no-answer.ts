@@ -7,16 +7,24 @@ import type { Story } from '../story.ts';
 const REASONS: Record<string, string> = {
   'unknown-client': 'the configuration has no such node and there is no pool of addresses',
   'pool-exhausted': 'all addresses of the pool are taken',
-  'wrong-network': 'its reserved address is not of the network it asks from',
+  'wrong-network': 'the address it asks for is not of the network it asks from',
   'leased-to-other': 'its reserved address is still leased to another client',
   'offered-to-other': 'its reserved address is being offered to another client',
   'address-in-use': 'its reserved address is in use by somebody else',
   'address-declined': 'its reserved address was declined: somebody else uses it',
   'other-network': 'its relay agent is of a network the configuration does not have',
   'other-server': 'it speaks to another DHCP server',
-  bootp: 'it asks by BOOTP, which is answered for nodes with a reserved address alone',
+  bootp: 'it asks by BOOTP, which a proxy does not answer',
+  'bootp-unreserved': 'it asks by BOOTP, which is answered for nodes with a reserved address alone',
+  'reserved-elsewhere': 'its reserved address is of another network than the one it asks from',
+  'address-answers': 'somebody answers at the addresses of the pool it could have had',
+  probing: 'the address meant for it is still being asked after',
   'registry-failed': 'the lease could not be stored',
   'send-failed': 'the answer could not be sent',
+  'no-boot-firmware':
+    "it does not say that it is boot firmware, and the addresses are another server's to give",
+  'proxy-only': 'it asks this imager for an address, and dhcp.mode is proxy',
+  'no-boot-file': 'there is no boot file for it',
 };
 
 export const noAnswer: Rule = (story) => {
@@ -24,13 +32,14 @@ export const noAnswer: Rule = (story) => {
   const last = asks.at(-1);
   if (last === undefined) return undefined;
   if (answers.length > 0) return noAck(story, last);
-  const reason = asks.findLast(({ unanswered }) => unanswered !== undefined)?.unanswered;
+  const silent = asks.findLast(({ unanswered }) => unanswered !== undefined);
+  const reason = silent?.unanswered;
   const evidence = [
     `${times(asks.length, 'message')} of ${programWords(story)} without an answer, from ${where(story, asks[0]!)} to ${where(story, last)}`,
   ];
   if (story.source === 'journal')
     return {
-      cause: `the imager does not answer ${who}: ${reason === undefined ? 'it was not asked to' : (REASONS[reason] ?? reason.replaceAll('-', ' '))}`,
+      cause: `the imager does not answer ${who}: ${reason === undefined ? 'it was not asked to' : (REASONS[reason] ?? reason.replaceAll('-', ' '))}${silent?.why === undefined ? '' : ` (${silent.why})`}`,
       evidence,
       advice: ['check its entry under nodes, and network.pool, in the configuration'],
     };
@@ -45,7 +54,7 @@ export const noAnswer: Rule = (story) => {
 };
 
 function noAck(story: Story, last: Ask): ReturnType<Rule> {
-  if (story.answers.some(({ type }) => type === 'ack') || last.type !== 'request') return undefined;
+  if (story.hasAddress || last.type !== 'request') return undefined;
   const server = last.server ?? story.answers[0]!.server;
   return {
     cause: `DHCP server ${server} offered ${story.answers[0]!.address ?? 'an address'} and does not answer the request for it`,

@@ -26,8 +26,7 @@ export const wrongArchitecture: Rule = (story) => {
   const loaded = story.transfers.find(({ end }) => end === 'done' || end === 'open');
   const others = story.transfers.filter(({ file, end }) => file !== loaded?.file && end === 'done');
   if (others.length > 0 || story.transfers.some(({ end }) => end === 'refused')) return undefined;
-  const acked = story.answers.some(({ type }) => type === 'ack');
-  if (loaded === undefined && (story.transfers.length > 0 || !acked)) return undefined;
+  if (loaded === undefined && (story.transfers.length > 0 || !story.hasAddress)) return undefined;
   const file = loaded?.file ?? told.file;
   if (file === undefined) return undefined;
   const is = loaded?.content === undefined ? mismatchByName(story, file) : mismatch(story, loaded.content);
