@@ -126,6 +126,7 @@ describe('faults, each with its own reason', () => {
       'option-repeated',
     ],
     ['a request past its bound', bytes(0, 1, 'k'.repeat(1100), 0, 'octet', 0), 'long'],
+    ['an OACK past it', bytes(0, 6, 'k'.repeat(1100), 0, '1', 0), 'long'],
   ];
   test.each(faults)('%s', (_name, wire, reason) => {
     expect(faultOf(wire)).toBe(reason);
