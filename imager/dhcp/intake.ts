@@ -51,11 +51,11 @@ export class Intake {
     this.#backlog.clear();
   }
 
-  /** True for a DISCOVER of a client that is no node. */
+  /** True for a DISCOVER of a client that is no node while others come in. */
   #mayWait(message: DhcpMessage): boolean {
     if (message.op !== 'request') return false;
     if (message.options.get(OPTION.messageType)?.[0] !== MESSAGE_TYPE.discover) return false;
-    return !this.#options.isNodes(message);
+    return !this.#backlog.mayPass() && !this.#options.isNodes(message);
   }
 
   /** Does `work` on a message; nothing that is in it ends the server. */

@@ -19,6 +19,18 @@ test('in the order they came, some a turn, and nothing while the sockets are rea
   expect(answered).toEqual(Array.from({ length: 20 }, (_, n) => n));
 });
 
+test('few at a time need not wait, nor anybody as soon as somebody does', async () => {
+  const backlog = new Backlog(() => {});
+  const passed = Array.from({ length: 10 }, () => backlog.mayPass());
+  expect(passed).toEqual([true, true, true, true, true, true, true, true, false, false]);
+  await turn();
+  expect(backlog.mayPass()).toBe(true);
+  backlog.add(from(1));
+  expect(backlog.mayPass()).toBe(false);
+  await turn();
+  expect(backlog.mayPass()).toBe(true);
+});
+
 test('who asks again keeps its place and is answered once, to what it asked last', async () => {
   const answered: number[] = [];
   const backlog = new Backlog(({ xid }) => answered.push(xid));
