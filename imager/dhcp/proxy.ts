@@ -23,11 +23,15 @@ import { type ClientOptions, readClientOptions } from './options/client.ts';
 import { OPTION } from './options/codes.ts';
 import { pxeOptions } from './options/pxe.ts';
 import { textToBytes } from './options/values.ts';
-import { answer, bootChoice, head, type Request, replyLimit, toldOf } from './reply.ts';
+import { answer, bootChoice, customOptions, head, type Request, replyLimit, toldOf } from './reply.ts';
 import { identify, type World } from './world.ts';
 
 /** Where boot servers listen (PXE specification 2.1, section 2.2.3). */
 export const PXE_PORT = 4011;
+const BOOT_OPTIONS: ReadonlySet<number> = new Set([
+  ...[OPTION.vendorSpecific, OPTION.vendorClass, OPTION.tftpServerName, OPTION.bootFileName],
+  ...[OPTION.tftpServerAddress, OPTION.etherboot],
+]);
 /** Option 93 of x86 BIOS (RFC 4578 section 2.1), and what a ROM that sends none is. */
 const BIOS = 0;
 
@@ -117,6 +121,8 @@ function bootMessage(step: 'offer' | 'ack', request: Request, file: string, worl
   if (item !== undefined) options.set(OPTION.vendorSpecific, item);
   options.set(OPTION.tftpServerName, textToBytes(server));
   options.set(OPTION.bootFileName, textToBytes(file));
+  for (const { code, value } of customOptions(request, world))
+    if (isOfBooting(code)) options.set(code, value);
   for (const code of [OPTION.clientIdentifier, OPTION.relayAgentInformation]) {
     const value = message.options.get(code);
     if (value !== undefined) options.set(code, value);
@@ -127,6 +133,11 @@ function bootMessage(step: 'offer' | 'ack', request: Request, file: string, worl
     siaddr: isUefi && step === 'offer' ? world.config.serverAddress : server,
     file,
   };
+}
+
+/** The operator's options that are a proxy's to send: of PXE, iPXE and PXELINUX (RFC 5071), and those nobody has named. */
+function isOfBooting(code: number): boolean {
+  return BOOT_OPTIONS.has(code) || (code >= 208 && code <= 211) || (code >= 224 && code < OPTION.end);
 }
 
 /** Where the boot file is loaded from. */

@@ -133,7 +133,7 @@ export function grant(
 }
 
 /** Those of the configured options that are for the sender. */
-function customOptions({ options, client }: Request, { config }: World): readonly CustomOption[] {
+export function customOptions({ options, client }: Request, { config }: World): readonly CustomOption[] {
   const { vendorClass, userClass, architecture } = options;
   return (config.options ?? []).filter(
     ({ for: who }) =>

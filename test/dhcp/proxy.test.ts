@@ -110,6 +110,21 @@ describe('DISCOVER', () => {
     expect([...reply.options].at(-1)).toEqual([82, agent]);
   });
 
+  test("the operator's options, as far as they are about booting", () => {
+    const menu = Uint8Array.of(9, 5, 0, 0, 2, 0x6f, 0x6b, 255);
+    const options = [
+      { code: 43, value: menu, for: { architecture: 0 } },
+      { code: 210, value: text('site/') },
+      { code: 51, value: Uint8Array.of(0, 0, 0, 9) },
+      { code: 3, value: addressToBytes(OTHER) },
+      { code: 67, value: text('other'), for: { node: 'n9' } },
+    ];
+    const { reply } = replyTo(bios(), { options });
+    expect([...reply.options.keys()]).toEqual([53, 54, 60, 43, 66, 67, 210]);
+    expect(reply.options.get(43)).toEqual(menu);
+    expect(reply.options.get(67)).toEqual(text('ipxe/boot.bin'));
+  });
+
   test.each([
     ['an operating system of a stranger', request('discover', {}), 'no-boot-firmware'],
     ['a reply', { ...bios(), op: 'reply' as const }, 'not-request'],
