@@ -1,7 +1,4 @@
-/**
- * One TFTP server in a process of its own, for the benchmark. Arguments: ours | npm, address, root directory, and
- * optionally the share of packets to lose on a relay in front of it. Prints `ready PORT`.
- */
+/** One TFTP server in a process of its own, for the benchmark. Arguments: ours | npm, address, root directory. Prints `ready`. */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -9,9 +6,9 @@ import tftp from 'tftp';
 import type { BootFiles } from '../../imager/images/boot-files.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import { TftpServer } from '../../imager/tftp/server.ts';
-import { LossyRelay } from '../tftp/lossy-relay.ts';
 
-const [kind, address, root, loss] = process.argv.slice(2) as [string, string, string, string | undefined];
+const [kind, address, root] = process.argv.slice(2) as [string, string, string];
+const PORT = 69;
 /** Both sides may use windows as large as they like. */
 const WINDOW = 64;
 
@@ -29,23 +26,20 @@ const files: BootFiles = {
   },
 };
 
-async function ours(): Promise<number> {
+async function ours(): Promise<void> {
   const log = pino({ level: 'silent' });
   const sink = () => {};
-  return (await TftpServer.start({ address, port: 0, files, sink, clock: systemClock, log })).port;
+  await TftpServer.start({ address, port: PORT, files, sink, clock: systemClock, log });
 }
 
-async function npm(): Promise<number> {
-  const port = 6969;
-  const server = tftp.createServer({ host: address, port, root, blockSize: 65464, windowSize: WINDOW });
+async function npm(): Promise<void> {
+  const server = tftp.createServer({ host: address, port: PORT, root, blockSize: 65464, windowSize: WINDOW });
   server.on('error', (error) => console.error(error));
   server.on('request', (request) => request.on('error', () => {}));
   const listening = new Promise((resolve) => server.on('listening', resolve));
   server.listen();
   await listening;
-  return port;
 }
 
-const port = await (kind === 'ours' ? ours() : npm());
-const relay = loss === undefined ? undefined : await LossyRelay.open(port, { loss: Number(loss) });
-console.log(`ready ${relay?.port ?? port}`);
+await (kind === 'ours' ? ours() : npm());
+console.log('ready');
