@@ -12,7 +12,7 @@ const MAX_TRANSFERS = 10_000;
 interface Followed {
   transfer: Transfer;
   blksize: number;
-  /** Highest block in a row that was seen, counted without wrapping. */
+  /** Highest block that was seen, counted without wrapping. */
   block: number;
   last: boolean;
 }
@@ -108,12 +108,13 @@ function fromTheServer(followed: Followed, packet: UdpPacket, message: TftpPacke
       return;
     }
     case 'data': {
-      // The number as sent wraps at 65,536; what is one further than the last in a row is the next.
-      if (message.block !== (followed.block + 1) % BLOCK_SPACE || followed.last) return;
+      // Numbers wrap at 65,536. Blocks between this and the last one seen went past the capture, later ones are repeats.
+      const ahead = (message.block + BLOCK_SPACE - (followed.block % BLOCK_SPACE)) % BLOCK_SPACE;
+      if (ahead === 0 || ahead > BLOCK_SPACE / 2 || followed.last) return;
       const length = packet.length - 4;
-      if (followed.block === 0) transfer.content = contentOf(message.data);
-      followed.block++;
-      transfer.bytes += length;
+      if (followed.block === 0 && ahead === 1) transfer.content = contentOf(message.data);
+      followed.block += ahead;
+      transfer.bytes = (followed.block - 1) * followed.blksize + length;
       followed.last = length < followed.blksize;
       return;
     }

@@ -35,7 +35,19 @@ export class BrokenLab {
     const dir = await mkdtemp(join(tmpdir(), 'broken-'));
     const lab = await Lab.open({ dir });
     const file = join(dir, 'boot.pcap');
-    const tcpdump = lab.space.spawn(['tcpdump', '-i', 'br0', '-n', '-U', '-l', '--print', '-w', file]);
+    const tcpdump = lab.space.spawn([
+      'tcpdump',
+      '-i',
+      'br0',
+      '-B',
+      '16384',
+      '-n',
+      '-U',
+      '-l',
+      '--print',
+      '-w',
+      file,
+    ]);
     const made = new BrokenLab(lab, dir, tcpdump);
     let said = '';
     while (!said.includes('listening on')) said += String((await once(tcpdump.stderr!, 'data'))[0]);
