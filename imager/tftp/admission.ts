@@ -24,7 +24,7 @@ export type Admission =
 
 /**
  * A client at its limit loses its most silent transfer, since a node that reboots leaves those behind. A full server
- * gives up one whose client never answered, since forged requests look like that. Otherwise the request is refused.
+ * gives up one whose client never answered, since forged requests look like that. Otherwise the request has to wait.
  */
 export function admit(
   address: string,

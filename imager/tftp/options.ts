@@ -1,4 +1,10 @@
-/** Option negotiation of a read request: RFC 2347 (rules), 2348 (blksize), 2349 (timeout, tsize), 7440 (windowsize). */
+/**
+ * Option negotiation of a read request: RFC 2347 (rules), 2348 (blksize), 2349 (timeout, tsize), 7440 (windowsize).
+ *
+ * A blksize beyond what the path carries in one piece is agreed to: RFC 2348 leaves that choice to the client, who alone
+ * knows what it can put together again. Its window is kept small instead (maxWindowBytes), so that one lost fragment
+ * does not cost much.
+ */
 import type { Options, Request } from './codec.ts';
 
 export interface Limits {

@@ -137,11 +137,14 @@ export class TftpServer {
     );
   }
 
-  /** Keeps the limits; refuses where there is no place. */
+  /**
+   * Keeps the limits. Where there is no place nothing is answered: firmware that is told an error boots something else or
+   * stops, while one that hears nothing asks again in some seconds, and by then there may be one.
+   */
   #hasPlace(request: Request, from: RemoteInfo): boolean {
     const decision = admit(from.address, this.#requests.active(), this.#limits);
     if (decision.type === 'refuse') {
-      this.#refuse(from, request.file, decision.reason, ERROR_CODE.undefined, 'the server is busy');
+      this.#note(from, request.file, decision.reason, 'no place: not answered, so that it asks again');
       return false;
     }
     if (decision.type === 'replace') this.#requests.supersede(decision.key, 'a newer request took its place');
@@ -211,9 +214,13 @@ export class TftpServer {
   }
 
   #refuse(from: RemoteInfo, file: string, reason: RefusalReason, code: number, message: string): void {
+    this.#note(from, file, reason, message);
+    this.#sendError(from, code, message);
+  }
+
+  #note(from: RemoteInfo, file: string, reason: RefusalReason, message: string): void {
     this.#tally.notice(`refused.${reason}`, { address: from.address, file });
     this.#report(from, 'refused', { file, message }, reason);
-    this.#sendError(from, code, message);
   }
 
   #sendError(to: RemoteInfo, code: number, message: string): void {

@@ -1,6 +1,8 @@
 /**
  * One read transfer as a pure state machine: RFC 1350 with the windows of RFC 7440 section 4.
- * Blocks are counted from 1 without wrapping; only packets carry 16 bits of them. Times in milliseconds.
+ * Blocks are counted from 1 without wrapping; only packets carry 16 bits of them, so that 0 follows 65535. A client that
+ * expects 1 there (the unofficial option `rollover`) cannot be told from one that does not, and needs a larger blksize for
+ * files of more than 65535 blocks. Times in milliseconds.
  *
  *   offered --ACK 0--> sending --ACK of the last block--> ended
  *      any state --ERROR, too many time-outs, unreadable file--> ended

@@ -167,22 +167,28 @@ describe('refusals', () => {
     });
   });
 
-  test('more transfers than the limits, of one client and of all', async () => {
-    const { port, event } = await start({ kernel: KERNEL }, { maxTransfers: 3, maxPerClient: 2 });
+  test('more transfers than the limits, of one client and of all, wait: who asks again once there is a place gets it', async () => {
+    const { port, event, server } = await start({ kernel: KERNEL }, { maxTransfers: 3, maxPerClient: 2 });
     const clients = [await probe(), await probe(), await probe()];
     for (const client of clients.slice(0, 2)) {
       client.read(port, 'kernel');
       client.ack(1, (await client.next()).port);
     }
     clients[2]!.read(port, 'kernel');
-    expect((await clients[2]!.next()).packet).toMatchObject({ type: 'error', code: 0 });
     expect(await event('refused')).toMatchObject({ reason: 'too-many-per-client' });
     const [third, fourth] = [await probe('127.0.0.2'), await probe('127.0.0.3')];
     third.read(port, 'kernel');
-    third.ack(1, (await third.next()).port);
+    const ending = await third.next();
+    third.ack(1, ending.port);
     fourth.read(port, 'kernel');
-    expect((await fourth.next()).packet).toMatchObject({ type: 'error', code: 0 });
+    while (server.stats()['refused.too-many-transfers'] === undefined)
+      await new Promise((resolve) => setImmediate(resolve));
     expect(served!.events.at(-1)).toMatchObject({ reason: 'too-many-transfers', address: '127.0.0.3' });
+    third.send({ type: 'error', code: 0, message: 'switched off' }, ending.port);
+    await event('transfer-failed');
+    fourth.read(port, 'kernel');
+    // The first thing it hears: no error before.
+    expect((await fourth.next()).packet).toMatchObject({ type: 'data', block: 1 });
   });
 });
 
