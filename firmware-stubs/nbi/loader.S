@@ -6,8 +6,6 @@
 # are 0 throughout. Names of PXE calls and structures: Preboot Execution Environment Specification 2.1.
 
         .code16
-        .set    BLOCK, 0x9000                   # one TFTP block
-        .set    BLOCK_BYTES, 1408
         .set    HEADER, 0x9800                  # the image's first 512 bytes
         .set    RECORD, 0x9a00                  # DHCP packet; stays for the image
         .set    RECORD_BYTES, 1260              # BOOTPLAYER
@@ -17,9 +15,7 @@
 
         .set    PXENV_UNDI_SHUTDOWN, 0x05
         .set    PXENV_STOP_UNDI, 0x15
-        .set    PXENV_TFTP_OPEN, 0x20
-        .set    PXENV_TFTP_CLOSE, 0x21
-        .set    PXENV_TFTP_READ, 0x22
+        .set    PXENV_TFTP_READ_FILE, 0x23
         .set    PXENV_UNLOAD_STACK, 0x70
         .set    PXENV_GET_CACHED_INFO, 0x71
         .set    DHCP_ACK, 2
@@ -28,19 +24,18 @@
         .globl  _start
 _start: ljmp    $0, $begin
 
-# PXENV_TFTP_OPEN's parameters. The imager writes the file name, 128 bytes from offset 16 of this program.
+# PXENV_TFTP_READ_FILE's parameters. The imager writes the file's name, 128 bytes from offset 8 of this program, and its
+# size, 4 bytes at 136. A whole file at once and not block by block: of iPXE's PXE interface a block that comes twice
+# ends the reading of single ones.
         .org    6
-open:   .word   0                               # Status
+file:   .word   0                               # Status
+name:   .fill   128
+size:   .long   0                               # of the buffer, then of the file
+buffer: .long   0
 server: .long   0
         .long   0                               # gateway: the PXE stack's own routing
-name:   .fill   128
-        .word   0x4500                          # port 69
-packet: .word   BLOCK_BYTES
-
-read:   .word   0                               # Status, PacketNumber, BufferSize, Buffer
-        .word   0
-got:    .word   0
-        .word   BLOCK, 0
+        .long   0, 0x45000000                   # no multicast; server's port 69
+        .word   3, 0                            # seconds to wait for the first packet
 
 cached: .word   0                               # Status, PacketType, BufferSize, Buffer, BufferLimit
 type:   .word   0
@@ -88,19 +83,34 @@ begin:  movw    %sp, %bp
 1:      call    a20
         call    memory
 
-        movw    $open, %di
-        movw    $PXENV_TFTP_OPEN, %bx
+# The file goes to the end of memory, which for the image ends there.
+        movw    $no_room, %si
+        movl    top, %eax
+        subl    size, %eax
+        jb      fail
+        andb    $0xf0, %al
+        movl    %eax, top
+        movl    %eax, buffer
+        movl    %eax, next
+        movl    size, %ecx
+        movl    %ecx, left
+        movw    $file, %di
+        movw    $PXENV_TFTP_READ_FILE, %bx
         call    pxe
         movw    $no_file, %si
         jnz     fail
+        movl    size, %ecx
+        movw    $no_more, %si
+        cmpl    left, %ecx
+        jne     fail
         movl    $HEADER, %edi
         movl    $512, %ecx
         call    fetch
         movw    $no_image, %si
         cmpl    $0x1b031336, HEADER
-        jne     fail_close
+        jne     fail
         testb   $0x80, HEADER + 7               # bit 31: a 32-bit program
-        jnz     fail_close
+        jnz     fail
 
         movzwl  HEADER + 10, %edi               # location
         shll    $4, %edi
@@ -130,9 +140,9 @@ segment:
         addw    %ax, %bx
         movw    $no_image, %si
         cmpw    $4, %ax
-        jb      fail_close
+        jb      fail
         cmpw    $HEADER + 512 - 16, %bx
-        ja      fail_close
+        ja      fail
         movl    4(%bx), %edi                    # load address
         movb    3(%bx), %al
         andb    $3, %al
@@ -148,7 +158,7 @@ segment:
 2:      addl    %edx, %edi
 3:      movl    12(%bx), %ecx                   # memory length
         cmpl    8(%bx), %ecx
-        jb      fail_close
+        jb      fail
         call    check
         movl    %edi, start
         addl    %edi, %ecx
@@ -163,7 +173,6 @@ segment:
         testb   $4, 3(%bx)                      # the last one
         jz      segment
 
-        call    close
         testb   $1, HEADER + 5                  # bit 8: the image may return, and may want the PXE stack
         jnz     run
         movw    $PXENV_UNDI_SHUTDOWN, %bx
@@ -184,10 +193,6 @@ run:    movw    $starting, %si
         movw    $returned, %si
         jmp     fail
 
-fail_close:
-        pushw   %si
-        call    close
-        popw    %si
 fail:   call    print                           # and back to who started this program, with a status other than 0
         movw    $newline, %si
         call    print
@@ -195,42 +200,12 @@ fail:   call    print                           # and back to who started this p
         movw    $1, %ax
         lret
 
-# Bytes of the file to EDI: ECX of them. Gives EDI behind them. A copy a block, the last one may be short.
-fetch:  testl   %ecx, %ecx
-        jz      9f
-        movzwl  left, %eax
-        testw   %ax, %ax
-        jnz     2f
-        pushw   %bx
-        pushl   %ecx
-        pushl   %edi
-        movw    $BLOCK_BYTES, got
-        movw    $read, %di
-        movw    $PXENV_TFTP_READ, %bx
-        call    pxe
-        popl    %edi
-        popl    %ecx
-        popw    %bx
-        movw    $no_more, %si
-        jnz     fail_close
-        movzwl  got, %eax
-        testw   %ax, %ax
-        jz      fail_close
-        movw    $BLOCK, next
-2:      movl    %ecx, %edx
-        cmpl    %eax, %ecx
-        jbe     3f
-        movl    %eax, %ecx
-3:      movzwl  next, %esi
-        subl    %ecx, %edx
-        subw    %cx, %ax
-        addw    %cx, next
-        movw    %ax, left
-        call    copy
-        movl    %edx, %ecx
-        jmp     fetch
-9:      ret
-
+# The file's next ECX bytes to EDI. Gives EDI behind them.
+fetch:  movw    $no_more, %si
+        subl    %ecx, left
+        jb      fail
+        movl    next, %esi
+        addl    %ecx, next
 # ECX bytes from ESI to EDI, anywhere below 4 GiB; gives EDI behind them.
 copy:   call    flat
         addr32 rep movsb
@@ -272,6 +247,8 @@ check:  pushal
         jbe     9f
         cmpl    $0x100000, %edi
         jb      1f
+        cmpl    top, %esi                       # the file lies there
+        ja      1f
         xorl    %ebx, %ebx
 2:      pushl   %esi
         pushl   %edi
@@ -294,7 +271,7 @@ check:  pushal
         jnz     2b
 1:      popal
         movw    $no_room, %si
-        jmp     fail_close
+        jmp     fail
 9:      popal
         ret
 
@@ -357,7 +334,6 @@ record: movw    %ax, type
         jnz     fail
         ret
 
-close:  movw    $PXENV_TFTP_CLOSE, %bx
 simple: movw    $status, %di
 
 # BX = call, DI = its parameters. Not zero: it failed.
@@ -391,7 +367,7 @@ no_pxe:    .asciz "nbi: no !PXE structure"
 no_record: .asciz "\r\nnbi: the PXE stack has no DHCP packet"
 no_a20:    .asciz "\r\nnbi: A20 cannot be switched on"
 no_file:   .asciz "\r\nnbi: TFTP gives no such file"
-no_more:   .asciz "\r\nnbi: the file ends early"
+no_more:   .asciz "\r\nnbi: the file has not as many bytes as it should"
 no_image:  .asciz "\r\nnbi: not a 16-bit tagged image"
 no_room:   .asciz "\r\nnbi: a segment lies where this machine has no memory for it"
 newline:   .asciz "\r\n"
@@ -407,7 +383,7 @@ entry:  .long   0                               # far pointers: the PXE stack, t
 caller: .long   0
 start:  .long   0                               # of the segment before
 end:    .long   0
-top:    .long   0
+top:    .long   0                               # the end of the memory that begins at 1 MiB
 probe:  .long   0
-next:   .word   0                               # of the block: where its unread bytes are, and how many
-left:   .word   0
+next:   .long   0                               # of the file: where its unread bytes are, and how many
+left:   .long   0

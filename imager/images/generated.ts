@@ -1,10 +1,11 @@
 /** The files made from an entry of the boot table rather than kept in it: what firmware reads to boot it. Pure. */
 import { runCommand } from './boot-sector.ts';
-import { type BootImage, filesOf, type LinuxImage } from './image.ts';
+import { type BootImage, filesOf, type LinuxImage, type NbiImage } from './image.ts';
 import { LOADER } from './nbi/programs.ts';
 
-/** Where loader.S has the name of the image, and how long that may be with its NUL. */
-const LOADER_NAME = { at: 16, bytes: 128 };
+/** Where loader.S has the path of the image's file, how long that may be with its NUL, and where it has its size. */
+const LOADER_NAME = { at: 8, bytes: 128 };
+const LOADER_SIZE = 136;
 
 /** The generated file of that name beside an image's own; undefined where there is none for an image of its kind. */
 export function generatedFile(image: BootImage, file: string): Uint8Array | undefined {
@@ -14,7 +15,7 @@ export function generatedFile(image: BootImage, file: string): Uint8Array | unde
     case 'manifest.env':
       return image.kind === 'linux' ? Buffer.from(manifest(image)) : undefined;
     case 'nbi.0':
-      return image.kind === 'nbi' ? nbiLoader(image.name) : undefined;
+      return image.kind === 'nbi' ? nbiLoader(image) : undefined;
     default:
       return undefined;
   }
@@ -92,9 +93,10 @@ function only(platform: 'efi' | 'pcbios', image: BootImage): string[] {
   ];
 }
 
-/** loader.S with the TFTP path of the image's file written into it. */
-export function nbiLoader(name: string): Uint8Array {
+/** loader.S with the TFTP path and the size of the image's file written into it. */
+export function nbiLoader({ name, files }: NbiImage): Uint8Array {
   const program = Buffer.from(LOADER);
   program.write(`images/${name}/boot.nbi\0`, LOADER_NAME.at, LOADER_NAME.bytes, 'latin1');
+  program.writeUInt32LE(files['boot.nbi'].bytes, LOADER_SIZE);
   return program;
 }

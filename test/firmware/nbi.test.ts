@@ -23,6 +23,8 @@ const NODES = ['pointed', 'network', 'segments', 'disk', 'diskette', 'sector', '
   uid: `6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f60${index + 1}`,
   address: `10.77.0.1${index + 1}`,
 }));
+/** What the configuration says they boot, where it does. */
+const BOOT: Record<string, object> = { network: { file: 'images/tagged/nbi.0' }, uefi: { image: 'uefi' } };
 
 let dir: string;
 let lab: Lab;
@@ -36,7 +38,10 @@ beforeAll(async () => {
     config,
     stringify({
       ...{ state: './state', cluster: 'test', network: { address: '10.77.0.1', prefix: 24 } },
-      nodes: NODES.map((each) => ({ ...each, ...(each.name === 'uefi' ? { boot: { image: 'uefi' } } : {}) })),
+      nodes: NODES.map((each) => ({
+        ...each,
+        ...(BOOT[each.name] === undefined ? {} : { boot: BOOT[each.name] }),
+      })),
     }),
   );
   lab = await Lab.open({ dir });
@@ -107,13 +112,19 @@ async function powerOn(name: string, boot: Pick<NodeOptions, 'eeprom' | 'firmwar
   return node;
 }
 
-/** A node without a boot pointer, whose iPXE loads the script of an image. */
-async function powerOnWithout(name: string, image: string): Promise<RigNode> {
+/** A node without a boot pointer: its iPXE takes an address and chains to `uri`. */
+async function powerOnWithout(name: string, uri: string): Promise<RigNode> {
   const eeprom = join(dir, `${name}.eeprom`);
-  const script = `#!ipxe\nifconf -c dhcp\nchain http://10.77.0.1/images/${image}/boot.ipxe\n`;
-  writeFileSync(eeprom, script.padEnd(8192));
+  writeFileSync(eeprom, `#!ipxe\nifconf -c dhcp\nchain ${uri}\n`.padEnd(8192));
   return powerOn(name, { eeprom });
 }
+
+/** The kernel says it twice, and QEMU's serial line may lose characters on a busy machine. */
+function commandLine(args: string): RegExp {
+  return new RegExp(`ommand line: ${args.replaceAll(/\.(?!\*)/g, '\\.')}$`);
+}
+
+const script = (image: string) => `http://10.77.0.1/images/${image}/boot.ipxe`;
 
 test(
   'a boot pointer names a tagged image: kernel and agent start, with the arguments of the node',
@@ -128,24 +139,22 @@ test(
     expect((await pointed.waitForStep('boot', IN_TIME)).detail).toMatchObject({ image: 'tagged' });
     await pointed.waitForLine(/nbi: loading images\/tagged\/boot\.nbi/, IN_TIME);
     await pointed.waitForLine(/Linux version \d/, IN_TIME);
-    const { text } = await pointed.waitForLine(/Command line: /, IN_TIME);
-    expect(text.replace(/^.*Command line: /, '')).toBe(
-      `${ARGS} bootwright.image=tagged bootwright.pointer=ipxe-script:/dev/vda ` +
-        'ip=10.77.0.11:::255.255.255.0:pointed:eth0:off',
-    );
+    const own =
+      'bootwright.image=tagged bootwright.pointer=ipxe-script:/dev/vda ip=10.77.0.11:::255.255.255.0:pointed:eth0:off';
+    await pointed.waitForLine(commandLine(`${ARGS} ${own}`), IN_TIME);
     await pointed.waitForStep('agent', IN_TIME);
-    await pointed.waitForStep('pointer', { ...IN_TIME });
+    await pointed.waitForStep('pointer', IN_TIME);
   },
   LIMIT,
 );
 
 test(
-  'DHCP names the server where no pointer does',
+  'DHCP names the loader and the server, as it does for any PXE ROM',
   async () => {
-    const network = await powerOnWithout('network', 'tagged');
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: iPXE expands it
+    const network = await powerOnWithout('network', '${filename}');
     await network.waitForLine(/nbi: starting the image/, IN_TIME);
-    const { text } = await network.waitForLine(/Command line: /, IN_TIME);
-    expect(text).toMatch(new RegExp(`Command line: ${ARGS}$`));
+    await network.waitForLine(commandLine(ARGS), IN_TIME);
   },
   LIMIT,
 );
@@ -153,7 +162,7 @@ test(
 test(
   'segments go where the header says, and the program may return',
   async () => {
-    const segments = await powerOnWithout('segments', 'segments');
+    const segments = await powerOnWithout('segments', script('segments'));
     await segments.waitForLine(/^after below header/, IN_TIME);
     await segments.waitForLine(/^nbi: the image returned/, IN_TIME);
   },
@@ -167,7 +176,7 @@ test.each([
 ])(
   'the boot sector of a %s %s',
   async (name, _, text) => {
-    await (await powerOnWithout(name, name)).waitForLine(text, IN_TIME);
+    await (await powerOnWithout(name, script(name))).waitForLine(text, IN_TIME);
   },
   LIMIT,
 );
@@ -178,8 +187,7 @@ test(
     // Debian's kernel is one, whatever else it is.
     const uefi = await powerOn('uefi', { firmware: 'ipxe-uefi' });
     expect((await uefi.waitForStep('boot', IN_TIME)).detail).toMatchObject({ image: 'uefi' });
-    const { text } = await uefi.waitForLine(/Command line: /, IN_TIME);
-    expect(text).toContain(ARGS);
+    await uefi.waitForLine(commandLine(`.*${ARGS}`), IN_TIME);
   },
   LIMIT,
 );

@@ -33,13 +33,14 @@ test.each([
   );
 });
 
-test('the loader ends below its buffers, and has the path of its image at 16', () => {
-  expect(0x7c00 + LOADER.length).toBeLessThan(0x9000);
-  const longest = nbiLoader('x'.repeat(63));
-  expect(longest.length).toBe(LOADER.length);
-  expect(Buffer.from(longest).subarray(16, 144).toString()).toBe(
-    `images/${'x'.repeat(63)}/boot.nbi`.padEnd(128, '\0'),
-  );
-  expect(Buffer.from(longest.subarray(144)).equals(LOADER.subarray(144))).toBe(true);
-  expect(LOADER.subarray(16, 144)).toEqual(new Uint8Array(128));
+test('the loader ends below its buffers, and has the path of its image at 8 and the size at 136', () => {
+  expect(0x7c00 + LOADER.length).toBeLessThan(0x9800);
+  const name = 'x'.repeat(63);
+  const files = { 'boot.nbi': { bytes: 0x01020304, sha256: '' } };
+  const loader = Buffer.from(nbiLoader({ name, kind: 'nbi', arch: 'amd64', args: '', files, added: '' }));
+  expect(loader.length).toBe(LOADER.length);
+  expect(loader.subarray(8, 136).toString()).toBe(`images/${name}/boot.nbi`.padEnd(128, '\0'));
+  expect(loader.readUInt32LE(136)).toBe(0x01020304);
+  expect(loader.subarray(140).equals(LOADER.subarray(140))).toBe(true);
+  expect(Buffer.from(LOADER.subarray(8, 140)).equals(Buffer.alloc(132))).toBe(true);
 });
