@@ -11,7 +11,7 @@ import { bundle } from '../support/inside.ts';
 import { BrokenLab, MAC, UID } from './broken-lab.ts';
 
 // Generous: the machine may be busy with other tests.
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 const IMAGER = '10.77.0.1';
 const FILE = 'menus/start.kpxe';
 

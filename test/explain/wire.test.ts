@@ -2,13 +2,15 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { InsideProcess } from '../../firmware-stubs/rig/inside.ts';
 import { readCapture } from '../../imager/explain/capture.ts';
 import { observeCapture } from '../../imager/explain/from-capture.ts';
 import type { Observation } from '../../imager/explain/observation.ts';
 import { NodeShell, ServiceLab } from '../service/lab.ts';
 
+// Generous: the machine may be busy with other tests.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 const KERNEL = 700_000;
 
 let lab: ServiceLab;
@@ -70,7 +72,7 @@ const transfers = (observations: Observation[]) =>
 
 test('TFTP: whole, in fragments, not there', async () => {
   const observations = await seen(
-    `for size in 512 8192; do curl -sS -m 20 --tftp-blksize $size -o /dev/null tftp://10.77.0.1/images/base/kernel; done
+    `for size in 512 8192; do curl -sS -m 60 --tftp-blksize $size -o /dev/null tftp://10.77.0.1/images/base/kernel; done
     curl -sS -m 5 tftp://10.77.0.1/nothing || true`,
   );
   const whole = { protocol: 'tftp', file: 'images/base/kernel', end: 'done', bytes: KERNEL };
@@ -88,8 +90,8 @@ test('TFTP: whole, in fragments, not there', async () => {
 test('HTTP: two on one connection, a part, not there, nobody listening', async () => {
   const url = 'http://10.77.0.1';
   const observations = await seen(
-    `curl -sS -m 20 ${url}/images/base/kernel ${url}/images/base/initrd >/dev/null
-    curl -sS -m 20 -r 0-99 -o /dev/null ${url}/images/base/kernel; curl -sS -m 5 ${url}/images/none/kernel
+    `curl -sS -m 60 ${url}/images/base/kernel ${url}/images/base/initrd >/dev/null
+    curl -sS -m 60 -r 0-99 -o /dev/null ${url}/images/base/kernel; curl -sS -m 5 ${url}/images/none/kernel
     curl -sS -m 5 ${url}:81/ || true`,
   );
   const whole = { protocol: 'http', end: 'done' };
