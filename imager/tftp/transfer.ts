@@ -29,7 +29,7 @@ export const FINAL_RETRIES = 5;
  * but the end of a window (atftp); to one that stands still for a moment, each window is a part of a flood: Debian's
  * U-Boot has 32 receive buffers, and never receives again once they were full.
  */
-export const WINDOW_EVERY = 4;
+const WINDOW_EVERY = 4;
 /** How long a client that has answered before may be silent, and a store may take for a block. */
 export const PATIENCE_MS = 30_000;
 
@@ -154,7 +154,11 @@ export function next(state: TransferState, input: TransferInput, now: number): S
         message: `client sent error ${input.code}: ${input.message}`,
       });
     case 'stop':
-      return fail(progress, input.reason, input.message);
+      // The newer request may come from the same port: who waits for a first packet takes an ERROR from any port for its
+      // answer (U-Boot, PXE ROMs), and nobody else is there to read it.
+      return input.reason === 'superseded'
+        ? end(progress, { type: 'failed', reason: input.reason, message: input.message })
+        : fail(progress, input.reason, input.message);
   }
 }
 

@@ -97,8 +97,7 @@ describe('a transfer', () => {
     client.ack(1, first.port);
     await client.next();
     client.read(port, 'kernel');
-    const end = await client.next();
-    expect(end).toMatchObject({ port: first.port, packet: { type: 'error', code: 0 } });
+    // Nothing from the former transfer before: who waits for a first packet takes an ERROR from any port for its own.
     const second = await client.next();
     expect(second.port).not.toBe(first.port);
     expect(second.packet).toMatchObject({ type: 'data', block: 1 });
@@ -323,4 +322,4 @@ test('20,000 mutated packets at both ports, and it still serves', async () => {
   const dropped = Object.entries(server.stats()).filter(([key]) => key.startsWith('dropped.'));
   expect(dropped.reduce((sum, [, count]) => sum + count, 0)).toBeGreaterThan(1000);
   expect(server.stats()['failed.internal']).toBeUndefined();
-}, 20_000);
+}, 120_000);

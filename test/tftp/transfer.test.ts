@@ -188,6 +188,13 @@ describe('giving up', () => {
       'failed shutdown',
     ]);
   });
+
+  test('a stop for a newer request does not: it may come from the same port', () => {
+    const transfer = new Driver(LOCKSTEP, 9);
+    expect(transfer.feed({ type: 'stop', reason: 'superseded', message: 'newer' })).toEqual([
+      'failed superseded',
+    ]);
+  });
 });
 
 describe('windows (RFC 7440 section 4)', () => {
