@@ -21,7 +21,7 @@ export interface RomReply {
   yourAddress: string;
   /** Option 54. */
   server: string | undefined;
-  /** Option 66 where it is an address, otherwise siaddr. */
+  /** siaddr, where that is zero option 54: so EDK2's PXE driver (PxeBcDhcp4BootInfo), which never reads option 66. */
   nextServer: string;
   /** Option 67, otherwise the field `file`; empty: none. */
   bootFile: string;
@@ -35,7 +35,7 @@ export const NAK = 6;
 
 const FIXED = 236;
 const COOKIE = [99, 130, 83, 99];
-/** Asked for (option 55) as in PXE 2.1 table 2-3, those that this ROM reads. */
+/** Asked for (option 55): some of what PXE ROMs ask for; 54 and 67 alone are read. */
 const PARAMETERS = [1, 3, 43, 54, 60, 66, 67, 97];
 const MAX_MESSAGE = 1472;
 
@@ -80,17 +80,17 @@ export function decodeReply(bytes: Uint8Array): RomReply | undefined {
   const options = optionsOf(bytes);
   const type = options?.get(53)?.[0];
   if (options === undefined || type === undefined) return undefined;
-  const server = options.get(54);
-  const named = options.get(66);
+  const identifier = options.get(54);
+  const server = identifier?.length === 4 ? dotted(identifier, 0) : undefined;
+  const next = dotted(bytes, 20);
   const file = options.get(67);
-  const tftp = named === undefined ? '' : text(named);
   return {
     xid: new DataView(bytes.buffer, bytes.byteOffset).getUint32(4),
     mac: bytes.slice(28, 34),
     type,
     yourAddress: dotted(bytes, 16),
-    server: server?.length === 4 ? dotted(server, 0) : undefined,
-    nextServer: /^\d+\.\d+\.\d+\.\d+$/.test(tftp) ? tftp : dotted(bytes, 20),
+    server,
+    nextServer: next === '0.0.0.0' && server !== undefined ? server : next,
     bootFile: text(file ?? bytes.subarray(108, 236)),
   };
 }

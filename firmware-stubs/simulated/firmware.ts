@@ -3,16 +3,20 @@
  * packets go out through its port, and `wakeAt` says when it wants to be called next. Times in milliseconds.
  *
  *   off --power on--> discover --offer--> request --ACK--> size --OACK--> load --last block--> booted
- *       discover, request: again after 4, 8, 16, 32 s, then failed        size, load: again each 4 s, six times, then failed
+ *       discover, request: after 4, 8 and 16 s again, 32 s later failed        size, load: every 4 s, six times in all
  */
 import { ACK, decodeReply, encodeRequest, NAK, OFFER, type RomIdentity, type RomReply } from './dhcp-wire.ts';
 import { decodeTftp, encodeAck, encodeError, encodeRead } from './tftp-wire.ts';
 
-/** PXE 2.1 section 2.2.2: how long each of four tries waits for offers. */
-export const DHCP_WAITS_MS = [4000, 8000, 16_000, 32_000];
+/**
+ * How long each of four tries waits for an answer: PXE 2.1's times as EDK2 (mPxeDhcpTimeout) and iPXE (config/dhcp.h) quote
+ * them; iPXE itself begins with 1 s. EDK2 collects offers for the whole of a wait, this ROM takes the first good one: a
+ * storm is the denser for it.
+ */
+const DHCP_WAITS_MS = [4000, 8000, 16_000, 32_000];
 /** As EDK2's PXE driver has it (PXEBC_MTFTP_TIMEOUT, PXEBC_MTFTP_RETRIES). */
 export const TFTP_WAIT_MS = 4000;
-export const TFTP_TRIES = 6;
+const TFTP_TRIES = 6;
 
 const WELL_KNOWN_PORT = 69;
 

@@ -112,6 +112,19 @@ describe('DHCP', () => {
     expect([...request.get(54)!]).toEqual([10, 77, 0, 1]);
   });
 
+  test('the boot server is siaddr, where that is zero the DHCP server; option 66 is not read', () => {
+    const named = Buffer.from('10.77.0.9');
+    const options = (bytes: Uint8Array) => {
+      bytes.set([66, named.length, ...named, 255], 249);
+      return bytes;
+    };
+    expect(decodeReply(options(reply(2)))?.nextServer).toBe('10.77.0.1');
+    const without = options(reply(2));
+    without.fill(0, 20, 24);
+    without[248] = 3;
+    expect(decodeReply(without)?.nextServer).toBe('10.77.0.3');
+  });
+
   test('a NAK sends it back to the beginning', () => {
     const bench = new Bench();
     bench.rom.onDhcp(reply(2));
