@@ -10,10 +10,10 @@ const LARGEST_DISKETTE = 2880 * 1024;
 /** One cylinder of 255 heads and 63 sectors: iPXE reads nothing of a hard disk with less. */
 const SMALLEST_HARD_DISK = 255 * 63 * 512;
 
-export type RunAs = 'program' | 'diskette' | 'hard disk';
+type RunAs = 'program' | 'diskette' | 'hard disk';
 
 /** What a file of so many bytes is run as. Undefined: too large for a diskette, too small for a hard disk. */
-export function runAs(bytes: number): RunAs | undefined {
+function runAs(bytes: number): RunAs | undefined {
   if (bytes < SMALLEST_DISK) return 'program';
   if (bytes <= LARGEST_DISKETTE) return 'diskette';
   return bytes < SMALLEST_HARD_DISK ? undefined : 'hard disk';

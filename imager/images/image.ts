@@ -4,7 +4,7 @@ import { isName } from '../../agent/protocol/names.ts';
 export type Architecture = 'arm64' | 'amd64';
 
 /** What an entry of the boot table is. */
-export const IMAGE_KINDS = ['linux', 'efi', 'boot-sector', 'nbi'] as const;
+const IMAGE_KINDS = ['linux', 'efi', 'boot-sector', 'nbi'] as const;
 export type ImageKind = (typeof IMAGE_KINDS)[number];
 
 /** The files of an image, under the names they have in the table and on the wire. */

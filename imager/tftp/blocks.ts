@@ -1,5 +1,5 @@
 /**
- * The part of a file that one transfer has read and its client not yet acknowledged. Reads ahead by about a window; what
+ * The part of a file that one transfer has read and its client not yet acknowledged. Reads ahead by a window or more; what
  * is held is bounded whatever the size of the file.
  */
 import { writeDataHeader } from './codec.ts';
@@ -32,8 +32,8 @@ export class BlockBuffer {
   #lastLength = 0;
 
   /**
-   * `fileSize` in bytes bounds what is allocated, `readAhead` is how much is held where the window is smaller. `inUse` says whether a packet handed out may still wait to be sent:
-   * its memory is then left alone and replaced.
+   * `fileSize` in bytes bounds what is allocated, `readAhead` is how much is held where the window is smaller. `inUse`
+   * says whether a packet handed out may still wait to be sent: its memory is then left alone and replaced.
    */
   constructor(options: {
     source: ByteSource;

@@ -1,6 +1,6 @@
 /**
  * The two x86 programs of tagged images as bytes, assembled from firmware-stubs/nbi/first.S and loader.S: a machine that
- * only serves has no assembler. test/images/nbi-programs.test.ts assembles them again and compares.
+ * only serves has no assembler. test/images/nbi/programs.test.ts assembles them again and compares.
  */
 
 /** Starts the Linux kernel of a tagged image: see first.S. */
