@@ -17,9 +17,9 @@ test('a base image that is being added neither keeps the imager alive nor stays 
   truncateSync(huge, 2 ** 40);
   const bases = (): string[] => readdirSync(join(lab.dir, 'state/bases'));
   const adding = lab.imager('base', 'add', 'huge', huge);
-  await vi.waitFor(() => expect(bases()).toHaveLength(1), { timeout: 5000 });
+  await vi.waitFor(() => expect(bases()).toHaveLength(1), { timeout: 60_000 });
   expect(await lab.stop('TERM')).toBe(0);
   expect(lab.log()).toContain('"msg":"stopped"');
   expect(bases()).toEqual([]);
   expect((await adding).code).toBeGreaterThan(0);
-});
+}, 120_000);

@@ -185,7 +185,7 @@ test('power cut at any moment: flushed blocks are there, others are old or new, 
     ),
     { numRuns: 400 },
   );
-});
+}, 120_000);
 
 function keyOf(content: Uint8Array, block: number): string {
   return Buffer.from(content.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE)).toString('latin1');

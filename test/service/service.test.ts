@@ -1,7 +1,7 @@
 /** The whole imager as its users have it: the command line and real clients, in a network namespace. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { encodeMessage } from '../../imager/dhcp/codec.ts';
 import type { LeaseView } from '../../imager/dhcp/lease.ts';
 import type { DiskView } from '../../imager/disks/catalog.ts';
@@ -10,6 +10,9 @@ import type { Flashed, Health, NodeDetails, NodeView } from '../../imager/model/
 import { request } from '../dhcp/fakes.ts';
 import { bundle } from '../support/inside.ts';
 import { CONFIG, NodeShell, ServiceLab } from './lab.ts';
+
+// Generous: the machine may be busy with other tests.
+vi.setConfig({ testTimeout: 120_000 });
 
 let lab: ServiceLab;
 let node1: NodeShell;
@@ -35,7 +38,7 @@ afterAll(() => lab.close());
 /** Waits for a line of the test agent's output. */
 function agentSays(client: NodeShell, text: string): Promise<string> {
   return client.run(
-    `timeout 10 sh -c 'tail -n +1 -F agent.log 2>/dev/null | grep -m1 -F "$0"' '${text}' || { echo missing; cat agent.log; }`,
+    `timeout 60 sh -c 'tail -n +1 -F agent.log 2>/dev/null | grep -m1 -F "$0"' '${text}' || { echo missing; cat agent.log; }`,
   );
 }
 

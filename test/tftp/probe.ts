@@ -44,7 +44,7 @@ export class Probe {
   }
 
   /** The next packet; rejects where none comes within `withinMs`. */
-  next(withinMs = 5000): Promise<Received> {
+  next(withinMs = 20_000): Promise<Received> {
     const received = this.#arrived.shift();
     if (received !== undefined) return Promise.resolve(received);
     return new Promise((resolve, reject) => {
