@@ -69,7 +69,7 @@ function isUnderWay({ boot, endAt }: Story): boolean {
 function isGood(last: Observation): boolean {
   switch (last.kind) {
     case 'transfer':
-      return last.end === 'done';
+      return last.end === 'done' || last.end === 'declined' || last.end === 'waiting';
     case 'agent':
       return !['ready', 'failed', 'retry', 'refused'].includes(last.step);
     case 'disk':

@@ -16,6 +16,8 @@ const CODES: Record<string, number> = {
   'not-found': 404,
   unreadable: 500,
 };
+/** Reasons of `refused` that are no answer: there is no place yet, and the client asks again. */
+const WAITING: readonly string[] = ['too-many-transfers', 'too-many-per-client'];
 const DECLINED: readonly string[] = ['client-error', 'declined', 'superseded'];
 
 /** Observations of one node, `events` oldest first. `imager`: the address of the imager whose journal it is. */
@@ -41,7 +43,11 @@ export function observeJournal(events: readonly RecordedEvent[], imager: string)
         if (known === undefined) observations.push(transfer);
         transfer.lastAt = at;
         if (step === 'transfer-start') open.set(key, transfer);
-        else {
+        else if (WAITING.includes(reason ?? '')) {
+          if (known === undefined) wait(transfer, event);
+          else if (known.end === 'waiting') known.requests++;
+          open.set(key, transfer);
+        } else {
           open.delete(key);
           end(transfer, event);
         }
@@ -119,6 +125,12 @@ function transferOf({ at, component, detail = {} }: RecordedEvent, file: string,
     bytes: 0,
     ...(typeof detail.size === 'number' ? { size: detail.size } : {}),
   };
+}
+
+function wait(transfer: Transfer, { reason }: RecordedEvent): void {
+  transfer.end = 'waiting';
+  const whose = reason === 'too-many-per-client' ? ' of this client' : '';
+  transfer.reason = `too many transfers${whose} at once`;
 }
 
 function end(transfer: Transfer, { step, reason = '', detail = {} }: RecordedEvent): void {

@@ -65,6 +65,8 @@ export type TransferEnd =
   | 'broken'
   /** Nothing came back. */
   | 'unanswered'
+  /** The server had no place for it yet and said nothing, so that the client asks again; the journal knows. */
+  | 'waiting'
   /** It goes on where the history ends. */
   | 'open';
 

@@ -137,7 +137,7 @@ function progress(stage: readonly Observation[]): number {
       case 'answer':
         return each.type === 'ack' ? 4 : 2;
       case 'transfer':
-        return each.end === 'unanswered' ? 6 : each.end === 'refused' ? 7 : 8;
+        return each.end === 'unanswered' || each.end === 'waiting' ? 6 : each.end === 'refused' ? 7 : 8;
       case 'unreachable':
       case 'arp':
         return 5;

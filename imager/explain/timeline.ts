@@ -83,6 +83,7 @@ function transferWords(transfer: Transfer): string {
     open: `${bytes} of ${size ?? '?'} bytes so far`,
     broken: `broken off at byte ${bytes} of ${size ?? '?'}`,
     unanswered: `asked ${requests} x, no answer`,
+    waiting: `asked ${requests} x, not answered yet${reason ? ` (${reason})` : ''}`,
     declined: `declined by the node${reason ? ` (${reason})` : ''}`,
     refused: `refused${code === undefined ? '' : ` with ${code}`}${reason ? ` (${reason})` : ''}`,
   };

@@ -70,7 +70,9 @@ export function bootMetrics(registry: Registry): (event: RecordedEvent) => void 
   };
   const transfer = (protocol: 'tftp' | 'http', { step, reason = '', detail = {} }: BootEvent) => {
     if (step === 'transfer-start') return;
-    const result = { 'transfer-end': 'done', 'transfer-failed': 'failed', refused: 'refused' }[step];
+    const ended = { 'transfer-end': 'done', 'transfer-failed': 'failed', refused: 'refused' }[step];
+    // UEFI asks for a file's size this way before it loads the file: nothing has failed.
+    const result = ended === 'failed' && reason === 'declined' ? 'declined' : ended;
     if (result === undefined) return;
     transfers[protocol].inc({ result, reason });
     bytes[protocol].inc(Number(detail.bytes ?? 0));

@@ -3,7 +3,7 @@
  * to whoever watches, and the latest to whoever asks.
  */
 import type { Logger } from 'pino';
-import { AddressOwners } from './address-owners.ts';
+import { AddressOwners, type Owner } from './address-owners.ts';
 import type { BootEvent, EventSink, RecordedEvent } from './event.ts';
 import type { Journal } from './journal.ts';
 
@@ -31,6 +31,8 @@ export interface EventQuery {
 
 const CAPACITY = 20_000;
 const MAC = /^[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}$/i;
+/** A node's own script, in whatever folder. */
+const BY_MAC = /(?:^|\/)([0-9a-f]{2}(?:[:-][0-9a-f]{2}){5})\/boot\.ipxe$/i;
 const ADDRESS = /^\d{1,3}(?:\.\d{1,3}){3}$/;
 
 export class Recorder {
@@ -41,6 +43,8 @@ export class Recorder {
   readonly #journal: Journal | undefined;
   /** Who has a pool address. */
   readonly #owners = new AddressOwners();
+  /** Whose script was asked for from which address: kept apart, so that a claim never moves what DHCP told. */
+  readonly #claims = new AddressOwners();
   readonly #watchers = new Set<(event: RecordedEvent) => void>();
   #last = 0;
 
@@ -76,7 +80,7 @@ export class Recorder {
     if (!isMac && !ADDRESS.test(name)) return undefined;
     const plain = name.toLowerCase().replaceAll('-', ':');
     const owner = isMac ? this.#names.byMac(plain) : this.#names.byAddress(plain);
-    const learnt = isMac ? undefined : this.#owners.of(plain);
+    const learnt = isMac ? undefined : (this.#owners.of(plain) ?? this.#claims.of(plain));
     const known = owner?.name ?? learnt?.node;
     const strangers = learnt?.mac === undefined ? [plain] : [plain, learnt.mac];
     return known === undefined ? { strangers } : { node: known, strangers };
@@ -109,7 +113,20 @@ export class Recorder {
     if (byMac !== undefined) return { node: byMac };
     if (address === undefined || component === 'dhcp') return {};
     const reserved = this.#names.byAddress(address)?.name;
-    return reserved === undefined ? (this.#owners.of(address) ?? {}) : { node: reserved };
+    if (reserved !== undefined) return { node: reserved };
+    return this.#owners.of(address) ?? this.#ownerByScript(event, address) ?? {};
+  }
+
+  /**
+   * Where another server gives the addresses, iPXE says who it is in the name of the script it asks for
+   * (menus/builtin.ts). Only nodes are found so, and only where DHCP told nothing: anybody can ask for any name.
+   */
+  #ownerByScript({ detail }: BootEvent, address: string): Owner | undefined {
+    const [, mac] = BY_MAC.exec(String(detail?.file ?? '')) ?? [];
+    const node =
+      mac === undefined ? undefined : this.#names.byMac(mac.toLowerCase().replaceAll('-', ':'))?.name;
+    if (node !== undefined) this.#claims.set(address, { node });
+    return this.#claims.of(address);
   }
 
   /**

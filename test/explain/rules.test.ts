@@ -338,11 +338,8 @@ describe('from the journal', () => {
     ],
     [
       'a request refused for another reason',
-      [
-        ...lease(),
-        ['2 tftp refused', { file: 'start.pxe', message: 'the server is busy' }, 'too-many-transfers'],
-      ],
-      'TFTP server 10.77.0.1 refuses start.pxe: TFTP error 0 "the server is busy"',
+      [...lease(), ['2 tftp refused', { file: 'start.pxe', message: 'the disk is broken' }, 'open-failed']],
+      'TFTP server 10.77.0.1 refuses start.pxe: TFTP error 0 "the disk is broken"',
     ],
     [
       'a kernel without an agent',
@@ -422,6 +419,29 @@ describe('from the journal', () => {
   test('a boot that goes well so far is told as such', () => {
     const found = explainJournal(events(...lease()), { who: 'n1', imager, now: 2000, knownFiles: [] });
     expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
+  });
+
+  test('asking for the size of a file first is no failure', () => {
+    const sized = events(...lease(), ['2 tftp transfer-failed', { file: 'start.pxe', bytes: 0 }, 'declined']);
+    const found = explainJournal(sized, { who: 'n1', imager, now: 4000, knownFiles: [] });
+    expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
+  });
+
+  test('a request that waits for a place is not refused', () => {
+    const full: Parameters<typeof events>[0] = [
+      '2 tftp refused',
+      { file: 'start.pxe' },
+      'too-many-transfers',
+    ];
+    const waits = events(...lease(), full, full);
+    const at = (now: number, heard: RecordedEvent[]) =>
+      explainJournal(heard, { who: 'n1', imager, now, knownFiles: [] })?.cause;
+    expect(at(4000, waits)).toBe('it is booting: nothing has gone wrong so far');
+    expect(at(100_000, waits)).toBe(
+      'TFTP server 10.77.0.1 had no place yet for start.pxe (too many transfers at once), and the node has not asked again since',
+    );
+    const loading = events(...lease(), full, ['3 tftp transfer-start', { file: 'start.pxe', size: 9 }], full);
+    expect(at(100_000, loading)).toBe('it is booting: nothing has gone wrong so far');
   });
 
   test('what a missing file may have meant', () => {

@@ -155,3 +155,10 @@ test('nothing from the network becomes a label', async () => {
   const after = (await exposition(events)).split('\n').length;
   expect(after - before).toBeLessThan(30);
 });
+
+test('asking for the size of a file first is counted as such', async () => {
+  const declined = { component: 'tftp', step: 'transfer-failed', reason: 'declined' } as const;
+  const text = await exposition([{ at: 1, ...declined }]);
+  expect(text).toContain('bootwright_tftp_transfers_total{result="declined",reason="declined"} 1');
+  expect(text).not.toContain('result="failed"');
+});

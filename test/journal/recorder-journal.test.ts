@@ -100,3 +100,24 @@ test('watchers hear what comes until they leave', () => {
   recorder.sink(dhcp(2, NODE, 'discover'));
   expect(heard).toEqual([1]);
 });
+
+test('a script asked for by MAC tells whose address it is, where no DHCP event did', async () => {
+  const http = (at: number, address: string, file: string): BootEvent => ({
+    ...{ at, component: 'http', step: 'transfer-start', address },
+    detail: { file },
+  });
+  recorder.sink(http(1, '10.0.0.77', '52-54-00-00-00-01/boot.ipxe'));
+  recorder.sink(http(2, '10.0.0.77', 'images/a/kernel'));
+  recorder.sink(http(3, '10.0.0.78', '66-66-66-66-66-66/boot.ipxe'));
+  expect(await historyOf('node1')).toEqual([1, 2]);
+  expect(await historyOf('10.0.0.78')).toEqual([3]);
+  // Whose address it is by reservation or by a lease is known better than by a name that anybody can ask for.
+  recorder.sink(dhcp(4, STRANGER, 'ack', '10.0.0.99'));
+  recorder.sink(http(5, '10.0.0.99', '52-54-00-00-00-01/boot.ipxe'));
+  expect(await historyOf('node1')).toEqual([1, 2]);
+  // Nor does a claim take away what DHCP told.
+  recorder.sink({ ...dhcp(6, NODE, 'ack', '10.0.0.80'), node: 'node1' });
+  recorder.sink(http(7, '10.0.0.66', '52-54-00-00-00-01/boot.ipxe'));
+  recorder.sink(http(8, '10.0.0.80', 'images/a/kernel'));
+  expect(await historyOf('node1')).toEqual([1, 2, 6, 7, 8]);
+});
