@@ -35,7 +35,7 @@ export interface LabOptions {
 export interface ImagerOptions {
   /** The imager's configuration file. */
   config: string;
-  /** Milliseconds until it must have printed its `ready` line. Default 15,000. */
+  /** Milliseconds until it must have printed its `ready` line. Default 60,000. */
   withinMs?: number;
   /** Program and leading arguments instead of the project's own imager. */
   program?: readonly string[];
@@ -82,7 +82,7 @@ export class Lab {
 
   /** Starts the imager and resolves when it serves. Rejects with its log where it does not. */
   async startImager(options: ImagerOptions): Promise<RigImager> {
-    const { config, withinMs = 15_000, program } = options;
+    const { config, withinMs = 60_000, program } = options;
     this.#config = resolve(config);
     if (program !== undefined) this.#program = program;
     const child = this.space.spawn([...this.#program, 'serve', '--config', this.#config]);

@@ -2,9 +2,12 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { DeadlineError } from '../../firmware-stubs/rig/deadline.ts';
 import { Lab } from '../../firmware-stubs/rig/lab.ts';
+
+// Generous: the machine may be busy with other tests.
+vi.setConfig({ testTimeout: 180_000 });
 
 /** Says it is ready, ends with 7 on SIGTERM; with other verbs it prints its arguments and ends with 3. */
 const STAND_IN = `
@@ -65,7 +68,7 @@ test('a deadline carries the end of both logs', async () => {
   await lab.startImager({ config: 'x', program: PROGRAM });
   const made = await node();
   await made.powerOn();
-  await made.waitForStep('error', { withinMs: 20_000 });
+  await made.waitForStep('error', { withinMs: 60_000 });
   const failure = await made.waitForStep('ready', { withinMs: 50 }).catch((error: Error) => error);
   expect(failure).toBeInstanceOf(DeadlineError);
   expect((failure as Error).message).toMatch(
@@ -78,7 +81,7 @@ test('power: on, cut, on again; waits end when the power does', async () => {
   const made = await node();
   await made.powerOn();
   await expect(made.powerOn()).rejects.toThrow('on already');
-  await made.waitForStep('start', { withinMs: 20_000 });
+  await made.waitForStep('start', { withinMs: 60_000 });
   const waiting = expect(made.waitForStep('ready', { withinMs: 60_000 })).rejects.toThrow('power was cut');
   await made.cutPower();
   await waiting;
@@ -87,7 +90,7 @@ test('power: on, cut, on again; waits end when the power does', async () => {
   await expect(made.waitForLine(/x/, { withinMs: 60_000 })).rejects.toThrow('power was cut');
 
   await made.powerOn();
-  const start = await made.waitForStep('start', { withinMs: 20_000, boot: 2 });
+  const start = await made.waitForStep('start', { withinMs: 60_000, boot: 2 });
   expect(made.boots).toBe(2);
   expect(start).toMatchObject({ component: 'firmware', node: 'n1', mac: '52:54:00:00:00:01' });
   expect(Math.abs(start.at - Date.now())).toBeLessThan(10_000);
@@ -103,7 +106,7 @@ test('QEMU that cannot start says so in the error', async () => {
   const made = await node();
   rmSync(join(dir, 'eeprom'));
   await made.powerOn();
-  await expect(made.waitForStep('start', { withinMs: 20_000 })).rejects.toThrow(
+  await expect(made.waitForStep('start', { withinMs: 60_000 })).rejects.toThrow(
     /QEMU ended \(exit 1\).*eeprom/,
   );
 });
@@ -126,7 +129,7 @@ test('two nodes cannot have one name', async () => {
 test('closing leaves no process and no flash image', async () => {
   const made = await node();
   await made.powerOn();
-  await made.waitForStep('start', { withinMs: 20_000 });
+  await made.waitForStep('start', { withinMs: 60_000 });
   expect(existsSync(join(dir, 'n1.flash'))).toBe(true);
   await lab.close();
   expect(made.powered).toBe(false);

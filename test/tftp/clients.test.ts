@@ -5,12 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import tftp from 'tftp';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
 import { bundle, startInside } from '../support/inside.ts';
 import { LossyRelay } from './lossy-relay.ts';
 import { Probe } from './probe.ts';
 import { type Served, sampleBytes, serve } from './served.ts';
+
+// Generous: the machine may be busy with other tests.
+vi.setConfig({ testTimeout: 120_000 });
 
 const run = promisify(execFile);
 /** As large as a distribution kernel. */
@@ -50,7 +53,7 @@ async function start(): Promise<number> {
 /** Runs a client that writes to a file, and gives what it wrote. */
 async function fetched(command: string, argv: (out: string) => string[]): Promise<Buffer> {
   const out = join(directory, `${command}-${Math.random()}`);
-  await run(command, argv(out), { timeout: 25_000 });
+  await run(command, argv(out), { timeout: 100_000 });
   return readFile(out);
 }
 
