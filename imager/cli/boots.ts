@@ -1,13 +1,17 @@
 /** `imager node boots`: a node's attempts to boot as timelines, live where asked for. */
+import { setTimeout } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { attemptText, latestRow } from '../explain/boots.ts';
 import type { Row } from '../explain/timeline.ts';
 import { type Attempt, attemptsOf, type BootsView } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
 import { Context } from './context.ts';
-import { VerbError } from './failure.ts';
+import { NotReachableError } from './failure.ts';
 import { time } from './table.ts';
 import { plain, plainJson } from './terminal.ts';
+
+/** Between two looks whether the imager is back. */
+const AGAIN_MS = 1000;
 
 interface BootsOptions {
   last: number;
@@ -21,7 +25,7 @@ export function addBoots(node: Command): void {
     .description('show the attempts of a node to boot as timelines')
     .argument('<name>', 'name of the node, or MAC or address of anybody')
     .option('--last <n>', 'attempts to show, the latest', count, 3)
-    .option('--follow', 'go on with what happens, as it happens')
+    .option('--follow', 'go on with what happens, as it happens; an imager that restarts is waited for')
     .option('--json', 'print JSON; with --follow one event a line')
     .addHelpText(
       'after',
@@ -55,32 +59,64 @@ function text(context: Context, { who, node, attempts }: BootsView): string {
     .join('\n\n');
 }
 
-/** Prints what there is, then each event as it comes. Rejects when the imager ends. */
-async function follow(context: Context, path: string): Promise<void> {
+/**
+ * Prints what there is, then each event as it comes. Never ends by itself: where the imager does, it goes on with the
+ * next one.
+ */
+async function follow(context: Context, path: string): Promise<never> {
+  const take = taker(context);
+  await context.stream(path, take);
+  for (;;) {
+    context.progress('the imager has ended: waiting for it to come back');
+    while (!(await cameBack(context, path, take))) await setTimeout(AGAIN_MS);
+  }
+}
+
+/** Resolves to true where the imager was there and has ended once more, to false where it is not there. */
+async function cameBack(context: Context, path: string, take: ReturnType<typeof taker>): Promise<boolean> {
+  try {
+    await context.stream(path, take);
+    return true;
+  } catch (error) {
+    if (error instanceof NotReachableError) return false;
+    throw error;
+  }
+}
+
+/** What prints a stream's events; of what is told again when the imager has come back, only what is new. */
+function taker(context: Context): (name: string, data: unknown) => void {
   let events: RecordedEvent[] = [];
-  let shown: BootsView = { who: '', node: null, attempts: [] };
-  await context.stream(path, (name, data) => {
-    if (name === 'boots') {
-      shown = data as BootsView;
-      events = shown.attempts.at(-1)?.events ?? [];
-      print(
-        context.json ? shown.attempts.flatMap((each) => each.events).map(oneLine) : [text(context, shown)],
-      );
-      return;
-    }
-    const event = data as RecordedEvent;
+  let shown: BootsView | undefined;
+  /** Of the latest event printed: numbers begin anew with the imager. */
+  let latest = 0;
+  const next = (event: RecordedEvent) => {
+    latest = Math.max(latest, event.at);
     if (context.json) return print([oneLine(event)]);
     events.push(event);
     const attempts = attemptsOf(events, event.at);
     const last = attempts.at(-1)!;
-    if (attempts.length > 1 || events.length === 1) print(['', `${head(shown.node ?? shown.who, last)}:`]);
+    if (attempts.length > 1 || events.length === 1)
+      print(['', `${head(shown?.node ?? shown?.who ?? '', last)}:`]);
     // One attempt is enough to tell where the next one begins.
     events = last.events;
     const row = latestRow(last);
     if (row !== undefined) print([line(row)]);
     if (last.outcome === 'ready' && event.step === 'ready') print(['ready']);
-  });
-  throw new VerbError('the imager has ended the stream');
+  };
+  return (name, data) => {
+    if (name !== 'boots') return next(data as RecordedEvent);
+    const again = shown !== undefined;
+    shown = data as BootsView;
+    const known = shown.attempts.flatMap((each) => each.events);
+    if (again) {
+      context.progress('the imager is back');
+      for (const event of known.filter(({ at }) => at > latest)) next(event);
+      return;
+    }
+    latest = known.at(-1)?.at ?? 0;
+    events = shown.attempts.at(-1)?.events ?? [];
+    print(context.json ? known.map(oneLine) : [text(context, shown)]);
+  };
 }
 
 function head(who: string, { startedAt }: Attempt): string {

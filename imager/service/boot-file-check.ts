@@ -1,6 +1,7 @@
 /** What can be known at the start to be wrong with the boot files the configuration names. */
 import type { BootFiles } from '../images/boot-files.ts';
 import { efiArchitecture, LOOK_BYTES, look } from '../images/look.ts';
+import { normalisePath } from '../images/tree.ts';
 import { type Architecture, architectureNamed } from '../model/architectures.ts';
 import type { ImagerConfig } from '../model/config.ts';
 
@@ -67,7 +68,7 @@ async function faultOf(
   if (network.nextServer !== undefined && network.nextServer !== network.address) return undefined;
   const opened = await files.open(file, { address: network.address }).catch((error: Error) => error.message);
   if (typeof opened === 'string') return opened;
-  if (opened === undefined) return 'there is no such file here';
+  if (opened === undefined) return absence(file);
   try {
     const head = Buffer.alloc(Math.min(LOOK_BYTES, opened.size));
     const count = await opened.read(head, 0);
@@ -75,4 +76,12 @@ async function faultOf(
   } finally {
     await opened.close();
   }
+}
+
+/** Images may be added while the imager runs, other files of its tree may not. */
+function absence(file: string): string {
+  const [room, image, name] = (normalisePath(file) ?? '').split('/').slice(-3);
+  return room === 'images' && name !== undefined
+    ? `there is no such file here until an image ${image} with it is added`
+    : 'there is no such file here';
 }

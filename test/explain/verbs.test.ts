@@ -51,17 +51,32 @@ test('a node and a stranger: attempts, causes, and the same after SIGKILL', asyn
   expect((await lab.json<BootsView>('node', 'boots', 'node1')).node).toBe('node1');
 });
 
-test('--follow shows what happens as it happens, and ends with the imager', async () => {
+test('--follow shows what happens as it happens, and goes on when the imager is back', async () => {
   const program = lab.command(['node', 'boots', 'node1', '--follow', '--config', lab.config]);
   const child = spawn(process.execPath, program, { cwd: lab.dir });
   await said(child, 'refused (unknown-file) file=images/nothing/kernel');
   const next = said(child, 'refused (unknown-file) file=images/nothing/again');
   await node.run('curl -sS -m 5 tftp://10.77.0.1/images/nothing/again');
   await next;
-  const ended = new Promise<number | null>((done) => child.once('exit', done));
-  await lab.stop('TERM');
-  expect(await ended).toBe(1);
-  await lab.serve();
+  for (const signal of ['TERM', 'KILL'] as const) {
+    const waits = said(child, 'the imager has ended: waiting for it to come back');
+    await lab.stop(signal);
+    await waits;
+    const back = said(child, 'the imager is back');
+    await lab.serve();
+    await back;
+    let printed = '';
+    child.stdout.on('data', (chunk) => {
+      printed += chunk;
+    });
+    const later = said(child, `refused (unknown-file) file=images/nothing/${signal}`);
+    await node.run(`curl -sS -m 5 tftp://10.77.0.1/images/nothing/${signal}`);
+    await later;
+    expect(printed).not.toContain('nothing/again');
+  }
+  const ended = new Promise<NodeJS.Signals | null>((done) => child.once('exit', (_code, by) => done(by)));
+  child.kill('SIGINT');
+  expect(await ended).toBe('SIGINT');
 });
 
 test('nobody, and somebody who was never heard of', async () => {

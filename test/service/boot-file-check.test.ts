@@ -54,6 +54,7 @@ test('everything the configuration names, each in one sentence; what others serv
       { name: 'n1', boot: { file: 'absent.efi' } },
       { name: 'n2', boot: { file: 'mine' } },
       { name: 'n3' },
+      { name: 'n4', boot: { file: '/images/rescue/nbi.0' } },
     ],
   } as unknown as ImagerConfig;
   expect(await bootFileFaults(config, files)).toEqual([
@@ -61,6 +62,7 @@ test('everything the configuration names, each in one sentence; what others serv
     'boot.files.bios names http://10.77.0.1/ipxe/undionly.kpxe: x86 BIOS loads by TFTP, and takes paths alone',
     'boot.file of n1 names absent.efi: there is no such file here',
     'boot.file of n2 names mine: only for who has a pointer',
+    'boot.file of n4 names /images/rescue/nbi.0: there is no such file here until an image rescue with it is added',
   ]);
   const elsewhere = { ...config, network: { ...config.network, nextServer: '10.77.0.9' } };
   expect(await bootFileFaults(elsewhere, files)).toHaveLength(1);
