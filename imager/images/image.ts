@@ -58,7 +58,7 @@ export function filesOf(image: BootImage): [FileName, ImageFile][] {
 export class ImageError extends Error {}
 
 /** Half of what arm64 and amd64 kernels take (COMMAND_LINE_SIZE, 2048): the rest is the node's. */
-export const MAX_ARGS = 1024;
+const MAX_ARGS = 1024;
 
 /**
  * Throws ImageError where `args` would not reach the kernel as written: U-Boot's `env import -t` ends a value at a

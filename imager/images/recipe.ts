@@ -89,7 +89,7 @@ const MACHINE_ARGUMENTS: Record<Architecture, string[]> = { arm64: [], amd64: ['
  * panicking node starts again, so that the attempts of its boot pointer count down. Without the self-tests of the
  * kernel's ciphers the agent starts 0.36 s earlier on arm64 and 0.22 s on amd64 (one emulated processor).
  */
-export function kernelArguments(arch: Architecture): string {
+function kernelArguments(arch: Architecture): string {
   return [
     `console=${CONSOLE[arch]}`,
     'loglevel=4',

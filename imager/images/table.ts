@@ -158,8 +158,11 @@ export class BootTable {
     try {
       text = readFileSync(join(this.#dir, name, 'image.json'), 'utf8');
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
+      const { code, message } = error as NodeJS.ErrnoException;
+      // Too many open files: that will pass, and says nothing of the image.
+      if (code === 'EMFILE' || code === 'ENFILE') throw error;
+      if (code !== 'ENOENT' && code !== 'ENOTDIR')
+        throw new ImageError(`image ${name} is damaged: image.json cannot be read: ${message}`);
       if (statSync(join(this.#dir, name), { throwIfNoEntry: false }) === undefined) return undefined;
       throw new ImageError(`image ${name} is damaged: no image.json; remove its folder and add it again`);
     }

@@ -198,3 +198,10 @@ test('files are read again and compared with their checksums', async () => {
   ]);
   expect(await table.verify('absent')).toBeUndefined();
 });
+
+test('an image.json that cannot be read is damage of that image, not of the table', async () => {
+  const good = await table.add(newImage('good'));
+  await mkdir(join(dir, 'state', 'images', 'bad', 'image.json'), { recursive: true });
+  expect(table.list()).toEqual([good]);
+  expect(table.problems()).toEqual([expect.stringMatching(/^image bad is damaged: image\.json .*EISDIR/)]);
+});
