@@ -148,7 +148,7 @@ function progress(stage: readonly Observation[]): number {
         return 0;
     }
   };
-  return Math.max(0, ...stage.map(of));
+  return stage.reduce((most, each) => Math.max(most, of(each)), 0);
 }
 
 function chosenServer(asks: readonly Ask[], answers: readonly Answer[]): string | undefined {

@@ -47,6 +47,8 @@ export interface Mark {
 
 /** Firmware leaves up to 32 s between its DISCOVERs (PXE specification 2.1, section 3.1); past this it is another boot. */
 export const SILENCE_MS = 60_000;
+/** A boot has a handful; the names are the client's, and past this many the oldest is forgotten. */
+const MAX_PROGRAMS = 32;
 /** Servers test themselves for minutes between power-on and their first packet. */
 const POWER_ON_MS = 600_000;
 /** Events of an attempt told: at either end. */
@@ -78,12 +80,18 @@ export class BootSplitter {
       this.#programs = new Map();
       this.#phase = undefined;
     }
-    if (program !== undefined) this.#programs.set(program, this.#programs.get(program) ?? false);
+    if (program !== undefined) this.#speaks(program);
     else if (phase !== undefined && phase !== 'power')
       for (const name of this.#programs.keys()) this.#programs.set(name, true);
     this.#phase = later(this.#phase, phase);
     this.#last = at;
     return begins;
+  }
+
+  #speaks(program: string): void {
+    this.#programs.set(program, this.#programs.get(program) ?? false);
+    const [oldest] = this.#programs.keys();
+    if (this.#programs.size > MAX_PROGRAMS && oldest !== undefined) this.#programs.delete(oldest);
   }
 }
 

@@ -72,10 +72,15 @@ export class EventFiles {
     clearImmediate(this.#flush);
     this.#flush = undefined;
     if (this.#pending.length === 0) return;
-    const text = this.#pending.join('');
+    const bytes = Buffer.from(this.#pending.join(''));
     this.#pending = [];
     try {
-      this.#size += writeSync(this.#fd, text);
+      // A disk that fills up takes a part without an error: the next write says what is wrong.
+      for (let at = 0; at < bytes.length; ) {
+        const count = writeSync(this.#fd, bytes, at);
+        at += count;
+        this.#size += count;
+      }
       if (this.#size >= this.#options.fileBytes) this.#next();
     } catch (error) {
       this.#options.failed(error as Error);

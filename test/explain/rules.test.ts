@@ -461,3 +461,18 @@ describe('from the journal', () => {
   test('nobody is nobody', () =>
     expect(explainJournal([], { who: 'n1', imager, now: 0, knownFiles: [] })).toBeUndefined());
 });
+
+test('a client that asks for days', () => {
+  const asks = Array.from({ length: 200_000 }, (_, i): RecordedEvent => {
+    return {
+      id: i + 1,
+      at: i * 100,
+      component: 'dhcp',
+      step: 'discover',
+      mac: '02:00:00:00:00:01',
+      detail: i === 0 ? { arch: 7 } : {},
+    };
+  });
+  const found = explainJournal(asks, { who: 'n1', imager: '10.77.0.1', now: 1e9, knownFiles: [] });
+  expect(found?.cause).toContain('does not answer n1');
+});

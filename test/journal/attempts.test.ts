@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { attemptsOf, QUIET_MS, SILENCE_MS } from '../../imager/journal/attempts.ts';
+import { attemptsOf, BootSplitter, QUIET_MS, SILENCE_MS } from '../../imager/journal/attempts.ts';
 import type { BootEvent, RecordedEvent } from '../../imager/journal/event.ts';
 
 const ROM = { arch: 0, vendorClass: 'PXEClient:Arch:00000:UNDI:002001' };
@@ -159,3 +159,13 @@ describe('how it stands', () => {
 function ids(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i);
 }
+
+test('a client of ever new names is not remembered with all of them', () => {
+  const splitter = new BootSplitter();
+  const says = (program: string) => splitter.begins({ at: 1, program, firmware: true, phase: 'dhcp' });
+  says('a');
+  splitter.begins({ at: 1, phase: 'files' });
+  for (let i = 0; i < 100; i++) says(`name ${i}`);
+  // Else it would be known to have come past DHCP.
+  expect(says('a')).toBe(false);
+});
