@@ -24,8 +24,12 @@ bench: build ## measure against peers in pairs; prints a table and writes build/
 	@node --enable-source-maps node_modules/.bench/main.mjs
 
 .PHONY: build
-build: setup ## compile TypeScript to dist/
+build: setup dist/imager/udp/udp.node ## compile TypeScript and the UDP sockets to dist/
 	@npx --no-install tsc -p tsconfig.build.json
+
+dist/imager/udp/udp.node: imager/udp/udp.c | setup
+	@mkdir -p $(@D)
+	@gcc -O2 -shared -fPIC -Wall -Wextra -Werror -I node_modules/node-api-headers/include $< -o $@
 
 .PHONY: lint
 lint: setup ## check formatting, lint rules and types

@@ -1,10 +1,15 @@
 /** The read requests under way, each from its arrival until nothing of it is left open. */
-import type { RemoteInfo } from 'node:dgram';
 import type { ActiveTransfer } from './admission.ts';
 import type { Session } from './session.ts';
 
+/** Who sent a packet. */
+export interface Peer {
+  address: string;
+  port: number;
+}
+
 export interface ReadRequest {
-  readonly from: RemoteInfo;
+  readonly from: Peer;
   readonly file: string;
   readonly bytes: Uint8Array;
   readonly arrivedAt: number;
@@ -24,7 +29,7 @@ export class RequestTable {
     return this.#requests.size;
   }
 
-  find(from: RemoteInfo): ReadRequest | undefined {
+  find(from: Peer): ReadRequest | undefined {
     return this.#requests.get(keyOf(from));
   }
 
@@ -65,7 +70,7 @@ export class RequestTable {
 }
 
 /** The key of a client in `active` and `supersede`. */
-export function keyOf(from: RemoteInfo): string {
+export function keyOf(from: Peer): string {
   return `${from.address} ${from.port}`;
 }
 

@@ -1,17 +1,17 @@
 /** The TFTP server: listens for requests, keeps the limits, and gives each accepted one a session of its own. */
-import type { RemoteInfo, Socket } from 'node:dgram';
 import type { Logger } from 'pino';
 import { type BootFile, type BootFiles, NotServed } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
+import { openUdp } from '../udp/open.ts';
+import type { UdpSocket } from '../udp/socket.ts';
 import { type AdmissionLimits, admit } from './admission.ts';
 import { readAheadOf } from './blocks.ts';
 import { decodePacket, ERROR_CODE, encodePacket, OPCODE, type Request, TftpPacketError } from './codec.ts';
 import { DEFAULT_LIMITS, type Limits, negotiate } from './options.ts';
-import { keyOf, type ReadRequest, RequestTable } from './requests.ts';
+import { keyOf, type Peer, type ReadRequest, RequestTable } from './requests.ts';
 import { Session } from './session.ts';
-import { bindUdp, closeUdp, connectUdp } from './socket.ts';
 import { netascii, octets } from './source.ts';
 import type { Outcome } from './transfer.ts';
 
@@ -43,13 +43,13 @@ type RefusalReason =
 
 export class TftpServer {
   readonly #options: TftpServerOptions;
-  readonly #socket: Socket;
+  readonly #socket: UdpSocket;
   readonly #tally: Tally;
   readonly #limits: Limits & AdmissionLimits;
   readonly #requests = new RequestTable();
   #closing = false;
 
-  private constructor(options: TftpServerOptions, socket: Socket) {
+  private constructor(options: TftpServerOptions, socket: UdpSocket) {
     this.#options = options;
     this.#socket = socket;
     this.#tally = new Tally(options.log);
@@ -59,20 +59,22 @@ export class TftpServer {
       maxPerClient: options.maxPerClient ?? 16,
       ...options.limits,
     };
-    socket.on('message', (bytes, from) => this.#receive(bytes, from));
-    socket.on('error', (error: NodeJS.ErrnoException) =>
-      this.#tally.notice(`send-failed.${error.code ?? 'unknown'}`, { problem: error.message }),
-    );
+    socket.listen({
+      receive: (bytes, address, port) => this.#receive(bytes, { address, port }),
+      failed: ({ code = 'unknown', message }) =>
+        this.#tally.notice(`send-failed.${code}`, { problem: message }),
+    });
   }
 
   /** Listens; rejects where the address or port cannot be had. */
   static async start(options: TftpServerOptions): Promise<TftpServer> {
-    return new TftpServer(options, await bindUdp(options.address, options.port));
+    const { address, port } = options;
+    return new TftpServer(options, await openUdp({ address, port }));
   }
 
   /** The port listened on. */
   get port(): number {
-    return this.#socket.address().port;
+    return this.#socket.port;
   }
 
   stats(): Record<string, number> {
@@ -83,11 +85,11 @@ export class TftpServer {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    await closeUdp(this.#socket);
+    await this.#socket.close();
     await this.#requests.close();
   }
 
-  #receive(bytes: Buffer, from: RemoteInfo): void {
+  #receive(bytes: Buffer, from: Peer): void {
     // No reply could be sent to port 0: such a packet is forged.
     if (from.port === 0) {
       this.#tally.notice('dropped.port-zero', { address: from.address });
@@ -106,7 +108,7 @@ export class TftpServer {
     }
   }
 
-  #onRequest(request: Request, bytes: Buffer, from: RemoteInfo): void {
+  #onRequest(request: Request, bytes: Buffer, from: Peer): void {
     this.#tally.count(`received.${request.type}`);
     if (request.type === 'wrq') {
       this.#refuse(from, request.file, 'write', ERROR_CODE.accessViolation, 'this server is read-only');
@@ -129,7 +131,14 @@ export class TftpServer {
     if (!this.#hasPlace(request, from)) return;
     const arrivedAt = this.#options.clock.now();
     this.#requests.add(
-      { from, file: request.file, bytes, arrivedAt, cancelled: false, session: undefined },
+      {
+        from,
+        file: request.file,
+        bytes: Uint8Array.from(bytes),
+        arrivedAt,
+        cancelled: false,
+        session: undefined,
+      },
       (read) =>
         this.#serve(request, read).catch((error: Error) =>
           this.#tally.notice('failed.internal', { problem: error.stack ?? error.message }),
@@ -141,7 +150,7 @@ export class TftpServer {
    * Keeps the limits. Where there is no place nothing is answered: firmware that is told an error boots something else or
    * stops, while one that hears nothing asks again in some seconds, and by then there may be one.
    */
-  #hasPlace(request: Request, from: RemoteInfo): boolean {
+  #hasPlace(request: Request, from: Peer): boolean {
     const decision = admit(from.address, this.#requests.active(), this.#limits);
     if (decision.type === 'refuse') {
       this.#note(from, request.file, decision.reason, 'no place: not answered, so that it asks again');
@@ -162,12 +171,12 @@ export class TftpServer {
       await file.close();
       return this.#refuse(from, request.file, 'option', ERROR_CODE.optionRefused, agreement.refused);
     }
-    const socket = await connectUdp(address, from).catch(async (error: Error) => {
+    const socket = await openUdp({ address, port: 0 }).catch(async (error: Error) => {
       await file.close();
       throw error;
     });
     if (read.cancelled) {
-      await closeUdp(socket);
+      await socket.close();
       return file.close();
     }
     const { blksize, windowsize } = agreement;
@@ -175,7 +184,7 @@ export class TftpServer {
     this.#report(from, 'transfer-start', { file: request.file, size: file.size, blksize, windowsize });
     read.session = new Session({
       socket,
-      client: from.address,
+      client: from,
       file,
       source: request.mode === 'octet' ? octets(file) : netascii(file),
       agreement,
@@ -213,17 +222,17 @@ export class TftpServer {
     return undefined;
   }
 
-  #refuse(from: RemoteInfo, file: string, reason: RefusalReason, code: number, message: string): void {
+  #refuse(from: Peer, file: string, reason: RefusalReason, code: number, message: string): void {
     this.#note(from, file, reason, message);
     this.#sendError(from, code, message);
   }
 
-  #note(from: RemoteInfo, file: string, reason: RefusalReason, message: string): void {
+  #note(from: Peer, file: string, reason: RefusalReason, message: string): void {
     this.#tally.notice(`refused.${reason}`, { address: from.address, file });
     this.#report(from, 'refused', { file, message }, reason);
   }
 
-  #sendError(to: RemoteInfo, code: number, message: string): void {
+  #sendError(to: Peer, code: number, message: string): void {
     if (this.#closing) return;
     this.#socket.send(encodePacket({ type: 'error', code, message }), to.port, to.address);
   }
@@ -244,7 +253,7 @@ export class TftpServer {
     }
   }
 
-  #report(from: RemoteInfo, step: string, detail: NonNullable<BootEvent['detail']>, reason?: string): void {
+  #report(from: Peer, step: string, detail: NonNullable<BootEvent['detail']>, reason?: string): void {
     const { clock, sink } = this.#options;
     const event: BootEvent = { at: clock.now(), component: 'tftp', step, address: from.address, detail };
     sink(reason === undefined ? event : { ...event, reason });

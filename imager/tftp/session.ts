@@ -1,12 +1,11 @@
 /** Performs the effects of one transfer's state machine: its socket (whose port is the transfer's TID), timer and file. */
-import type { Socket } from 'node:dgram';
 import type { BootFile } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { Tally } from '../journal/tally.ts';
+import type { UdpSocket } from '../udp/socket.ts';
 import { BlockBuffer } from './blocks.ts';
-import { decodePacket, encodePacket, type Packet, TftpPacketError } from './codec.ts';
+import { decodePacket, ERROR_CODE, encodePacket, type Packet, TftpPacketError } from './codec.ts';
 import type { Agreement } from './options.ts';
-import { closeUdp } from './socket.ts';
 import { type ByteSource, ShortFileError } from './source.ts';
 import {
   begin,
@@ -21,10 +20,9 @@ import {
 } from './transfer.ts';
 
 export interface SessionOptions {
-  /** Connected to the client, and from now on the session's to close. */
-  socket: Socket;
-  /** The client's address, for the log. */
-  client: string;
+  /** From now on the session's to close. */
+  socket: UdpSocket;
+  client: { address: string; port: number };
   /** From now on the session's to close. */
   file: BootFile;
   source: ByteSource;
@@ -57,16 +55,16 @@ export class Session {
       windowsize: agreement.windowsize,
       fileSize: options.file.size,
       readAhead: options.readAhead,
-      // A socket that is being closed no longer tells what it has yet to send.
-      inUse: () => !this.#running || socket.getSendQueueCount() > 0,
+      inUse: () => socket.sending,
     });
     const { promise, resolve } = withResolvers<Outcome>();
     this.#onEnd = resolve;
     this.ended = promise.then((outcome) => this.#closed(outcome));
-    socket.on('message', (bytes) => this.#receive(bytes));
-    // A packet that cannot be sent (no route, a firewall) is a lost packet: the timer sends it again or gives up. So is
-    // one that ICMP says nobody received: whoever wants to end a transfer by that word could have forged it.
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#sendFailed(error));
+    socket.listen({
+      receive: (bytes, address, port) => this.#receive(bytes, address, port),
+      // A packet that cannot be sent (no route, a firewall) is a lost packet: the timer sends it again or gives up.
+      failed: (error) => this.#sendFailed(error),
+    });
     const first = begin(
       {
         windowsize: agreement.windowsize,
@@ -101,18 +99,29 @@ export class Session {
     this.#feed({ type: 'stop', reason, message });
   }
 
-  #receive(bytes: Buffer): void {
+  #receive(bytes: Buffer, address: string, port: number): void {
     const { client, tally } = this.#options;
     let packet: Packet;
     try {
       packet = decodePacket(bytes);
     } catch (error) {
       if (!(error instanceof TftpPacketError)) throw error;
-      tally.notice(`dropped.${error.reason}`, { address: client, problem: error.message });
+      tally.notice(`dropped.${error.reason}`, { address, problem: error.message });
       return;
     }
-    if (packet.type === 'ack' || packet.type === 'error') this.#feed(packet);
-    else tally.notice(`dropped.unexpected-${packet.type}`, { address: client });
+    if (port !== client.port || address !== client.address) this.#refuseStranger(packet, address, port);
+    else if (packet.type === 'ack' || packet.type === 'error') this.#feed(packet);
+    else tally.notice(`dropped.unexpected-${packet.type}`, { address });
+  }
+
+  /** RFC 1350 section 4: a wrong TID is answered with an error and does not disturb the transfer. */
+  #refuseStranger(packet: Packet, address: string, port: number): void {
+    const { socket, tally } = this.#options;
+    tally.notice('dropped.unknown-tid', { address, port });
+    // An error is never answered with an error, or two hosts could go on for ever. Port 0 cannot be sent to.
+    if (packet.type === 'error' || port === 0) return;
+    const code = ERROR_CODE.unknownTransferId;
+    socket.send(encodePacket({ type: 'error', code, message: 'unknown transfer ID' }), port, address);
   }
 
   #feed(input: TransferInput): void {
@@ -123,17 +132,18 @@ export class Session {
   }
 
   #perform(step: Step): void {
-    const { socket, agreement, tally } = this.#options;
+    const { socket, client, agreement, tally } = this.#options;
+    const send = (bytes: Uint8Array) => socket.send(bytes, client.port, client.address);
     for (const effect of step.effects) {
       switch (effect.type) {
         case 'send-blocks':
-          for (let block = effect.from; block <= effect.to; block++) socket.send(this.#blocks.packet(block));
+          for (let block = effect.from; block <= effect.to; block++) send(this.#blocks.packet(block));
           break;
         case 'send-oack':
-          socket.send(encodePacket({ type: 'oack', options: agreement.reply }));
+          send(encodePacket({ type: 'oack', options: agreement.reply }));
           break;
         case 'send-error':
-          socket.send(encodePacket({ ...effect, type: 'error' }));
+          send(encodePacket({ ...effect, type: 'error' }));
           break;
         case 'release':
           this.#blocks.release(effect.block);
@@ -199,7 +209,7 @@ export class Session {
 
   async #closed(outcome: Outcome): Promise<Outcome> {
     const { socket, file, tally } = this.#options;
-    await closeUdp(socket);
+    await socket.close();
     await this.#reading;
     await file.close().catch((error: Error) => tally.notice('file.close-failed', { problem: error.message }));
     return outcome;

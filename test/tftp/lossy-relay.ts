@@ -1,6 +1,6 @@
 /** A bad wire between TFTP clients and a server: loses some packets and repeats some, in both directions. */
 import type { Socket } from 'node:dgram';
-import { bindUdp, closeUdp } from '../../imager/tftp/socket.ts';
+import { bindUdp, closeUdp } from '../support/udp.ts';
 
 export interface Weather {
   /** Probability that a packet is lost, 0 to 1. */

@@ -1,7 +1,7 @@
 /** A bare UDP socket that speaks TFTP one packet at a time, for what no well-behaved client would do. */
 import type { Socket } from 'node:dgram';
 import { decodePacket, encodePacket, type Packet } from '../../imager/tftp/codec.ts';
-import { bindUdp, closeUdp } from '../../imager/tftp/socket.ts';
+import { bindUdp, closeUdp } from '../support/udp.ts';
 
 export interface Received {
   packet: Packet;

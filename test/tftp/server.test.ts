@@ -104,19 +104,20 @@ describe('a transfer', () => {
     expect(await event('transfer-failed')).toMatchObject({ reason: 'superseded' });
   });
 
-  test('a stranger on the transfer port is not heard and disturbs nothing (RFC 1350 section 4)', async () => {
+  test('a stranger on the transfer port gets error 5 and disturbs nothing (RFC 1350 section 4)', async () => {
     const { port, server } = await start({ kernel: KERNEL });
     const [client, stranger] = [await probe(), await probe()];
     client.read(port, 'kernel');
     const first = await client.next();
     stranger.ack(1, first.port);
     stranger.send({ type: 'error', code: 0, message: 'stop' }, first.port);
+    expect((await stranger.next()).packet).toMatchObject({ type: 'error', code: 5 });
     client.ack(1, first.port);
     let packet: Packet;
     do packet = (await client.next()).packet;
     while (packet.type === 'data' && packet.block === 1);
     expect(packet).toMatchObject({ type: 'data', block: 2 });
-    expect(server.stats()['transfers.started']).toBe(1);
+    expect(server.stats()['dropped.unknown-tid']).toBe(2);
   });
 });
 

@@ -1,4 +1,4 @@
-/** UDP sockets as the server needs them: numeric addresses only, bound before use. */
+/** UDP sockets of Node's for what tests send by hand: numeric addresses only, bound before use. */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
@@ -15,23 +15,6 @@ export async function bindUdp(address: string, port: number): Promise<Socket> {
   try {
     socket.bind({ address, port, exclusive: true });
     await bound;
-  } catch (error) {
-    socket.close();
-    throw error;
-  }
-  return socket;
-}
-
-/**
- * Binds to a port of the system's choice and connects to one peer: the kernel then lets nobody else in (it answers
- * strangers with ICMP port unreachable), and each packet costs less. Rejects where that fails.
- */
-export async function connectUdp(address: string, peer: { address: string; port: number }): Promise<Socket> {
-  const socket = await bindUdp(address, 0);
-  const connected = once(socket, 'connect');
-  try {
-    socket.connect(peer.port, peer.address);
-    await connected;
   } catch (error) {
     socket.close();
     throw error;

@@ -1,0 +1,138 @@
+/** UDP sockets of udp.c, which `make build` compiles. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+import { getSystemErrorName } from 'node:util';
+import type { UdpListener, UdpOptions, UdpSocket } from './socket.ts';
+
+type Handle = { readonly native: unique symbol };
+
+/** See udp.c. */
+interface Addon {
+  buffer: Buffer;
+  open(
+    address: string,
+    port: number,
+    device: string,
+    reuse: boolean,
+    broadcast: boolean,
+    receiveBuffer: number,
+    receive: (offset: number, length: number, address: string, port: number) => void,
+  ): Handle;
+  port(handle: Handle): number;
+  send(handle: Handle, bytes: Uint8Array, port: number, address: string): number;
+  watch(handle: Handle): void;
+  close(handle: Handle, closed: () => void): void;
+}
+
+const BUILT = 'dist/imager/udp/udp.node';
+/** Datagrams that wait for room at most; what is beyond is lost, as on a wire. */
+const MAX_WAITING = 1024;
+const { EAGAIN } = constants.errno;
+
+let addon: Addon | false | undefined;
+
+/** Whether the native sockets are built and load. */
+export function hasNative(): boolean {
+  addon ??= load();
+  return addon !== false;
+}
+
+/** Undefined where they are not built. Rejects with the system's error. */
+export function openNative(options: UdpOptions): Promise<UdpSocket> | undefined {
+  addon ??= load();
+  if (addon === false) return undefined;
+  try {
+    return Promise.resolve(new NativeSocket(addon, options));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/** Sources and compiled files are at different depths below the project's folder. */
+function load(): Addon | false {
+  for (let folder = import.meta.dirname; folder !== dirname(folder); folder = dirname(folder)) {
+    const file = join(folder, BUILT);
+    if (!existsSync(file)) continue;
+    try {
+      return createRequire(import.meta.url)(file) as Addon;
+    } catch {
+      // Built for another machine: Node's sockets do as well.
+      return false;
+    }
+  }
+  return false;
+}
+
+class NativeSocket implements UdpSocket {
+  readonly port: number;
+  readonly #addon: Addon;
+  readonly #handle: Handle;
+  #listener: UdpListener | undefined;
+  #waiting: { bytes: Uint8Array; port: number; address: string }[] = [];
+  #closed: Promise<void> | undefined;
+
+  constructor(native: Addon, options: UdpOptions) {
+    const { address, port, reuseAddress = false, broadcast = false, receiveBuffer = 0 } = options;
+    this.#addon = native;
+    this.#handle = native.open(address, port, '', reuseAddress, broadcast, receiveBuffer, (...packet) =>
+      this.#received(...packet),
+    );
+    this.port = native.port(this.#handle);
+  }
+
+  /** What waits is copied. */
+  get sending(): boolean {
+    return false;
+  }
+
+  listen(listener: UdpListener | undefined): void {
+    this.#listener = listener;
+  }
+
+  send(bytes: Uint8Array, port: number, address: string): void {
+    if (this.#closed !== undefined) return;
+    if (this.#waiting.length > 0) this.#wait(bytes, port, address);
+    else this.#sendNow(bytes, port, address);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => this.#addon.close(this.#handle, resolve));
+    this.#waiting = [];
+    return this.#closed;
+  }
+
+  #received(offset: number, length: number, address: string, port: number): void {
+    if (length >= 0)
+      this.#listener?.receive(this.#addon.buffer.subarray(offset, offset + length), address, port);
+    else if (length === -EAGAIN) this.#sendWaiting();
+    else this.#listener?.failed(systemError(-length, 'recvmmsg'));
+  }
+
+  #sendNow(bytes: Uint8Array, port: number, address: string): void {
+    const errno = this.#addon.send(this.#handle, bytes, port, address);
+    if (errno === EAGAIN) this.#wait(bytes, port, address);
+    else if (errno !== 0) this.#listener?.failed(systemError(errno, 'sendto'));
+  }
+
+  #wait(bytes: Uint8Array, port: number, address: string): void {
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.#listener?.failed(systemError(EAGAIN, 'sendto'));
+      return;
+    }
+    this.#waiting.push({ bytes: Uint8Array.from(bytes), port, address });
+    if (this.#waiting.length === 1) this.#addon.watch(this.#handle);
+  }
+
+  #sendWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { bytes, port, address } of waiting) this.send(bytes, port, address);
+  }
+}
+
+function systemError(errno: number, syscall: string): NodeJS.ErrnoException {
+  const code = getSystemErrorName(-errno);
+  return Object.assign(new Error(`${syscall} ${code}`), { code, errno: -errno, syscall });
+}

@@ -1,0 +1,62 @@
+/** UDP sockets on Node's own `dgram`. */
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { isIPv6 } from 'node:net';
+import type { UdpListener, UdpOptions, UdpSocket } from './socket.ts';
+
+export async function openPlain(options: UdpOptions): Promise<UdpSocket> {
+  const { address, port, reuseAddress = false, broadcast = false, receiveBuffer } = options;
+  const family = isIPv6(address) ? 6 : 4;
+  const socket = createSocket({
+    type: `udp${family}`,
+    reuseAddr: reuseAddress,
+    ...(receiveBuffer === undefined ? {} : { recvBufferSize: receiveBuffer }),
+    // Every address here is numeric: answering at once saves a turn of the event loop for each packet sent.
+    lookup: (host, _options, done) => done(null, host, family),
+  });
+  const bound = once(socket, 'listening');
+  try {
+    socket.bind({ address, port, exclusive: true });
+    await bound;
+    if (broadcast) socket.setBroadcast(true);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+  return new PlainSocket(socket);
+}
+
+class PlainSocket implements UdpSocket {
+  readonly port: number;
+  readonly #socket: Socket;
+  #listener: UdpListener | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.port = socket.address().port;
+    socket.on('message', (bytes, from) => this.#listener?.receive(bytes, from.address, from.port));
+    socket.on('error', (error) => this.#listener?.failed(error));
+  }
+
+  /** A socket that is being closed no longer tells what it has yet to send. */
+  get sending(): boolean {
+    return this.#closed !== undefined || this.#socket.getSendQueueCount() > 0;
+  }
+
+  listen(listener: UdpListener | undefined): void {
+    this.#listener = listener;
+  }
+
+  send(bytes: Uint8Array, port: number, address: string): void {
+    if (this.#closed !== undefined) return;
+    this.#socket.send(bytes, port, address, (error) => {
+      if (error !== null) this.#listener?.failed(error);
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => this.#socket.close(() => resolve()));
+    return this.#closed;
+  }
+}

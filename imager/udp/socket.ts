@@ -1,0 +1,32 @@
+/** A UDP socket as DHCP and TFTP need it: numeric addresses, bound before use. Two implementations, one contract. */
+export interface UdpOptions {
+  /** Numeric, IPv4 or IPv6. */
+  address: string;
+  /** 0: the system chooses. */
+  port: number;
+  /** Others that ask for it too may have the same address and port. */
+  reuseAddress?: boolean;
+  /** May send to broadcast addresses. */
+  broadcast?: boolean;
+  /** Bytes that may wait to be received; the system may grant less. */
+  receiveBuffer?: number;
+}
+
+export interface UdpListener {
+  /** `bytes` are good until the call returns: copy what is to be kept. */
+  receive(bytes: Buffer, address: string, port: number): void;
+  /** The system's error where something could not be sent or received. */
+  failed(error: NodeJS.ErrnoException): void;
+}
+
+export interface UdpSocket {
+  readonly port: number;
+  /** True while bytes given to `send` may still be in use. */
+  readonly sending: boolean;
+  /** Hands over what comes in from now on, to this listener alone; undefined: to nobody. */
+  listen(listener: UdpListener | undefined): void;
+  /** Sends one datagram, at once or as soon as there is room. Without effect once closed. */
+  send(bytes: Uint8Array, port: number, address: string): void;
+  /** Resolves when the port is free. */
+  close(): Promise<void>;
+}

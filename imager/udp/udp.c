@@ -1,0 +1,309 @@
+/*
+ * UDP sockets on Node's event loop (N-API and libuv), without work or memory for each packet beyond the system calls:
+ * what comes in is read in batches into one buffer that all sockets of a process share, what goes out is sent at once.
+ *
+ *   buffer                             where datagrams are while `receive` is called
+ *   open(address, port, device, reuse, broadcast, receiveBuffer, receive) -> socket
+ *                                      throws an Error with `code`, `errno`, `syscall`
+ *   port(socket) -> number
+ *   send(socket, bytes, port, address) -> 0 or an errno (11: no room now, see watch)
+ *   watch(socket)                      has `receive` called with length -11 once there is room to send
+ *   close(socket, closed)
+ *
+ *   receive(offset, length, address, port): length < 0: the negative errno of a socket error
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <node_api.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { BATCH = 16, LARGEST = 65536, ADDRESS = 64 };
+
+/* One for each environment (main thread or worker). */
+struct home {
+  napi_ref buffer;
+  uint8_t *bytes;
+};
+
+struct udp {
+  napi_env env;
+  napi_ref receive, closed;
+  napi_async_context context;
+  napi_async_cleanup_hook_handle hook;
+  struct home *home;
+  uv_poll_t *poll;
+  int fd;
+  bool closing;
+};
+
+union place {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+};
+
+/* Throws an Error as Node's own are: "bind EADDRINUSE 10.77.0.1:69". */
+static napi_value fail(napi_env env, const char *what, int number, const char *where, uint32_t port) {
+  napi_value code, message, error, value;
+  char text[2 * ADDRESS];
+  snprintf(text, sizeof text, "%s %s %s:%u", what, uv_err_name(-number), where, port);
+  napi_create_string_utf8(env, uv_err_name(-number), NAPI_AUTO_LENGTH, &code);
+  napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &message);
+  napi_create_error(env, code, message, &error);
+  napi_create_string_utf8(env, what, NAPI_AUTO_LENGTH, &value);
+  napi_set_named_property(env, error, "syscall", value);
+  napi_create_int32(env, -number, &value);
+  napi_set_named_property(env, error, "errno", value);
+  napi_throw(env, error);
+  return NULL;
+}
+
+/* Length of the address in `text`, 0 where it is none. */
+static socklen_t read_place(const char *text, uint32_t port, union place *place) {
+  memset(place, 0, sizeof *place);
+  if (inet_pton(AF_INET, text, &place->v4.sin_addr) == 1) {
+    place->v4.sin_family = AF_INET;
+    place->v4.sin_port = htons((uint16_t)port);
+    return sizeof place->v4;
+  }
+  if (inet_pton(AF_INET6, text, &place->v6.sin6_addr) != 1) return 0;
+  place->v6.sin6_family = AF_INET6;
+  place->v6.sin6_port = htons((uint16_t)port);
+  return sizeof place->v6;
+}
+
+/* Calls `function` in a turn of its own: ticks and promises run behind it, what it throws goes the way of all such. */
+static void call(struct udp *udp, napi_ref function, size_t count, const napi_value *values) {
+  napi_value target, global, error;
+  napi_get_reference_value(udp->env, function, &target);
+  napi_get_global(udp->env, &global);
+  napi_make_callback(udp->env, udp->context, global, target, count, values, NULL);
+  bool thrown = false;
+  napi_is_exception_pending(udp->env, &thrown);
+  if (!thrown) return;
+  napi_get_and_clear_last_exception(udp->env, &error);
+  napi_fatal_exception(udp->env, error);
+}
+
+static void tell(struct udp *udp, size_t offset, int64_t length, const char *address, uint32_t port) {
+  napi_handle_scope scope;
+  napi_open_handle_scope(udp->env, &scope);
+  napi_value values[4];
+  napi_create_int64(udp->env, (int64_t)offset, &values[0]);
+  napi_create_int64(udp->env, length, &values[1]);
+  napi_create_string_latin1(udp->env, address, NAPI_AUTO_LENGTH, &values[2]);
+  napi_create_uint32(udp->env, port, &values[3]);
+  call(udp, udp->receive, 4, values);
+  napi_close_handle_scope(udp->env, scope);
+}
+
+static void receive(struct udp *udp) {
+  struct mmsghdr messages[BATCH];
+  struct iovec parts[BATCH];
+  union place places[BATCH];
+  memset(messages, 0, sizeof messages);
+  for (size_t i = 0; i < BATCH; i++) {
+    parts[i] = (struct iovec){udp->home->bytes + i * LARGEST, LARGEST};
+    messages[i].msg_hdr =
+        (struct msghdr){.msg_name = &places[i], .msg_namelen = sizeof places[i], .msg_iov = &parts[i], .msg_iovlen = 1};
+  }
+  int count = recvmmsg(udp->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+  if (count < 0 && errno != EAGAIN && errno != EINTR) tell(udp, 0, -errno, "", 0);
+  for (int i = 0; i < count && !udp->closing; i++) {
+    char text[ADDRESS] = "";
+    bool v6 = places[i].any.sa_family == AF_INET6;
+    const void *from = v6 ? (const void *)&places[i].v6.sin6_addr : (const void *)&places[i].v4.sin_addr;
+    inet_ntop(places[i].any.sa_family, from, text, sizeof text);
+    tell(udp, (size_t)i * LARGEST, messages[i].msg_len, text,
+         ntohs(v6 ? places[i].v6.sin6_port : places[i].v4.sin_port));
+  }
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  struct udp *udp = uv_handle_get_data((uv_handle_t *)poll);
+  if (status < 0) {
+    tell(udp, 0, status, "", 0);
+    return;
+  }
+  if (events & UV_WRITABLE) {
+    uv_poll_start(poll, UV_READABLE, on_poll);
+    tell(udp, 0, -EAGAIN, "", 0);
+  }
+  if ((events & UV_READABLE) && !udp->closing) receive(udp);
+}
+
+static void on_closed(uv_handle_t *handle) {
+  struct udp *udp = uv_handle_get_data(handle);
+  if (udp->closed != NULL) {
+    napi_handle_scope scope;
+    napi_open_handle_scope(udp->env, &scope);
+    call(udp, udp->closed, 0, NULL);
+    napi_close_handle_scope(udp->env, scope);
+    napi_delete_reference(udp->env, udp->closed);
+  }
+  napi_delete_reference(udp->env, udp->receive);
+  napi_async_destroy(udp->env, udp->context);
+  napi_remove_async_cleanup_hook(udp->hook);
+  free(handle);
+  free(udp);
+}
+
+static void shut(struct udp *udp) {
+  if (udp->closing) return;
+  udp->closing = true;
+  uv_poll_stop(udp->poll);
+  uv_close((uv_handle_t *)udp->poll, on_closed);
+  close(udp->fd);
+}
+
+/* The environment ends (a worker exits) while the socket is open. */
+static void on_cleanup(napi_async_cleanup_hook_handle hook, void *data) {
+  (void)hook;
+  shut(data);
+}
+
+static int prepare(int fd, const union place *place, socklen_t length, const char *device, bool reuse, bool broadcast,
+                   int32_t room, const char **what) {
+  int one = 1;
+  *what = "setsockopt";
+  if (reuse && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0) return errno;
+  if (broadcast && setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one) < 0) return errno;
+  if (room > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) < 0) return errno;
+  if (device[0] != '\0' && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device) + 1) < 0)
+    return errno;
+  *what = "bind";
+  return bind(fd, &place->any, length) < 0 ? errno : 0;
+}
+
+static napi_value open_socket(napi_env env, napi_callback_info info) {
+  size_t count = 7;
+  napi_value values[7], result;
+  char address[ADDRESS] = "", device[IFNAMSIZ] = "";
+  uint32_t port = 0;
+  int32_t room = 0;
+  bool reuse = false, broadcast = false;
+  struct home *home = NULL;
+  napi_get_cb_info(env, info, &count, values, NULL, NULL);
+  napi_get_value_string_utf8(env, values[0], address, sizeof address, NULL);
+  napi_get_value_uint32(env, values[1], &port);
+  napi_get_value_string_utf8(env, values[2], device, sizeof device, NULL);
+  napi_get_value_bool(env, values[3], &reuse);
+  napi_get_value_bool(env, values[4], &broadcast);
+  napi_get_value_int32(env, values[5], &room);
+  napi_get_instance_data(env, (void **)&home);
+  union place place;
+  socklen_t length = read_place(address, port, &place);
+  if (length == 0) return fail(env, "bind", EINVAL, address, port);
+  int fd = socket(place.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fail(env, "socket", errno, address, port);
+  const char *what = "";
+  int number = prepare(fd, &place, length, device, reuse, broadcast, room, &what);
+  struct udp *udp = calloc(1, sizeof *udp);
+  uv_poll_t *poll = calloc(1, uv_handle_size(UV_POLL));
+  uv_loop_t *loop = NULL;
+  if (number == 0 && (udp == NULL || poll == NULL)) number = ENOMEM;
+  if (number == 0) number = napi_get_uv_event_loop(env, &loop) == napi_ok ? -uv_poll_init(loop, poll, fd) : EINVAL;
+  if (number != 0) {
+    close(fd);
+    free(udp);
+    free(poll);
+    return fail(env, what, number, address, port);
+  }
+  *udp = (struct udp){.env = env, .home = home, .poll = poll, .fd = fd};
+  napi_create_reference(env, values[6], 1, &udp->receive);
+  napi_create_string_utf8(env, "bootwright-udp", NAPI_AUTO_LENGTH, &result);
+  napi_async_init(env, NULL, result, &udp->context);
+  napi_add_async_cleanup_hook(env, on_cleanup, udp, &udp->hook);
+  uv_handle_set_data((uv_handle_t *)poll, udp);
+  uv_poll_start(poll, UV_READABLE, on_poll);
+  napi_create_external(env, udp, NULL, NULL, &result);
+  return result;
+}
+
+static napi_value get_port(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value;
+  struct udp *udp = NULL;
+  napi_get_cb_info(env, info, &count, &value, NULL, NULL);
+  napi_get_value_external(env, value, (void **)&udp);
+  union place place;
+  socklen_t length = sizeof place;
+  if (getsockname(udp->fd, &place.any, &length) < 0) return fail(env, "getsockname", errno, "", 0);
+  napi_create_uint32(env, ntohs(place.any.sa_family == AF_INET6 ? place.v6.sin6_port : place.v4.sin_port), &value);
+  return value;
+}
+
+static napi_value send_datagram(napi_env env, napi_callback_info info) {
+  size_t count = 4, length = 0;
+  napi_value values[4], result;
+  struct udp *udp = NULL;
+  void *bytes = NULL;
+  uint32_t port = 0;
+  char address[ADDRESS] = "";
+  napi_get_cb_info(env, info, &count, values, NULL, NULL);
+  napi_get_value_external(env, values[0], (void **)&udp);
+  napi_get_typedarray_info(env, values[1], NULL, &length, &bytes, NULL, NULL);
+  napi_get_value_uint32(env, values[2], &port);
+  napi_get_value_string_utf8(env, values[3], address, sizeof address, NULL);
+  union place place;
+  socklen_t size = read_place(address, port, &place);
+  int number = EINVAL;
+  if (size > 0) number = sendto(udp->fd, bytes, length, MSG_DONTWAIT, &place.any, size) < 0 ? errno : 0;
+  napi_create_int32(env, number, &result);
+  return result;
+}
+
+static napi_value watch(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value;
+  struct udp *udp = NULL;
+  napi_get_cb_info(env, info, &count, &value, NULL, NULL);
+  napi_get_value_external(env, value, (void **)&udp);
+  if (!udp->closing) uv_poll_start(udp->poll, UV_READABLE | UV_WRITABLE, on_poll);
+  return NULL;
+}
+
+static napi_value close_socket(napi_env env, napi_callback_info info) {
+  size_t count = 2;
+  napi_value values[2];
+  struct udp *udp = NULL;
+  napi_get_cb_info(env, info, &count, values, NULL, NULL);
+  napi_get_value_external(env, values[0], (void **)&udp);
+  if (udp->closing) return NULL;
+  napi_create_reference(env, values[1], 1, &udp->closed);
+  shut(udp);
+  return NULL;
+}
+
+NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
+  struct home *home = calloc(1, sizeof *home);
+  napi_value value;
+  if (home == NULL ||
+      napi_create_buffer(env, (size_t)BATCH * LARGEST, (void **)&home->bytes, &value) != napi_ok) {
+    free(home);
+    napi_throw_error(env, "ENOMEM", "no memory for the receive buffer");
+    return NULL;
+  }
+  napi_create_reference(env, value, 1, &home->buffer);
+  napi_set_instance_data(env, home, NULL, NULL);
+  napi_set_named_property(env, exports, "buffer", value);
+  const struct {
+    const char *name;
+    napi_callback body;
+  } functions[] = {
+      {"open", open_socket}, {"port", get_port}, {"send", send_datagram}, {"watch", watch}, {"close", close_socket},
+  };
+  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+    napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].body, NULL, &value);
+    napi_set_named_property(env, exports, functions[i].name, value);
+  }
+  return exports;
+}
