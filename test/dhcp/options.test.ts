@@ -1,10 +1,9 @@
-/** Options of replies: what boot firmware needs first, the operator's own, and the encoding of option 43. */
+/** Options of replies: what boot firmware needs first, the operator's own, and option 43 of PXE. */
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_LIMIT, decodeMessage, encodeMessage } from '../../imager/dhcp/codec.ts';
 import type { CustomOption, DhcpConfig } from '../../imager/dhcp/config.ts';
 import { decide } from '../../imager/dhcp/decide.ts';
 import { addressToBytes } from '../../imager/dhcp/ipv4.ts';
-import { DISCOVERY, pxeVendorOptions } from '../../imager/dhcp/options/pxe-vendor.ts';
 import { machineIdentifier, N1, outcome, request, SERVER, text, UID, world } from './fakes.ts';
 
 /** The reply to a DISCOVER. */
@@ -146,41 +145,10 @@ test('why firmware gets no boot file is told to the journal, and where it finds 
   expect(offer(FILE).detail).toEqual({ file: 'boot.img', server: SERVER, router: SERVER });
 });
 
-describe('option 43 of PXE (PXE specification 2.1, section 2.2)', () => {
-  test('discovery control alone: load the file named here', () => {
-    expect([...pxeVendorOptions({ discoveryControl: DISCOVERY.loadBootFile })]).toEqual([6, 1, 8, 255]);
-  });
-
-  test('everything, byte for byte', () => {
-    const bytes = pxeVendorOptions({
-      discoveryControl: DISCOVERY.noBroadcast | DISCOVERY.noMulticast | DISCOVERY.listedServersOnly,
-      bootServers: [
-        { type: 0x8001, addresses: ['10.77.0.1', '10.77.0.2'] },
-        { type: 3, addresses: [] },
-      ],
-      menu: [
-        { type: 0x8001, text: 'Imager' },
-        { type: 0, text: 'Disk' },
-      ],
-      prompt: { seconds: 10, text: 'F8?' },
-      bootItem: { type: 0x8001, layer: 0 },
-    });
-    expect([...bytes]).toEqual([
-      ...[6, 1, 0b0111], // PXE_DISCOVERY_CONTROL
-      ...[8, 14], // PXE_BOOT_SERVERS
-      ...[0x80, 0x01, 2, 10, 77, 0, 1, 10, 77, 0, 2], // type, count, addresses
-      ...[0, 3, 0], // any server of type 3
-      ...[9, 16], // PXE_BOOT_MENU
-      ...[0x80, 0x01, 6, ...text('Imager')], // type, length, description
-      ...[0, 0, 4, ...text('Disk')],
-      ...[10, 4, 10, ...text('F8?')], // PXE_MENU_PROMPT: seconds, text
-      ...[71, 4, 0x80, 0x01, 0, 0], // PXE_BOOT_ITEM: type, layer
-      255, // PXE_END
-    ]);
-  });
-
-  test('a menu too long for its tag is refused', () => {
-    const menu = Array.from({ length: 20 }, (_, type) => ({ type, text: 'twelve chars' }));
-    expect(() => pxeVendorOptions({ menu })).toThrow(/PXE tag 9 of 300 bytes/);
-  });
+test('option 43 tells a PXE ROM to load the file named here, and goes to no other class', () => {
+  const vendorOptions = (vendorClass: string) =>
+    offer(FILE, { 60: text(vendorClass) }).message.options.get(43);
+  expect(vendorOptions('PXEClient:Arch:00000:UNDI:002001')).toEqual(Uint8Array.of(6, 1, 8, 255));
+  expect(vendorOptions('HTTPClient:Arch:00016:UNDI:003001')).toBeUndefined();
+  expect(vendorOptions('udhcp 1.36.1')).toBeUndefined();
 });

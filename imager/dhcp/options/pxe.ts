@@ -2,11 +2,13 @@
 import type { ClientOptions } from './client.ts';
 import { OPTION } from './codes.ts';
 import type { Options } from './field.ts';
-import { DISCOVERY, pxeVendorOptions } from './pxe-vendor.ts';
 import { textToBytes } from './values.ts';
 
-/** Load the boot file of this reply: no menu, no discovery of boot servers. */
-const PXE_NO_DISCOVERY = pxeVendorOptions({ discoveryControl: DISCOVERY.loadBootFile });
+/**
+ * Option 43 with PXE_DISCOVERY_CONTROL (tag 6) alone, its bit 3 set, and the end: load the boot file of this reply, no
+ * menu, no discovery of boot servers (PXE specification 2.1, section 2.2).
+ */
+const PXE_NO_DISCOVERY = Uint8Array.of(6, 1, 8, 255);
 
 /**
  * Option 175 for iPXE: encapsulated option 176 (no-pxedhcp) set. Without it iPXE waits three seconds for the offer of a
