@@ -129,8 +129,11 @@ export class DhcpServer {
         'dhcp: clients on these interfaces are heard too and would be taken for nodes: keep their requests away',
       );
     const failed = (error: Error) => this.#notice('failed.socket', { error }, 'socket error');
-    sockets.listen((bytes) => this.#intake.take(bytes), failed);
-    bootServer?.listen((bytes, from) => this.#intake.take(bytes, from), failed);
+    sockets.listen({ receive: (bytes) => this.#intake.take(bytes), failed });
+    bootServer?.listen({
+      receive: (bytes, address, port) => this.#intake.take(bytes, { address, port }),
+      failed,
+    });
   }
 
   /**

@@ -6,9 +6,10 @@
  * of the nodes' network; the answers leave by the interface that has the server address. On a machine with several
  * networks keep the DHCP port of the others away from this server with a packet filter.
  */
-import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import type { NetworkInterfaceInfo } from 'node:os';
+import { openUdp } from '../udp/open.ts';
+import type { Sent, UdpListener, UdpSocket } from '../udp/socket.ts';
 import { receiveDrops } from './receive-drops.ts';
 
 /** Bytes; the system may grant less. Racks are powered on at once, and a lost DISCOVER costs its client seconds. */
@@ -27,8 +28,9 @@ export class DhcpSockets {
   readonly port: number;
   /** True where a socket hears the broadcasts of every interface. */
   readonly hearsAll: boolean;
-  readonly #sockets: readonly Socket[];
-  readonly #transmit: Socket;
+  readonly #sockets: readonly UdpSocket[];
+  readonly #addresses: readonly string[];
+  readonly #transmit: UdpSocket;
 
   /**
    * Binds them. Rejects with the system's error: EADDRNOTAVAIL while no interface has the server address, EADDRINUSE
@@ -37,48 +39,41 @@ export class DhcpSockets {
   static async open({ port, serverAddress, listenAddress }: SocketsOptions): Promise<DhcpSockets> {
     // The two sockets share the port, and would share it with those of another server as readily.
     if (port !== 0) await probe(port, serverAddress);
-    const sockets: Socket[] = [];
+    const sockets: UdpSocket[] = [];
     try {
-      const receive = await bind(port, listenAddress);
-      sockets.push(receive);
+      sockets.push(await bind(port, listenAddress));
       // Linux routes 255.255.255.255 by the source address of a bound socket, so replies leave by the interface that
       // has the server address. Renewals, which are unicast, arrive on this more specific socket too.
-      if (listenAddress !== serverAddress) sockets.push(await bind(receive.address().port, serverAddress));
-      return new DhcpSockets(sockets);
+      if (listenAddress !== serverAddress) sockets.push(await bind(sockets[0]!.port, serverAddress));
+      return new DhcpSockets(sockets, [listenAddress, serverAddress].slice(0, sockets.length));
     } catch (error) {
-      for (const socket of sockets) socket.close();
+      await Promise.all(sockets.map((socket) => socket.close()));
       throw error;
     }
   }
 
-  private constructor(sockets: Socket[]) {
+  private constructor(sockets: UdpSocket[], addresses: string[]) {
     this.#sockets = sockets;
+    this.#addresses = addresses;
     this.#transmit = sockets.at(-1)!;
-    this.port = this.#transmit.address().port;
+    this.port = this.#transmit.port;
     this.hearsAll = sockets.length > 1;
   }
 
   /** Hands over what comes in from now on. */
-  listen(
-    message: (bytes: Uint8Array, from: { address: string; port: number }) => void,
-    failure: (error: Error) => void,
-  ): void {
-    for (const socket of this.#sockets) {
-      socket.on('message', message);
-      socket.on('error', failure);
-    }
+  listen(listener: UdpListener): void {
+    for (const socket of this.#sockets) socket.listen(listener);
   }
 
   /** Sends one datagram from the server's address; `sent` hears the system's error, if any. */
-  send(bytes: Uint8Array, port: number, address: string, sent: (error: Error | null) => void): void {
+  send(bytes: Uint8Array, port: number, address: string, sent: Sent): void {
     this.#transmit.send(bytes, port, address, sent);
   }
 
   /** Messages the kernel dropped because they came faster than they were taken; 0 where it does not tell. */
   drops(): number {
     try {
-      const addresses = this.#sockets.map((socket) => socket.address().address);
-      return receiveDrops(readFileSync('/proc/net/udp', 'latin1'), addresses, this.port);
+      return receiveDrops(readFileSync('/proc/net/udp', 'latin1'), this.#addresses, this.port);
     } catch {
       return 0;
     }
@@ -86,13 +81,11 @@ export class DhcpSockets {
 
   /** Hands over nothing more; sending goes on. */
   stopListening(): void {
-    for (const socket of this.#sockets) socket.removeAllListeners('message');
+    for (const socket of this.#sockets) socket.listen(undefined);
   }
 
   async close(): Promise<void> {
-    await Promise.all(
-      this.#sockets.map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))),
-    );
+    await Promise.all(this.#sockets.map((socket) => socket.close()));
   }
 }
 
@@ -112,25 +105,10 @@ export function otherInterfaces(
 
 /** Rejects with EADDRINUSE where anybody has the port at `address`, willing to share it or not. */
 async function probe(port: number, address: string): Promise<void> {
-  const socket = await bind(port, address, false);
-  await new Promise<void>((resolve) => socket.close(() => resolve()));
+  await (await bind(port, address, false)).close();
 }
 
-/** Every address here is one already: the resolver of the system would only take its time to say so. */
-const literally: NonNullable<SocketOptions['lookup']> = (address, _options, done) => done(null, address, 4);
-
 /** A bound socket that may broadcast and shares its port with the server's other socket. */
-function bind(port: number, address: string, reuseAddr = true): Promise<Socket> {
-  const socket = createSocket({ type: 'udp4', reuseAddr, recvBufferSize: RECEIVE_BUFFER, lookup: literally });
-  return new Promise((resolve, reject) => {
-    socket.once('error', (error) => {
-      socket.close();
-      reject(error);
-    });
-    socket.bind(port, address, () => {
-      socket.removeAllListeners('error');
-      socket.setBroadcast(true);
-      resolve(socket);
-    });
-  });
+function bind(port: number, address: string, reuseAddress = true): Promise<UdpSocket> {
+  return openUdp({ address, port, reuseAddress, broadcast: true, receiveBuffer: RECEIVE_BUFFER });
 }

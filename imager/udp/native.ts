@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
-import type { UdpListener, UdpOptions, UdpSocket } from './socket.ts';
+import type { Sent, UdpListener, UdpOptions, UdpSocket } from './socket.ts';
 
 type Handle = { readonly native: unique symbol };
 
@@ -70,7 +70,7 @@ class NativeSocket implements UdpSocket {
   readonly #addon: Addon;
   readonly #handle: Handle;
   #listener: UdpListener | undefined;
-  #waiting: { bytes: Uint8Array; port: number; address: string }[] = [];
+  #waiting: { bytes: Uint8Array; port: number; address: string; sent: Sent }[] = [];
   #closed: Promise<void> | undefined;
 
   constructor(native: Addon, options: UdpOptions) {
@@ -91,10 +91,13 @@ class NativeSocket implements UdpSocket {
     this.#listener = listener;
   }
 
-  send(bytes: Uint8Array, port: number, address: string): void {
+  send(bytes: Uint8Array, port: number, address: string, sent: Sent = this.#failed): void {
     if (this.#closed !== undefined) return;
-    if (this.#waiting.length > 0) this.#wait(bytes, port, address);
-    else this.#sendNow(bytes, port, address);
+    const errno = this.#waiting.length > 0 ? EAGAIN : this.#addon.send(this.#handle, bytes, port, address);
+    if (errno === EAGAIN && this.#waiting.length < MAX_WAITING) {
+      this.#waiting.push({ bytes: Uint8Array.from(bytes), port, address, sent });
+      if (this.#waiting.length === 1) this.#addon.watch(this.#handle);
+    } else sent(errno === 0 ? null : systemError(errno, 'sendto'));
   }
 
   close(): Promise<void> {
@@ -110,25 +113,14 @@ class NativeSocket implements UdpSocket {
     else this.#listener?.failed(systemError(-length, 'recvmmsg'));
   }
 
-  #sendNow(bytes: Uint8Array, port: number, address: string): void {
-    const errno = this.#addon.send(this.#handle, bytes, port, address);
-    if (errno === EAGAIN) this.#wait(bytes, port, address);
-    else if (errno !== 0) this.#listener?.failed(systemError(errno, 'sendto'));
-  }
-
-  #wait(bytes: Uint8Array, port: number, address: string): void {
-    if (this.#waiting.length >= MAX_WAITING) {
-      this.#listener?.failed(systemError(EAGAIN, 'sendto'));
-      return;
-    }
-    this.#waiting.push({ bytes: Uint8Array.from(bytes), port, address });
-    if (this.#waiting.length === 1) this.#addon.watch(this.#handle);
-  }
+  readonly #failed: Sent = (error) => {
+    if (error !== null) this.#listener?.failed(error);
+  };
 
   #sendWaiting(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { bytes, port, address } of waiting) this.send(bytes, port, address);
+    for (const { bytes, port, address, sent } of waiting) this.send(bytes, port, address, sent);
   }
 }
 

@@ -2,7 +2,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
-import type { UdpListener, UdpOptions, UdpSocket } from './socket.ts';
+import type { Sent, UdpListener, UdpOptions, UdpSocket } from './socket.ts';
 
 export async function openPlain(options: UdpOptions): Promise<UdpSocket> {
   const { address, port, reuseAddress = false, broadcast = false, receiveBuffer } = options;
@@ -32,6 +32,10 @@ class PlainSocket implements UdpSocket {
   #listener: UdpListener | undefined;
   #closed: Promise<void> | undefined;
 
+  readonly #failed: Sent = (error) => {
+    if (error !== null) this.#listener?.failed(error);
+  };
+
   constructor(socket: Socket) {
     this.#socket = socket;
     this.port = socket.address().port;
@@ -48,11 +52,8 @@ class PlainSocket implements UdpSocket {
     this.#listener = listener;
   }
 
-  send(bytes: Uint8Array, port: number, address: string): void {
-    if (this.#closed !== undefined) return;
-    this.#socket.send(bytes, port, address, (error) => {
-      if (error !== null) this.#listener?.failed(error);
-    });
+  send(bytes: Uint8Array, port: number, address: string, sent: Sent = this.#failed): void {
+    if (this.#closed === undefined) this.#socket.send(bytes, port, address, sent);
   }
 
   close(): Promise<void> {

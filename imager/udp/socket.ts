@@ -19,14 +19,19 @@ export interface UdpListener {
   failed(error: NodeJS.ErrnoException): void;
 }
 
+export type Sent = (error: NodeJS.ErrnoException | null) => void;
+
 export interface UdpSocket {
   readonly port: number;
   /** True while bytes given to `send` may still be in use. */
   readonly sending: boolean;
   /** Hands over what comes in from now on, to this listener alone; undefined: to nobody. */
   listen(listener: UdpListener | undefined): void;
-  /** Sends one datagram, at once or as soon as there is room. Without effect once closed. */
-  send(bytes: Uint8Array, port: number, address: string): void;
+  /**
+   * Sends one datagram, at once or as soon as there is room. `sent` hears the system's error, if any; without it the
+   * listener does. Without effect once closed.
+   */
+  send(bytes: Uint8Array, port: number, address: string, sent?: Sent): void;
   /** Resolves when the port is free. */
   close(): Promise<void>;
 }

@@ -22,7 +22,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'imager/disks': ['agent/protocol', 'imager/registry', 'imager/journal', 'imager/storage'],
   'imager/images': ['agent/protocol', 'imager/registry', 'imager/journal', 'imager/storage'],
   'imager/menus': ['agent/protocol', 'imager/images', 'imager/journal', 'imager/model'],
-  'imager/dhcp': ['agent/protocol', ...STORES],
+  'imager/dhcp': ['agent/protocol', 'imager/udp', ...STORES],
   'imager/udp': [],
   'imager/tftp': ['agent/protocol', 'imager/udp', ...STORES],
   'imager/nbd': ['agent/protocol', ...STORES],
