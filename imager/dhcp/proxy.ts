@@ -117,12 +117,13 @@ function bootMessage(step: 'offer' | 'ack', request: Request, file: string, worl
   for (const [code, value] of pxeOptions(message.options, asked)) options.set(code, value);
   const isUefi = !asked.ipxe && (asked.architecture ?? BIOS) !== BIOS;
   if (isUefi) options.delete(OPTION.vendorSpecific);
-  const item = bootItem(message);
-  if (item !== undefined) options.set(OPTION.vendorSpecific, item);
   options.set(OPTION.tftpServerName, textToBytes(server));
   options.set(OPTION.bootFileName, textToBytes(file));
   for (const { code, value } of customOptions(request, world))
     if (isOfBooting(code)) options.set(code, value);
+  // Whatever option 43 the operator has: an answer about a boot item names it.
+  const item = bootItem(message);
+  if (item !== undefined) options.set(OPTION.vendorSpecific, item);
   for (const code of [OPTION.clientIdentifier, OPTION.relayAgentInformation]) {
     const value = message.options.get(code);
     if (value !== undefined) options.set(code, value);

@@ -56,6 +56,7 @@ export class DhcpServer {
   readonly #sockets: DhcpSockets;
   /** Where a proxy is asked once more by those that have their address. */
   readonly #bootServer: DhcpSockets | undefined;
+  #closing = false;
   readonly #tally: Tally;
   readonly #snapshot: World;
   readonly #probes: Probes;
@@ -157,6 +158,7 @@ export class DhcpServer {
     this.#sockets.stopListening();
     this.#bootServer?.stopListening();
     this.#intake.clear();
+    this.#closing = true;
     await Promise.all(this.#waiting);
     await this.#leases.close();
     await this.#sockets.close();
@@ -209,7 +211,8 @@ export class DhcpServer {
         const reason = this.#probes.result(address) === 'answers' ? 'address-answers' : undefined;
         this.#tally.count(`probed.${reason ?? 'silent'}`);
         this.#report(subject, 'probe', {}, reason);
-        this.#handle(message, probes + 1);
+        // What this asks after next would not be waited for.
+        if (!this.#closing) this.#handle(message, probes + 1);
       })
       .catch((error) => this.#notice('failed.internal', { error }, 'message not handled'))
       .finally(() => this.#waiting.delete(work));
@@ -234,15 +237,18 @@ export class DhcpServer {
 
   /** The part that takes time: durable first, then the reply. */
   #store(decision: Exclude<Decision, { kind: 'silence' | 'probe' }>): void {
-    this.#leases.apply(decision.changes).then(
-      () => {
-        if (decision.kind === 'reply') this.#reply(decision);
-      },
-      (error) => {
-        this.#notice('failed.registry', { error }, 'lease not stored, no reply sent');
-        this.#report(decision.subject, decision.subject.step ?? 'dropped', {}, 'registry-failed');
-      },
-    );
+    this.#leases
+      .apply(decision.changes)
+      .then(
+        () => {
+          if (decision.kind === 'reply') this.#reply(decision);
+        },
+        (error) => {
+          this.#notice('failed.registry', { error }, 'lease not stored, no reply sent');
+          this.#report(decision.subject, decision.subject.step ?? 'dropped', {}, 'registry-failed');
+        },
+      )
+      .catch((error) => this.#notice('failed.internal', { error }, 'message not handled'));
   }
 
   #reply({ subject, step, message, to, limit, detail, reason }: Extract<Decision, { kind: 'reply' }>): void {

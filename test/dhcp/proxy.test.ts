@@ -177,6 +177,10 @@ describe('port 4011', () => {
     const item = Uint8Array.of(0, 71, 4, 0, 5, 0, 1, 255);
     const { reply } = replyTo(asks({}, { 43: item }), {}, sender);
     expect(reply.options.get(43)).toEqual(Uint8Array.of(71, 4, 0, 5, 0, 1, 255));
+    // The item was on the operator's own menu, which is no answer to what was chosen from it.
+    const options = [{ code: 43, value: Uint8Array.of(9, 5, 0, 0, 2, 0x6f, 0x6b, 255) }];
+    const chosen = replyTo(asks({}, { 43: item }), { options }, sender);
+    expect(chosen.reply.options.get(43)).toEqual(Uint8Array.of(71, 4, 0, 5, 0, 1, 255));
   });
 
   test.each([
