@@ -27,6 +27,7 @@ import { readModelOf } from './service/read-model.ts';
 import { startFault } from './service/start-fault.ts';
 import { lockState } from './service/state-lock.ts';
 import { TftpServer } from './tftp/server.ts';
+import { hasNative } from './udp/native.ts';
 
 export interface ImagerPorts {
   /** Undefined where the configuration leaves DHCP to others altogether. */
@@ -121,6 +122,7 @@ async function startParts(
     () => BootTable.open(join(config.state, 'images')),
     (part) => part.close(),
   );
+  if (!hasNative()) log.warn('the native UDP sockets are not built (make build): DHCP and TFTP are slower');
   const ipxe = installedIpxe();
   const { ports } = config;
   // Servers that start later are asked for their ports and counters through these.
