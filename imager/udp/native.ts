@@ -14,7 +14,6 @@ interface Addon {
   open(
     address: string,
     port: number,
-    device: string,
     reuse: boolean,
     broadcast: boolean,
     receiveBuffer: number,
@@ -76,7 +75,7 @@ class NativeSocket implements UdpSocket {
   constructor(native: Addon, options: UdpOptions) {
     const { address, port, reuseAddress = false, broadcast = false, receiveBuffer = 0 } = options;
     this.#addon = native;
-    this.#handle = native.open(address, port, '', reuseAddress, broadcast, receiveBuffer, (...packet) =>
+    this.#handle = native.open(address, port, reuseAddress, broadcast, receiveBuffer, (...packet) =>
       this.#received(...packet),
     );
     this.port = native.port(this.#handle);

@@ -3,7 +3,7 @@
  * what comes in is read in batches into one buffer that all sockets of a process share, what goes out is sent at once.
  *
  *   buffer                             where datagrams are while `receive` is called
- *   open(address, port, device, reuse, broadcast, receiveBuffer, receive) -> socket
+ *   open(address, port, reuse, broadcast, receiveBuffer, receive) -> socket
  *                                      throws an Error with `code`, `errno`, `syscall`
  *   port(socket) -> number
  *   send(socket, bytes, port, address) -> 0 or an errno (11: no room now, see watch)
@@ -15,7 +15,6 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <node_api.h>
 #include <stdio.h>
@@ -170,23 +169,21 @@ static void on_cleanup(napi_async_cleanup_hook_handle hook, void *data) {
   shut(data);
 }
 
-static int prepare(int fd, const union place *place, socklen_t length, const char *device, bool reuse, bool broadcast,
-                   int32_t room, const char **what) {
+static int prepare(int fd, const union place *place, socklen_t length, bool reuse, bool broadcast, int32_t room,
+                   const char **what) {
   int one = 1;
   *what = "setsockopt";
   if (reuse && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0) return errno;
   if (broadcast && setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one) < 0) return errno;
   if (room > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) < 0) return errno;
-  if (device[0] != '\0' && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device) + 1) < 0)
-    return errno;
   *what = "bind";
   return bind(fd, &place->any, length) < 0 ? errno : 0;
 }
 
 static napi_value open_socket(napi_env env, napi_callback_info info) {
-  size_t count = 7;
-  napi_value values[7], result;
-  char address[ADDRESS] = "", device[IFNAMSIZ] = "";
+  size_t count = 6;
+  napi_value values[6], result;
+  char address[ADDRESS] = "";
   uint32_t port = 0;
   int32_t room = 0;
   bool reuse = false, broadcast = false;
@@ -194,10 +191,9 @@ static napi_value open_socket(napi_env env, napi_callback_info info) {
   napi_get_cb_info(env, info, &count, values, NULL, NULL);
   napi_get_value_string_utf8(env, values[0], address, sizeof address, NULL);
   napi_get_value_uint32(env, values[1], &port);
-  napi_get_value_string_utf8(env, values[2], device, sizeof device, NULL);
-  napi_get_value_bool(env, values[3], &reuse);
-  napi_get_value_bool(env, values[4], &broadcast);
-  napi_get_value_int32(env, values[5], &room);
+  napi_get_value_bool(env, values[2], &reuse);
+  napi_get_value_bool(env, values[3], &broadcast);
+  napi_get_value_int32(env, values[4], &room);
   napi_get_instance_data(env, (void **)&home);
   union place place;
   socklen_t length = read_place(address, port, &place);
@@ -205,7 +201,7 @@ static napi_value open_socket(napi_env env, napi_callback_info info) {
   int fd = socket(place.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return fail(env, "socket", errno, address, port);
   const char *what = "";
-  int number = prepare(fd, &place, length, device, reuse, broadcast, room, &what);
+  int number = prepare(fd, &place, length, reuse, broadcast, room, &what);
   struct udp *udp = calloc(1, sizeof *udp);
   uv_poll_t *poll = calloc(1, uv_handle_size(UV_POLL));
   uv_loop_t *loop = NULL;
@@ -218,7 +214,7 @@ static napi_value open_socket(napi_env env, napi_callback_info info) {
     return fail(env, what, number, address, port);
   }
   *udp = (struct udp){.env = env, .home = home, .poll = poll, .fd = fd};
-  napi_create_reference(env, values[6], 1, &udp->receive);
+  napi_create_reference(env, values[5], 1, &udp->receive);
   napi_create_string_utf8(env, "bootwright-udp", NAPI_AUTO_LENGTH, &result);
   napi_async_init(env, NULL, result, &udp->context);
   napi_add_async_cleanup_hook(env, on_cleanup, udp, &udp->hook);
