@@ -1,0 +1,29 @@
+/** Sends more at once than the link takes; prints one line when all of it has come. */
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { openNative } from '../../../imager/udp/native.ts';
+
+const PACKETS = 600;
+const socket = await openNative({ address: '127.0.0.1', port: 0 })!;
+const peer = createSocket('udp4');
+peer.bind(0, '127.0.0.1');
+await once(peer, 'listening');
+let sent = 0;
+let failed = 0;
+const seen: number[] = [];
+peer.on('message', (bytes) => {
+  seen.push(bytes.readUInt32BE());
+  if (seen.length < PACKETS) return;
+  const ordered = seen.every((number, index) => number === index);
+  console.log(`ready ${JSON.stringify({ atOnce, sent, failed, ordered })}`);
+  process.exit(0);
+});
+const bytes = Buffer.alloc(1400);
+for (let number = 0; number < PACKETS; number++) {
+  bytes.writeUInt32BE(number);
+  socket.send(bytes, peer.address().port, '127.0.0.1', (error) => {
+    if (error === null) sent++;
+    else failed++;
+  });
+}
+const atOnce = sent;
