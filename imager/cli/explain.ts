@@ -37,9 +37,13 @@ Examples:
     .action(async (target: string, _options, command: Command) => {
       const context = new Context(command);
       if (isFile(target)) printCapture(context, target);
+      else if (CAPTURE_NAME.test(target)) throw new VerbError(`${target} is no file`);
       else await printNode(context, target);
     });
 }
+
+/** No node, MAC or address is called so. */
+const CAPTURE_NAME = /\/|\.p?cap(?:ng)?$/;
 
 async function printNode(context: Context, name: string): Promise<void> {
   const [{ who, node, attempts }, images] = await Promise.all([

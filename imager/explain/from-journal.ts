@@ -137,7 +137,8 @@ function end(transfer: Transfer, { step, reason = '', detail = {} }: RecordedEve
   if (typeof detail.bytes === 'number') transfer.bytes = detail.bytes;
   transfer.reason = text(detail.message) ?? text(detail.why) ?? reason;
   const code = CODES[reason];
-  if (step === 'transfer-end') transfer.end = 'done';
+  // Of a file that was read in part no more was wanted so far.
+  if (step === 'transfer-end') transfer.end = typeof detail.of === 'number' ? 'declined' : 'done';
   else if (step === 'refused') {
     transfer.end = 'refused';
     if (code !== undefined) transfer.code = code;

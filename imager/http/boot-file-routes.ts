@@ -81,7 +81,7 @@ async function serve(
     return reply.send();
   }
   const body = new FileBody(file, from, to);
-  follow(serving, { file: path, address, size: to - from }, body, reply);
+  follow(serving, { file: path, address, size: to - from, whole: file.size }, body, reply);
   return reply.send(body);
 }
 
@@ -125,7 +125,7 @@ class FileBody extends Readable {
 
 function follow(
   { sink, clock, tally }: BootFileServing,
-  { file, address, size }: { file: string; address: string; size: number },
+  { file, address, size, whole }: { file: string; address: string; size: number; whole: number },
   body: FileBody,
   reply: FastifyReply,
 ): void {
@@ -150,7 +150,7 @@ function follow(
     const seconds = Math.round(clock.now() - start) / 1000;
     if (reply.raw.writableFinished && problem === undefined) {
       tally.count('bytes', size);
-      return tell('transfer-end', { bytes: size, seconds });
+      return tell('transfer-end', { bytes: size, seconds, ...(size < whole ? { of: whole } : {}) });
     }
     const reason = problem === undefined ? 'client-gone' : 'unreadable';
     const bytes = Math.min(size, Math.max(0, (reply.raw.socket?.bytesWritten ?? already) - already));

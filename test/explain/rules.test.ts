@@ -427,6 +427,19 @@ describe('from the journal', () => {
     expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
   });
 
+  test('a part of a file is not the whole of it', () => {
+    const read = (detail: Record<string, number>) =>
+      events(
+        ...lease(),
+        ['2 http transfer-start', { file: 'images/a/kernel', size: 100 }],
+        ['3 http transfer-end', { file: 'images/a/kernel', bytes: 100, ...detail }],
+      );
+    const at = (heard: RecordedEvent[]) =>
+      explainJournal(heard, { who: 'n1', imager, now: 100_000, knownFiles: [] })?.cause;
+    expect(at(read({}))).toContain('came whole');
+    expect(at(read({ of: 14_000_000 }))).not.toContain('came whole');
+  });
+
   test('a request that waits for a place is not refused', () => {
     const full: Parameters<typeof events>[0] = [
       '2 tftp refused',

@@ -104,6 +104,8 @@ test('a capture needs no imager; its first line names the cause', async () => {
   expect(stdout).toMatch(/^what to do:\n {2}- look for a firewall/m);
   const none = await lab.run(['pxe', 'explain', 'imager.yaml']);
   expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('neither pcap nor pcapng') });
+  const absent = await lab.run(['pxe', 'explain', 'absent.pcap']);
+  expect(absent).toMatchObject({ code: 1, stderr: expect.stringContaining('absent.pcap is no file') });
 });
 
 /** Resolves once `child` has printed `text`; rejects where it ends before. */

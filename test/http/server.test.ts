@@ -204,12 +204,14 @@ test('generated files, fixed files, HEAD, and ranges', async () => {
     String(KERNEL.length),
     'bytes',
   ]);
+  const ended = once(bus, 'transfer-end');
   const part = await fetch(url('/images/base/kernel'), { headers: { range: 'bytes=1000000-1000009' } });
   expect([part.status, part.headers.get('content-range')]).toEqual([
     206,
     `bytes 1000000-1000009/${KERNEL.length}`,
   ]);
   expect(Buffer.from(await part.arrayBuffer())).toEqual(KERNEL.subarray(1_000_000, 1_000_010));
+  expect((await ended)[0]).toMatchObject({ detail: { bytes: 10, of: KERNEL.length } });
   const past = await fetch(url('/images/base/initrd'), { headers: { range: 'bytes=6-' } });
   expect([past.status, past.headers.get('content-range')]).toEqual([416, 'bytes */6']);
 });
