@@ -4,7 +4,7 @@
  *
  *   buffer                             where datagrams are while `receive` is called
  *   open(address, port, reuse, broadcast, receiveBuffer, receive) -> socket
- *                                      throws an Error with `code`, `errno`, `syscall`
+ *                                      throws an Error with `code`, `errno`, `syscall`, `address`, `port`
  *   port(socket) -> number
  *   send(socket, bytes, port, address) -> 0 or an errno (11: no room now, see watch)
  *   watch(socket)                      has `receive` called with length -11 once there is room to send
@@ -61,6 +61,10 @@ static napi_value fail(napi_env env, const char *what, int number, const char *w
   napi_set_named_property(env, error, "syscall", value);
   napi_create_int32(env, -number, &value);
   napi_set_named_property(env, error, "errno", value);
+  napi_create_string_utf8(env, where, NAPI_AUTO_LENGTH, &value);
+  napi_set_named_property(env, error, "address", value);
+  napi_create_uint32(env, port, &value);
+  napi_set_named_property(env, error, "port", value);
   napi_throw(env, error);
   return NULL;
 }

@@ -109,7 +109,11 @@ export function udpContract(name: string, open: (options: UdpOptions) => Promise
 
     test('a port that is taken, an address nobody has', async () => {
       const { port } = await opened();
-      await expect(open({ address: '127.0.0.1', port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+      await expect(open({ address: '127.0.0.1', port })).rejects.toMatchObject({
+        code: 'EADDRINUSE',
+        address: '127.0.0.1',
+        port,
+      });
       await expect(open({ address: '192.0.2.1', port: 0 })).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' });
     });
 
