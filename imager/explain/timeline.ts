@@ -84,7 +84,7 @@ function transferWords(transfer: Transfer): string {
     broken: `broken off at byte ${bytes} of ${size ?? '?'}`,
     unanswered: `asked ${requests} x, no answer`,
     waiting: `asked ${requests} x, not answered yet${reason ? ` (${reason})` : ''}`,
-    declined: `declined by the node${reason ? ` (${reason})` : ''}`,
+    declined: `ended by the node${reason ? ` (${reason})` : ''}`,
     refused: `refused${code === undefined ? '' : ` with ${code}`}${reason ? ` (${reason})` : ''}`,
   };
   return `${file || 'a connection'} from ${serverWords(transfer)}: ${ends[end]}`;
