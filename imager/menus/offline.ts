@@ -42,8 +42,7 @@ interface Offline {
 async function open(config: ImagerConfig, log: Logger): Promise<Offline> {
   const nodes = new NodeIndex(config.nodes);
   const folder = join(config.state, 'images');
-  // Opening makes the folder: nothing here may.
-  const table = existsSync(folder) ? await BootTable.open(folder) : undefined;
+  const table = existsSync(folder) ? BootTable.read(folder) : undefined;
   const missing = new Set<string>();
   const imageNamed = (name: string) => {
     const image = table?.get(name);

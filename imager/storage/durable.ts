@@ -25,11 +25,16 @@ export function writeDurably(path: string, content: Uint8Array | string): void {
   writeFileSync(path, content, { flush: true });
 }
 
-/** Replaces a file: after a crash there is the old or the new one. */
+/** Replaces a file: after a crash there is the old or the new one, and so there is where this throws. */
 export function replaceDurably(dir: string, name: string, content: Uint8Array | string): void {
   const path = unfinishedPath(dir);
-  writeDurably(path, content);
-  renameSync(path, join(dir, name));
+  try {
+    writeDurably(path, content);
+    renameSync(path, join(dir, name));
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  }
   syncPath(dir);
 }
 

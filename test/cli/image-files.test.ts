@@ -4,9 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { linuxNbi } from '../../imager/images/nbi/linux.ts';
 import { bundle } from '../support/inside.ts';
-import { asKernel } from '../support/kernels.ts';
+import { asKernel, wholeNbi } from '../support/kernels.ts';
 
 let program: string;
 let dir: string;
@@ -14,7 +13,7 @@ beforeAll(async () => {
   program = await bundle('imager/cli/main.ts');
   dir = mkdtempSync(join(tmpdir(), 'cli-'));
   const kernel = asKernel('amd64', Buffer.alloc(4096));
-  const nbi = linuxNbi({ kernel, initrd: Buffer.from('an initrd'), args: '' });
+  const nbi = wholeNbi({ kernel, initrd: Buffer.from('an initrd'), args: '' });
   writeFileSync(join(dir, 'kernel'), kernel);
   writeFileSync(join(dir, 'whole.nbi'), nbi);
   writeFileSync(join(dir, 'half.nbi'), nbi.subarray(0, 2000));

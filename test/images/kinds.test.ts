@@ -1,7 +1,8 @@
 /** Kinds of the boot table: what a file has to be to become one, and what is served beside it. */
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -11,10 +12,9 @@ import { inspect } from '../../imager/images/inspect.ts';
 import { look } from '../../imager/images/look.ts';
 import { addLinuxNbi } from '../../imager/images/nbi/add.ts';
 import { decodeHeader, NbiError } from '../../imager/images/nbi/header.ts';
-import { linuxNbi } from '../../imager/images/nbi/linux.ts';
 import { BootTable } from '../../imager/images/table.ts';
 import type { NewImage } from '../../imager/images/wish.ts';
-import { asKernel } from '../support/kernels.ts';
+import { asKernel, wholeNbi } from '../support/kernels.ts';
 
 const x86 = asKernel('amd64', Buffer.alloc(4096));
 const arm = asKernel('arm64', Buffer.alloc(4096));
@@ -29,7 +29,7 @@ function efi(machine: number): Buffer {
 }
 const sector = Buffer.alloc(1024);
 sector.writeUInt16LE(0xaa55, 510);
-const nbi = linuxNbi({ kernel: x86, initrd: Buffer.from('an initrd'), args: 'quiet' });
+const nbi = wholeNbi({ kernel: x86, initrd: Buffer.from('an initrd'), args: 'quiet' });
 const i386 = Buffer.from(x86);
 i386.writeUInt16LE(0, 0x236);
 const zboot = efi(0xaa64);
@@ -159,6 +159,37 @@ test('a tagged image is made of what is in the table', async () => {
   await expect(addLinuxNbi(table, tagged, { name: 'b' })).rejects.toThrow(/of the kind nbi for amd64/);
   const board = await add({ kernel: arm, initrd: arm }, { arch: 'arm64' }, 'board');
   await expect(addLinuxNbi(table, board, { name: 'b' })).rejects.toThrow(/of the kind linux for arm64/);
+});
+
+test('a tagged image is made of what was added, and of nothing else', async () => {
+  const initrd = Buffer.alloc(3_000_000, 'an initrd');
+  const kernel = asKernel('amd64', Buffer.alloc(2_500_000, 'code'));
+  const linux = await add({ kernel, initrd }, { arch: 'amd64', args: 'quiet' });
+  await addLinuxNbi(table, linux, { name: 'tagged' });
+  const whole = wholeNbi({ kernel, initrd, args: 'quiet' });
+  expect((await readFile(table.path('tagged', 'boot.nbi'))).equals(whole)).toBe(true);
+  for (const file of ['kernel', 'initrd'] as const) {
+    const bytes = await readFile(table.path('a', file));
+    await writeFile(table.path('a', file), Buffer.from(bytes).fill(1, 2_400_000, 2_400_001));
+    await expect(addLinuxNbi(table, linux, { name: 'b' })).rejects.toThrow(
+      new RegExp(`^${file} of image a is damaged: it has sha256 `),
+    );
+    await writeFile(table.path('a', file), bytes);
+  }
+  expect((await readdir(join(dir, 'images'))).sort()).toEqual(['a', 'tagged']);
+});
+
+test('a close interrupts the making of a tagged image', async () => {
+  await add({ kernel: x86, initrd: Buffer.from('an initrd') }, { arch: 'amd64' });
+  const record = join(dir, 'images/a/image.json');
+  await truncate(table.path('a', 'initrd'), 2 ** 30);
+  await writeFile(record, String(await readFile(record)).replace('"bytes": 9', `"bytes": ${2 ** 30}`));
+  const adding = addLinuxNbi(table, table.get('a')!, { name: 'b' });
+  const refused = expect(adding).rejects.toThrow('the imager is being stopped: nothing was added');
+  while ((await readdir(join(dir, 'images'))).length === 1) await setImmediate();
+  await table.close();
+  expect(await readdir(join(dir, 'images'))).toEqual(['a']);
+  await refused;
 });
 
 // biome-ignore-start lint/suspicious/noTemplateCurlyInString: iPXE's settings

@@ -3,13 +3,12 @@ import { KernelError } from '../../../imager/images/bzimage.ts';
 import { inspect, inspectedLines } from '../../../imager/images/inspect.ts';
 import { decodeHeader, encodeHeader } from '../../../imager/images/nbi/header.ts';
 import { faults, place } from '../../../imager/images/nbi/layout.ts';
-import { linuxNbi } from '../../../imager/images/nbi/linux.ts';
 import { FIRST_STAGE } from '../../../imager/images/nbi/programs.ts';
-import { asKernel } from '../../support/kernels.ts';
+import { asKernel, wholeNbi } from '../../support/kernels.ts';
 
 const kernel = asKernel('amd64', Buffer.alloc(10_000, 'k'));
 const initrd = Buffer.from('an initrd');
-const nbi = linuxNbi({ kernel, initrd, args: 'console=ttyS0' });
+const nbi = wholeNbi({ kernel, initrd, args: 'console=ttyS0' });
 
 test('kernel, initrd and command line are where the setup header says, and nothing overlaps', () => {
   const header = decodeHeader(nbi);
@@ -50,11 +49,13 @@ test.each<[string, Buffer, string, RegExp]>([
   ['nothing but setup code', kernel.subarray(0, 2560), '', /setup code of 2560 bytes/],
   ['more setup code than there is room', spoilt((k) => k.fill(127, 0x1f1, 0x1f2)), '', /setup code of 65536/],
   ['too many arguments', kernel, 'x'.repeat(1792), /1792 characters, at most 1790/],
+  ['arguments that are not ASCII', kernel, 'café', /printable ASCII/],
+  ['arguments with a NUL', kernel, 'a\0b', /printable ASCII/],
   ['a kernel with a short command line', spoilt((k) => k.writeUInt32LE(255, 0x238)), '', /at most/],
   ['an initrd too high', spoilt((k) => k.writeUInt32LE(0x3000000, 0x22c)), '', /would end above/],
 ])('refused: %s', (_, bytes, args, message) => {
-  expect(() => linuxNbi({ kernel: bytes, initrd, args })).toThrow(KernelError);
-  expect(() => linuxNbi({ kernel: bytes, initrd, args })).toThrow(message);
+  expect(() => wholeNbi({ kernel: bytes, initrd, args })).toThrow(KernelError);
+  expect(() => wholeNbi({ kernel: bytes, initrd, args })).toThrow(message);
 });
 
 test('every field is in words', () => {
