@@ -1,7 +1,20 @@
 /** Sections of the configuration file about addresses: the nodes' network, subnets behind relay agents, DHCP options. */
 import * as z from 'zod';
 import { ARCHITECTURES } from './architectures.ts';
-import { address, flag, list, name, octets, oneOf, oneOrList, section, text, whole, word } from './fields.ts';
+import {
+  address,
+  flag,
+  list,
+  name,
+  named,
+  octets,
+  oneOf,
+  oneOrList,
+  section,
+  text,
+  whole,
+  word,
+} from './fields.ts';
 import { parseNetwork } from './ipv4.ts';
 
 const MAX_POOLS = 64;
@@ -93,9 +106,9 @@ export const boot = section({
   /** Image offered over DHCP to iPXE clients that have no pointer of their own. */
   image: name('name of a boot image').optional(),
   /** What a kind of firmware is told to load, instead of what the imager has for it. */
-  files: z
-    .partialRecord(architecture, word, {
+  files: named(
+    z.partialRecord(architecture, word, {
       error: 'a section of boot files, each under the name of an architecture',
-    })
-    .default({}),
+    }),
+  ).default({}),
 });

@@ -11,6 +11,7 @@ import {
   flag,
   list,
   name,
+  named,
   octets,
   port,
   seconds,
@@ -59,7 +60,7 @@ const ports = section({
 });
 
 const variable = text(
-  `a text of at most ${MAX_VARIABLE} characters (numbers in quotes)`,
+  `a text of at most ${MAX_VARIABLE} characters`,
   (value) => value.length <= MAX_VARIABLE && !value.includes('\0'),
 );
 
@@ -92,15 +93,13 @@ const node = section({
     file: word.optional(),
   }).optional(),
   /** For templates. */
-  variables: z
-    .record(
+  variables: named(
+    z.record(
       text('a variable name: letters, digits and _', (value) => VARIABLE.test(value)),
       variable,
-      {
-        error: 'a section of variables, each under its name',
-      },
-    )
-    .optional(),
+      { error: 'a section of variables, each under its name' },
+    ),
+  ).optional(),
   power: section({ on: command.optional(), off: command.optional() }).optional(),
 });
 
@@ -142,9 +141,11 @@ export const configFile = section({
   templates: word.optional(),
   https: section({ port: port('HTTPS').default(443), cert: word, key: word }).optional(),
   nodes: list('nodes', node).default([]),
-  userConfigs: z
-    .record(name('a name'), userConfig, { error: 'a section of user configurations, each under its name' })
-    .default({}),
+  userConfigs: named(
+    z.record(name('a name'), userConfig, {
+      error: 'a section of user configurations, each under its name',
+    }),
+  ).default({}),
 });
 
 export type ConfigFile = z.infer<typeof configFile>;
