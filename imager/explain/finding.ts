@@ -59,6 +59,12 @@ export function lastTransfer(story: Story): Transfer | undefined {
   return story.transfers.findLast(({ end }) => end !== 'declined') ?? story.transfers.at(-1);
 }
 
+/** What was refused after the last transfer that went well, oldest first. */
+export function lastRefusals({ transfers }: Story): Transfer[] {
+  const good = transfers.findLastIndex(({ end }) => end === 'done');
+  return transfers.slice(good + 1).filter(({ end }) => end === 'refused');
+}
+
 /** True where an address is of the network `10.0.0.0/24`. */
 export function isIn(subnet: string, address: string): boolean {
   const [network = '', bits = '32'] = subnet.split('/');

@@ -20,8 +20,15 @@ const CODES: Record<string, number> = {
 const WAITING: readonly string[] = ['too-many-transfers', 'too-many-per-client'];
 const DECLINED: readonly string[] = ['client-error', 'declined', 'superseded'];
 
-/** Observations of one node, `events` oldest first. `imager`: the address of the imager whose journal it is. */
-export function observeJournal(events: readonly RecordedEvent[], imager: string): Observation[] {
+/**
+ * Observations of one node, `events` oldest first. `imager`: the address of the imager whose journal it is; `started`: when
+ * that began to run, in milliseconds, for a transfer from before has no end in the journal.
+ */
+export function observeJournal(
+  events: readonly RecordedEvent[],
+  imager: string,
+  started = Number.NEGATIVE_INFINITY,
+): Observation[] {
   const observations: Observation[] = [];
   const open = new Map<string, Transfer>();
   /** The network the node asks from, which goes with each request alone. */
@@ -68,6 +75,11 @@ export function observeJournal(events: readonly RecordedEvent[], imager: string)
         break;
     }
   }
+  for (const transfer of open.values())
+    if (transfer.end === 'open' && transfer.lastAt < started) {
+      transfer.end = 'broken';
+      transfer.reason = 'the imager ended in the middle of it';
+    }
   return observations;
 }
 
@@ -138,8 +150,10 @@ function end(transfer: Transfer, { step, reason = '', detail = {} }: RecordedEve
   transfer.reason = text(detail.message) ?? text(detail.why) ?? reason;
   const code = CODES[reason];
   // Of a file that was read in part no more was wanted so far.
-  if (step === 'transfer-end') transfer.end = typeof detail.of === 'number' ? 'declined' : 'done';
-  else if (step === 'refused') {
+  if (step === 'transfer-end') {
+    transfer.end = typeof detail.of === 'number' ? 'declined' : 'done';
+    if (transfer.end === 'declined') transfer.reason = `asked for ${transfer.bytes} of ${detail.of} bytes`;
+  } else if (step === 'refused') {
     transfer.end = 'refused';
     if (code !== undefined) transfer.code = code;
     // All of it had been sent when the client fell silent: loaders start what they have without another word.

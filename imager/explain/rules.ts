@@ -5,6 +5,7 @@ import { agentStopped } from './rules/agent-stopped.ts';
 import { blockedPort } from './rules/blocked-port.ts';
 import { fileNotAsked } from './rules/file-not-asked.ts';
 import { missingFile } from './rules/missing-file.ts';
+import { missingImage } from './rules/missing-image.ts';
 import { nak } from './rules/nak.ts';
 import { noAnswer } from './rules/no-answer.ts';
 import { noBootFile } from './rules/no-boot-file.ts';
@@ -25,6 +26,7 @@ export const RULES: readonly Rule[] = [
   // Two servers make any later failure likely; a file for the wrong machine explains what the node does with it.
   secondServer,
   wrongArchitecture,
+  missingImage,
   missingFile,
   optionsRefused,
   serverRefuses,

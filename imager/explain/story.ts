@@ -20,6 +20,8 @@ export interface Story {
   /** Milliseconds: of its first observation, and of the end of the history. */
   startedAt: number;
   endAt: number;
+  /** Another boot has begun since: what is open stays so. */
+  over: boolean;
   /** What the rules judge: what the program that came farthest did. */
   asks: Ask[];
   answers: Answer[];
@@ -43,6 +45,10 @@ export interface Story {
   hasAddress: boolean;
   /** Files there are, to find what a missing one may have meant. */
   knownFiles: readonly string[];
+  /** Names of the boot table; undefined where nothing is known of it. */
+  images: readonly string[] | undefined;
+  /** What the imager itself says is wrong with what it serves. */
+  problems: readonly string[];
 }
 
 export interface Told {
@@ -55,20 +61,42 @@ export interface Told {
   by?: Answer;
 }
 
+const HARDLY_BEGUN_MS = 15_000;
+/** The agent's last words where all is well. */
+const ENDS: readonly string[] = ['ready', 'reboot'];
+
 export interface StoryOptions {
   who: string;
   source: 'journal' | 'capture';
   imager?: string;
   endAt: number;
+  over?: boolean;
   knownFiles?: readonly string[];
+  images?: readonly string[];
+  problems?: readonly string[];
 }
 
-/** The last of a client's boots; the one before it where that had come farther when this one had hardly begun. */
-export function lastBoot(observations: readonly Observation[], endAt: number): Observation[] {
+/**
+ * The last of a client's boots; where that has hardly begun, the one before it that failed farther on, with the time at
+ * which the last one began. Firmware that begins again and again is explained by what it failed at.
+ */
+export function lastBoot(
+  observations: readonly Observation[],
+  endAt: number,
+): { boot: Observation[]; nextAt?: number } {
   const boots = splitBoots(observations, markOf);
   const [before, last] = [boots.at(-2), boots.at(-1) ?? []];
-  const hardlyBegun = endAt - (last[0]?.at ?? endAt) < 15_000;
-  return before !== undefined && hardlyBegun && progress(before) > progress(last) ? before : last;
+  const [first] = last;
+  if (before === undefined || first === undefined || first.kind === 'power') return { boot: last };
+  const failedBefore = progress(before) > progress(last) && !isPast(before);
+  return failedBefore && endAt - first.at < HARDLY_BEGUN_MS
+    ? { boot: before, nextAt: first.at }
+    : { boot: last };
+}
+
+/** A boot whose end was meant: what comes after it is another one. */
+function isPast(boot: readonly Observation[]): boolean {
+  return boot.some((each) => each.kind === 'agent' && ENDS.includes(each.step));
 }
 
 /** `boot`: the observations of one boot, oldest first, at least one. */
@@ -84,6 +112,7 @@ export function storyOf(boot: readonly Observation[], options: StoryOptions): St
     imager: options.imager,
     startedAt: boot[0]!.at,
     endAt: options.endAt,
+    over: options.over === true,
     asks,
     answers,
     transfers: part.filter((each) => each.kind === 'transfer'),
@@ -99,6 +128,8 @@ export function storyOf(boot: readonly Observation[], options: StoryOptions): St
     told: toldBy(answers, chosen),
     hasAddress: answers.some(({ type }) => type === 'ack') || takesElsewhere(asks, answers),
     knownFiles: options.knownFiles ?? [],
+    images: options.images,
+    problems: options.problems ?? [],
   };
 }
 

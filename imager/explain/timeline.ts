@@ -32,7 +32,8 @@ export function observationRows(story: Story): Row[] {
   return [...rows.slice(0, half), left, ...rows.slice(-half)];
 }
 
-function rowOf(each: Observation, who: string): { who: string; what: string } {
+/** An observation in a line: who, and what. */
+export function rowOf(each: Observation, who: string): { who: string; what: string } {
   switch (each.kind) {
     case 'ask':
       return { who, what: [each.type.toUpperCase(), ...askDetail(each)].join(', ') };

@@ -35,13 +35,14 @@ test('a node and a stranger: attempts, causes, and the same after SIGKILL', asyn
   await boot(stranger, '10.77.0.199');
   const shown = await lab.imager('node', 'boots', 'node1');
   expect(shown.stdout).toMatch(
-    /^node1, boot of \d{4}-\S+ \S+Z: (?:in progress, at files|stopped at files: missing file.*)\n {4}0\.000 {2}dhcp +discover/,
+    /^node1, boot of \d{4}-\S+ \S+Z: (?:in progress, at files|stopped at files: missing image.*|stopped at files: missing file.*)\n {4}0\.000 {2}dhcp +discover/,
   );
   expect(shown.stdout).toMatch(/tftp +refused \(unknown-file\) file=images\/nothing\/kernel/);
   const explained = await lab.imager('pxe', 'explain', 'node1');
   expect(explained.stdout.split('\n')[0]).toMatch(
-    /^node1: missing file: TFTP server 10\.77\.0\.1 has no images\/nothing\/kernel \(TFTP error 1/,
+    /^node1: missing image: "nothing" is not in the boot table, so TFTP server 10\.77\.0\.1 has no images\/nothing\/kernel$/,
   );
+  expect(explained.stdout).toContain('  - add it: imager image build nothing --arch ARCH ');
   const before = await lab.json<BootsView>('node', 'boots', STRANGER);
   expect(before).toMatchObject({ node: null, attempts: [{ phase: 'dhcp' }] });
   await lab.stop('KILL');
