@@ -33,6 +33,8 @@ export type Silence =
   | 'no-boot-firmware'
   /** To a proxy: boot firmware there is nothing for; the event's `why` says why. */
   | 'no-boot-file'
+  /** To a boot server: its menu has no such item. */
+  | 'no-boot-item'
   /** Asks a proxy for an address. */
   | 'proxy-only';
 

@@ -18,6 +18,7 @@ interface Addon {
     broadcast: boolean,
     receiveBuffer: number,
     receive: (offset: number, length: number, address: string, port: number) => void,
+    device: string,
   ): Handle;
   port(handle: Handle): number;
   send(handle: Handle, bytes: Uint8Array, port: number, address: string): number;
@@ -66,6 +67,7 @@ function load(): Addon | false {
 
 class NativeSocket implements UdpSocket {
   readonly port: number;
+  readonly device: string | undefined;
   readonly #addon: Addon;
   readonly #handle: Handle;
   #listener: UdpListener | undefined;
@@ -73,10 +75,13 @@ class NativeSocket implements UdpSocket {
   #closed: Promise<void> | undefined;
 
   constructor(native: Addon, options: UdpOptions) {
-    const { address, port, reuseAddress = false, broadcast = false, receiveBuffer = 0 } = options;
+    const { address, port, reuseAddress = false, broadcast = false, receiveBuffer = 0, device } = options;
     this.#addon = native;
-    this.#handle = native.open(address, port, reuseAddress, broadcast, receiveBuffer, (...packet) =>
-      this.#received(...packet),
+    this.device = device;
+    this.#handle = native.open(
+      ...[address, port, reuseAddress, broadcast, receiveBuffer],
+      (...packet) => this.#received(...packet),
+      device ?? '',
     );
     this.port = native.port(this.#handle);
   }

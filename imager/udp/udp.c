@@ -3,7 +3,8 @@
  * what comes in is read in batches into one buffer that all sockets of a process share, what goes out is sent at once.
  *
  *   buffer                             where datagrams are while `receive` is called
- *   open(address, port, reuse, broadcast, receiveBuffer, receive) -> socket
+ *   open(address, port, reuse, broadcast, receiveBuffer, receive, device) -> socket
+ *                                      device: name of the one interface to hear, or "" for all
  *                                      throws an Error with `code`, `errno`, `syscall`, `address`, `port`
  *   port(socket) -> number
  *   send(socket, bytes, port, address) -> 0 or an errno (11: no room now, see watch)
@@ -15,6 +16,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <node_api.h>
 #include <stdio.h>
@@ -24,7 +26,8 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { BATCH = 16, LARGEST = 65536, ADDRESS = 64 };
+/* Of what waits, so many batches are taken before other sockets have their turn. */
+enum { BATCH = 16, BATCHES = 4, LARGEST = 65536, ADDRESS = 64 };
 
 /* One for each environment (main thread or worker). */
 struct home {
@@ -108,7 +111,8 @@ static void tell(struct udp *udp, size_t offset, int64_t length, const char *add
   napi_close_handle_scope(udp->env, scope);
 }
 
-static void receive(struct udp *udp) {
+/* Takes one batch. Gives how many datagrams it was. */
+static int receive(struct udp *udp) {
   struct mmsghdr messages[BATCH];
   struct iovec parts[BATCH];
   union place places[BATCH];
@@ -128,6 +132,7 @@ static void receive(struct udp *udp) {
     tell(udp, (size_t)i * LARGEST, messages[i].msg_len, text,
          ntohs(v6 ? places[i].v6.sin6_port : places[i].v4.sin_port));
   }
+  return count;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
@@ -140,7 +145,9 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     uv_poll_start(poll, UV_READABLE, on_poll);
     tell(udp, 0, -EAGAIN, "", 0);
   }
-  if ((events & UV_READABLE) && !udp->closing) receive(udp);
+  /* An answer to what was just sent may be here already: asking costs less than a turn of the event loop. */
+  if (events & UV_READABLE)
+    for (int i = 0; i < BATCHES && !udp->closing && receive(udp) > 0; i++) continue;
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -174,20 +181,21 @@ static void on_cleanup(napi_async_cleanup_hook_handle hook, void *data) {
 }
 
 static int prepare(int fd, const union place *place, socklen_t length, bool reuse, bool broadcast, int32_t room,
-                   const char **what) {
+                   const char *device, const char **what) {
   int one = 1;
   *what = "setsockopt";
   if (reuse && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0) return errno;
   if (broadcast && setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one) < 0) return errno;
   if (room > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) < 0) return errno;
+  if (*device != 0 && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0) return errno;
   *what = "bind";
   return bind(fd, &place->any, length) < 0 ? errno : 0;
 }
 
 static napi_value open_socket(napi_env env, napi_callback_info info) {
-  size_t count = 6;
-  napi_value values[6], result;
-  char address[ADDRESS] = "";
+  size_t count = 7;
+  napi_value values[7], result;
+  char address[ADDRESS] = "", device[IFNAMSIZ] = "";
   uint32_t port = 0;
   int32_t room = 0;
   bool reuse = false, broadcast = false;
@@ -198,6 +206,7 @@ static napi_value open_socket(napi_env env, napi_callback_info info) {
   napi_get_value_bool(env, values[2], &reuse);
   napi_get_value_bool(env, values[3], &broadcast);
   napi_get_value_int32(env, values[4], &room);
+  napi_get_value_string_utf8(env, values[6], device, sizeof device, NULL);
   napi_get_instance_data(env, (void **)&home);
   union place place;
   socklen_t length = read_place(address, port, &place);
@@ -205,7 +214,7 @@ static napi_value open_socket(napi_env env, napi_callback_info info) {
   int fd = socket(place.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return fail(env, "socket", errno, address, port);
   const char *what = "";
-  int number = prepare(fd, &place, length, reuse, broadcast, room, &what);
+  int number = prepare(fd, &place, length, reuse, broadcast, room, device, &what);
   struct udp *udp = calloc(1, sizeof *udp);
   uv_poll_t *poll = calloc(1, uv_handle_size(UV_POLL));
   uv_loop_t *loop = NULL;
