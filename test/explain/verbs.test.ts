@@ -52,6 +52,17 @@ test('a node and a stranger: attempts, causes, and the same after SIGKILL', asyn
   expect((await lab.json<BootsView>('node', 'boots', 'node1')).node).toBe('node1');
 });
 
+test('--check names the nodes whose image is not there', async () => {
+  const { code, stdout, stderr } = await lab.imager('pxe', 'render', '--check');
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: 'imager: would not get what they are to boot: node1, node2, node3, pooled\n',
+  });
+  expect(stdout).toMatch(
+    /^node1: image base is not in the boot table \(boot\.image of the configuration\)\n[\s\S]*\n7 menus for 4 nodes: 4 faults\n$/,
+  );
+});
+
 test('--follow shows what happens as it happens, and goes on when the imager is back', async () => {
   const program = lab.command(['node', 'boots', 'node1', '--follow', '--config', lab.config]);
   const child = spawn(process.execPath, program, { cwd: lab.dir });
