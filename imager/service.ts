@@ -1,5 +1,4 @@
 /** The composition root: puts stores and servers together, starts them in order and closes them in reverse. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Directory } from './agents/directory.ts';
@@ -26,6 +25,7 @@ import { openMenus } from './service/node-menus.ts';
 import { readModelOf } from './service/read-model.ts';
 import { startFault } from './service/start-fault.ts';
 import { lockState } from './service/state-lock.ts';
+import { readTlsFiles } from './service/tls-files.ts';
 import { TftpServer } from './tftp/server.ts';
 import { hasNative } from './udp/native.ts';
 
@@ -220,7 +220,7 @@ async function startParts(
   const { https: secure } = config;
   if (secure !== undefined)
     running.https = await serve('https', async () => {
-      const tls = { cert: await readFile(secure.cert), key: await readFile(secure.key) };
+      const tls = await readTlsFiles(secure);
       return HttpServer.start({ ...common('https'), port: secure.port, files, model, tls });
     });
   const control = await started(

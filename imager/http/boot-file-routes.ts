@@ -60,10 +60,9 @@ async function serve(
     serving.tally.count('not-modified');
     return reply.code(304).send();
   }
-  const range = rangeOf(
-    rangeCounts(headers['if-range']?.toString(), tag) ? headers.range : undefined,
-    file.size,
-  );
+  // Only a GET has a range (RFC 9110 section 14.2).
+  const counts = request.method === 'GET' && rangeCounts(headers['if-range']?.toString(), tag);
+  const range = rangeOf(counts ? headers.range : undefined, file.size);
   reply
     .header('accept-ranges', 'bytes')
     .type(path.endsWith('.ipxe') ? 'text/plain' : 'application/octet-stream');

@@ -47,6 +47,8 @@ export class HttpServer {
   readonly #tally: Tally;
   /** Open connections by client address. */
   readonly #connections = new Map<string, number>();
+  /** All of them: Node counts those that have not finished their TLS handshake as none of HTTP's. */
+  readonly #sockets = new Set<Socket>();
 
   private constructor(app: FastifyInstance, log: Logger) {
     this.#app = app;
@@ -89,6 +91,7 @@ export class HttpServer {
     app.server.on('connection', (socket: Socket) =>
       server.#admit(socket, options.maxPerAddress ?? MAX_PER_ADDRESS),
     );
+    if (tls !== undefined) app.server.on('secureConnection', (socket: Socket) => server.#isThere(socket));
     await app.listen({ host: address, port });
     return server;
   }
@@ -104,11 +107,22 @@ export class HttpServer {
 
   /** Stops listening, gives transfers under way two seconds, then ends them. */
   close(): Promise<void> {
-    return closeApp(this.#app);
+    return closeApp(this.#app, () => {
+      for (const socket of this.#sockets) socket.destroy();
+    });
+  }
+
+  /** False, and the socket is gone, where the client reset it before it was taken: nobody knows whose it was. */
+  #isThere(socket: Socket): boolean {
+    if (socket.remoteAddress !== undefined) return true;
+    this.#tally.count('dropped.gone');
+    socket.destroy();
+    return false;
   }
 
   #admit(socket: Socket, most: number): void {
-    const address = socket.remoteAddress ?? '';
+    if (!this.#isThere(socket)) return;
+    const address = socket.remoteAddress!;
     const open = this.#connections.get(address) ?? 0;
     if (open >= most) {
       this.#dropped('too-many-per-address', address);
@@ -116,7 +130,9 @@ export class HttpServer {
       return;
     }
     this.#connections.set(address, open + 1);
+    this.#sockets.add(socket);
     socket.once('close', () => {
+      this.#sockets.delete(socket);
       const left = (this.#connections.get(address) ?? 1) - 1;
       if (left > 0) this.#connections.set(address, left);
       else this.#connections.delete(address);
@@ -172,12 +188,11 @@ export class ControlServer {
   }
 
   close(): Promise<void> {
-    return closeApp(this.#app);
+    return closeApp(this.#app, () => this.#app.server.closeAllConnections());
   }
 }
 
-async function closeApp(app: FastifyInstance): Promise<void> {
-  const timer = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS);
-  await app.close();
-  clearTimeout(timer);
+async function closeApp(app: FastifyInstance, endAll: () => void): Promise<void> {
+  const timer = setTimeout(endAll, CLOSE_MS);
+  await app.close().finally(() => clearTimeout(timer));
 }

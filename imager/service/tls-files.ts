@@ -1,0 +1,31 @@
+/** The certificate and key of HTTPS, looked at before a server is started with them. */
+import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+
+/**
+ * Reads the PEM files. Rejects with an Error that names the setting and the file: one that cannot be read, is no
+ * certificate or no key, is locked by a passphrase, or does not belong to the other.
+ */
+export async function readTlsFiles(
+  { cert, key }: { cert: string; key: string },
+  read: (path: string) => Promise<Buffer> = readFile,
+): Promise<{ cert: Buffer; key: Buffer }> {
+  // Without the system's code, which at a server's start is about its port.
+  const load = (setting: string, path: string) =>
+    read(path).catch((error: Error) => {
+      throw new Error(`${setting}: ${error.message}`, { cause: error });
+    });
+  const files = { cert: await load('https.cert', cert), key: await load('https.key', key) };
+  check({ cert: files.cert }, `https.cert: ${cert} is no PEM certificate`);
+  check({ key: files.key }, `https.key: ${key} is no PEM key without a passphrase`);
+  check(files, `https.key: ${key} is not the key of ${cert}`);
+  return files;
+}
+
+function check(files: { cert?: Buffer; key?: Buffer }, words: string): void {
+  try {
+    createSecureContext(files);
+  } catch (error) {
+    throw new Error(`${words} (${(error as Error).message})`, { cause: error });
+  }
+}
