@@ -1,7 +1,7 @@
 /** `imager image inspect`, `verify` and `nbi`: what boot files are, whether they are still so, and tagged images. */
-import { readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { BootImage } from '../images/image.ts';
+import { readHead } from '../images/copy.ts';
+import { type BootImage, ImageError } from '../images/image.ts';
 import { type Inspected, inspect, inspectedLines } from '../images/inspect.ts';
 import { NbiError } from '../images/nbi/header.ts';
 import { Context } from './context.ts';
@@ -24,8 +24,8 @@ Examples:
   imager image inspect rescue.nbi
   imager image inspect vmlinuz --json`,
     )
-    .action((file: string, _options, command: Command) => {
-      const found = inspectFile(file);
+    .action(async (file: string, _options, command: Command) => {
+      const found = await inspectFile(file);
       new Context(command).print(found, () =>
         [found.words, ...inspectedLines(found).map(fields)].join('\n\n'),
       );
@@ -68,13 +68,14 @@ Examples:
     });
 }
 
-function inspectFile(file: string): Inspected {
+async function inspectFile(file: string): Promise<Inspected> {
   try {
-    if (!statSync(file).isFile()) throw new VerbError(`${file} is not a file`);
-    return inspect(readFileSync(file));
+    const { head, bytes } = await readHead(file);
+    return inspect(head, bytes);
   } catch (error) {
     if (error instanceof NbiError) throw new VerbError(`${file}: ${error.message}`);
-    if ((error as NodeJS.ErrnoException).syscall !== undefined) throw new VerbError((error as Error).message);
+    if (error instanceof ImageError || (error as NodeJS.ErrnoException).syscall !== undefined)
+      throw new VerbError((error as Error).message);
     throw error;
   }
 }

@@ -56,13 +56,15 @@ export async function hashFile(path: string, signal: AbortSignal): Promise<strin
   }
 }
 
-/** As much of a file's beginning as look.ts looks at. */
-export async function readHead(path: string): Promise<Uint8Array> {
-  const from = await openPlain(path);
+/** As much of a file's beginning as look.ts looks at, and its length. Throws ImageError where it cannot be opened. */
+export async function readHead(path: string): Promise<{ head: Uint8Array; bytes: number }> {
+  const from = await openPlain(path).catch((error: Error) => {
+    throw new ImageError(error.message);
+  });
   try {
     const head = Buffer.alloc(LOOK_BYTES);
     const { bytesRead } = await from.read(head, 0, head.length, 0);
-    return head.subarray(0, bytesRead);
+    return { head: head.subarray(0, bytesRead), bytes: (await from.stat()).size };
   } finally {
     await from.close();
   }

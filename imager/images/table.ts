@@ -68,7 +68,8 @@ export class BootTable {
           typeof source === 'string'
             ? await copyInto(source, join(work, file), `${file} of image ${image.name}`, signal)
             : await putTogether(source, join(work, file), signal);
-      const arch = architectureOf(image, kind, await readHead(join(work, main)), files[main]!.bytes);
+      const { head, bytes } = await readHead(join(work, main));
+      const arch = architectureOf(image, kind, head, bytes);
       const added = new Date().toISOString();
       const entry = { name: image.name, kind, arch, args, files, added } as BootImage;
       writeDurably(join(work, 'image.json'), `${JSON.stringify(entry, null, 2)}\n`);

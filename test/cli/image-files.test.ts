@@ -1,6 +1,6 @@
 /** `imager image inspect`: no configuration, no imager. */
-import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -17,6 +17,9 @@ beforeAll(async () => {
   writeFileSync(join(dir, 'kernel'), kernel);
   writeFileSync(join(dir, 'whole.nbi'), nbi);
   writeFileSync(join(dir, 'half.nbi'), nbi.subarray(0, 2000));
+  writeFileSync(join(dir, 'huge.nbi'), nbi);
+  truncateSync(join(dir, 'huge.nbi'), 2 ** 32);
+  execFileSync('mkfifo', [join(dir, 'fifo')]);
   writeFileSync(join(dir, 'garbled.nbi'), nbi.subarray(0, 200));
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -50,7 +53,9 @@ test.each([
   ['half.nbi', /^imager: the file is cut short: 2000 of \d+ bytes\n$/],
   ['garbled.nbi', /^imager: garbled\.nbi: the header is cut short: 200 of 512 bytes\n$/],
   ['absent', /^imager: ENOENT: no such file or directory, stat 'absent'\n$/],
-  ['.', /^imager: \. is not a file\n$/],
+  ['.', /^imager: \. is not a file but a folder\n$/],
+  ['fifo', /^imager: fifo is not a file but a FIFO\n$/],
+  ['huge.nbi', /^imager: \d+ bytes follow the last segment\n$/],
 ])('%s: exit code 1 and why', async (file, message) => {
   const { code, stderr } = await inspect(file);
   expect(stderr).toMatch(message);

@@ -11,7 +11,7 @@ import { ImageError } from '../../imager/images/image.ts';
 import { inspect } from '../../imager/images/inspect.ts';
 import { look } from '../../imager/images/look.ts';
 import { addLinuxNbi } from '../../imager/images/nbi/add.ts';
-import { decodeHeader, NbiError } from '../../imager/images/nbi/header.ts';
+import { decodeHeader, encodeHeader, NbiError } from '../../imager/images/nbi/header.ts';
 import { BootTable } from '../../imager/images/table.ts';
 import type { NewImage } from '../../imager/images/wish.ts';
 import { asKernel, wholeNbi } from '../support/kernels.ts';
@@ -30,6 +30,14 @@ function efi(machine: number): Buffer {
 const sector = Buffer.alloc(1024);
 sector.writeUInt16LE(0xaa55, 510);
 const nbi = wholeNbi({ kernel: x86, initrd: Buffer.from('an initrd'), args: 'quiet' });
+const header = decodeHeader(nbi);
+const low = Buffer.from(nbi);
+low.set(
+  encodeHeader({
+    ...header,
+    segments: header.segments.map((each, at) => (at === 0 ? { ...each, address: 0xfff0 } : each)),
+  }),
+);
 const i386 = Buffer.from(x86);
 i386.writeUInt16LE(0, 0x236);
 const zboot = efi(0xaa64);
@@ -139,6 +147,7 @@ test.each<[string, Files, Partial<NewImage>, RegExp]>([
   ],
   ['half a sector', { bootSector: sector.subarray(0, 1000) }, {}, /not made of whole sectors: 1000 bytes/],
   ['no tagged image', { nbi: sector }, {}, /does not begin with 36 13 03 1B/],
+  ['a tagged image in the place of its loader', { nbi: low }, {}, /image a: segment 1 begins at 0xfff0: /],
   ['half a tagged image', { nbi: nbi.subarray(0, 2000) }, {}, /image a: the file is cut short: 2000 of/],
 ])('refused: %s', async (_, files, rest, message) => {
   const adding = add(files, rest);
@@ -222,7 +231,9 @@ test('scripts of each kind, and what else is made for it', async () => {
     'isset ${bw_imager} && set next-server ${bw_imager} ||',
     'isset ${next-server} || set next-server ${dhcp-server} ||',
     'echo bootwright: firmware boot tagged',
-    'imgexec nbi.0',
+    'imgexec nbi.0 ||',
+    'imgfree nbi.0 ||',
+    'exit 1',
   ]);
   const tagged = table.get('tagged')!;
   expect(generatedFile(tagged, 'nbi.0')).toBeDefined();
@@ -244,7 +255,7 @@ test('a look at any bytes says something, and inspecting them too unless they ar
       for (const [at, value] of changes) if (at < file.length) file[at] = value;
       expect(look(file).words).not.toBe('');
       try {
-        expect(inspect(file).words).toBe(look(file).words);
+        expect(inspect(file, file.length).words).toBe(look(file).words);
       } catch (error) {
         expect(error).toBeInstanceOf(NbiError);
         expect(() => decodeHeader(file)).toThrow(NbiError);

@@ -18,7 +18,6 @@ export async function addLinuxNbi(
     throw new ImageError(
       `image ${from.name} is of the kind ${from.kind} for ${from.arch}: a tagged image is made of a Linux kernel for amd64`,
     );
-  const { kernel, initrd } = from.files;
   const pieceOf = (file: 'kernel' | 'initrd', start: number) => ({
     what: `${file} of image ${from.name}`,
     path: table.path(from.name, file),
@@ -26,8 +25,8 @@ export async function addLinuxNbi(
     sha256: from.files[file].sha256,
   });
   try {
-    const head = await readHead(table.path(from.name, 'kernel'));
-    const made = linuxNbi({ kernel: { head, bytes: kernel.bytes }, initrd, args });
+    const kernel = await readHead(table.path(from.name, 'kernel'));
+    const made = linuxNbi({ kernel, initrd: from.files.initrd, args });
     const nbi = [made.head, pieceOf('kernel', made.kernelFrom), pieceOf('initrd', 0)];
     return await table.add({ name, nbi });
   } catch (error) {
