@@ -16,6 +16,7 @@ import {
   word,
 } from './fields.ts';
 import { parseNetwork } from './ipv4.ts';
+import { bootMenu } from './menu-schema.ts';
 
 const MAX_POOLS = 64;
 const MAX_DOMAIN = 253;
@@ -111,4 +112,6 @@ export const boot = section({
       error: 'a section of boot files, each under the name of an architecture',
     }),
   ).default({}),
+  /** For who has no menu of its own. */
+  menu: bootMenu.optional(),
 });

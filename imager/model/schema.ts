@@ -20,6 +20,7 @@ import {
   whole,
   word,
 } from './fields.ts';
+import { bootMenu } from './menu-schema.ts';
 import { boot, dhcp, network } from './network-schema.ts';
 
 /** RFC 1123 section 2.1: a host name label. */
@@ -91,6 +92,7 @@ const node = section({
     image: name('name of a boot image').optional(),
     /** What its firmware is told to load, whatever its kind. */
     file: word.optional(),
+    menu: bootMenu.optional(),
   }).optional(),
   /** For templates. */
   variables: named(

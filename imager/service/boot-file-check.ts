@@ -3,7 +3,7 @@ import type { BootFiles } from '../images/boot-files.ts';
 import { efiArchitecture, LOOK_BYTES, look } from '../images/look.ts';
 import { normalisePath } from '../images/tree.ts';
 import { type Architecture, architectureNamed } from '../model/architectures.ts';
-import type { ImagerConfig } from '../model/config.ts';
+import type { BootMenu, ImagerConfig } from '../model/config.ts';
 
 /** Debian's names of what UEFI firmware runs. Byte code and what numbers itself so (see architectures.ts) run x86-64. */
 const RUNS: Readonly<Record<string, string>> = {
@@ -45,6 +45,8 @@ export async function bootFileFaults(config: ImagerConfig, files: BootFiles): Pr
       file: boot?.file,
       architecture: undefined,
     })),
+    ...menuFiles('the boot menu', config.boot.menu),
+    ...config.nodes.flatMap(({ name, boot }) => menuFiles(`the boot menu of ${name}`, boot?.menu)),
   ];
   const found: string[] = [];
   for (const { place, file, architecture } of named) {
@@ -52,6 +54,12 @@ export async function bootFileFaults(config: ImagerConfig, files: BootFiles): Pr
     if (fault !== undefined) found.push(`${place} names ${file}: ${fault}`);
   }
   return found;
+}
+
+function menuFiles(place: string, menu: BootMenu | undefined) {
+  return (menu?.items ?? []).flatMap(({ boot }) =>
+    typeof boot === 'object' ? [{ place, file: boot.file, architecture: undefined }] : [],
+  );
 }
 
 async function faultOf(

@@ -15,12 +15,20 @@ export function dhcpConfig(
   const { address, ...network } = config.network;
   const offer = { ipxe, httpBase: httpBase(address, httpPort), files: config.boot.files };
   const { subnets, options, probe } = config.dhcp;
+  const menus = new Map(config.nodes.map(({ name, boot }) => [name, boot?.menu]));
+  const hasMenus = config.boot.menu !== undefined || [...menus.values()].some((menu) => menu !== undefined);
+  const menu: DhcpConfig['menu'] = ({ node, userClass }) => {
+    const found = menus.get(node ?? '') ?? config.boot.menu;
+    // iPXE that was itself an item of the menu would show it again.
+    return userClass === 'iPXE' && found?.ipxe === false ? undefined : found;
+  };
   return {
     ...network,
     serverAddress: address,
     subnets,
     options,
     probe,
+    ...(hasMenus ? { menu } : {}),
     bootFile: ({ node, ...client }) =>
       bootFileFor(node === undefined ? client : { ...client, node: bootOf(node) }, offer),
   };
