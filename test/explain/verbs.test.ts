@@ -45,6 +45,9 @@ test('a node and a stranger: attempts, causes, and the same after SIGKILL', asyn
   expect(explained.stdout).toContain('  - add it: imager image build nothing --arch ARCH ');
   const before = await lab.json<BootsView>('node', 'boots', STRANGER);
   expect(before).toMatchObject({ node: null, attempts: [{ phase: 'dhcp' }] });
+  const [attempt] = before.attempts;
+  const times = [attempt!.startedAt, attempt!.lastAt, ...attempt!.events.map(({ at }) => at)];
+  expect(times.filter((at) => !Number.isInteger(at))).toEqual([]);
   await lab.stop('KILL');
   await lab.serve();
   const after = await lab.json<BootsView>('node', 'boots', STRANGER);
