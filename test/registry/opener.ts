@@ -1,0 +1,9 @@
+/** Opens the registry in a directory and prints how that went. */
+import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
+
+const words = await LmdbRegistry.open(process.argv[2]!).then(
+  (registry) => `opened at ${registry.revision()}`,
+  (error: Error) => error.message,
+);
+console.log(words);
+process.exit();
