@@ -1,14 +1,14 @@
 /** `imager image`: the boot images there are, adding and building them. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type Architecture, type BootImage, filesOf } from '../images/image.ts';
 import { buildBootFiles } from '../images/recipe.ts';
+import { clearWorkFolders, withWorkFolder } from '../images/work-folder.ts';
 import { ARCHITECTURES, architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
-import { addImageFiles } from './image-files.ts';
+import { addImageInspect } from './image-inspect.ts';
+import { addNbi } from './image-nbi.ts';
 import { showImage } from './image-text.ts';
 import { bytes, table } from './table.ts';
 
@@ -120,7 +120,8 @@ Examples:
     .action(async (name: string, options: BuildOptions, command: Command) => {
       await build(new Context(command), name, options);
     });
-  addImageFiles(image);
+  addImageInspect(image);
+  addNbi(image);
 }
 
 async function add(context: Context, name: string, options: AddOptions): Promise<void> {
@@ -142,21 +143,20 @@ async function build(
   const images = await context.get<BootImage[]>('/api/images');
   if (images.some((image) => image.name === name))
     throw new VerbError(`boot image "${name}" exists already: images never change, choose another name`);
-  const work = await mkdtemp(join(tmpdir(), 'imager-build-'));
-  try {
+  const cacheDir = cacheDirectory(context, cache);
+  clearWorkFolders(cacheDir);
+  await withWorkFolder(cacheDir, async (work) => {
     const binary = agent ?? (await buildAgentInto(work, arch, context.progress));
     const built = await buildBootFiles({
       arch,
       agent: binary,
-      cacheDir: cacheDirectory(context, cache),
+      cacheDir,
       outDir: work,
       progress: context.progress,
     });
     const all = [built.args, args].filter((part) => part !== undefined && part !== '').join(' ');
     await add(context, name, { arch, kernel: built.kernel, initrd: built.initrd, args: all });
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+  });
 }
 
 async function buildAgentInto(
