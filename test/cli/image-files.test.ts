@@ -1,9 +1,10 @@
-/** `imager image inspect`: no configuration, no imager. */
+/** `imager image inspect`: no imager, and for files no configuration. */
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { BootTable } from '../../imager/images/table.ts';
 import { bundle } from '../support/inside.ts';
 import { asKernel, wholeNbi } from '../support/kernels.ts';
 
@@ -52,7 +53,11 @@ test('a kernel', async () => {
 test.each([
   ['half.nbi', /^imager: the file is cut short: 2000 of \d+ bytes\n$/],
   ['garbled.nbi', /^imager: garbled\.nbi: the header is cut short: 200 of 512 bytes\n$/],
-  ['absent', /^imager: ENOENT: no such file or directory, stat 'absent'\n$/],
+  [
+    'absent',
+    /^imager: there is no file absent, and no configuration imager\.yaml that says where boot images/,
+  ],
+  ['./absent', /^imager: ENOENT: no such file or directory, \w+ '\.\/absent'\n$/],
   ['.', /^imager: \. is not a file but a folder\n$/],
   ['fifo', /^imager: fifo is not a file but a FIFO\n$/],
   ['huge.nbi', /^imager: \d+ bytes follow the last segment\n$/],
@@ -60,4 +65,42 @@ test.each([
   const { code, stderr } = await inspect(file);
   expect(stderr).toMatch(message);
   expect(code).toBe(1);
+});
+
+test('an image of the boot table, by its name', async () => {
+  const home = join(dir, 'home');
+  mkdirSync(home);
+  writeFileSync(
+    join(home, 'imager.yaml'),
+    'state: .\ncluster: c\nnetwork: { address: 10.0.0.1, prefix: 24 }\n',
+  );
+  const config = ['--config', join(home, 'imager.yaml')];
+  expect(await inspect('base', ...config)).toMatchObject({
+    code: 1,
+    stderr: 'imager: there is no file base, and no boot image of that name; there is: none\n',
+  });
+  const table = await BootTable.open(join(home, 'images'));
+  const kernel = join(dir, 'kernel');
+  await table.add({ name: 'base', arch: 'amd64', args: 'quiet', kernel, initrd: join(dir, 'whole.nbi') });
+  await table.add({ name: 'tagged', nbi: join(dir, 'whole.nbi') });
+  await table.close();
+  const [base, tagged, json, other] = await Promise.all([
+    inspect('base', ...config),
+    inspect('tagged', ...config),
+    inspect('base', '--json', ...config),
+    inspect('absent', ...config),
+  ]);
+  expect(base).toMatchObject({ code: 0, stderr: '' });
+  expect(base.stdout).toMatch(
+    /^boot image base: linux, for amd64, added 20.*\n\nkernel: a Linux kernel for amd64, [\d.]+ KiB\n\nboot protocol {2}2\.15\n/,
+  );
+  expect(tagged.stdout).toMatch(/^boot image tagged: nbi, .*\n\nboot\.nbi: a tagged network boot image, /);
+  expect(tagged.stdout).toContain('segment       4, kernel\n');
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    kind: 'linux',
+    files: { kernel: { sha256: expect.any(String), format: 'linux', faults: [] } },
+  });
+  expect(other.stderr).toBe(
+    'imager: there is no file absent, and no boot image of that name; there is: base, tagged\n',
+  );
 });
