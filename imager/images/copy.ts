@@ -10,7 +10,10 @@ const COPY_BYTES = 1024 * 1024;
 /** What a file is put together of: bytes, or a file from its byte `from` on, whose whole content has that checksum. */
 export type Piece = Uint8Array | { what: string; path: string; from: number; sha256: string };
 
-/** Copies a file with its checksum. Throws ImageError, with `what` for its name, where it is none or empty. */
+/**
+ * Copies a file with its checksum. Throws ImageError, with `what` for its name, where it is none or empty, or somebody
+ * writes to it meanwhile: half of an old kernel and half of a new one would have a checksum too.
+ */
 export async function copyInto(
   source: string,
   target: string,
@@ -22,7 +25,11 @@ export async function copyInto(
     throw new ImageError(`${what} cannot be read: ${error.message}`);
   });
   try {
+    const before = await from.stat();
     const copied = await writeHashed(target, (write) => readWhole(from, write, signal));
+    const after = await from.stat();
+    if (after.mtimeMs !== before.mtimeMs || after.size !== before.size)
+      throw new ImageError(`${what} was written to while it was copied: ${source}`);
     if (copied.bytes === 0) throw new ImageError(`${what} is empty: ${source}`);
     return copied;
   } finally {

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
+  appendFile,
   mkdir,
   mkdtemp,
   readdir,
@@ -15,6 +16,7 @@ import {
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ipxeScript, manifest } from '../../imager/images/generated.ts';
@@ -158,6 +160,18 @@ test('what is no plain file is refused, and nobody waits for it; a link to a fil
   expect(() => table.get('a')).toThrow(/initrd has no bytes, not 9/);
 });
 
+test('a file that is written to while it is copied is refused', async () => {
+  await truncate(join(dir, 'initrd.img'), 2 ** 27);
+  const adding = expect(table.add(newImage('a'))).rejects.toThrow(
+    /initrd of image a was written to while it was copied/,
+  );
+  const images = join(dir, 'state', 'images');
+  while ((await readdir(images, { recursive: true })).length < 3) await setImmediate();
+  await appendFile(join(dir, 'initrd.img'), 'more');
+  await adding;
+  expect(await readdir(images)).toEqual([]);
+});
+
 test('a folder of the table may be a link; one to nowhere is no image', async () => {
   const images = join(dir, 'state', 'images');
   const added = await table.add(newImage('moved'));
@@ -190,10 +204,14 @@ test('a damaged image is reported, not hidden, and the others stay', async () =>
   await table.add(newImage('renamed'));
   await writeFile(join(dir, 'state', 'images', 'renamed', 'image.json'), '{"name":"good"}');
   await mkdir(join(dir, 'state', 'images', 'bare'));
+  await table.add(newImage('quoted'));
+  const quoted = join(dir, 'state', 'images', 'quoted', 'image.json');
+  await writeFile(quoted, String(await readFile(quoted)).replace('panic', '$panic'));
   expect(table.list().map((image) => image.name)).toEqual(['good']);
   expect(table.problems()).toEqual([
     expect.stringMatching(/image bare is damaged: no image\.json/),
     expect.stringMatching(/image garbled is damaged: image\.json is not JSON/),
+    expect.stringMatching(/image quoted is damaged: image\.json has arguments that cannot be: .*\$/),
     expect.stringMatching(/image renamed is damaged: image\.json names another image/),
     expect.stringMatching(/image short is damaged: initrd has 3 bytes, not 9/),
   ]);
