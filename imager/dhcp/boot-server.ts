@@ -95,8 +95,9 @@ export function bootReply(
     return silence('no-boot-item', { item: item.type, layer: item.layer });
   const choice = typeof picked?.boot === 'object' ? picked.boot : bootChoice(request, world);
   const told = { ...toldOf(choice), ...(picked === undefined ? {} : { item: picked.name }) };
-  const shown = item === undefined ? menu : undefined;
-  if (fileOf(choice) === undefined && shown === undefined) return silence('no-boot-file', told);
+  if (fileOf(choice) === undefined && (menu === undefined || item !== undefined))
+    return silence('no-boot-file', told);
+  const shown = item !== undefined || (step === 'offer' && isUefi(options)) ? undefined : menu;
   return {
     kind: 'reply',
     step,
@@ -123,6 +124,7 @@ interface Told {
   file: string | undefined;
   /** Asked for. */
   item: BootItem | undefined;
+  /** To be shown. */
   menu: PxeMenu | undefined;
 }
 
@@ -146,8 +148,7 @@ function bootMessage(
   const options = head(step, request, world);
   const shown = menu && menuToBytes(menu, world.config.serverAddress);
   for (const [code, value] of pxeOptions(message.options, asked, shown)) options.set(code, value);
-  const isUefi = !asked.ipxe && (asked.architecture ?? BIOS) !== BIOS;
-  if (isUefi && (step === 'offer' || menu === undefined)) options.delete(OPTION.vendorSpecific);
+  if (isUefi(asked) && menu === undefined) options.delete(OPTION.vendorSpecific);
   options.set(OPTION.tftpServerName, textToBytes(server));
   if (file !== undefined) options.set(OPTION.bootFileName, textToBytes(file));
   for (const { code, value } of customOptions(request, world))
@@ -161,9 +162,13 @@ function bootMessage(
   return {
     ...answer(message, options),
     ciaddr: step === 'ack' ? message.ciaddr : UNSPECIFIED,
-    siaddr: isUefi && step === 'offer' ? world.config.serverAddress : server,
+    siaddr: isUefi(asked) && step === 'offer' ? world.config.serverAddress : server,
     file: file ?? '',
   };
+}
+
+function isUefi({ ipxe, architecture = BIOS }: ClientOptions): boolean {
+  return !ipxe && architecture !== BIOS;
 }
 
 /** The operator's options that are a proxy's to send: of PXE, iPXE and PXELINUX (RFC 5071), and those nobody has named. */
