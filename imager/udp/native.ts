@@ -17,7 +17,7 @@ interface Addon {
     reuse: boolean,
     broadcast: boolean,
     receiveBuffer: number,
-    receive: (offset: number, length: number, address: string, port: number) => void,
+    receive: (offset: number, length: number, address?: string, port?: number) => void,
     device: string,
   ): Handle;
   port(handle: Handle): number;
@@ -73,14 +73,19 @@ class NativeSocket implements UdpSocket {
   #listener: UdpListener | undefined;
   #waiting: { bytes: Uint8Array; port: number; address: string; sent: Sent }[] = [];
   #closed: Promise<void> | undefined;
+  /** Where the last datagram came from, and the view of its bytes: most look the same to us. */
+  #from = { address: '', port: 0 };
+  #view: Buffer;
+  #offset = 0;
 
   constructor(native: Addon, options: UdpOptions) {
     const { address, port, reuseAddress = false, broadcast = false, receiveBuffer = 0, device } = options;
     this.#addon = native;
     this.device = device;
+    this.#view = native.buffer.subarray(0, 0);
     this.#handle = native.open(
       ...[address, port, reuseAddress, broadcast, receiveBuffer],
-      (...packet) => this.#received(...packet),
+      (offset, length, address, port) => this.#received(offset, length, address, port),
       device ?? '',
     );
     this.port = native.port(this.#handle);
@@ -110,11 +115,21 @@ class NativeSocket implements UdpSocket {
     return this.#closed;
   }
 
-  #received(offset: number, length: number, address: string, port: number): void {
-    if (length >= 0)
-      this.#listener?.receive(this.#addon.buffer.subarray(offset, offset + length), address, port);
-    else if (length === -EAGAIN) this.#sendWaiting();
-    else this.#listener?.failed(systemError(-length, 'recvmmsg'));
+  #received(offset: number, length: number, address?: string, port?: number): void {
+    if (length === -EAGAIN) this.#sendWaiting();
+    else if (length < 0) this.#listener?.failed(systemError(-length, 'recvmmsg'));
+    else {
+      if (address !== undefined && port !== undefined) this.#from = { address, port };
+      this.#listener?.receive(this.#bytes(offset, length), this.#from.address, this.#from.port);
+    }
+  }
+
+  #bytes(offset: number, length: number): Buffer {
+    if (offset !== this.#offset || length !== this.#view.length) {
+      this.#view = this.#addon.buffer.subarray(offset, offset + length);
+      this.#offset = offset;
+    }
+    return this.#view;
   }
 
   readonly #failed: Sent = (error) => {

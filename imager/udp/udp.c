@@ -11,7 +11,8 @@
  *   watch(socket)                      has `receive` called with length -11 once there is room to send
  *   close(socket, closed)
  *
- *   receive(offset, length, address, port): length < 0: the negative errno of a socket error
+ *   receive(offset, length, address, port): length < 0: the negative errno of a socket error;
+ *                                      address and port are left out where they are the last datagram's
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,6 +36,12 @@ struct home {
   uint8_t *bytes;
 };
 
+union place {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+};
+
 struct udp {
   napi_env env;
   napi_ref receive, closed;
@@ -43,13 +50,9 @@ struct udp {
   struct home *home;
   uv_poll_t *poll;
   int fd;
+  /* Where the last datagram came from. */
+  union place last;
   bool closing;
-};
-
-union place {
-  struct sockaddr any;
-  struct sockaddr_in v4;
-  struct sockaddr_in6 v6;
 };
 
 /* Throws an Error as Node's own are: "bind EADDRINUSE 10.77.0.1:69". */
@@ -99,15 +102,42 @@ static void call(struct udp *udp, napi_ref function, size_t count, const napi_va
   napi_fatal_exception(udp->env, error);
 }
 
-static void tell(struct udp *udp, size_t offset, int64_t length, const char *address, uint32_t port) {
+/* An event of the socket: room to send, or its error. */
+static void tell(struct udp *udp, int number) {
+  napi_handle_scope scope;
+  napi_open_handle_scope(udp->env, &scope);
+  napi_value values[2];
+  napi_create_int32(udp->env, 0, &values[0]);
+  napi_create_int32(udp->env, -number, &values[1]);
+  call(udp, udp->receive, 2, values);
+  napi_close_handle_scope(udp->env, scope);
+}
+
+static bool same(const union place *a, const union place *b) {
+  if (a->any.sa_family != b->any.sa_family) return false;
+  if (a->any.sa_family == AF_INET)
+    return a->v4.sin_port == b->v4.sin_port && a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+  return a->v6.sin6_port == b->v6.sin6_port && memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof a->v6.sin6_addr) == 0;
+}
+
+static void hand_over(struct udp *udp, size_t offset, uint32_t length, const union place *from) {
   napi_handle_scope scope;
   napi_open_handle_scope(udp->env, &scope);
   napi_value values[4];
-  napi_create_int64(udp->env, (int64_t)offset, &values[0]);
-  napi_create_int64(udp->env, length, &values[1]);
-  napi_create_string_latin1(udp->env, address, NAPI_AUTO_LENGTH, &values[2]);
-  napi_create_uint32(udp->env, port, &values[3]);
-  call(udp, udp->receive, 4, values);
+  napi_create_uint32(udp->env, (uint32_t)offset, &values[0]);
+  napi_create_uint32(udp->env, length, &values[1]);
+  size_t count = 2;
+  if (!same(from, &udp->last)) {
+    char text[ADDRESS] = "";
+    bool v6 = from->any.sa_family == AF_INET6;
+    inet_ntop(from->any.sa_family, v6 ? (const void *)&from->v6.sin6_addr : (const void *)&from->v4.sin_addr, text,
+              sizeof text);
+    napi_create_string_latin1(udp->env, text, NAPI_AUTO_LENGTH, &values[2]);
+    napi_create_uint32(udp->env, ntohs(v6 ? from->v6.sin6_port : from->v4.sin_port), &values[3]);
+    udp->last = *from;
+    count = 4;
+  }
+  call(udp, udp->receive, count, values);
   napi_close_handle_scope(udp->env, scope);
 }
 
@@ -123,27 +153,21 @@ static int receive(struct udp *udp) {
         (struct msghdr){.msg_name = &places[i], .msg_namelen = sizeof places[i], .msg_iov = &parts[i], .msg_iovlen = 1};
   }
   int count = recvmmsg(udp->fd, messages, BATCH, MSG_DONTWAIT, NULL);
-  if (count < 0 && errno != EAGAIN && errno != EINTR) tell(udp, 0, -errno, "", 0);
-  for (int i = 0; i < count && !udp->closing; i++) {
-    char text[ADDRESS] = "";
-    bool v6 = places[i].any.sa_family == AF_INET6;
-    const void *from = v6 ? (const void *)&places[i].v6.sin6_addr : (const void *)&places[i].v4.sin_addr;
-    inet_ntop(places[i].any.sa_family, from, text, sizeof text);
-    tell(udp, (size_t)i * LARGEST, messages[i].msg_len, text,
-         ntohs(v6 ? places[i].v6.sin6_port : places[i].v4.sin_port));
-  }
+  if (count < 0 && errno != EAGAIN && errno != EINTR) tell(udp, errno);
+  for (int i = 0; i < count && !udp->closing; i++)
+    hand_over(udp, (size_t)i * LARGEST, messages[i].msg_len, &places[i]);
   return count;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   struct udp *udp = uv_handle_get_data((uv_handle_t *)poll);
   if (status < 0) {
-    tell(udp, 0, status, "", 0);
+    tell(udp, -status);
     return;
   }
   if (events & UV_WRITABLE) {
     uv_poll_start(poll, UV_READABLE, on_poll);
-    tell(udp, 0, -EAGAIN, "", 0);
+    tell(udp, EAGAIN);
   }
   /* An answer to what was just sent may be here already: asking costs less than a turn of the event loop. */
   if (events & UV_READABLE)
