@@ -1,7 +1,7 @@
 /** Files of the boot table: copied or put together, with their checksums, and made durable; read again. */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
-import { NotPlainError, openPlain } from '../storage/regular.ts';
+import { openPlain } from '../storage/regular.ts';
 import { ImageError, type ImageFile } from './image.ts';
 import { LOOK_BYTES } from './look.ts';
 
@@ -21,7 +21,6 @@ export async function copyInto(
   signal: AbortSignal,
 ): Promise<ImageFile> {
   const from = await openPlain(source).catch((error: Error) => {
-    if (error instanceof NotPlainError) throw new ImageError(`${what} is not a file: ${error.message}`);
     throw new ImageError(`${what} cannot be read: ${error.message}`);
   });
   try {

@@ -22,7 +22,7 @@ export async function openPlain(path: string): Promise<FileHandle> {
 }
 
 function checkPlain(path: string, found: Stats): void {
-  if (!found.isFile()) throw new NotPlainError(`${path} is not a file but ${kindOf(found)}`);
+  if (!found.isFile()) throw new NotPlainError(`${path} is ${kindOf(found)}, not a file`);
 }
 
 function kindOf(found: Stats): string {

@@ -58,8 +58,8 @@ test.each([
     /^imager: there is no file absent, and no configuration imager\.yaml that says where boot images/,
   ],
   ['./absent', /^imager: ENOENT: no such file or directory, \w+ '\.\/absent'\n$/],
-  ['.', /^imager: \. is not a file but a folder\n$/],
-  ['fifo', /^imager: fifo is not a file but a FIFO\n$/],
+  ['.', /^imager: \. is a folder, not a file\n$/],
+  ['fifo', /^imager: fifo is a FIFO, not a file\n$/],
   ['huge.nbi', /^imager: \d+ bytes follow the last segment\n$/],
 ])('%s: exit code 1 and why', async (file, message) => {
   const { code, stderr } = await inspect(file);

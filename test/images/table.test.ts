@@ -134,7 +134,7 @@ test('files that are missing, empty or folders are refused by their role', async
     /kernel of image a is empty/,
   );
   await expect(table.add({ ...newImage('a'), dtb: dir })).rejects.toThrow(
-    /dtb of image a is not a file: .* is not a file but a folder/,
+    /dtb of image a cannot be read: .* is a folder, not a file/,
   );
   expect(await readdir(join(dir, 'state', 'images'))).toEqual([]);
 });
@@ -145,12 +145,12 @@ test('what is no plain file is refused, and nobody waits for it; a link to a fil
   const server = createServer().listen(join(dir, 'socket'));
   await once(server, 'listening');
   const refused = (kernel: string) => expect(table.add({ ...newImage('a'), kernel })).rejects;
-  await refused(fifo).toThrow(/kernel of image a is not a file: .*fifo is not a file but a FIFO/);
-  await refused('/dev/zero').toThrow('/dev/zero is not a file but a device');
-  await refused(join(dir, 'socket')).toThrow('is not a file but a socket');
+  await refused(fifo).toThrow(/kernel of image a cannot be read: .*fifo is a FIFO, not a file/);
+  await refused('/dev/zero').toThrow('/dev/zero is a device, not a file');
+  await refused(join(dir, 'socket')).toThrow('is a socket, not a file');
   server.close();
   await symlink(fifo, join(dir, 'to-fifo'));
-  await refused(join(dir, 'to-fifo')).toThrow('but a FIFO');
+  await refused(join(dir, 'to-fifo')).toThrow('is a FIFO, not a file');
   await symlink('vmlinuz', join(dir, 'to-kernel'));
   const added = await table.add({ ...newImage('a'), kernel: join(dir, 'to-kernel') });
   expect(added.files).toMatchObject({ kernel: { sha256: sha256(KERNEL) } });
