@@ -19,7 +19,7 @@ import { LmdbRegistry } from './registry/lmdb.ts';
 import { nodeBoot } from './service/boot-choice.ts';
 import { bootFileFaults } from './service/boot-file-check.ts';
 import { controlsOf } from './service/controls.ts';
-import { dhcpConfig, isLeaseOf, nodeOfLease, reservationsOf } from './service/dhcp-settings.ts';
+import { dhcpConfig, nodeOfLease, reservationsOf } from './service/dhcp-settings.ts';
 import { mayOpen } from './service/disk-policy.ts';
 import { openMenus } from './service/node-menus.ts';
 import { readModelOf } from './service/read-model.ts';
@@ -127,7 +127,8 @@ async function startParts(
   const { ports } = config;
   // Servers that start later are asked for their ports and counters through these.
   const running: Partial<Record<keyof ImagerPorts, { port: number; stats(): Record<string, number> }>> = {};
-  const holdsLease = (node: NodeConfig, client: string) => isLeaseOf(leaseAt(registry, client), node);
+  const holderOf = (client: string) => nodeOfLease(nodes, leaseAt(registry, client));
+  const holdsLease = (node: NodeConfig, client: string) => holderOf(client)?.name === node.name;
   const addressOf = (name: string) => {
     const node = nodes.byName(name);
     const last = directory.get(name)?.address;
@@ -138,8 +139,7 @@ async function startParts(
     'templates',
     () =>
       openMenus({
-        ...{ config, nodes, directory, table, addressOf, log: log.child({ room: 'menus' }) },
-        holderOf: (client) => nodeOfLease(nodes, leaseAt(registry, client)),
+        ...{ config, nodes, directory, table, holderOf, addressOf, log: log.child({ room: 'menus' }) },
         port: (service) => running[service]?.port,
       }),
     (part) => part.library.close(),

@@ -35,8 +35,9 @@ test.each([
 
 test('everything the configuration names, each in one sentence; what others serve is their business', async () => {
   const files: BootFiles = {
-    open: async (path) => {
-      if (path === 'mine') throw new NotServed('only for who has a pointer');
+    open: async (path, { address }) => {
+      if (path === 'theirs' && address === '10.77.0.13') return memoryFile(EFI);
+      if (path === 'mine' || path === 'theirs') throw new NotServed('only for who has a pointer');
       return path === 'ipxe/snponly.efi' ? memoryFile(EFI) : undefined;
     },
   };
@@ -52,9 +53,11 @@ test('everything the configuration names, each in one sentence; what others serv
     },
     nodes: [
       { name: 'n1', boot: { file: 'absent.efi' } },
-      { name: 'n2', boot: { file: 'mine' } },
+      { name: 'n2', address: '10.77.0.12', boot: { file: 'mine' } },
       { name: 'n3' },
       { name: 'n4', boot: { file: '/images/rescue/nbi.0' } },
+      { name: 'n5', address: '10.77.0.13', boot: { file: 'theirs' } },
+      { name: 'from the pool', boot: { file: 'theirs' } },
     ],
   } as unknown as ImagerConfig;
   expect(await bootFileFaults(config, files)).toEqual([
