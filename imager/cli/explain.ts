@@ -1,5 +1,5 @@
 /** `imager pxe explain`: why a node did not boot, from the journal or from a capture. */
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type Explanation, explainCapture, explainJournal, type Surroundings } from '../explain/explain.ts';
 import { CaptureError } from '../explain/frame.ts';
@@ -41,7 +41,8 @@ Examples:
     .action(async (target: string, _options, command: Command) => {
       const context = new Context(command);
       if (isFile(target)) printCapture(context, target);
-      else if (CAPTURE_NAME.test(target)) throw new VerbError(`${target} is no file`);
+      else if (existsSync(target) || CAPTURE_NAME.test(target))
+        throw new VerbError(`${target} is no ${existsSync(target) ? 'capture file' : 'file'}`);
       else await printNode(context, target);
     });
 }

@@ -3,13 +3,19 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { readHead } from '../images/copy.ts';
-import { type BootImage, filesOf, ImageError } from '../images/image.ts';
+import { type BootImage, type FileName, filesOf, ImageError } from '../images/image.ts';
 import { type Inspected, inspect, inspectedLines } from '../images/inspect.ts';
 import { NbiError } from '../images/nbi/header.ts';
 import { BootTable } from '../images/table.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
 import { bytes, counted, fields, table } from './table.ts';
+
+/** Files of images that have no mark of their own to know them by. */
+const ROLES: Partial<Record<FileName, string>> = {
+  initrd: 'an initramfs',
+  dtb: 'a device tree',
+};
 
 /** Adds the verbs to the group `image`. */
 export function addImageInspect(image: Command): void {
@@ -61,7 +67,7 @@ async function inspectImage(context: Context, name: string): Promise<void> {
     [
       `boot image ${name}: ${image.kind}, for ${image.arch}, added ${image.added}`,
       ...files.flatMap(({ file, about, found }) => [
-        `${file}: ${found.words}, ${bytes(about.bytes)}`,
+        `${file}: ${(found.format === 'other' ? ROLES[file] : undefined) ?? found.words}, ${bytes(about.bytes)}`,
         ...fieldsOf(found),
       ]),
     ].join('\n\n'),

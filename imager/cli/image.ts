@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { type Architecture, type BootImage, filesOf } from '../images/image.ts';
 import { buildBootFiles } from '../images/recipe.ts';
 import { clearWorkFolders, withWorkFolder } from '../images/work-folder.ts';
+import type { Health } from '../model/views.ts';
 import { ARCHITECTURES, architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
@@ -59,6 +60,7 @@ export function addImage(program: Command): void {
           ]),
         ),
       );
+      for (const fault of await damaged(context)) context.progress(fault);
     });
   image
     .command('show')
@@ -68,7 +70,13 @@ export function addImage(program: Command): void {
     .addHelpText('after', '\nExamples:\n  imager image show debian-12')
     .action(async (name: string, _options, command: Command) => {
       const context = new Context(command);
-      context.print(await context.get<BootImage>(`/api/images/${encodeURIComponent(name)}`), showImage);
+      const shown = await context
+        .get<BootImage>(`/api/images/${encodeURIComponent(name)}`)
+        .catch(async (error: Error) => {
+          const fault = (await damaged(context)).find((each) => each.startsWith(`image ${name} `));
+          throw fault === undefined ? error : new VerbError(fault);
+        });
+      context.print(shown, showImage);
     });
   image
     .command('add')
@@ -122,6 +130,11 @@ Examples:
     });
   addImageInspect(image);
   addNbi(image);
+}
+
+/** Images that are there and in no list: what is wrong with each. */
+async function damaged(context: Context): Promise<string[]> {
+  return (await context.get<Health>('/health')).problems.filter((each) => each.startsWith('image '));
 }
 
 async function add(context: Context, name: string, options: AddOptions): Promise<void> {

@@ -73,8 +73,8 @@ async function render(context: Context, name: string, options: RenderOptions): P
   if (context.json || wanted === undefined)
     return context.print({ ...menus, files }, (shown) => showMenus(shown, options.all === true));
   if (files.length === 0) {
-    const known = [...Object.keys(FILES), ...menus.files.map(({ menu }) => menu)];
-    throw new VerbError(`no menu ${JSON.stringify(options.file)}; there is: ${known.join(', ')}`);
+    const known = new Set([...Object.keys(FILES), ...menus.files.map(({ menu }) => menu)]);
+    throw new VerbError(`no menu ${JSON.stringify(options.file)}; there is: ${[...known].join(', ')}`);
   }
   const failed = files.find(({ error }) => error !== null);
   if (failed !== undefined) throw new VerbError(`${failed.menu} for ${name}: ${failed.error}`);

@@ -84,7 +84,7 @@ function judge(story: Story): Finding {
   return {
     cause: 'nothing is known to be wrong, and it did not come to ready',
     evidence: [],
-    advice: ['follow its next boot: imager node boots NODE --follow'],
+    advice: [`follow its next boot: imager node boots ${story.who} --follow`],
   };
 }
 
@@ -105,7 +105,7 @@ function isGood(last: Observation): boolean {
     case 'disk':
       return last.reason === undefined;
     case 'answer':
-      return last.type !== 'nak';
+      return last.type !== 'nak' && last.noFile === undefined;
     case 'ask':
       return last.unanswered === undefined;
     default:
@@ -115,7 +115,7 @@ function isGood(last: Observation): boolean {
 
 /** What went wrong on the way is told: whether it matters shows by what follows. */
 function underWay(story: Story): Finding {
-  const follow = 'follow it: imager node boots NODE --follow';
+  const follow = `follow it: imager node boots ${story.who} --follow`;
   const bad = story.boot.filter((each) => isNews(each) && !isGood(each));
   const last = bad.at(-1);
   if (last === undefined)

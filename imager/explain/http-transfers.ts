@@ -150,7 +150,10 @@ function readHead(connection: Connection, packet: TcpPacket): void {
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return;
   connection.body = (connection.begin + end + 4) >>> 0;
-  if (transfer.end === 'refused') return;
+  if (transfer.end === 'refused') {
+    transfer.reason = errorOf(text.slice(end)) ?? transfer.reason ?? '';
+    return;
+  }
   const field = (pattern: RegExp) => pattern.exec(text.slice(0, end))?.[1];
   const size = field(/^content-length: *(\d{1,15})\r?$/im);
   if (size !== undefined) transfer.size = Number(size);
@@ -163,6 +166,16 @@ function readHead(connection: Connection, packet: TcpPacket): void {
   connection.chunked = field(/^(transfer-encoding): *chunked\r?$/im) !== undefined;
   const whole = field(/^content-range: *bytes \d+-\d+\/(\d{1,15})\r?$/im);
   if (code === 206 && Number(whole) > Number(size)) transfer.reason = `asked for ${size} of ${whole} bytes`;
+}
+
+/** What an answer's JSON says is wrong, as imagers do; most servers send pages for people. */
+function errorOf(body: string): string | undefined {
+  const text = /"error": *("(?:[^"\\]|\\.)*")/.exec(body)?.[1];
+  try {
+    return text === undefined ? undefined : String(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
 }
 
 /** From one sequence number to a later one; 0 where it is not later (RFC 9293 section 3.4). */

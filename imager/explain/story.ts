@@ -62,6 +62,8 @@ export interface Told {
 }
 
 const HARDLY_BEGUN_MS = 15_000;
+/** What a boot that has its address and has asked for nothing yet comes to: see progress(). */
+const HAS_ADDRESS = 4;
 /** The agent's last words where all is well. */
 const ENDS: readonly string[] = ['ready', 'reboot'];
 
@@ -88,8 +90,8 @@ export function lastBoot(
   const [before, last] = [boots.at(-2), boots.at(-1) ?? []];
   const [first] = last;
   if (before === undefined || first === undefined || first.kind === 'power') return { boot: last };
-  const failedBefore = progress(before) > progress(last) && !isPast(before);
-  return failedBefore && endAt - first.at < HARDLY_BEGUN_MS
+  const hardlyBegun = endAt - first.at < HARDLY_BEGUN_MS && progress(last) <= HAS_ADDRESS;
+  return hardlyBegun && progress(before) > progress(last) && !isPast(before)
     ? { boot: before, nextAt: first.at }
     : { boot: last };
 }
@@ -166,7 +168,7 @@ function progress(stage: readonly Observation[]): number {
       case 'ask':
         return each.type === 'discover' ? 1 : 3;
       case 'answer':
-        return each.type === 'ack' ? 4 : 2;
+        return each.type === 'ack' ? HAS_ADDRESS : 2;
       case 'transfer':
         return each.end === 'unanswered' || each.end === 'waiting' ? 6 : each.end === 'refused' ? 7 : 8;
       case 'unreachable':

@@ -94,6 +94,7 @@ test('an image of the boot table, by its name', async () => {
   expect(base.stdout).toMatch(
     /^boot image base: linux, for amd64, added 20.*\n\nkernel: a Linux kernel for amd64, [\d.]+ KiB\n\nboot protocol {2}2\.15\n/,
   );
+  expect(base.stdout).toContain('\n\ninitrd: a tagged network boot image, ');
   expect(tagged.stdout).toMatch(/^boot image tagged: nbi, .*\n\nboot\.nbi: a tagged network boot image, /);
   expect(tagged.stdout).toContain('segment       4, kernel\n');
   expect(JSON.parse(json.stdout)).toMatchObject({

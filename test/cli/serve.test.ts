@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => lab.close());
 
-test('image verify says what it read and what differs', async () => {
+test('image verify says what it read and what differs; damaged images are told of, not left out', async () => {
   await lab.serve();
   const files = ['--kernel', join(lab.dir, 'kernel'), '--initrd', join(lab.dir, 'initrd')];
   await lab.json('image', 'add', 'base', '--arch', 'amd64', ...files);
@@ -28,6 +28,10 @@ test('image verify says what it read and what differs', async () => {
   expect(bad.stdout).toMatch(
     /^base: read 2 files, 790000 bytes; damaged\n[\s\S]* the same\n {2}initrd .* damaged\n$/,
   );
+  writeFileSync(join(lab.dir, 'state/images/base/initrd'), 'short');
+  const damage = expect.stringMatching(/^(?:imager: )?image base is damaged: initrd has 5 bytes, not 90000/);
+  expect(await lab.imager('image', 'show', 'base')).toMatchObject({ code: 1, stderr: damage });
+  expect(await lab.imager('image', 'list')).toMatchObject({ code: 0, stderr: damage });
   await lab.stop('TERM');
 }, 120_000);
 

@@ -84,3 +84,10 @@ test('a part is not the whole, and what the client has already is no failure', (
     { file: '/a', end: 'declined', bytes: 0, requests: 1, reason: 'it has the file already' },
   ]);
 });
+
+test('what a server says is wrong is told in its words', () => {
+  const head = 'HTTP/1.1 404 Not Found\nContent-Type: application/json\n\n';
+  const get = '>GET /a HTTP/1.1\n\n';
+  expect(connection(get, `<${head}{"error":"no \\"a\\" here"}`)).toMatchObject([{ reason: 'no "a" here' }]);
+  expect(connection(get, `<${head}{"error":"cut \\u00"}`)).toMatchObject([{ reason: 'Not Found' }]);
+});

@@ -422,6 +422,19 @@ describe('from the journal', () => {
     expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
   });
 
+  test('an address with nothing to load is told at once', () => {
+    const why = 'no image for it';
+    const lines = events(
+      ['0 dhcp discover', IPXE],
+      ['0 dhcp offer', { why }],
+      ['1 dhcp request', IPXE],
+      ['1 dhcp ack', { why }],
+    );
+    expect(explainJournal(lines, { who: 'n1', imager, now: 2000 })?.cause).toMatch(
+      /^no boot file: .*: no image for it$/,
+    );
+  });
+
   test('asking for the size of a file first is no failure', () => {
     const sized = events(...lease(), ['2 tftp transfer-failed', { file: 'start.pxe', bytes: 0 }, 'declined']);
     const found = explainJournal(sized, { who: 'n1', imager, now: 4000 });
@@ -479,6 +492,16 @@ describe('from the journal', () => {
       expect(at(30_000, cut, again)?.cause).toBe(
         'transfer stalled: start.pxe from TFTP server 10.77.0.1 began and did not come to its end',
       );
+    });
+
+    test('is past where the new one has failed itself', () => {
+      const kernel: Parameters<typeof events>[0] = ['3 http transfer-end', { file: 'kernel', bytes: 9 }];
+      const damaged: Parameters<typeof events>[0] = ['21 http refused', { file: 'a' }, 'unreadable'];
+      const found = at(22_000, events(...lease(), kernel), again, events(damaged));
+      expect(found).toMatchObject({
+        startedAt: 20_000,
+        cause: expect.stringContaining('refuses a: HTTP status 500'),
+      });
     });
 
     test('is past where it ended well, or the node was switched', () => {
