@@ -154,11 +154,11 @@ export class DebianPackages {
     replaceDurably(apt, 'apt.conf', aptConfiguration(apt, this.arch));
   }
 
-  /** Runs an apt tool; one at a time a folder, the kernel frees the lock where this process dies. */
+  /** Runs an apt tool; one at a time a folder: the tool itself has the lock, and whatever ends it gives it back. */
   #apt(argv: readonly string[], cwd = this.#dir): Promise<Buffer> {
     const [tool = '', ...args] = argv;
     const apt = join(this.#dir, 'apt');
-    return command(['flock', join(apt, 'lock'), tool, '-c', join(apt, 'apt.conf'), ...args], {
+    return command(['flock', '--no-fork', join(apt, 'lock'), tool, '-c', join(apt, 'apt.conf'), ...args], {
       cwd,
       env: { DEBIAN_FRONTEND: 'noninteractive' },
     });
