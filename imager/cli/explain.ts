@@ -64,7 +64,9 @@ async function printNode(context: Context, name: string): Promise<void> {
     },
   );
   if (explanation === undefined)
-    throw new VerbError(`nothing was ever heard of ${name}: its requests do not reach this imager`);
+    throw new VerbError(
+      `nothing was ever heard of ${name}: its requests do not reach this imager, or it has another MAC than the configuration says`,
+    );
   context.print(explanation, explanationText);
 }
 

@@ -65,6 +65,14 @@ export function lastRefusals({ transfers }: Story): Transfer[] {
   return transfers.slice(good + 1).filter(({ end }) => end === 'refused');
 }
 
+/** A capture's next packet may be the good news. */
+const SOON_MS = 5000;
+
+/** ` (the capture ends there)` where it does, so soon after `last` that the node may have gone on. */
+export function endWords({ source, endAt, over }: Story, last: Transfer): string {
+  return source === 'capture' && !over && endAt - last.lastAt < SOON_MS ? ' (the capture ends there)' : '';
+}
+
 /** True where an address is of the network `10.0.0.0/24`. */
 export function isIn(subnet: string, address: string): boolean {
   const [network = '', bits = '32'] = subnet.split('/');

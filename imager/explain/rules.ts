@@ -10,6 +10,7 @@ import { nak } from './rules/nak.ts';
 import { noAnswer } from './rules/no-answer.ts';
 import { noBootFile } from './rules/no-boot-file.ts';
 import { noRoute } from './rules/no-route.ts';
+import { notHeard } from './rules/not-heard.ts';
 import { nothingFollowed } from './rules/nothing-followed.ts';
 import { offerNotTaken } from './rules/offer-not-taken.ts';
 import { optionsRefused } from './rules/options-refused.ts';
@@ -41,4 +42,5 @@ export const RULES: readonly Rule[] = [
   noBootFile,
   fileNotAsked,
   noAnswer,
+  notHeard,
 ];

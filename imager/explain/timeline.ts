@@ -22,7 +22,7 @@ const LONG: readonly string[] = ['asked', 'subnet', 'vendorClass', 'deployment',
 /** The course of a story. */
 export function observationRows(story: Story): Row[] {
   const rows = story.boot.map((each) => ({
-    seconds: (each.at - story.startedAt) / 1000,
+    seconds: Math.round(each.at - story.startedAt) / 1000,
     ...rowOf(each, story.who),
     ...(each.packet === undefined ? {} : { packet: each.packet }),
   }));

@@ -249,6 +249,15 @@ describe('from a capture', () => {
     ],
   ])('%s', (_name, observations, expected) => expect(cause(observations)).toContain(expected));
 
+  test('a capture that ends where the node goes on says so', () => {
+    const loaded = [...leased({}, IPXE), transfer(2, { file: 'kernel' })];
+    expect(cause(loaded, 4000)).toMatch(/came whole, then nothing \(the capture ends there\)$/);
+    expect(cause(loaded, 60_000)).toMatch(/came whole, then nothing$/);
+    expect(cause([...leased(), transfer(2)], 4000)).toMatch(
+      /or the program hangs \(the capture ends there\)$/,
+    );
+  });
+
   test('a size asked for first is no failure', () => {
     const declined = transfer(2, { end: 'declined', code: 8, reason: 'User aborted the transfer', bytes: 0 });
     expect(cause([...leased({ file: 'x.efi' }, UEFI), declined, transfer(3, { file: 'x.efi' })])).toContain(
@@ -420,6 +429,19 @@ describe('from the journal', () => {
   test('a boot that goes well so far is told as such', () => {
     const found = explainJournal(events(...lease()), { who: 'n1', imager, now: 2000 });
     expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
+  });
+
+  test('a node that was switched on and is silent', () => {
+    const on = events(['0 imager power', { action: 'on' }]);
+    const at = (now: number) => explainJournal(on, { who: 'n1', imager, now });
+    expect(at(2000)?.cause).toBe('it is booting: nothing has gone wrong so far');
+    expect(at(42_000)?.cause).toBe('nothing was heard of it since it was switched on 42 s ago');
+  });
+
+  test('times of the course are whole milliseconds', () => {
+    const lines = events(...lease()).map((event, i) => ({ ...event, at: event.at + i / 3 }));
+    const course = explainJournal(lines, { who: 'n1', imager, now: 2000 })!.course;
+    expect(course.filter(({ seconds }) => !Number.isInteger(Math.round(seconds * 1e6) / 1000))).toEqual([]);
   });
 
   test('an address with nothing to load is told at once', () => {
