@@ -28,13 +28,31 @@ export function addBootFileRoutes(app: FastifyInstance, serving: BootFileServing
   });
 }
 
+/** The answer to a path the router could not read: nothing has such a name, and the journal says why. */
+export function refuseUnread(
+  serving: BootFileServing,
+  { statusCode = 400, code, message }: { statusCode?: number; code: string; message: string },
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  if (code !== 'FST_ERR_BAD_URL') return void reply.code(statusCode).send({ error: message });
+  const path = (request.raw.url ?? '').replace(/^\/+|\?.*$/gs, '');
+  const why = 'its percent signs are no encoding';
+  refuse(serving, 'not-found', path, addressOf(request), why);
+  reply.code(statusCode).send({ error: `no boot file ${JSON.stringify(`/${path.slice(0, 200)}`)}: ${why}` });
+}
+
+function addressOf(request: FastifyRequest): string {
+  return request.ip.replace(/^::ffff:/, '');
+}
+
 async function serve(
   serving: BootFileServing,
   path: string,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const address = request.ip.replace(/^::ffff:/, '');
+  const address = addressOf(request);
   const file = await serving.files.open(path, { address }).catch((error: Error) => {
     if (error instanceof NotServed) {
       refuse(serving, 'not-found', path, address, error.message);

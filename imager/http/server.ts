@@ -8,7 +8,7 @@ import type { BootFiles } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
-import { addBootFileRoutes } from './boot-file-routes.ts';
+import { addBootFileRoutes, refuseUnread } from './boot-file-routes.ts';
 import { addControlRoutes, type Controls } from './control-routes.ts';
 import { answerErrors } from './errors.ts';
 import { answerMalformed } from './malformed.ts';
@@ -74,14 +74,16 @@ export class HttpServer {
         const reason = answerMalformed(error, socket);
         if (reason !== undefined) server.#dropped(reason, address);
       },
+      frameworkErrors: (error, request, reply) => refuseUnread(serving, error, request, reply),
     });
     const server = new HttpServer(app, log);
+    const serving = { files, sink, clock, tally: server.#tally };
     answerErrors(app, log, { inside: false });
     app.addHook('onRequest', async () => {
       server.#tally.count('requests');
     });
     addReadRoutes(app, model);
-    addBootFileRoutes(app, { files, sink, clock, tally: server.#tally });
+    addBootFileRoutes(app, serving);
     const metrics = metricsOf(model);
     app.get('/metrics', async (_request, reply) =>
       reply.type(metrics.contentType).send(await metrics.metrics()),
