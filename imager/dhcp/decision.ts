@@ -27,6 +27,8 @@ export type Silence =
   | 'no-lease'
   /** Gives back or declines an address it does not have. */
   | 'not-holder'
+  /** Declines one address after the other. */
+  | 'declines-all'
   /** Its address is being asked after already, for the same client. */
   | 'probing'
   /** To a proxy: neither PXE nor HTTP boot firmware nor iPXE. */

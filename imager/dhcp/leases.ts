@@ -89,6 +89,13 @@ export class Leases implements LeaseBook {
     yield* free.oldest(now);
   }
 
+  declinedBy(mac: string, now: number): number {
+    let count = 0;
+    for (const lease of this.#byAddress.values())
+      if (lease.state === 'declined' && lease.mac === mac && lease.expires > now) count++;
+    return count;
+  }
+
   /** All leases in the order of their addresses' text. */
   view(now: number): LeaseView[] {
     return [...this.#byAddress.values()]
@@ -123,8 +130,8 @@ export class Leases implements LeaseBook {
       this.#pending.set(address, (this.#pending.get(address) ?? 0) + 1);
       this.#change(change);
     }
-    if (!this.#last?.open) this.#last = this.#openBatch();
-    this.#last.changes.push(...changes);
+    if (this.#last?.open) this.#last.changes.push(...changes);
+    else this.#last = this.#openBatch([...changes]);
     return this.#last.durable;
   }
 
@@ -151,8 +158,8 @@ export class Leases implements LeaseBook {
     for (const free of this.#free.values()) free.update(address, this.#freeAt(address));
   }
 
-  #openBatch(): Batch {
-    const batch: Batch = { open: true, changes: [], durable: Promise.resolve() };
+  #openBatch(changes: LeaseChange[]): Batch {
+    const batch: Batch = { open: true, changes, durable: Promise.resolve() };
     batch.durable = this.#commit(batch);
     return batch;
   }

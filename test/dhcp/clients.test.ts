@@ -275,6 +275,7 @@ test('nothing is sent into another network of the same machine', async () => {
   const output = await client.run(`busybox udhcpc -i eth0 -n -q -f -t 2 -T 1 -s ${printScript}`);
   expect(output).toContain('no lease, failing');
   expect(output).not.toContain('@bound');
+  expect(server.events().filter(({ mac }) => mac === '52:54:00:77:00:81')).toEqual([]);
 });
 
 test('an OFFER leaves within 50 ms of its DISCOVER', () => {
