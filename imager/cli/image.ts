@@ -73,7 +73,8 @@ export function addImage(program: Command): void {
       const shown = await context
         .get<BootImage>(`/api/images/${encodeURIComponent(name)}`)
         .catch(async (error: Error) => {
-          const fault = (await damaged(context)).find((each) => each.startsWith(`image ${name} `));
+          const faults = await damaged(context).catch(() => []);
+          const fault = faults.find((each) => each.startsWith(`image ${name} `));
           throw fault === undefined ? error : new VerbError(fault);
         });
       context.print(shown, showImage);
