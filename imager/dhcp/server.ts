@@ -81,6 +81,8 @@ export class DhcpServer {
       options.config,
       (reserved) => options.reservations.byAddress(reserved) !== undefined,
     );
+    // Or the first client would wait for it. Those of subnets, which may be many, are worked out when they are needed.
+    if (options.mode !== 'proxy') networks.own.pool();
     const { serverAddress, menu } = options.config;
     const interfaces = (options.interfaces ?? networkInterfaces)();
     const listenAddress = options.listenAddress ?? '0.0.0.0';
