@@ -234,6 +234,12 @@ async function startParts(
       }),
     (part) => part.close(),
   );
+  // Closed before the control socket: who waits for an addition is told that it was interrupted.
+  await started(
+    'additions',
+    () => table,
+    (part) => part.close(),
+  );
   // DHCP last: a node it answers finds everything else serving.
   const startDhcp = () =>
     DhcpServer.start({
