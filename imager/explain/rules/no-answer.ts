@@ -25,6 +25,7 @@ const REASONS: Record<string, string> = {
     "it does not say that it is boot firmware, and the addresses are another server's to give",
   'proxy-only': 'it asks this imager for an address, and dhcp.mode is proxy',
   'no-boot-file': 'there is no boot file for it',
+  'no-boot-item': 'its boot menu has no such item as it asks for',
 };
 
 export const noAnswer: Rule = (story) => {
