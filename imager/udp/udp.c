@@ -27,8 +27,9 @@
 #include <unistd.h>
 #include <uv.h>
 
-/* Of what waits, so many batches are taken before other sockets have their turn. */
-enum { BATCH = 16, BATCHES = 4, LARGEST = 65536, ADDRESS = 64 };
+enum { BATCH = 16, LARGEST = 65536, ADDRESS = 64 };
+/* So many times a socket is read before others have their turn, the first of them one datagram at a time. */
+enum { ROUNDS = 8, ALONE = 4 };
 
 /* One for each environment (main thread or worker). */
 struct home {
@@ -141,22 +142,31 @@ static void hand_over(struct udp *udp, size_t offset, uint32_t length, const uni
   napi_close_handle_scope(udp->env, scope);
 }
 
-/* Takes one batch. Gives how many datagrams it was. */
-static int receive(struct udp *udp) {
+/* Takes up to `most` datagrams. Gives how many there were. */
+static int receive(struct udp *udp, unsigned int most) {
   struct mmsghdr messages[BATCH];
   struct iovec parts[BATCH];
   union place places[BATCH];
-  memset(messages, 0, sizeof messages);
-  for (size_t i = 0; i < BATCH; i++) {
+  for (size_t i = 0; i < most; i++) {
     parts[i] = (struct iovec){udp->home->bytes + i * LARGEST, LARGEST};
     messages[i].msg_hdr =
         (struct msghdr){.msg_name = &places[i], .msg_namelen = sizeof places[i], .msg_iov = &parts[i], .msg_iovlen = 1};
   }
-  int count = recvmmsg(udp->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+  int count = recvmmsg(udp->fd, messages, most, MSG_DONTWAIT, NULL);
   if (count < 0 && errno != EAGAIN && errno != EINTR) tell(udp, errno);
   for (int i = 0; i < count && !udp->closing; i++)
     hand_over(udp, (size_t)i * LARGEST, messages[i].msg_len, &places[i]);
   return count;
+}
+
+/*
+ * One datagram, and another if an answer to what it caused to be sent is here already: that costs less than a turn of
+ * the event loop. Batches where more came meanwhile.
+ */
+static void receive_all(struct udp *udp) {
+  unsigned int most = 1;
+  for (int i = 0; i < ROUNDS && !udp->closing && receive(udp, most) == (int)most; i++)
+    if (i == ALONE) most = BATCH;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
@@ -169,9 +179,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     uv_poll_start(poll, UV_READABLE, on_poll);
     tell(udp, EAGAIN);
   }
-  /* An answer to what was just sent may be here already: asking costs less than a turn of the event loop. */
-  if (events & UV_READABLE)
-    for (int i = 0; i < BATCHES && !udp->closing && receive(udp) > 0; i++) continue;
+  if ((events & UV_READABLE) && !udp->closing) receive_all(udp);
 }
 
 static void on_closed(uv_handle_t *handle) {
