@@ -1,4 +1,5 @@
 /** The certificate and key of HTTPS, looked at before a server is started with them. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 
@@ -18,7 +19,9 @@ export async function readTlsFiles(
   const files = { cert: await load('https.cert', cert), key: await load('https.key', key) };
   check({ cert: files.cert }, `https.cert: ${cert} is no PEM certificate`);
   check({ key: files.key }, `https.key: ${key} is no PEM key without a passphrase`);
-  check(files, `https.key: ${key} is not the key of ${cert}`);
+  // OpenSSL's contexts take a key of another kind than the certificate's.
+  if (!new X509Certificate(files.cert).checkPrivateKey(createPrivateKey(files.key)))
+    throw new Error(`https.key: ${key} is not the key of ${cert}`);
   return files;
 }
 

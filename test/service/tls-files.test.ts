@@ -33,6 +33,8 @@ beforeAll(() => {
         stdio: 'ignore',
       },
     );
+  const rsa = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=i'];
+  execFileSync('openssl', [...rsa, '-keyout', at('rsa.key'), '-out', at('rsa.cert')], { stdio: 'ignore' });
   writeFileSync(at('text'), 'no PEM at all\n');
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -50,7 +52,8 @@ test.each([
   ['text', 'a.key', /^https\.cert: .*text is no PEM certificate \(/],
   ['a.cert', 'text', /^https\.key: .*text is no PEM key without a passphrase \(/],
   ['locked.cert', 'locked.key', /^https\.key: .*locked.key is no PEM key without a passphrase \(/],
-  ['a.cert', 'b.key', /^https\.key: .*b.key is not the key of .*a.cert \(/],
+  ['a.cert', 'b.key', /^https\.key: .*b.key is not the key of .*a.cert$/],
+  ['rsa.cert', 'a.key', /^https\.key: .*a.key is not the key of .*rsa.cert$/],
 ])('%s with %s: the fault names the setting and the file', async (cert, key, words) => {
   const fault: Error = await readTlsFiles({ cert: at(cert), key: at(key) }).then(
     () => new Error('none'),
