@@ -1,7 +1,7 @@
 /** `imager node boots` and `imager pxe explain` against a running imager. */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { BootsView } from '../../imager/journal/attempts.ts';
@@ -43,6 +43,9 @@ test('a node and a stranger: attempts, causes, and the same after SIGKILL', asyn
     /^node1: missing image: "nothing" is not in the boot table, so TFTP server 10\.77\.0\.1 has no images\/nothing\/kernel$/,
   );
   expect(explained.stdout).toContain('  - add it: imager image build nothing --arch ARCH ');
+  // A folder called like the node does not hide it.
+  mkdirSync(join(lab.dir, 'node1'));
+  expect((await lab.imager('pxe', 'explain', 'node1')).stdout).toBe(explained.stdout);
   const before = await lab.json<BootsView>('node', 'boots', STRANGER);
   expect(before).toMatchObject({ node: null, attempts: [{ phase: 'dhcp' }] });
   const [attempt] = before.attempts;
@@ -121,6 +124,11 @@ test('a capture needs no imager; its first line names the cause', async () => {
   expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('neither pcap nor pcapng') });
   const absent = await lab.run(['pxe', 'explain', 'absent.pcap']);
   expect(absent).toMatchObject({ code: 1, stderr: expect.stringContaining('absent.pcap is no file') });
+  for (const folder of ['./', '.', 'folder.pcap']) {
+    mkdirSync(join(lab.dir, folder), { recursive: true });
+    const refused = await lab.run(['pxe', 'explain', folder]);
+    expect(refused).toMatchObject({ code: 1, stderr: `imager: ${folder} is a folder, no capture file\n` });
+  }
 });
 
 /** Resolves once `child` has printed `text`; rejects where it ends before. */
