@@ -36,7 +36,7 @@ export const RULES: readonly Rule[] = [
   serverRefuses,
   noRoute,
   unreachable,
-  // Neither has been asked for a file, of a port or otherwise.
+  // Whose nodes ask for no file, and need not.
   bootItem,
   atMenu,
   runningSystem,

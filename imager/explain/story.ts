@@ -95,7 +95,8 @@ export function lastBoot(
   const [before, last] = [boots.at(-2), boots.at(-1) ?? []];
   const [first] = last;
   // However late, the system on the node's own disk belongs to the boot that went there.
-  if (before !== undefined && isSystemAlone(last)) return { boot: [...before, ...last] };
+  const began = boots.findLastIndex((boot) => !isSystemAlone(boot));
+  if (began >= 0 && began < boots.length - 1) return { boot: boots.slice(began).flat() };
   if (before === undefined || first === undefined || first.kind === 'power') return { boot: last };
   const hardlyBegun = endAt - first.at < HARDLY_BEGUN_MS && progress(last) <= HAS_ADDRESS;
   return hardlyBegun && progress(before) > progress(last) && !isPast(before)
@@ -145,7 +146,8 @@ export function storyOf(boot: readonly Observation[], options: StoryOptions): St
 
 /**
  * What one program did: of those that firmware tried one after the other (network cards, PXE, then HTTP boot) the one that
- * came farthest, the last of equals, firmware before the system on the node's disk; but where one was loaded and runs, what was before it is done.
+ * came farthest, the last of equals; but where one was loaded and runs, what was before it is done. The system on the
+ * node's own disk is judged where nothing else was heard.
  */
 function stageOf(boot: readonly Observation[]): Observation[] {
   let stages: Observation[][] = [[]];
@@ -162,14 +164,22 @@ function stageOf(boot: readonly Observation[]): Observation[] {
     }
     stages.at(-1)!.push(each);
   }
-  return stages.reduce((best, stage) => {
-    const least = isSystemAlone(stage) ? progress(best) + 1 : progress(best);
-    return progress(stage) >= least ? stage : best;
-  });
+  const others = stages.filter((stage) => !isSystemAlone(stage));
+  return (others.length === 0 ? stages : others).reduce((best, stage) =>
+    progress(stage) >= progress(best) ? stage : best,
+  );
 }
 
+/** True where a running system does nothing but ask for its address. */
 function isSystemAlone(part: readonly Observation[]): boolean {
-  return part[0]?.kind === 'ask' && part.every((each) => each.kind !== 'ask' || isSystem(each));
+  return (
+    part[0]?.kind === 'ask' && part.every((each) => (each.kind === 'ask' ? isSystem(each) : isLink(each)))
+  );
+}
+
+/** What comes with any address. */
+function isLink({ kind }: Observation): boolean {
+  return kind === 'answer' || kind === 'arp' || kind === 'unreachable';
 }
 
 /** True of a running system's DHCP client, which asks for nothing that boots (RFC 2132 section 9.8: option 55). */

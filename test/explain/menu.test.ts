@@ -150,6 +150,23 @@ describe('from the journal', () => {
       expect(cause([...server, ...kept])).toBe(disk);
     });
 
+    test('was picked, and its system asks again for days', () => {
+      const days = [7200, 14_400, 90_000].flatMap((at) => dhcp(SYSTEM, plain, at));
+      expect(cause([...server, ...days], 1e5)).toBe(disk);
+    });
+
+    test('is not what comes to an agent', () => {
+      const agent = dhcp(SYSTEM, plain, 7200);
+      expect(cause([...server, ...agent, ['7204 agent hello'], ['7210 agent ready']], 1e5)).toBe(
+        'all well: ready 10.0 s after its first packet',
+      );
+    });
+
+    test('and what the firmware was not answered before', () =>
+      expect(cause([['0 dhcp discover -', BIOS, 'pool-exhausted'], ...dhcp(SYSTEM, plain, 20)])).toBe(
+        'the imager does not answer n1: all addresses of the pool are taken',
+      ));
+
     test('is no failure of the system on it, seen by itself', () =>
       expect(outcomes([...server, ...dhcp(SYSTEM, plain, 7200)])).toEqual([
         `stopped at dhcp: ${WAITS}`,
