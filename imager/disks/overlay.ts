@@ -28,7 +28,6 @@ const DONE = Promise.resolve();
 const ZEROES = new Uint8Array(1024 * 1024);
 
 interface OverlayFiles {
-  /** Shared; not closed with the overlay. */
   base: BlockFile;
   zeros: ZeroMap;
   data: BlockFile;
