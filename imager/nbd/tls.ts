@@ -89,15 +89,22 @@ export class TlsGate {
 
   /**
    * Puts TLS on a connection of which nothing else reads any more. Rejects with TlsFailure where the client fails the
-   * handshake, or leaves in the middle of it.
+   * handshake, or leaves in the middle of it; the connection is closed then.
    */
-  secure(socket: Socket): Promise<SecureStream> {
+  async secure(socket: Socket): Promise<SecureStream> {
     const peer = peerOf(socket);
-    return new Promise<SecureStream>((done, failed) => {
-      this.#waiting.set(peer, { done, failed });
-      socket.once('close', () => failed(new TlsFailure('the client left during the TLS handshake')));
-      this.#server.emit('connection', socket);
-    }).finally(() => this.#waiting.delete(peer));
+    try {
+      return await new Promise<SecureStream>((done, failed) => {
+        this.#waiting.set(peer, { done, failed });
+        socket.once('close', () => failed(new TlsFailure('the client left during the TLS handshake')));
+        this.#server.emit('connection', socket);
+      });
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    } finally {
+      this.#waiting.delete(peer);
+    }
   }
 
   /**

@@ -107,7 +107,7 @@ export class MemoryCatalog implements DiskCatalog {
     const opens = disk.journal.filter((line) => line.startsWith('open')).length;
     const closes = disk.journal.filter((line) => line === 'close').length;
     if (opens > closes && !disk.readOnly) return { refused: 'busy', why: `disk "${name}" is in use` };
-    disk.journal.push(`open ${client.address}`);
+    disk.journal.push(['open', client.address, client.identity ?? ''].join(' ').trimEnd());
     return disk;
   }
 }

@@ -35,6 +35,11 @@ export class RawClient {
     });
   }
 
+  /** On a connection that is there already. */
+  static on(socket: Socket): RawClient {
+    return new RawClient(socket);
+  }
+
   /** Connects and opens an export with NBD_OPT_GO. */
   static async attach(port: number, name: string, from?: string): Promise<RawClient> {
     return RawClient.#agree(await RawClient.open(port, from), [option(7, infoRequest(name))]);
