@@ -146,6 +146,7 @@ function pieces(bytes: Buffer): Buffer[] {
 async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolean> {
   let good = true;
   let answered = 0;
+  let broken: Error | undefined;
   const replies = {
     unsent: 0,
     reserve: (length: number) => Buffer.allocUnsafe(length),
@@ -159,7 +160,9 @@ async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolea
   let incoming: Incoming | undefined;
   const transmission = new Transmission(disk, terms, replies, {
     refused: () => {},
-    failed: (error) => promise(false, error.message),
+    failed: (error) => {
+      broken ??= error;
+    },
     disconnect: () => incoming!.halt(),
     nonsense: () => {
       good = false;
@@ -169,6 +172,7 @@ async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolea
   for (const chunk of chunks) incoming.feed(chunk);
   incoming.halt();
   await transmission.idle();
+  if (broken !== undefined) throw broken;
   promise(transmission.inFlight === 0, 'nothing is left under way');
   promise(answered <= transmission.requests, `${answered} answers to ${transmission.requests} requests`);
   return good && transmission.requests > 0;
