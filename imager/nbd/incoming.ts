@@ -17,8 +17,8 @@ export interface RequestSink {
   /** A WRITE with all of its payload, which is not changed until `release`, where there is one, is called. */
   write(request: Request, payload: Buffer, release?: () => void): void;
   skipped(): void;
-  /** The payload that is waited for will not come. */
-  abandoned(): void;
+  /** The payload of that request, which is waited for, will not come. */
+  abandoned(request: Request): void;
   /** The stream is out of step: nothing more comes. */
   nonsense(error: ProtocolError): void;
 }
@@ -31,8 +31,9 @@ export interface Flow {
 
 interface Unfinished {
   request: Request;
-  payload: Buffer;
-  /** Bytes of it that are there. */
+  /** Undefined where it is thrown away. */
+  payload: Buffer | undefined;
+  /** Bytes of it that came. */
   length: number;
 }
 
@@ -44,8 +45,6 @@ export class Incoming {
   #headLength = 0;
   /** A WRITE whose payload is still coming in. */
   #writing: Unfinished | undefined;
-  /** Bytes left of a payload that is thrown away. */
-  #skipping = 0;
   /** The rest of a chunk that came while the sink was full. */
   #held: Buffer | undefined;
   #resuming = false;
@@ -64,7 +63,7 @@ export class Incoming {
 
   /** True where a request has begun and its client owes the rest of it. */
   get waiting(): boolean {
-    return this.#headLength > 0 || this.#writing !== undefined || this.#skipping > 0;
+    return this.#headLength > 0 || this.#writing !== undefined;
   }
 
   /** Finds no more requests, and forgets one that did not come in whole. */
@@ -72,11 +71,11 @@ export class Incoming {
     if (this.#halted) return;
     this.#halted = true;
     this.#held = undefined;
-    if (this.#writing === undefined && this.#skipping === 0) return;
-    if (this.#writing !== undefined) this.#pool.giveBack(this.#writing.payload);
+    if (this.#writing === undefined) return;
+    const { request, payload } = this.#writing;
+    if (payload !== undefined) this.#pool.giveBack(payload);
     this.#writing = undefined;
-    this.#skipping = 0;
-    this.#sink.abandoned();
+    this.#sink.abandoned(request);
   }
 
   /** Takes the next bytes of the stream. */
@@ -89,7 +88,7 @@ export class Incoming {
     try {
       while (at < chunk.length && !this.#halted) {
         // A WRITE that has begun counts as taken: its payload must come in.
-        if (this.#writing === undefined && this.#skipping === 0 && this.#sink.full) {
+        if (this.#writing === undefined && this.#sink.full) {
           this.#held = chunk.subarray(at);
           this.#flow.pause();
           return;
@@ -120,12 +119,6 @@ export class Incoming {
   /** Consumes some of `chunk` from `at`; gives the place after it. */
   #step(chunk: Buffer, at: number): number {
     const there = chunk.length - at;
-    if (this.#skipping > 0) {
-      const skipped = Math.min(there, this.#skipping);
-      this.#skipping -= skipped;
-      if (this.#skipping === 0) this.#sink.skipped();
-      return at + skipped;
-    }
     if (this.#writing !== undefined) return this.#fill(this.#writing, chunk, at);
     if (this.#headLength === 0 && there >= REQUEST_SIZE)
       return this.#begin(decodeRequest(chunk, at), chunk, at + REQUEST_SIZE);
@@ -137,12 +130,14 @@ export class Incoming {
   }
 
   #fill(writing: Unfinished, chunk: Buffer, at: number): number {
-    const { request, payload, length } = writing;
-    const taken = chunk.copy(payload, length, at);
+    const { request, payload } = writing;
+    const taken = Math.min(request.length - writing.length, chunk.length - at);
+    if (payload !== undefined) chunk.copy(payload, writing.length, at, at + taken);
     writing.length += taken;
-    if (writing.length === payload.length) {
+    if (writing.length === request.length) {
       this.#writing = undefined;
-      this.#sink.write(request, payload, () => this.#pool.giveBack(payload));
+      if (payload === undefined) this.#sink.skipped();
+      else this.#sink.write(request, payload, () => this.#pool.giveBack(payload));
     }
     return at + taken;
   }
@@ -158,9 +153,13 @@ export class Incoming {
       this.#sink.write(request, chunk.subarray(at, end));
       return end;
     }
-    if (payload === 'take') this.#writing = { request, payload: this.#pool.take(length), length: 0 };
-    else if (length > 0) this.#skipping = length;
-    else this.#sink.skipped();
+    if (length === 0) this.#sink.skipped();
+    else
+      this.#writing = {
+        request,
+        payload: payload === 'take' ? this.#pool.take(length) : undefined,
+        length: 0,
+      };
     return at;
   }
 }

@@ -4,6 +4,7 @@
  * behind the other, and neighbours that are sent together go as one piece of memory, not as a list.
  */
 import type { Socket } from 'node:net';
+import type { Budget } from './budget.ts';
 import type { BufferPool } from './buffer-pool.ts';
 
 const ARENA_SIZE = 256 * 1024;
@@ -26,15 +27,18 @@ export interface Replies {
 export class SocketReplies implements Replies {
   readonly #socket: Socket;
   readonly #pool: BufferPool;
+  readonly #budget: Budget;
   readonly #onSent: () => void;
-  #arena = Buffer.allocUnsafeSlow(ARENA_SIZE);
-  #used = 0;
+  /** Made with the first reply that is carved. */
+  #arena: Buffer = Buffer.alloc(0);
+  #used = ARENA_SIZE;
   #ready: Buffer[] = [];
 
   /** `onSent` is called after each turn's replies went to the socket. */
-  constructor(socket: Socket, pool: BufferPool, onSent: () => void) {
+  constructor(socket: Socket, pool: BufferPool, budget: Budget, onSent: () => void) {
     this.#socket = socket;
     this.#pool = pool;
+    this.#budget = budget;
     this.#onSent = onSent;
   }
 
@@ -68,11 +72,15 @@ export class SocketReplies implements Replies {
     if (this.#socket.writable) {
       if (pieces.length > 1) this.#socket.cork();
       for (const piece of pieces) {
-        if (this.#pool.owns(piece)) this.#socket.write(piece, () => this.#pool.giveBack(piece));
-        else this.#socket.write(piece);
+        this.#budget.add(piece.length);
+        // Called also where the socket is destroyed before.
+        this.#socket.write(piece, () => {
+          this.#budget.give(piece.length);
+          this.drop(piece);
+        });
       }
       if (pieces.length > 1) this.#socket.uncork();
-    }
+    } else for (const piece of pieces) this.drop(piece);
     this.#onSent();
   }
 }

@@ -10,6 +10,8 @@ import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import { Attachments } from './attachments.ts';
+import { Budget } from './budget.ts';
+import { BufferPool } from './buffer-pool.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
 import { type EndReason, Session, type SessionHost } from './session.ts';
 import { TlsGate, type TlsSettings } from './tls.ts';
@@ -28,6 +30,11 @@ export interface NbdServerOptions {
   maxConnections?: number;
   /** Of them from one address. Default 32: a node has some a disk, and for a while those it lost. */
   maxConnectionsPerAddress?: number;
+  /**
+   * Bytes of data and of replies that all connections together may have under way, default 128 MiB; one has 8 MiB, or
+   * one request. Where they are used up, clients that neither take replies nor finish requests are dropped.
+   */
+  maxPendingBytes?: number;
   /** Time a client has to open an export. Default 30 s. */
   handshakeTimeoutMs?: number;
   /** Time after which a client that takes no replies, or leaves a request half sent, is dropped. Default 120 s. */
@@ -49,6 +56,8 @@ export interface ConnectionView {
   bytesWritten: number;
 }
 
+/** How often clients that keep us waiting are looked for, where memory is short. */
+const LOOK_MS = 500;
 /** Refusals of one address are reported this often at most: each is an entry of the journal. */
 const REPORT_MS = 10_000;
 const MAX_REPORTED = 1024;
@@ -57,12 +66,15 @@ export class NbdServer implements SessionHost {
   readonly handshakeTimeoutMs: number;
   readonly stallTimeoutMs: number;
   readonly tls: TlsGate | undefined;
+  readonly budget: Budget;
+  readonly pool = new BufferPool();
   readonly #options: NbdServerOptions;
   readonly #server: Server;
   readonly #sessions = new Set<Session>();
   readonly #tally: Tally;
   readonly #maxConnections: number;
   readonly #maxPerAddress: number;
+  readonly #looks: NodeJS.Timeout;
   readonly #attachments = new Attachments();
   /** When a refusal of an address was reported last. */
   readonly #reported = new Map<string, number>();
@@ -77,6 +89,8 @@ export class NbdServer implements SessionHost {
     this.#maxPerAddress = options.maxConnectionsPerAddress ?? 32;
     this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? 30_000;
     this.stallTimeoutMs = options.stallTimeoutMs ?? 120_000;
+    this.budget = new Budget(options.maxPendingBytes ?? 128 * 1024 * 1024);
+    this.#looks = setInterval(() => this.#makeRoom(), LOOK_MS).unref();
     this.tls = options.tls === undefined ? undefined : new TlsGate(options.tls);
     this.#server = createServer((socket) => this.#accept(socket));
   }
@@ -120,6 +134,7 @@ export class NbdServer implements SessionHost {
   /** Takes no new connections, answers what is in flight, closes the connections, flushes and closes their disks. */
   async close(): Promise<void> {
     this.#closing = true;
+    clearInterval(this.#looks);
     const listening = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     await Promise.all(
       [...this.#sessions].map(async (session) => {
@@ -156,8 +171,20 @@ export class NbdServer implements SessionHost {
     const idle = [...this.#sessions].find((session) => session.disk === undefined);
     if (idle === undefined) return 'full';
     this.#sessions.delete(idle);
-    idle.evict();
+    idle.evict('it opened nothing yet, and there were too many connections');
     return undefined;
+  }
+
+  /** Where memory is used up: drops the clients that keep us waiting with most of it, half of it at a time. */
+  #makeRoom(): void {
+    const idle = [...this.#sessions].map((session) => ({ session, bytes: session.idleBytes() }));
+    if (!this.budget.exhausted) return;
+    let excess = idle.reduce((sum, { bytes }) => sum + bytes, 0) / 2;
+    for (const { session, bytes } of idle.sort((a, b) => b.bytes - a.bytes)) {
+      if (bytes === 0 || excess <= 0) return;
+      excess -= bytes;
+      session.evict('it neither takes its replies nor finishes its requests, and others need the memory');
+    }
   }
 
   /** Tells the journal of a refusal, unless it just heard of that address. */

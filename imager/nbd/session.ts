@@ -2,7 +2,8 @@
 import type { Socket } from 'node:net';
 import type { Disk } from '../disks/disk.ts';
 import type { Holder } from './attachments.ts';
-import { BufferPool } from './buffer-pool.ts';
+import type { Budget } from './budget.ts';
+import type { BufferPool } from './buffer-pool.ts';
 import { ProtocolError } from './codec.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
 import { Incoming } from './incoming.ts';
@@ -30,6 +31,9 @@ export interface SessionHost {
   readonly handshakeTimeoutMs: number;
   readonly stallTimeoutMs: number;
   readonly tls: TlsGate | undefined;
+  /** Shared by all connections. */
+  readonly budget: Budget;
+  readonly pool: BufferPool;
   list(session: Session): string[];
   describe(name: string, session: Session): ExportFacts | Refused;
   open(name: string, session: Session): Promise<Disk | Refused>;
@@ -45,6 +49,9 @@ const MAX_AHEAD = 64 * 1024;
 const LAST_REPLIES_MS = 2_000;
 /** Idle time before the kernel asks whether the client is still there (then 10 probes, a second apart). */
 const KEEP_ALIVE_MS = 10_000;
+
+/** Bytes that a client which holds memory others need has to move between two looks. */
+const SLOWEST = 64 * 1024;
 
 export class Session implements Holder {
   readonly address: string;
@@ -64,6 +71,8 @@ export class Session implements Holder {
   #stopped: Promise<void> | undefined;
   #flushed: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
+  /** Bytes that had gone either way at the last look. */
+  #moved = 0;
   readonly #take = (chunk: Buffer): void => {
     if (this.#incoming !== undefined) {
       this.#incoming.feed(chunk);
@@ -169,9 +178,9 @@ export class Session implements Holder {
   #attach(disk: Disk, terms: Terms): void {
     clearTimeout(this.#timer);
     const socket = this.#socket;
-    const pool = new BufferPool();
-    const replies = new SocketReplies(socket, pool, () => this.#incoming?.relieved());
-    this.#transmission = new Transmission(disk, terms, replies, {
+    const { budget, pool } = this.#host;
+    const replies = new SocketReplies(socket, pool, budget, () => this.#incoming?.relieved());
+    this.#transmission = new Transmission(disk, terms, replies, budget, {
       refused: ({ fault, why }) => this.#host.problem(`refused.${fault}`, this, `request refused: ${why}`),
       failed: (error) => this.#host.problem(`failed.${error.code}`, this, error.message),
       disconnect: () => void this.stop('disconnect'),
@@ -206,10 +215,23 @@ export class Session implements Holder {
     void this.stop(reason);
   }
 
-  /** Ends a connection that has opened nothing, at once: others need its place. */
-  evict(): void {
-    this.#drop('crowded', 'it opened nothing yet, and there were too many connections');
+  /** Ends the connection at once: others need its place, or the memory it holds. */
+  evict(why: string): void {
+    this.#drop('crowded', why);
     this.#socket.destroy();
+  }
+
+  /**
+   * Bytes that its client keeps us waiting with: replies it does not take, a request it does not finish. None where it
+   * moved on since the last call.
+   */
+  idleBytes(): number {
+    const socket = this.#socket;
+    const moved = socket.bytesRead + socket.bytesWritten - socket.writableLength;
+    const idle = moved - this.#moved < SLOWEST;
+    this.#moved = moved;
+    if (!idle || (socket.writableLength === 0 && !this.#incoming?.waiting)) return 0;
+    return this.#transmission?.holding ?? 0;
   }
 
   /**

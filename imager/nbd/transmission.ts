@@ -6,16 +6,8 @@
  * Memory is bounded: while too many bytes or requests are in flight or unsent, no more are taken.
  */
 import { type Disk, DiskError } from '../disks/disk.ts';
-import {
-  CHUNK_SIZE,
-  DATA_CHUNK_SIZE,
-  encodeBlockStatus,
-  encodeError,
-  encodeNone,
-  encodePiece,
-  type Piece,
-  planRead,
-} from './chunks.ts';
+import type { Budget } from './budget.ts';
+import { CHUNK_SIZE, encodeBlockStatus, encodeError, encodeNone, encodePiece, planRead } from './chunks.ts';
 import {
   CMD,
   CMD_FLAG,
@@ -29,12 +21,15 @@ import { statusesOf } from './contexts.ts';
 import type { RequestSink } from './incoming.ts';
 import type { Terms } from './negotiation.ts';
 import { Prefetch } from './prefetch.ts';
+import { readPieces } from './read-pieces.ts';
 import type { Replies } from './replies.ts';
 import { type Fault, findFault, type Target } from './validate.ts';
 
 /** No new request is taken while this much is in flight or unsent. One request alone may be longer. */
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
 const MAX_PENDING_REQUESTS = 256;
+/** Bytes that a connection may read whatever the others hold: what a kernel asks for at once. */
+const OWN_BYTES = 256 * 1024;
 /** Runs of a disk that one READ is cut into at most, and bytes of a hole that are worth a chunk of its own. */
 const MAX_RUNS = 64;
 const WORTH_A_HOLE = 4096;
@@ -58,6 +53,7 @@ export class Transmission implements RequestSink {
   readonly #terms: Terms;
   readonly #target: Target;
   readonly #replies: Replies;
+  readonly #budget: Budget;
   readonly #events: TransmissionEvents;
   readonly #prefetch: Prefetch;
   /** A refused WRITE whose payload is still coming in. */
@@ -69,10 +65,11 @@ export class Transmission implements RequestSink {
   bytesRead = 0;
   bytesWritten = 0;
 
-  constructor(disk: Disk, terms: Terms, replies: Replies, events: TransmissionEvents) {
+  constructor(disk: Disk, terms: Terms, replies: Replies, budget: Budget, events: TransmissionEvents) {
     this.#disk = disk;
     this.#terms = terms;
     this.#replies = replies;
+    this.#budget = budget;
     this.#events = events;
     this.#target = {
       // It may grow meanwhile.
@@ -87,6 +84,11 @@ export class Transmission implements RequestSink {
     this.#prefetch = new Prefetch(disk);
   }
 
+  /** Bytes of requests that are under way and of replies that were not taken. */
+  get holding(): number {
+    return this.#pendingBytes + this.#replies.unsent;
+  }
+
   /** Requests being carried out. */
   get inFlight(): number {
     return this.#pending;
@@ -95,7 +97,7 @@ export class Transmission implements RequestSink {
   get full(): boolean {
     const { unsent } = this.#replies;
     if (this.#pending === 0) return unsent >= MAX_PENDING_BYTES;
-    if (this.#pending >= MAX_PENDING_REQUESTS) return true;
+    if (this.#pending >= MAX_PENDING_REQUESTS || this.#budget.exhausted) return true;
     return this.#pendingBytes + unsent >= MAX_PENDING_BYTES;
   }
 
@@ -132,6 +134,7 @@ export class Transmission implements RequestSink {
       this.#carryOut(request);
       return 'none';
     }
+    this.#budget.add(length);
     this.#pendingBytes += length;
     this.bytesWritten += length;
     return 'take';
@@ -147,7 +150,8 @@ export class Transmission implements RequestSink {
     this.#answer(request, fault.errno, fault.why, fault.offset);
   }
 
-  abandoned(): void {
+  abandoned(request: Request): void {
+    if (this.#skipping === undefined) this.#done(request.length);
     this.#skipping = undefined;
     this.#pending--;
     this.#leaveIdle();
@@ -159,8 +163,15 @@ export class Transmission implements RequestSink {
 
   #carryOut(request: Request): void {
     const { type, flags, offset, length } = request;
-    if (type === CMD.read) this.#read(request);
-    else if (type === CMD.flush) this.#settle(request, 0, this.#disk.flush());
+    if (type === CMD.read) {
+      const own = this.holding + length <= OWN_BYTES;
+      this.#pendingBytes += length;
+      if (!own) this.#budget.take(length, () => this.#read(request));
+      else {
+        this.#budget.add(length);
+        this.#read(request);
+      }
+    } else if (type === CMD.flush) this.#settle(request, 0, this.#disk.flush());
     else if (type === CMD.trim) this.#settle(request, 0, this.#disk.trim(offset, length));
     else if (type === CMD.cache) this.#settle(request, 0, this.#prefetch.read(offset, length));
     else if (type === CMD.blockStatus) this.#status(request);
@@ -172,7 +183,6 @@ export class Transmission implements RequestSink {
 
   #read(request: Request): void {
     const { offset, length } = request;
-    this.#pendingBytes += length;
     this.bytesRead += length;
     if (this.#terms.structured) {
       this.#readStructured(request);
@@ -181,7 +191,7 @@ export class Transmission implements RequestSink {
     const reply = this.#replies.reserve(SIMPLE_REPLY_SIZE + length);
     this.#disk.read(reply.subarray(SIMPLE_REPLY_SIZE), offset).then(
       () => {
-        this.#pendingBytes -= length;
+        this.#done(length);
         encodeSimpleReply(reply, request, 0);
         this.#reply(reply);
       },
@@ -203,34 +213,16 @@ export class Transmission implements RequestSink {
     }
     const { pieces, size } = planRead(request, this.#disk.extents(offset, length, MAX_RUNS), WORTH_A_HOLE);
     const reply = this.#replies.reserve(size);
-    void this.#fillPieces(reply, pieces).then((failed) => {
+    void readPieces(this.#disk, reply, pieces).then((failed) => {
       if (failed !== undefined) {
         this.#replies.drop(reply);
         this.#fail(request, length, failed.error, failed.offset);
         return;
       }
-      this.#pendingBytes -= length;
+      this.#done(length);
       for (const piece of pieces) encodePiece(reply, request, piece, piece === pieces.at(-1));
       this.#reply(reply);
     });
-  }
-
-  /** Reads the data of a reply's pieces; gives a failure, where there is one, once no read may still write to `reply`. */
-  async #fillPieces(
-    reply: Buffer,
-    pieces: readonly Piece[],
-  ): Promise<{ error: unknown; offset: number } | undefined> {
-    let failed: { error: unknown; offset: number } | undefined;
-    const fill = async ({ at, offset, length }: Piece): Promise<void> => {
-      const start = at + DATA_CHUNK_SIZE;
-      try {
-        await this.#disk.read(reply.subarray(start, start + length), offset);
-      } catch (error) {
-        failed ??= { error, offset };
-      }
-    };
-    await Promise.all(pieces.filter(({ hole }) => !hole).map(fill));
-    return failed;
   }
 
   #status(request: Request): void {
@@ -252,7 +244,7 @@ export class Transmission implements RequestSink {
     done.then(
       () => {
         release?.();
-        this.#pendingBytes -= bytes;
+        this.#done(bytes);
         this.#answer(request, 0);
       },
       (error: unknown) => {
@@ -262,9 +254,15 @@ export class Transmission implements RequestSink {
     );
   }
 
+  /** Data of a request that is carried out; what is sent of it is counted there. */
+  #done(bytes: number): void {
+    this.#pendingBytes -= bytes;
+    if (bytes > 0) this.#budget.give(bytes);
+  }
+
   #fail(request: Request, bytes: number, error: unknown, offset?: number): void {
     const known = error instanceof DiskError ? error : new DiskError('EIO', String(error), { cause: error });
-    this.#pendingBytes -= bytes;
+    this.#done(bytes);
     this.#events.failed(known);
     this.#answer(request, ERRNO[known.code], known.message, offset);
   }

@@ -4,6 +4,7 @@
  * something that was asked, once; the disk is asked for nothing outside of it; and nothing is left under way.
  */
 import type { Disk, Extent } from '../../../imager/disks/disk.ts';
+import { Budget } from '../../../imager/nbd/budget.ts';
 import { BufferPool } from '../../../imager/nbd/buffer-pool.ts';
 import { ProtocolError } from '../../../imager/nbd/codec.ts';
 import { contextsOf } from '../../../imager/nbd/contexts.ts';
@@ -146,6 +147,7 @@ function pieces(bytes: Buffer): Buffer[] {
 async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolean> {
   let good = true;
   let answered = 0;
+  let room = false;
   let broken: Error | undefined;
   const replies = {
     unsent: 0,
@@ -158,7 +160,8 @@ async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolea
   };
   const pool = new BufferPool();
   let incoming: Incoming | undefined;
-  const transmission = new Transmission(disk, terms, replies, {
+  const budget = new Budget(SIZE);
+  const transmission = new Transmission(disk, terms, replies, budget, {
     refused: () => {},
     failed: (error) => {
       broken ??= error;
@@ -174,6 +177,11 @@ async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolea
   await transmission.idle();
   if (broken !== undefined) throw broken;
   promise(transmission.inFlight === 0, 'nothing is left under way');
+  promise(!budget.exhausted, 'memory is given back');
+  budget.take(SIZE, () => {
+    room = true;
+  });
+  promise(room, 'all of it');
   promise(answered <= transmission.requests, `${answered} answers to ${transmission.requests} requests`);
   return good && transmission.requests > 0;
 }
