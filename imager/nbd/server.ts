@@ -56,6 +56,8 @@ export interface ConnectionView {
   bytesWritten: number;
 }
 
+/** Connections that wait to be accepted: in a flood, who finds no room here tries again only after a second. */
+const BACKLOG = 4096;
 /** How often clients that keep us waiting are looked for, where memory is short. */
 const LOOK_MS = 500;
 /** Refusals of one address are reported this often at most: each is an entry of the journal. */
@@ -100,7 +102,7 @@ export class NbdServer implements SessionHost {
     const server = new NbdServer(options);
     await new Promise<void>((resolve, reject) => {
       server.#server.once('error', reject);
-      server.#server.listen(options.port, options.address, () => {
+      server.#server.listen({ port: options.port, host: options.address, backlog: BACKLOG }, () => {
         server.#server.off('error', reject);
         resolve();
       });
