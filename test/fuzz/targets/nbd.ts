@@ -5,6 +5,7 @@ import {
   decodeRequest,
   encodeSimpleReply,
   MAX_NAME,
+  MAX_OPTION_DATA,
   MAX_PAYLOAD,
   OPTION_HEADER_SIZE,
   ProtocolError,
@@ -17,6 +18,8 @@ import { promise, refusable, type Target } from '../target.ts';
 
 const SIZE = 2 ** 30;
 const FLAGS_SIZE = 4;
+const SITUATION = { tls: 'allowed', secure: false, structured: true } as const;
+const TARGET = { size: SIZE, readOnly: false, blockSize: 4096, structured: true, contexts: true };
 
 /** A packet is an option, or a request, or client flags, by its length. */
 export function nbdTarget(): Target {
@@ -52,7 +55,7 @@ export function nbdTarget(): Target {
 function haggled(buffer: Buffer): void {
   const { option, length } = decodeOptionHeader(buffer);
   const data = buffer.subarray(OPTION_HEADER_SIZE);
-  const wish = wishOf({ option, data, tooBig: length > MAX_NAME });
+  const wish = wishOf({ option, data, tooBig: length > MAX_OPTION_DATA }, SITUATION);
   if ('name' in wish) promise(Buffer.byteLength(wish.name) <= MAX_NAME, 'names are short');
   if ('wanted' in wish)
     promise(wish.wanted.length <= data.length / 2, `${wish.wanted.length} kinds of information`);
@@ -62,7 +65,7 @@ function haggled(buffer: Buffer): void {
 function requested(buffer: Buffer): void {
   const found = decodeRequest(buffer, 0);
   const reply = Buffer.alloc(16);
-  const fault = findFault(found, { size: SIZE, readOnly: false });
+  const fault = findFault(found, TARGET);
   encodeSimpleReply(reply, found, fault?.errno ?? 0);
   promise(reply.subarray(8).equals(buffer.subarray(8, 16)), 'a cookie goes back as it came');
   if (fault !== undefined || found.type > 1) return;
