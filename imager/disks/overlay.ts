@@ -17,13 +17,12 @@
  */
 import { asDiskError, type BlockFile } from './block-file.ts';
 import { BASE, type BlockCounts, BlockMap, type BlockState, DATA, ZERO } from './block-map.ts';
-import { type Disk, DiskError, type Extent } from './disk.ts';
+import { type Disk, DiskError, DONE, type Extent } from './disk.ts';
 import { overlayExtents } from './extents.ts';
 import { BLOCK_SIZE, choosePage, SLOT_SIZE, slotOffset } from './map-format.ts';
 import type { RecentChanges } from './recent.ts';
 import type { ZeroMap } from './zero-map.ts';
 
-const DONE = Promise.resolve();
 /** Long enough to go through the thread pool, so that filling a long range stops nobody else. */
 const ZEROES = new Uint8Array(1024 * 1024);
 

@@ -10,7 +10,9 @@ import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import { Attachments } from './attachments.ts';
+import { BufferPool } from './buffer-pool.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
+import { ReplyMemory } from './reply-memory.ts';
 import { type EndReason, Session, type SessionHost } from './session.ts';
 import { TlsGate, type TlsSettings } from './tls.ts';
 
@@ -57,6 +59,8 @@ export class NbdServer implements SessionHost {
   readonly handshakeTimeoutMs: number;
   readonly stallTimeoutMs: number;
   readonly tls: TlsGate | undefined;
+  readonly pool = new BufferPool();
+  readonly replyMemory = new ReplyMemory(this.pool);
   readonly #options: NbdServerOptions;
   readonly #server: Server;
   readonly #sessions = new Set<Session>();

@@ -2,13 +2,17 @@
 import type { Socket } from 'node:net';
 import type { Disk } from '../disks/disk.ts';
 import type { Holder } from './attachments.ts';
-import { BufferPool } from './buffer-pool.ts';
+import type { BufferPool } from './buffer-pool.ts';
 import { ProtocolError } from './codec.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
 import { Incoming } from './incoming.ts';
 import { negotiate, type Talk, type Terms } from './negotiation.ts';
 import { Reader } from './reader.ts';
-import { SocketReplies } from './replies.ts';
+import { StreamReplies } from './replies.ts';
+import type { ReplyMemory } from './reply-memory.ts';
+import type { Stream } from './stream.ts';
+import { takeOver } from './stream-native.ts';
+import { PlainStream } from './stream-plain.ts';
 import { TlsFailure, type TlsGate } from './tls.ts';
 import { Transmission } from './transmission.ts';
 
@@ -30,6 +34,9 @@ export interface SessionHost {
   readonly handshakeTimeoutMs: number;
   readonly stallTimeoutMs: number;
   readonly tls: TlsGate | undefined;
+  /** Memory of all connections. */
+  readonly pool: BufferPool;
+  readonly replyMemory: ReplyMemory;
   list(session: Session): string[];
   describe(name: string, session: Session): ExportFacts | Refused;
   open(name: string, session: Session): Promise<Disk | Refused>;
@@ -49,11 +56,13 @@ const KEEP_ALIVE_MS = 10_000;
 export class Session implements Holder {
   readonly address: string;
   readonly port: number;
-  /** TCP's; under TLS its TLS socket. */
+  /** TCP's; under TLS its TLS socket. While requests are served, the stream is what counts. */
   #socket: Socket;
+  #stream: Stream | undefined;
   readonly #host: SessionHost;
   readonly #reader = new Reader(() => this.#more());
   readonly #gone: Promise<void>;
+  #leave: () => void = () => {};
   readonly #started: Promise<void>;
   #identity: string | undefined;
   #disk: Disk | undefined;
@@ -65,10 +74,6 @@ export class Session implements Holder {
   #flushed: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   readonly #take = (chunk: Buffer): void => {
-    if (this.#incoming !== undefined) {
-      this.#incoming.feed(chunk);
-      return;
-    }
     if (this.#stopped !== undefined) return;
     this.#reader.feed(chunk);
     if (this.#reader.length > MAX_AHEAD) this.#socket.pause();
@@ -81,18 +86,39 @@ export class Session implements Holder {
     this.#host = host;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    this.#gone = new Promise((resolve) => socket.once('close', () => resolve()));
+    this.#gone = new Promise((resolve) => {
+      this.#leave = resolve;
+    });
     this.#listen(socket);
     this.#started = this.#start();
   }
 
   #listen(socket: Socket): void {
     socket.on('data', this.#take);
-    // What follows is 'close'.
-    socket.on('error', () => this.#host.count('socket-errors'));
-    socket.once('close', () => this.#lost());
-    socket.once('end', () => this.#lost());
+    socket.on('error', this.#failed);
+    socket.once('close', this.#closed);
+    socket.once('end', this.#lost);
   }
+
+  #stopListening(socket: Socket): void {
+    socket.off('data', this.#take);
+    socket.off('error', this.#failed);
+    socket.off('close', this.#closed);
+    socket.off('end', this.#lost);
+  }
+
+  // What follows is 'close'.
+  readonly #failed = (): void => this.#host.count('socket-errors');
+
+  readonly #closed = (): void => {
+    this.#leave();
+    this.#lost();
+  };
+
+  readonly #lost = (): void => {
+    this.#reader.end(new Error('the client closed the connection'));
+    void this.stop('lost');
+  };
 
   /** What the client proved by TLS. */
   get identity(): string | undefined {
@@ -168,36 +194,46 @@ export class Session implements Holder {
 
   #attach(disk: Disk, terms: Terms): void {
     clearTimeout(this.#timer);
+    const { pool, replyMemory } = this.#host;
     const socket = this.#socket;
-    const pool = new BufferPool();
-    const replies = new SocketReplies(socket, pool, () => this.#incoming?.relieved());
-    this.#transmission = new Transmission(disk, terms, replies, {
+    socket.pause();
+    this.#stopListening(socket);
+    // What Node holds of the stream by now.
+    for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) this.#reader.feed(chunk);
+    const stream = takeOver(socket) ?? new PlainStream(socket);
+    const replies = new StreamReplies(stream, replyMemory, () => this.#incoming?.relieved());
+    const transmission = new Transmission(disk, terms, replies, {
       refused: ({ fault, why }) => this.#host.problem(`refused.${fault}`, this, `request refused: ${why}`),
       failed: (error) => this.#host.problem(`failed.${error.code}`, this, error.message),
       disconnect: () => void this.stop('disconnect'),
       nonsense: ({ message, reason }) => this.#drop('protocol', message, reason),
     });
-    const incoming = new Incoming(this.#transmission, pool, socket);
+    const incoming = new Incoming(transmission, pool, stream);
+    this.#stream = stream;
+    this.#transmission = transmission;
     this.#incoming = incoming;
-    socket.on('drain', () => incoming.relieved());
-    socket.setTimeout(this.#host.stallTimeoutMs, () => {
-      if (socket.writableLength > 0) this.#drop('stalled', 'client takes no replies');
+    stream.watchQuiet(this.#host.stallTimeoutMs, () => {
+      if (stream.unsent > 0) this.#drop('stalled', 'client takes no replies');
       else if (incoming.waiting) this.#drop('stalled', 'client sends no more of a request');
     });
     this.#host.attached(this);
     const rest = this.#reader.rest();
-    if (rest.length > 0) this.#take(rest);
-    // Bytes that are held back are continued, and the socket with them, by the transmission.
-    if (!incoming.holding) socket.resume();
+    if (rest.length > 0) incoming.feed(rest);
+    stream.listen({
+      receive: (bytes) => incoming.feed(bytes),
+      drained: () => incoming.relieved(),
+      ended: (error) => {
+        if (error !== undefined) this.#failed();
+        this.#lost();
+      },
+      closed: this.#closed,
+    });
+    // Bytes that are held back are continued, and the stream with them, by `incoming`.
+    if (incoming.holding) stream.pause();
   }
 
   #more(): void {
     if (this.#reader.length <= MAX_AHEAD && this.#socket.isPaused()) this.#socket.resume();
-  }
-
-  #lost(): void {
-    this.#reader.end(new Error('the client closed the connection'));
-    void this.stop('lost');
   }
 
   #drop(reason: EndReason, message: string, detail: string = reason): void {
@@ -223,7 +259,7 @@ export class Session implements Holder {
 
   async #stop(reason: EndReason): Promise<void> {
     clearTimeout(this.#timer);
-    this.#socket.setTimeout(0);
+    this.#stream?.watchQuiet(0, () => {});
     if (this.#transmission !== undefined) {
       this.#incoming?.halt();
       this.#transmission.halt();
@@ -239,10 +275,10 @@ export class Session implements Holder {
    * unread bytes in it would reset the connection and could cost the client its last replies.
    */
   #hangUp(): void {
-    const socket = this.#socket;
-    socket.end();
-    socket.resume();
-    const impatient = setTimeout(() => socket.destroy(), LAST_REPLIES_MS);
+    const ending = this.#stream ?? this.#socket;
+    ending.end();
+    ending.resume();
+    const impatient = setTimeout(() => ending.destroy(), LAST_REPLIES_MS);
     void this.#gone.then(() => clearTimeout(impatient));
   }
 

@@ -19,7 +19,7 @@ interface Addon {
   open(fd: number, wake: (what: number, length: number) => void): Handle;
   room(bytes: Buffer): void;
   fill(handle: Handle, bytes: Buffer): void;
-  send(handle: Handle, bytes: Buffer, at: number, length: number): number;
+  send(handle: Handle, bytes: Buffer): number;
   watch(handle: Handle, events: number): void;
   shut(handle: Handle): void;
   close(handle: Handle): void;
@@ -36,6 +36,9 @@ const COPIED = 16 * 1024;
 /** Buffers kept for when one is held back. */
 const MAX_SPARES = 16;
 const NOTHING = (): void => undefined;
+const EMPTY = Buffer.alloc(0);
+/** How often within the time a stream has to be quiet is looked at it. */
+const QUARTERS = 4;
 
 let library: Library | false | undefined;
 
@@ -46,17 +49,23 @@ export function hasNativeStreams(): boolean {
 }
 
 /**
- * Takes `socket` over, which must not be reading and have nothing left to send, and closes it; undefined where the
- * native streams are not built, or the socket is not a plain TCP one. Throws the system's error: EMFILE.
+ * Takes the connection of `socket` over, of which all has been read that Node holds of it, and closes the socket.
+ * Undefined, and nothing done, where the native streams are not built, where it is not TCP alone, where Node has not
+ * sent all yet, and where the system has no more descriptors.
  */
 export function takeOver(socket: Socket): Stream | undefined {
   library ??= load();
   const { _handle: handle } = socket as { _handle?: { fd?: number } };
   const fd = handle?.fd ?? -1;
-  if (library === false || socket instanceof TLSSocket || fd < 0) return undefined;
-  const stream = new NativeStream(library, fd);
-  socket.destroy();
-  return stream;
+  if (library === false || socket instanceof TLSSocket || fd < 0 || socket.writableLength > 0)
+    return undefined;
+  try {
+    const stream = new NativeStream(library, fd);
+    socket.destroy();
+    return stream;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Sources and compiled files are at different depths below the project's folder. */
@@ -124,9 +133,7 @@ function fresh(): KeptBytes {
 }
 
 interface Unsent {
-  memory: Buffer;
-  at: number;
-  length: number;
+  bytes: Buffer;
   sent: () => void;
 }
 
@@ -145,6 +152,9 @@ class NativeStream implements Stream {
   /** We send no more than what is in the queue. */
   #ending = false;
   #closed = false;
+  /** Something came in or left since the timer looked last. */
+  #stirred = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor({ addon, room }: Library, fd: number) {
     this.#addon = addon;
@@ -176,31 +186,48 @@ class NativeStream implements Stream {
     if (!this.#closed) this.#addon.fill(this.#handle, target);
   }
 
+  stopFilling(): void {
+    if (this.#filled === undefined || this.#closed) return;
+    this.#filled = undefined;
+    this.#addon.fill(this.#handle, EMPTY);
+  }
+
   keep(): () => void {
     return this.#room.keep();
   }
 
-  send(memory: Buffer, at: number, length: number, sent: () => void): void {
+  watchQuiet(ms: number, quiet: () => void): void {
+    clearInterval(this.#timer);
+    if (ms === 0) return;
+    let quarters = 0;
+    this.#timer = setInterval(() => {
+      quarters = this.#stirred ? 0 : quarters + 1;
+      this.#stirred = false;
+      if (quarters % QUARTERS === 0 && quarters > 0) quiet();
+    }, ms / QUARTERS).unref();
+  }
+
+  send(bytes: Buffer, sent: () => void): void {
     const open = !this.#closed && !this.#ending;
-    const gone = open && this.#queue.length === 0 ? this.#sendNow(memory, at, length) : 0;
-    const left = length - gone;
+    const gone = open && this.#queue.length === 0 ? this.#sendNow(bytes) : 0;
     // What failed to be sent has closed the stream.
-    if (left === 0 || !open || this.#closed) {
+    if (gone === bytes.length || !open || this.#closed) {
       sent();
       return;
     }
-    this.#unsent += left;
-    if (left <= COPIED) {
-      const copy = Buffer.from(memory.subarray(at + gone, at + length));
-      this.#queue.push({ memory: copy, at: 0, length: left, sent: NOTHING });
+    const rest = bytes.subarray(gone);
+    this.#unsent += rest.length;
+    if (rest.length <= COPIED) {
+      this.#queue.push({ bytes: Buffer.from(rest), sent: NOTHING });
       sent();
-    } else this.#queue.push({ memory, at: at + gone, length: left, sent });
+    } else this.#queue.push({ bytes: rest, sent });
     this.#watch();
   }
 
-  /** Bytes that the system took. */
-  #sendNow(memory: Buffer, at: number, length: number): number {
-    const count = this.#addon.send(this.#handle, memory, at, length);
+  /** How many of the bytes the system took. */
+  #sendNow(bytes: Buffer): number {
+    const count = this.#addon.send(this.#handle, bytes);
+    if (count > 0) this.#stirred = true;
     if (count >= 0) return count;
     if (count !== -EAGAIN) this.#fail(-count);
     return 0;
@@ -209,18 +236,19 @@ class NativeStream implements Stream {
   #sendQueue(): void {
     while (this.#queue.length > 0) {
       const first = this.#queue[0]!;
-      const gone = this.#sendNow(first.memory, first.at, first.length);
+      const gone = this.#sendNow(first.bytes);
       if (this.#closed) return;
       this.#unsent -= gone;
-      first.at += gone;
-      first.length -= gone;
-      if (first.length > 0) return;
+      if (gone < first.bytes.length) {
+        first.bytes = first.bytes.subarray(gone);
+        return;
+      }
       this.#queue.shift();
       first.sent();
     }
     this.#watch();
     this.#listener?.drained();
-    if (this.#ending) this.#shut();
+    if (this.#ending && this.#queue.length === 0) this.#shut();
   }
 
   end(): void {
@@ -237,6 +265,7 @@ class NativeStream implements Stream {
   destroy(): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearInterval(this.#timer);
     this.#addon.close(this.#handle);
     const queue = this.#queue;
     this.#queue = [];
@@ -255,6 +284,7 @@ class NativeStream implements Stream {
   }
 
   #wake(what: number, length: number): void {
+    this.#stirred = true;
     if (what === CAME) this.#came(length);
     else if (what === WRITABLE) this.#sendQueue();
     else if (what === ENDED) this.#end();

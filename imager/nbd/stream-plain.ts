@@ -24,6 +24,7 @@ export class PlainStream implements Stream {
     this.#socket.on('error', (error) => listener.ended(error));
     this.#socket.once('end', () => listener.ended());
     this.#socket.once('close', () => listener.closed());
+    this.#socket.resume();
   }
 
   #take(chunk: Buffer, listener: StreamListener): void {
@@ -54,15 +55,24 @@ export class PlainStream implements Stream {
     this.#reached = 0;
   }
 
+  stopFilling(): void {
+    this.#target = undefined;
+  }
+
   /** Node never writes to a chunk again. */
   keep(): () => void {
     return NOTHING;
   }
 
-  send(memory: Buffer, at: number, length: number, sent: () => void): void {
-    if (this.#socket.writable)
-      this.#socket.write(Buffer.from(memory.buffer, memory.byteOffset + at, length), sent);
+  send(bytes: Buffer, sent: () => void): void {
+    if (this.#socket.writable) this.#socket.write(bytes, sent);
     else sent();
+  }
+
+  watchQuiet(ms: number, quiet: () => void): void {
+    this.#socket.removeAllListeners('timeout');
+    this.#socket.setTimeout(ms);
+    this.#socket.on('timeout', quiet);
   }
 
   end(): void {

@@ -6,8 +6,9 @@
  *   open(fd, wake) -> stream            takes a duplicate of the descriptor: the caller closes its own, and must not
  *                                       read or write it any more. Throws an Error with `code`, `errno`, `syscall`
  *   room(bytes)                         where what comes in is put from now on, for all streams
- *   fill(stream, bytes)                 what comes next goes there; `wake` is called when all of it is filled
- *   send(stream, bytes, at, length) -> count of bytes sent, or a negative errno (-11: no room now, see watch)
+ *   fill(stream, bytes)                 what comes next goes there; `wake` is called when all of it is filled. An
+ *                                       empty array ends it before
+ *   send(stream, bytes) -> count of bytes sent, or a negative errno (-11: no room now, see watch)
  *   watch(stream, events)               what to wait for: 1 bytes that come in, 2 room to send, 3 both
  *   shut(stream)                        the end of what is sent
  *   close(stream)                       `wake` is never called again
@@ -28,6 +29,9 @@
 #include <uv.h>
 
 enum { CAME, ENDED, WRITABLE, FAILED };
+
+/* Bytes that are read on behind what is to be filled: the beginning of what follows, which may be as long again. */
+enum { BEHIND = 4096 };
 
 /* Memory of a typed array, kept from the collector. */
 struct memory {
@@ -99,7 +103,7 @@ static void tell(struct stream *stream, uint32_t what, size_t length) {
 /* One read of what is there, so that every stream gets its turn. */
 static void receive(struct stream *stream) {
   struct memory *fill = &stream->fill, *room = stream->room;
-  struct iovec parts[2] = {{fill->bytes, fill->length}, {room->bytes, room->length}};
+  struct iovec parts[2] = {{fill->bytes, fill->length}, {room->bytes, room->length < BEHIND ? room->length : BEHIND}};
   bool filling = fill->length > 0;
   ssize_t count = filling ? readv(stream->fd, parts, 2) : recv(stream->fd, room->bytes, room->length, 0);
   if (count < 0) {
@@ -221,20 +225,13 @@ static napi_value fill(napi_env env, napi_callback_info info) {
 }
 
 static napi_value send_bytes(napi_env env, napi_callback_info info) {
-  napi_value values[4], result;
-  struct stream *stream = stream_of(env, info, 4, values);
-  uint8_t *bytes = NULL;
-  uint32_t at = 0, length = 0;
-  size_t there = 0;
-  napi_get_typedarray_info(env, values[1], NULL, &there, (void **)&bytes, NULL, NULL);
-  napi_get_value_uint32(env, values[2], &at);
-  napi_get_value_uint32(env, values[3], &length);
-  ssize_t count = -EINVAL;
-  if (at <= there && length <= there - at) {
-    count = send(stream->fd, bytes + at, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (count < 0) count = -errno;
-  }
-  napi_create_int32(env, (int32_t)count, &result);
+  napi_value values[2], result;
+  struct stream *stream = stream_of(env, info, 2, values);
+  void *bytes = NULL;
+  size_t length = 0;
+  napi_get_typedarray_info(env, values[1], NULL, &length, &bytes, NULL, NULL);
+  ssize_t count = send(stream->fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+  napi_create_int64(env, count < 0 ? -errno : count, &result);
   return result;
 }
 

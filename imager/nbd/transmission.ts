@@ -5,7 +5,7 @@
  *
  * Memory is bounded: while too many bytes or requests are in flight or unsent, no more are taken.
  */
-import { type Disk, DiskError } from '../disks/disk.ts';
+import { type Disk, DiskError, DONE } from '../disks/disk.ts';
 import {
   CHUNK_SIZE,
   DATA_CHUNK_SIZE,
@@ -13,7 +13,6 @@ import {
   encodeError,
   encodeNone,
   encodePiece,
-  type Piece,
   planRead,
 } from './chunks.ts';
 import {
@@ -32,8 +31,10 @@ import { Prefetch } from './prefetch.ts';
 import type { Replies } from './replies.ts';
 import { type Fault, findFault, type Target } from './validate.ts';
 
-/** No new request is taken while this much is in flight or unsent. One request alone may be longer. */
+/** No new request is taken while this much is in flight. One request alone may be longer. */
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
+/** Nor while this much waits to be sent: what is read when it can leave is still in the processor's cache then. */
+const MAX_UNSENT = 512 * 1024;
 const MAX_PENDING_REQUESTS = 256;
 /** Runs of a disk that one READ is cut into at most, and bytes of a hole that are worth a chunk of its own. */
 const MAX_RUNS = 64;
@@ -94,9 +95,9 @@ export class Transmission implements RequestSink {
 
   get full(): boolean {
     const { unsent } = this.#replies;
-    if (this.#pending === 0) return unsent >= MAX_PENDING_BYTES;
-    if (this.#pending >= MAX_PENDING_REQUESTS) return true;
-    return this.#pendingBytes + unsent >= MAX_PENDING_BYTES;
+    if (unsent >= MAX_UNSENT) return true;
+    if (this.#pending === 0) return false;
+    return this.#pending >= MAX_PENDING_REQUESTS || this.#pendingBytes >= MAX_PENDING_BYTES;
   }
 
   /** Work that nobody waits for any more is left. */
@@ -137,8 +138,10 @@ export class Transmission implements RequestSink {
     return 'take';
   }
 
-  write(request: Request, payload: Buffer, release?: () => void): void {
-    this.#settle(request, payload.length, this.#disk.write(payload, request.offset), release);
+  write(request: Request, payload: Buffer): Promise<void> {
+    const writing = this.#disk.write(payload, request.offset);
+    this.#settle(request, payload.length, writing);
+    return writing;
   }
 
   skipped(): void {
@@ -179,17 +182,20 @@ export class Transmission implements RequestSink {
       return;
     }
     const reply = this.#replies.reserve(SIMPLE_REPLY_SIZE + length);
-    this.#disk.read(reply.subarray(SIMPLE_REPLY_SIZE), offset).then(
-      () => {
-        this.#pendingBytes -= length;
-        encodeSimpleReply(reply, request, 0);
-        this.#reply(reply);
-      },
-      (error: unknown) => {
-        this.#replies.drop(reply);
-        this.#fail(request, length, error);
-      },
-    );
+    const reading = this.#disk.read(reply.subarray(SIMPLE_REPLY_SIZE), offset);
+    const answer = (): void => {
+      this.#pendingBytes -= length;
+      encodeSimpleReply(reply, request, 0);
+      this.#reply(reply);
+    };
+    if (reading === DONE) {
+      answer();
+      return;
+    }
+    reading.then(answer, (error: unknown) => {
+      this.#replies.drop(reply);
+      this.#fail(request, length, error);
+    });
   }
 
   /** Data in chunks, holes by name: all of it is read before the first chunk leaves, so that an error is known by then. */
@@ -203,7 +209,8 @@ export class Transmission implements RequestSink {
     }
     const { pieces, size } = planRead(request, this.#disk.extents(offset, length, MAX_RUNS), WORTH_A_HOLE);
     const reply = this.#replies.reserve(size);
-    void this.#fillPieces(reply, pieces).then((failed) => {
+    let failed: { error: unknown; offset: number } | undefined;
+    const answer = (): void => {
       if (failed !== undefined) {
         this.#replies.drop(reply);
         this.#fail(request, length, failed.error, failed.offset);
@@ -212,25 +219,22 @@ export class Transmission implements RequestSink {
       this.#pendingBytes -= length;
       for (const piece of pieces) encodePiece(reply, request, piece, piece === pieces.at(-1));
       this.#reply(reply);
-    });
-  }
-
-  /** Reads the data of a reply's pieces; gives a failure, where there is one, once no read may still write to `reply`. */
-  async #fillPieces(
-    reply: Buffer,
-    pieces: readonly Piece[],
-  ): Promise<{ error: unknown; offset: number } | undefined> {
-    let failed: { error: unknown; offset: number } | undefined;
-    const fill = async ({ at, offset, length }: Piece): Promise<void> => {
-      const start = at + DATA_CHUNK_SIZE;
-      try {
-        await this.#disk.read(reply.subarray(start, start + length), offset);
-      } catch (error) {
-        failed ??= { error, offset };
-      }
     };
-    await Promise.all(pieces.filter(({ hole }) => !hole).map(fill));
-    return failed;
+    const readings: Promise<void>[] = [];
+    for (const piece of pieces) {
+      if (piece.hole) continue;
+      const start = piece.at + DATA_CHUNK_SIZE;
+      const reading = this.#disk.read(reply.subarray(start, start + piece.length), piece.offset);
+      if (reading === DONE) continue;
+      readings.push(
+        reading.catch((error: unknown) => {
+          failed ??= { error, offset: piece.offset };
+        }),
+      );
+    }
+    // No read may still write to the reply when its memory is given back.
+    if (readings.length === 0) answer();
+    else void Promise.all(readings).then(answer);
   }
 
   #status(request: Request): void {
@@ -245,21 +249,16 @@ export class Transmission implements RequestSink {
   }
 
   /** Answers once `work` is done, and durable where the client wants that (FUA). */
-  #settle(request: Request, bytes: number, work: Promise<void>, release?: () => void): void {
+  #settle(request: Request, bytes: number, work: Promise<void>): void {
     const { flags, type } = request;
     const changes = type === CMD.write || type === CMD.trim || type === CMD.writeZeroes;
     const done = changes && (flags & CMD_FLAG.fua) !== 0 ? work.then(() => this.#disk.flush()) : work;
-    done.then(
-      () => {
-        release?.();
-        this.#pendingBytes -= bytes;
-        this.#answer(request, 0);
-      },
-      (error: unknown) => {
-        release?.();
-        this.#fail(request, bytes, error);
-      },
-    );
+    const answer = (): void => {
+      this.#pendingBytes -= bytes;
+      this.#answer(request, 0);
+    };
+    if (done === DONE) answer();
+    else done.then(answer, (error: unknown) => this.#fail(request, bytes, error));
   }
 
   #fail(request: Request, bytes: number, error: unknown, offset?: number): void {
@@ -287,7 +286,7 @@ export class Transmission implements RequestSink {
   }
 
   #leaveIdle(): void {
-    if (this.#pending > 0) return;
+    if (this.#pending > 0 || this.#idle.length === 0) return;
     const idle = this.#idle;
     this.#idle = [];
     // Behind the microtask that hands the replies of this turn to the socket.
