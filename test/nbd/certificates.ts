@@ -38,7 +38,7 @@ export class Authority {
     mkdirSync(dir);
     const [key, cert] = [`${kind}-key.pem`, `${kind}-cert.pem`];
     openssl(dir, 'req', ...NEW_KEY, '-keyout', key, '-subj', subject, '-out', 'request.pem');
-    const names = kind === 'server' ? 'subjectAltName=IP:127.0.0.1,DNS:localhost\n' : '';
+    const names = kind === 'server' ? 'subjectAltName=IP:127.0.0.1,IP:10.77.0.1,DNS:localhost\n' : '';
     writeFileSync(join(dir, 'extensions'), `extendedKeyUsage=${kind}Auth\n${names}`);
     const by = ['-CA', this.ca, '-CAkey', join(this.#dir, 'ca-key.pem'), '-CAcreateserial'];
     openssl(

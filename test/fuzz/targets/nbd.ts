@@ -13,7 +13,17 @@ import {
 } from '../../../imager/nbd/codec.ts';
 import { wishOf } from '../../../imager/nbd/handshake.ts';
 import { findFault } from '../../../imager/nbd/validate.ts';
-import { infoRequest, option, READ, request, WRITE, ZEROES } from '../../nbd/raw-client.ts';
+import {
+  CACHE,
+  contextRequest,
+  infoRequest,
+  option,
+  READ,
+  request,
+  STATUS,
+  WRITE,
+  ZEROES,
+} from '../../nbd/raw-client.ts';
 import { promise, refusable, type Target } from '../target.ts';
 
 const SIZE = 2 ** 30;
@@ -29,7 +39,12 @@ export function nbdTarget(): Target {
       option(6, infoRequest('node1-root')),
       option(7, infoRequest('n')),
       option(1, Buffer.from('node1-root')),
+      option(8),
+      option(10, contextRequest('n', ['base:allocation', 'x-bootwright:dirty'])),
       request({ type: READ, offset: 4096, length: 4096, cookie: 1 }),
+      request({ type: READ, offset: 4096, length: 4096, cookie: 1, flags: 4 }),
+      request({ type: STATUS, offset: 0, length: 4096, cookie: 1, flags: 8 }),
+      request({ type: CACHE, offset: 0, length: 4096, cookie: 1 }),
       request({ type: WRITE, offset: SIZE - 1, length: 1, cookie: 2, flags: 1 }),
       request({ type: ZEROES, offset: 12, length: 9999, flags: 2 }),
       Uint8Array.of(0, 0, 0, 3),
@@ -59,6 +74,7 @@ function haggled(buffer: Buffer): void {
   if ('name' in wish) promise(Buffer.byteLength(wish.name) <= MAX_NAME, 'names are short');
   if ('wanted' in wish)
     promise(wish.wanted.length <= data.length / 2, `${wish.wanted.length} kinds of information`);
+  if ('queries' in wish) promise(wish.queries.length <= data.length / 4, `${wish.queries.length} queries`);
   if (wish.kind === 'refuse') promise(wish.error > 0x80000000, 'a refusal has an error of its own');
 }
 
