@@ -1,25 +1,27 @@
 /**
- * The disks there are: base images under DIR/bases (bases.ts), overlays under DIR/disks/NAME/{disk.json,data,map}.
+ * The disks there are: base images under DIR/bases (bases.ts), overlays under DIR/disks/NAME/overlay (README.md).
  * The folders are the truth, so a disk made by another process (the command line) is there at once.
  *
  * Exports: an overlay by its name; a base image, read-only, as `base:NAME`.
  */
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { isName } from '../../agent/protocol/names.ts';
-import { Additions } from '../storage/additions.ts';
 import { removeUnfinished, syncPath, unfinishedPath } from '../storage/durable.ts';
 import { AttachedOverlay } from './attached-overlay.ts';
-import { BaseDisk, Bases, type BaseView } from './bases.ts';
+import { BaseDisk } from './base-disk.ts';
+import { Bases, type BaseView } from './bases.ts';
 import { SystemFile } from './block-file.ts';
-import type { BlockCounts } from './block-map.ts';
+import type { BaseContent } from './block-reader.ts';
 import type { Disk, DiskCatalog, DiskClient } from './disk.ts';
-import { BLOCK_SIZE, decodeHeader, HEADER_SIZE, MapError } from './map-format.ts';
-import { loadMap, Overlay } from './overlay.ts';
-import { type DiskRecord, damaged, readRecord, writeOverlay } from './overlay-files.ts';
-import { machineBootId, RecentChanges } from './recent.ts';
-import { StoreError, UnknownNameError } from './store-error.ts';
+import { BLOCK_SIZE, FormatError } from './format.ts';
+import { Overlay } from './overlay.ts';
+import { FILE_NAME, readSuperblock, writeEmptyOverlay } from './overlay-file.ts';
+import { OverlayStore } from './overlay-store.ts';
+import { BusyError, StoreError, UnknownNameError } from './store-error.ts';
+import type { Superblock } from './superblock.ts';
 
 export interface DiskView {
   name: string;
@@ -29,12 +31,16 @@ export interface DiskView {
   /** Bytes. */
   size: number;
   blockSize: number;
-  /** Blocks of the disk's own, as of its last flush where it is not attached. */
+  /** Blocks of the disk's own, as of its last checkpoint where it is not open. */
   blocksWritten: number;
   /** Blocks that were trimmed or zeroed. */
   blocksZeroed: number;
-  /** Bytes the overlay's data takes up on the imager's disk. */
+  /** Bytes the overlay takes up on the imager's disk, generations and all. */
   allocatedBytes: number;
+  /** How many generations are kept. */
+  generations: number;
+  /** The generation that the disk was made from; 0: none. */
+  parent: number;
   /** Address of the client that has it open. */
   attached?: string;
 }
@@ -45,8 +51,8 @@ export type MayOpen = (disk: string, client: DiskClient) => true | string;
 interface OpenOverlay {
   overlay: Overlay;
   holder: DiskClient | undefined;
-  /** Flushes under way for clients that left: the last one closes the overlay. */
-  releasing: number;
+  /** Flushes under way for clients that left, and other work: the last one closes the overlay. */
+  users: number;
 }
 
 const BASE_EXPORT = 'base:';
@@ -58,11 +64,9 @@ export class Disks implements DiskCatalog {
   readonly #bases: Bases;
   readonly #log: Logger;
   readonly #mayOpen: MayOpen;
-  readonly #bootId = machineBootId();
   readonly #open = new Map<string, OpenOverlay>();
-  readonly #additions = new Additions(StoreError);
-  /** Block counts of disks that are not open, and the time their map was changed. */
-  readonly #counted = new Map<string, { mtimeMs: number; counts: BlockCounts }>();
+  /** Overlays that are being closed: nobody may open them before. */
+  readonly #closing = new Map<string, Promise<void>>();
 
   private constructor(dir: string, bases: Bases, log: Logger, mayOpen: MayOpen) {
     this.#dir = dir;
@@ -93,16 +97,13 @@ export class Disks implements DiskCatalog {
    * Makes an empty overlay over a base. Throws StoreError where the name is bad or taken, UnknownNameError where there
    * is no such base. Durable once it resolves.
    */
-  create(name: string, base: string): Promise<DiskView> {
-    return this.#additions.run((signal) => this.#create(name, base, signal));
-  }
-
-  async #create(name: string, base: string, signal: AbortSignal): Promise<DiskView> {
+  async create(name: string, base: string): Promise<DiskView> {
     if (!isName(name)) throw new StoreError(`"${name}" cannot be a disk's name: 1 to 63 of a-z 0-9 . _ -`);
     const { size, digest } = this.#bases.get(base);
     const path = unfinishedPath(this.#dir);
     try {
-      await writeOverlay(path, { base, baseDigest: digest, size }, signal);
+      mkdirSync(path);
+      writeEmptyOverlay(path, { name: base, size, digest }, size, newSalt());
       renameSync(path, join(this.#dir, name));
     } catch (error) {
       rmSync(path, { recursive: true, force: true });
@@ -149,42 +150,22 @@ export class Disks implements DiskCatalog {
   }
 
   #view(name: string): DiskView {
-    const { base, baseDigest, size } = this.#record(name);
-    const holder = this.#open.get(name)?.holder;
-    try {
-      const { data, zero } = this.#blocks(name, size);
-      return {
-        name,
-        base,
-        baseDigest,
-        size,
-        blockSize: BLOCK_SIZE,
-        blocksWritten: data,
-        blocksZeroed: zero,
-        allocatedBytes: statSync(join(this.#dir, name, 'data')).blocks * 512,
-        ...(holder === undefined ? {} : { attached: holder.address }),
-      };
-    } catch (error) {
-      throw damaged(name, error);
-    }
-  }
-
-  /** The map of a disk that is not open changes only where its file does: it is read once, which takes a while. */
-  #blocks(name: string, size: number): BlockCounts {
     const open = this.#open.get(name);
-    if (open !== undefined) return open.overlay.blocks();
-    const path = join(this.#dir, name, 'map');
-    const { mtimeMs } = statSync(path);
-    const known = this.#counted.get(name);
-    if (known?.mtimeMs === mtimeMs) return known.counts;
-    const file = new SystemFile(path, 'r');
-    try {
-      const counts = loadMap(file, size, () => {}).counts();
-      this.#counted.set(name, { mtimeMs, counts });
-      return counts;
-    } finally {
-      file.close();
-    }
+    const { base, size, blocks, table, parent } = open?.overlay.store.superblock ?? this.#superblock(name);
+    const { data, zero } = open?.overlay.store.tree.counts() ?? blocks;
+    return {
+      name,
+      base: base.name,
+      baseDigest: base.digest,
+      size,
+      blockSize: BLOCK_SIZE,
+      blocksWritten: data,
+      blocksZeroed: zero,
+      allocatedBytes: statSync(join(this.#dir, name, FILE_NAME)).blocks * 512,
+      generations: table.rows,
+      parent,
+      ...(open?.holder === undefined ? {} : { attached: open.holder.address }),
+    };
   }
 
   list(client: DiskClient): string[] {
@@ -197,7 +178,7 @@ export class Disks implements DiskCatalog {
     const found = readOnly
       ? this.#bases.find(name.slice(BASE_EXPORT.length))
       : this.#has(name)
-        ? this.#record(name)
+        ? (this.#open.get(name)?.overlay ?? this.#superblock(name))
         : undefined;
     if (found === undefined)
       return { refused: 'unknown', why: new UnknownNameError('disk', name, this.list(client)).message };
@@ -215,93 +196,122 @@ export class Disks implements DiskCatalog {
     const found = this.describe(name, client);
     if ('refused' in found) return found;
     if (found.readOnly)
-      return new BaseDisk(name, found.size, this.#bases.content(name.slice(BASE_EXPORT.length)));
-    const open = this.#open.get(name) ?? this.#load(name);
-    if (open.holder !== undefined)
-      return { refused: 'busy', why: `disk "${name}" is in use by ${open.holder.address}` };
-    open.holder = client;
-    return new AttachedOverlay(open.overlay, () => this.#release(name, open));
-  }
-
-  #load(name: string): OpenOverlay {
-    const open: OpenOverlay = { overlay: this.#openOverlay(name), holder: undefined, releasing: 0 };
-    this.#open.set(name, open);
-    // The time of a change is too coarse for one that comes right after the count.
-    this.#counted.delete(name);
-    return open;
-  }
-
-  #openOverlay(name: string): Overlay {
-    const dir = join(this.#dir, name);
-    const record = this.#record(name);
-    const map = new SystemFile(join(dir, 'map'), 'r+');
+      return new BaseDisk(name, await this.#bases.content(name.slice(BASE_EXPORT.length)));
     try {
-      const header = new Uint8Array(HEADER_SIZE);
-      map.readNow(header, 0);
-      const { size, baseName, baseDigest } = decodeHeader(header);
-      const base = this.#bases.get(baseName);
-      if (base.digest !== baseDigest || base.size !== size || record.size !== size)
-        throw new MapError(`disk "${name}" was made over another content of base "${baseName}"`);
-      const data = new SystemFile(join(dir, 'data'), 'r+');
-      let recent: RecentChanges | undefined;
-      try {
-        recent = RecentChanges.open(dir, this.#bootId);
-        const files = { base: this.#bases.content(baseName), data, map, recent };
-        return Overlay.open(name, size, files, (page) =>
-          this.#log.warn(
-            { disk: name, page },
-            'a flush of this disk was interrupted; using the state before it',
-          ),
-        );
-      } catch (error) {
-        data.close();
-        recent?.close();
-        throw error;
-      }
+      const open = await this.#opened(name);
+      if (open.holder !== undefined)
+        return { refused: 'busy', why: `disk "${name}" is in use by ${open.holder.address}` };
+      open.holder = client;
+      return new AttachedOverlay(open.overlay, () => this.#release(name, open));
     } catch (error) {
-      map.close();
+      if (error instanceof BusyError) return { refused: 'busy', why: error.message };
       throw error;
     }
   }
 
+  /** The overlay, open. Whoever asked takes it in the same step of the event loop. Rejects with StoreError. */
+  async #opened(name: string): Promise<OpenOverlay> {
+    for (;;) {
+      const closing = this.#closing.get(name);
+      if (closing !== undefined) await closing;
+      else {
+        const open = this.#open.get(name);
+        if (open !== undefined) return open;
+        const { base } = this.#superblock(name);
+        const content = await this.#bases.content(base.name);
+        if (!this.#closing.has(name) && !this.#open.has(name)) return this.#load(name, content);
+      }
+    }
+  }
+
+  #load(name: string, base: BaseContent): OpenOverlay {
+    const file = new SystemFile(join(this.#dir, name, FILE_NAME), 'r+');
+    try {
+      if (!file.lock()) throw new BusyError(`disk "${name}" is in use by another process of this machine`);
+      const store = OverlayStore.open(file, {
+        name,
+        salt: newSalt,
+        warn: (message, detail) => this.#log.warn({ disk: name, ...detail }, message),
+      });
+      const made = store.superblock.base;
+      const there = this.#bases.get(made.name);
+      if (there.digest !== made.digest || there.size !== made.size)
+        throw new FormatError(`it was made over another content of base "${made.name}"`);
+      const open = { overlay: new Overlay(name, store, base), holder: undefined, users: 0 };
+      this.#open.set(name, open);
+      return open;
+    } catch (error) {
+      file.close();
+      throw error instanceof StoreError ? error : damaged(name, error);
+    }
+  }
+
+  /**
+   * Does something with an overlay, whether a client has it or not. Rejects with StoreError where it cannot be opened.
+   */
+  async withOverlay<T>(name: string, work: (overlay: Overlay, held: boolean) => Promise<T>): Promise<T> {
+    if (!this.#has(name)) throw new UnknownNameError('disk', name, this.names());
+    const open = await this.#opened(name);
+    return this.#used(name, open, () => work(open.overlay, open.holder !== undefined));
+  }
+
   /**
    * The client is gone: flush, and close the overlay unless another client came meanwhile. That one may be gone again
-   * too, and its flush still under way: then the overlay is the flush's, for the files tell of it only afterwards.
+   * too, and its flush still under way: then the overlay is the flush's, for the file tells of it only afterwards.
    */
-  async #release(name: string, open: OpenOverlay): Promise<void> {
+  #release(name: string, open: OpenOverlay): Promise<void> {
     open.holder = undefined;
-    open.releasing++;
-    const { overlay } = open;
+    return this.#used(name, open, () => open.overlay.flush());
+  }
+
+  async #used<T>(name: string, open: OpenOverlay, work: () => Promise<T>): Promise<T> {
+    open.users++;
     try {
-      await overlay.flush();
+      return await work();
     } finally {
-      open.releasing--;
-      if (open.releasing === 0 && open.holder === undefined && this.#open.get(name) === open) {
+      open.users--;
+      if (open.users === 0 && open.holder === undefined && this.#open.get(name) === open) {
         this.#open.delete(name);
-        await overlay.close();
+        const closing = open.overlay.close().finally(() => this.#closing.delete(name));
+        this.#closing.set(
+          name,
+          closing.catch(() => undefined),
+        );
+        await closing;
       }
     }
   }
 
   /** Flushes and closes everything that is open, interrupts additions. Disks must not be used any more. */
   async close(): Promise<void> {
-    await Promise.all([
-      this.#additions.close(),
-      ...[...this.#open].map(([name, open]) => this.#release(name, open)),
-    ]);
+    await Promise.all([...this.#open].map(([name, open]) => this.#release(name, open)));
+    await Promise.all(this.#closing.values());
     await this.#bases.close();
   }
 
   #has(name: string): boolean {
-    return isName(name) && existsSync(join(this.#dir, name, 'disk.json'));
+    return isName(name) && existsSync(join(this.#dir, name));
   }
 
-  /** What the disk.json of a disk that is there says. Throws StoreError where that is not what it must be. */
-  #record(name: string): DiskRecord {
+  /** What the superblock of a disk that is there says. Throws StoreError where that is not what it must be. */
+  #superblock(name: string): Superblock {
+    const dir = join(this.#dir, name);
     try {
-      return readRecord(join(this.#dir, name));
+      return readSuperblock(dir);
     } catch (error) {
+      if (existsSync(join(dir, 'disk.json')) && !existsSync(join(dir, FILE_NAME)))
+        throw new StoreError(`disk "${name}" has the format of an earlier version: make it anew`);
       throw damaged(name, error);
     }
   }
+}
+
+/** 8 random bytes, hexadecimal. */
+function newSalt(): string {
+  return randomBytes(8).toString('hex');
+}
+
+/** A disk whose file is not what it must be. */
+function damaged(name: string, error: unknown): StoreError {
+  return new StoreError(`disk "${name}" is damaged: ${(error as Error).message}`, { cause: error });
 }
