@@ -1,5 +1,5 @@
 import type { BaseContent } from './block-reader.ts';
-import { type Disk, DiskError } from './disk.ts';
+import { type Disk, DiskError, type Extent } from './disk.ts';
 import { BLOCK_SIZE } from './format.ts';
 
 /** A base image as a disk of its own, for looking into it: any number of clients, no writes. */
@@ -33,6 +33,10 @@ export class BaseDisk implements Disk {
 
   async trim(): Promise<void> {
     throw this.#readOnly();
+  }
+
+  extents(offset: number, length: number, most: number): Extent[] {
+    return this.#content.zeros.extents(offset, length, most);
   }
 
   #readOnly(): DiskError {

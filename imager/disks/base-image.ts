@@ -7,9 +7,9 @@ import type { BaseContent } from './block-reader.ts';
 import { DiskError } from './disk.ts';
 import { MAX_DISK_SIZE } from './format.ts';
 import { StoreError } from './store-error.ts';
+import { ZeroMap } from './zero-map.ts';
 
 const COPY_LENGTH = 1024 * 1024;
-const PART_LENGTH = 64 * 1024;
 
 /** What a base image is made of. */
 export interface ImageSource {
@@ -33,23 +33,33 @@ export function fullRead(file: FileHandle, name: string, size: number): ImageSou
   };
 }
 
-/** Copies an image to a new file, leaving out what is zero, and makes the copy durable. Gives its SHA-256. */
-export async function copySparsely(source: ImageSource, to: string, signal: AbortSignal): Promise<string> {
+/** Copies an image to a new file, leaving out what is zero, and makes the copy durable. Gives its SHA-256, and its zeroes. */
+export async function copySparsely(
+  source: ImageSource,
+  to: string,
+  signal: AbortSignal,
+): Promise<{ digest: string; zeros: ZeroMap }> {
   const { name, size } = source;
   if (size === 0 || size > MAX_DISK_SIZE)
     throw new StoreError(`${name}: ${size} bytes; a base image has 1 to ${MAX_DISK_SIZE}`);
   const target = await open(to, 'wx', 0o600);
   try {
-    const digest = await copyContent(source, target, signal);
+    const zeros = new ZeroMap(size);
+    const digest = await copyContent(source, target, zeros, signal);
     await target.truncate(size);
     await target.sync();
-    return digest;
+    return { digest, zeros };
   } finally {
     await target.close();
   }
 }
 
-async function copyContent(source: ImageSource, target: FileHandle, signal: AbortSignal): Promise<string> {
+async function copyContent(
+  source: ImageSource,
+  target: FileHandle,
+  zeros: ZeroMap,
+  signal: AbortSignal,
+): Promise<string> {
   const hash = createHash('sha256');
   const buffer = Buffer.alloc(COPY_LENGTH);
   for (let at = 0; at < source.size; at += COPY_LENGTH) {
@@ -57,12 +67,8 @@ async function copyContent(source: ImageSource, target: FileHandle, signal: Abor
     const bytes = buffer.subarray(0, Math.min(COPY_LENGTH, source.size - at));
     await source.read(bytes, at);
     hash.update(bytes);
-    for (let start = 0; start < bytes.length; start += PART_LENGTH) {
-      const part = bytes.subarray(start, start + PART_LENGTH);
-      // One compare of the whole part against itself shifted by a byte: all equal, and the first is zero.
-      const zero = part[0] === 0 && part.subarray(1).equals(part.subarray(0, -1));
-      if (!zero) await target.write(part, 0, part.length, at + start);
-    }
+    for (const { length, state, from } of zeros.note(bytes, at))
+      if (state === 'data') await target.write(bytes, from, length, at + from);
   }
   return hash.digest('hex');
 }
@@ -87,16 +93,18 @@ export function identityOf(path: string): string {
 export class BaseImage implements BaseContent {
   readonly file: BlockFile;
   readonly size: number;
+  readonly zeros: ZeroMap;
   readonly #name: string;
   readonly #modified: () => string;
   readonly #before: string;
   #changed = false;
 
-  constructor(name: string, path: string, size: number) {
+  constructor(name: string, path: string, size: number, zeros: ZeroMap) {
     const file = new SystemFile(path, 'r');
     this.#name = name;
     this.file = file;
     this.size = size;
+    this.zeros = zeros;
     this.#modified = () => `${file.size()} ${file.modified()}`;
     this.#before = this.#modified();
   }
@@ -107,6 +115,7 @@ export class BaseImage implements BaseContent {
   }
 
   intact(): void {
-    if (this.#changed) throw new DiskError('EIO', `base image "${this.#name}" was changed while it is in use`);
+    if (this.#changed)
+      throw new DiskError('EIO', `base image "${this.#name}" was changed while it is in use`);
   }
 }

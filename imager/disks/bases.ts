@@ -1,17 +1,27 @@
 /**
- * Base images: BASES/NAME.img (raw, sparse, read-only for ever) and BASES/NAME.json beside it. The content's SHA-256
- * is part of a base's identity, so that an overlay is never put over anything but what it was made for. NAME.json also has
+ * Base images: BASES/NAME.img (raw, sparse, read-only for ever) and BASES/NAME.json beside it; which of its blocks are
+ * zeroes, in BASES/NAME.zeros (zero-map.ts). The content's SHA-256 is part of a base's identity, so that an overlay is never put over anything but what it was made for. NAME.json also has
  * the file's inode number and time of change: where they differ the content is verified before it is used.
  */
-import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isName } from '../../agent/protocol/names.ts';
 import { Additions } from '../storage/additions.ts';
-import { removeUnfinished, replaceDurably, syncPath, unfinishedPath } from '../storage/durable.ts';
+import { removeUnfinished, replaceDurably, unfinishedPath } from '../storage/durable.ts';
 import { BaseImage, copySparsely, digestOf, fullRead, type ImageSource, identityOf } from './base-image.ts';
 import type { BaseContent } from './block-reader.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
+import { ZeroMap } from './zero-map.ts';
 
 export interface BaseView {
   name: string;
@@ -137,7 +147,7 @@ export class Bases {
     const copy = unfinishedPath(this.#dir);
     try {
       const { size } = source;
-      const digest = await copySparsely(source, copy, signal);
+      const { digest, zeros } = await copySparsely(source, copy, signal);
       const known = this.find(name);
       if (known !== undefined && known.digest !== digest)
         throw new StoreError(`base image "${name}" exists with other content (${known.digest.slice(0, 12)})`);
@@ -146,7 +156,7 @@ export class Bases {
         // An image without its description is an addition that a crash cut short.
         rmSync(this.#image(name), { force: true });
         linkSync(copy, this.#image(name));
-        syncPath(this.#dir);
+        replaceDurably(this.#dir, `${name}.zeros`, zeros.encode(digest));
         const identity = identityOf(this.#image(name));
         replaceDurably(this.#dir, `${name}.json`, `${JSON.stringify({ name, size, digest, identity })}\n`);
       }
@@ -169,10 +179,17 @@ export class Bases {
     const { size, digest } = this.get(name);
     if (this.#record(name).identity !== identityOf(this.#image(name))) await this.#verify(name, size, digest);
     // Another call may have opened it meanwhile.
-    const image = this.#images.get(name) ?? new BaseImage(name, this.#image(name), size);
+    const image = this.#images.get(name) ?? new BaseImage(name, this.#image(name), size, this.#zeros(name));
     this.#images.set(name, image);
     this.#looking ??= setInterval(() => this.look(), LOOK_MS).unref();
     return image;
+  }
+
+  /** Which blocks of the image are zeroes; none are known to be where that was not written down, or is damaged. */
+  #zeros(name: string): ZeroMap {
+    const { size, digest } = this.get(name);
+    const path = join(this.#dir, `${name}.zeros`);
+    return (existsSync(path) && ZeroMap.decode(readFileSync(path), size, digest)) || new ZeroMap(size);
   }
 
   async #verify(name: string, size: number, digest: string): Promise<void> {

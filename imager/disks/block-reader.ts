@@ -4,12 +4,15 @@ import { asDiskError, type BlockFile } from './block-file.ts';
 import { DiskError } from './disk.ts';
 import { BLOCK_SIZE, FAN_OUT, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import type { MapTree } from './map-tree.ts';
+import type { ZeroMap } from './zero-map.ts';
 
 /** What a disk was made over. */
 export interface BaseContent {
   file: BlockFile;
   /** Bytes; what is behind them reads as zeroes. */
   size: number;
+  /** Which of its blocks are known to be zero. */
+  zeros: ZeroMap;
   /** Throws DiskError where the image is not what it was. */
   intact(): void;
 }

@@ -195,8 +195,7 @@ export class Disks implements DiskCatalog {
   async open(name: string, client: DiskClient): ReturnType<DiskCatalog['open']> {
     const found = this.describe(name, client);
     if ('refused' in found) return found;
-    if (found.readOnly)
-      return new BaseDisk(name, await this.#bases.content(name.slice(BASE_EXPORT.length)));
+    if (found.readOnly) return new BaseDisk(name, await this.#bases.content(name.slice(BASE_EXPORT.length)));
     try {
       const open = await this.#opened(name);
       if (open.holder !== undefined)

@@ -27,7 +27,7 @@ export interface Pointer {
 }
 
 /** So many places in a row. */
-export interface Extent {
+export interface PlaceRun {
   place: number;
   count: number;
 }

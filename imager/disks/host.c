@@ -4,8 +4,6 @@
  *   punch(fd, offset, length)   gives the space of a range back; the range reads as zeroes (fallocate)
  *   lock(fd)                    takes the file for this process (flock): 11 where another one has it. The kernel gives
  *                               it free when the file is closed, also by SIGKILL
- *   dataFrom(fd, offset)        the first byte of data from offset on (lseek SEEK_DATA), as a number >= 0; the negative
- *   holeFrom(fd, offset)        errno otherwise; the same for a hole. Both move the file's offset, which preads ignore
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,7 +11,6 @@
 #include <linux/falloc.h>
 #include <node_api.h>
 #include <sys/file.h>
-#include <unistd.h>
 
 static int64_t number(napi_env env, napi_value value) {
   int64_t found = -1;
@@ -45,23 +42,11 @@ static napi_value lock(napi_env env, napi_callback_info info) {
   return answer(env, flock((int)number(env, values[0]), LOCK_EX | LOCK_NB) == 0 ? 0 : errno);
 }
 
-static napi_value seek(napi_env env, napi_callback_info info, int whence) {
-  size_t count = 2;
-  napi_value values[2];
-  napi_get_cb_info(env, info, &count, values, NULL, NULL);
-  off_t found = lseek((int)number(env, values[0]), number(env, values[1]), whence);
-  return answer(env, found >= 0 ? found : -errno);
-}
-
-static napi_value data_from(napi_env env, napi_callback_info info) { return seek(env, info, SEEK_DATA); }
-
-static napi_value hole_from(napi_env env, napi_callback_info info) { return seek(env, info, SEEK_HOLE); }
-
 NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   const struct {
     const char *name;
     napi_callback body;
-  } functions[] = {{"punch", punch}, {"lock", lock}, {"dataFrom", data_from}, {"holeFrom", hole_from}};
+  } functions[] = {{"punch", punch}, {"lock", lock}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value value;
     napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].body, NULL, &value);

@@ -8,12 +8,10 @@ import { dirname, join } from 'node:path';
 interface Addon {
   punch(fd: number, offset: number, length: number): number;
   lock(fd: number): number;
-  dataFrom(fd: number, offset: number): number;
-  holeFrom(fd: number, offset: number): number;
 }
 
 const BUILT = 'dist/imager/disks/host.node';
-const { EAGAIN, ENXIO } = constants.errno;
+const { EAGAIN } = constants.errno;
 
 let addon: Addon | false | undefined;
 
@@ -52,17 +50,4 @@ export function punchHole(fd: number, offset: number, length: number): boolean {
 export function lockFile(fd: number): boolean {
   const calls = host();
   return calls === false || calls.lock(fd) !== EAGAIN;
-}
-
-/**
- * Where the next run of data of an open file begins and ends, from `offset` on; undefined where only a hole follows. All
- * of it is data where the file system, or the build, cannot tell.
- */
-export function nextData(fd: number, offset: number, size: number): { from: number; to: number } | undefined {
-  const calls = host();
-  const from = calls === false ? offset : calls.dataFrom(fd, offset);
-  if (from === -ENXIO || from >= size) return undefined;
-  if (calls === false || from < 0) return { from: offset, to: size };
-  const to = calls.holeFrom(fd, from);
-  return { from, to: to < 0 ? size : to };
 }

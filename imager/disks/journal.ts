@@ -8,7 +8,7 @@
 import type { BlockFile } from './block-file.ts';
 import { asDiskError } from './block-file.ts';
 import type { DiskError } from './disk.ts';
-import { BLOCK_SIZE, type Extent } from './format.ts';
+import { BLOCK_SIZE, type PlaceRun } from './format.ts';
 import {
   type Change,
   changeSize,
@@ -51,7 +51,7 @@ interface Batch {
   bytes: Buffer;
   length: number;
   /** Places that its changes replaced. */
-  released: Extent[];
+  released: PlaceRun[];
   written: Promise<void>;
   resolve: () => void;
   reject: (error: DiskError) => void;
@@ -69,11 +69,11 @@ export class Journal {
   #writtenEnd: number;
   #synced: Mark;
   /** Segments of the chain before the present one, from the checkpoint on. */
-  #before: Extent[];
+  #before: PlaceRun[];
   readonly #spares: Segment[] = [];
   readonly #batches: Batch[] = [];
   readonly #waiting: (() => void)[] = [];
-  #released: Extent[] = [];
+  #released: PlaceRun[] = [];
   #changed = false;
   /** Bytes of records that are not in the file yet, and of changes that may be noted. */
   #pending = 0;
@@ -92,7 +92,7 @@ export class Journal {
   constructor(
     file: BlockFile,
     space: Space,
-    found: { journal: JournalPosition; before: Extent[]; durable: Mark; clean: boolean },
+    found: { journal: JournalPosition; before: PlaceRun[]; durable: Mark; clean: boolean },
     salt: () => string,
   ) {
     const { journal: position, before, durable, clean } = found;
@@ -117,7 +117,7 @@ export class Journal {
    * The last record that is in the file; the places that records up to it replaced, since this was asked last; and
    * whether there were any with changes.
    */
-  takeWritten(): { mark: Mark; released: Extent[]; changed: boolean } {
+  takeWritten(): { mark: Mark; released: PlaceRun[]; changed: boolean } {
     const taken = {
       mark: { lsn: this.#written, end: this.#writtenEnd },
       released: this.#released,
@@ -134,7 +134,7 @@ export class Journal {
   }
 
   /** All that it takes up. */
-  segments(): Extent[] {
+  segments(): PlaceRun[] {
     return [...this.#before, this.#segment, ...this.#spares];
   }
 
@@ -300,7 +300,7 @@ export class Journal {
    * Begins a new segment, for a checkpoint or because nobody knows what lies behind the last record; only `between`
    * records. `before` are the segments that only what was before needs. Throws DiskError.
    */
-  rotate(): { start: Segment & { lsn: number }; before: Extent[] } {
+  rotate(): { start: Segment & { lsn: number }; before: PlaceRun[] } {
     if (this.#failure !== undefined) throw this.#failure;
     const needed = this.#pending + this.#promised;
     while (this.#spares.length === 0 || this.#spares.length * SURE_BYTES < needed) this.#addSpare();
@@ -318,7 +318,7 @@ export class Journal {
   }
 
   /** A checkpoint is durable: segments before its start are not the journal's any more. */
-  forget(before: readonly Extent[]): void {
+  forget(before: readonly PlaceRun[]): void {
     this.#before = this.#before.slice(before.length);
   }
 

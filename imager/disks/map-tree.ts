@@ -9,10 +9,10 @@ import type { BlockFile } from './block-file.ts';
 import {
   BASE,
   BLOCK_SIZE,
-  type Extent,
   FAN_OUT,
   FormatError,
   levelCount,
+  type PlaceRun,
   type Pointer,
   SUPERBLOCK_PLACES,
   ZERO,
@@ -314,7 +314,7 @@ export class MapTree {
   }
 }
 
-function* inParts(extents: readonly Extent[]): Generator<Extent> {
+function* inParts(extents: readonly PlaceRun[]): Generator<PlaceRun> {
   for (const { place, count } of extents)
     for (let at = 0; at < count; at += PAGES_AT_ONCE)
       yield { place: place + at, count: Math.min(PAGES_AT_ONCE, count - at) };

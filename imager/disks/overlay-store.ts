@@ -9,8 +9,8 @@
  */
 import { crc32 } from 'node:zlib';
 import { asDiskError, type BlockFile } from './block-file.ts';
-import { BLOCK_SIZE, type Extent, FAN_OUT, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import { Flushes } from './flushes.ts';
+import { BLOCK_SIZE, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import { encodeTable, type Generation } from './generation-table.ts';
 import { Journal, MAX_CHANGE_BLOCKS } from './journal.ts';
 import { changeSize } from './journal-record.ts';
@@ -45,7 +45,7 @@ export interface Draft {
 
 /** Places that nothing names yet, and room to note them. */
 export interface Places {
-  extents: Extent[];
+  extents: PlaceRun[];
   promised: number;
 }
 
@@ -53,8 +53,8 @@ interface Cut extends Draft {
   writes: PageWrite[];
   captured: { tree: MapTree; pages: [number, number][] };
   /** What only the checkpoint before it needs. */
-  retired: Extent[];
-  segments: Extent[];
+  retired: PlaceRun[];
+  segments: PlaceRun[];
 }
 
 export class OverlayStore {
@@ -68,7 +68,7 @@ export class OverlayStore {
   #copy: 0 | 1;
   #generations: readonly Generation[];
   /** Places that are being written to and that the map does not have yet. */
-  readonly #writing = new Set<readonly Extent[]>();
+  readonly #writing = new Set<readonly PlaceRun[]>();
   /** The map differs from the last checkpoint's. */
   #changed: boolean;
   /** Checkpoints and scans run one after another: the last of them. */
@@ -218,7 +218,13 @@ export class OverlayStore {
     const { table } = this.#superblock;
     const used = [...this.#journal.segments(), ...[...this.#writing].flat()];
     if (table.rows > 0) used.push(table);
-    const input = { file: this.#file, space: this.#space, superblock: this.#superblock, tree: this.#tree, used };
+    const input = {
+      file: this.#file,
+      space: this.#space,
+      superblock: this.#superblock,
+      tree: this.#tree,
+      used,
+    };
     try {
       await scan({ ...input, generations: this.#generations }, () => this.#closing);
       if (this.#closing) return;

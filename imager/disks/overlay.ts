@@ -9,7 +9,8 @@
 import { crc32 } from 'node:zlib';
 import { asDiskError } from './block-file.ts';
 import { type BaseContent, BlockReader } from './block-reader.ts';
-import { type Disk, DiskError } from './disk.ts';
+import { type Disk, DiskError, type Extent } from './disk.ts';
+import { overlayExtents } from './extents.ts';
 import { BLOCK_SIZE, blockCount, FAN_OUT, ZERO } from './format.ts';
 import type { OverlayStore, Places } from './overlay-store.ts';
 
@@ -64,6 +65,10 @@ export class Overlay implements Disk {
 
   trim(offset: number, length: number): Promise<void> {
     return this.writeZeroes(offset, length, true);
+  }
+
+  extents(offset: number, length: number, most: number): Extent[] {
+    return overlayExtents(this.store.tree, this.#base, { offset, length, most });
   }
 
   flush(): Promise<void> {

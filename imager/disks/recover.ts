@@ -8,7 +8,7 @@
 import { crc32 } from 'node:zlib';
 import type { BlockFile } from './block-file.ts';
 import { asDiskError } from './block-file.ts';
-import { BLOCK_SIZE, blockCount, type Extent, FormatError, SUPERBLOCK_PLACES } from './format.ts';
+import { BLOCK_SIZE, blockCount, FormatError, type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
 import { decodeTable, type Generation } from './generation-table.ts';
 import type { JournalPosition, Mark } from './journal.ts';
 import { type Change, decodeRecord, type JournalRecord } from './journal-record.ts';
@@ -32,7 +32,7 @@ export interface Recovered {
   /** The last record that was known to be durable. */
   durable: Mark;
   /** Segments of the journal before that of its position. */
-  before: Extent[];
+  before: PlaceRun[];
   /** Nothing but zeroes lies behind the last record. */
   clean: boolean;
   /** Changes taken from the journal. */
@@ -79,7 +79,7 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
 }
 
 /** Whole places; what the file does not have reads as zeroes. */
-function readPlaces(file: BlockFile, { place, count }: Extent, places: number): Buffer {
+function readPlaces(file: BlockFile, { place, count }: PlaceRun, places: number): Buffer {
   const bytes = Buffer.alloc(count * BLOCK_SIZE);
   const there = Math.max(0, Math.min(count, places - place));
   if (there > 0) file.readNow(bytes.subarray(0, there * BLOCK_SIZE), place * BLOCK_SIZE);
@@ -98,9 +98,9 @@ export function readTable(file: BlockFile, { table }: Superblock, places: number
 
 interface Chain {
   /** Each with where it is, and the segments before that. */
-  records: { record: JournalRecord; at: JournalPosition; before: Extent[] }[];
+  records: { record: JournalRecord; at: JournalPosition; before: PlaceRun[] }[];
   end: JournalPosition;
-  before: Extent[];
+  before: PlaceRun[];
   clean: boolean;
 }
 
@@ -109,7 +109,7 @@ function readChain(file: BlockFile, start: Segment & { lsn: number }, places: nu
   const records: Chain['records'] = [];
   let { lsn } = start;
   let segment: Segment = { place: start.place, count: start.count, salt: start.salt };
-  let before: Extent[] = [];
+  let before: PlaceRun[] = [];
   for (;;) {
     const bytes = readPlaces(file, segment, places);
     let offset = 0;
@@ -138,7 +138,12 @@ function durableMark({ records }: Chain, start: Segment, synced: number): Mark {
 }
 
 /** True where the data of a change is in the file. */
-function arrived(file: BlockFile, { block, count, place, crcs }: Change, tree: MapTree, places: number): boolean {
+function arrived(
+  file: BlockFile,
+  { block, count, place, crcs }: Change,
+  tree: MapTree,
+  places: number,
+): boolean {
   if (block + count > tree.blocks) return false;
   if (place < SUPERBLOCK_PLACES) return true;
   if (place + count > places) return false;
@@ -156,8 +161,7 @@ function apply(tree: MapTree, change: Change, places: number, retired: number[])
   const { block, count, place, crcs } = change;
   if (block + count > tree.blocks || (place >= SUPERBLOCK_PLACES && place + count > places))
     throw new FormatError(`the journal has blocks ${block} to ${block + count - 1} at place ${place}`);
-  if (place >= SUPERBLOCK_PLACES)
-    for (let i = 0; i < count; i++) tree.set(block + i, place + i, crcs[i]!);
+  if (place >= SUPERBLOCK_PLACES) for (let i = 0; i < count; i++) tree.set(block + i, place + i, crcs[i]!);
   else
     clearBlocks(
       tree,

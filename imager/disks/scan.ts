@@ -1,6 +1,6 @@
 /** Finds out which places of an overlay's file are used: all that its superblock, journal and maps name. */
 import type { BlockFile } from './block-file.ts';
-import { blockCount, type Extent, FAN_OUT, SUPERBLOCK_PLACES } from './format.ts';
+import { blockCount, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
 import type { Generation } from './generation-table.ts';
 import { MapTree } from './map-tree.ts';
 import type { Space } from './space.ts';
@@ -17,7 +17,7 @@ export interface ScanInput {
   /** The map as it is, and goes on to be changed. */
   tree: MapTree;
   /** What else is used. */
-  used: readonly Extent[];
+  used: readonly PlaceRun[];
 }
 
 /** Marks all that is used; `stopped` ends it early. Rejects with FormatError, DiskError. */
@@ -30,8 +30,7 @@ export async function scan(input: ScanInput, stopped: () => boolean): Promise<vo
   // The pages of the last checkpoint are used until the next one; blocks that only they name are not.
   const saved = new MapTree(file, superblock.root, blockCount(superblock.size), none);
   await walk(saved, space, { kept: false, blocks: false }, stopped);
-  for (const { place, count } of used)
-    for (let at = place; at < place + count; at++) space.mark(at, false);
+  for (const { place, count } of used) for (let at = place; at < place + count; at++) space.mark(at, false);
 }
 
 async function walk(
@@ -51,7 +50,8 @@ async function walk(
     const fresh = mark(place);
     // What a page that was met before names was marked then, unless it was changed since. Pages above the leaves
     // do not tell whether something below them was.
-    if (level === 0 && (!blocks || ((!fresh || place < SUPERBLOCK_PLACES) && !tree.isDirty(0, index)))) return;
+    if (level === 0 && (!blocks || ((!fresh || place < SUPERBLOCK_PLACES) && !tree.isDirty(0, index))))
+      return;
     const words = tree.page(level, index);
     if (level === 0) for (let at = 0; at < words.length; at += 2) mark(words[at]!);
     else

@@ -9,7 +9,7 @@
  * others stay. No I/O.
  */
 import { Bits } from './bits.ts';
-import { type Extent, SUPERBLOCK_PLACES } from './format.ts';
+import { type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
 
 /** Runs shorter than this are no good for long writes as long as there is little to gain. */
 const LEAST_RUN = 16;
@@ -26,9 +26,9 @@ export class Space {
   #cursor = SUPERBLOCK_PLACES;
   /** No run of so many free places was found, and none has been freed since. */
   #scarce = Number.POSITIVE_INFINITY;
-  #scan: { from: number; released: Extent[]; retired: Extent[] } | undefined;
-  #released: Extent[] = [];
-  #retired: Extent[] = [];
+  #scan: { from: number; released: PlaceRun[]; retired: PlaceRun[] } | undefined;
+  #released: PlaceRun[] = [];
+  #retired: PlaceRun[] = [];
 
   /** Space in a file of `end` places of which nothing is known yet: a scan is under way. */
   constructor(end: number) {
@@ -57,8 +57,8 @@ export class Space {
    * `count` places, in as few runs as can be had cheaply, or `scattered` wherever there are any. They are used and fresh
    * from now on.
    */
-  take(count: number, scattered = false): Extent[] {
-    const taken: Extent[] = [];
+  take(count: number, scattered = false): PlaceRun[] {
+    const taken: PlaceRun[] = [];
     let wanted = count;
     if (this.#scan === undefined && this.#free > 0) {
       const least = scattered || this.#free * 4 > this.#end ? 1 : Math.min(count, LEAST_RUN);
@@ -69,15 +69,15 @@ export class Space {
   }
 
   /** `count` places in one run. */
-  takeRun(count: number): Extent {
-    const taken: Extent[] = [];
+  takeRun(count: number): PlaceRun {
+    const taken: PlaceRun[] = [];
     if (this.#scan === undefined && this.#free >= count && count < this.#scarce)
       this.#reuse(count, count, taken);
     return taken[0] ?? this.#extend(count);
   }
 
   /** Takes up to `count` free places in runs of at least `least`; gives how many. Goes round the file once. */
-  #reuse(count: number, least: number, taken: Extent[]): number {
+  #reuse(count: number, least: number, taken: PlaceRun[]): number {
     let left = count;
     for (const [from, to] of [
       [this.#cursor, this.#end],
@@ -100,7 +100,7 @@ export class Space {
     return count - left;
   }
 
-  #extend(count: number): Extent {
+  #extend(count: number): PlaceRun {
     const place = this.#end;
     this.#end += count;
     this.#take(place, count);
@@ -116,7 +116,7 @@ export class Space {
   }
 
   /** Places that were taken and that nothing ever named. */
-  giveBack(extents: readonly Extent[]): void {
+  giveBack(extents: readonly PlaceRun[]): void {
     if (this.#scan !== undefined) for (const extent of extents) append(this.#scan.released, extent);
     else this.freed(extents);
   }
@@ -134,31 +134,31 @@ export class Space {
   }
 
   /** The next checkpoint will not have a journal segment, or table, any more. */
-  retire(extent: Extent): void {
+  retire(extent: PlaceRun): void {
     append(this.#scan?.retired ?? this.#retired, extent);
   }
 
   /** What was released up to now: to be freed once the journal up to now is durable. */
-  takeReleased(): Extent[] {
+  takeReleased(): PlaceRun[] {
     const released = this.#released;
     this.#released = [];
     return released;
   }
 
   /** What was retired up to now: to be freed once the checkpoint made now is durable. */
-  takeRetired(): Extent[] {
+  takeRetired(): PlaceRun[] {
     const retired = this.#retired;
     this.#retired = [];
     return retired;
   }
 
   /** Retired places whose checkpoint came to nothing. */
-  retireAgain(extents: readonly Extent[]): void {
+  retireAgain(extents: readonly PlaceRun[]): void {
     for (const extent of extents) this.retire(extent);
   }
 
   /** Places are free. While a scan is under way it finds that out by itself. */
-  freed(extents: readonly Extent[]): void {
+  freed(extents: readonly PlaceRun[]): void {
     if (this.#scan !== undefined) return;
     for (const { place, count } of extents)
       for (let at = place; at < place + count; at++) {
@@ -169,7 +169,7 @@ export class Space {
   }
 
   /** All that the map names now is a generation's from now on, but not `unnamed`, which the map does not have yet. */
-  keepAll(unnamed: readonly Extent[]): void {
+  keepAll(unnamed: readonly PlaceRun[]): void {
     this.#fresh.clear();
     for (const { place, count } of unnamed) this.#take(place, count);
   }
@@ -206,7 +206,7 @@ export class Space {
       this.#free += stop - at;
       at = this.#used.nextClear(stop, this.#end);
     }
-    const each = (extents: readonly Extent[], then: (place: number) => void): void => {
+    const each = (extents: readonly PlaceRun[], then: (place: number) => void): void => {
       for (const { place, count } of extents) for (let at = place; at < place + count; at++) then(at);
     };
     each(released, (place) => this.release(place));
@@ -226,7 +226,7 @@ export class Space {
   }
 
   /** Runs of at least `least` free places that are not holes throughout. */
-  *idleRuns(least: number): Generator<Extent> {
+  *idleRuns(least: number): Generator<PlaceRun> {
     if (this.#scan !== undefined) return;
     for (let at = this.#used.nextClear(SUPERBLOCK_PLACES, this.#end); at < this.#end; ) {
       const stop = this.#used.nextSet(at, this.#end);
@@ -236,13 +236,13 @@ export class Space {
   }
 
   /** The space of free places was given back to the file system. */
-  punched({ place, count }: Extent): void {
+  punched({ place, count }: PlaceRun): void {
     for (let at = place; at < place + count; at++) if (this.#holes.add(at)) this.#holeCount++;
   }
 }
 
 /** Adds an extent to a list, to its last one where it follows that. */
-function append(list: Extent[], { place, count }: Extent): void {
+function append(list: PlaceRun[], { place, count }: PlaceRun): void {
   const last = list[list.length - 1];
   if (last !== undefined && last.place + last.count === place) last.count += count;
   else list.push({ place, count });

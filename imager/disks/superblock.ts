@@ -20,7 +20,7 @@ export interface Superblock {
   sequence: number;
   /** Bytes of the disk. */
   size: number;
-  base: { name: string; size: number; /** SHA-256, hexadecimal. */ digest: string };
+  base: { name: string; size: number /** SHA-256, hexadecimal. */; digest: string };
   /** The map; its levels follow from the size. */
   root: Pointer;
   /** Blocks the map names as data, and as zero. */
@@ -48,7 +48,16 @@ export function encodeSuperblock(it: Superblock): Buffer {
   bytes.write(it.base.name, 73, 63, 'latin1');
   const { root, blocks, table, journal } = it;
   const words = [root.place, root.crc, blocks.data, blocks.zero];
-  words.push(table.place, table.crc, table.count, table.rows, it.parent, it.next, journal.place, journal.count);
+  words.push(
+    table.place,
+    table.crc,
+    table.count,
+    table.rows,
+    it.parent,
+    it.next,
+    journal.place,
+    journal.count,
+  );
   for (const [i, word] of words.entries()) bytes.writeUInt32LE(word, 136 + 4 * i);
   bytes.write(journal.salt, 184, 8, 'hex');
   bytes.writeBigUInt64LE(BigInt(journal.lsn), 192);
@@ -65,7 +74,8 @@ export function decodeSuperblock(source: Uint8Array): Superblock {
   if (bytes.readUInt32LE(CRC_AT) !== crc32(bytes.subarray(0, CRC_AT)))
     throw new FormatError('superblock has a wrong checksum');
   const version = bytes.readUInt32LE(8);
-  if (version !== VERSION) throw new FormatError(`format version ${version} is not known here (${VERSION} is)`);
+  if (version !== VERSION)
+    throw new FormatError(`format version ${version} is not known here (${VERSION} is)`);
   const blockSize = bytes.readUInt32LE(12);
   if (blockSize !== BLOCK_SIZE) throw new FormatError(`block size ${blockSize} is not ${BLOCK_SIZE}`);
   const number = (at: number): number => Number(bytes.readBigUInt64LE(at));

@@ -73,7 +73,7 @@ test('a base is taken in once, sparse and read-only, under its digest', async ()
   writeFileSync(file, randomBytes(5000));
   await expect(disks.addBase('debian', file)).rejects.toThrow(/exists with other content/);
   expect(disks.bases()).toEqual([base]);
-  expect(readdirSync(join(dir, 'state/bases')).sort()).toEqual(['debian.img', 'debian.json']);
+  expect(readdirSync(join(dir, 'state/bases')).sort()).toEqual(['debian.img', 'debian.json', 'debian.zeros']);
 });
 
 test('an empty image or a bad one changes nothing', async () => {
@@ -115,11 +115,11 @@ test('a close interrupts what is being added, waits for it, and nothing of it st
     }),
   ).rejects.toThrow('the imager is being stopped: nothing was added');
   // Its first step is to open the file.
-  await vi.waitFor(() => expect(readdirSync(join(dir, 'state/bases'))).toHaveLength(3));
+  await vi.waitFor(() => expect(readdirSync(join(dir, 'state/bases'))).toHaveLength(4));
   await disks.close();
   expect(ended).toBe(true);
   await refused;
-  expect(readdirSync(join(dir, 'state/bases')).sort()).toEqual(['debian.img', 'debian.json']);
+  expect(readdirSync(join(dir, 'state/bases')).sort()).toEqual(['debian.img', 'debian.json', 'debian.zeros']);
 });
 
 test('damaged disks and bases are told, and hide no others', async () => {
@@ -146,7 +146,9 @@ test('damaged disks and bases are told, and hide no others', async () => {
   expect(disks.all().map(({ name }) => name)).toEqual(['n3', 'n5']);
   expect(disks.bases().map(({ name }) => name)).toEqual(['debian']);
   expect(disks.problems()).toEqual([
-    expect.stringContaining('disk "n1" is damaged: no valid superblock: copy 0: superblock has a wrong checksum'),
+    expect.stringContaining(
+      'disk "n1" is damaged: no valid superblock: copy 0: superblock has a wrong checksum',
+    ),
     expect.stringContaining('disk "n2" is damaged: its file has 0 bytes'),
     'disk "n4" has the format of an earlier version: make it anew',
     expect.stringContaining('base image "bare" is damaged: its description has no size or no digest'),

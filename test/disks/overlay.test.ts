@@ -4,6 +4,7 @@ import { BLOCK_SIZE } from '../../imager/disks/format.ts';
 import { Overlay } from '../../imager/disks/overlay.ts';
 import { emptyOverlay } from '../../imager/disks/overlay-file.ts';
 import { OverlayStore } from '../../imager/disks/overlay-store.ts';
+import { ZeroMap } from '../../imager/disks/zero-map.ts';
 import { VolatileFile } from './volatile-file.ts';
 
 /** 20 blocks and a short one; the base has 15 and a short one. */
@@ -31,7 +32,12 @@ function freshFiles(): Files {
 
 function openOverlay({ base, data }: Files, warn: (message: string) => void = () => {}): Overlay {
   const store = OverlayStore.open(data, { name: 'disk', salt, warn });
-  return new Overlay('disk', store, { file: base, size: BASE_SIZE, intact: () => {} });
+  return new Overlay('disk', store, {
+    file: base,
+    size: BASE_SIZE,
+    zeros: new ZeroMap(BASE_SIZE),
+    intact: () => {},
+  });
 }
 
 async function contentOf(disk: Overlay): Promise<Uint8Array> {
@@ -270,7 +276,9 @@ test('a write is acknowledged when it outlives the process, and costs two calls 
   const before = files.data.writes;
   await disk.write(new Uint8Array(BLOCK_SIZE).fill(3), 0);
   expect(files.data.writes - before).toBe(2);
-  expect((await contentOf(openOverlay({ ...files, data: new VolatileFile(files.data.content()) })))[0]).toBe(3);
+  expect((await contentOf(openOverlay({ ...files, data: new VolatileFile(files.data.content()) })))[0]).toBe(
+    3,
+  );
   // Those of one turn share the journal's.
   await Promise.all(
     Array.from({ length: 16 }, (_, i) => disk.write(new Uint8Array(BLOCK_SIZE).fill(i), i * BLOCK_SIZE)),

@@ -77,7 +77,8 @@ export class VolatileFile implements BlockFile {
     await later();
     await this.syncGate;
     if (this.failing === 'sync') throw new DiskError('EIO', 'the drive failed');
-    for (const { offset, bytes } of this.#pending.splice(0, covered)) this.#stored = put(this.#stored, bytes, offset);
+    for (const { offset, bytes } of this.#pending.splice(0, covered))
+      this.#stored = put(this.#stored, bytes, offset);
   }
 
   size(): number {
