@@ -9,6 +9,7 @@ import type { BlockFile } from './block-file.ts';
 import { asDiskError } from './block-file.ts';
 import type { DiskError } from './disk.ts';
 import { BLOCK_SIZE, type PlaceRun } from './format.ts';
+import { type Batch, newBatch } from './journal-batch.ts';
 import {
   type Change,
   changeSize,
@@ -45,16 +46,6 @@ export interface JournalPosition {
 export interface Mark {
   lsn: number;
   end: number;
-}
-
-interface Batch {
-  bytes: Buffer;
-  length: number;
-  /** Places that its changes replaced. */
-  released: PlaceRun[];
-  written: Promise<void>;
-  resolve: () => void;
-  reject: (error: DiskError) => void;
 }
 
 export class Journal {
@@ -191,13 +182,6 @@ export class Journal {
   #newBatch(): Batch {
     const bytes = this.#unused ?? Buffer.allocUnsafe(MAX_RECORD);
     this.#unused = undefined;
-    let resolve = (): void => {};
-    let reject = (_: DiskError): void => {};
-    const written = new Promise<void>((yes, no) => {
-      resolve = yes;
-      reject = no;
-    });
-    written.catch(() => undefined);
     this.#pending += RECORD_HEAD;
     if (!this.#scheduled && !this.#appending) {
       this.#scheduled = true;
@@ -206,7 +190,7 @@ export class Journal {
         this.#append();
       });
     }
-    return { bytes, length: RECORD_HEAD, released: [], written, resolve, reject };
+    return newBatch(bytes);
   }
 
   /** Resolves once all that was noted is in the file. Rejects with DiskError: nothing can be noted any more then. */

@@ -12,45 +12,15 @@ import {
   FAN_OUT,
   FormatError,
   levelCount,
-  type PlaceRun,
   type Pointer,
   SUPERBLOCK_PLACES,
   ZERO,
 } from './format.ts';
+import { ALL_BASE, ALL_ZERO, inParts, type MapPage, type PageWords, type PageWrite } from './map-page.ts';
 import type { Space } from './space.ts';
 
 /** 4 MiB: the map of 2 GiB. */
 const CLEAN_LEAVES = 1024;
-/** Pages written with one call. */
-const PAGES_AT_ONCE = 256;
-
-/** Place and checksum of each of 512 blocks or pages. */
-export type PageWords = Uint32Array;
-
-const ALL_BASE: PageWords = new Uint32Array(2 * FAN_OUT);
-const ALL_ZERO: PageWords = allZero();
-
-function allZero(): PageWords {
-  const words = new Uint32Array(2 * FAN_OUT);
-  for (let i = 0; i < FAN_OUT; i++) words[2 * i] = ZERO;
-  return words;
-}
-
-interface MapPage {
-  words: PageWords;
-  dirty: boolean;
-  /** A copy of it is on its way to the file, where its parent says it is already. */
-  leaving: boolean;
-  /** Asked for since it was last considered for being let go. */
-  recent: boolean;
-}
-
-/** Pages on their way to the file: whole places. */
-export interface PageWrite {
-  place: number;
-  bytes: Uint8Array;
-}
-
 export class MapTree {
   readonly #file: BlockFile;
   #root: Pointer;
@@ -312,10 +282,4 @@ export class MapTree {
       if (!written) this.#soil(level, page);
     }
   }
-}
-
-function* inParts(extents: readonly PlaceRun[]): Generator<PlaceRun> {
-  for (const { place, count } of extents)
-    for (let at = 0; at < count; at += PAGES_AT_ONCE)
-      yield { place: place + at, count: Math.min(PAGES_AT_ONCE, count - at) };
 }
