@@ -38,10 +38,19 @@ export interface Draft {
   generations: Generation[];
   /** The map from now on. */
   tree: MapTree;
+  /** What is to be written before the superblock: whole places. */
+  writes: PageWrite[];
+}
+
+/** What else a checkpoint does, at the moment it is of. Where one of them throws, there is no checkpoint. */
+export interface Alterations {
+  /** Before the map is captured. */
+  prepare?: (tree: MapTree, superblock: Superblock) => void;
+  /** With what is captured. */
+  alter?: (draft: Draft) => void;
 }
 
 interface Cut extends Draft {
-  writes: PageWrite[];
   captured: { tree: MapTree; pages: [number, number][] };
   /** What only the checkpoint before it needs. */
   retired: PlaceRun[];
@@ -149,21 +158,21 @@ export class Checkpoints {
   }
 
   /**
-   * Writes the map out as it is at one moment, and makes it durable. `alter` may change, at that moment, what else the
-   * checkpoint says. Rejects with DiskError: for lack of space, then the checkpoint before still holds.
+   * Writes the map out as it is at one moment, and makes it durable. Rejects with DiskError, for lack of space too, and
+   * with what an alteration throws: the checkpoint before still holds then.
    */
-  checkpoint(alter: (draft: Draft) => void = () => {}): Promise<void> {
+  checkpoint(alterations: Alterations = {}): Promise<void> {
     this.#running++;
-    return this.#inTurn(() => this.#checkpoint(alter)).finally(() => {
+    return this.#inTurn(() => this.#checkpoint(alterations)).finally(() => {
       this.#running--;
     });
   }
 
-  async #checkpoint(alter: (draft: Draft) => void): Promise<void> {
+  async #checkpoint(alterations: Alterations): Promise<void> {
     const cut = await new Promise<Cut>((resolve, reject) => {
       this.#journal.between(() => {
         try {
-          resolve(this.#cut(alter));
+          resolve(this.#cut(alterations));
         } catch (error) {
           reject(error);
         }
@@ -173,9 +182,10 @@ export class Checkpoints {
     try {
       for (const { place, bytes } of cut.writes) await this.#file.write(bytes, place * BLOCK_SIZE);
     } catch (error) {
-      tree.captured(pages, false);
-      this.#space.retireAgain(cut.retired);
-      this.#changed = true;
+      this.#undo(cut);
+      // A disk that has grown is so: its map has more levels now. The next checkpoint says it.
+      const { size } = cut.superblock;
+      this.#superblock = cut.tree === tree ? { ...this.#superblock, size } : this.#superblock;
       this.#patience = this.#journal.length + LONG_JOURNAL;
       throw asDiskError(error);
     }
@@ -192,8 +202,9 @@ export class Checkpoints {
   }
 
   /** One step of the event loop: what the checkpoint is of. */
-  #cut(alter: (draft: Draft) => void): Cut {
+  #cut({ prepare, alter }: Alterations): Cut {
     this.#flushes.writable();
+    prepare?.(this.#tree, this.#superblock);
     const { start, before } = this.#journal.rotate();
     const tree = this.#tree;
     const { writes, pages } = tree.capture(this.#space);
@@ -208,22 +219,31 @@ export class Checkpoints {
       },
       generations: [...this.#generations],
       tree,
+      writes,
     };
-    alter(draft);
+    const captured = { tree, pages };
+    try {
+      alter?.(draft);
+    } catch (error) {
+      this.#undo({ captured, retired: this.#space.takeRetired() });
+      throw error;
+    }
     // What the map names is the new generation's from now on.
     if (draft.generations.length > this.#generations.length) this.#space.keepAll([...this.#writing].flat());
-    if (draft.generations.length !== this.#generations.length) {
+    const same = (generation: Generation, i: number): boolean => generation === this.#generations[i];
+    if (draft.generations.length !== this.#generations.length || !draft.generations.every(same)) {
       if (last.table.rows > 0) this.#space.retire(last.table);
       draft.superblock.table = this.#placeTable(draft.generations, writes);
     }
     this.#changed = false;
-    return {
-      ...draft,
-      writes,
-      captured: { tree, pages },
-      retired: this.#space.takeRetired(),
-      segments: before,
-    };
+    return { ...draft, captured, retired: this.#space.takeRetired(), segments: before };
+  }
+
+  /** Nothing came of a checkpoint. */
+  #undo({ captured: { tree, pages }, retired }: Pick<Cut, 'captured' | 'retired'>): void {
+    tree.captured(pages, false);
+    this.#space.retireAgain(retired);
+    this.#changed = true;
   }
 
   #placeTable(generations: readonly Generation[], writes: PageWrite[]): Superblock['table'] {

@@ -8,13 +8,14 @@
  * is free what the superblock before named.
  */
 import type { BlockFile } from './block-file.ts';
-import { Checkpoints, type Draft } from './checkpoints.ts';
+import { type Alterations, Checkpoints } from './checkpoints.ts';
 import { Flushes } from './flushes.ts';
 import { BLOCK_SIZE, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import type { Generation } from './generation-table.ts';
 import { Journal, MAX_CHANGE_BLOCKS } from './journal.ts';
 import { changeSize } from './journal-record.ts';
 import { clearBlocks } from './map-change.ts';
+import type { PageWrite } from './map-page.ts';
 import type { MapTree } from './map-tree.ts';
 import { type Recovered, recover } from './recover.ts';
 import { Space } from './space.ts';
@@ -165,14 +166,21 @@ export class OverlayStore {
     return this.#journal.written();
   }
 
+  /** The changed pages of another map in this file, with new places: they have to be written before anything names them. */
+  captureOf(tree: MapTree): PageWrite[] {
+    const { writes, pages } = tree.capture(this.#space);
+    tree.captured(pages, true);
+    return writes;
+  }
+
   /** Resolves once checkpoints and scans asked for so far are done: after an open, once free places are known. */
   settled(): Promise<void> {
     return this.#checkpoints.settled();
   }
 
   /** See Checkpoints. */
-  checkpoint(alter?: (draft: Draft) => void): Promise<void> {
-    return this.#checkpoints.checkpoint(alter);
+  checkpoint(alterations?: Alterations): Promise<void> {
+    return this.#checkpoints.checkpoint(alterations);
   }
 
   /** See Checkpoints. */
