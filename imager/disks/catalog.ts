@@ -4,24 +4,20 @@
  *
  * Exports: an overlay by its name; a base image, read-only, as `base:NAME`.
  */
-import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { isName } from '../../agent/protocol/names.ts';
 import { removeUnfinished, syncPath, unfinishedPath } from '../storage/durable.ts';
-import { AttachedOverlay } from './attached-overlay.ts';
 import { BaseDisk } from './base-disk.ts';
+import type { ImageSource } from './base-image.ts';
 import { Bases, type BaseView } from './bases.ts';
-import { SystemFile } from './block-file.ts';
-import type { BaseContent } from './block-reader.ts';
 import type { Disk, DiskCatalog, DiskClient } from './disk.ts';
-import { BLOCK_SIZE, FormatError } from './format.ts';
-import { Overlay } from './overlay.ts';
-import { FILE_NAME, readSuperblock, writeEmptyOverlay } from './overlay-file.ts';
-import { OverlayStore } from './overlay-store.ts';
+import { BLOCK_SIZE } from './format.ts';
+import { newSalt, OpenOverlays, superblockOf } from './open-overlays.ts';
+import type { Overlay } from './overlay.ts';
+import { FILE_NAME, writeEmptyOverlay } from './overlay-file.ts';
 import { BusyError, StoreError, UnknownNameError } from './store-error.ts';
-import type { Superblock } from './superblock.ts';
 
 export interface DiskView {
   name: string;
@@ -47,14 +43,6 @@ export interface DiskView {
 
 export type MayOpen = (disk: string, client: DiskClient) => true | string;
 
-/** An overlay that is open here. It stays open until it is flushed after its client left. */
-interface OpenOverlay {
-  overlay: Overlay;
-  holder: DiskClient | undefined;
-  /** Flushes under way for clients that left, and other work: the last one closes the overlay. */
-  users: number;
-}
-
 const BASE_EXPORT = 'base:';
 
 type Refusal = { refused: 'unknown' | 'policy'; why: string };
@@ -62,16 +50,13 @@ type Refusal = { refused: 'unknown' | 'policy'; why: string };
 export class Disks implements DiskCatalog {
   readonly #dir: string;
   readonly #bases: Bases;
-  readonly #log: Logger;
   readonly #mayOpen: MayOpen;
-  readonly #open = new Map<string, OpenOverlay>();
-  /** Overlays that are being closed: nobody may open them before. */
-  readonly #closing = new Map<string, Promise<void>>();
+  readonly #overlays: OpenOverlays;
 
   private constructor(dir: string, bases: Bases, log: Logger, mayOpen: MayOpen) {
     this.#dir = dir;
     this.#bases = bases;
-    this.#log = log;
+    this.#overlays = new OpenOverlays(dir, bases, log);
     this.#mayOpen = mayOpen;
   }
 
@@ -86,6 +71,11 @@ export class Disks implements DiskCatalog {
   /** Takes a raw image in as a base; see Bases.add. */
   addBase(name: string, file: string): Promise<BaseView> {
     return this.#bases.add(name, file);
+  }
+
+  /** Takes content from anywhere in as a base; see Bases.add. */
+  addContent(name: string, source: ImageSource): Promise<BaseView> {
+    return this.#bases.addContent(name, source);
   }
 
   /** All base images, by name. Damaged ones are left out: see problems(). */
@@ -149,9 +139,17 @@ export class Disks implements DiskCatalog {
     return this.#has(name) ? this.#view(name) : undefined;
   }
 
+  /** Like `show`; throws UnknownNameError where there is no such disk. */
+  get(name: string): DiskView {
+    const view = this.show(name);
+    if (view === undefined) throw new UnknownNameError('disk', name, this.names());
+    return view;
+  }
+
   #view(name: string): DiskView {
-    const open = this.#open.get(name);
-    const { base, size, blocks, table, parent } = open?.overlay.store.superblock ?? this.#superblock(name);
+    const open = this.#overlays.get(name);
+    const { base, size, blocks, table, parent } =
+      open?.overlay.store.superblock ?? superblockOf(this.#dir, name);
     const { data, zero } = open?.overlay.store.tree.counts() ?? blocks;
     return {
       name,
@@ -178,7 +176,7 @@ export class Disks implements DiskCatalog {
     const found = readOnly
       ? this.#bases.find(name.slice(BASE_EXPORT.length))
       : this.#has(name)
-        ? (this.#open.get(name)?.overlay ?? this.#superblock(name))
+        ? (this.#overlays.get(name)?.overlay ?? superblockOf(this.#dir, name))
         : undefined;
     if (found === undefined)
       return { refused: 'unknown', why: new UnknownNameError('disk', name, this.list(client)).message };
@@ -197,120 +195,37 @@ export class Disks implements DiskCatalog {
     if ('refused' in found) return found;
     if (found.readOnly) return new BaseDisk(name, await this.#bases.content(name.slice(BASE_EXPORT.length)));
     try {
-      const open = await this.#opened(name);
-      if (open.holder !== undefined)
-        return { refused: 'busy', why: `disk "${name}" is in use by ${open.holder.address}` };
-      open.holder = client;
-      return new AttachedOverlay(open.overlay, () => this.#release(name, open));
+      return await this.#overlays.attach(name, client);
     } catch (error) {
       if (error instanceof BusyError) return { refused: 'busy', why: error.message };
       throw error;
     }
   }
 
-  /** The overlay, open. Whoever asked takes it in the same step of the event loop. Rejects with StoreError. */
-  async #opened(name: string): Promise<OpenOverlay> {
-    for (;;) {
-      const closing = this.#closing.get(name);
-      if (closing !== undefined) await closing;
-      else {
-        const open = this.#open.get(name);
-        if (open !== undefined) return open;
-        const { base } = this.#superblock(name);
-        const content = await this.#bases.content(base.name);
-        if (!this.#closing.has(name) && !this.#open.has(name)) return this.#load(name, content);
-      }
-    }
-  }
-
-  #load(name: string, base: BaseContent): OpenOverlay {
-    const file = new SystemFile(join(this.#dir, name, FILE_NAME), 'r+');
-    try {
-      if (!file.lock()) throw new BusyError(`disk "${name}" is in use by another process of this machine`);
-      const store = OverlayStore.open(file, {
-        name,
-        salt: newSalt,
-        warn: (message, detail) => this.#log.warn({ disk: name, ...detail }, message),
-      });
-      const made = store.superblock.base;
-      const there = this.#bases.get(made.name);
-      if (there.digest !== made.digest || there.size !== made.size)
-        throw new FormatError(`it was made over another content of base "${made.name}"`);
-      const open = { overlay: new Overlay(name, store, base), holder: undefined, users: 0 };
-      this.#open.set(name, open);
-      return open;
-    } catch (error) {
-      file.close();
-      throw error instanceof StoreError ? error : damaged(name, error);
-    }
-  }
-
   /**
    * Does something with an overlay, whether a client has it or not. Rejects with StoreError where it cannot be opened.
    */
-  async withOverlay<T>(name: string, work: (overlay: Overlay, held: boolean) => Promise<T>): Promise<T> {
-    if (!this.#has(name)) throw new UnknownNameError('disk', name, this.names());
-    const open = await this.#opened(name);
-    return this.#used(name, open, () => work(open.overlay, open.holder !== undefined));
+  async withOverlay<T>(name: string, work: (overlay: Overlay) => Promise<T>): Promise<T> {
+    this.get(name);
+    return this.#overlays.use(name, work);
   }
 
   /**
-   * The client is gone: flush, and close the overlay unless another client came meanwhile. That one may be gone again
-   * too, and its flush still under way: then the overlay is the flush's, for the file tells of it only afterwards.
+   * Does something with an overlay that nobody may have open meanwhile, who is told that it is `what`. Rejects with
+   * BusyError where somebody has.
    */
-  #release(name: string, open: OpenOverlay): Promise<void> {
-    open.holder = undefined;
-    return this.#used(name, open, () => open.overlay.flush());
-  }
-
-  async #used<T>(name: string, open: OpenOverlay, work: () => Promise<T>): Promise<T> {
-    open.users++;
-    try {
-      return await work();
-    } finally {
-      open.users--;
-      if (open.users === 0 && open.holder === undefined && this.#open.get(name) === open) {
-        this.#open.delete(name);
-        const closing = open.overlay.close().finally(() => this.#closing.delete(name));
-        this.#closing.set(
-          name,
-          closing.catch(() => undefined),
-        );
-        await closing;
-      }
-    }
+  async exclusively<T>(name: string, what: string, work: (overlay: Overlay) => Promise<T>): Promise<T> {
+    this.get(name);
+    return this.#overlays.exclusively(name, what, work);
   }
 
   /** Flushes and closes everything that is open, interrupts additions. Disks must not be used any more. */
   async close(): Promise<void> {
-    await Promise.all([...this.#open].map(([name, open]) => this.#release(name, open)));
-    await Promise.all(this.#closing.values());
+    await this.#overlays.close();
     await this.#bases.close();
   }
 
   #has(name: string): boolean {
     return isName(name) && existsSync(join(this.#dir, name));
   }
-
-  /** What the superblock of a disk that is there says. Throws StoreError where that is not what it must be. */
-  #superblock(name: string): Superblock {
-    const dir = join(this.#dir, name);
-    try {
-      return readSuperblock(dir);
-    } catch (error) {
-      if (existsSync(join(dir, 'disk.json')) && !existsSync(join(dir, FILE_NAME)))
-        throw new StoreError(`disk "${name}" has the format of an earlier version: make it anew`);
-      throw damaged(name, error);
-    }
-  }
-}
-
-/** 8 random bytes, hexadecimal. */
-function newSalt(): string {
-  return randomBytes(8).toString('hex');
-}
-
-/** A disk whose file is not what it must be. */
-function damaged(name: string, error: unknown): StoreError {
-  return new StoreError(`disk "${name}" is damaged: ${(error as Error).message}`, { cause: error });
 }

@@ -19,18 +19,15 @@ import {
   RECORD_HEAD,
   sealRecord,
 } from './journal-record.ts';
+import { SEGMENT_BYTES, SpareSegments } from './journal-segments.ts';
 import type { Space } from './space.ts';
 import type { Segment } from './superblock.ts';
 
-/** 128 KiB: 2700 records of a lone block each. */
-export const SEGMENT_PLACES = 32;
-const SEGMENT_BYTES = SEGMENT_PLACES * BLOCK_SIZE;
 const MAX_RECORD = 32 * 1024;
 /** Blocks of one change at most: a record has room for it. */
 export const MAX_CHANGE_BLOCKS = 4096;
 /** What is left of a segment where every record that does not fit any more was the longest. */
 const SURE_BYTES = SEGMENT_BYTES - MAX_RECORD - LINK_SIZE;
-const ZEROES = new Uint8Array(SEGMENT_BYTES);
 const DONE = Promise.resolve();
 
 /** Where the next record goes. */
@@ -51,7 +48,6 @@ export interface Mark {
 export class Journal {
   readonly #file: BlockFile;
   readonly #space: Space;
-  readonly #salt: () => string;
   #segment: Segment;
   #offset: number;
   #lsn: number;
@@ -61,7 +57,7 @@ export class Journal {
   #synced: Mark;
   /** Segments of the chain before the present one, from the checkpoint on. */
   #before: PlaceRun[];
-  readonly #spares: Segment[] = [];
+  readonly #spares: SpareSegments;
   readonly #batches: Batch[] = [];
   readonly #waiting: (() => void)[] = [];
   #released: PlaceRun[] = [];
@@ -97,7 +93,7 @@ export class Journal {
     this.#writtenEnd = this.#end();
     this.#synced = durable;
     this.#before = before;
-    this.#salt = salt;
+    this.#spares = new SpareSegments(file, space, salt);
   }
 
   #end(): number {
@@ -126,7 +122,7 @@ export class Journal {
 
   /** All that it takes up. */
   segments(): PlaceRun[] {
-    return [...this.#before, this.#segment, ...this.#spares];
+    return [...this.#before, this.#segment, ...this.#spares.all()];
   }
 
   /**
@@ -137,25 +133,14 @@ export class Journal {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#soiled) this.rotate();
     const promised = bytes + RECORD_HEAD * (1 + Math.ceil((2 * bytes) / MAX_RECORD));
-    const room = (): number => Math.max(0, SURE_BYTES - this.#offset) + this.#spares.length * SURE_BYTES;
-    while (room() < this.#pending + this.#promised + promised) this.#addSpare();
+    const room = (): number => Math.max(0, SURE_BYTES - this.#offset) + this.#spares.count * SURE_BYTES;
+    while (room() < this.#pending + this.#promised + promised) this.#spares.add();
     this.#promised += promised;
     return promised;
   }
 
   fulfil(promised: number): void {
     this.#promised -= promised;
-  }
-
-  #addSpare(): void {
-    const extent = this.#space.takeRun(SEGMENT_PLACES);
-    try {
-      this.#file.writeNow(ZEROES, extent.place * BLOCK_SIZE);
-    } catch (error) {
-      this.#space.giveBack([extent]);
-      throw asDiskError(error);
-    }
-    this.#spares.push({ ...extent, salt: this.#salt() });
   }
 
   /**
@@ -271,7 +256,7 @@ export class Journal {
 
   /** Goes on in the next segment: the record that says so. */
   #link(): { bytes: Uint8Array; offset: number } {
-    const next = this.#spares.shift()!;
+    const next = this.#spares.take();
     const bytes = encodeLink(this.#head(), next);
     const offset = this.#segment.place * BLOCK_SIZE + this.#offset;
     this.#before.push({ place: this.#segment.place, count: this.#segment.count });
@@ -287,7 +272,7 @@ export class Journal {
   rotate(): { start: Segment & { lsn: number }; before: PlaceRun[] } {
     if (this.#failure !== undefined) throw this.#failure;
     const needed = this.#pending + this.#promised;
-    while (this.#spares.length === 0 || this.#spares.length * SURE_BYTES < needed) this.#addSpare();
+    while (this.#spares.count === 0 || this.#spares.count * SURE_BYTES < needed) this.#spares.add();
     this.#soiled = false;
     try {
       const { bytes, offset } = this.#link();
@@ -326,7 +311,7 @@ export class Journal {
   cutOff(cause: DiskError): void {
     this.#fail(cause);
     try {
-      this.#file.writeNow(ZEROES.subarray(0, RECORD_HEAD), this.#synced.end);
+      this.#file.writeNow(new Uint8Array(RECORD_HEAD), this.#synced.end);
     } catch {
       // The file can be neither written nor synced: nothing of ours helps.
     }

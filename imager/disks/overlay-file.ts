@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { syncPath } from '../storage/durable.ts';
 import { SystemFile } from './block-file.ts';
 import { BLOCK_SIZE, FormatError, SUPERBLOCK_PLACES } from './format.ts';
-import { SEGMENT_PLACES } from './journal.ts';
+import { SEGMENT_PLACES } from './journal-segments.ts';
 import { chooseSuperblock, encodeSuperblock, type Superblock } from './superblock.ts';
 
 /** Name of the file in a disk's folder. */

@@ -32,7 +32,7 @@ export class Overlay implements Disk {
   readonly readOnly = false;
   readonly blockSize = BLOCK_SIZE;
   readonly store: OverlayStore;
-  readonly #base: BaseContent;
+  readonly base: BaseContent;
   readonly #reader: BlockReader;
   readonly #held: Held[] = [];
 
@@ -40,7 +40,7 @@ export class Overlay implements Disk {
   constructor(name: string, store: OverlayStore, base: BaseContent) {
     this.name = name;
     this.store = store;
-    this.#base = base;
+    this.base = base;
     this.#reader = new BlockReader(name, store.file, base, () => store.tree);
   }
 
@@ -68,7 +68,7 @@ export class Overlay implements Disk {
   }
 
   extents(offset: number, length: number, most: number): Extent[] {
-    return overlayExtents(this.store.tree, this.#base, { offset, length, most });
+    return overlayExtents(this.store.tree, this.base, { offset, length, most });
   }
 
   flush(): Promise<void> {
@@ -82,7 +82,7 @@ export class Overlay implements Disk {
     const holder = this.#held.find((held) => held.from < to && from < held.to);
     if (holder !== undefined) return holder.done.then(() => this.#change(offset, length, work));
     try {
-      this.#base.intact();
+      this.base.intact();
       return work();
     } catch (error) {
       return Promise.reject(asDiskError(error));
