@@ -13,6 +13,7 @@ import { Attachments } from './attachments.ts';
 import { Budget } from './budget.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
+import { ReplyMemory } from './reply-memory.ts';
 import { type EndReason, Session, type SessionHost } from './session.ts';
 import { TlsGate, type TlsSettings } from './tls.ts';
 
@@ -70,6 +71,7 @@ export class NbdServer implements SessionHost {
   readonly tls: TlsGate | undefined;
   readonly budget: Budget;
   readonly pool = new BufferPool();
+  readonly replyMemory = new ReplyMemory(this.pool);
   readonly #options: NbdServerOptions;
   readonly #server: Server;
   readonly #sessions = new Set<Session>();
@@ -179,7 +181,7 @@ export class NbdServer implements SessionHost {
 
   /** Where memory is used up: drops the clients that keep us waiting with most of it, half of it at a time. */
   #makeRoom(): void {
-    const idle = [...this.#sessions].map((session) => ({ session, bytes: session.idleBytes() }));
+    const idle = [...this.#sessions].map((session) => ({ session, bytes: session.heldIdly() }));
     if (!this.budget.exhausted) return;
     let excess = idle.reduce((sum, { bytes }) => sum + bytes, 0) / 2;
     for (const { session, bytes } of idle.sort((a, b) => b.bytes - a.bytes)) {

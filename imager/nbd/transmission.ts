@@ -5,7 +5,7 @@
  *
  * Memory is bounded: while too many bytes or requests are in flight or unsent, no more are taken.
  */
-import { type Disk, DiskError } from '../disks/disk.ts';
+import { type Disk, DiskError, DONE } from '../disks/disk.ts';
 import type { Budget } from './budget.ts';
 import { CHUNK_SIZE, encodeBlockStatus, encodeError, encodeNone, encodePiece, planRead } from './chunks.ts';
 import {
@@ -25,8 +25,10 @@ import { readPieces } from './read-pieces.ts';
 import type { Replies } from './replies.ts';
 import { type Fault, findFault, type Target } from './validate.ts';
 
-/** No new request is taken while this much is in flight or unsent. One request alone may be longer. */
+/** No new request is taken while this much is in flight. One request alone may be longer. */
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
+/** Nor while this much waits to be sent: what is read when it can leave is still in the processor's cache then. */
+const MAX_UNSENT = 512 * 1024;
 const MAX_PENDING_REQUESTS = 256;
 /** Bytes that a connection may read whatever the others hold: what a kernel asks for at once. */
 const OWN_BYTES = 256 * 1024;
@@ -96,9 +98,10 @@ export class Transmission implements RequestSink {
 
   get full(): boolean {
     const { unsent } = this.#replies;
-    if (this.#pending === 0) return unsent >= MAX_PENDING_BYTES;
-    if (this.#pending >= MAX_PENDING_REQUESTS || this.#budget.exhausted) return true;
-    return this.#pendingBytes + unsent >= MAX_PENDING_BYTES;
+    if (unsent >= MAX_UNSENT) return true;
+    if (this.#pending === 0) return false;
+    if (this.#budget.exhausted) return true;
+    return this.#pending >= MAX_PENDING_REQUESTS || this.#pendingBytes >= MAX_PENDING_BYTES;
   }
 
   /** Work that nobody waits for any more is left. */
@@ -140,8 +143,10 @@ export class Transmission implements RequestSink {
     return 'take';
   }
 
-  write(request: Request, payload: Buffer, release?: () => void): void {
-    this.#settle(request, payload.length, this.#disk.write(payload, request.offset), release);
+  write(request: Request, payload: Buffer): Promise<void> {
+    const writing = this.#disk.write(payload, request.offset);
+    this.#settle(request, payload.length, writing);
+    return writing;
   }
 
   skipped(): void {
@@ -150,8 +155,8 @@ export class Transmission implements RequestSink {
     this.#answer(request, fault.errno, fault.why, fault.offset);
   }
 
-  abandoned(request: Request): void {
-    if (this.#skipping === undefined) this.#done(request.length);
+  abandoned(taken: number): void {
+    this.#done(taken);
     this.#skipping = undefined;
     this.#pending--;
     this.#leaveIdle();
@@ -163,21 +168,26 @@ export class Transmission implements RequestSink {
 
   #carryOut(request: Request): void {
     const { type, flags, offset, length } = request;
-    if (type === CMD.read) {
-      const own = this.holding + length <= OWN_BYTES;
-      this.#pendingBytes += length;
-      if (!own) this.#budget.take(length, () => this.#read(request));
-      else {
-        this.#budget.add(length);
-        this.#read(request);
-      }
-    } else if (type === CMD.flush) this.#settle(request, 0, this.#disk.flush());
+    if (type === CMD.read) this.#readInBudget(request);
+    else if (type === CMD.flush) this.#settle(request, 0, this.#disk.flush());
     else if (type === CMD.trim) this.#settle(request, 0, this.#disk.trim(offset, length));
     else if (type === CMD.cache) this.#settle(request, 0, this.#prefetch.read(offset, length));
     else if (type === CMD.blockStatus) this.#status(request);
     else {
       const mayTrim = (flags & CMD_FLAG.noHole) === 0;
       this.#settle(request, 0, this.#disk.writeZeroes(offset, length, mayTrim));
+    }
+  }
+
+  /** What a connection needs to go on at all, it has; more, when the memory of all has room for it. */
+  #readInBudget(request: Request): void {
+    const { length } = request;
+    const own = this.holding + length <= OWN_BYTES;
+    this.#pendingBytes += length;
+    if (!own) this.#budget.take(length, () => this.#read(request));
+    else {
+      this.#budget.add(length);
+      this.#read(request);
     }
   }
 
@@ -189,17 +199,20 @@ export class Transmission implements RequestSink {
       return;
     }
     const reply = this.#replies.reserve(SIMPLE_REPLY_SIZE + length);
-    this.#disk.read(reply.subarray(SIMPLE_REPLY_SIZE), offset).then(
-      () => {
-        this.#done(length);
-        encodeSimpleReply(reply, request, 0);
-        this.#reply(reply);
-      },
-      (error: unknown) => {
-        this.#replies.drop(reply);
-        this.#fail(request, length, error);
-      },
-    );
+    const reading = this.#disk.read(reply.subarray(SIMPLE_REPLY_SIZE), offset);
+    const answer = (): void => {
+      this.#done(length);
+      encodeSimpleReply(reply, request, 0);
+      this.#reply(reply);
+    };
+    if (reading === DONE) {
+      answer();
+      return;
+    }
+    reading.then(answer, (error: unknown) => {
+      this.#replies.drop(reply);
+      this.#fail(request, length, error);
+    });
   }
 
   /** Data in chunks, holes by name: all of it is read before the first chunk leaves, so that an error is known by then. */
@@ -213,7 +226,7 @@ export class Transmission implements RequestSink {
     }
     const { pieces, size } = planRead(request, this.#disk.extents(offset, length, MAX_RUNS), WORTH_A_HOLE);
     const reply = this.#replies.reserve(size);
-    void readPieces(this.#disk, reply, pieces).then((failed) => {
+    readPieces(this.#disk, reply, pieces, (failed) => {
       if (failed !== undefined) {
         this.#replies.drop(reply);
         this.#fail(request, length, failed.error, failed.offset);
@@ -237,21 +250,16 @@ export class Transmission implements RequestSink {
   }
 
   /** Answers once `work` is done, and durable where the client wants that (FUA). */
-  #settle(request: Request, bytes: number, work: Promise<void>, release?: () => void): void {
+  #settle(request: Request, bytes: number, work: Promise<void>): void {
     const { flags, type } = request;
     const changes = type === CMD.write || type === CMD.trim || type === CMD.writeZeroes;
     const done = changes && (flags & CMD_FLAG.fua) !== 0 ? work.then(() => this.#disk.flush()) : work;
-    done.then(
-      () => {
-        release?.();
-        this.#done(bytes);
-        this.#answer(request, 0);
-      },
-      (error: unknown) => {
-        release?.();
-        this.#fail(request, bytes, error);
-      },
-    );
+    const answer = (): void => {
+      this.#done(bytes);
+      this.#answer(request, 0);
+    };
+    if (done === DONE) answer();
+    else done.then(answer, (error: unknown) => this.#fail(request, bytes, error));
   }
 
   /** Data of a request that is carried out; what is sent of it is counted there. */
@@ -285,7 +293,7 @@ export class Transmission implements RequestSink {
   }
 
   #leaveIdle(): void {
-    if (this.#pending > 0) return;
+    if (this.#pending > 0 || this.#idle.length === 0) return;
     const idle = this.#idle;
     this.#idle = [];
     // Behind the microtask that hands the replies of this turn to the socket.

@@ -11,6 +11,7 @@ import { contextsOf } from '../../../imager/nbd/contexts.ts';
 import { Incoming } from '../../../imager/nbd/incoming.ts';
 import { negotiate, type Terms } from '../../../imager/nbd/negotiation.ts';
 import { Reader } from '../../../imager/nbd/reader.ts';
+import type { Stream } from '../../../imager/nbd/stream.ts';
 import { Transmission } from '../../../imager/nbd/transmission.ts';
 import {
   CACHE,
@@ -105,6 +106,44 @@ export function nbdTalkTarget(): Target {
   };
 }
 
+const NOTHING = (): void => {};
+
+/** A stream of bytes that are handed to it. */
+class Pieces implements Stream {
+  readonly unsent = 0;
+  readonly listen = NOTHING;
+  readonly pause = NOTHING;
+  readonly resume = NOTHING;
+  readonly watchQuiet = NOTHING;
+  readonly end = NOTHING;
+  readonly destroy = NOTHING;
+  readonly keep = () => NOTHING;
+  readonly send = (_: Buffer, sent: () => void): void => sent();
+  #filling: { target: Buffer; at: number; filled: () => void } | undefined;
+
+  fill(target: Buffer, filled: () => void): void {
+    this.#filling = { target, at: 0, filled };
+  }
+
+  stopFilling(): void {
+    this.#filling = undefined;
+  }
+
+  take(bytes: Buffer, receive: (rest: Buffer) => void): void {
+    const filling = this.#filling;
+    if (filling === undefined) {
+      receive(bytes);
+      return;
+    }
+    const taken = bytes.copy(filling.target, filling.at);
+    filling.at += taken;
+    if (filling.at < filling.target.length) return;
+    this.#filling = undefined;
+    filling.filled();
+    if (taken < bytes.length) this.take(bytes.subarray(taken), receive);
+  }
+}
+
 /** True where the conversation came to requests, and none of them was nonsense. */
 async function talk(bytes: Buffer): Promise<boolean> {
   if (bytes[0] === ATTACHED)
@@ -171,8 +210,11 @@ async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolea
       good = false;
     },
   });
-  incoming = new Incoming(transmission, pool, { pause: () => {}, resume: () => {} });
-  for (const chunk of chunks) incoming.feed(chunk);
+  const stream = new Pieces();
+  incoming = new Incoming(transmission, pool, stream);
+  for (const chunk of chunks) stream.take(chunk, (rest) => incoming.feed(rest));
+  // What is left over goes on in a later turn.
+  while (incoming.holding) await new Promise((resolve) => setImmediate(resolve));
   incoming.halt();
   await transmission.idle();
   if (broken !== undefined) throw broken;
