@@ -64,6 +64,8 @@ export interface ConnectionView {
 const BACKLOG = 1024;
 /** How often clients that keep us waiting are looked for, where memory is short. */
 const LOOK_MS = 500;
+/** Clients dropped at one look: each takes time that the others wait. */
+const MOST_EVICTED = 48;
 /** Refusals of one address for one reason are reported this often at most: each is an entry of the journal. */
 const REPORT_MS = 10_000;
 const MAX_REPORTED = 1024;
@@ -182,16 +184,14 @@ export class NbdServer implements SessionHost {
     return undefined;
   }
 
-  /** Where memory is used up: drops the clients that keep us waiting with most of it, half of it at a time. */
+  /** Where memory is used up: drops the clients that keep us waiting with most of it, a few at a time. */
   #makeRoom(): void {
-    const idle = [...this.#sessions].map((session) => ({ session, bytes: session.heldIdly() }));
+    const idle = [...this.#sessions]
+      .map((session) => ({ session, bytes: session.heldIdly() }))
+      .filter(({ bytes }) => bytes > 0);
     if (!this.budget.exhausted) return;
-    let excess = idle.reduce((sum, { bytes }) => sum + bytes, 0) / 2;
-    for (const { session, bytes } of idle.sort((a, b) => b.bytes - a.bytes)) {
-      if (bytes === 0 || excess <= 0) return;
-      excess -= bytes;
+    for (const { session } of idle.sort((a, b) => b.bytes - a.bytes).slice(0, MOST_EVICTED))
       session.evict('it neither takes its replies nor finishes its requests, and others need the memory');
-    }
   }
 
   /** Tells the journal of a refusal, unless it just heard of the same. */
