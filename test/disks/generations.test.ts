@@ -162,7 +162,7 @@ async function perform(disk: Overlay, model: Model, one: Step): Promise<void> {
       });
       model.sizes.add(target.length);
       const saved = await rollBack(disk.store, id, 7);
-      if (saved !== undefined) model.kept.set(saved.id, [...model.now]);
+      model.kept.set(saved.id, [...model.now]);
       model.now = [...target];
       return settle(model);
     }
