@@ -6,6 +6,7 @@ import { frameTarget } from './targets/frames.ts';
 import { rangeTarget } from './targets/http.ts';
 import { nbdTarget } from './targets/nbd.ts';
 import { nbiTarget } from './targets/nbi.ts';
+import { overlayTarget } from './targets/overlay.ts';
 import { pathTarget } from './targets/paths.ts';
 import { ipxeScriptTarget, ubootEnvTarget } from './targets/pointer.ts';
 import { tftpTarget } from './targets/tftp.ts';
@@ -21,4 +22,5 @@ export const TARGETS: Record<string, () => Target> = {
   nbd: nbdTarget,
   nbi: nbiTarget,
   capture: captureTarget,
+  overlay: overlayTarget,
 };
