@@ -138,8 +138,9 @@ test('CACHE ends with its client', async () => {
   n1.gates.read = new Promise((resolve) => {
     goOn = resolve;
   });
-  client.send(request({ type: CACHE, length: SIZE }), request({ type: DISC }));
+  client.send(request({ type: CACHE, length: SIZE }));
   await eventually(() => expect(n1.bytesRead).toBe(SIZE / 2));
+  client.send(request({ type: DISC }));
   await eventually(() => expect(server.connections()[0]?.requests).toBe(2));
   goOn();
   await client.ended;
