@@ -165,8 +165,30 @@ async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolea
       good = false;
     },
   });
-  incoming = new Incoming(transmission, pool, { pause: () => {}, resume: () => {} });
-  for (const chunk of chunks) incoming.feed(chunk);
+  let target: Buffer | undefined;
+  let filled = (): void => {};
+  incoming = new Incoming(transmission, pool, {
+    pause: () => {},
+    resume: () => {},
+    keep: () => () => {},
+    fill: (wanted, then) => {
+      target = wanted;
+      filled = then;
+    },
+    stopFilling: () => {
+      target = undefined;
+    },
+  });
+  for (let chunk of chunks) {
+    while (target !== undefined && chunk.length > 0) {
+      const taken = chunk.copy(target);
+      chunk = chunk.subarray(taken);
+      const rest = target.subarray(taken);
+      target = rest.length === 0 ? undefined : rest;
+      if (rest.length === 0) filled();
+    }
+    incoming.feed(chunk);
+  }
   incoming.halt();
   await transmission.idle();
   promise(transmission.inFlight === 0, 'nothing is left under way');
