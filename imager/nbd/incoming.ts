@@ -19,8 +19,8 @@ export interface RequestSink {
   /** A WRITE with all of its payload, which is in use until what is given settles: DONE where it is not any more. */
   write(request: Request, payload: Buffer): Promise<void>;
   skipped(): void;
-  /** The payload that is waited for will not come. */
-  abandoned(): void;
+  /** The payload that is waited for will not come. `taken`: its length where it was to be taken, else 0. */
+  abandoned(taken: number): void;
   /** The stream is out of step: nothing more comes. */
   nonsense(error: ProtocolError): void;
 }
@@ -75,9 +75,10 @@ export class Incoming {
     if (this.#writing === undefined && this.#skipping === 0) return;
     this.#source.stopFilling();
     if (this.#writing !== undefined) this.#pool.giveBack(this.#writing);
+    const taken = this.#writing?.length ?? 0;
     this.#writing = undefined;
     this.#skipping = 0;
-    this.#sink.abandoned();
+    this.#sink.abandoned(taken);
   }
 
   /** Takes the next bytes of the stream. They are not kept longer than the call but by the stream's `keep`. */

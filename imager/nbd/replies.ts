@@ -2,6 +2,7 @@
  * Replies on their way to a stream. Those that are made in one turn of the event loop leave together, and neighbours in
  * memory as one piece: a system call for each reply would cost more than all else that is done for it.
  */
+import type { Budget } from './budget.ts';
 import type { ReplyMemory } from './reply-memory.ts';
 import type { Stream } from './stream.ts';
 
@@ -24,9 +25,11 @@ export interface Replies {
 export class StreamReplies implements Replies {
   readonly #stream: Stream;
   readonly #memory: ReplyMemory;
+  readonly #budget: Budget;
   readonly #onSent: () => void;
   #ready: Buffer[] = [];
   #readyBytes = 0;
+  #handed = 0;
   readonly #flush = (): void => {
     const ready = this.#ready;
     if (ready.length === 0) return;
@@ -37,10 +40,16 @@ export class StreamReplies implements Replies {
   };
 
   /** `onSent` is called after each turn's replies went to the stream. */
-  constructor(stream: Stream, memory: ReplyMemory, onSent: () => void) {
+  constructor(stream: Stream, memory: ReplyMemory, budget: Budget, onSent: () => void) {
     this.#stream = stream;
     this.#memory = memory;
+    this.#budget = budget;
     this.#onSent = onSent;
+  }
+
+  /** Bytes that the system has taken so far. */
+  get taken(): number {
+    return this.#handed - this.#stream.unsent;
   }
 
   get unsent(): number {
@@ -75,7 +84,12 @@ export class StreamReplies implements Replies {
       end += reply.length;
     }
     const piece = next === from + 1 ? first : Buffer.from(buffer, byteOffset, end - byteOffset);
-    this.#stream.send(piece, () => this.#memory.release(first, next - from));
+    this.#handed += piece.length;
+    this.#budget.add(piece.length);
+    this.#stream.send(piece, () => {
+      this.#budget.give(piece.length);
+      this.#memory.release(first, next - from);
+    });
     return next;
   }
 }

@@ -2,11 +2,13 @@
 import type { Socket } from 'node:net';
 import type { Disk } from '../disks/disk.ts';
 import type { Holder } from './attachments.ts';
+import type { Budget } from './budget.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { ProtocolError } from './codec.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
 import { Incoming } from './incoming.ts';
 import { negotiate, type Talk, type Terms } from './negotiation.ts';
+import { Patience } from './patience.ts';
 import { Reader } from './reader.ts';
 import { StreamReplies } from './replies.ts';
 import type { ReplyMemory } from './reply-memory.ts';
@@ -35,11 +37,14 @@ export interface SessionHost {
   readonly stallTimeoutMs: number;
   readonly tls: TlsGate | undefined;
   /** Memory of all connections. */
+  readonly budget: Budget;
   readonly pool: BufferPool;
   readonly replyMemory: ReplyMemory;
   list(session: Session): string[];
   describe(name: string, session: Session): ExportFacts | Refused;
   open(name: string, session: Session): Promise<Disk | Refused>;
+  /** A client got nowhere with its handshake: the journal is to know. */
+  denied(session: Session, reason: 'tls' | 'tls-required', why: string): void;
   attached(session: Session): void;
   detached(session: Session, reason: EndReason): void;
   count(key: string): void;
@@ -70,6 +75,7 @@ export class Session implements Holder {
   #release: () => Promise<void> = async () => {};
   #transmission: Transmission | undefined;
   #incoming: Incoming | undefined;
+  #patience: Patience | undefined;
   #stopped: Promise<void> | undefined;
   #flushed: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -160,6 +166,7 @@ export class Session implements Holder {
       reader: this.#reader,
       send: (bytes: Buffer) => void this.#socket.write(bytes),
       tls: this.#host.tls?.mode ?? 'off',
+      tlsMissing: () => this.#host.denied(this, 'tls-required', 'the client asked for an export without TLS'),
       startTls: () => this.#startTls(),
     };
     try {
@@ -172,8 +179,10 @@ export class Session implements Holder {
       else if (this.#stopped === undefined) this.#attach(agreed.disk, agreed.terms);
     } catch (error) {
       if (error instanceof ProtocolError) this.#drop('protocol', error.message, error.reason);
-      else if (error instanceof TlsFailure) this.#drop('tls', error.message);
-      else await this.stop('lost');
+      else if (error instanceof TlsFailure) {
+        this.#host.denied(this, 'tls', error.message);
+        this.#drop('tls', error.message);
+      } else await this.stop('lost');
     }
   }
 
@@ -194,15 +203,15 @@ export class Session implements Holder {
 
   #attach(disk: Disk, terms: Terms): void {
     clearTimeout(this.#timer);
-    const { pool, replyMemory } = this.#host;
+    const { pool, replyMemory, budget } = this.#host;
     const socket = this.#socket;
     socket.pause();
     this.#stopListening(socket);
     // What Node holds of the stream by now.
     for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) this.#reader.feed(chunk);
     const stream = takeOver(socket) ?? new PlainStream(socket);
-    const replies = new StreamReplies(stream, replyMemory, () => this.#incoming?.relieved());
-    const transmission = new Transmission(disk, terms, replies, {
+    const replies = new StreamReplies(stream, replyMemory, budget, () => this.#incoming?.relieved());
+    const transmission = new Transmission(disk, terms, replies, budget, {
       refused: ({ fault, why }) => this.#host.problem(`refused.${fault}`, this, `request refused: ${why}`),
       failed: (error) => this.#host.problem(`failed.${error.code}`, this, error.message),
       disconnect: () => void this.stop('disconnect'),
@@ -210,6 +219,7 @@ export class Session implements Holder {
     });
     const incoming = new Incoming(transmission, pool, stream);
     this.#stream = stream;
+    this.#patience = new Patience(replies, incoming, transmission);
     this.#transmission = transmission;
     this.#incoming = incoming;
     stream.watchQuiet(this.#host.stallTimeoutMs, () => {
@@ -242,10 +252,15 @@ export class Session implements Holder {
     void this.stop(reason);
   }
 
-  /** Ends a connection that has opened nothing, at once: others need its place. */
-  evict(): void {
-    this.#drop('crowded', 'it opened nothing yet, and there were too many connections');
-    this.#socket.destroy();
+  /** Ends the connection at once: others need its place, or the memory it holds. */
+  evict(why: string): void {
+    this.#drop('crowded', why);
+    (this.#stream ?? this.#socket).destroy();
+  }
+
+  /** Bytes of memory that its client keeps us waiting with. To be asked from time to time. */
+  heldIdly(): number {
+    return this.#patience?.look() ?? 0;
   }
 
   /**

@@ -6,15 +6,8 @@
  * Memory is bounded: while too many bytes or requests are in flight or unsent, no more are taken.
  */
 import { type Disk, DiskError, DONE } from '../disks/disk.ts';
-import {
-  CHUNK_SIZE,
-  DATA_CHUNK_SIZE,
-  encodeBlockStatus,
-  encodeError,
-  encodeNone,
-  encodePiece,
-  planRead,
-} from './chunks.ts';
+import type { Budget } from './budget.ts';
+import { CHUNK_SIZE, encodeBlockStatus, encodeError, encodeNone, encodePiece, planRead } from './chunks.ts';
 import {
   CMD,
   CMD_FLAG,
@@ -28,6 +21,7 @@ import { statusesOf } from './contexts.ts';
 import type { RequestSink } from './incoming.ts';
 import type { Terms } from './negotiation.ts';
 import { Prefetch } from './prefetch.ts';
+import { readPieces } from './read-pieces.ts';
 import type { Replies } from './replies.ts';
 import { type Fault, findFault, type Target } from './validate.ts';
 
@@ -36,6 +30,8 @@ const MAX_PENDING_BYTES = 8 * 1024 * 1024;
 /** Nor while this much waits to be sent: what is read when it can leave is still in the processor's cache then. */
 const MAX_UNSENT = 512 * 1024;
 const MAX_PENDING_REQUESTS = 256;
+/** Bytes that a connection may read whatever the others hold: what a kernel asks for at once. */
+const OWN_BYTES = 256 * 1024;
 /** Runs of a disk that one READ is cut into at most, and bytes of a hole that are worth a chunk of its own. */
 const MAX_RUNS = 64;
 const WORTH_A_HOLE = 4096;
@@ -59,6 +55,7 @@ export class Transmission implements RequestSink {
   readonly #terms: Terms;
   readonly #target: Target;
   readonly #replies: Replies;
+  readonly #budget: Budget;
   readonly #events: TransmissionEvents;
   readonly #prefetch: Prefetch;
   /** A refused WRITE whose payload is still coming in. */
@@ -70,10 +67,11 @@ export class Transmission implements RequestSink {
   bytesRead = 0;
   bytesWritten = 0;
 
-  constructor(disk: Disk, terms: Terms, replies: Replies, events: TransmissionEvents) {
+  constructor(disk: Disk, terms: Terms, replies: Replies, budget: Budget, events: TransmissionEvents) {
     this.#disk = disk;
     this.#terms = terms;
     this.#replies = replies;
+    this.#budget = budget;
     this.#events = events;
     this.#target = {
       // It may grow meanwhile.
@@ -88,6 +86,11 @@ export class Transmission implements RequestSink {
     this.#prefetch = new Prefetch(disk);
   }
 
+  /** Bytes of requests that are under way and of replies that were not taken. */
+  get holding(): number {
+    return this.#pendingBytes + this.#replies.unsent;
+  }
+
   /** Requests being carried out. */
   get inFlight(): number {
     return this.#pending;
@@ -97,6 +100,7 @@ export class Transmission implements RequestSink {
     const { unsent } = this.#replies;
     if (unsent >= MAX_UNSENT) return true;
     if (this.#pending === 0) return false;
+    if (this.#budget.exhausted) return true;
     return this.#pending >= MAX_PENDING_REQUESTS || this.#pendingBytes >= MAX_PENDING_BYTES;
   }
 
@@ -133,6 +137,7 @@ export class Transmission implements RequestSink {
       this.#carryOut(request);
       return 'none';
     }
+    this.#budget.add(length);
     this.#pendingBytes += length;
     this.bytesWritten += length;
     return 'take';
@@ -150,7 +155,8 @@ export class Transmission implements RequestSink {
     this.#answer(request, fault.errno, fault.why, fault.offset);
   }
 
-  abandoned(): void {
+  abandoned(taken: number): void {
+    this.#done(taken);
     this.#skipping = undefined;
     this.#pending--;
     this.#leaveIdle();
@@ -162,7 +168,7 @@ export class Transmission implements RequestSink {
 
   #carryOut(request: Request): void {
     const { type, flags, offset, length } = request;
-    if (type === CMD.read) this.#read(request);
+    if (type === CMD.read) this.#readInBudget(request);
     else if (type === CMD.flush) this.#settle(request, 0, this.#disk.flush());
     else if (type === CMD.trim) this.#settle(request, 0, this.#disk.trim(offset, length));
     else if (type === CMD.cache) this.#settle(request, 0, this.#prefetch.read(offset, length));
@@ -173,9 +179,20 @@ export class Transmission implements RequestSink {
     }
   }
 
+  /** What a connection needs to go on at all, it has; more, when the memory of all has room for it. */
+  #readInBudget(request: Request): void {
+    const { length } = request;
+    const own = this.holding + length <= OWN_BYTES;
+    this.#pendingBytes += length;
+    if (!own) this.#budget.take(length, () => this.#read(request));
+    else {
+      this.#budget.add(length);
+      this.#read(request);
+    }
+  }
+
   #read(request: Request): void {
     const { offset, length } = request;
-    this.#pendingBytes += length;
     this.bytesRead += length;
     if (this.#terms.structured) {
       this.#readStructured(request);
@@ -184,7 +201,7 @@ export class Transmission implements RequestSink {
     const reply = this.#replies.reserve(SIMPLE_REPLY_SIZE + length);
     const reading = this.#disk.read(reply.subarray(SIMPLE_REPLY_SIZE), offset);
     const answer = (): void => {
-      this.#pendingBytes -= length;
+      this.#done(length);
       encodeSimpleReply(reply, request, 0);
       this.#reply(reply);
     };
@@ -209,32 +226,16 @@ export class Transmission implements RequestSink {
     }
     const { pieces, size } = planRead(request, this.#disk.extents(offset, length, MAX_RUNS), WORTH_A_HOLE);
     const reply = this.#replies.reserve(size);
-    let failed: { error: unknown; offset: number } | undefined;
-    const answer = (): void => {
+    readPieces(this.#disk, reply, pieces, (failed) => {
       if (failed !== undefined) {
         this.#replies.drop(reply);
         this.#fail(request, length, failed.error, failed.offset);
         return;
       }
-      this.#pendingBytes -= length;
+      this.#done(length);
       for (const piece of pieces) encodePiece(reply, request, piece, piece === pieces.at(-1));
       this.#reply(reply);
-    };
-    const readings: Promise<void>[] = [];
-    for (const piece of pieces) {
-      if (piece.hole) continue;
-      const start = piece.at + DATA_CHUNK_SIZE;
-      const reading = this.#disk.read(reply.subarray(start, start + piece.length), piece.offset);
-      if (reading === DONE) continue;
-      readings.push(
-        reading.catch((error: unknown) => {
-          failed ??= { error, offset: piece.offset };
-        }),
-      );
-    }
-    // No read may still write to the reply when its memory is given back.
-    if (readings.length === 0) answer();
-    else void Promise.all(readings).then(answer);
+    });
   }
 
   #status(request: Request): void {
@@ -254,16 +255,22 @@ export class Transmission implements RequestSink {
     const changes = type === CMD.write || type === CMD.trim || type === CMD.writeZeroes;
     const done = changes && (flags & CMD_FLAG.fua) !== 0 ? work.then(() => this.#disk.flush()) : work;
     const answer = (): void => {
-      this.#pendingBytes -= bytes;
+      this.#done(bytes);
       this.#answer(request, 0);
     };
     if (done === DONE) answer();
     else done.then(answer, (error: unknown) => this.#fail(request, bytes, error));
   }
 
+  /** Data of a request that is carried out; what is sent of it is counted there. */
+  #done(bytes: number): void {
+    this.#pendingBytes -= bytes;
+    if (bytes > 0) this.#budget.give(bytes);
+  }
+
   #fail(request: Request, bytes: number, error: unknown, offset?: number): void {
     const known = error instanceof DiskError ? error : new DiskError('EIO', String(error), { cause: error });
-    this.#pendingBytes -= bytes;
+    this.#done(bytes);
     this.#events.failed(known);
     this.#answer(request, ERRNO[known.code], known.message, offset);
   }
