@@ -136,7 +136,11 @@ static void poll_wanted(struct stream *stream) {
 static void on_poll(uv_poll_t *poll, int status, int events) {
   struct stream *stream = uv_handle_get_data((uv_handle_t *)poll);
   if (status < 0) {
-    tell(stream, FAILED, (size_t)-status);
+    /* What libuv tells is EBADF, whatever it is. */
+    int number = 0;
+    socklen_t length = sizeof number;
+    getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &number, &length);
+    tell(stream, FAILED, (size_t)(number == 0 ? -status : number));
     return;
   }
   if (events & stream->wanted & UV_WRITABLE) tell(stream, WRITABLE, 0);
