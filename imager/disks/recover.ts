@@ -68,7 +68,7 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
   };
   const sound = soundRecords(file, chain, { synced, blocks: tree.blocks, places });
   for (const { record } of chain.records.slice(0, sound)) {
-    for (const change of record.changes) apply(tree, change, places, found.retired);
+    for (const change of record.changes) apply(tree, change, found.retired);
     found.replayed += record.changes.length;
   }
   const lost = chain.records[sound];
@@ -189,10 +189,11 @@ function verify(file: BlockFile, { count, place, crcs }: Change, places: number)
   return good;
 }
 
-function apply(tree: MapTree, change: Change, places: number, retired: number[]): void {
+function apply(tree: MapTree, change: Change, retired: number[]): void {
   const { block, count, place, crcs } = change;
-  if (block + count > tree.blocks || (place >= SUPERBLOCK_PLACES && place + count > places))
-    throw new FormatError(`the journal has blocks ${block} to ${block + count - 1} at place ${place}`);
+  // The file may have been cut off since behind places that later records replace: that is no fault.
+  if (block + count > tree.blocks)
+    throw new FormatError(`the journal has blocks ${block} to ${block + count - 1}, of ${tree.blocks}`);
   if (place >= SUPERBLOCK_PLACES) for (let i = 0; i < count; i++) tree.set(block + i, place + i, crcs[i]!);
   else
     clearBlocks(
