@@ -1,11 +1,11 @@
 /** `imager node boots` and `imager pxe explain` against a running imager. */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { BootsView } from '../../imager/journal/attempts.ts';
-import { NodeShell, ServiceLab } from '../service/lab.ts';
+import { CONFIG, NodeShell, ServiceLab } from '../service/lab.ts';
 
 // Generous: the machine may be busy with other tests.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 });
@@ -95,6 +95,23 @@ test('--follow shows what happens as it happens, and goes on when the imager is 
   const ended = new Promise<NodeJS.Signals | null>((done) => child.once('exit', (_code, by) => done(by)));
   child.kill('SIGINT');
   expect(await ended).toBe('SIGINT');
+});
+
+test('a node at the menu of its firmware', async () => {
+  const config = join(lab.dir, 'menu.yaml');
+  const menu = '{ items: [{ name: As always, boot: normal }, { name: Local disk, boot: local }] }';
+  writeFileSync(config, CONFIG.replace('boot: {', `boot: { menu: ${menu},`));
+  await lab.stop('TERM');
+  await lab.serve(config);
+  const client = await NodeShell.open(lab.space, 'peer3', '52:54:00:77:00:02');
+  await client.run('udhcpc -i eth0 -n -q -f -t 3 -s /bin/true -V PXEClient:Arch:00000:UNDI:002001 2>&1');
+  const waits = 'it shows its boot menu of 2 items and waits for a choice, or boots its own disk';
+  // What came so lately may still go on.
+  await vi.waitFor(
+    async () => expect((await lab.imager('pxe', 'explain', 'node2')).stdout).toContain(`node2: ${waits}\n`),
+    { timeout: 60_000, interval: 1000 },
+  );
+  expect((await lab.imager('node', 'boots', 'node2')).stdout).toContain(' menu=2 ');
 });
 
 test('nobody, and somebody who was never heard of', async () => {
