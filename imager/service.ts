@@ -1,6 +1,7 @@
 /** The composition root: puts stores and servers together, starts them in order and closes them in reverse. */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { parseUid } from '../agent/protocol/uid.ts';
 import { Directory } from './agents/directory.ts';
 import { AgentServer } from './agents/server.ts';
 import { leaseAt } from './dhcp/leases.ts';
@@ -16,11 +17,13 @@ import { bootFileFaults } from './menus/boot-file-check.ts';
 import { controlSocketPath, type ImagerConfig, type NodeConfig } from './model/config.ts';
 import { NodeIndex } from './model/nodes.ts';
 import { NbdServer } from './nbd/server.ts';
+import { hasNativeStreams } from './nbd/stream-native.ts';
 import { LmdbRegistry } from './registry/lmdb.ts';
 import { nodeBoot } from './service/boot-choice.ts';
 import { controlsOf } from './service/controls.ts';
 import { dhcpConfig, nodeOfLease, reservationsOf } from './service/dhcp-settings.ts';
 import { mayOpen } from './service/disk-policy.ts';
+import { readNbdTls } from './service/nbd-tls.ts';
 import { openMenus } from './service/node-menus.ts';
 import { readModelOf } from './service/read-model.ts';
 import { startFault } from './service/start-fault.ts';
@@ -123,6 +126,7 @@ async function startParts(
     (part) => part.close(),
   );
   if (!hasNative()) log.warn('the native UDP sockets are not built (make build): DHCP and TFTP are slower');
+  if (!hasNativeStreams()) log.warn('the native NBD streams are not built (make build): disks are slower');
   const ipxe = installedIpxe();
   const { ports } = config;
   // Servers that start later are asked for their ports and counters through these.
@@ -158,6 +162,8 @@ async function startParts(
             network: config.network,
             subnets: config.dhcp.subnets,
             ownerOf: (name) => directory.ownerOf(name),
+            nodeNamed: (identity) =>
+              (nodes.byName(identity) ?? nodes.byUid(parseUid(identity) ?? identity))?.name,
             addressOf,
           }),
       }),
@@ -179,9 +185,16 @@ async function startParts(
       (part) => part.close(),
     );
   const tftp = await serve('tftp', () => TftpServer.start({ ...common('tftp'), port: ports.tftp, files }));
-  const nbd = await serve('nbd', () =>
-    NbdServer.start({ ...common('nbd'), port: ports.nbd, catalog: disks }),
-  );
+  if (config.nbd.tls?.mode !== 'required')
+    log.warn('NBD is not over TLS alone (nbd.tls): clients without it are told apart by their addresses');
+  const nbd = await serve('nbd', async () => {
+    const tls = config.nbd.tls && (await readNbdTls(config.nbd.tls));
+    return NbdServer.start({
+      ...common('nbd'),
+      ...{ port: ports.nbd, catalog: disks },
+      ...(tls === undefined ? {} : { tls }),
+    });
+  });
   const agents = await serve('agent', () =>
     AgentServer.start({
       ...common('agents'),
@@ -221,7 +234,7 @@ async function startParts(
   const { https: secure } = config;
   if (secure !== undefined)
     running.https = await serve('https', async () => {
-      const tls = await readTlsFiles(secure);
+      const tls = await readTlsFiles('https', secure);
       return HttpServer.start({ ...common('https'), port: secure.port, files, model, tls });
     });
   const control = await started(

@@ -2,12 +2,14 @@
 import type { Command } from 'commander';
 import type { DiskView } from '../disks/catalog.ts';
 import { Context } from './context.ts';
+import { addCheck } from './disk-check.ts';
+import { addGenerations } from './disk-generations.ts';
 import { bytes, fields, table } from './table.ts';
 
 export function addDisk(program: Command): void {
   const disk = program
     .command('disk')
-    .description('list, show and create disks')
+    .description('list, show and create disks; keep their states, roll back, check')
     .addHelpText('after', '\nExamples:\n  imager disk list\n  imager disk create node1-root --base web');
   disk
     .command('list')
@@ -50,6 +52,8 @@ export function addDisk(program: Command): void {
       const context = new Context(command);
       context.print(await context.post<DiskView>('/control/disks', { name, base }), showDisk);
     });
+  addGenerations(disk);
+  addCheck(disk);
 }
 
 function showDisk(disk: DiskView): string {
@@ -61,6 +65,7 @@ function showDisk(disk: DiskView): string {
     ['written', `${disk.blocksWritten} blocks of ${disk.blockSize} bytes`],
     ['zeroed', `${disk.blocksZeroed} blocks`],
     ['takes up', bytes(disk.allocatedBytes)],
+    ['generations', String(disk.generations)],
     ['attached', disk.attached ?? '-'],
   ]);
 }

@@ -1,10 +1,9 @@
-import type { Disk } from './disk.ts';
+import type { Disk, Extent } from './disk.ts';
 import type { Overlay } from './overlay.ts';
 
 /** An overlay in the hands of one client. Closing it gives it back. */
 export class AttachedOverlay implements Disk {
   readonly name: string;
-  readonly size: number;
   readonly readOnly = false;
   readonly blockSize: number;
   readonly #overlay: Overlay;
@@ -13,10 +12,13 @@ export class AttachedOverlay implements Disk {
 
   constructor(overlay: Overlay, release: () => Promise<void>) {
     this.name = overlay.name;
-    this.size = overlay.size;
     this.blockSize = overlay.blockSize;
     this.#overlay = overlay;
     this.#release = release;
+  }
+
+  get size(): number {
+    return this.#overlay.size;
   }
 
   read(target: Uint8Array, offset: number): Promise<void> {
@@ -33,6 +35,10 @@ export class AttachedOverlay implements Disk {
 
   trim(offset: number, length: number): Promise<void> {
     return this.#overlay.trim(offset, length);
+  }
+
+  extents(offset: number, length: number, most: number): Extent[] {
+    return this.#overlay.extents(offset, length, most);
   }
 
   flush(): Promise<void> {

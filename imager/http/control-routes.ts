@@ -9,6 +9,7 @@ import type { BootImage } from '../images/image.ts';
 import type { NewImage } from '../images/wish.ts';
 import type { MenuCheck } from '../menus/views.ts';
 import { type Flashed, POWER_ACTIONS, type PowerAction, type Powered } from '../model/views.ts';
+import { addDiskRoutes, type DiskControls } from './disk-routes.ts';
 import { checked } from './errors.ts';
 
 /** What the control API does; the service provides it. Each rejects with ApiError where the wish is wrong. */
@@ -24,6 +25,7 @@ export interface Controls {
   /** Makes every menu for every node: too much work to have the network ask for it. */
   checkMenus(): Promise<MenuCheck>;
   createDisk(disk: { name: string; base: string }): Promise<DiskView>;
+  readonly disks: DiskControls;
 }
 
 const name = z
@@ -67,6 +69,7 @@ export function addControlRoutes(app: FastifyInstance, controls: Controls): void
   app.post<Named>('/control/images/:name/verify', async ({ params }) => controls.verifyImage(params.name));
   app.post('/control/bases', async ({ body }) => controls.addBase(checked(base, body)));
   app.post('/control/disks', async ({ body }) => controls.createDisk(checked(disk, body)));
+  addDiskRoutes(app, controls.disks);
 }
 
 type Given<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };
