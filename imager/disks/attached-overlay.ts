@@ -1,4 +1,4 @@
-import type { Disk } from './disk.ts';
+import type { Disk, Extent } from './disk.ts';
 import type { Overlay } from './overlay.ts';
 
 /** An overlay in the hands of one client. Closing it gives it back. */
@@ -33,6 +33,10 @@ export class AttachedOverlay implements Disk {
 
   trim(offset: number, length: number): Promise<void> {
     return this.#overlay.trim(offset, length);
+  }
+
+  extents(offset: number, length: number, most: number): Extent[] {
+    return this.#overlay.extents(offset, length, most);
   }
 
   flush(): Promise<void> {

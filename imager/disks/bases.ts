@@ -1,6 +1,6 @@
 /**
- * Base images: BASES/NAME.img (raw, sparse, read-only for ever) and BASES/NAME.json beside it. The content's SHA-256
- * is part of a base's identity, so that an overlay is never put over anything but what it was made for.
+ * Base images: BASES/NAME.img (raw, sparse, read-only for ever) and BASES/NAME.json beside it; which of its blocks are
+ * zeroes, in BASES/NAME.zeros (zero-map.ts). The content's SHA-256 is part of a base's identity, so that an overlay is never put over anything but what it was made for.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -17,11 +17,12 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isName } from '../../agent/protocol/names.ts';
 import { Additions } from '../storage/additions.ts';
-import { removeUnfinished, replaceDurably, syncPath, unfinishedPath } from '../storage/durable.ts';
+import { removeUnfinished, replaceDurably, unfinishedPath } from '../storage/durable.ts';
 import { type BlockFile, SystemFile } from './block-file.ts';
-import { type Disk, DiskError } from './disk.ts';
+import { type Disk, DiskError, type Extent } from './disk.ts';
 import { BLOCK_SIZE, MAX_DISK_SIZE } from './map-format.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
+import { ZeroMap } from './zero-map.ts';
 
 export interface BaseView {
   name: string;
@@ -38,6 +39,7 @@ const COPY_LENGTH = 1024 * 1024;
 export class Bases {
   readonly #dir: string;
   readonly #files = new Map<string, BlockFile>();
+  readonly #zeros = new Map<string, ZeroMap>();
   readonly #additions = new Additions(StoreError);
 
   private constructor(dir: string) {
@@ -119,7 +121,7 @@ export class Bases {
       throw new StoreError(`"${name}" cannot be a base image's name: 1 to 63 of a-z 0-9 . _ -`);
     const copy = unfinishedPath(this.#dir);
     try {
-      const { size, digest } = await copySparsely(file, copy, signal);
+      const { size, digest, zeros } = await copySparsely(file, copy, signal);
       const known = this.find(name);
       if (known !== undefined && known.digest !== digest)
         throw new StoreError(`base image "${name}" exists with other content (${known.digest.slice(0, 12)})`);
@@ -128,7 +130,7 @@ export class Bases {
         // An image without its description is an addition that a crash cut short.
         rmSync(this.#image(name), { force: true });
         linkSync(copy, this.#image(name));
-        syncPath(this.#dir);
+        replaceDurably(this.#dir, `${name}.zeros`, zeros.encode(digest));
         replaceDurably(this.#dir, `${name}.json`, `${JSON.stringify({ name, size, digest })}\n`);
       }
     } finally {
@@ -145,6 +147,22 @@ export class Bases {
       this.#files.set(name, file);
     }
     return file;
+  }
+
+  /** Which blocks of the image are zeroes; none are known to be where that was not written down, or is damaged. */
+  zeros(name: string): ZeroMap {
+    let zeros = this.#zeros.get(name);
+    if (zeros === undefined) {
+      zeros = this.#readZeros(name);
+      this.#zeros.set(name, zeros);
+    }
+    return zeros;
+  }
+
+  #readZeros(name: string): ZeroMap {
+    const { size, digest } = this.get(name);
+    const path = join(this.#dir, `${name}.zeros`);
+    return (existsSync(path) && ZeroMap.decode(readFileSync(path), size, digest)) || new ZeroMap(size);
   }
 
   /** Interrupts additions, and closes the images. */
@@ -172,7 +190,7 @@ async function copySparsely(
   from: string,
   to: string,
   signal: AbortSignal,
-): Promise<{ size: number; digest: string }> {
+): Promise<{ size: number; digest: string; zeros: ZeroMap }> {
   const source = await open(from, 'r');
   try {
     const target = await open(to, 'wx', 0o600);
@@ -180,10 +198,11 @@ async function copySparsely(
       const { size } = await source.stat();
       if (size === 0 || size > MAX_DISK_SIZE)
         throw new StoreError(`${from}: ${size} bytes; a base image has 1 to ${MAX_DISK_SIZE}`);
-      const digest = await copyContent(source, target, size, signal);
+      const zeros = new ZeroMap(size);
+      const digest = await copyContent(source, target, size, zeros, signal);
       await target.truncate(size);
       await target.sync();
-      return { size, digest };
+      return { size, digest, zeros };
     } finally {
       await target.close();
     }
@@ -196,6 +215,7 @@ async function copyContent(
   source: FileHandle,
   target: FileHandle,
   size: number,
+  zeros: ZeroMap,
   signal: AbortSignal,
 ): Promise<string> {
   const hash = createHash('sha256');
@@ -206,12 +226,8 @@ async function copyContent(
     if (bytesRead === 0) throw new StoreError(`the image ended at byte ${at} of ${size} while it was copied`);
     const bytes = buffer.subarray(0, bytesRead);
     hash.update(bytes);
-    for (let start = 0; start < bytes.length; start += 64 * 1024) {
-      const part = bytes.subarray(start, start + 64 * 1024);
-      // One compare of the whole part against itself shifted by a byte: all equal, and the first is zero.
-      const zero = part[0] === 0 && part.subarray(1).equals(part.subarray(0, -1));
-      if (!zero) await target.write(part, 0, part.length, at + start);
-    }
+    for (const { length, state, from } of zeros.note(bytes, at))
+      if (state === 'data') await target.write(buffer, from, length, at + from);
     at += bytesRead;
   }
   return hash.digest('hex');
@@ -224,11 +240,13 @@ export class BaseDisk implements Disk {
   readonly readOnly = true;
   readonly blockSize = BLOCK_SIZE;
   readonly #file: BlockFile;
+  readonly #zeros: ZeroMap;
 
-  constructor(name: string, size: number, file: BlockFile) {
+  constructor(name: string, size: number, file: BlockFile, zeros: ZeroMap) {
     this.name = name;
     this.size = size;
     this.#file = file;
+    this.#zeros = zeros;
   }
 
   async read(target: Uint8Array, offset: number): Promise<void> {
@@ -246,6 +264,10 @@ export class BaseDisk implements Disk {
 
   async trim(): Promise<void> {
     throw this.#readOnly();
+  }
+
+  extents(offset: number, length: number, most: number): Extent[] {
+    return this.#zeros.extents(offset, length, most);
   }
 
   #readOnly(): DiskError {

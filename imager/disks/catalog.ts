@@ -214,8 +214,10 @@ export class Disks implements DiskCatalog {
   async open(name: string, client: DiskClient): ReturnType<DiskCatalog['open']> {
     const found = this.describe(name, client);
     if ('refused' in found) return found;
-    if (found.readOnly)
-      return new BaseDisk(name, found.size, this.#bases.content(name.slice(BASE_EXPORT.length)));
+    if (found.readOnly) {
+      const base = name.slice(BASE_EXPORT.length);
+      return new BaseDisk(name, found.size, this.#bases.content(base), this.#bases.zeros(base));
+    }
     const open = this.#open.get(name) ?? this.#load(name);
     if (open.holder !== undefined)
       return { refused: 'busy', why: `disk "${name}" is in use by ${open.holder.address}` };
@@ -246,7 +248,8 @@ export class Disks implements DiskCatalog {
       let recent: RecentChanges | undefined;
       try {
         recent = RecentChanges.open(dir, this.#bootId);
-        const files = { base: this.#bases.content(baseName), data, map, recent };
+        const [base, zeros] = [this.#bases.content(baseName), this.#bases.zeros(baseName)];
+        const files = { base, zeros, data, map, recent };
         return Overlay.open(name, size, files, (page) =>
           this.#log.warn(
             { disk: name, page },

@@ -1,3 +1,16 @@
+/** A run of bytes of one kind. */
+export interface Extent {
+  /** Bytes, more than 0. */
+  length: number;
+  /**
+   * `data`: anything may be there. `zero`: reads as zeroes and has its space. `hole`: reads as zeroes, and a write there
+   * may find no space.
+   */
+  state: 'data' | 'zero' | 'hole';
+  /** It was written, zeroed or trimmed since the disk was made over its base. */
+  dirty: boolean;
+}
+
 /** A virtual disk as the NBD server sees it. Offsets and lengths in bytes; any alignment is accepted. */
 export interface Disk {
   readonly name: string;
@@ -9,10 +22,18 @@ export interface Disk {
   read(target: Uint8Array, offset: number): Promise<void>;
   /** Stores a copy of `source` at `offset`; durable after a later flush. */
   write(source: Uint8Array, offset: number): Promise<void>;
-  /** Makes the range read as zeroes; with `mayTrim` its space may be given back. */
+  /**
+   * Makes the range read as zeroes. With `mayTrim` its space may be given back, and that takes less time than writing
+   * the whole blocks in it; without, later writes there find the space they need.
+   */
   writeZeroes(offset: number, length: number, mayTrim: boolean): Promise<void>;
   /** Declares the range unneeded. Afterwards it reads as zeroes. */
   trim(offset: number, length: number): Promise<void>;
+  /**
+   * What is there from `offset` on, run by run: at most `most` of them (1 or more), so that the answer may end before
+   * `length` bytes (1 or more). Neighbours may be alike. From memory: it is asked before reads that may be holes.
+   */
+  extents(offset: number, length: number, most: number): Extent[];
   /** Resolves once every write that was acknowledged before the call survives power loss. */
   flush(): Promise<void>;
   close(): Promise<void>;

@@ -15,12 +15,13 @@
  * outside the overlap are never lost: a synchronous call is one step of the event loop, and a call through the
  * thread pool holds its blocks until it is done.
  */
-
 import { asDiskError, type BlockFile } from './block-file.ts';
 import { BASE, type BlockCounts, BlockMap, type BlockState, DATA, ZERO } from './block-map.ts';
-import { type Disk, DiskError } from './disk.ts';
+import { type Disk, DiskError, type Extent } from './disk.ts';
+import { overlayExtents } from './extents.ts';
 import { BLOCK_SIZE, choosePage, SLOT_SIZE, slotOffset } from './map-format.ts';
 import type { RecentChanges } from './recent.ts';
+import type { ZeroMap } from './zero-map.ts';
 
 const DONE = Promise.resolve();
 /** Long enough to go through the thread pool, so that filling a long range stops nobody else. */
@@ -29,6 +30,7 @@ const ZEROES = new Uint8Array(1024 * 1024);
 interface OverlayFiles {
   /** Shared; not closed with the overlay. */
   base: BlockFile;
+  zeros: ZeroMap;
   data: BlockFile;
   map: BlockFile;
   recent: RecentChanges;
@@ -72,7 +74,6 @@ export class Overlay implements Disk {
     return new Overlay(name, size, files, map);
   }
 
-  /** Blocks in the data file and blocks known to be zero. */
   blocks(): BlockCounts {
     return this.#map.counts();
   }
@@ -246,6 +247,10 @@ export class Overlay implements Disk {
       await this.write(ZEROES.subarray(0, Math.min(ZEROES.length, length - done)), offset + done);
   }
 
+  extents(offset: number, length: number, most: number): Extent[] {
+    return overlayExtents(this.#map, this.#files.zeros, { offset, length, most });
+  }
+
   /** Flushes wanted while one runs share the next one: it begins after all of their writes. */
   flush(): Promise<void> {
     if (this.#nextFlush !== undefined) return this.#nextFlush;
@@ -282,11 +287,8 @@ export class Overlay implements Disk {
       // The kernel forgets what it could not write back: a second fdatasync would claim success. So this is final.
       this.#files.recent.forget();
       const cause = asDiskError(error);
-      this.#failure = new DiskError(
-        cause.code,
-        `${this.name}: a flush failed, no more writes: ${cause.message}`,
-        { cause },
-      );
+      const words = `${this.name}: a flush failed, no more writes: ${cause.message}`;
+      this.#failure = new DiskError(cause.code, words, { cause });
       throw this.#failure;
     }
   }

@@ -71,7 +71,7 @@ test('a base is taken in once, sparse and read-only, under its digest', async ()
   writeFileSync(file, randomBytes(5000));
   await expect(disks.addBase('debian', file)).rejects.toThrow(/exists with other content/);
   expect(disks.bases()).toEqual([base]);
-  expect(readdirSync(join(dir, 'state/bases')).sort()).toEqual(['debian.img', 'debian.json']);
+  expect(readdirSync(join(dir, 'state/bases')).sort()).toEqual(['debian.img', 'debian.json', 'debian.zeros']);
 });
 
 test('an empty image or a bad one changes nothing', async () => {
@@ -130,7 +130,7 @@ test('a close interrupts what is being added, waits for it, and nothing of it st
   await disks.close();
   expect(ended).toBe(2);
   await Promise.all(refused);
-  expect(readdirSync(join(dir, 'state/bases')).sort()).toEqual(['debian.img', 'debian.json']);
+  expect(readdirSync(join(dir, 'state/bases')).sort()).toEqual(['debian.img', 'debian.json', 'debian.zeros']);
   expect(readdirSync(join(dir, 'state/disks'))).toEqual([]);
 });
 

@@ -6,6 +6,7 @@ import { afterAll, expect, test } from 'vitest';
 import { BLOCK_SIZE, encodeHeader, mapFileSize } from '../../imager/disks/map-format.ts';
 import { Overlay } from '../../imager/disks/overlay.ts';
 import { RecentChanges } from '../../imager/disks/recent.ts';
+import { ZeroMap } from '../../imager/disks/zero-map.ts';
 import { VolatileFile } from './volatile-file.ts';
 
 /** 20 blocks and a short one. */
@@ -31,7 +32,7 @@ function freshFiles(): Files {
 /** After a crash of the whole machine: nothing is left of what was acknowledged and not flushed. */
 function openOverlay(files: Files): Overlay {
   const recent = RecentChanges.open(mkdtempSync(join(folder, 'disk-')), 'another-boot');
-  return Overlay.open('disk', SIZE, { ...files, recent }, () => {});
+  return Overlay.open('disk', SIZE, { ...files, zeros: new ZeroMap(SIZE), recent }, () => {});
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'overlay-'));

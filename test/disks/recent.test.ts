@@ -9,6 +9,7 @@ import { BASE, type BlockState, DATA, ZERO } from '../../imager/disks/block-map.
 import { BLOCK_SIZE, encodeHeader, mapFileSize } from '../../imager/disks/map-format.ts';
 import { Overlay } from '../../imager/disks/overlay.ts';
 import { type Change, RecentChanges } from '../../imager/disks/recent.ts';
+import { ZeroMap } from '../../imager/disks/zero-map.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -142,7 +143,12 @@ describe('an overlay whose process ends without a word', () => {
   function open(): Overlay {
     const [base, data, map] = ['base', 'data', 'map'].map((name) => new SystemFile(join(dir, name), 'r+'));
     const recent = RecentChanges.open(dir, 'b');
-    return Overlay.open('disk', SIZE, { base: base!, data: data!, map: map!, recent }, () => {});
+    return Overlay.open(
+      'disk',
+      SIZE,
+      { base: base!, zeros: new ZeroMap(SIZE), data: data!, map: map!, recent },
+      () => {},
+    );
   }
 
   test('has every write that was acknowledged', async () => {

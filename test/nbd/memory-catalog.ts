@@ -1,5 +1,5 @@
 /** A catalog of disks in memory that tells what was done to them, and that can be slow and can fail. */
-import type { Disk, DiskCatalog, DiskClient, DiskError } from '../../imager/disks/disk.ts';
+import type { Disk, DiskCatalog, DiskClient, DiskError, Extent } from '../../imager/disks/disk.ts';
 
 export class MemoryDisk implements Disk {
   readonly name: string;
@@ -7,6 +7,8 @@ export class MemoryDisk implements Disk {
   readonly readOnly: boolean;
   readonly blockSize = 4096;
   readonly content: Buffer;
+  /** Blocks of 4 KiB that a write began in. */
+  readonly written = new Set<number>();
   /** What was called and what ended, in order: "write 0 5", "flush", "close". */
   readonly journal: string[] = [];
   /** Set to hold operations of that kind until it resolves. */
@@ -37,6 +39,7 @@ export class MemoryDisk implements Disk {
     await this.gates.write;
     if (this.failure !== undefined) throw this.failure;
     this.content.set(source, offset);
+    for (let at = offset; at < offset + source.length; at += 4096) this.written.add(Math.floor(at / 4096));
     this.journal.push(`write ${offset} ${source.length}`);
   }
 
@@ -48,6 +51,18 @@ export class MemoryDisk implements Disk {
   async trim(offset: number, length: number): Promise<void> {
     this.content.fill(0, offset, offset + length);
     this.journal.push(`trim ${offset} ${length}`);
+  }
+
+  /** Zeroes are holes, by 4 KiB; `dirty` what was written. */
+  extents(offset: number, length: number, most: number): Extent[] {
+    const extents: Extent[] = [];
+    for (let at = offset; at < offset + length && extents.length < most; ) {
+      const end = Math.min(offset + length, (Math.floor(at / 4096) + 1) * 4096);
+      const state = this.content.subarray(at, end).every((byte) => byte === 0) ? 'hole' : 'data';
+      extents.push({ length: end - at, state, dirty: this.written.has(Math.floor(at / 4096)) });
+      at = end;
+    }
+    return extents;
   }
 
   async flush(): Promise<void> {
