@@ -18,6 +18,7 @@ import { checkMenus } from '../menus/show.ts';
 import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { Flashed, PowerAction, Powered } from '../model/views.ts';
+import type { Packs } from '../packs/packs.ts';
 import { runPowerCommand } from './power-command.ts';
 
 export interface ControlParts {
@@ -26,6 +27,7 @@ export interface ControlParts {
   directory: Directory;
   table: BootTable;
   disks: Disks;
+  packs: Packs;
   menus: Menus;
   agents: Pick<AgentServer, 'flash' | 'power' | 'connected'>;
   sink: EventSink;
@@ -33,7 +35,7 @@ export interface ControlParts {
 }
 
 export function controlsOf(parts: ControlParts): Controls {
-  const { nodes, table, disks, menus } = parts;
+  const { nodes, table, disks, packs, menus } = parts;
   return {
     flash: (name, target) => flash(parts, name, target),
     power: (name, action) => power(parts, name, action),
@@ -41,6 +43,7 @@ export function controlsOf(parts: ControlParts): Controls {
     addNbi: (image) => wish(() => addNbi(table, image)),
     verifyImage: (name) => wish(() => verifyImage(table, name)),
     addBase: ({ name, file }) => wish(() => disks.addBase(name, file)),
+    packBase: (name) => wish(() => packs.make(name)),
     checkMenus: () => checkMenus(menus, nodes.all),
     createDisk: ({ name, base }) => wish(() => disks.create(name, base)),
   };
