@@ -90,6 +90,10 @@ export class NodeHost implements Host {
     throw withoutNetlink(`attach /dev/nbd${attachment.index}`);
   }
 
+  nbdAttachPacked(_connection: Connection, { index }: NbdAttachment): string {
+    return `no relay for /dev/nbd${index} on Node`;
+  }
+
   nbdReattach(_connection: Connection, attachment: NbdAttachment): void {
     throw withoutNetlink(`attach /dev/nbd${attachment.index} again`);
   }

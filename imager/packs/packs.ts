@@ -169,7 +169,8 @@ export class Packs implements DiskCatalog {
     const pack = await this.#open(attachment);
     if (pack === undefined) {
       this.#tally.count('packs.none');
-      return memoryFile(emptyPack(attachment.image));
+      const { image } = attachment;
+      return { ...memoryFile(emptyPack(image)), version: `${image.digest}-none` };
     }
     this.#tally.count('packs.served');
     try {
