@@ -3,7 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { uptime } from 'node:os';
 import { dirname } from 'node:path';
-import type { Connection, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
+import type { Connection, DiskPack, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
 import { connect } from './connection.ts';
 import { hostError } from './errors.ts';
@@ -90,7 +90,7 @@ export class NodeHost implements Host {
     throw withoutNetlink(`attach /dev/nbd${attachment.index}`);
   }
 
-  nbdAttachPacked(_connection: Connection, { index }: NbdAttachment): string {
+  nbdAttachPacked(_connection: Connection, { index }: NbdAttachment, _pack: DiskPack): string | undefined {
     return `no relay for /dev/nbd${index} on Node`;
   }
 
