@@ -90,7 +90,7 @@ async function add(context: Context, name: string, file: string): Promise<void> 
   context.print(added, showBase);
 }
 
-function showBase({ name, size, allocatedBytes, digest }: BaseView): string {
+export function showBase({ name, size, allocatedBytes, digest }: BaseView): string {
   return fields([
     ['name', name],
     ['size', bytes(size)],

@@ -3,7 +3,7 @@ import { type IncomingMessage, request } from 'node:http';
 import type { Command } from 'commander';
 import { controlSocketPath, type ImagerConfig } from '../model/config.ts';
 import { loadConfig } from '../model/load.ts';
-import { NotReachableError, VerbError } from './failure.ts';
+import { NotReachableError, NotRunningError, VerbError } from './failure.ts';
 import { plain, plainJson } from './terminal.ts';
 
 interface GlobalOptions {
@@ -92,7 +92,7 @@ export class Context {
 
   #unreachable(socketPath: string, error: NodeJS.ErrnoException): NotReachableError {
     if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')
-      return new NotReachableError(
+      return new NotRunningError(
         `no imager is running for ${this.configFile} (nothing listens on ${socketPath}): ` +
           `start it with "imager serve --config ${this.configFile}"`,
       );

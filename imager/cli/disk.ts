@@ -4,12 +4,14 @@ import type { DiskView } from '../disks/catalog.ts';
 import type { BootReads } from '../model/views.ts';
 import { showBoots } from './base.ts';
 import { Context } from './context.ts';
+import { addCheck } from './disk-check.ts';
+import { addGenerations } from './disk-generations.ts';
 import { bytes, fields, table } from './table.ts';
 
 export function addDisk(program: Command): void {
   const disk = program
     .command('disk')
-    .description('list, show and create disks, pack what boots read')
+    .description('list, show and create disks; keep their states, roll back, check; pack what boots read')
     .addHelpText('after', '\nExamples:\n  imager disk list\n  imager disk create node1-root --base web');
   disk
     .command('list')
@@ -63,6 +65,8 @@ export function addDisk(program: Command): void {
       const path = `/control/bases/${encodeURIComponent(base)}/pack`;
       context.print(await context.post<BootReads>(path, {}), (boot) => showBoots(base, boot));
     });
+  addGenerations(disk);
+  addCheck(disk);
 }
 
 function showDisk(disk: DiskView): string {
@@ -74,6 +78,7 @@ function showDisk(disk: DiskView): string {
     ['written', `${disk.blocksWritten} blocks of ${disk.blockSize} bytes`],
     ['zeroed', `${disk.blocksZeroed} blocks`],
     ['takes up', bytes(disk.allocatedBytes)],
+    ['generations', String(disk.generations)],
     ['attached', disk.attached ?? '-'],
   ]);
 }

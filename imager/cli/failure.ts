@@ -15,3 +15,6 @@ export class VerbError extends Error {
 export class NotReachableError extends Error {
   readonly exitCode = 3;
 }
+
+/** There is no imager that could be asked. */
+export class NotRunningError extends NotReachableError {}

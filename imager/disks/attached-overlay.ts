@@ -4,7 +4,6 @@ import type { Overlay } from './overlay.ts';
 /** An overlay in the hands of one client. Closing it gives it back. */
 export class AttachedOverlay implements Disk {
   readonly name: string;
-  readonly size: number;
   readonly readOnly = false;
   readonly blockSize: number;
   readonly #overlay: Overlay;
@@ -13,10 +12,13 @@ export class AttachedOverlay implements Disk {
 
   constructor(overlay: Overlay, release: () => Promise<void>) {
     this.name = overlay.name;
-    this.size = overlay.size;
     this.blockSize = overlay.blockSize;
     this.#overlay = overlay;
     this.#release = release;
+  }
+
+  get size(): number {
+    return this.#overlay.size;
   }
 
   read(target: Uint8Array, offset: number): Promise<void> {

@@ -1,8 +1,8 @@
 /**
  * Base images: BASES/NAME.img (raw, sparse, read-only for ever) and BASES/NAME.json beside it; which of its blocks are
- * zeroes, in BASES/NAME.zeros (zero-map.ts). The content's SHA-256 is part of a base's identity, so that an overlay is never put over anything but what it was made for.
+ * zeroes, in BASES/NAME.zeros (zero-map.ts). The content's SHA-256 is part of a base's identity, so that an overlay is never put over anything but what it was made for. NAME.json also has
+ * the file's inode number and time of change: where they differ the content is verified before it is used.
  */
-import { createHash } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -13,14 +13,13 @@ import {
   rmSync,
   statSync,
 } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isName } from '../../agent/protocol/names.ts';
 import { Additions } from '../storage/additions.ts';
 import { removeUnfinished, replaceDurably, unfinishedPath } from '../storage/durable.ts';
-import { type BlockFile, SystemFile } from './block-file.ts';
-import { type Disk, DiskError, type Extent } from './disk.ts';
-import { BLOCK_SIZE, MAX_DISK_SIZE } from './map-format.ts';
+import { BaseImage, copySparsely, digestOf, fullRead, type ImageSource, identityOf } from './base-image.ts';
+import type { BaseContent } from './block-reader.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
 import { ZeroMap } from './zero-map.ts';
 
@@ -34,12 +33,21 @@ export interface BaseView {
   allocatedBytes: number;
 }
 
-const COPY_LENGTH = 1024 * 1024;
+/** How often images in use are looked at for changes. */
+const LOOK_MS = 250;
+
+/** What NAME.json says. */
+interface BaseRecord {
+  size: number;
+  digest: string;
+  /** Of the image's file: inode number and time of the last change of its content, as text. */
+  identity: string;
+}
 
 export class Bases {
   readonly #dir: string;
-  readonly #files = new Map<string, BlockFile>();
-  readonly #zeros = new Map<string, ZeroMap>();
+  readonly #images = new Map<string, BaseImage>();
+  #looking: NodeJS.Timeout | undefined;
   readonly #additions = new Additions(StoreError);
 
   private constructor(dir: string) {
@@ -99,7 +107,7 @@ export class Bases {
 
   #read(name: string): BaseView {
     try {
-      const { size, digest } = parseRecord(readFileSync(join(this.#dir, `${name}.json`), 'utf8'));
+      const { size, digest } = this.#record(name);
       const image = statSync(this.#image(name));
       if (image.size !== size) throw new Error(`its image has ${image.size} bytes, not ${size}`);
       return { name, size, digest, allocatedBytes: image.blocks * 512 };
@@ -108,20 +116,38 @@ export class Bases {
     }
   }
 
+  #record(name: string): BaseRecord {
+    return parseRecord(readFileSync(join(this.#dir, `${name}.json`), 'utf8'));
+  }
+
   /**
    * Takes a copy of the raw image in `file` in as `name`. A name stands for one content for ever: adding the same
    * content again changes nothing, other content is refused (StoreError).
    */
   add(name: string, file: string): Promise<BaseView> {
-    return this.#additions.run((signal) => this.#add(name, file, signal));
+    return this.#additions.run(async (signal) => {
+      const source = await open(file, 'r');
+      try {
+        const { size } = await source.stat();
+        return await this.#add(name, { name: file, size, read: fullRead(source, file, size) }, signal);
+      } finally {
+        await source.close();
+      }
+    });
   }
 
-  async #add(name: string, file: string, signal: AbortSignal): Promise<BaseView> {
+  /** Like `add`, with content from anywhere. */
+  addContent(name: string, source: ImageSource): Promise<BaseView> {
+    return this.#additions.run((signal) => this.#add(name, source, signal));
+  }
+
+  async #add(name: string, source: ImageSource, signal: AbortSignal): Promise<BaseView> {
     if (!isName(name))
       throw new StoreError(`"${name}" cannot be a base image's name: 1 to 63 of a-z 0-9 . _ -`);
     const copy = unfinishedPath(this.#dir);
     try {
-      const { size, digest, zeros } = await copySparsely(file, copy, signal);
+      const { size } = source;
+      const { digest, zeros } = await copySparsely(source, copy, signal);
       const known = this.find(name);
       if (known !== undefined && known.digest !== digest)
         throw new StoreError(`base image "${name}" exists with other content (${known.digest.slice(0, 12)})`);
@@ -131,7 +157,8 @@ export class Bases {
         rmSync(this.#image(name), { force: true });
         linkSync(copy, this.#image(name));
         replaceDurably(this.#dir, `${name}.zeros`, zeros.encode(digest));
-        replaceDurably(this.#dir, `${name}.json`, `${JSON.stringify({ name, size, digest })}\n`);
+        const identity = identityOf(this.#image(name));
+        replaceDurably(this.#dir, `${name}.json`, `${JSON.stringify({ name, size, digest, identity })}\n`);
       }
     } finally {
       rmSync(copy, { force: true });
@@ -139,37 +166,52 @@ export class Bases {
     return this.get(name);
   }
 
-  /** The image's content, opened once and shared by all who read it. */
-  content(name: string): BlockFile {
-    let file = this.#files.get(name);
-    if (file === undefined) {
-      file = new SystemFile(this.#image(name), 'r');
-      this.#files.set(name, file);
+  /**
+   * The image's content, opened once and shared by all who read it. Rejects with StoreError where it is not what it was
+   * when it was added: a file with another inode or time is read to find that out.
+   */
+  async content(name: string): Promise<BaseContent> {
+    const open = this.#images.get(name);
+    if (open !== undefined) {
+      open.intact();
+      return open;
     }
-    return file;
+    const { size, digest } = this.get(name);
+    if (this.#record(name).identity !== identityOf(this.#image(name))) await this.#verify(name, size, digest);
+    // Another call may have opened it meanwhile.
+    const image = this.#images.get(name) ?? new BaseImage(name, this.#image(name), size, this.#zeros(name));
+    this.#images.set(name, image);
+    this.#looking ??= setInterval(() => this.look(), LOOK_MS).unref();
+    return image;
   }
 
   /** Which blocks of the image are zeroes; none are known to be where that was not written down, or is damaged. */
-  zeros(name: string): ZeroMap {
-    let zeros = this.#zeros.get(name);
-    if (zeros === undefined) {
-      zeros = this.#readZeros(name);
-      this.#zeros.set(name, zeros);
-    }
-    return zeros;
-  }
-
-  #readZeros(name: string): ZeroMap {
+  #zeros(name: string): ZeroMap {
     const { size, digest } = this.get(name);
     const path = join(this.#dir, `${name}.zeros`);
     return (existsSync(path) && ZeroMap.decode(readFileSync(path), size, digest)) || new ZeroMap(size);
   }
 
+  async #verify(name: string, size: number, digest: string): Promise<void> {
+    const identity = identityOf(this.#image(name));
+    const found = await this.#additions.run((signal) => digestOf(this.#image(name), signal));
+    if (found !== digest)
+      throw new StoreError(`base image "${name}" was changed: its content is not what was added`);
+    replaceDurably(this.#dir, `${name}.json`, `${JSON.stringify({ name, size, digest, identity })}\n`);
+  }
+
+  /** Looks whether images in use were changed. */
+  look(): void {
+    for (const image of this.#images.values()) image.look();
+  }
+
   /** Interrupts additions, and closes the images. */
   async close(): Promise<void> {
+    clearInterval(this.#looking);
+    this.#looking = undefined;
     await this.#additions.close();
-    for (const file of this.#files.values()) file.close();
-    this.#files.clear();
+    for (const image of this.#images.values()) image.file.close();
+    this.#images.clear();
   }
 
   #image(name: string): string {
@@ -178,103 +220,9 @@ export class Bases {
 }
 
 /** What a NAME.json says. Throws Error where it is not that. */
-function parseRecord(text: string): { size: number; digest: string } {
-  const { size, digest } = JSON.parse(text) as { size: unknown; digest: unknown };
+function parseRecord(text: string): BaseRecord {
+  const { size, digest, identity } = JSON.parse(text) as Record<keyof BaseRecord, unknown>;
   if (!Number.isSafeInteger(size) || typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest))
     throw new Error('its description has no size or no digest');
-  return { size: Number(size), digest };
-}
-
-/** Copies an image, leaving out what is zero, and makes the copy durable. */
-async function copySparsely(
-  from: string,
-  to: string,
-  signal: AbortSignal,
-): Promise<{ size: number; digest: string; zeros: ZeroMap }> {
-  const source = await open(from, 'r');
-  try {
-    const target = await open(to, 'wx', 0o600);
-    try {
-      const { size } = await source.stat();
-      if (size === 0 || size > MAX_DISK_SIZE)
-        throw new StoreError(`${from}: ${size} bytes; a base image has 1 to ${MAX_DISK_SIZE}`);
-      const zeros = new ZeroMap(size);
-      const digest = await copyContent(source, target, size, zeros, signal);
-      await target.truncate(size);
-      await target.sync();
-      return { size, digest, zeros };
-    } finally {
-      await target.close();
-    }
-  } finally {
-    await source.close();
-  }
-}
-
-async function copyContent(
-  source: FileHandle,
-  target: FileHandle,
-  size: number,
-  zeros: ZeroMap,
-  signal: AbortSignal,
-): Promise<string> {
-  const hash = createHash('sha256');
-  const buffer = Buffer.alloc(COPY_LENGTH);
-  for (let at = 0; at < size; ) {
-    signal.throwIfAborted();
-    const { bytesRead } = await source.read(buffer, 0, Math.min(COPY_LENGTH, size - at), at);
-    if (bytesRead === 0) throw new StoreError(`the image ended at byte ${at} of ${size} while it was copied`);
-    const bytes = buffer.subarray(0, bytesRead);
-    hash.update(bytes);
-    for (const { length, state, from } of zeros.note(bytes, at))
-      if (state === 'data') await target.write(buffer, from, length, at + from);
-    at += bytesRead;
-  }
-  return hash.digest('hex');
-}
-
-/** A base image as a disk of its own, for looking into it: any number of clients, no writes. */
-export class BaseDisk implements Disk {
-  readonly name: string;
-  readonly size: number;
-  readonly readOnly = true;
-  readonly blockSize = BLOCK_SIZE;
-  readonly #file: BlockFile;
-  readonly #zeros: ZeroMap;
-
-  constructor(name: string, size: number, file: BlockFile, zeros: ZeroMap) {
-    this.name = name;
-    this.size = size;
-    this.#file = file;
-    this.#zeros = zeros;
-  }
-
-  async read(target: Uint8Array, offset: number): Promise<void> {
-    if (this.#file.prompt(target.length)) this.#file.readNow(target, offset);
-    else await this.#file.read(target, offset);
-  }
-
-  async write(): Promise<void> {
-    throw this.#readOnly();
-  }
-
-  async writeZeroes(): Promise<void> {
-    throw this.#readOnly();
-  }
-
-  async trim(): Promise<void> {
-    throw this.#readOnly();
-  }
-
-  extents(offset: number, length: number, most: number): Extent[] {
-    return this.#zeros.extents(offset, length, most);
-  }
-
-  #readOnly(): DiskError {
-    return new DiskError('EPERM', `${this.name} is a base image, which nobody writes to`);
-  }
-
-  async flush(): Promise<void> {}
-
-  async close(): Promise<void> {}
+  return { size: Number(size), digest, identity: String(identity) };
 }

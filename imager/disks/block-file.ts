@@ -4,8 +4,19 @@
  * 256 KiB: 17 and 38 us): the synchronous one while the page cache answers at once, the thread pool where it does
  * not, since every other server of the process waits for a synchronous call.
  */
-import { closeSync, fdatasync, openSync, read, readSync, write, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  read,
+  readSync,
+  write,
+  writeSync,
+} from 'node:fs';
 import { DiskError } from './disk.ts';
+import { lockFile, punchHole } from './host.ts';
 
 export interface BlockFile {
   /** True where a call of `length` bytes may be made synchronously at present. */
@@ -18,6 +29,12 @@ export interface BlockFile {
   write(source: Uint8Array, offset: number): Promise<void>;
   /** Resolves once all completed writes are durable (fdatasync). */
   sync(): Promise<void>;
+  /** Bytes. */
+  size(): number;
+  /** Cuts the file off. Throws DiskError. */
+  truncate(size: number): void;
+  /** Gives the space of a range back, which reads as zeroes then; false where that cannot be done here. */
+  punch(offset: number, length: number): boolean;
   close(): void;
 }
 
@@ -115,6 +132,32 @@ export class SystemFile implements BlockFile {
     return new Promise((resolve, reject) => {
       fdatasync(this.#fd, (error) => (error ? reject(asDiskError(error)) : resolve()));
     });
+  }
+
+  size(): number {
+    return fstatSync(this.#fd).size;
+  }
+
+  /** Time of the last change of its content, in nanoseconds. */
+  modified(): bigint {
+    return fstatSync(this.#fd, { bigint: true }).mtimeNs;
+  }
+
+  truncate(size: number): void {
+    try {
+      ftruncateSync(this.#fd, size);
+    } catch (error) {
+      throw asDiskError(error);
+    }
+  }
+
+  punch(offset: number, length: number): boolean {
+    return punchHole(this.#fd, offset, length);
+  }
+
+  /** False where another process has the file locked; see lockFile. */
+  lock(): boolean {
+    return lockFile(this.#fd);
   }
 
   close(): void {

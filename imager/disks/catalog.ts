@@ -1,5 +1,5 @@
 /**
- * The disks there are: base images under DIR/bases (bases.ts), overlays under DIR/disks/NAME/{disk.json,data,map}.
+ * The disks there are: base images under DIR/bases (bases.ts), overlays under DIR/disks/NAME/overlay (README.md).
  * The folders are the truth, so a disk made by another process (the command line) is there at once.
  *
  * Exports: an overlay by its name; a base image, read-only, as `base:NAME`.
@@ -8,18 +8,16 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { isName } from '../../agent/protocol/names.ts';
-import { Additions } from '../storage/additions.ts';
 import { removeUnfinished, syncPath, unfinishedPath } from '../storage/durable.ts';
-import { AttachedOverlay } from './attached-overlay.ts';
-import { BaseDisk, Bases, type BaseView } from './bases.ts';
-import { SystemFile } from './block-file.ts';
-import type { BlockCounts } from './block-map.ts';
+import { BaseDisk } from './base-disk.ts';
+import type { ImageSource } from './base-image.ts';
+import { Bases, type BaseView } from './bases.ts';
 import type { Disk, DiskCatalog, DiskClient } from './disk.ts';
-import { BLOCK_SIZE, decodeHeader, HEADER_SIZE, MapError } from './map-format.ts';
-import { loadMap, Overlay } from './overlay.ts';
-import { type DiskRecord, damaged, readRecord, writeOverlay } from './overlay-files.ts';
-import { machineBootId, RecentChanges } from './recent.ts';
-import { StoreError, UnknownNameError } from './store-error.ts';
+import { BLOCK_SIZE } from './format.ts';
+import { newSalt, OpenOverlays, superblockOf } from './open-overlays.ts';
+import type { Overlay } from './overlay.ts';
+import { FILE_NAME, writeEmptyOverlay } from './overlay-file.ts';
+import { BusyError, StoreError, UnknownNameError } from './store-error.ts';
 
 export interface DiskView {
   name: string;
@@ -29,25 +27,21 @@ export interface DiskView {
   /** Bytes. */
   size: number;
   blockSize: number;
-  /** Blocks of the disk's own, as of its last flush where it is not attached. */
+  /** Blocks of the disk's own, as of its last checkpoint where it is not open. */
   blocksWritten: number;
   /** Blocks that were trimmed or zeroed. */
   blocksZeroed: number;
-  /** Bytes the overlay's data takes up on the imager's disk. */
+  /** Bytes the overlay takes up on the imager's disk, generations and all. */
   allocatedBytes: number;
+  /** How many generations are kept. */
+  generations: number;
+  /** The generation that the disk was made from; 0: none. */
+  parent: number;
   /** Address of the client that has it open. */
   attached?: string;
 }
 
 export type MayOpen = (disk: string, client: DiskClient) => true | string;
-
-/** An overlay that is open here. It stays open until it is flushed after its client left. */
-interface OpenOverlay {
-  overlay: Overlay;
-  holder: DiskClient | undefined;
-  /** Flushes under way for clients that left: the last one closes the overlay. */
-  releasing: number;
-}
 
 const BASE_EXPORT = 'base:';
 
@@ -56,18 +50,13 @@ type Refusal = { refused: 'unknown' | 'policy'; why: string };
 export class Disks implements DiskCatalog {
   readonly #dir: string;
   readonly #bases: Bases;
-  readonly #log: Logger;
   readonly #mayOpen: MayOpen;
-  readonly #bootId = machineBootId();
-  readonly #open = new Map<string, OpenOverlay>();
-  readonly #additions = new Additions(StoreError);
-  /** Block counts of disks that are not open, and the time their map was changed. */
-  readonly #counted = new Map<string, { mtimeMs: number; counts: BlockCounts }>();
+  readonly #overlays: OpenOverlays;
 
   private constructor(dir: string, bases: Bases, log: Logger, mayOpen: MayOpen) {
     this.#dir = dir;
     this.#bases = bases;
-    this.#log = log;
+    this.#overlays = new OpenOverlays(dir, bases, log);
     this.#mayOpen = mayOpen;
   }
 
@@ -84,6 +73,11 @@ export class Disks implements DiskCatalog {
     return this.#bases.add(name, file);
   }
 
+  /** Takes content from anywhere in as a base; see Bases.add. */
+  addContent(name: string, source: ImageSource): Promise<BaseView> {
+    return this.#bases.addContent(name, source);
+  }
+
   /** All base images, by name. Damaged ones are left out: see problems(). */
   bases(): BaseView[] {
     return this.#bases.list();
@@ -93,16 +87,13 @@ export class Disks implements DiskCatalog {
    * Makes an empty overlay over a base. Throws StoreError where the name is bad or taken, UnknownNameError where there
    * is no such base. Durable once it resolves.
    */
-  create(name: string, base: string): Promise<DiskView> {
-    return this.#additions.run((signal) => this.#create(name, base, signal));
-  }
-
-  async #create(name: string, base: string, signal: AbortSignal): Promise<DiskView> {
+  async create(name: string, base: string): Promise<DiskView> {
     if (!isName(name)) throw new StoreError(`"${name}" cannot be a disk's name: 1 to 63 of a-z 0-9 . _ -`);
     const { size, digest } = this.#bases.get(base);
     const path = unfinishedPath(this.#dir);
     try {
-      await writeOverlay(path, { base, baseDigest: digest, size }, signal);
+      mkdirSync(path);
+      writeEmptyOverlay(path, { name: base, size, digest }, size, newSalt());
       renameSync(path, join(this.#dir, name));
     } catch (error) {
       rmSync(path, { recursive: true, force: true });
@@ -148,43 +139,31 @@ export class Disks implements DiskCatalog {
     return this.#has(name) ? this.#view(name) : undefined;
   }
 
-  #view(name: string): DiskView {
-    const { base, baseDigest, size } = this.#record(name);
-    const holder = this.#open.get(name)?.holder;
-    try {
-      const { data, zero } = this.#blocks(name, size);
-      return {
-        name,
-        base,
-        baseDigest,
-        size,
-        blockSize: BLOCK_SIZE,
-        blocksWritten: data,
-        blocksZeroed: zero,
-        allocatedBytes: statSync(join(this.#dir, name, 'data')).blocks * 512,
-        ...(holder === undefined ? {} : { attached: holder.address }),
-      };
-    } catch (error) {
-      throw damaged(name, error);
-    }
+  /** Like `show`; throws UnknownNameError where there is no such disk. */
+  get(name: string): DiskView {
+    const view = this.show(name);
+    if (view === undefined) throw new UnknownNameError('disk', name, this.names());
+    return view;
   }
 
-  /** The map of a disk that is not open changes only where its file does: it is read once, which takes a while. */
-  #blocks(name: string, size: number): BlockCounts {
-    const open = this.#open.get(name);
-    if (open !== undefined) return open.overlay.blocks();
-    const path = join(this.#dir, name, 'map');
-    const { mtimeMs } = statSync(path);
-    const known = this.#counted.get(name);
-    if (known?.mtimeMs === mtimeMs) return known.counts;
-    const file = new SystemFile(path, 'r');
-    try {
-      const counts = loadMap(file, size, () => {}).counts();
-      this.#counted.set(name, { mtimeMs, counts });
-      return counts;
-    } finally {
-      file.close();
-    }
+  #view(name: string): DiskView {
+    const open = this.#overlays.get(name);
+    const { base, size, blocks, table, parent } =
+      open?.overlay.store.superblock ?? superblockOf(this.#dir, name);
+    const { data, zero } = open?.overlay.store.tree.counts() ?? blocks;
+    return {
+      name,
+      base: base.name,
+      baseDigest: base.digest,
+      size,
+      blockSize: BLOCK_SIZE,
+      blocksWritten: data,
+      blocksZeroed: zero,
+      allocatedBytes: statSync(join(this.#dir, name, FILE_NAME)).blocks * 512,
+      generations: table.rows,
+      parent,
+      ...(open?.holder === undefined ? {} : { attached: open.holder.address }),
+    };
   }
 
   list(client: DiskClient): string[] {
@@ -197,7 +176,7 @@ export class Disks implements DiskCatalog {
     const found = readOnly
       ? this.#bases.find(name.slice(BASE_EXPORT.length))
       : this.#has(name)
-        ? this.#record(name)
+        ? (this.#overlays.get(name)?.overlay ?? superblockOf(this.#dir, name))
         : undefined;
     if (found === undefined)
       return { refused: 'unknown', why: new UnknownNameError('disk', name, this.list(client)).message };
@@ -214,97 +193,39 @@ export class Disks implements DiskCatalog {
   async open(name: string, client: DiskClient): ReturnType<DiskCatalog['open']> {
     const found = this.describe(name, client);
     if ('refused' in found) return found;
-    if (found.readOnly) {
-      const base = name.slice(BASE_EXPORT.length);
-      return new BaseDisk(name, found.size, this.#bases.content(base), this.#bases.zeros(base));
-    }
-    const open = this.#open.get(name) ?? this.#load(name);
-    if (open.holder !== undefined)
-      return { refused: 'busy', why: `disk "${name}" is in use by ${open.holder.address}` };
-    open.holder = client;
-    return new AttachedOverlay(open.overlay, () => this.#release(name, open));
-  }
-
-  #load(name: string): OpenOverlay {
-    const open: OpenOverlay = { overlay: this.#openOverlay(name), holder: undefined, releasing: 0 };
-    this.#open.set(name, open);
-    // The time of a change is too coarse for one that comes right after the count.
-    this.#counted.delete(name);
-    return open;
-  }
-
-  #openOverlay(name: string): Overlay {
-    const dir = join(this.#dir, name);
-    const record = this.#record(name);
-    const map = new SystemFile(join(dir, 'map'), 'r+');
+    if (found.readOnly) return new BaseDisk(name, await this.#bases.content(name.slice(BASE_EXPORT.length)));
     try {
-      const header = new Uint8Array(HEADER_SIZE);
-      map.readNow(header, 0);
-      const { size, baseName, baseDigest } = decodeHeader(header);
-      const base = this.#bases.get(baseName);
-      if (base.digest !== baseDigest || base.size !== size || record.size !== size)
-        throw new MapError(`disk "${name}" was made over another content of base "${baseName}"`);
-      const data = new SystemFile(join(dir, 'data'), 'r+');
-      let recent: RecentChanges | undefined;
-      try {
-        recent = RecentChanges.open(dir, this.#bootId);
-        const [base, zeros] = [this.#bases.content(baseName), this.#bases.zeros(baseName)];
-        const files = { base, zeros, data, map, recent };
-        return Overlay.open(name, size, files, (page) =>
-          this.#log.warn(
-            { disk: name, page },
-            'a flush of this disk was interrupted; using the state before it',
-          ),
-        );
-      } catch (error) {
-        data.close();
-        recent?.close();
-        throw error;
-      }
+      return await this.#overlays.attach(name, client);
     } catch (error) {
-      map.close();
+      if (error instanceof BusyError) return { refused: 'busy', why: error.message };
       throw error;
     }
   }
 
   /**
-   * The client is gone: flush, and close the overlay unless another client came meanwhile. That one may be gone again
-   * too, and its flush still under way: then the overlay is the flush's, for the files tell of it only afterwards.
+   * Does something with an overlay, whether a client has it or not. Rejects with StoreError where it cannot be opened.
    */
-  async #release(name: string, open: OpenOverlay): Promise<void> {
-    open.holder = undefined;
-    open.releasing++;
-    const { overlay } = open;
-    try {
-      await overlay.flush();
-    } finally {
-      open.releasing--;
-      if (open.releasing === 0 && open.holder === undefined && this.#open.get(name) === open) {
-        this.#open.delete(name);
-        await overlay.close();
-      }
-    }
+  async withOverlay<T>(name: string, work: (overlay: Overlay) => Promise<T>): Promise<T> {
+    this.get(name);
+    return this.#overlays.use(name, work);
+  }
+
+  /**
+   * Does something with an overlay that nobody may have open meanwhile, who is told that it is `what`. Rejects with
+   * BusyError where somebody has.
+   */
+  async exclusively<T>(name: string, what: string, work: (overlay: Overlay) => Promise<T>): Promise<T> {
+    this.get(name);
+    return this.#overlays.exclusively(name, what, work);
   }
 
   /** Flushes and closes everything that is open, interrupts additions. Disks must not be used any more. */
   async close(): Promise<void> {
-    await Promise.all([
-      this.#additions.close(),
-      ...[...this.#open].map(([name, open]) => this.#release(name, open)),
-    ]);
+    await this.#overlays.close();
     await this.#bases.close();
   }
 
   #has(name: string): boolean {
-    return isName(name) && existsSync(join(this.#dir, name, 'disk.json'));
-  }
-
-  /** What the disk.json of a disk that is there says. Throws StoreError where that is not what it must be. */
-  #record(name: string): DiskRecord {
-    try {
-      return readRecord(join(this.#dir, name));
-    } catch (error) {
-      throw damaged(name, error);
-    }
+    return isName(name) && existsSync(join(this.#dir, name));
   }
 }

@@ -1,6 +1,9 @@
 /** A wrong wish: a bad name, one that is taken, something that is damaged. The message tells people what and why. */
 export class StoreError extends Error {}
 
+/** Somebody else has it. */
+export class BusyError extends StoreError {}
+
 /** A name that is not there; `known` are those that are. */
 export class UnknownNameError extends StoreError {
   readonly known: readonly string[];

@@ -10,7 +10,7 @@
  */
 import { crc32 } from '../../agent/protocol/crc32.ts';
 import type { Extent } from './disk.ts';
-import { BLOCK_SIZE } from './map-format.ts';
+import { BLOCK_SIZE } from './format.ts';
 
 const MAGIC = 'BWZEROS1';
 const CRC_AT = 0x30;

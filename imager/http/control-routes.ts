@@ -15,6 +15,7 @@ import {
   type PowerAction,
   type Powered,
 } from '../model/views.ts';
+import { addDiskRoutes, type DiskControls } from './disk-routes.ts';
 import { checked } from './errors.ts';
 
 /** What the control API does; the service provides it. Each rejects with ApiError where the wish is wrong. */
@@ -32,6 +33,7 @@ export interface Controls {
   /** Makes every menu for every node: too much work to have the network ask for it. */
   checkMenus(): MenuCheck;
   createDisk(disk: { name: string; base: string }): Promise<DiskView>;
+  readonly disks: DiskControls;
 }
 
 const name = z
@@ -76,6 +78,7 @@ export function addControlRoutes(app: FastifyInstance, controls: Controls): void
   app.post('/control/bases', async ({ body }) => controls.addBase(checked(base, body)));
   app.post<Named>('/control/bases/:name/pack', async ({ params }) => controls.packBase(params.name));
   app.post('/control/disks', async ({ body }) => controls.createDisk(checked(disk, body)));
+  addDiskRoutes(app, controls.disks);
 }
 
 type Given<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };

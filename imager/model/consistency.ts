@@ -12,6 +12,7 @@ export function findContradictions(file: ConfigFile): Finding[] {
     ...networkFindings(file),
     ...portFindings(file),
     ...menuFindings(file),
+    ...tlsFindings(file),
     ...nodeFindings(file),
     ...userConfigFindings(file),
   ];
@@ -36,6 +37,17 @@ function portFindings({ ports, https }: ConfigFile): Finding[] {
     }
   }
   return findings;
+}
+
+/** Certificates come as three files or not at all; with no key of any kind there is no TLS. */
+function tlsFindings({ nbd: { tls } }: ConfigFile): Finding[] {
+  if (tls === undefined || tls.mode === 'off') return [];
+  const path = ['nbd', 'tls'];
+  const missing = (['cert', 'key', 'ca'] as const).filter((key) => tls[key] === undefined);
+  if (missing.length === 3 && tls.psk === undefined)
+    return [{ path, found: 'no keys', expected: 'cert, key and ca, or psk, or all of them' }];
+  if (missing.length === 0 || missing.length === 3) return [];
+  return [{ path, found: `no ${missing.join(' and no ')}`, expected: 'cert, key and ca together' }];
 }
 
 /** What a node can be recognised by, in the order of dhcp/world.ts. */

@@ -54,7 +54,8 @@ export class Attachment implements Watcher {
     const { disk } = this;
     if (disk === undefined) return;
     const first = Math.floor(offset / BLOCK_SIZE) * BLOCK_SIZE;
-    const end = Math.min(disk.size, Math.ceil((offset + length) / BLOCK_SIZE) * BLOCK_SIZE);
+    // A disk that has grown has more than its base.
+    const end = Math.min(this.image.size, Math.ceil((offset + length) / BLOCK_SIZE) * BLOCK_SIZE);
     for (const { at, length: run, dirty } of extentsOf(disk, first, end))
       if (!dirty) this.#note(at / BLOCK_SIZE, Math.ceil((at + run) / BLOCK_SIZE));
   }

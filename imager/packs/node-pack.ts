@@ -8,7 +8,7 @@ import type { BootFile } from '../images/boot-files.ts';
 import { extentsOf } from './attachment.ts';
 import { encodeIndex, type PackRun, PackRuns } from './pack.ts';
 import type { PackFile } from './pack-file.ts';
-import { type BaseImage, BLOCK_SIZE } from './trace.ts';
+import { BLOCK_SIZE } from './trace.ts';
 
 /** Blocks of a node's own in its pack, which are in memory while it is sent. Further ones are left out: 8 MiB. */
 const MAX_OWN_BLOCKS = 2048;
@@ -17,9 +17,9 @@ const ZEROES = Buffer.alloc(BLOCK_SIZE);
 /** A piece of the content: in memory, or `length` bytes from `offset` of the base's pack's content. */
 type Piece = { bytes: Buffer } | { offset: number; length: number };
 
-/** A pack with nothing in it. */
-export function emptyPack(image: BaseImage): Buffer {
-  return encodeIndex({ ...image, trace: 0, runs: [], checksums: new Uint32Array(0) });
+/** A pack with nothing in it, of a disk of `size` bytes over the base with this digest. */
+export function emptyPack(size: number, digest: string): Buffer {
+  return encodeIndex({ size, digest, trace: 0, runs: [], checksums: new Uint32Array(0) });
 }
 
 /**
@@ -28,8 +28,8 @@ export function emptyPack(image: BaseImage): Buffer {
  */
 export async function nodePack(pack: PackFile, disk: Disk, still: () => boolean): Promise<BootFile> {
   const { runs, checksums, pieces } = await contentOf(pack, disk);
-  const { size: diskSize, digest, trace } = pack.index;
-  const head = encodeIndex({ size: diskSize, digest, trace, runs, checksums: Uint32Array.from(checksums) });
+  const { digest, trace } = pack.index;
+  const head = encodeIndex({ size: disk.size, digest, trace, runs, checksums: Uint32Array.from(checksums) });
   const stretches = placed([{ bytes: head }, ...pieces]);
   return {
     size: head.length + checksums.length * BLOCK_SIZE,

@@ -29,7 +29,7 @@ const PACKS = 'packs/';
 /** The disks, as this room needs them. */
 export interface PackedDisks extends DiskCatalog {
   /** What an overlay is over; undefined where it is not there. */
-  show(name: string): { base: string; baseDigest: string; size: number } | undefined;
+  show(name: string): { base: string; baseDigest: string } | undefined;
   bases(): readonly ({ name: string } & BaseImage)[];
 }
 
@@ -73,27 +73,28 @@ export class Packs implements DiskCatalog {
   async open(name: string, client: DiskClient): ReturnType<DiskCatalog['open']> {
     const disk = await this.#disks.open(name, client);
     if ('refused' in disk || disk.readOnly) return disk;
-    const over = this.#disks.show(name);
-    return over === undefined ? disk : this.#attach(disk, client, over);
+    const { base, baseDigest } = this.#disks.show(name) ?? {};
+    const image = this.#disks.bases().find((each) => each.name === base && each.digest === baseDigest);
+    return image === undefined ? disk : this.#attach(disk, client, image);
   }
 
   #attach(
     disk: Disk,
     client: DiskClient,
-    over: { base: string; baseDigest: string; size: number },
+    { name: base, size, digest }: { name: string } & BaseImage,
   ): TracedDisk {
     const { name } = disk;
     const earlier = this.#attached.get(name);
-    const image = { size: over.size, digest: over.baseDigest };
+    const image = { size, digest };
     const attachment =
       earlier?.address === client.address
         ? earlier
-        : new Attachment({ base: over.base, image, address: client.address });
+        : new Attachment({ base, image, address: client.address });
     attachment.disks.add(disk);
     if (attachment !== earlier) {
       this.#attached.set(name, attachment);
       attachment.limit = setTimeout(() => this.#finish(attachment), this.#traceMs).unref();
-      this.#warm(over.base, image);
+      this.#warm(base, image);
     }
     return new TracedDisk(disk, attachment, () => {
       attachment.disks.delete(disk);
@@ -169,8 +170,8 @@ export class Packs implements DiskCatalog {
     const pack = await this.#open(attachment);
     if (pack === undefined) {
       this.#tally.count('packs.none');
-      const { image } = attachment;
-      return { ...memoryFile(emptyPack(image)), version: `${image.digest}-none` };
+      const { digest } = attachment.image;
+      return { ...memoryFile(emptyPack(disk.size, digest)), version: `${digest}-none` };
     }
     this.#tally.count('packs.served');
     try {

@@ -5,8 +5,10 @@ import type { Directory } from '../agents/directory.ts';
 import { PushError } from '../agents/pushes.ts';
 import type { AgentServer } from '../agents/server.ts';
 import type { Disks } from '../disks/catalog.ts';
+import { DiskWork } from '../disks/disk-work.ts';
 import { StoreError, UnknownNameError } from '../disks/store-error.ts';
 import type { Controls } from '../http/control-routes.ts';
+import type { DiskControls } from '../http/disk-routes.ts';
 import { ApiError, unknownName } from '../http/errors.ts';
 import { type BootImage, ImageError } from '../images/image.ts';
 import { addLinuxNbi } from '../images/nbi/add.ts';
@@ -46,6 +48,19 @@ export function controlsOf(parts: ControlParts): Controls {
     packBase: (name) => wish(() => packs.make(name)),
     checkMenus: () => checkMenus(menus, nodes.all),
     createDisk: ({ name, base }) => wish(() => disks.create(name, base)),
+    disks: diskControls(new DiskWork(disks, () => parts.clock.now())),
+  };
+}
+
+function diskControls(work: DiskWork): DiskControls {
+  return {
+    generations: (disk) => wish(() => work.generations(disk)),
+    snapshot: (disk, label) => wish(() => work.snapshot(disk, label)),
+    rollBack: (disk, id) => wish(() => work.rollBack(disk, id)),
+    drop: (disk, id) => wish(() => work.drop(disk, id)),
+    differences: (disk, from, to) => wish(() => work.differences(disk, from, to)),
+    commit: (disk, base, id) => wish(() => work.commit(disk, base, id)),
+    grow: (disk, size) => wish(() => work.grow(disk, size)),
   };
 }
 

@@ -18,7 +18,7 @@ const pageOf = (offset: number): number => Math.floor(offset / PAGE) * PAGE;
 
 export class VolatileFile implements BlockFile {
   #stored: Uint8Array;
-  readonly #cached: Uint8Array;
+  #cached: Uint8Array;
   #pending: Pending[] = [];
   /** False: calls go the asynchronous way, and end only in a later turn of the event loop. */
   prompts = true;
@@ -28,10 +28,15 @@ export class VolatileFile implements BlockFile {
   readGate: Promise<void> | undefined;
   syncGate: Promise<void> | undefined;
   syncs = 0;
+  writes = 0;
+  /** Bytes it may have; a write that needs more fails. */
+  room = Number.POSITIVE_INFINITY;
+  /** Ranges whose space was given back. */
+  readonly holes: [number, number][] = [];
 
   constructor(content: Uint8Array) {
-    this.#stored = content.slice();
-    this.#cached = content.slice();
+    this.#stored = Uint8Array.from(content);
+    this.#cached = Uint8Array.from(content);
   }
 
   prompt(): boolean {
@@ -52,10 +57,13 @@ export class VolatileFile implements BlockFile {
 
   writeNow(source: Uint8Array, offset: number): void {
     if (this.failing === 'write') throw new DiskError('ENOSPC', 'no space left');
-    if (offset + source.length > this.#cached.length) throw new DiskError('EIO', 'write past the end');
+    this.writes++;
+    const end = offset + source.length;
+    if (end > this.room && end > this.#cached.length) throw new DiskError('ENOSPC', 'no space left');
+    if (end > this.#cached.length) this.#cached = resized(this.#cached, end);
     this.#cached.set(source, offset);
     const pages = this.#cached.slice(pageOf(offset), pageOf(offset + source.length + PAGE - 1));
-    this.#pending.push({ offset, bytes: source.slice(), pages });
+    this.#pending.push({ offset, bytes: Uint8Array.from(source), pages });
   }
 
   async write(source: Uint8Array, offset: number): Promise<void> {
@@ -69,7 +77,26 @@ export class VolatileFile implements BlockFile {
     await later();
     await this.syncGate;
     if (this.failing === 'sync') throw new DiskError('EIO', 'the drive failed');
-    for (const { offset, bytes } of this.#pending.splice(0, covered)) this.#stored.set(bytes, offset);
+    for (const { offset, bytes } of this.#pending.splice(0, covered))
+      this.#stored = put(this.#stored, bytes, offset);
+  }
+
+  size(): number {
+    return this.#cached.length;
+  }
+
+  /** As a journalling file system does it: the new length is durable before what is written afterwards. */
+  truncate(size: number): void {
+    this.#cached = resized(this.#cached, size);
+    this.#stored = this.#stored.slice(0, size);
+    this.#pending = this.#pending.filter(({ offset }) => offset < size);
+  }
+
+  punch(offset: number, length: number): boolean {
+    this.holes.push([offset, length]);
+    this.#cached.fill(0, offset, offset + length);
+    this.#stored.fill(0, offset, offset + length);
+    return true;
   }
 
   close(): void {}
@@ -89,15 +116,28 @@ export class VolatileFile implements BlockFile {
    * left in them; `kept` tells of each write that is not safe how many of the units it touches made it, from its start.
    */
   afterPowerCut(kept: (units: number) => number, unit: number): VolatileFile {
-    const content = this.stored();
+    let content = this.stored();
     for (const { offset, bytes, pages } of this.#pending) {
       const first = Math.floor(offset / unit);
       const units = Math.ceil((offset + bytes.length) / unit) - first;
       const from = first * unit - pageOf(offset);
-      content.set(pages.subarray(from, from + kept(units) * unit), first * unit);
+      content = put(content, pages.subarray(from, from + kept(units) * unit), first * unit);
     }
     return new VolatileFile(content);
   }
+}
+
+function put(content: Uint8Array, bytes: Uint8Array, offset: number): Uint8Array {
+  const end = offset + bytes.length;
+  const grown = end > content.length ? resized(content, end) : content;
+  grown.set(bytes, offset);
+  return grown;
+}
+
+function resized(content: Uint8Array, size: number): Uint8Array {
+  const other = new Uint8Array(size);
+  other.set(content.subarray(0, size));
+  return other;
 }
 
 function later(): Promise<void> {

@@ -70,6 +70,15 @@ const controls: Controls = {
   checkMenus: () => ({ nodes: 0, templates: 0, faults: [], notes: [] }),
   addBase: ({ name }) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
   createDisk: () => Promise.reject(new ApiError(409, 'taken')),
+  disks: {
+    generations: (disk) => Promise.resolve({ disk, parent: 0, generations: [] }),
+    snapshot: () => Promise.reject(new ApiError(409, 'too many')),
+    rollBack: () => Promise.reject(new ApiError(409, 'in use')),
+    drop: () => Promise.reject(new ApiError(409, 'gone')),
+    differences: (_, from, to) => Promise.resolve({ from, to, bytes: 0, ranges: [] }),
+    commit: (_, name) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
+    grow: () => Promise.reject(new ApiError(409, 'smaller')),
+  },
 };
 
 /** Files the tree does not have: one without end, one that breaks, one that is shorter than it said. */

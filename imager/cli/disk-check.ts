@@ -1,0 +1,75 @@
+/** `imager disk check|repair`: without the imager, on a disk that nobody uses. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { isName } from '../../agent/protocol/names.ts';
+import type { CheckReport } from '../disks/check.ts';
+import { Context } from './context.ts';
+import { percent } from './disk-generations.ts';
+import { VerbError } from './failure.ts';
+import { plain } from './terminal.ts';
+
+/** Adds the verbs to `disk`. */
+export function addCheck(disk: Command): void {
+  disk
+    .command('check')
+    .description('read all that a disk has stored, and verify it; exit code 1 where something is damaged')
+    .argument('<name>', 'name of the disk, which nobody may be using')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nThe imager need not be running.\n\nExamples:\n  imager disk check node1-root')
+    .action((name: string, _options, command: Command) => run(new Context(command), name, false));
+  disk
+    .command('repair')
+    .description('have damaged parts of a disk read as zeroes, so that it can be used again')
+    .argument('<name>', 'name of the disk, which nobody may be using')
+    .option('--yes', 'really; without it damaged parts are only told')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Damaged parts are told, and lost: check the file system in the disk afterwards. The imager need not be running.
+
+Examples:
+  imager disk repair node1-root --yes`,
+    )
+    .action(async (name: string, { yes }: { yes?: boolean }, command: Command) => {
+      await run(new Context(command), name, yes === true);
+      if (yes !== true) throw new VerbError('nothing was changed: say --yes');
+    });
+}
+
+async function run(context: Context, name: string, mend: boolean): Promise<void> {
+  const [{ check, repair }, { SystemFile }, { FILE_NAME }, { newSalt }] = await Promise.all([
+    import('../disks/check.ts'),
+    import('../disks/block-file.ts'),
+    import('../disks/overlay-file.ts'),
+    import('../disks/open-overlays.ts'),
+  ]);
+  const path = join(context.config.state, 'disks', name, FILE_NAME);
+  if (!isName(name) || !existsSync(path)) throw new VerbError(`no disk "${name}" in ${context.config.state}`);
+  const file = new SystemFile(path, mend ? 'r+' : 'r');
+  let report: CheckReport;
+  try {
+    if (!file.lock()) throw new VerbError(`disk "${name}" is in use: stop whoever has it first`);
+    const host = {
+      name,
+      salt: newSalt,
+      warn: (message: string) => context.progress(message),
+    };
+    report = await (mend ? repair(file, host, percent(context)) : check(file, percent(context)));
+  } finally {
+    if (!mend) file.close();
+  }
+  context.print(report, (it) => show(name, it, mend));
+  if (report.damages.length > 0 && !mend) process.exitCode = 1;
+}
+
+function show(name: string, { blocks, generations, damages }: CheckReport, mended: boolean): string {
+  const lines = damages.map(({ message }) => plain(message));
+  const read = `${blocks} blocks and ${generations} generations read`;
+  if (damages.length === 0) return `${name} is good: ${read}`;
+  return [
+    ...lines,
+    `${name}: ${read}, ${damages.length} damaged${mended ? ', which read as zeroes now' : ''}`,
+  ].join('\n');
+}

@@ -1,0 +1,194 @@
+/** `imager disk snapshot|generations|rollback|drop|diff|commit|grow`: what is done with a disk's states. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import type { BaseView } from '../disks/bases.ts';
+import type { DiskView } from '../disks/catalog.ts';
+import type { Differences, DiskWork, Generations, GenerationView, Moment } from '../disks/disk-work.ts';
+import { showBase } from './base.ts';
+import { Context } from './context.ts';
+import { NotRunningError, VerbError } from './failure.ts';
+import { bytes, fields, table, time } from './table.ts';
+
+/** Adds the verbs to `disk`. */
+export function addGenerations(disk: Command): void {
+  verb(disk, 'snapshot', 'keep a disk as it is as a generation; whoever uses it goes on')
+    .option('--label <text>', 'what it is kept for, at most 63 bytes', '')
+    .addHelpText('after', examples('snapshot node1-root --label "before the upgrade"'))
+    .action(async (name: string, { label }: { label: string }, command: Command) => {
+      const context = new Context(command);
+      const made = await either<GenerationView>(context, name, 'snapshot', { label }, (work) =>
+        work.snapshot(name, label),
+      );
+      context.print(made, showGeneration);
+    });
+  verb(disk, 'generations', "a disk's generations, the oldest first")
+    .addHelpText('after', examples('generations node1-root', 'generations node1-root --json'))
+    .action(async (name: string, _options, command: Command) => {
+      const context = new Context(command);
+      const found = await either<Generations>(context, name, 'generations', undefined, (work) =>
+        work.generations(name),
+      );
+      context.print(found, listGenerations);
+    });
+  verb(disk, 'rollback', 'make a disk that nobody uses what it was; what it is now is kept as a generation')
+    .argument('<generation>', 'number of the generation', generationNumber)
+    .addHelpText('after', examples('rollback node1-root 3'))
+    .action(async (name: string, generation: number, _options, command: Command) => {
+      const context = new Context(command);
+      const done = await either<Awaited<ReturnType<DiskWork['rollBack']>>>(
+        context,
+        name,
+        'rollback',
+        { generation },
+        (work) => work.rollBack(name, generation),
+      );
+      context.print(done, ({ kept }) =>
+        kept === undefined
+          ? `${name} is as in generation ${generation}; what it was is generation ${done.disk.parent} itself`
+          : `${name} is as in generation ${generation}; what it was is kept as generation ${kept.id}`,
+      );
+    });
+  verb(disk, 'drop', 'give a generation up for ever; what only it has is free then')
+    .argument('<generation>', 'number of the generation', generationNumber)
+    .option('--yes', 'really')
+    .addHelpText('after', examples('drop node1-root 3 --yes'))
+    .action(async (name: string, generation: number, { yes }: { yes?: boolean }, command: Command) => {
+      if (yes !== true) throw new VerbError('a generation that is dropped is gone for ever: say --yes');
+      const context = new Context(command);
+      const gone = await either<GenerationView>(context, name, 'drop', { generation }, (work) =>
+        work.drop(name, generation),
+      );
+      context.print(gone, ({ id }) => `generation ${id} of ${name} is gone`);
+    });
+  verb(disk, 'diff', 'which parts of a disk were changed between two generations')
+    .argument('<from>', 'number of a generation, or base', moment)
+    .argument('[to]', 'number of a generation, or now', moment, 'now')
+    .addHelpText('after', examples('diff node1-root 3', 'diff node1-root 3 4 --json'))
+    .action(async (name: string, from: Moment, to: Moment, _options, command: Command) => {
+      const context = new Context(command);
+      const found = await either<Differences>(context, name, 'diff', { from, to }, (work) =>
+        work.differences(name, from, to),
+      );
+      context.print(found, showDifferences);
+    });
+  verb(disk, 'commit', 'make a new base image of a generation, or of the disk as it is')
+    .requiredOption('--base <name>', 'name of the new base image')
+    .option('--generation <number>', 'number of the generation', generationNumber)
+    .addHelpText(
+      'after',
+      examples('commit node1-root --base web-2', 'commit node1-root --base web-2 --generation 3'),
+    )
+    .action(async (name: string, o: { base: string; generation?: number }, command: Command) => {
+      const context = new Context(command);
+      const wish = { base: o.base, ...(o.generation === undefined ? {} : { generation: o.generation }) };
+      context.progress(`reading ${name}; this takes a few seconds for each GiB`);
+      const made = await either<BaseView>(context, name, 'commit', wish, (work) =>
+        work.commit(name, o.base, o.generation, percent(context)),
+      );
+      context.print(made, showBase);
+    });
+  verb(disk, 'grow', 'make a disk longer, in use or not; what is new reads as zeroes')
+    .argument('<size>', 'new size: bytes, or with K, M, G or T', sizeOf)
+    .addHelpText('after', examples('grow node1-root 20G'))
+    .action(async (name: string, size: number, _options, command: Command) => {
+      const context = new Context(command);
+      const grown = await either<DiskView>(context, name, 'grow', { size }, (work) => work.grow(name, size));
+      context.print(grown, (view) => `${view.name} has ${bytes(view.size)}`);
+    });
+}
+
+function verb(disk: Command, name: string, description: string): Command {
+  return disk
+    .command(name)
+    .description(description)
+    .argument('<name>', 'name of the disk')
+    .option('--json', 'print JSON');
+}
+
+function examples(...lines: string[]): string {
+  return `\nThe imager need not be running.\n\nExamples:\n${lines.map((line) => `  imager disk ${line}`).join('\n')}`;
+}
+
+/** Has the imager do it; where none is running, does it here. */
+async function either<T>(
+  context: Context,
+  disk: string,
+  what: string,
+  wish: object | undefined,
+  here: (work: DiskWork) => Promise<T>,
+): Promise<T> {
+  const path = `/control/disks/${encodeURIComponent(disk)}/${what}`;
+  try {
+    return await (wish === undefined ? context.get<T>(path) : context.post<T>(path, wish));
+  } catch (error) {
+    const { state } = context.config;
+    if (!(error instanceof NotRunningError) || !existsSync(join(state, 'disks'))) throw error;
+    const [{ pino }, { Disks }, { DiskWork }] = await Promise.all([
+      import('pino'),
+      import('../disks/catalog.ts'),
+      import('../disks/disk-work.ts'),
+    ]);
+    const disks = await Disks.open({ dir: state, log: pino({ level: 'silent' }) });
+    try {
+      return await here(new DiskWork(disks, Date.now));
+    } finally {
+      await disks.close();
+    }
+  }
+}
+
+/** Tells each tenth that is done. */
+export function percent(context: Context): (share: number) => void {
+  let told = 0;
+  return (share) => {
+    const tenth = Math.floor(share * 10);
+    if (tenth <= told) return;
+    told = tenth;
+    context.progress(`${tenth * 10} %`);
+  };
+}
+
+function generationNumber(text: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new VerbError(`"${text}" is no number of a generation`);
+  return Number(text);
+}
+
+function moment(text: string): Moment {
+  return text === 'base' || text === 'now' ? text : generationNumber(text);
+}
+
+function sizeOf(text: string): number {
+  const [, count, unit] = /^(\d+)([KMGT]?)$/.exec(text) ?? [];
+  if (count === undefined) throw new VerbError(`"${text}" is no size: bytes, or with K, M, G or T`);
+  return Number(count) * 1024 ** ' KMGT'.indexOf(unit || ' ');
+}
+
+function showGeneration(it: GenerationView): string {
+  return fields([
+    ['generation', String(it.id)],
+    ['label', it.label],
+    ['made from', it.parent === 0 ? '-' : `generation ${it.parent}`],
+    ['time', time(Date.parse(it.time))],
+    ['size', bytes(it.size)],
+    ['written', `${it.blocksWritten} blocks`],
+    ['zeroed', `${it.blocksZeroed} blocks`],
+  ]);
+}
+
+function listGenerations({ parent, generations }: Generations): string {
+  const rows = generations.map((it) => [
+    it.id === parent ? `${it.id} *` : String(it.id),
+    it.parent === 0 ? '-' : String(it.parent),
+    time(Date.parse(it.time)),
+    bytes(it.size),
+    bytes(it.blocksWritten * 4096),
+    it.label,
+  ]);
+  return `${table(['id', 'from', 'time', 'size', 'written', 'label'], rows)}\n* the disk as it is was made from it`;
+}
+
+function showDifferences({ ranges, bytes: changed }: Differences): string {
+  const rows = ranges.map(({ offset, length }) => [String(offset), String(length)]);
+  return `${table(['offset', 'length'], rows)}\n${bytes(changed)} in ${ranges.length} ranges`;
+}

@@ -1,0 +1,121 @@
+/** The file of a base image: copied sparsely, told apart, and watched for changes while it is in use. */
+import { createHash } from 'node:crypto';
+import { createReadStream, statSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { type BlockFile, SystemFile } from './block-file.ts';
+import type { BaseContent } from './block-reader.ts';
+import { DiskError } from './disk.ts';
+import { MAX_DISK_SIZE } from './format.ts';
+import { StoreError } from './store-error.ts';
+import { ZeroMap } from './zero-map.ts';
+
+const COPY_LENGTH = 1024 * 1024;
+
+/** What a base image is made of. */
+export interface ImageSource {
+  /** For messages. */
+  name: string;
+  /** Bytes. */
+  size: number;
+  /** Fills `target` from `offset`. */
+  read(target: Uint8Array, offset: number): Promise<void>;
+}
+
+/** Reads of an open file that fail where it ends too early. */
+export function fullRead(file: FileHandle, name: string, size: number): ImageSource['read'] {
+  return async (target, offset) => {
+    for (let done = 0; done < target.length; ) {
+      const { bytesRead } = await file.read(target, done, target.length - done, offset + done);
+      if (bytesRead === 0)
+        throw new StoreError(`${name} ended at byte ${offset + done} of ${size} while it was copied`);
+      done += bytesRead;
+    }
+  };
+}
+
+/** Copies an image to a new file, leaving out what is zero, and makes the copy durable. Gives its SHA-256, and its zeroes. */
+export async function copySparsely(
+  source: ImageSource,
+  to: string,
+  signal: AbortSignal,
+): Promise<{ digest: string; zeros: ZeroMap }> {
+  const { name, size } = source;
+  if (size === 0 || size > MAX_DISK_SIZE)
+    throw new StoreError(`${name}: ${size} bytes; a base image has 1 to ${MAX_DISK_SIZE}`);
+  const target = await open(to, 'wx', 0o600);
+  try {
+    const zeros = new ZeroMap(size);
+    const digest = await copyContent(source, target, zeros, signal);
+    await target.truncate(size);
+    await target.sync();
+    return { digest, zeros };
+  } finally {
+    await target.close();
+  }
+}
+
+async function copyContent(
+  source: ImageSource,
+  target: FileHandle,
+  zeros: ZeroMap,
+  signal: AbortSignal,
+): Promise<string> {
+  const hash = createHash('sha256');
+  const buffer = Buffer.alloc(COPY_LENGTH);
+  for (let at = 0; at < source.size; at += COPY_LENGTH) {
+    signal.throwIfAborted();
+    const bytes = buffer.subarray(0, Math.min(COPY_LENGTH, source.size - at));
+    await source.read(bytes, at);
+    hash.update(bytes);
+    for (const { length, state, from } of zeros.note(bytes, at))
+      if (state === 'data') await target.write(bytes, from, length, at + from);
+  }
+  return hash.digest('hex');
+}
+
+/** SHA-256 of a file. Rejects with the signal's reason soon after it. */
+export async function digestOf(path: string, signal: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: COPY_LENGTH })) {
+    signal.throwIfAborted();
+    hash.update(chunk);
+  }
+  return hash.digest('hex');
+}
+
+/** What tells a file that was replaced or changed: inode number and time of the last change of its content. */
+export function identityOf(path: string): string {
+  const { ino, mtimeNs } = statSync(path, { bigint: true });
+  return `${ino} ${mtimeNs}`;
+}
+
+/** An image in use. */
+export class BaseImage implements BaseContent {
+  readonly file: BlockFile;
+  readonly size: number;
+  readonly zeros: ZeroMap;
+  readonly #name: string;
+  readonly #modified: () => string;
+  readonly #before: string;
+  #changed = false;
+
+  constructor(name: string, path: string, size: number, zeros: ZeroMap) {
+    const file = new SystemFile(path, 'r');
+    this.#name = name;
+    this.file = file;
+    this.size = size;
+    this.zeros = zeros;
+    this.#modified = () => `${file.size()} ${file.modified()}`;
+    this.#before = this.#modified();
+  }
+
+  /** Finds out whether it was changed. */
+  look(): void {
+    this.#changed ||= this.#modified() !== this.#before;
+  }
+
+  intact(): void {
+    if (this.#changed)
+      throw new DiskError('EIO', `base image "${this.#name}" was changed while it is in use`);
+  }
+}

@@ -1,0 +1,284 @@
+/**
+ * Checkpoints of an overlay: the map, the generations and the journal's new beginning, made durable under a superblock; and
+ * the scans that find out what is free. They run one after another.
+ */
+import { crc32 } from 'node:zlib';
+import { asDiskError, type BlockFile } from './block-file.ts';
+import type { Flushes } from './flushes.ts';
+import { BLOCK_SIZE, type PlaceRun } from './format.ts';
+import { encodeTable, type Generation } from './generation-table.ts';
+import type { Journal } from './journal.ts';
+import type { PageWrite } from './map-page.ts';
+import type { MapTree } from './map-tree.ts';
+import type { Recovered } from './recover.ts';
+import { scan } from './scan.ts';
+import type { Space } from './space.ts';
+import { encodeSuperblock, type Superblock } from './superblock.ts';
+import { tidy } from './tidy.ts';
+
+/** A journal longer than this, or so many changed leaves of the map, ask for a checkpoint. */
+const LONG_JOURNAL = 2 * 1024 * 1024;
+const MANY_LEAVES = 4096;
+
+/** What a checkpoint is made with. */
+export interface Parts {
+  file: BlockFile;
+  space: Space;
+  journal: Journal;
+  flushes: Flushes;
+  /** Places that are being written to and that the map does not have yet. */
+  writing: ReadonlySet<readonly PlaceRun[]>;
+  /** Told what went wrong that nobody waits for. */
+  warn: (message: string, detail: Record<string, unknown>) => void;
+}
+
+/** What a checkpoint is about to make durable. */
+export interface Draft {
+  superblock: Superblock;
+  generations: Generation[];
+  /** The map from now on. */
+  tree: MapTree;
+  /** What is to be written before the superblock: whole places. */
+  writes: PageWrite[];
+}
+
+/** What else a checkpoint does, at the moment it is of. Where one of them throws, there is no checkpoint. */
+export interface Alterations {
+  /** Before the map is captured. */
+  prepare?: (tree: MapTree, superblock: Superblock) => void;
+  /** With what is captured. */
+  alter?: (draft: Draft) => void;
+}
+
+interface Cut extends Draft {
+  captured: { tree: MapTree; pages: [number, number][] };
+  /** What only the checkpoint before it needs. */
+  retired: PlaceRun[];
+  segments: PlaceRun[];
+}
+
+export class Checkpoints {
+  readonly #file: BlockFile;
+  readonly #space: Space;
+  readonly #journal: Journal;
+  readonly #flushes: Flushes;
+  readonly #writing: Parts['writing'];
+  readonly #warn: Parts['warn'];
+  #tree: MapTree;
+  #superblock: Superblock;
+  #copy: 0 | 1;
+  #generations: readonly Generation[];
+  /** The map differs from the last checkpoint's. */
+  #changed: boolean;
+  /** The last of those that run one after another. */
+  #last: Promise<unknown> = Promise.resolve();
+  #running = 0;
+  #patience = LONG_JOURNAL;
+  #closing = false;
+
+  /** Begins with a scan. */
+  constructor(parts: Parts, found: Recovered) {
+    this.#file = parts.file;
+    this.#space = parts.space;
+    this.#journal = parts.journal;
+    this.#flushes = parts.flushes;
+    this.#writing = parts.writing;
+    this.#warn = parts.warn;
+    this.#tree = found.tree;
+    this.#superblock = found.superblock;
+    this.#copy = found.copy;
+    this.#generations = found.generations;
+    this.#changed = found.replayed > 0 || found.uneven || found.tree.dirtyLeaves > 0;
+    void this.#inTurn(() => this.#scan());
+  }
+
+  /** What the last checkpoint says. */
+  get superblock(): Superblock {
+    return this.#superblock;
+  }
+
+  get generations(): readonly Generation[] {
+    return this.#generations;
+  }
+
+  get tree(): MapTree {
+    return this.#tree;
+  }
+
+  /** The map was changed: begins a checkpoint where it is time for one. */
+  changed(): void {
+    this.#changed = true;
+    const long = this.#journal.length > this.#patience || this.#tree.dirtyLeaves > MANY_LEAVES;
+    if (long && this.#running === 0 && !this.#space.scanning) void this.checkpoint().catch(() => undefined);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Resolves once checkpoints and scans asked for so far are done: after an open, once free places are known. */
+  async settled(): Promise<void> {
+    await this.#last;
+  }
+
+  async #scan(): Promise<void> {
+    const { table } = this.#superblock;
+    const used = [...this.#journal.segments(), ...[...this.#writing].flat()];
+    if (table.rows > 0) used.push(table);
+    const input = {
+      file: this.#file,
+      space: this.#space,
+      superblock: this.#superblock,
+      tree: this.#tree,
+      used,
+    };
+    try {
+      await scan({ ...input, generations: this.#generations }, () => this.#closing);
+      if (this.#closing) return;
+      // What a record replaced is free once the record is durable.
+      await this.#flushes.flush();
+      this.#space.endScan();
+      this.#tidy();
+    } catch (error) {
+      // The disk works on without: only, nothing becomes free.
+      this.#warn('free space cannot be told', { error: (error as Error).message });
+    }
+  }
+
+  /** Finds out anew which places are used: a generation is gone. */
+  rescan(): Promise<void> {
+    return this.#inTurn(async () => {
+      // What waits to be freed would be freed after it is used again.
+      await this.#flushes.flush();
+      this.#space.beginScan();
+      await this.#scan();
+    });
+  }
+
+  /**
+   * Writes the map out as it is at one moment, and makes it durable. Rejects with DiskError, for lack of space too, and
+   * with what an alteration throws: the checkpoint before still holds then.
+   */
+  checkpoint(alterations: Alterations = {}): Promise<void> {
+    this.#running++;
+    return this.#inTurn(() => this.#checkpoint(alterations)).finally(() => {
+      this.#running--;
+    });
+  }
+
+  async #checkpoint(alterations: Alterations): Promise<void> {
+    const cut = await new Promise<Cut>((resolve, reject) => {
+      this.#journal.between(() => {
+        try {
+          resolve(this.#cut(alterations));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+    const { tree, pages } = cut.captured;
+    try {
+      for (const { place, bytes } of cut.writes) await this.#file.write(bytes, place * BLOCK_SIZE);
+    } catch (error) {
+      this.#undo(cut);
+      // A disk that has grown is so: its map has more levels now. The next checkpoint says it.
+      const { size } = cut.superblock;
+      this.#superblock = cut.tree === tree ? { ...this.#superblock, size } : this.#superblock;
+      this.#patience = this.#journal.length + LONG_JOURNAL;
+      throw asDiskError(error);
+    }
+    tree.captured(pages, true);
+    this.#flushes.wrote();
+    await this.#flushes.flush();
+    await this.#writeSuperblock(cut.superblock);
+    this.#tree = cut.tree;
+    this.#generations = cut.generations;
+    this.#journal.forget(cut.segments);
+    this.#patience = LONG_JOURNAL;
+    this.#space.freed([...cut.retired, ...cut.segments]);
+    this.#tidy();
+  }
+
+  /** One step of the event loop: what the checkpoint is of. */
+  #cut({ prepare, alter }: Alterations): Cut {
+    this.#flushes.writable();
+    prepare?.(this.#tree, this.#superblock);
+    const { start, before } = this.#journal.rotate();
+    const tree = this.#tree;
+    const { writes, pages } = tree.capture(this.#space);
+    const last = this.#superblock;
+    const draft: Draft = {
+      superblock: {
+        ...last,
+        sequence: last.sequence + 1,
+        root: tree.root,
+        blocks: tree.counts(),
+        journal: start,
+      },
+      generations: [...this.#generations],
+      tree,
+      writes,
+    };
+    const captured = { tree, pages };
+    try {
+      alter?.(draft);
+    } catch (error) {
+      this.#undo({ captured, retired: this.#space.takeRetired() });
+      throw error;
+    }
+    // What the map names is the new generation's from now on.
+    if (draft.generations.length > this.#generations.length) this.#space.keepAll([...this.#writing].flat());
+    const same = (generation: Generation, i: number): boolean => generation === this.#generations[i];
+    if (draft.generations.length !== this.#generations.length || !draft.generations.every(same)) {
+      if (last.table.rows > 0) this.#space.retire(last.table);
+      draft.superblock.table = this.#placeTable(draft.generations, writes);
+    }
+    this.#changed = false;
+    return { ...draft, captured, retired: this.#space.takeRetired(), segments: before };
+  }
+
+  /** Nothing came of a checkpoint. */
+  #undo({ captured: { tree, pages }, retired }: Pick<Cut, 'captured' | 'retired'>): void {
+    tree.captured(pages, false);
+    this.#space.retireAgain(retired);
+    this.#changed = true;
+  }
+
+  #placeTable(generations: readonly Generation[], writes: PageWrite[]): Superblock['table'] {
+    if (generations.length === 0) return { place: 0, crc: 0, count: 0, rows: 0 };
+    const bytes = encodeTable(generations);
+    const { place, count } = this.#space.takeRun(bytes.length / BLOCK_SIZE);
+    writes.push({ place, bytes });
+    return { place, count, crc: crc32(bytes), rows: generations.length };
+  }
+
+  /** The copy that is not the newest valid one first: a crash in between leaves one of the two states. */
+  async #writeSuperblock(superblock: Superblock): Promise<void> {
+    const bytes = encodeSuperblock(superblock);
+    for (const copy of [1 - this.#copy, this.#copy]) {
+      await this.#flushes.writeThrough(bytes, copy * BLOCK_SIZE);
+      this.#superblock = superblock;
+    }
+  }
+
+  #tidy(): void {
+    if (this.#closing || !tidy(this.#file, this.#space)) return;
+    setImmediate(() => this.#tidy());
+  }
+
+  /** Makes a last checkpoint, so that the next open has nothing to do; the file is not used any more then. */
+  async close(): Promise<void> {
+    await this.settled();
+    // Without space, or after a failure, the next open has the journal.
+    if (this.#changed && !this.#space.scanning) await this.checkpoint().catch(() => undefined);
+    this.stop();
+    await this.#last;
+  }
+
+  /** Ends a scan early, and begins no more work. */
+  stop(): void {
+    this.#closing = true;
+  }
+}

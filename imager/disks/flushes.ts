@@ -1,0 +1,121 @@
+/** What makes an overlay's file durable: flushes that share a sync, and a failure that ends all writing. */
+import { asDiskError, type BlockFile } from './block-file.ts';
+import { DiskError } from './disk.ts';
+import type { Journal } from './journal.ts';
+import type { Space } from './space.ts';
+
+/** Bytes written and not flushed that ask for a flush: what an open after a power cut may have to look through. */
+const MUCH_UNFLUSHED = 64 * 1024 * 1024;
+
+export class Flushes {
+  readonly #name: string;
+  readonly #file: BlockFile;
+  readonly #journal: Journal;
+  readonly #space: Space;
+  #failure: DiskError | undefined;
+  #unflushed = 0;
+  /** Something else than records was written since the last sync began; an earlier process may have done so too. */
+  #unsynced = true;
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+
+  constructor(name: string, file: BlockFile, journal: Journal, space: Space) {
+    this.#name = name;
+    this.#file = file;
+    this.#journal = journal;
+    this.#space = space;
+  }
+
+  /** Throws the error that ended all writing, if there is one. */
+  writable(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** No more writes, for this reason. */
+  fail(error: DiskError): void {
+    this.#failure ??= error;
+  }
+
+  /** Something was written that no record tells of. */
+  wrote(): void {
+    this.#unsynced = true;
+  }
+
+  /** Data of so many bytes were written, and noted in the journal. */
+  noted(bytes: number): void {
+    this.#unflushed += bytes;
+    // A node that never flushes: where it fails, later writes tell.
+    if (this.#unflushed > MUCH_UNFLUSHED && this.#running === undefined)
+      void this.flush().catch(() => undefined);
+  }
+
+  /**
+   * Resolves once all that was acknowledged is durable. Flushes wanted while one runs share the next one: it begins after
+   * all of their writes. Rejects with DiskError: nothing is written any more then.
+   */
+  flush(): Promise<void> {
+    if (this.#next !== undefined) return this.#next;
+    if (this.#running === undefined) return this.#start();
+    this.#next = this.#running.then(
+      () => this.#start(),
+      () => this.#start(),
+    );
+    return this.#next;
+  }
+
+  #start(): Promise<void> {
+    this.#next = undefined;
+    const running = this.#flushNow().finally(() => {
+      this.#running = undefined;
+    });
+    this.#running = running;
+    return running;
+  }
+
+  async #flushNow(): Promise<void> {
+    this.writable();
+    try {
+      await this.#journal.written();
+    } catch (error) {
+      this.#final(error);
+    }
+    const { mark, released, changed } = this.#journal.takeWritten();
+    if (!changed && !this.#unsynced) return;
+    this.#unsynced = false;
+    this.#unflushed = 0;
+    await this.#sync();
+    this.#journal.synced(mark);
+    this.#space.freed(released);
+  }
+
+  /** Writes, and resolves once that is durable. Rejects with DiskError: nothing is written any more then. */
+  async writeThrough(bytes: Uint8Array, offset: number): Promise<void> {
+    this.writable();
+    try {
+      await this.#file.write(bytes, offset);
+    } catch (error) {
+      this.#final(error);
+    }
+    await this.#sync();
+  }
+
+  async #sync(): Promise<void> {
+    try {
+      await this.#file.sync();
+    } catch (error) {
+      this.#final(error);
+    }
+  }
+
+  /**
+   * The kernel forgets what it could not write back: a second fdatasync would claim success. So this is final, and whoever
+   * opens the file next must not take for durable what only the page cache has.
+   */
+  #final(error: unknown): never {
+    const cause = asDiskError(error);
+    const text = `${this.#name}: a flush failed, no more writes: ${cause.message}`;
+    this.#failure ??= new DiskError(cause.code, text, { cause });
+    this.#journal.cutOff(this.#failure);
+    throw this.#failure;
+  }
+}

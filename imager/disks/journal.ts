@@ -1,0 +1,318 @@
+/**
+ * The journal of an overlay's map: changes go into it before they are acknowledged, and are in the kernel's hands then.
+ * Changes noted in one turn of the event loop leave in one record, with one write.
+ *
+ * It is a chain of segments, written out in full before they are needed, so that what was promised room never fails for
+ * lack of space: `promise` does, before anything is changed.
+ */
+import type { BlockFile } from './block-file.ts';
+import { asDiskError } from './block-file.ts';
+import { type DiskError, DONE } from './disk.ts';
+import { BLOCK_SIZE, type PlaceRun } from './format.ts';
+import { type Batch, newBatch } from './journal-batch.ts';
+import {
+  type Change,
+  changeSize,
+  encodeLink,
+  LINK_SIZE,
+  putChange,
+  RECORD_HEAD,
+  sealRecord,
+} from './journal-record.ts';
+import { SEGMENT_BYTES, SpareSegments } from './journal-segments.ts';
+import type { Space } from './space.ts';
+import type { Segment } from './superblock.ts';
+
+const MAX_RECORD = 32 * 1024;
+/** Blocks of one change at most: a record has room for it. */
+export const MAX_CHANGE_BLOCKS = 4096;
+/** What is left of a segment where every record that does not fit any more was the longest. */
+const SURE_BYTES = SEGMENT_BYTES - MAX_RECORD - LINK_SIZE;
+
+/** Where the next record goes. */
+export interface JournalPosition {
+  segment: Segment;
+  /** Byte in the segment. */
+  offset: number;
+  /** Its number. */
+  lsn: number;
+}
+
+/** A record, by its number and the byte of the file behind it. */
+export interface Mark {
+  lsn: number;
+  end: number;
+}
+
+export class Journal {
+  readonly #file: BlockFile;
+  readonly #space: Space;
+  #segment: Segment;
+  #offset: number;
+  #lsn: number;
+  #written: number;
+  /** Byte of the file behind the last record that is in it. */
+  #writtenEnd: number;
+  #synced: Mark;
+  /** Segments of the chain before the present one, from the checkpoint on. */
+  #before: PlaceRun[];
+  readonly #spares: SpareSegments;
+  readonly #batches: Batch[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #released: PlaceRun[] = [];
+  #changed = false;
+  /** Bytes of records that are not in the file yet, and of changes that may be noted. */
+  #pending = 0;
+  #promised = 0;
+  /** What lies behind the last record might be taken for more of them. */
+  #soiled: boolean;
+  #appending = false;
+  #scheduled = false;
+  #failure: DiskError | undefined;
+  #unused: Buffer | undefined;
+
+  /**
+   * A journal that goes on at `position`; segments `before` come before that of it, records up to `durable` are durable.
+   * `salt` gives 8 random bytes as hexadecimal.
+   */
+  constructor(
+    file: BlockFile,
+    space: Space,
+    found: { journal: JournalPosition; before: PlaceRun[]; durable: Mark; clean: boolean },
+    salt: () => string,
+  ) {
+    const { journal: position, before, durable, clean } = found;
+    this.#file = file;
+    this.#space = space;
+    this.#soiled = !clean;
+    this.#segment = position.segment;
+    this.#offset = position.offset;
+    this.#lsn = position.lsn;
+    this.#written = position.lsn - 1;
+    this.#writtenEnd = this.#end();
+    this.#synced = durable;
+    this.#before = before;
+    this.#spares = new SpareSegments(file, space, salt);
+  }
+
+  #end(): number {
+    return this.#segment.place * BLOCK_SIZE + this.#offset;
+  }
+
+  /**
+   * The last record that is in the file; the places that records up to it replaced, since this was asked last; and
+   * whether there were any with changes.
+   */
+  takeWritten(): { mark: Mark; released: PlaceRun[]; changed: boolean } {
+    const taken = {
+      mark: { lsn: this.#written, end: this.#writtenEnd },
+      released: this.#released,
+      changed: this.#changed,
+    };
+    this.#released = [];
+    this.#changed = false;
+    return taken;
+  }
+
+  /** Bytes since the checkpoint. */
+  get length(): number {
+    return this.#before.reduce((sum, { count }) => sum + count * BLOCK_SIZE, this.#offset);
+  }
+
+  /** All that it takes up. */
+  segments(): PlaceRun[] {
+    return [...this.#before, this.#segment, ...this.#spares.all()];
+  }
+
+  /**
+   * Promises room for changes of `bytes` in all; `fulfil` takes the promise back right before they are noted. Gives what
+   * was promised. Throws DiskError.
+   */
+  promise(bytes: number): number {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#soiled) this.rotate();
+    const promised = bytes + RECORD_HEAD * (1 + Math.ceil((2 * bytes) / MAX_RECORD));
+    const room = (): number => Math.max(0, SURE_BYTES - this.#offset) + this.#spares.count * SURE_BYTES;
+    while (room() < this.#pending + this.#promised + promised) this.#spares.add();
+    this.#promised += promised;
+    return promised;
+  }
+
+  fulfil(promised: number): void {
+    this.#promised -= promised;
+  }
+
+  /**
+   * Notes a change, for which there is room, after the places that it replaces were released. It is in the file once
+   * `written` resolves.
+   */
+  note(change: Change): void {
+    const size = changeSize(change.count, change.place);
+    let batch = this.#batches.at(-1);
+    if (
+      batch === undefined ||
+      (this.#appending && this.#batches.length === 1) ||
+      batch.length + size > MAX_RECORD
+    ) {
+      batch = this.#newBatch();
+      this.#batches.push(batch);
+    }
+    batch.length = putChange(batch.bytes, batch.length, change);
+    this.#pending += size;
+    const released = this.#space.takeReleased();
+    if (released.length > 0) batch.released.push(...released);
+  }
+
+  #newBatch(): Batch {
+    const bytes = this.#unused ?? Buffer.allocUnsafe(MAX_RECORD);
+    this.#unused = undefined;
+    this.#pending += RECORD_HEAD;
+    if (!this.#scheduled && !this.#appending) {
+      this.#scheduled = true;
+      queueMicrotask(() => {
+        this.#scheduled = false;
+        this.#append();
+      });
+    }
+    return newBatch(bytes);
+  }
+
+  /** Resolves once all that was noted is in the file. Rejects with DiskError: nothing can be noted any more then. */
+  written(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return this.#batches.at(-1)?.written ?? DONE;
+  }
+
+  #append(): void {
+    while (!this.#appending && this.#batches.length > 0) {
+      const [batch] = this.#batches;
+      if (!this.#file.prompt(batch!.length)) {
+        void this.#appendLater(batch!);
+        return;
+      }
+      try {
+        for (const { bytes, offset } of this.#writesOf(batch!)) this.#file.writeNow(bytes, offset);
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+      this.#appended();
+    }
+  }
+
+  async #appendLater(batch: Batch): Promise<void> {
+    this.#appending = true;
+    try {
+      for (const { bytes, offset } of this.#writesOf(batch)) await this.#file.write(bytes, offset);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    } finally {
+      this.#appending = false;
+    }
+    this.#appended();
+    for (const work of this.#waiting.splice(0)) work();
+    this.#append();
+  }
+
+  /** Runs `work` as soon as no record is on its way to the file, at once where that is so now. */
+  between(work: () => void): void {
+    if (this.#appending) this.#waiting.push(work);
+    else work();
+  }
+
+  #appended(): void {
+    const batch = this.#batches.shift()!;
+    this.#pending -= batch.length;
+    this.#unused = batch.bytes;
+    this.#written = this.#lsn - 1;
+    this.#writtenEnd = this.#end();
+    this.#changed ||= batch.length > RECORD_HEAD;
+    if (batch.released.length > 0) this.#released.push(...batch.released);
+    batch.resolve();
+  }
+
+  /** What was written in part cannot be told from what was not: no more records. */
+  #fail(error: unknown): void {
+    this.#failure = asDiskError(error);
+    for (const batch of this.#batches.splice(0)) batch.reject(this.#failure);
+    for (const work of this.#waiting.splice(0)) work();
+  }
+
+  #writesOf(batch: Batch): { bytes: Uint8Array; offset: number }[] {
+    const writes = [];
+    if (this.#offset + batch.length + LINK_SIZE > this.#segment.count * BLOCK_SIZE) writes.push(this.#link());
+    const bytes = batch.bytes.subarray(0, batch.length);
+    sealRecord(bytes, this.#head());
+    writes.push({ bytes, offset: this.#segment.place * BLOCK_SIZE + this.#offset });
+    this.#offset += batch.length;
+    return writes;
+  }
+
+  #head(): { salt: string; lsn: number; synced: number } {
+    return { salt: this.#segment.salt, lsn: this.#lsn++, synced: this.#synced.lsn };
+  }
+
+  /** Goes on in the next segment: the record that says so. */
+  #link(): { bytes: Uint8Array; offset: number } {
+    const next = this.#spares.take();
+    const bytes = encodeLink(this.#head(), next);
+    const offset = this.#segment.place * BLOCK_SIZE + this.#offset;
+    this.#before.push({ place: this.#segment.place, count: this.#segment.count });
+    this.#segment = next;
+    this.#offset = 0;
+    return { bytes, offset };
+  }
+
+  /**
+   * Begins a new segment, for a checkpoint or because nobody knows what lies behind the last record; only `between`
+   * records. `before` are the segments that only what was before needs. Throws DiskError.
+   */
+  rotate(): { start: Segment & { lsn: number }; before: PlaceRun[] } {
+    if (this.#failure !== undefined) throw this.#failure;
+    const needed = this.#pending + this.#promised;
+    while (this.#spares.count === 0 || this.#spares.count * SURE_BYTES < needed) this.#spares.add();
+    this.#soiled = false;
+    try {
+      const { bytes, offset } = this.#link();
+      this.#file.writeNow(bytes, offset);
+      this.#written = this.#lsn - 1;
+      this.#writtenEnd = this.#end();
+    } catch (error) {
+      this.#fail(error);
+      throw this.#failure;
+    }
+    return { start: { ...this.#segment, lsn: this.#lsn }, before: [...this.#before] };
+  }
+
+  /** A checkpoint is durable: segments before its start are not the journal's any more. */
+  forget(before: readonly PlaceRun[]): void {
+    this.#before = this.#before.slice(before.length);
+  }
+
+  /** Records up to `mark`, and their data, are durable. Later records say so; one of its own does where none waits. */
+  synced(mark: Mark): void {
+    this.#synced = mark;
+    if (this.#batches.length > 0 || this.#failure !== undefined) return;
+    try {
+      this.fulfil(this.promise(0));
+    } catch {
+      // No room for it: the next record will tell.
+      return;
+    }
+    this.#batches.push(this.#newBatch());
+  }
+
+  /**
+   * Ends the journal, as well as can be, behind the last record that is known to be durable, for those who open the file
+   * next. Nothing can be noted any more.
+   */
+  cutOff(cause: DiskError): void {
+    this.#fail(cause);
+    try {
+      this.#file.writeNow(new Uint8Array(RECORD_HEAD), this.#synced.end);
+    } catch {
+      // The file can be neither written nor synced: nothing of ours helps.
+    }
+  }
+}

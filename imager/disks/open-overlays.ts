@@ -1,0 +1,170 @@
+/** The overlays that are open, and who has them. */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { AttachedOverlay } from './attached-overlay.ts';
+import type { Bases } from './bases.ts';
+import { SystemFile } from './block-file.ts';
+import type { BaseContent } from './block-reader.ts';
+import type { DiskClient } from './disk.ts';
+import { FormatError } from './format.ts';
+import { Overlay } from './overlay.ts';
+import { FILE_NAME, readSuperblock } from './overlay-file.ts';
+import { OverlayStore } from './overlay-store.ts';
+import { BusyError, StoreError } from './store-error.ts';
+import type { Superblock } from './superblock.ts';
+
+/** An overlay that is open here. It stays open until it is flushed after its client left. */
+export interface OpenOverlay {
+  overlay: Overlay;
+  holder: DiskClient | undefined;
+  /** What is done to it that no client may see. */
+  busy: string | undefined;
+  /** Flushes under way for clients that left, and other work: the last one closes the overlay. */
+  users: number;
+}
+
+export class OpenOverlays {
+  readonly #dir: string;
+  readonly #bases: Bases;
+  readonly #log: Logger;
+  readonly #open = new Map<string, OpenOverlay>();
+  /** Overlays that are being closed: nobody may open them before. */
+  readonly #closing = new Map<string, Promise<void>>();
+
+  /** Those in the folder `dir`. */
+  constructor(dir: string, bases: Bases, log: Logger) {
+    this.#dir = dir;
+    this.#bases = bases;
+    this.#log = log;
+  }
+
+  /** The overlay, where it is open. */
+  get(name: string): OpenOverlay | undefined {
+    return this.#open.get(name);
+  }
+
+  /** Gives an overlay to a client. Rejects with BusyError where somebody has it, StoreError where it cannot be opened. */
+  async attach(name: string, client: DiskClient): Promise<AttachedOverlay> {
+    const open = await this.#opened(name);
+    if (open.holder !== undefined) throw new BusyError(`disk "${name}" is in use by ${open.holder.address}`);
+    if (open.busy !== undefined) throw new BusyError(`disk "${name}" is ${open.busy}`);
+    open.holder = client;
+    return new AttachedOverlay(open.overlay, () => this.#release(name, open));
+  }
+
+  /** Does something with an overlay, whether a client has it or not. Rejects with StoreError where it cannot be opened. */
+  async use<T>(name: string, work: (overlay: Overlay) => Promise<T>): Promise<T> {
+    const open = await this.#opened(name);
+    return this.#used(name, open, () => work(open.overlay));
+  }
+
+  /** Does something with an overlay that is `what` for all others meanwhile. Rejects with BusyError where it is in use. */
+  async exclusively<T>(name: string, what: string, work: (overlay: Overlay) => Promise<T>): Promise<T> {
+    const open = await this.#opened(name);
+    if (open.holder !== undefined)
+      throw new BusyError(`disk "${name}" is in use by ${open.holder.address}: stop that first`);
+    if (open.busy !== undefined) throw new BusyError(`disk "${name}" is ${open.busy}`);
+    open.busy = what;
+    return this.#used(name, open, async () => {
+      try {
+        return await work(open.overlay);
+      } finally {
+        open.busy = undefined;
+      }
+    });
+  }
+
+  /** The overlay, open. Whoever asked takes it in the same step of the event loop. Rejects with StoreError. */
+  async #opened(name: string): Promise<OpenOverlay> {
+    for (;;) {
+      const closing = this.#closing.get(name);
+      if (closing !== undefined) await closing;
+      else {
+        const open = this.#open.get(name);
+        if (open !== undefined) return open;
+        const { base } = superblockOf(this.#dir, name);
+        const content = await this.#bases.content(base.name);
+        if (!this.#closing.has(name) && !this.#open.has(name)) return this.#load(name, content);
+      }
+    }
+  }
+
+  #load(name: string, base: BaseContent): OpenOverlay {
+    const file = new SystemFile(join(this.#dir, name, FILE_NAME), 'r+');
+    try {
+      if (!file.lock()) throw new BusyError(`disk "${name}" is in use by another process of this machine`);
+      const store = OverlayStore.open(file, {
+        name,
+        salt: newSalt,
+        warn: (message, detail) => this.#log.warn({ disk: name, ...detail }, message),
+      });
+      const made = store.superblock.base;
+      const there = this.#bases.get(made.name);
+      if (there.digest !== made.digest || there.size !== made.size)
+        throw new FormatError(`it was made over another content of base "${made.name}"`);
+      const open = { overlay: new Overlay(name, store, base), holder: undefined, busy: undefined, users: 0 };
+      this.#open.set(name, open);
+      return open;
+    } catch (error) {
+      file.close();
+      throw error instanceof StoreError ? error : damaged(name, error);
+    }
+  }
+
+  /**
+   * The client is gone: flush, and close the overlay unless another client came meanwhile. That one may be gone again
+   * too, and its flush still under way: then the overlay is the flush's, for the file tells of it only afterwards.
+   */
+  #release(name: string, open: OpenOverlay): Promise<void> {
+    open.holder = undefined;
+    return this.#used(name, open, () => open.overlay.flush());
+  }
+
+  async #used<T>(name: string, open: OpenOverlay, work: () => Promise<T>): Promise<T> {
+    open.users++;
+    try {
+      return await work();
+    } finally {
+      open.users--;
+      if (open.users === 0 && open.holder === undefined && this.#open.get(name) === open) {
+        this.#open.delete(name);
+        const closing = open.overlay.close().finally(() => this.#closing.delete(name));
+        this.#closing.set(
+          name,
+          closing.catch(() => undefined),
+        );
+        await closing;
+      }
+    }
+  }
+
+  /** Flushes and closes all of them. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#open].map(([name, open]) => this.#release(name, open)));
+    await Promise.all(this.#closing.values());
+  }
+}
+
+/** What the superblock of the disk in the folder `dir` says. Throws StoreError where that is not what it must be. */
+export function superblockOf(dir: string, name: string): Superblock {
+  const path = join(dir, name);
+  try {
+    return readSuperblock(path);
+  } catch (error) {
+    if (existsSync(join(path, 'disk.json')) && !existsSync(join(path, FILE_NAME)))
+      throw new StoreError(`disk "${name}" has the format of an earlier version: make it anew`);
+    throw damaged(name, error);
+  }
+}
+
+/** 8 random bytes, hexadecimal. */
+export function newSalt(): string {
+  return randomBytes(8).toString('hex');
+}
+
+/** A disk whose file is not what it must be. */
+function damaged(name: string, error: unknown): StoreError {
+  return new StoreError(`disk "${name}" is damaged: ${(error as Error).message}`, { cause: error });
+}

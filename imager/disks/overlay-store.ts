@@ -1,0 +1,201 @@
+/**
+ * The file of an overlay: map, journal, space and generations.
+ *
+ * What survives a crash: no place that a durable map names is ever written again. A block goes to a free place, and what
+ * the map says of it into the journal, with the block's checksum, before the write is acknowledged: both are in the
+ * kernel's hands then, and outlive this process. A flush is one fdatasync of the one file. A checkpoint writes changed
+ * pages of the map to free places, then the two copies of the superblock, each durable before the next step; only then
+ * is free what the superblock before named.
+ */
+import type { BlockFile } from './block-file.ts';
+import { type Alterations, Checkpoints } from './checkpoints.ts';
+import { DONE } from './disk.ts';
+import { Flushes } from './flushes.ts';
+import { BLOCK_SIZE, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES, ZERO } from './format.ts';
+import type { Generation } from './generation-table.ts';
+import { Journal, MAX_CHANGE_BLOCKS } from './journal.ts';
+import { changeSize } from './journal-record.ts';
+import { clearBlocks } from './map-change.ts';
+import type { PageWrite } from './map-page.ts';
+import type { MapTree } from './map-tree.ts';
+import { type Recovered, recover } from './recover.ts';
+import { Space } from './space.ts';
+import type { Superblock } from './superblock.ts';
+
+export interface StoreHost {
+  name: string;
+  /** 8 random bytes, hexadecimal. */
+  salt: () => string;
+  /** Told what went wrong that nobody waits for. */
+  warn: (message: string, detail: Record<string, unknown>) => void;
+}
+
+/** Places that nothing names yet, and room to note them. */
+export interface Places {
+  extents: PlaceRun[];
+  promised: number;
+}
+
+export class OverlayStore {
+  readonly file: BlockFile;
+  readonly flushes: Flushes;
+  readonly #space: Space;
+  readonly #journal: Journal;
+  readonly #checkpoints: Checkpoints;
+  /** Places that are being written to and that the map does not have yet. */
+  readonly #writing = new Set<readonly PlaceRun[]>();
+
+  private constructor(file: BlockFile, found: Recovered, host: StoreHost) {
+    this.file = file;
+    this.#space = new Space(Math.ceil(file.size() / BLOCK_SIZE));
+    for (const place of found.retired) this.#space.retirePage(place);
+    this.#journal = new Journal(file, this.#space, found, host.salt);
+    this.flushes = new Flushes(host.name, file, this.#journal, this.#space);
+    this.#checkpoints = new Checkpoints(
+      {
+        file,
+        space: this.#space,
+        journal: this.#journal,
+        flushes: this.flushes,
+        writing: this.#writing,
+        warn: host.warn,
+      },
+      found,
+    );
+  }
+
+  /**
+   * Takes the file over. Throws FormatError where it is damaged, DiskError. `onDamage`, for repairs, is told damaged pages
+   * of the map, which count as zeroes then.
+   */
+  static open(file: BlockFile, host: StoreHost, onDamage?: MapTree['onDamage']): OverlayStore {
+    const found = recover(file, onDamage);
+    if (found.cut) host.warn('writes that were not flushed were lost', { replayed: found.replayed });
+    if (found.faults.length > 0) host.warn('a superblock was not valid', { faults: found.faults });
+    return new OverlayStore(file, found, host);
+  }
+
+  /** What the last checkpoint says. */
+  get superblock(): Superblock {
+    return this.#checkpoints.superblock;
+  }
+
+  get generations(): readonly Generation[] {
+    return this.#checkpoints.generations;
+  }
+
+  /** The map. For reading. */
+  get tree(): MapTree {
+    return this.#checkpoints.tree;
+  }
+
+  /** Places of the file that are used, and that could be used again. */
+  places(): { used: number; free: number } {
+    return { used: this.#space.end - this.#space.free, free: this.#space.free };
+  }
+
+  /**
+   * Places for `count` blocks; `scattered` ones also where the file could be made longer. Throws DiskError: nothing has
+   * changed then.
+   */
+  take(count: number, scattered = false): Places {
+    this.flushes.writable();
+    // However scattered they are, each can be noted.
+    const promised = this.#journal.promise(count * changeSize(1, SUPERBLOCK_PLACES));
+    const extents = this.#space.take(count, scattered);
+    this.#writing.add(extents);
+    return { extents, promised };
+  }
+
+  /** Whether `count` places are free that `take` may have passed over. */
+  hasFree(count: number): boolean {
+    return this.#space.free >= count && !this.#space.scanning;
+  }
+
+  /** The write to these places failed. */
+  giveBack({ extents, promised }: Places): void {
+    this.#writing.delete(extents);
+    this.#journal.fulfil(promised);
+    this.#space.giveBack(extents);
+  }
+
+  /**
+   * Blocks from `block` on are at the places that `take` gave, with these checksums. The map's leaves of them are in
+   * memory. Outlives this process once the promise resolves.
+   */
+  enter(block: number, { extents, promised }: Places, crcs: Uint32Array): Promise<void> {
+    this.#writing.delete(extents);
+    this.#journal.fulfil(promised);
+    let done = 0;
+    for (const { place, count } of extents)
+      for (let from = 0; from < count; from += MAX_CHANGE_BLOCKS) {
+        const part = Math.min(MAX_CHANGE_BLOCKS, count - from);
+        const change = { block: block + done, count: part, place: place + from };
+        for (let i = 0; i < part; i++) {
+          const before = this.tree.set(change.block + i, change.place + i, crcs[done + i]!);
+          if (before >= SUPERBLOCK_PLACES) this.#space.release(before);
+        }
+        this.#journal.note({ ...change, crcs: crcs.subarray(done, done + part) });
+        done += part;
+      }
+    return this.#noted(done * BLOCK_SIZE);
+  }
+
+  /** Blocks from `from` up to, not including, `to` are zero. Throws DiskError, FormatError: nothing has changed then. */
+  clear(from: number, to: number): Promise<void> {
+    this.flushes.writable();
+    if (from >= to) return DONE;
+    this.#journal.fulfil(this.#journal.promise(changeSize(1, ZERO)));
+    // All of it loaded before any of it is changed: a leaf that cannot be read must not leave the work half done.
+    for (let leaf = Math.floor(from / FAN_OUT); leaf * FAN_OUT < to; leaf++) this.tree.leaf(leaf);
+    clearBlocks(
+      this.tree,
+      from,
+      to,
+      (place) => this.#space.release(place),
+      (place) => this.#space.retirePage(place),
+    );
+    this.#journal.note({ block: from, count: to - from, place: ZERO, crcs: [] });
+    return this.#noted(0);
+  }
+
+  #noted(bytes: number): Promise<void> {
+    this.flushes.noted(bytes);
+    this.#checkpoints.changed();
+    return this.#journal.written();
+  }
+
+  /** The changed pages of another map in this file, with new places: they have to be written before anything names them. */
+  captureOf(tree: MapTree): PageWrite[] {
+    const { writes, pages } = tree.capture(this.#space);
+    tree.captured(pages, true);
+    return writes;
+  }
+
+  /** Resolves once checkpoints and scans asked for so far are done: after an open, once free places are known. */
+  settled(): Promise<void> {
+    return this.#checkpoints.settled();
+  }
+
+  /** See Checkpoints. */
+  checkpoint(alterations?: Alterations): Promise<void> {
+    return this.#checkpoints.checkpoint(alterations);
+  }
+
+  /** See Checkpoints. */
+  rescan(): Promise<void> {
+    return this.#checkpoints.rescan();
+  }
+
+  /** Flushes, and closes the file: also where the flush fails. */
+  async close(): Promise<void> {
+    try {
+      await this.flushes.flush();
+      await this.#checkpoints.close();
+    } finally {
+      this.#checkpoints.stop();
+      await this.settled();
+      this.file.close();
+    }
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * An overlay as its file tells it after whatever ended its last user: the newest superblock, and the journal's records
+ * after it. Records that were durable are taken as they are. Of later ones, which no flush waited for, the data may
+ * not have come to the drive: each is taken if its data has the checksum it says, and the first that has not ends the
+ * journal. So a crash of this process loses nothing that was acknowledged, and one of the machine nothing that was
+ * flushed.
+ */
+import { crc32 } from 'node:zlib';
+import type { BlockFile } from './block-file.ts';
+import { asDiskError } from './block-file.ts';
+import { BLOCK_SIZE, blockCount, FormatError, type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
+import { decodeTable, type Generation } from './generation-table.ts';
+import type { JournalPosition, Mark } from './journal.ts';
+import { type Change, decodeRecord, type JournalRecord } from './journal-record.ts';
+import { clearBlocks } from './map-change.ts';
+import { MapTree } from './map-tree.ts';
+import { chooseSuperblock, type Segment, type Superblock } from './superblock.ts';
+
+const READ_BLOCKS = 64;
+
+export interface Recovered {
+  superblock: Superblock;
+  /** The copy of the superblock that was used. */
+  copy: 0 | 1;
+  /** True where the other copy is another one, or is not valid. */
+  uneven: boolean;
+  /** What is wrong with a copy of the superblock. */
+  faults: string[];
+  generations: Generation[];
+  tree: MapTree;
+  journal: JournalPosition;
+  /** The last record that was known to be durable. */
+  durable: Mark;
+  /** Segments of the journal before that of its position. */
+  before: PlaceRun[];
+  /** Nothing but zeroes lies behind the last record. */
+  clean: boolean;
+  /** Changes taken from the journal. */
+  replayed: number;
+  /** True where records were found whose data had not come to the drive. */
+  cut: boolean;
+  /** Places of pages that the last checkpoint has and the map has not. */
+  retired: number[];
+}
+
+/** Throws FormatError, DiskError. `onDamage`: see MapTree. */
+export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recovered {
+  const places = Math.floor(file.size() / BLOCK_SIZE);
+  const pair = readPlaces(file, { place: 0, count: SUPERBLOCK_PLACES }, places);
+  const [a, b] = [pair.subarray(0, BLOCK_SIZE), pair.subarray(BLOCK_SIZE)];
+  const chosen = chooseSuperblock(a, b);
+  const { superblock } = chosen;
+  const tree = new MapTree(file, superblock.root, blockCount(superblock.size), superblock.blocks);
+  tree.onDamage = onDamage;
+  const chain = readChain(file, superblock.journal, places);
+  const synced = chain.records.reduce((most, { record }) => Math.max(most, record.synced), 0);
+  const found: Recovered = {
+    ...chosen,
+    uneven: !a.equals(b),
+    generations: readTable(file, superblock, places),
+    tree,
+    journal: chain.end,
+    durable: durableMark(chain, superblock.journal, synced),
+    before: chain.before,
+    clean: chain.clean,
+    replayed: 0,
+    cut: false,
+    retired: [],
+  };
+  for (const { record, at, before } of chain.records) {
+    if (record.lsn > synced && !record.changes.every((change) => arrived(file, change, tree, places))) {
+      // What follows the position is of no account: it is overwritten by what leads on to another segment.
+      return { ...found, journal: at, before, clean: false, cut: true };
+    }
+    for (const change of record.changes) apply(tree, change, places, found.retired);
+    found.replayed += record.changes.length;
+  }
+  return found;
+}
+
+/** Whole places; what the file does not have reads as zeroes. */
+function readPlaces(file: BlockFile, { place, count }: PlaceRun, places: number): Buffer {
+  const bytes = Buffer.alloc(count * BLOCK_SIZE);
+  const there = Math.max(0, Math.min(count, places - place));
+  if (there > 0) file.readNow(bytes.subarray(0, there * BLOCK_SIZE), place * BLOCK_SIZE);
+  return bytes;
+}
+
+/** The generations that a superblock names. Throws FormatError, DiskError. */
+export function readTable(file: BlockFile, { table }: Superblock, places: number): Generation[] {
+  if (table.rows === 0) return [];
+  if (table.place + table.count > places || table.count > 64)
+    throw new FormatError('the table of generations lies outside the file');
+  const bytes = readPlaces(file, table, places);
+  if (crc32(bytes) !== table.crc) throw new FormatError('the table of generations is damaged');
+  return decodeTable(bytes, table.rows);
+}
+
+interface Chain {
+  /** Each with where it is, and the segments before that. */
+  records: { record: JournalRecord; at: JournalPosition; before: PlaceRun[] }[];
+  end: JournalPosition;
+  before: PlaceRun[];
+  clean: boolean;
+}
+
+/** The journal's records, up to the first that is not one. */
+function readChain(file: BlockFile, start: Segment & { lsn: number }, places: number): Chain {
+  const records: Chain['records'] = [];
+  let { lsn } = start;
+  let segment: Segment = { place: start.place, count: start.count, salt: start.salt };
+  let before: PlaceRun[] = [];
+  for (;;) {
+    const bytes = readPlaces(file, segment, places);
+    let offset = 0;
+    let link: Segment | undefined;
+    while (link === undefined) {
+      const record = decodeRecord(bytes, offset, segment.salt, lsn);
+      if (record === undefined) {
+        const clean = bytes.subarray(offset).equals(Buffer.alloc(bytes.length - offset));
+        return { records, end: { segment, offset, lsn }, before, clean };
+      }
+      records.push({ record, at: { segment, offset, lsn }, before });
+      offset += record.length;
+      lsn++;
+      link = record.link;
+    }
+    before = [...before, { place: segment.place, count: segment.count }];
+    segment = link;
+  }
+}
+
+function durableMark({ records }: Chain, start: Segment, synced: number): Mark {
+  const last = records.findLast(({ record }) => record.lsn <= synced);
+  if (last === undefined) return { lsn: 0, end: start.place * BLOCK_SIZE };
+  const { segment, offset, lsn } = last.at;
+  return { lsn, end: segment.place * BLOCK_SIZE + offset + last.record.length };
+}
+
+/** True where the data of a change is in the file. */
+function arrived(
+  file: BlockFile,
+  { block, count, place, crcs }: Change,
+  tree: MapTree,
+  places: number,
+): boolean {
+  if (block + count > tree.blocks) return false;
+  if (place < SUPERBLOCK_PLACES) return true;
+  if (place + count > places) return false;
+  const buffer = new Uint8Array(Math.min(count, READ_BLOCKS) * BLOCK_SIZE);
+  for (let done = 0; done < count; done += READ_BLOCKS) {
+    const blocks = Math.min(READ_BLOCKS, count - done);
+    file.readNow(buffer.subarray(0, blocks * BLOCK_SIZE), (place + done) * BLOCK_SIZE);
+    for (let i = 0; i < blocks; i++)
+      if (crc32(buffer.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE)) !== crcs[done + i]) return false;
+  }
+  return true;
+}
+
+function apply(tree: MapTree, change: Change, places: number, retired: number[]): void {
+  const { block, count, place, crcs } = change;
+  if (block + count > tree.blocks || (place >= SUPERBLOCK_PLACES && place + count > places))
+    throw new FormatError(`the journal has blocks ${block} to ${block + count - 1} at place ${place}`);
+  if (place >= SUPERBLOCK_PLACES) for (let i = 0; i < count; i++) tree.set(block + i, place + i, crcs[i]!);
+  else
+    clearBlocks(
+      tree,
+      block,
+      block + count,
+      () => {},
+      (page) => retired.push(page),
+    );
+}
+
+/** For errors of the file while it is opened. */
+export function asFormatError(error: unknown): Error {
+  return error instanceof FormatError ? error : asDiskError(error);
+}

@@ -1,0 +1,249 @@
+/**
+ * Which places of an overlay's file are free. Nothing of this is in the file: a place is used where the superblock, the
+ * journal or a page of some generation's map names it, which a scan finds out; so it cannot disagree with the maps, and
+ * a crash leaves no place lost. Until a scan is through, places are taken at the end of the file only.
+ *
+ * A place that the map does not name any more is used again only once that is durable: `release` for what a journal
+ * record replaced (free after the next sync), `retire` for what a checkpoint replaces (free after its superblock is
+ * durable). A place that a kept generation may name is neither: those taken since the last generation are "fresh",
+ * others stay. No I/O.
+ */
+import { Bits } from './bits.ts';
+import { type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
+
+/** Runs shorter than this are no good for long writes as long as there is little to gain. */
+const LEAST_RUN = 16;
+
+export class Space {
+  readonly #used = new Bits();
+  readonly #fresh = new Bits();
+  /** Free places without space of the file system, as far as that is known. */
+  readonly #holes = new Bits();
+  #holeCount = 0;
+  /** Places of the file. */
+  #end: number;
+  #free = 0;
+  #cursor = SUPERBLOCK_PLACES;
+  /** No run of so many free places was found, and none has been freed since. */
+  #scarce = Number.POSITIVE_INFINITY;
+  #scan: { from: number; released: PlaceRun[]; retired: PlaceRun[] } | undefined;
+  #released: PlaceRun[] = [];
+  #retired: PlaceRun[] = [];
+
+  /** Space in a file of `end` places of which nothing is known yet: a scan is under way. */
+  constructor(end: number) {
+    this.#end = Math.max(end, SUPERBLOCK_PLACES);
+    this.beginScan();
+  }
+
+  get end(): number {
+    return this.#end;
+  }
+
+  get free(): number {
+    return this.#free;
+  }
+
+  /** Free places that take up space of the file system, as far as that is known. */
+  get idle(): number {
+    return this.#free - this.#holeCount;
+  }
+
+  get scanning(): boolean {
+    return this.#scan !== undefined;
+  }
+
+  /**
+   * `count` places, in as few runs as can be had cheaply, or `scattered` wherever there are any. They are used and fresh
+   * from now on.
+   */
+  take(count: number, scattered = false): PlaceRun[] {
+    const taken: PlaceRun[] = [];
+    let wanted = count;
+    if (this.#scan === undefined && this.#free > 0) {
+      const least = scattered || this.#free * 4 > this.#end ? 1 : Math.min(count, LEAST_RUN);
+      if (least < this.#scarce) wanted -= this.#reuse(count, least, taken);
+    }
+    if (wanted > 0) taken.push(this.#extend(wanted));
+    return taken;
+  }
+
+  /** `count` places in one run. */
+  takeRun(count: number): PlaceRun {
+    const taken: PlaceRun[] = [];
+    if (this.#scan === undefined && this.#free >= count && count < this.#scarce)
+      this.#reuse(count, count, taken);
+    return taken[0] ?? this.#extend(count);
+  }
+
+  /** Takes up to `count` free places in runs of at least `least`; gives how many. Goes round the file once. */
+  #reuse(count: number, least: number, taken: PlaceRun[]): number {
+    let left = count;
+    for (const [from, to] of [
+      [this.#cursor, this.#end],
+      [SUPERBLOCK_PLACES, this.#cursor],
+    ] as const) {
+      for (let at = this.#used.nextClear(from, to); at < to; at = this.#used.nextClear(at, to)) {
+        const stop = this.#used.nextSet(at, Math.min(to, at + left));
+        if (stop - at >= Math.min(least, left)) {
+          this.#take(at, stop - at);
+          taken.push({ place: at, count: stop - at });
+          left -= stop - at;
+          this.#free -= stop - at;
+          this.#cursor = stop;
+          if (left === 0) return count;
+        }
+        at = stop;
+      }
+    }
+    this.#scarce = least;
+    return count - left;
+  }
+
+  #extend(count: number): PlaceRun {
+    const place = this.#end;
+    this.#end += count;
+    this.#take(place, count);
+    return { place, count };
+  }
+
+  #take(place: number, count: number): void {
+    for (let at = place; at < place + count; at++) {
+      this.#used.add(at);
+      this.#fresh.add(at);
+      if (this.#holes.delete(at)) this.#holeCount--;
+    }
+  }
+
+  /** Places that were taken and that nothing ever named. */
+  giveBack(extents: readonly PlaceRun[]): void {
+    if (this.#scan !== undefined) for (const extent of extents) append(this.#scan.released, extent);
+    else this.freed(extents);
+  }
+
+  /** A journal record has something else in the stead of a place. */
+  release(place: number): void {
+    if (this.#scan !== undefined) append(this.#scan.released, { place, count: 1 });
+    else if (this.#fresh.has(place)) append(this.#released, { place, count: 1 });
+  }
+
+  /** The next checkpoint will not have a map page any more. */
+  retirePage(place: number): void {
+    if (this.#scan !== undefined) append(this.#scan.retired, { place, count: 1 });
+    else if (this.#fresh.has(place)) append(this.#retired, { place, count: 1 });
+  }
+
+  /** The next checkpoint will not have a journal segment, or table, any more. */
+  retire(extent: PlaceRun): void {
+    append(this.#scan?.retired ?? this.#retired, extent);
+  }
+
+  /** What was released up to now: to be freed once the journal up to now is durable. */
+  takeReleased(): PlaceRun[] {
+    const released = this.#released;
+    this.#released = [];
+    return released;
+  }
+
+  /** What was retired up to now: to be freed once the checkpoint made now is durable. */
+  takeRetired(): PlaceRun[] {
+    const retired = this.#retired;
+    this.#retired = [];
+    return retired;
+  }
+
+  /** Retired places whose checkpoint came to nothing. */
+  retireAgain(extents: readonly PlaceRun[]): void {
+    for (const extent of extents) this.retire(extent);
+  }
+
+  /** Places are free. While a scan is under way it finds that out by itself. */
+  freed(extents: readonly PlaceRun[]): void {
+    if (this.#scan !== undefined) return;
+    for (const { place, count } of extents)
+      for (let at = place; at < place + count; at++) {
+        if (this.#used.delete(at)) this.#free++;
+        this.#fresh.delete(at);
+      }
+    if (extents.length > 0) this.#scarce = Number.POSITIVE_INFINITY;
+  }
+
+  /** All that the map names now is a generation's from now on, but not `unnamed`, which the map does not have yet. */
+  keepAll(unnamed: readonly PlaceRun[]): void {
+    this.#fresh.clear();
+    for (const { place, count } of unnamed) this.#take(place, count);
+  }
+
+  /**
+   * Forgets what is used and free. The caller marks all that is used, kept generations' first; nothing that was
+   * released or retired before may wait to be freed.
+   */
+  beginScan(): void {
+    this.#scan = { from: this.#end, released: [], retired: [] };
+    this.#used.clear();
+    this.#fresh.clear();
+    this.#holes.clear();
+    this.#holeCount = 0;
+    this.#released = [];
+    this.#free = 0;
+    this.#scarce = Number.POSITIVE_INFINITY;
+    for (let place = 0; place < SUPERBLOCK_PLACES; place++) this.#used.add(place);
+  }
+
+  /** In a scan: a place is used, by a kept generation or only by the map as it is now. False where that was known. */
+  mark(place: number, kept: boolean): boolean {
+    if (!this.#used.add(place)) return false;
+    if (!kept) this.#fresh.add(place);
+    return true;
+  }
+
+  /** All is marked, and all that was released since the scan began is durable. */
+  endScan(): void {
+    const { released, retired } = this.#scan!;
+    this.#scan = undefined;
+    for (let at = this.#used.nextClear(0, this.#end); at < this.#end; ) {
+      const stop = this.#used.nextSet(at, this.#end);
+      this.#free += stop - at;
+      at = this.#used.nextClear(stop, this.#end);
+    }
+    const each = (extents: readonly PlaceRun[], then: (place: number) => void): void => {
+      for (const { place, count } of extents) for (let at = place; at < place + count; at++) then(at);
+    };
+    each(released, (place) => this.release(place));
+    each(retired, (place) => this.retirePage(place));
+  }
+
+  /** Makes the file's end that of its last used place; gives it. */
+  shrink(): number {
+    if (this.#scan !== undefined) return this.#end;
+    while (this.#end > SUPERBLOCK_PLACES && !this.#used.has(this.#end - 1)) {
+      this.#end--;
+      this.#free--;
+      if (this.#holes.delete(this.#end)) this.#holeCount--;
+    }
+    this.#cursor = Math.min(this.#cursor, this.#end);
+    return this.#end;
+  }
+
+  /** Runs of at least `least` free places that are not holes throughout. */
+  *idleRuns(least: number): Generator<PlaceRun> {
+    if (this.#scan !== undefined) return;
+    for (let at = this.#used.nextClear(SUPERBLOCK_PLACES, this.#end); at < this.#end; ) {
+      const stop = this.#used.nextSet(at, this.#end);
+      if (stop - at >= least && this.#holes.nextClear(at, stop) < stop) yield { place: at, count: stop - at };
+      at = this.#used.nextClear(stop, this.#end);
+    }
+  }
+
+  /** The space of free places was given back to the file system. */
+  punched({ place, count }: PlaceRun): void {
+    for (let at = place; at < place + count; at++) if (this.#holes.add(at)) this.#holeCount++;
+  }
+}
+
+/** Adds an extent to a list, to its last one where it follows that. */
+function append(list: PlaceRun[], { place, count }: PlaceRun): void {
+  const last = list[list.length - 1];
+  if (last !== undefined && last.place + last.count === place) last.count += count;
+  else list.push({ place, count });
+}

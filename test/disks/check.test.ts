@@ -1,0 +1,103 @@
+/** Offline check and repair, with bits turned over in every part of the file. */
+import { expect, test } from 'vitest';
+import { check, repair } from '../../imager/disks/check.ts';
+import { BLOCK_SIZE } from '../../imager/disks/format.ts';
+import { snapshot } from '../../imager/disks/generations.ts';
+import { Overlay } from '../../imager/disks/overlay.ts';
+import { emptyOverlay } from '../../imager/disks/overlay-file.ts';
+import { OverlayStore } from '../../imager/disks/overlay-store.ts';
+import { ZeroMap } from '../../imager/disks/zero-map.ts';
+import { VolatileFile } from './volatile-file.ts';
+
+const BLOCKS = 30;
+const SIZE = BLOCKS * BLOCK_SIZE;
+const base = {
+  file: new VolatileFile(new Uint8Array(SIZE).fill(0xba)),
+  size: SIZE,
+  zeros: new ZeroMap(SIZE),
+  intact: () => {},
+};
+let salts = 0;
+const host = { name: 'disk', salt: () => (++salts).toString(16).padStart(16, '0'), warn: () => {} };
+const quiet = (): void => {};
+const open = (file: VolatileFile): Overlay => new Overlay('disk', OverlayStore.open(file, host), base);
+
+/** Ten blocks of 1 in a generation, five of them 2 in the present. */
+async function written(): Promise<VolatileFile> {
+  const file = new VolatileFile(
+    emptyOverlay({ name: 'b', size: SIZE, digest: '00'.repeat(32) }, SIZE, host.salt()),
+  );
+  const disk = open(file);
+  await disk.write(new Uint8Array(10 * BLOCK_SIZE).fill(1), 0);
+  await snapshot(disk.store, 'one', 0);
+  await disk.write(new Uint8Array(5 * BLOCK_SIZE).fill(2), 0);
+  await disk.close();
+  return file;
+}
+
+test('what is good is told to be, and stays as it is', async () => {
+  const file = await written();
+  const before = file.content();
+  let done = 0;
+  const report = await check(file, (share) => {
+    done = share;
+  });
+  expect(report).toEqual({ blocks: 15, generations: 1, damages: [] });
+  expect(done).toBeLessThanOrEqual(1);
+  expect(file.content()).toEqual(before);
+  expect(await repair(file, host, quiet)).toMatchObject({ damages: [] });
+  expect(await check(file, quiet)).toMatchObject({ blocks: 15, damages: [] });
+});
+
+test('a turned bit anywhere is found where it matters; after a repair all can be read, and only what was damaged is gone', async () => {
+  const whole = (await written()).content();
+  const kinds = new Set<string>();
+  const places = Array.from({ length: whole.length / BLOCK_SIZE }, (_, place) => place * BLOCK_SIZE);
+  // Some bytes of each place; those of a map page that are not zero are few.
+  const spots = places.flatMap((start) => {
+    const used = [...whole.subarray(start, start + BLOCK_SIZE).keys()].filter(
+      (at) => whole[start + at] !== 0,
+    );
+    return used.filter((_, i) => i % Math.ceil(used.length / 8) === 0).map((at) => start + at);
+  });
+  for (const spot of spots) {
+    const content = whole.slice();
+    content[spot]! ^= 0x10;
+    const file = new VolatileFile(content);
+    const found = await check(file, quiet).catch((error: Error) => error.message);
+    if (typeof found === 'string') {
+      // The table of generations has no second copy.
+      expect(found).toMatch(/table of generations is damaged/);
+      continue;
+    }
+    for (const { what } of found.damages) kinds.add(what);
+    const repaired = await repair(file, host, quiet);
+    const lost = (damages: typeof found.damages): unknown =>
+      damages
+        .filter(({ what }) => what !== 'superblock')
+        .map(({ offset, generation }) => [offset, generation]);
+    expect(lost(repaired.damages)).toEqual(lost(found.damages));
+    expect((await check(file, quiet)).damages).toEqual([]);
+    const disk = open(file);
+    const bytes = new Uint8Array(SIZE);
+    await disk.read(bytes, 0);
+    const gone = found.damages.filter(({ generation }) => generation === 0);
+    for (let block = 0; block < BLOCKS; block++) {
+      const part = bytes.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE);
+      const hit = gone.some(
+        ({ offset = 1, length = 0 }) => offset <= block * BLOCK_SIZE && block * BLOCK_SIZE < offset + length,
+      );
+      const wanted = hit ? 0 : block < 5 ? 2 : block < 10 ? 1 : 0xba;
+      expect(part.every((byte) => byte === wanted)).toBe(true);
+    }
+    await disk.close();
+  }
+  expect(kinds).toEqual(new Set(['superblock', 'map page', 'block']));
+});
+
+test('without a superblock there is nothing to tell', async () => {
+  const file = await written();
+  const content = file.content();
+  content.fill(0, 0, 2 * BLOCK_SIZE);
+  await expect(check(new VolatileFile(content), quiet)).rejects.toThrow('no valid superblock');
+});
