@@ -53,11 +53,10 @@ export class Attachment implements Watcher {
   reads(offset: number, length: number): void {
     const { disk } = this;
     if (disk === undefined) return;
-    const first = Math.floor(offset / BLOCK_SIZE) * BLOCK_SIZE;
     // A disk that has grown has more than its base.
-    const end = Math.min(this.image.size, Math.ceil((offset + length) / BLOCK_SIZE) * BLOCK_SIZE);
-    for (const { at, length: run, dirty } of extentsOf(disk, first, end))
-      if (!dirty) this.#note(at / BLOCK_SIZE, Math.ceil((at + run) / BLOCK_SIZE));
+    const blocks = Math.ceil(Math.min(offset + length, this.image.size) / BLOCK_SIZE);
+    for (const { block, count, dirty } of ownRuns(disk, Math.floor(offset / BLOCK_SIZE), blocks))
+      if (!dirty) this.#note(block, block + count);
   }
 
   #note(from: number, to: number): void {
@@ -79,15 +78,31 @@ export class Attachment implements Watcher {
 
 const MOST_EXTENTS = 1024;
 
-/** The extents of a range of a disk, each with its place. Bytes. */
-export function* extentsOf(
-  disk: Pick<Disk, 'extents'>,
-  from: number,
-  to: number,
-): Generator<{ at: number; length: number; dirty: boolean }> {
-  for (let at = from; at < to; )
-    for (const { length, dirty } of disk.extents(at, to - at, MOST_EXTENTS)) {
-      yield { at, length, dirty };
-      at += length;
+/** A run of blocks, and whether anything of them is the disk's own. */
+export interface OwnRun extends Run {
+  dirty: boolean;
+}
+
+/**
+ * The blocks `from` to before `to` of a disk, as runs. An extent may end within a block, where the base of a disk that
+ * has grown does.
+ */
+export function ownRuns(disk: Pick<Disk, 'extents' | 'size'>, from: number, to: number): OwnRun[] {
+  const dirty = new Uint8Array(Math.max(0, to - from));
+  const end = Math.min(disk.size, to * BLOCK_SIZE);
+  for (let at = from * BLOCK_SIZE; at < end; )
+    for (const extent of disk.extents(at, end - at, MOST_EXTENTS)) {
+      const stop = at + extent.length;
+      if (extent.dirty)
+        dirty.fill(1, Math.floor(at / BLOCK_SIZE) - from, Math.ceil(stop / BLOCK_SIZE) - from);
+      at = stop;
     }
+  const runs: OwnRun[] = [];
+  for (let block = from; block < to; block++) {
+    const last = runs.at(-1);
+    const own = dirty[block - from] === 1;
+    if (last?.dirty === own) last.count++;
+    else runs.push({ block, count: 1, dirty: own });
+  }
+  return runs;
 }

@@ -5,8 +5,8 @@
 import { crc32 } from 'node:zlib';
 import type { Disk } from '../disks/disk.ts';
 import type { BootFile } from '../images/boot-files.ts';
-import { extentsOf } from './attachment.ts';
-import { encodeIndex, type PackRun, PackRuns } from './pack.ts';
+import { ownRuns } from './attachment.ts';
+import { encodeIndex, PackRuns } from './pack.ts';
 import type { PackFile } from './pack-file.ts';
 import { BLOCK_SIZE } from './trace.ts';
 
@@ -27,9 +27,10 @@ export function emptyPack(size: number, digest: string): Buffer {
  * not, reading the pack fails, for the reader would have old content. The pack is closed with the file.
  */
 export async function nodePack(pack: PackFile, disk: Disk, still: () => boolean): Promise<BootFile> {
+  const { size } = disk;
   const { runs, checksums, pieces } = await contentOf(pack, disk);
   const { digest, trace } = pack.index;
-  const head = encodeIndex({ size: disk.size, digest, trace, runs, checksums: Uint32Array.from(checksums) });
+  const head = encodeIndex({ size, digest, trace, runs, checksums: Uint32Array.from(checksums) });
   const stretches = placed([{ bytes: head }, ...pieces]);
   return {
     size: head.length + checksums.length * BLOCK_SIZE,
@@ -50,7 +51,7 @@ async function contentOf(pack: PackFile, disk: Disk) {
   let before = 0;
   let own = 0;
   for (const run of pack.index.runs) {
-    for (const { block, count, dirty } of partsOf(run, disk)) {
+    for (const { block, count, dirty } of ownRuns(disk, run.block, run.block + run.count)) {
       if (!dirty) {
         runs.add(block, count, run.zero);
         if (run.zero) continue;
@@ -71,17 +72,6 @@ async function contentOf(pack: PackFile, disk: Disk) {
     if (!run.zero) before += run.count;
   }
   return { runs: runs.runs, checksums, pieces };
-}
-
-/** The run cut where its blocks change between the base's and the disk's own. */
-function partsOf(run: PackRun, disk: Disk): { block: number; count: number; dirty: boolean }[] {
-  const from = run.block * BLOCK_SIZE;
-  const to = Math.min(disk.size, (run.block + run.count) * BLOCK_SIZE);
-  return [...extentsOf(disk, from, to)].map(({ at, length, dirty }) => ({
-    block: at / BLOCK_SIZE,
-    count: Math.ceil(length / BLOCK_SIZE),
-    dirty,
-  }));
 }
 
 async function readBlocks(disk: Disk, block: number, count: number) {

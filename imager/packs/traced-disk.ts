@@ -12,7 +12,6 @@ export interface Watcher {
 
 export class TracedDisk implements Disk {
   readonly name: string;
-  readonly size: number;
   readonly readOnly: boolean;
   readonly blockSize: number;
   readonly #disk: Disk;
@@ -23,12 +22,16 @@ export class TracedDisk implements Disk {
   /** `closed` is called once, when the disk is given back. */
   constructor(disk: Disk, watcher: Watcher, closed: () => void) {
     this.name = disk.name;
-    this.size = disk.size;
     this.readOnly = disk.readOnly;
     this.blockSize = disk.blockSize;
     this.#disk = disk;
     this.#watcher = watcher;
     this.#closed = closed;
+  }
+
+  /** A disk may grow while it is attached. */
+  get size(): number {
+    return this.#disk.size;
   }
 
   read(target: Uint8Array, offset: number): Promise<void> {

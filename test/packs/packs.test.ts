@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Disks } from '../../imager/disks/catalog.ts';
 import type { Disk } from '../../imager/disks/disk.ts';
+import { grow } from '../../imager/disks/generations.ts';
 import { memoryFile } from '../../imager/images/boot-files.ts';
 import { contentOffset, decodeIndex, indexLength } from '../../imager/packs/pack.ts';
 import { Packs } from '../../imager/packs/packs.ts';
@@ -179,6 +180,23 @@ describe('packs', () => {
     expect([...blocks.keys()]).toEqual([...range(30, 70), 5, 600]);
     await expectContent(disk, blocks);
     await disk.close();
+  });
+
+  it('of a disk that has grown are of its size, and of its base no more than there is', async () => {
+    await disks.withOverlay('n2', ({ store }) => grow(store, 700 * BLOCK));
+    const disk = await attach('n2');
+    await disk.read(Buffer.alloc(3 * BLOCK), 599 * BLOCK);
+    await disk.read(Buffer.alloc(BLOCK), 650 * BLOCK);
+    say('mounted');
+    await disk.close();
+    await packs.idle();
+    const again = await attach('n2');
+    const blocks = await served('n2');
+    expect([...blocks.keys()]).toEqual([599, 600]);
+    const whole = Buffer.alloc(BLOCK);
+    await again.read(whole, 600 * BLOCK);
+    expect(blocks.get(600)!.equals(whole)).toBe(true);
+    await again.close();
   });
 
   it('are served to who has the disk attached, until it writes', async () => {
