@@ -17,24 +17,36 @@ struct run {
   int zero;
 };
 
-static uint32_t crc_table[256];
+/* CRC-32 (IEEE 802.3) of eight bytes a step: table[k] has what a byte comes to with k bytes behind it. */
+static uint32_t crc_table[8][256];
 
-static uint32_t crc32_of(const uint8_t *bytes, size_t length) {
-  uint32_t c = ~0u;
-  if (!crc_table[1])
-    for (uint32_t n = 0; n < 256; n++) {
-      uint32_t value = n;
-      for (int k = 0; k < 8; k++) value = value & 1 ? 0xedb88320u ^ (value >> 1) : value >> 1;
-      crc_table[n] = value;
-    }
-  while (length--) c = crc_table[(c ^ *bytes++) & 0xff] ^ (c >> 8);
-  return ~c;
+static void make_crc_table(void) {
+  for (uint32_t n = 0; n < 256; n++) {
+    uint32_t value = n;
+    for (int bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320u ^ (value >> 1) : value >> 1;
+    crc_table[0][n] = value;
+  }
+  for (uint32_t n = 0; n < 256; n++)
+    for (int k = 1; k < 8; k++) crc_table[k][n] = crc_table[0][crc_table[k - 1][n] & 0xff] ^ (crc_table[k - 1][n] >> 8);
 }
 
 static uint32_t le32(const uint8_t *at) {
   uint32_t value;
   memcpy(&value, at, sizeof value);
   return le32toh(value);
+}
+
+static uint32_t crc32_of(const uint8_t *bytes, size_t length) {
+  uint32_t c = ~0u;
+  if (!crc_table[0][1]) make_crc_table();
+  for (; length >= 8; bytes += 8, length -= 8) {
+    uint32_t low = c ^ le32(bytes), high = le32(bytes + 4);
+    c = crc_table[7][low & 0xff] ^ crc_table[6][low >> 8 & 0xff] ^ crc_table[5][low >> 16 & 0xff] ^
+        crc_table[4][low >> 24] ^ crc_table[3][high & 0xff] ^ crc_table[2][high >> 8 & 0xff] ^
+        crc_table[1][high >> 16 & 0xff] ^ crc_table[0][high >> 24];
+  }
+  while (length--) c = crc_table[0][(c ^ *bytes++) & 0xff] ^ (c >> 8);
+  return ~c;
 }
 
 static int by_block(const void *a, const void *b) {

@@ -1,4 +1,4 @@
-/* The relay between descriptors 3 (the kernel's side) and 4 (the imager's): PACK SIZE PATIENCE. */
+/* The relay between descriptors 3 (the kernel's side) and 4 (the imager's), with the pack from standard input: SIZE PATIENCE. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,15 +8,13 @@
 void bw_print(const char *text, size_t length) { printf("%.*s\n", (int)length, text); }
 
 int main(int argc, char **argv) {
-  static uint8_t bytes[1 << 20];
+  static uint8_t bytes[16 << 20];
   struct pack pack;
-  FILE *file = argc == 4 ? fopen(argv[1], "r") : NULL;
-  if (!file) return 2;
-  size_t length = fread(bytes, 1, sizeof bytes, file);
-  fclose(file);
-  const char *why = pack_open(&pack, bytes, length, strtoull(argv[2], NULL, 10));
+  if (argc != 3) return 2;
+  size_t length = fread(bytes, 1, sizeof bytes, stdin);
+  const char *why = pack_open(&pack, bytes, length, strtoull(argv[1], NULL, 10));
   if (why) return puts(why), 3;
-  int code = relay_run(3, 4, strtod(argv[3], NULL), "root", &pack);
+  int code = relay_run(3, 4, strtod(argv[2], NULL), "root", &pack);
   fflush(stdout);
   return code;
 }

@@ -31,8 +31,9 @@ function packOf(content: Buffer, blocks: readonly number[]): Buffer {
 }
 
 function start(content: Buffer, pack: Buffer, patience?: number) {
-  const relay = startRelay(pack, content.length, patience);
+  const relay = startRelay(content.length, patience);
   running.push(relay);
+  relay.give(pack);
   return {
     ...relay,
     kernel: new KernelEnd(relay.kernel),
@@ -116,8 +117,9 @@ describe('the relay', () => {
     const bent = Buffer.from(pack);
     bent[70]! ^= 1;
     const why = async (bytes: Buffer, size = content.length) => {
-      const relay = startRelay(bytes, size);
+      const relay = startRelay(size);
       running.push(relay);
+      relay.give(bytes);
       return relay.ended;
     };
     expect(await why(bent)).toEqual({ code: 3, output: 'damaged\n' });
