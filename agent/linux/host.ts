@@ -66,6 +66,12 @@ export interface Host {
   configureInterface(name: string, address: string, prefix: number, gateway?: string): void;
   setHostName(name: string): void;
   connect(address: string, port: number, timeoutMs: number): Promise<Connection>;
+  /**
+   * Fills `target` from byte `from` on with what the connection gives next; resolves with where it is filled to: less
+   * than all at the end of the stream, and where nothing came for `silenceMs`. For long transfers while nothing else
+   * goes on: some hosts wait for it.
+   */
+  receive(connection: Connection, target: Uint8Array, from: number, silenceMs: number): Promise<number>;
   /** Gives an open, negotiated connection to the kernel as /dev/nbd`index`. The connection is the kernel's from then on. */
   nbdAttach(connection: Connection, attachment: NbdAttachment): void;
   /**

@@ -31,7 +31,7 @@ export async function fetchPack(host: Host, imager: string, disk: string): Promi
     const { length, base } = parseHead(await input.head());
     if (length > Math.min(PACK_MAX, freeBytes(host) / SHARE))
       throw new PackRefused(`a pack of ${length} bytes is too large for this node`);
-    const bytes = await input.body(length);
+    const bytes = await input.body(host, length);
     checkBase(bytes, base);
     // Nothing to read from it.
     return length === PACK_HEADER ? undefined : bytes;
@@ -94,15 +94,13 @@ class Input {
     }
   }
 
-  async body(length: number): Promise<Uint8Array> {
+  async body(host: Host, length: number): Promise<Uint8Array> {
+    if (this.#rest.length > length) throw new PackRefused('answer is longer than it said');
     const bytes = new Uint8Array(length);
-    let at = 0;
-    for (let chunk = this.#rest; ; chunk = await this.#next()) {
-      if (chunk.length > length - at) throw new PackRefused('answer is longer than it said');
-      bytes.set(chunk, at);
-      at += chunk.length;
-      if (at === length) return bytes;
-    }
+    bytes.set(this.#rest);
+    const end = await host.receive(this.#connection, bytes, this.#rest.length, SILENCE_MS);
+    if (end < length) throw new PackRefused('answer is cut off');
+    return bytes;
   }
 
   async #next(): Promise<Uint8Array> {

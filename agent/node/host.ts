@@ -86,6 +86,23 @@ export class NodeHost implements Host {
     return connect(address, port, timeoutMs);
   }
 
+  async receive(
+    connection: Connection,
+    target: Uint8Array,
+    from: number,
+    silenceMs: number,
+  ): Promise<number> {
+    let at = from;
+    while (at < target.length) {
+      const timer = setTimeout(() => connection.close(), silenceMs);
+      const chunk = await connection.read().finally(() => clearTimeout(timer));
+      if (chunk === undefined) break;
+      target.set(chunk.subarray(0, target.length - at), at);
+      at += chunk.length;
+    }
+    return Math.min(at, target.length);
+  }
+
   nbdAttach(_connection: Connection, attachment: NbdAttachment): void {
     throw withoutNetlink(`attach /dev/nbd${attachment.index}`);
   }
