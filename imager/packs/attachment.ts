@@ -20,6 +20,8 @@ export class Attachment implements Watcher {
   readonly address: string;
   /** The disk as each connection has it. */
   readonly disks = new Set<Disk>();
+  /** Attached by a client that proved who it is, over TLS. */
+  secret = false;
   /** An agent said that it runs from this disk. */
   booted = false;
   listening = true;

@@ -90,6 +90,7 @@ export class Packs implements DiskCatalog {
       earlier?.address === client.address
         ? earlier
         : new Attachment({ base, image, address: client.address });
+    if (client.identity !== undefined) attachment.secret = true;
     attachment.disks.add(disk);
     if (attachment !== earlier) {
       this.#attached.set(name, attachment);
@@ -164,6 +165,8 @@ export class Packs implements DiskCatalog {
   async #openPack(name: string, address: string): Promise<BootFile> {
     const attachment = this.#attached.get(name);
     if (attachment?.address !== address) throw new NotServed(`${address} has no disk of that name attached`);
+    // What goes over the network in secret must not go over it in the clear as well.
+    if (attachment.secret) throw new NotServed('the disk is attached over TLS, and packs are not');
     const { disk } = attachment;
     if (disk === undefined || !attachment.untouched)
       throw new NotServed('the disk was written to since it was attached');

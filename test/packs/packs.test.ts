@@ -213,6 +213,14 @@ describe('packs', () => {
     expect((await packs.files(others).open('images/packs/n2', { address: ADDRESS }))!.size).toBe(7);
   });
 
+  it('are not served for disks that are attached over TLS', async () => {
+    await boot('n1', 1, 2);
+    const disk = await packs.open('n2', { address: ADDRESS, identity: 'n2' });
+    if ('refused' in disk) throw new Error(disk.why);
+    await expect(served('n2')).rejects.toThrow('over TLS');
+    await disk.close();
+  });
+
   it('are empty where there is none, or one that does not fit', async () => {
     const disk = await attach('n2');
     expect((await served('n2')).size).toBe(0);
