@@ -16,6 +16,7 @@ import { Recorder } from './journal/recorder.ts';
 import { controlSocketPath, type ImagerConfig, type NodeConfig } from './model/config.ts';
 import { NodeIndex } from './model/nodes.ts';
 import { NbdServer } from './nbd/server.ts';
+import { hasNativeStreams } from './nbd/stream-native.ts';
 import { Packs } from './packs/packs.ts';
 import { LmdbRegistry } from './registry/lmdb.ts';
 import { nodeBoot } from './service/boot-choice.ts';
@@ -126,6 +127,7 @@ async function startParts(
     (part) => part.close(),
   );
   if (!hasNative()) log.warn('the native UDP sockets are not built (make build): DHCP and TFTP are slower');
+  if (!hasNativeStreams()) log.warn('the native NBD streams are not built (make build): disks are slower');
   const ipxe = installedIpxe();
   const { ports } = config;
   // Servers that start later are asked for their ports and counters through these.
@@ -245,7 +247,7 @@ async function startParts(
   const { https: secure } = config;
   if (secure !== undefined)
     running.https = await serve('https', async () => {
-      const tls = await readTlsFiles(secure);
+      const tls = await readTlsFiles('https', secure);
       return HttpServer.start({ ...common('https'), port: secure.port, files: served, model, tls });
     });
   const control = await started(
@@ -257,6 +259,12 @@ async function startParts(
         controls: controlsOf({ config, nodes, directory, table, disks, packs, menus, agents, sink, clock }),
         log: log.child({ room: 'control' }),
       }),
+    (part) => part.close(),
+  );
+  // Closed before the control socket: who waits for an addition is told that it was interrupted.
+  await started(
+    'additions',
+    () => table,
     (part) => part.close(),
   );
   // DHCP last: a node it answers finds everything else serving.

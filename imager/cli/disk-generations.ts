@@ -36,17 +36,12 @@ export function addGenerations(disk: Command): void {
     .addHelpText('after', examples('rollback node1-root 3'))
     .action(async (name: string, generation: number, _options, command: Command) => {
       const context = new Context(command);
-      const done = await either<Awaited<ReturnType<DiskWork['rollBack']>>>(
-        context,
-        name,
-        'rollback',
-        { generation },
-        (work) => work.rollBack(name, generation),
+      const was = await either<GenerationView>(context, name, 'rollback', { generation }, (work) =>
+        work.rollBack(name, generation),
       );
-      context.print(done, ({ kept }) =>
-        kept === undefined
-          ? `${name} is as in generation ${generation}; what it was is generation ${done.disk.parent} itself`
-          : `${name} is as in generation ${generation}; what it was is kept as generation ${kept.id}`,
+      context.print(
+        was,
+        ({ id }) => `${name} is as in generation ${generation}; what it was is generation ${id}`,
       );
     });
   verb(disk, 'drop', 'give a generation up for ever; what only it has is free then')

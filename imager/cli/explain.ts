@@ -1,5 +1,5 @@
 /** `imager pxe explain`: why a node did not boot, from the journal or from a capture. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, type Stats, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type Explanation, explainCapture, explainJournal, type Surroundings } from '../explain/explain.ts';
 import { CaptureError } from '../explain/frame.ts';
@@ -40,15 +40,22 @@ Examples:
     )
     .action(async (target: string, _options, command: Command) => {
       const context = new Context(command);
-      if (isFile(target)) printCapture(context, target);
-      else if (existsSync(target) || CAPTURE_NAME.test(target))
-        throw new VerbError(`${target} is no ${existsSync(target) ? 'capture file' : 'file'}`);
+      const there = existsSync(target) ? statSync(target) : undefined;
+      if (there?.isFile()) printCapture(context, target);
+      // A folder called like a node does not hide it.
+      else if (CAPTURE_NAME.test(target) || there?.isDirectory() === false)
+        throw new VerbError(`${target} is ${whatElse(there)}`);
       else await printNode(context, target);
     });
 }
 
 /** No node, MAC or address is called so. */
-const CAPTURE_NAME = /\/|\.p?cap(?:ng)?$/;
+const CAPTURE_NAME = /\/|^\.\.?$|\.p?cap(?:ng)?$/;
+
+function whatElse(there: Stats | undefined): string {
+  if (there === undefined) return 'no file';
+  return there.isDirectory() ? 'a folder, no capture file' : 'no capture file';
+}
 
 async function printNode(context: Context, name: string): Promise<void> {
   const { who, node, attempts } = await context.get<BootsView>(
@@ -132,8 +139,4 @@ function explanationText(explanation: Explanation): string {
     `how far it came, from ${time(startedAt)}:`,
     table(['  seconds', ...(packets ? ['packet'] : []), 'who', 'what'], rows),
   ].join('\n');
-}
-
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }

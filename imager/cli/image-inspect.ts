@@ -1,5 +1,5 @@
 /** `imager image inspect` and `verify`: what boot files are, and whether they are still so. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { readHead } from '../images/copy.ts';
@@ -37,7 +37,7 @@ Examples:
     )
     .action(async (target: string, _options, command: Command) => {
       const context = new Context(command);
-      if (existsSync(target) || target.includes('/')) await inspectFile(context, target);
+      if (PATH.test(target) || isFile(target)) await inspectFile(context, target);
       else await inspectImage(context, target);
     });
   image
@@ -47,6 +47,14 @@ Examples:
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExamples:\n  imager image verify debian-12')
     .action(async (name: string, _options, command: Command) => verify(new Context(command), name));
+}
+
+/** No image is called so. */
+const PATH = /\/|^\.\.?$/;
+
+/** A folder of an image's name, such as one its files were made in, is not what is meant. */
+function isFile(name: string): boolean {
+  return existsSync(name) && !statSync(name).isDirectory();
 }
 
 async function inspectFile(context: Context, file: string): Promise<void> {

@@ -33,6 +33,8 @@ export class Leases implements LeaseBook {
   readonly #byAddress = new Map<string, Lease>();
   readonly #byClient = new Map<string, string>();
   readonly #byMac = new Map<string, string>();
+  /** Addresses put aside, by the MAC that declined them. */
+  readonly #declined = new Map<string, Set<string>>();
   readonly #offerOf = new Map<string, Offer>();
   readonly #offerTo = new Map<string, string>();
   /** Commits under way for each address: until they are through, memory is ahead of the registry. */
@@ -90,10 +92,8 @@ export class Leases implements LeaseBook {
   }
 
   declinedBy(mac: string, now: number): number {
-    let count = 0;
-    for (const lease of this.#byAddress.values())
-      if (lease.state === 'declined' && lease.mac === mac && lease.expires > now) count++;
-    return count;
+    const declined = [...(this.#declined.get(mac) ?? [])];
+    return declined.filter((address) => (this.#byAddress.get(address)?.expires ?? 0) > now).length;
   }
 
   /** All leases in the order of their addresses' text. */
@@ -225,6 +225,8 @@ export class Leases implements LeaseBook {
     this.#byAddress.set(lease.address, lease);
     this.#byClient.set(lease.client, lease.address);
     this.#byMac.set(lease.mac, lease.address);
+    if (lease.state === 'declined')
+      this.#declined.set(lease.mac, (this.#declined.get(lease.mac) ?? new Set()).add(lease.address));
     this.#touch(lease.address);
   }
 
@@ -232,6 +234,8 @@ export class Leases implements LeaseBook {
     this.#byAddress.delete(lease.address);
     if (this.#byClient.get(lease.client) === lease.address) this.#byClient.delete(lease.client);
     if (this.#byMac.get(lease.mac) === lease.address) this.#byMac.delete(lease.mac);
+    const declined = this.#declined.get(lease.mac);
+    if (declined?.delete(lease.address) && declined.size === 0) this.#declined.delete(lease.mac);
     this.#touch(lease.address);
   }
 }

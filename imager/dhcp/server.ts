@@ -5,6 +5,7 @@ import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import type { Registry } from '../registry/registry.ts';
+import { interfaceOf } from '../udp/native.ts';
 import { decideBootServer, PXE_PORT, type Sender } from './boot-server.ts';
 import { type DhcpMessage, encodeMessage } from './codec.ts';
 import type { DhcpConfig, Reservations } from './config.ts';
@@ -17,7 +18,7 @@ import { type Networks, networksOf } from './networks.ts';
 import { readClientOptions } from './options/client.ts';
 import { type Ask, askOnWire, Probes } from './probes.ts';
 import { decideProxy } from './proxy.ts';
-import { DhcpSockets, deviceOf, otherInterfaces } from './sockets.ts';
+import { DhcpSockets, otherInterfaces } from './sockets.ts';
 import { identify, type World } from './world.ts';
 
 const SERVER_PORT = 67;
@@ -81,10 +82,12 @@ export class DhcpServer {
       options.config,
       (reserved) => options.reservations.byAddress(reserved) !== undefined,
     );
+    // Or the first client would wait for it. Those of subnets, which may be many, are worked out when they are needed.
+    if (options.mode !== 'proxy') networks.own.pool();
     const { serverAddress, menu } = options.config;
     const interfaces = (options.interfaces ?? networkInterfaces)();
     const listenAddress = options.listenAddress ?? '0.0.0.0';
-    const device = deviceOf(interfaces, serverAddress);
+    const device = interfaceOf(serverAddress);
     const opened: DhcpSockets[] = [];
     const open = async (port: number) => {
       const sockets = await DhcpSockets.open({ port, serverAddress, listenAddress, device });

@@ -108,22 +108,6 @@ export function otherInterfaces(
   });
 }
 
-/**
- * The interface that has the server address; undefined where none or several have it, and where it is the loopback
- * interface's: clients are elsewhere then.
- */
-export function deviceOf(
-  interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>,
-  serverAddress: string,
-): string | undefined {
-  const owners = Object.entries(interfaces).filter(([, all = []]) =>
-    all.some(({ address, internal }) => address === serverAddress && !internal),
-  );
-  // An address with a label of its own has that for its interface: `eth0:1`.
-  const names = new Set(owners.map(([name]) => name.split(':')[0]!));
-  return names.size === 1 ? [...names][0] : undefined;
-}
-
 /** Rejects with EADDRINUSE where anybody has the port at `address`, willing to share it or not. */
 async function probe(port: number, address: string): Promise<void> {
   await (await bind(port, address, false)).close();

@@ -224,17 +224,13 @@ export class Checkpoints {
     const captured = { tree, pages };
     try {
       alter?.(draft);
+      this.#updateTable(draft);
     } catch (error) {
       this.#undo({ captured, retired: this.#space.takeRetired() });
       throw error;
     }
     // What the map names is the new generation's from now on.
     if (draft.generations.length > this.#generations.length) this.#space.keepAll([...this.#writing].flat());
-    const same = (generation: Generation, i: number): boolean => generation === this.#generations[i];
-    if (draft.generations.length !== this.#generations.length || !draft.generations.every(same)) {
-      if (last.table.rows > 0) this.#space.retire(last.table);
-      draft.superblock.table = this.#placeTable(draft.generations, writes);
-    }
     this.#changed = false;
     return { ...draft, captured, retired: this.#space.takeRetired(), segments: before };
   }
@@ -246,12 +242,18 @@ export class Checkpoints {
     this.#changed = true;
   }
 
-  #placeTable(generations: readonly Generation[], writes: PageWrite[]): Superblock['table'] {
-    if (generations.length === 0) return { place: 0, crc: 0, count: 0, rows: 0 };
+  /** Gives the table of generations a new place, where it is another one. */
+  #updateTable({ superblock, generations, writes }: Draft): void {
+    const same = (generation: Generation, i: number): boolean => generation === this.#generations[i];
+    if (generations.length === this.#generations.length && generations.every(same)) return;
     const bytes = encodeTable(generations);
+    const { table } = superblock;
+    if (table.rows > 0) this.#space.retire(table);
+    superblock.table = { place: 0, crc: 0, count: 0, rows: 0 };
+    if (generations.length === 0) return;
     const { place, count } = this.#space.takeRun(bytes.length / BLOCK_SIZE);
     writes.push({ place, bytes });
-    return { place, count, crc: crc32(bytes), rows: generations.length };
+    superblock.table = { place, count, crc: crc32(bytes), rows: generations.length };
   }
 
   /** The copy that is not the newest valid one first: a crash in between leaves one of the two states. */
@@ -264,7 +266,7 @@ export class Checkpoints {
   }
 
   #tidy(): void {
-    if (this.#closing || !tidy(this.#file, this.#space)) return;
+    if (this.#closing || !tidy(this.#file, this.#space, false)) return;
     setImmediate(() => this.#tidy());
   }
 
@@ -273,6 +275,7 @@ export class Checkpoints {
     await this.settled();
     // Without space, or after a failure, the next open has the journal.
     if (this.#changed && !this.#space.scanning) await this.checkpoint().catch(() => undefined);
+    while (tidy(this.#file, this.#space, true));
     this.stop();
     await this.#last;
   }

@@ -72,12 +72,11 @@ export class DiskWork {
     );
   }
 
-  /** Makes a disk that nobody uses what it was. `kept`: the generation that has what it is now, where that is a new one. */
-  rollBack(disk: string, id: number): Promise<{ disk: DiskView; kept?: GenerationView }> {
-    return this.#disks.exclusively(disk, `being rolled back`, async ({ store }) => {
-      const kept = await rollBack(store, id, this.#now());
-      return { disk: this.#disks.get(disk), ...(kept === undefined ? {} : { kept: viewOf(kept) }) };
-    });
+  /** Makes a disk that nobody uses what it was. Gives the generation that has what it was until now. */
+  rollBack(disk: string, id: number): Promise<GenerationView> {
+    return this.#disks.exclusively(disk, 'being rolled back', async ({ store }) =>
+      viewOf(await rollBack(store, id, this.#now())),
+    );
   }
 
   drop(disk: string, id: number): Promise<GenerationView> {

@@ -39,7 +39,7 @@ function keep(draft: Draft, label: string, time: number): Generation {
   if (generations.length >= MAX_GENERATIONS)
     throw new StoreError(`there are ${MAX_GENERATIONS} generations already: drop some`);
   const { root, size, blocks, parent, next } = superblock;
-  const made: Generation = { id: next, parent, time, size, root, blocks, label };
+  const made: Generation = { id: next, parent, time: Math.floor(time), size, root, blocks, label };
   generations.push(made);
   superblock.parent = next;
   superblock.next = next + 1;
@@ -48,13 +48,9 @@ function keep(draft: Draft, label: string, time: number): Generation {
 
 /**
  * Makes the disk what it was in generation `id`; nobody may be using it. What it is now is kept as a generation first,
- * which is given, where it differs from the one it was made from. Rejects with StoreError, DiskError.
+ * where none has that yet; that generation is given. Rejects with StoreError, DiskError.
  */
-export async function rollBack(
-  store: OverlayStore,
-  id: number,
-  time: number,
-): Promise<Generation | undefined> {
+export async function rollBack(store: OverlayStore, id: number, time: number): Promise<Generation> {
   let kept: Generation | undefined;
   const alter = (draft: Draft): void => {
     const { superblock, generations } = draft;
@@ -62,13 +58,13 @@ export async function rollBack(
     const parent = generations.find((generation) => generation.id === superblock.parent);
     const unchanged =
       parent !== undefined && parent.root.place === superblock.root.place && parent.size === superblock.size;
-    if (!unchanged) kept = keep(draft, `before the roll back to ${id}`, time);
+    kept = unchanged ? parent : keep(draft, `before the roll back to ${id}`, time);
     const { root, size, blocks } = target;
     Object.assign(superblock, { root, size, blocks, parent: id });
     draft.tree = mapOf(store, target);
   };
   await store.checkpoint({ alter });
-  return kept;
+  return kept!;
 }
 
 /** Gives a generation up; what only it has is free then. Rejects with StoreError, DiskError. */

@@ -1,9 +1,8 @@
 /**
  * An overlay as its file tells it after whatever ended its last user: the newest superblock, and the journal's records
- * after it. Records that were durable are taken as they are. Of later ones, which no flush waited for, the data may
- * not have come to the drive: each is taken if its data has the checksum it says, and the first that has not ends the
- * journal. So a crash of this process loses nothing that was acknowledged, and one of the machine nothing that was
- * flushed.
+ * after it. Records that are known to have been durable are taken as they are. Of later ones the data may not have come
+ * to the drive: they are taken up to the last one after which all that the map has of them is what they say it is. So a
+ * crash of this process loses nothing that was acknowledged, and one of the machine nothing that was flushed.
  */
 import { crc32 } from 'node:zlib';
 import type { BlockFile } from './block-file.ts';
@@ -67,15 +66,54 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
     cut: false,
     retired: [],
   };
-  for (const { record, at, before } of chain.records) {
-    if (record.lsn > synced && !record.changes.every((change) => arrived(file, change, tree, places))) {
-      // What follows the position is of no account: it is overwritten by what leads on to another segment.
-      return { ...found, journal: at, before, clean: false, cut: true };
-    }
-    for (const change of record.changes) apply(tree, change, places, found.retired);
+  const sound = soundRecords(file, chain, { synced, blocks: tree.blocks, places });
+  for (const { record } of chain.records.slice(0, sound)) {
+    for (const change of record.changes) apply(tree, change, found.retired);
     found.replayed += record.changes.length;
   }
-  return found;
+  const lost = chain.records[sound];
+  if (lost === undefined) return found;
+  // What lies behind the position is of no account: what leads on to another segment is written there.
+  return { ...found, journal: lost.at, before: lost.before, clean: false, cut: true };
+}
+
+/**
+ * How many records to take. A block whose data is not what its record says does no harm where a later record that is
+ * taken has the block, too: its place may have been used again since.
+ */
+function soundRecords(
+  file: BlockFile,
+  { records }: Chain,
+  { synced, blocks, places }: { synced: number; blocks: number; places: number },
+): number {
+  const first = records.findIndex(({ record }) => record.lsn > synced);
+  if (first < 0) return records.length;
+  /** Blocks that the records so far have, and whether the data is theirs. */
+  const arrived = new Map<number, boolean>();
+  let bad = 0;
+  const set = (block: number, good: boolean | undefined): void => {
+    if (arrived.get(block) === false) bad--;
+    if (good === undefined) arrived.delete(block);
+    else arrived.set(block, good);
+    if (good === false) bad++;
+  };
+  let sound = first;
+  for (let i = first; i < records.length; i++) {
+    for (const change of records[i]!.record.changes) {
+      const { block, count, place } = change;
+      if (block + count > blocks) return sound;
+      if (place >= SUPERBLOCK_PLACES)
+        verify(file, change, places).forEach((good, at) => {
+          set(block + at, good);
+        });
+      else if (count > arrived.size) {
+        for (const each of [...arrived.keys()])
+          if (each >= block && each < block + count) set(each, undefined);
+      } else for (let at = 0; at < count; at++) set(block + at, undefined);
+    }
+    if (bad === 0) sound = i + 1;
+  }
+  return sound;
 }
 
 /** Whole places; what the file does not have reads as zeroes. */
@@ -137,30 +175,25 @@ function durableMark({ records }: Chain, start: Segment, synced: number): Mark {
   return { lsn, end: segment.place * BLOCK_SIZE + offset + last.record.length };
 }
 
-/** True where the data of a change is in the file. */
-function arrived(
-  file: BlockFile,
-  { block, count, place, crcs }: Change,
-  tree: MapTree,
-  places: number,
-): boolean {
-  if (block + count > tree.blocks) return false;
-  if (place < SUPERBLOCK_PLACES) return true;
-  if (place + count > places) return false;
+/** Of each block of a change, whether its data is in the file. */
+function verify(file: BlockFile, { count, place, crcs }: Change, places: number): boolean[] {
+  const there = Math.max(0, Math.min(count, places - place));
+  const good = new Array<boolean>(count).fill(false);
   const buffer = new Uint8Array(Math.min(count, READ_BLOCKS) * BLOCK_SIZE);
-  for (let done = 0; done < count; done += READ_BLOCKS) {
-    const blocks = Math.min(READ_BLOCKS, count - done);
+  for (let done = 0; done < there; done += READ_BLOCKS) {
+    const blocks = Math.min(READ_BLOCKS, there - done);
     file.readNow(buffer.subarray(0, blocks * BLOCK_SIZE), (place + done) * BLOCK_SIZE);
     for (let i = 0; i < blocks; i++)
-      if (crc32(buffer.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE)) !== crcs[done + i]) return false;
+      good[done + i] = crc32(buffer.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE)) === crcs[done + i];
   }
-  return true;
+  return good;
 }
 
-function apply(tree: MapTree, change: Change, places: number, retired: number[]): void {
+function apply(tree: MapTree, change: Change, retired: number[]): void {
   const { block, count, place, crcs } = change;
-  if (block + count > tree.blocks || (place >= SUPERBLOCK_PLACES && place + count > places))
-    throw new FormatError(`the journal has blocks ${block} to ${block + count - 1} at place ${place}`);
+  // The file may have been cut off since behind places that later records replace: that is no fault.
+  if (block + count > tree.blocks)
+    throw new FormatError(`the journal has blocks ${block} to ${block + count - 1}, of ${tree.blocks}`);
   if (place >= SUPERBLOCK_PLACES) for (let i = 0; i < count; i++) tree.set(block + i, place + i, crcs[i]!);
   else
     clearBlocks(

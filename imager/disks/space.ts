@@ -40,6 +40,10 @@ export class Space {
     return this.#end;
   }
 
+  get used(): number {
+    return this.#end - this.#free;
+  }
+
   get free(): number {
     return this.#free;
   }
@@ -165,6 +169,8 @@ export class Space {
         if (this.#used.delete(at)) this.#free++;
         this.#fresh.delete(at);
       }
+    // The next writes go there: the kernel still has these pages, and the file system space for them.
+    for (const { place } of extents) this.#cursor = Math.min(this.#cursor, place);
     if (extents.length > 0) this.#scarce = Number.POSITIVE_INFINITY;
   }
 
@@ -192,6 +198,8 @@ export class Space {
 
   /** In a scan: a place is used, by a kept generation or only by the map as it is now. False where that was known. */
   mark(place: number, kept: boolean): boolean {
+    // A damaged map may name what the file does not have.
+    if (place >= this.#end) return true;
     if (!this.#used.add(place)) return false;
     if (!kept) this.#fresh.add(place);
     return true;

@@ -105,7 +105,7 @@ function isGood(last: Observation): boolean {
     case 'disk':
       return last.reason === undefined;
     case 'answer':
-      return last.type !== 'nak' && last.noFile === undefined;
+      return last.type !== 'nak' && (last.noFile === undefined || last.menu !== undefined);
     case 'ask':
       return last.unanswered === undefined;
     default:

@@ -3,6 +3,7 @@ import { isEnd, optionsOf } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
 import { hostOf } from './dhcp-observation.ts';
 import type { Answer, Ask, AskType, Observation, Transfer } from './observation.ts';
+import { typeText } from './pxe-menu.ts';
 
 const ASKS: readonly string[] = ['discover', 'request', 'decline', 'release', 'inform', 'bootp'];
 const ANSWERS: readonly string[] = ['offer', 'ack', 'nak'];
@@ -86,6 +87,7 @@ export function observeJournal(
 function dhcp(event: RecordedEvent, imager: string, subnet: string | undefined): Ask | Answer {
   const { at, step, reason, address, mac = '', detail = {} } = event;
   const given = address === undefined ? {} : { address };
+  const item = typeof detail.item === 'number' ? typeText(detail.item) : text(detail.item);
   if (ANSWERS.includes(step)) {
     const [router, file] = [text(detail.router), text(detail.file)];
     const noFile = text(detail.why);
@@ -102,6 +104,8 @@ function dhcp(event: RecordedEvent, imager: string, subnet: string | undefined):
       ...(file === undefined ? {} : { file }),
       ...(nextServer === undefined ? {} : { nextServer }),
       ...(noFile === undefined ? {} : { noFile }),
+      ...(typeof detail.menu === 'number' ? { menu: detail.menu } : {}),
+      ...(item === undefined ? {} : { item }),
       ...(reason === undefined ? {} : { reason: reason.replaceAll('-', ' ') }),
     };
   }
@@ -118,6 +122,7 @@ function dhcp(event: RecordedEvent, imager: string, subnet: string | undefined):
     asked: (text(detail.asked) ?? '').split(/[ ,]+/).filter(Boolean).map(Number),
     ...given,
     ...(chosen === undefined ? {} : { server: chosen }),
+    ...(item === undefined ? {} : { item }),
     ...(reason === undefined ? {} : { unanswered: reason }),
     ...(why === undefined ? {} : { why }),
   };

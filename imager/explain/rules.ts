@@ -2,7 +2,9 @@
 import type { Rule } from './finding.ts';
 import { agentSilent } from './rules/agent-silent.ts';
 import { agentStopped } from './rules/agent-stopped.ts';
+import { atMenu } from './rules/at-menu.ts';
 import { blockedPort } from './rules/blocked-port.ts';
+import { bootItem } from './rules/boot-item.ts';
 import { fileNotAsked } from './rules/file-not-asked.ts';
 import { missingFile } from './rules/missing-file.ts';
 import { missingImage } from './rules/missing-image.ts';
@@ -15,6 +17,7 @@ import { nothingFollowed } from './rules/nothing-followed.ts';
 import { offerNotTaken } from './rules/offer-not-taken.ts';
 import { optionsRefused } from './rules/options-refused.ts';
 import { ready } from './rules/ready.ts';
+import { runningSystem } from './rules/running-system.ts';
 import { secondServer } from './rules/second-server.ts';
 import { serverRefuses } from './rules/server-refuses.ts';
 import { stalled } from './rules/stalled.ts';
@@ -33,6 +36,10 @@ export const RULES: readonly Rule[] = [
   serverRefuses,
   noRoute,
   unreachable,
+  // Whose nodes ask for no file, and need not.
+  bootItem,
+  atMenu,
+  runningSystem,
   blockedPort,
   stalled,
   agentSilent,

@@ -1,6 +1,6 @@
 /** What happened in a boot as lines: seconds, who, what. Pure. */
 import type { RecordedEvent } from '../journal/event.ts';
-import { type Finding, serverWords } from './finding.ts';
+import { type Finding, serverWords, times } from './finding.ts';
 import type { Observation, Transfer } from './observation.ts';
 import type { Story } from './story.ts';
 
@@ -43,6 +43,8 @@ export function rowOf(each: Observation, who: string): { who: string; what: stri
         what: [
           each.type.toUpperCase(),
           ...(each.address === undefined ? [] : [each.address]),
+          ...(each.menu === undefined ? [] : [`menu of ${times(each.menu, 'item')}`]),
+          ...(each.item === undefined ? [] : [`item ${each.item}`]),
           ...(each.file === undefined ? [] : [`boot file ${each.file} from ${each.nextServer}`]),
           ...(each.reason === undefined ? [] : [each.reason]),
           ...(each.noFile === undefined ? [] : [each.noFile]),
@@ -68,11 +70,12 @@ export function rowOf(each: Observation, who: string): { who: string; what: stri
   }
 }
 
-function askDetail({ options, server, unanswered }: Extract<Observation, { kind: 'ask' }>): string[] {
+function askDetail({ options, server, item, unanswered }: Extract<Observation, { kind: 'ask' }>): string[] {
   return [
     ...(options.arch === undefined ? [] : [`arch ${options.arch}`]),
     ...(options.userClass === undefined ? [] : [options.userClass]),
     ...(server === undefined ? [] : [`of ${server}`]),
+    ...(item === undefined ? [] : [`item ${item}`]),
     ...(unanswered === undefined ? [] : [`not answered: ${unanswered}`]),
   ];
 }

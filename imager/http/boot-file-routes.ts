@@ -28,7 +28,10 @@ export function addBootFileRoutes(app: FastifyInstance, serving: BootFileServing
   });
 }
 
-/** The answer to a path the router could not read: nothing has such a name, and the journal says why. */
+/** Below these are no boot files: what cannot be read there is a mistake of somebody who reads, and of no boot. */
+const NO_BOOT_FILES = /^(?:api|health|metrics)\//;
+
+/** The answer to a path the router could not read: nothing has such a name, and the journal says why of a boot file. */
 export function refuseUnread(
   serving: BootFileServing,
   { statusCode = 400, code, message }: { statusCode?: number; code: string; message: string },
@@ -38,8 +41,11 @@ export function refuseUnread(
   if (code !== 'FST_ERR_BAD_URL') return void reply.code(statusCode).send({ error: message });
   const path = (request.raw.url ?? '').replace(/^\/+|\?.*$/gs, '');
   const why = 'its percent signs are no encoding';
+  const name = JSON.stringify(`/${path.slice(0, 200)}`);
+  if (NO_BOOT_FILES.test(path))
+    return void reply.code(statusCode).send({ error: `there is no ${name} here: ${why}` });
   refuse(serving, 'not-found', path, addressOf(request), why);
-  reply.code(statusCode).send({ error: `no boot file ${JSON.stringify(`/${path.slice(0, 200)}`)}: ${why}` });
+  reply.code(statusCode).send({ error: `no boot file ${name}: ${why}` });
 }
 
 function addressOf(request: FastifyRequest): string {

@@ -15,8 +15,11 @@ export async function withWorkFolder<T>(cacheDir: string, use: (folder: string) 
   }
 }
 
+/** A build in another container may share the cache, and the longest takes some minutes. */
+const ABANDONED_MS = 3_600_000;
+
 /** Clears away what builds that were killed left in `cacheDir`: to be called before the first of a process. */
 export function clearWorkFolders(cacheDir: string): void {
   mkdirSync(cacheDir, { recursive: true });
-  removeUnfinished(cacheDir);
+  removeUnfinished(cacheDir, ABANDONED_MS);
 }

@@ -11,8 +11,8 @@ export function findContradictions(file: ConfigFile): Finding[] {
   return [
     ...networkFindings(file),
     ...portFindings(file),
-    ...menuFindings(file),
     ...tlsFindings(file),
+    ...menuFindings(file),
     ...nodeFindings(file),
     ...userConfigFindings(file),
   ];

@@ -6,6 +6,7 @@ type Menu = NonNullable<ConfigFile['boot']['menu']>;
 
 /** All of a menu has to fit one instance of option 43 (imager/dhcp/options/pxe-menu.ts). */
 const MAX_BYTES = 255;
+const URL = /^[a-z][a-z0-9+.-]*:\/\//i;
 
 /** Every contradiction of the menus, those of nodes too. */
 export function menuFindings({ boot, nodes }: ConfigFile): Finding[] {
@@ -28,6 +29,13 @@ function findingsOf(path: ConfigPath, menu: Menu | undefined): Finding[] {
         ]
       : [],
   );
+  for (const [index, { file }] of menu.items.entries())
+    if (file !== undefined && URL.test(file) && !menu.ipxe)
+      findings.push({
+        path: [...path, 'items', index, 'file'],
+        found: file,
+        expected: 'a path: firmware loads what its menu names by TFTP; with `ipxe: true` iPXE takes URLs too',
+      });
   const bytes = menuBytes(menu);
   if (bytes > MAX_BYTES)
     findings.push({

@@ -57,11 +57,16 @@ export interface ConnectionView {
   bytesWritten: number;
 }
 
-/** Connections that wait to be accepted: in a flood, who finds no room here tries again only after a second. */
-const BACKLOG = 4096;
+/**
+ * Connections that wait to be accepted. Who finds no room here tries again after a second; but all that wait are accepted in
+ * one turn, in which nobody else is served.
+ */
+const BACKLOG = 1024;
 /** How often clients that keep us waiting are looked for, where memory is short. */
 const LOOK_MS = 500;
-/** Refusals of one address are reported this often at most: each is an entry of the journal. */
+/** Clients dropped at one look: each takes time that the others wait. */
+const MOST_EVICTED = 48;
+/** Refusals of one address for one reason are reported this often at most: each is an entry of the journal. */
 const REPORT_MS = 10_000;
 const MAX_REPORTED = 1024;
 
@@ -80,7 +85,7 @@ export class NbdServer implements SessionHost {
   readonly #maxPerAddress: number;
   readonly #looks: NodeJS.Timeout;
   readonly #attachments = new Attachments();
-  /** When a refusal of an address was reported last. */
+  /** When a refusal was reported last, by address and reason. */
   readonly #reported = new Map<string, number>();
   /** Opens of one export run one after another: the last of each. */
   readonly #turns = new Map<string, Promise<unknown>>();
@@ -179,25 +184,29 @@ export class NbdServer implements SessionHost {
     return undefined;
   }
 
-  /** Where memory is used up: drops the clients that keep us waiting with most of it, half of it at a time. */
+  /** Where memory is used up: drops the clients that keep us waiting with most of it, a few at a time. */
   #makeRoom(): void {
-    const idle = [...this.#sessions].map((session) => ({ session, bytes: session.heldIdly() }));
+    const idle = [...this.#sessions]
+      .map((session) => ({ session, bytes: session.heldIdly() }))
+      .filter(({ bytes }) => bytes > 0);
     if (!this.budget.exhausted) return;
-    let excess = idle.reduce((sum, { bytes }) => sum + bytes, 0) / 2;
-    for (const { session, bytes } of idle.sort((a, b) => b.bytes - a.bytes)) {
-      if (bytes === 0 || excess <= 0) return;
-      excess -= bytes;
+    for (const { session } of idle.sort((a, b) => b.bytes - a.bytes).slice(0, MOST_EVICTED))
       session.evict('it neither takes its replies nor finishes its requests, and others need the memory');
-    }
   }
 
-  /** Tells the journal of a refusal, unless it just heard of that address. */
-  #report(address: string, reason: string): void {
+  /** Tells the journal of a refusal, unless it just heard of the same. */
+  #report(address: string, reason: string, detail?: BootEvent['detail']): void {
     const now = this.#options.clock.now();
-    if (now - (this.#reported.get(address) ?? Number.NEGATIVE_INFINITY) < REPORT_MS) return;
+    const key = `${address} ${reason}`;
+    if (now - (this.#reported.get(key) ?? Number.NEGATIVE_INFINITY) < REPORT_MS) return;
     if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
-    this.#reported.set(address, now);
-    this.#emit({ step: 'refused', address, reason });
+    this.#reported.set(key, now);
+    this.#emit({ step: 'refused', address, reason, ...(detail === undefined ? {} : { detail }) });
+  }
+
+  denied({ address }: Session, reason: 'tls' | 'tls-required', why: string): void {
+    this.count(`refused.${reason}`);
+    this.#report(address, reason, { why });
   }
 
   list(session: Session): string[] {
@@ -221,8 +230,7 @@ export class NbdServer implements SessionHost {
     const opened = 'refused' in found ? found : await this.#inTurn(name, () => this.#openNow(name, session));
     if ('refused' in opened) {
       this.problem(`refused.${opened.refused}`, session, opened.why);
-      const detail = { export: name.slice(0, 80), why: opened.why };
-      this.#emit({ step: 'refused', address: session.address, reason: opened.refused, detail });
+      this.#report(session.address, opened.refused, { export: name.slice(0, 80), why: opened.why });
     }
     return opened;
   }

@@ -43,6 +43,8 @@ export interface SessionHost {
   list(session: Session): string[];
   describe(name: string, session: Session): ExportFacts | Refused;
   open(name: string, session: Session): Promise<Disk | Refused>;
+  /** A client got nowhere with its handshake: the journal is to know. */
+  denied(session: Session, reason: 'tls' | 'tls-required', why: string): void;
   attached(session: Session): void;
   detached(session: Session, reason: EndReason): void;
   count(key: string): void;
@@ -164,6 +166,7 @@ export class Session implements Holder {
       reader: this.#reader,
       send: (bytes: Buffer) => void this.#socket.write(bytes),
       tls: this.#host.tls?.mode ?? 'off',
+      tlsMissing: () => this.#host.denied(this, 'tls-required', 'the client asked for an export without TLS'),
       startTls: () => this.#startTls(),
     };
     try {
@@ -176,8 +179,10 @@ export class Session implements Holder {
       else if (this.#stopped === undefined) this.#attach(agreed.disk, agreed.terms);
     } catch (error) {
       if (error instanceof ProtocolError) this.#drop('protocol', error.message, error.reason);
-      else if (error instanceof TlsFailure) this.#drop('tls', error.message);
-      else await this.stop('lost');
+      else if (error instanceof TlsFailure) {
+        this.#host.denied(this, 'tls', error.message);
+        this.#drop('tls', error.message);
+      } else await this.stop('lost');
     }
   }
 

@@ -137,7 +137,7 @@ function fromRecord(record: Record | undefined): Stored | undefined {
 }
 
 async function checkFile(path: string): Promise<void> {
-  const handle = await openFile(path, 'r').catch((error: NodeJS.ErrnoException) => {
+  const handle = await openFile(path, 'r+').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
@@ -146,7 +146,10 @@ async function checkFile(path: string): Promise<void> {
     const { size } = await handle.stat();
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
     const fault = lmdbFault(buffer.subarray(0, bytesRead), size);
-    if (fault === undefined) return;
+    if (typeof fault !== 'string') {
+      if (size < fault.length) await handle.truncate(fault.length);
+      return;
+    }
     throw new RegistryError(
       `${path} is no registry: ${fault}. Put a copy in its place; or move it away, and leases, boot pointers and ` +
         'owners of disks are learnt anew',

@@ -73,7 +73,7 @@ export function readModelOf(sources: Sources): ReadModel {
         view: history.then((events) => ({
           who,
           node: whom.node ?? null,
-          attempts: attemptsOf(events, sources.clock.now()).slice(-last),
+          attempts: attemptsOf(events, sources.clock.now(), sources.started.getTime()).slice(-last),
         })),
         watch: (listener) =>
           recorder.watch((event) => {

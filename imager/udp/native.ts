@@ -24,6 +24,7 @@ interface Addon {
   send(handle: Handle, bytes: Uint8Array, port: number, address: string): number;
   watch(handle: Handle): void;
   close(handle: Handle, closed: () => void): void;
+  interface(address: string): string;
 }
 
 const BUILT = 'dist/imager/udp/udp.node';
@@ -48,6 +49,15 @@ export function openNative(options: UdpOptions): Promise<UdpSocket> | undefined 
   } catch (error) {
     return Promise.reject(error);
   }
+}
+
+/**
+ * The interface that has this IPv4 address, with or without carrier, for UdpOptions.device; undefined where none or several
+ * have it, where it is the loopback interface's, and where the native sockets are not built.
+ */
+export function interfaceOf(address: string): string | undefined {
+  addon ??= load();
+  return (addon !== false && addon.interface(address)) || undefined;
 }
 
 /** Sources and compiled files are at different depths below the project's folder. */

@@ -10,15 +10,15 @@
  *   send(socket, bytes, port, address) -> 0 or an errno (11: no room now, see watch)
  *   watch(socket)                      has `receive` called with length -11 once there is room to send
  *   close(socket, closed)
+ *   interface(address) -> string       the interface that has an IPv4 address, see address.h
  *
  *   receive(offset, length, address, port): length < 0: the negative errno of a socket error;
  *                                      address and port are left out where they are the last datagram's
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
+#include "address.h"
+
 #include <errno.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <node_api.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,19 +27,14 @@
 #include <unistd.h>
 #include <uv.h>
 
-/* Of what waits, so many batches are taken before other sockets have their turn. */
-enum { BATCH = 16, BATCHES = 4, LARGEST = 65536, ADDRESS = 64 };
+enum { BATCH = 16, LARGEST = 65536 };
+/* So many times a socket is read before others have their turn, the first of them one datagram at a time. */
+enum { ROUNDS = 6, ALONE = 4 };
 
 /* One for each environment (main thread or worker). */
 struct home {
   napi_ref buffer;
   uint8_t *bytes;
-};
-
-union place {
-  struct sockaddr any;
-  struct sockaddr_in v4;
-  struct sockaddr_in6 v6;
 };
 
 struct udp {
@@ -75,20 +70,6 @@ static napi_value fail(napi_env env, const char *what, int number, const char *w
   return NULL;
 }
 
-/* Length of the address in `text`, 0 where it is none. */
-static socklen_t read_place(const char *text, uint32_t port, union place *place) {
-  memset(place, 0, sizeof *place);
-  if (inet_pton(AF_INET, text, &place->v4.sin_addr) == 1) {
-    place->v4.sin_family = AF_INET;
-    place->v4.sin_port = htons((uint16_t)port);
-    return sizeof place->v4;
-  }
-  if (inet_pton(AF_INET6, text, &place->v6.sin6_addr) != 1) return 0;
-  place->v6.sin6_family = AF_INET6;
-  place->v6.sin6_port = htons((uint16_t)port);
-  return sizeof place->v6;
-}
-
 /* Calls `function` in a turn of its own: ticks and promises run behind it, what it throws goes the way of all such. */
 static void call(struct udp *udp, napi_ref function, size_t count, const napi_value *values) {
   napi_value target, global, error;
@@ -113,13 +94,6 @@ static void tell(struct udp *udp, int number) {
   napi_close_handle_scope(udp->env, scope);
 }
 
-static bool same(const union place *a, const union place *b) {
-  if (a->any.sa_family != b->any.sa_family) return false;
-  if (a->any.sa_family == AF_INET)
-    return a->v4.sin_port == b->v4.sin_port && a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
-  return a->v6.sin6_port == b->v6.sin6_port && memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof a->v6.sin6_addr) == 0;
-}
-
 static void hand_over(struct udp *udp, size_t offset, uint32_t length, const union place *from) {
   napi_handle_scope scope;
   napi_open_handle_scope(udp->env, &scope);
@@ -127,13 +101,11 @@ static void hand_over(struct udp *udp, size_t offset, uint32_t length, const uni
   napi_create_uint32(udp->env, (uint32_t)offset, &values[0]);
   napi_create_uint32(udp->env, length, &values[1]);
   size_t count = 2;
-  if (!same(from, &udp->last)) {
-    char text[ADDRESS] = "";
-    bool v6 = from->any.sa_family == AF_INET6;
-    inet_ntop(from->any.sa_family, v6 ? (const void *)&from->v6.sin6_addr : (const void *)&from->v4.sin_addr, text,
-              sizeof text);
+  if (!same_place(from, &udp->last)) {
+    char text[ADDRESS];
+    write_address(from, text);
     napi_create_string_latin1(udp->env, text, NAPI_AUTO_LENGTH, &values[2]);
-    napi_create_uint32(udp->env, ntohs(v6 ? from->v6.sin6_port : from->v4.sin_port), &values[3]);
+    napi_create_uint32(udp->env, port_of(from), &values[3]);
     udp->last = *from;
     count = 4;
   }
@@ -141,22 +113,31 @@ static void hand_over(struct udp *udp, size_t offset, uint32_t length, const uni
   napi_close_handle_scope(udp->env, scope);
 }
 
-/* Takes one batch. Gives how many datagrams it was. */
-static int receive(struct udp *udp) {
+/* Takes up to `most` datagrams. Gives how many there were. */
+static int receive(struct udp *udp, unsigned int most) {
   struct mmsghdr messages[BATCH];
   struct iovec parts[BATCH];
   union place places[BATCH];
-  memset(messages, 0, sizeof messages);
-  for (size_t i = 0; i < BATCH; i++) {
+  for (size_t i = 0; i < most; i++) {
     parts[i] = (struct iovec){udp->home->bytes + i * LARGEST, LARGEST};
     messages[i].msg_hdr =
         (struct msghdr){.msg_name = &places[i], .msg_namelen = sizeof places[i], .msg_iov = &parts[i], .msg_iovlen = 1};
   }
-  int count = recvmmsg(udp->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+  int count = recvmmsg(udp->fd, messages, most, MSG_DONTWAIT, NULL);
   if (count < 0 && errno != EAGAIN && errno != EINTR) tell(udp, errno);
   for (int i = 0; i < count && !udp->closing; i++)
     hand_over(udp, (size_t)i * LARGEST, messages[i].msg_len, &places[i]);
   return count;
+}
+
+/*
+ * One datagram, and another if an answer to what it caused to be sent is here already: that costs less than a turn of
+ * the event loop. Batches where more came meanwhile.
+ */
+static void receive_all(struct udp *udp) {
+  unsigned int most = 1;
+  for (int i = 0; i < ROUNDS && !udp->closing && receive(udp, most) == (int)most; i++)
+    if (i == ALONE - 1) most = BATCH;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
@@ -169,9 +150,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     uv_poll_start(poll, UV_READABLE, on_poll);
     tell(udp, EAGAIN);
   }
-  /* An answer to what was just sent may be here already: asking costs less than a turn of the event loop. */
-  if (events & UV_READABLE)
-    for (int i = 0; i < BATCHES && !udp->closing && receive(udp) > 0; i++) continue;
+  if ((events & UV_READABLE) && !udp->closing) receive_all(udp);
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -270,7 +249,7 @@ static napi_value get_port(napi_env env, napi_callback_info info) {
   union place place;
   socklen_t length = sizeof place;
   if (getsockname(udp->fd, &place.any, &length) < 0) return fail(env, "getsockname", errno, "", 0);
-  napi_create_uint32(env, ntohs(place.any.sa_family == AF_INET6 ? place.v6.sin6_port : place.v4.sin_port), &value);
+  napi_create_uint32(env, port_of(&place), &value);
   return value;
 }
 
@@ -316,6 +295,17 @@ static napi_value close_socket(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+static napi_value get_interface(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value;
+  char address[ADDRESS] = "", name[IF_NAMESIZE];
+  napi_get_cb_info(env, info, &count, &value, NULL, NULL);
+  napi_get_value_string_utf8(env, value, address, sizeof address, NULL);
+  interface_of(address, name);
+  napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &value);
+  return value;
+}
+
 NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   struct home *home = calloc(1, sizeof *home);
   napi_value value;
@@ -332,7 +322,8 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
     const char *name;
     napi_callback body;
   } functions[] = {
-      {"open", open_socket}, {"port", get_port}, {"send", send_datagram}, {"watch", watch}, {"close", close_socket},
+      {"open", open_socket}, {"port", get_port},       {"send", send_datagram},
+      {"watch", watch},      {"close", close_socket}, {"interface", get_interface},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].body, NULL, &value);

@@ -20,6 +20,7 @@ beforeAll(async () => {
   writeFileSync(join(dir, 'half.nbi'), nbi.subarray(0, 2000));
   writeFileSync(join(dir, 'huge.nbi'), nbi);
   truncateSync(join(dir, 'huge.nbi'), 2 ** 32);
+  mkdirSync(join(dir, 'folder'));
   execFileSync('mkfifo', [join(dir, 'fifo')]);
   writeFileSync(join(dir, 'garbled.nbi'), nbi.subarray(0, 200));
 });
@@ -59,6 +60,8 @@ test.each([
   ],
   ['./absent', /^imager: ENOENT: no such file or directory, \w+ '\.\/absent'\n$/],
   ['.', /^imager: \. is a folder, not a file\n$/],
+  ['..', /^imager: \.\. is a folder, not a file\n$/],
+  ['./folder', /^imager: \.\/folder is a folder, not a file\n$/],
   ['fifo', /^imager: fifo is a FIFO, not a file\n$/],
   ['huge.nbi', /^imager: \d+ bytes follow the last segment\n$/],
 ])('%s: exit code 1 and why', async (file, message) => {
@@ -103,5 +106,11 @@ test('an image of the boot table, by its name', async () => {
   });
   expect(other.stderr).toBe(
     'imager: there is no file absent, and no boot image of that name; there is: base, tagged\n',
+  );
+  // A folder of that name here, such as one its files were built in, does not hide it.
+  mkdirSync(join(dir, 'tagged'));
+  expect((await inspect('tagged', ...config)).stdout).toBe(tagged.stdout);
+  expect((await inspect('folder', ...config)).stderr).toBe(
+    'imager: there is no file folder, and no boot image of that name; there is: base, tagged\n',
   );
 });

@@ -39,7 +39,13 @@ afterEach(async () => {
   await server.close();
 });
 
-function start(listenAddress = SERVER, port = 0, menu?: DhcpConfig['menu']): Promise<DhcpServer> {
+function start(
+  listenAddress = SERVER,
+  port = 0,
+  menu?: DhcpConfig['menu'],
+  asked: (address: string) => void = () => {},
+): Promise<DhcpServer> {
+  const reservations = fixedReservations([{ node: 'n1', mac: NODE_MAC, address: '127.0.0.50' }]);
   const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(line) }) as Logger;
   return DhcpServer.start({
     config: {
@@ -50,7 +56,13 @@ function start(listenAddress = SERVER, port = 0, menu?: DhcpConfig['menu']): Pro
       bootFile: () => ({ file: 'boot.img' }),
       ...(menu === undefined ? {} : { menu }),
     },
-    reservations: fixedReservations([{ node: 'n1', mac: NODE_MAC, address: '127.0.0.50' }]),
+    reservations: {
+      ...reservations,
+      byAddress: (address) => {
+        asked(address);
+        return reservations.byAddress(address);
+      },
+    },
     inUse: () => false,
     registry,
     sink: (event) => events.push(event),
@@ -257,6 +269,13 @@ test('it does not start on an address no interface has, or with a configuration 
     [{ router: 'gw' }, /"gw" is no address/],
   ] as const)
     await expect(DhcpServer.start({ config: { ...base.config, ...change }, ...rest })).rejects.toThrow(words);
+});
+
+test('the pool is worked out before the first client asks', async () => {
+  await server.close();
+  const asked: string[] = [];
+  server = await start(SERVER, 0, undefined, (address) => asked.push(address));
+  expect(asked).toContain('127.0.0.199');
 });
 
 test('a start that fails leaves the ports free', async () => {

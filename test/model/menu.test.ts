@@ -75,6 +75,16 @@ test.each([
     menu('items: [{ name: A, file: a, boot: local }]'),
     /^c\.yaml:6:13: .*found both file and boot/,
   ],
+  [
+    'a URL in a menu of firmware',
+    menu('items: [{ name: A, file: "http://10.0.0.1/a" }]'),
+    /^c\.yaml:6:\d+: boot\.menu\.items\[0\]\.file: found "?http:.*expected a path: firmware loads .* by TFTP/,
+  ],
+  [
+    'a path that is too long',
+    menu(`items: [{ name: A, file: ${'a'.repeat(128)} }]`),
+    /^c\.yaml:6:\d+: boot\.menu\.items\[0\]\.file: .*127 printable ASCII/,
+  ],
   ['nothing to boot', menu('items: [{ name: A }]'), /^c\.yaml:6:13: .*found neither file nor boot/],
   [
     'more than firmware reads',

@@ -11,7 +11,7 @@ import type { BootEvent } from '../../imager/journal/event.ts';
 import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
 import { bundle } from '../support/inside.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
-import { RawClient, READ, request, WRITE } from './raw-client.ts';
+import { CLIENT_FLAGS, infoRequest, option, RawClient, READ, request, WRITE } from './raw-client.ts';
 
 const MIB = 2 ** 20;
 let server: NbdServer | undefined;
@@ -66,6 +66,19 @@ test('refusals of one address are told to the journal once in a while, not each'
   await RawClient.open(port, '127.0.1.2').then((client) => client.take(18));
   await RawClient.open(port, '127.0.1.2').then(({ ended }) => ended);
   expect(events).toHaveLength(2);
+});
+
+test('nor is each name that a client makes up', async () => {
+  const { port } = await start({}, new MemoryDisk('n1', MIB));
+  const client = await RawClient.open(port);
+  await client.take(18);
+  client.send(CLIENT_FLAGS);
+  for (let n = 0; n < 100; n++) {
+    client.send(option(7, infoRequest(`no${n}`)));
+    await client.optionReplies();
+  }
+  expect(server!.stats()['refused.unknown']).toBe(100);
+  expect(events).toMatchObject([{ step: 'refused', reason: 'unknown', detail: { export: 'no0' } }]);
 });
 
 test('half a request, and then nothing: dropped, and its disk is free', async () => {

@@ -7,6 +7,7 @@ import { type ConnectionOptions, connect } from 'node:tls';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { BootEvent } from '../../imager/journal/event.ts';
 import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
 import type { TlsSettings } from '../../imager/nbd/tls.ts';
 import { Authority, writeKeys } from './certificates.ts';
@@ -25,6 +26,7 @@ let x509: NonNullable<TlsSettings['x509']>;
 let psk: Map<string, Buffer>;
 let disk: MemoryDisk;
 let server: NbdServer;
+let events: BootEvent[];
 
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'nbd-tls-'));
@@ -44,11 +46,12 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true }));
 
 async function start(tls: Partial<TlsSettings> = {}, more: Partial<NbdServerOptions> = {}): Promise<void> {
+  events = [];
   disk = new MemoryDisk('n1', MIB);
   disk.content.fill('content of n1 ');
   server = await NbdServer.start({
     ...{ address: '127.0.0.1', port: 0, catalog: new MemoryCatalog([disk]) },
-    ...{ sink: () => {}, clock: { now: () => 0 }, log: pino({ level: 'silent' }) },
+    ...{ sink: (event) => events.push(event), clock: { now: () => 0 }, log: pino({ level: 'silent' }) },
     tls: { mode: 'required', x509, psk, ...tls },
     ...more,
   });
@@ -144,6 +147,7 @@ describe('who is at the other end', () => {
     await client?.ended;
     await eventually(() => expect(server.stats()['dropped.tls']).toBe(1));
     expect(disk.journal).toEqual([]);
+    expect(events).toMatchObject([{ step: 'refused', reason: 'tls', detail: { why: expect.any(String) } }]);
     await eventually(() => expect(server.connections()).toEqual([]));
   });
 
@@ -205,6 +209,7 @@ describe('the way there', () => {
     }
     client.send(option(1, Buffer.from('n1')));
     await client.ended;
+    expect(events.map(({ step, reason }) => [step, reason])).toEqual([['refused', 'tls-required']]);
     const leaving = await RawClient.open(server.port);
     await leaving.take(18);
     leaving.send(CLIENT_FLAGS, option(2));

@@ -31,8 +31,13 @@ test('a file that is no registry, or was cut short, is refused in words', async 
     [zeroed, /is no registry: it does not begin as one/],
     [good.subarray(0, 8192), /is no registry: it ends at byte 8192, .* cut short\. Put a copy in its place/],
     [good.subarray(0, good.length / 2), /it ends at byte \d+, before what it is to hold/],
-    [good, /^opened at 100\n$/],
-    [Buffer.alloc(0), /^opened at 0\n$/],
+    // All of it is there but the last pages: LMDB itself finds that out.
+    [
+      good.subarray(0, 4096 * Math.floor((0.97 * good.length) / 4096)),
+      /corrupt|damaged|invalid|page|opened/i,
+    ],
+    [good, /^opened at 100 with 100\n$/],
+    [Buffer.alloc(0), /^opened at 0 with 0\n$/],
   ];
   for (const [bytes, words] of cases) {
     writeFileSync(join(dir, 'registry.mdb'), bytes);

@@ -50,6 +50,7 @@ test('everything the configuration names, each in one sentence; what others serv
         bios: 'http://10.77.0.1/ipxe/undionly.kpxe',
         'http-x64': 'http://elsewhere/x.efi',
       },
+      menu: { items: [{ boot: 'normal' }, { boot: { file: 'gone.0' } }, { boot: 'local' }] },
     },
     nodes: [
       { name: 'n1', boot: { file: 'absent.efi' } },
@@ -66,6 +67,7 @@ test('everything the configuration names, each in one sentence; what others serv
     'boot.file of n1 names absent.efi: there is no such file here',
     'boot.file of n2 names mine: only for who has a pointer',
     'boot.file of n4 names /images/rescue/nbi.0: there is no such file here until an image rescue with it is added',
+    'the boot menu names gone.0: there is no such file here',
   ]);
   const elsewhere = { ...config, network: { ...config.network, nextServer: '10.77.0.9' } };
   expect(await bootFileFaults(elsewhere, files)).toHaveLength(1);

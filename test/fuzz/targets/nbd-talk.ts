@@ -155,6 +155,7 @@ async function talk(bytes: Buffer): Promise<boolean> {
       reader,
       send: (answer) => void talked.push(answer),
       tls: 'allowed',
+      tlsMissing: () => {},
       startTls: async () => {},
     },
     {
