@@ -283,6 +283,20 @@ test.each(['/api/%zz', '/api/nodes/100%/menus?x', '/health/%', '/metrics/%zz'])(
   },
 );
 
+test.each(['/api/nonsense', '/health/x', '/metrics/'])(
+  "what is not there and is no boot file is nobody's boot: %s",
+  async (path) => {
+    const before = server.stats()['refused.not-found'] ?? 0;
+    const answer = await raw(path);
+    expect(answer).toMatch(/^HTTP\/1\.1 404 /);
+    expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))).toEqual({
+      error: `there is no "${path}" here`,
+    });
+    expect(events).toEqual([]);
+    expect(server.stats()['refused.not-found'] ?? 0).toBe(before);
+  },
+);
+
 test.each([
   ['garbage', '\0\x01\x02\r\n\r\n', 400],
   ['two lengths', 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', 400],
