@@ -13,6 +13,7 @@ import { BootTree, installedIpxe } from './images/tree.ts';
 import { systemClock } from './journal/clock.ts';
 import { Journal } from './journal/journal.ts';
 import { Recorder } from './journal/recorder.ts';
+import { bootFileFaults } from './menus/boot-file-check.ts';
 import { controlSocketPath, type ImagerConfig, type NodeConfig } from './model/config.ts';
 import { NodeIndex } from './model/nodes.ts';
 import { NbdServer } from './nbd/server.ts';
@@ -20,7 +21,6 @@ import { hasNativeStreams } from './nbd/stream-native.ts';
 import { Packs } from './packs/packs.ts';
 import { LmdbRegistry } from './registry/lmdb.ts';
 import { nodeBoot } from './service/boot-choice.ts';
-import { bootFileFaults } from './service/boot-file-check.ts';
 import { controlsOf } from './service/controls.ts';
 import { dhcpConfig, nodeOfLease, reservationsOf } from './service/dhcp-settings.ts';
 import { mayOpen } from './service/disk-policy.ts';
@@ -150,7 +150,8 @@ async function startParts(
     (part) => part.library.close(),
   );
   const files = new BootTree(table, ipxe, menus);
-  for (const fault of await bootFileFaults(config, files)) log.warn(`${fault}: such firmware will not boot`);
+  for (const { error } of await bootFileFaults(config, files))
+    log.warn(`${error}: such firmware will not boot`);
   const disks = await started(
     'disks',
     () =>
@@ -256,7 +257,19 @@ async function startParts(
       ControlServer.start({
         path: controlSocketPath(config),
         model,
-        controls: controlsOf({ config, nodes, directory, table, disks, packs, menus, agents, sink, clock }),
+        controls: controlsOf({
+          config,
+          nodes,
+          directory,
+          table,
+          files,
+          disks,
+          packs,
+          menus,
+          agents,
+          sink,
+          clock,
+        }),
         log: log.child({ room: 'control' }),
       }),
     (part) => part.close(),

@@ -31,7 +31,7 @@ export interface Controls {
   /** Makes the boot pack of a base whose boots were seen. */
   packBase(base: string): Promise<BootReads>;
   /** Makes every menu for every node: too much work to have the network ask for it. */
-  checkMenus(): MenuCheck;
+  checkMenus(): Promise<MenuCheck>;
   createDisk(disk: { name: string; base: string }): Promise<DiskView>;
   readonly disks: DiskControls;
 }

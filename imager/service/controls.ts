@@ -10,13 +10,14 @@ import { StoreError, UnknownNameError } from '../disks/store-error.ts';
 import type { Controls } from '../http/control-routes.ts';
 import type { DiskControls } from '../http/disk-routes.ts';
 import { ApiError, unknownName } from '../http/errors.ts';
+import type { BootFiles } from '../images/boot-files.ts';
 import { type BootImage, ImageError } from '../images/image.ts';
 import { addLinuxNbi } from '../images/nbi/add.ts';
 import type { BootTable } from '../images/table.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import type { Menus } from '../menus/menus.ts';
-import { checkMenus } from '../menus/show.ts';
+import { checkBoots } from '../menus/show.ts';
 import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { Flashed, PowerAction, Powered } from '../model/views.ts';
@@ -28,6 +29,7 @@ export interface ControlParts {
   nodes: NodeIndex;
   directory: Directory;
   table: BootTable;
+  files: BootFiles;
   disks: Disks;
   packs: Packs;
   menus: Menus;
@@ -37,7 +39,7 @@ export interface ControlParts {
 }
 
 export function controlsOf(parts: ControlParts): Controls {
-  const { nodes, table, disks, packs, menus } = parts;
+  const { config, table, files, disks, packs, menus } = parts;
   return {
     flash: (name, target) => flash(parts, name, target),
     power: (name, action) => power(parts, name, action),
@@ -46,7 +48,7 @@ export function controlsOf(parts: ControlParts): Controls {
     verifyImage: (name) => wish(() => verifyImage(table, name)),
     addBase: ({ name, file }) => wish(() => disks.addBase(name, file)),
     packBase: (name) => wish(() => packs.make(name)),
-    checkMenus: () => checkMenus(menus, nodes.all),
+    checkMenus: () => checkBoots(menus, config, files),
     createDisk: ({ name, base }) => wish(() => disks.create(name, base)),
     disks: diskControls(new DiskWork(disks, () => parts.clock.now())),
   };

@@ -67,7 +67,7 @@ const controls: Controls = {
   addNbi: () => Promise.reject(new Error('disk full')),
   verifyImage: async () => [],
   packBase: () => Promise.reject(new ApiError(409, 'no boot yet')),
-  checkMenus: () => ({ nodes: 0, templates: 0, faults: [], notes: [] }),
+  checkMenus: async () => ({ nodes: 0, templates: 0, faults: [], notes: [] }),
   addBase: ({ name }) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
   createDisk: () => Promise.reject(new ApiError(409, 'taken')),
   disks: {
