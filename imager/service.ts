@@ -18,6 +18,7 @@ import { controlSocketPath, type ImagerConfig, type NodeConfig } from './model/c
 import { NodeIndex } from './model/nodes.ts';
 import { NbdServer } from './nbd/server.ts';
 import { hasNativeStreams } from './nbd/stream-native.ts';
+import { Packs } from './packs/packs.ts';
 import { LmdbRegistry } from './registry/lmdb.ts';
 import { nodeBoot } from './service/boot-choice.ts';
 import { controlsOf } from './service/controls.ts';
@@ -169,6 +170,16 @@ async function startParts(
       }),
     (part) => part.close(),
   );
+  const packs = await started(
+    'packs',
+    async () => {
+      const part = new Packs({ disks, dir: join(config.state, 'bases'), log: log.child({ room: 'packs' }) });
+      await part.makeMissing();
+      return part;
+    },
+    (part) => part.close(),
+  );
+  recorder.watch((event) => packs.take(event));
 
   const common = (room: string) => ({ address, sink, clock, log: log.child({ room }) });
   const serve = <T extends { close(): Promise<void> }>(service: keyof ImagerPorts, start: () => Promise<T>) =>
@@ -191,7 +202,7 @@ async function startParts(
     const tls = config.nbd.tls && (await readNbdTls(config.nbd.tls));
     return NbdServer.start({
       ...common('nbd'),
-      ...{ port: ports.nbd, catalog: disks },
+      ...{ port: ports.nbd, catalog: packs },
       ...(tls === undefined ? {} : { tls }),
     });
   });
@@ -213,6 +224,7 @@ async function startParts(
     directory,
     table,
     disks,
+    packs,
     menus,
     recorder,
     clock,
@@ -224,18 +236,20 @@ async function startParts(
       ...Object.fromEntries(Object.entries(running).map(([service, part]) => [service, part.stats()])),
       journal: journal.stats(),
       menus: menus.stats(),
+      packs: packs.stats(),
     }),
     gauges: () => ({ agent: agents.gauges() }),
   });
+  const served = packs.files(files);
   const http = await serve('http', () =>
-    HttpServer.start({ ...common('http'), port: ports.http, files, model }),
+    HttpServer.start({ ...common('http'), port: ports.http, files: served, model }),
   );
   running.http = http;
   const { https: secure } = config;
   if (secure !== undefined)
     running.https = await serve('https', async () => {
       const tls = await readTlsFiles('https', secure);
-      return HttpServer.start({ ...common('https'), port: secure.port, files, model, tls });
+      return HttpServer.start({ ...common('https'), port: secure.port, files: served, model, tls });
     });
   const control = await started(
     'control socket',
@@ -243,7 +257,19 @@ async function startParts(
       ControlServer.start({
         path: controlSocketPath(config),
         model,
-        controls: controlsOf({ config, nodes, directory, table, files, disks, menus, agents, sink, clock }),
+        controls: controlsOf({
+          config,
+          nodes,
+          directory,
+          table,
+          files,
+          disks,
+          packs,
+          menus,
+          agents,
+          sink,
+          clock,
+        }),
         log: log.child({ room: 'control' }),
       }),
     (part) => part.close(),

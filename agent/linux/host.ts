@@ -39,6 +39,13 @@ export interface NbdAttachment {
   deadTimeoutSeconds: number;
 }
 
+/** Blocks of a disk as they are now: what agent/linux/pack.ts fetched. */
+export interface DiskPack {
+  /** The disk's name. */
+  name: string;
+  bytes: Uint8Array;
+}
+
 export interface Host {
   readonly runtime: 'quickjs' | 'node';
   readFile(path: string): Uint8Array;
@@ -59,8 +66,19 @@ export interface Host {
   configureInterface(name: string, address: string, prefix: number, gateway?: string): void;
   setHostName(name: string): void;
   connect(address: string, port: number, timeoutMs: number): Promise<Connection>;
+  /**
+   * Fills `target` from byte `from` on with what the connection gives next; resolves with where it is filled to: less
+   * than all at the end of the stream, and where nothing came for `silenceMs`. For long transfers while nothing else
+   * goes on: some hosts wait for it.
+   */
+  receive(connection: Connection, target: Uint8Array, from: number, silenceMs: number): Promise<number>;
   /** Gives an open, negotiated connection to the kernel as /dev/nbd`index`. The connection is the kernel's from then on. */
   nbdAttach(connection: Connection, attachment: NbdAttachment): void;
+  /**
+   * As nbdAttach(), where a process in between answers reads from `pack` until the boot is over; then it hangs up, and
+   * the link is dead. Gives why it could not be done, and the connection is open as before then.
+   */
+  nbdAttachPacked(connection: Connection, attachment: NbdAttachment, pack: DiskPack): string | undefined;
   /** Replaces the dead connection of an attached device; queued requests are sent again by the kernel. */
   nbdReattach(connection: Connection, attachment: NbdAttachment): void;
   /** Resolves when the kernel reports the device's connection dead. */

@@ -3,8 +3,9 @@
  * whenever the connection dies. It runs as a process of its own that never touches the disk it keeps, because
  * everything that does waits until the disk is back.
  */
-import type { Connection, Host } from './host.ts';
+import type { Connection, Host, NbdAttachment } from './host.ts';
 import { negotiate } from './nbd-handshake.ts';
+import { fetchPack } from './pack.ts';
 
 /** IANA's port for NBD. */
 const NBD_PORT = 10809;
@@ -36,7 +37,7 @@ export async function keepDisk(host: Host, args: readonly string[]): Promise<nev
     for (const imager of candidates) {
       try {
         const connection = await host.connect(imager, NBD_PORT, CONNECT_MS);
-        size = await attach(host, disk, connection, size);
+        size = await attach(host, disk, imager, connection, size);
         candidates = [imager];
         if (said !== '') host.print(`bootwright: disk ${name}: attached`);
         await host.nbdLinkDead(disk.index);
@@ -57,6 +58,7 @@ export async function keepDisk(host: Host, args: readonly string[]): Promise<nev
 async function attach(
   host: Host,
   disk: KeptDisk,
+  imager: string,
   connection: Connection,
   size: number | undefined,
 ): Promise<number> {
@@ -72,11 +74,35 @@ async function attach(
       flags: found.flags,
       deadTimeoutSeconds: DEAD_TIMEOUT_SECONDS,
     };
-    if (size === undefined) host.nbdAttach(connection, attachment);
-    else host.nbdReattach(connection, attachment);
+    if (size !== undefined) host.nbdReattach(connection, attachment);
+    else if (!(await attachPacked(host, disk, { imager, connection, attachment })))
+      host.nbdAttach(connection, attachment);
     return found.sizeBytes;
   } catch (error) {
     connection.close();
     throw error;
   }
+}
+
+/**
+ * Attaches the disk with its pack. The pack is asked for while the disk is attached to nobody but this connection, so
+ * that nothing changes its content meanwhile. False, with the connection as it was, where there is none to be had:
+ * that is no fault, and no reason to boot any slower.
+ */
+async function attachPacked(
+  host: Host,
+  { name }: KeptDisk,
+  to: { imager: string; connection: Connection; attachment: NbdAttachment },
+): Promise<boolean> {
+  let why: string | undefined;
+  try {
+    const bytes = await fetchPack(host, to.imager, name);
+    if (bytes === undefined) return false;
+    why = host.nbdAttachPacked(to.connection, to.attachment, { name, bytes });
+    if (why === undefined) host.print(`bootwright: disk ${name}: a pack of ${bytes.length} bytes`);
+  } catch (error) {
+    why = error instanceof Error ? error.message : String(error);
+  }
+  if (why !== undefined) host.print(`bootwright: disk ${name}: no pack: ${why}`);
+  return why === undefined;
 }

@@ -3,7 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { uptime } from 'node:os';
 import { dirname } from 'node:path';
-import type { Connection, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
+import type { Connection, DiskPack, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
 import { connect } from './connection.ts';
 import { hostError } from './errors.ts';
@@ -86,8 +86,29 @@ export class NodeHost implements Host {
     return connect(address, port, timeoutMs);
   }
 
+  async receive(
+    connection: Connection,
+    target: Uint8Array,
+    from: number,
+    silenceMs: number,
+  ): Promise<number> {
+    let at = from;
+    while (at < target.length) {
+      const timer = setTimeout(() => connection.close(), silenceMs);
+      const chunk = await connection.read().finally(() => clearTimeout(timer));
+      if (chunk === undefined) break;
+      target.set(chunk.subarray(0, target.length - at), at);
+      at += chunk.length;
+    }
+    return Math.min(at, target.length);
+  }
+
   nbdAttach(_connection: Connection, attachment: NbdAttachment): void {
     throw withoutNetlink(`attach /dev/nbd${attachment.index}`);
+  }
+
+  nbdAttachPacked(_connection: Connection, { index }: NbdAttachment, _pack: DiskPack): string | undefined {
+    return `no relay for /dev/nbd${index} on Node`;
   }
 
   nbdReattach(_connection: Connection, attachment: NbdAttachment): void {

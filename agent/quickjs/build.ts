@@ -22,7 +22,17 @@ const QUICKJS = join(
   'deps/quickjs_2021_03_27',
 );
 const QUICKJS_FILES = ['quickjs.c', 'libregexp.c', 'libunicode.c', 'cutils.c', 'libbf.c'];
-const OWN_FILES = ['main.c', 'bw.c', 'files.c', 'system.c', 'network.c', 'processes.c'];
+const OWN_FILES = [
+  'main.c',
+  'bw.c',
+  'files.c',
+  'system.c',
+  'network.c',
+  'processes.c',
+  'relay.c',
+  'pack.c',
+  'stream.c',
+];
 const COMPILERS: Record<AgentArch, string> = {
   amd64: 'x86_64-linux-gnu-gcc',
   arm64: 'aarch64-linux-gnu-gcc',

@@ -49,6 +49,16 @@ declare module 'bw' {
   export function addDefaultRoute(gateway: string, name: string): void;
   export function netlinkOpen(nonBlocking: boolean): number;
   export function netlinkJoin(fd: number, group: number): void;
+  /**
+   * Fills `target` from byte `from` on, and gives where it is filled to: less than all at the end of the stream, and where
+   * nothing came for so long. Nothing else happens in this process meanwhile.
+   */
+  export function receive(fd: number, target: Uint8Array, from: number, milliseconds: number): number;
+  /**
+   * Starts a process that relays between the connection `fd` and the descriptor given back, answering reads from `pack`
+   * (relay.c); `fd` stays open. Why not, in words, where the pack is none for a disk of `size` bytes.
+   */
+  export function relay(fd: number, name: string, size: number, pack: Uint8Array): number | string;
 
   // processes.c
   /** Starts [file, argv0, ...] in a session of its own: its id, and its output where captured (else -1). */

@@ -41,10 +41,15 @@ export class SocketConnection implements Connection {
     if (this.#fd !== CLOSED) bw.close(this.release());
   }
 
+  /** The descriptor, which stays this object's. */
+  get descriptor(): number {
+    if (this.#fd === CLOSED) throw new HostError('EBADF', 'connection: already closed');
+    return this.#fd;
+  }
+
   /** Gives the descriptor away, open; this object is closed from here on. */
   release(): number {
-    if (this.#fd === CLOSED) throw new HostError('EBADF', 'connection: already closed');
-    const fd = this.#fd;
+    const fd = this.descriptor;
     this.#fd = CLOSED;
     unwatch(fd, POLLIN);
     unwatch(fd, POLLOUT);

@@ -1,6 +1,6 @@
 /** The agent's host on QuickJS: one static binary, process 1 of an initramfs or any process. */
 import * as bw from 'bw';
-import type { Connection, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
+import type { Connection, DiskPack, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
 import { connect, SocketConnection } from './connection.ts';
 import { startTimer } from './loop.ts';
@@ -104,8 +104,24 @@ export class QuickjsHost implements Host {
     return connect(address, port, timeoutMs);
   }
 
+  async receive(
+    connection: Connection,
+    target: Uint8Array,
+    from: number,
+    silenceMs: number,
+  ): Promise<number> {
+    // A turn of the loop for each packet would take longer than the packet on a slow node.
+    return bw.receive(ours(connection).descriptor, target, from, silenceMs);
+  }
+
   nbdAttach(connection: Connection, attachment: NbdAttachment): void {
     this.#nbd.attach(ours(connection), attachment);
+  }
+
+  nbdAttachPacked(connection: Connection, attachment: NbdAttachment, pack: DiskPack): string | undefined {
+    // The relay's end is nobody's business, but it must not stay a zombie.
+    this.#processes.adoptOrphans();
+    return this.#nbd.attachPacked(ours(connection), attachment, pack);
   }
 
   nbdReattach(connection: Connection, attachment: NbdAttachment): void {

@@ -1,6 +1,6 @@
 /** Network block devices of the QuickJS host: the kernel's client, told over generic netlink. */
 import * as bw from 'bw';
-import type { NbdAttachment } from '../linux/host.ts';
+import type { DiskPack, NbdAttachment } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
 import type { SocketConnection } from './connection.ts';
 import { POLLIN, watch } from './loop.ts';
@@ -37,11 +37,25 @@ export class NbdDevices {
 
   /** /dev/nbd`index` lives on the connection from here on; this process lets go of it. */
   attach(connection: SocketConnection, attachment: NbdAttachment): void {
-    this.#give(connection, attachment, connectRequest);
+    this.#give(connection.release(), attachment, connectRequest);
+  }
+
+  /** As attach(), with a relay in between. Undefined, or why it could not be; the connection is as it was then. */
+  attachPacked(
+    connection: SocketConnection,
+    attachment: NbdAttachment,
+    { name, bytes }: DiskPack,
+  ): string | undefined {
+    const relay = bw.relay(connection.descriptor, name, attachment.sizeBytes, bytes);
+    if (typeof relay === 'string') return relay;
+    // The relay has it now.
+    bw.close(connection.release());
+    this.#give(relay, attachment, connectRequest);
+    return undefined;
   }
 
   reattach(connection: SocketConnection, attachment: NbdAttachment): void {
-    this.#give(connection, attachment, reconfigureRequest);
+    this.#give(connection.release(), attachment, reconfigureRequest);
   }
 
   linkDead(index: number): Promise<void> {
@@ -54,12 +68,11 @@ export class NbdDevices {
     });
   }
 
-  #give(connection: SocketConnection, attachment: NbdAttachment, request: typeof connectRequest): void {
-    // Before the kernel has the connection: its death must find a listener.
-    this.#listen();
-    this.#takeEvents();
-    const fd = connection.release();
+  #give(fd: number, attachment: NbdAttachment, request: typeof connectRequest): void {
     try {
+      // Before the kernel has the connection: its death must find a listener.
+      this.#listen();
+      this.#takeEvents();
       this.#call(`/dev/nbd${attachment.index}`, request(this.#nbd().id, ++this.#sequence, attachment, fd));
     } finally {
       // The kernel holds the socket by itself; closing ours does not shut it down.

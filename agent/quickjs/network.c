@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "bw.h"
+#include "relay.h"
 
 /* A peer that lost power is noticed within this time, also while data is on its way. */
 #define SILENCE_SECONDS 15
@@ -163,6 +164,45 @@ static JSValue netlink_join(JSContext *ctx, JSValueConst self, int argc, JSValue
   return JS_UNDEFINED;
 }
 
+/*
+ * receive(connection, target, from, milliseconds): fills `target` from byte `from` on, waiting for it, and gives where it
+ * is filled to: less than all at the end of the stream, and where nothing came for so long.
+ */
+static JSValue receive(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  int32_t fd, patience;
+  uint32_t from;
+  size_t length;
+  if (JS_ToInt32(ctx, &fd, argv[0]) || JS_ToUint32(ctx, &from, argv[2]) || JS_ToInt32(ctx, &patience, argv[3]))
+    return JS_EXCEPTION;
+  uint8_t *target = bw_bytes(ctx, argv[1], &length);
+  if (!target) return JS_EXCEPTION;
+  struct pollfd one = {.fd = fd, .events = POLLIN};
+  while (from < length) {
+    ssize_t got = recv(fd, target + from, length - from, MSG_DONTWAIT);
+    if (got > 0) from += (uint32_t)got;
+    else if (got == 0) break;
+    else if (errno == EAGAIN ? poll(&one, 1, patience) == 0 : errno != EINTR) break;
+  }
+  return JS_NewUint32(ctx, from);
+}
+
+/* relay(connection, disk's name, its size, pack): the descriptor of a relay's other end; relay.h says more. */
+static JSValue relay(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  int32_t fd;
+  int64_t size;
+  size_t length;
+  const char *why;
+  if (JS_ToInt32(ctx, &fd, argv[0]) || JS_ToInt64(ctx, &size, argv[2])) return JS_EXCEPTION;
+  uint8_t *pack = bw_bytes(ctx, argv[3], &length);
+  if (!pack) return JS_EXCEPTION;
+  const char *name = JS_ToCString(ctx, argv[1]);
+  if (!name) return JS_EXCEPTION;
+  int kernel = relay_start(fd, name, pack, length, (uint64_t)size, &why);
+  JSValue result = kernel < 0 ? JS_NewString(ctx, why) : JS_NewInt32(ctx, kernel);
+  JS_FreeCString(ctx, name);
+  return result;
+}
+
 const JSCFunctionListEntry bw_network_calls[] = {
     JS_CFUNC_DEF("connectStart", 2, connect_start),
     JS_CFUNC_DEF("socketError", 2, socket_error),
@@ -171,5 +211,7 @@ const JSCFunctionListEntry bw_network_calls[] = {
     JS_CFUNC_DEF("addDefaultRoute", 2, add_default_route),
     JS_CFUNC_DEF("netlinkOpen", 1, netlink_open),
     JS_CFUNC_DEF("netlinkJoin", 2, netlink_join),
+    JS_CFUNC_DEF("receive", 4, receive),
+    JS_CFUNC_DEF("relay", 4, relay),
 };
 const int bw_network_call_count = BW_COUNT(bw_network_calls);

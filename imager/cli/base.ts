@@ -5,10 +5,13 @@ import type { BaseView } from '../disks/bases.ts';
 import { buildBaseDisk } from '../images/base-disk.ts';
 import type { Architecture } from '../images/image.ts';
 import { clearWorkFolders } from '../images/work-folder.ts';
+import type { BootReads } from '../model/views.ts';
 import { architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
-import { bytes, fields, table } from './table.ts';
+import { bytes, counted, fields, table } from './table.ts';
+
+type ListedBase = BaseView & { boot: BootReads | null };
 
 export function addBase(program: Command): void {
   const base = program
@@ -22,13 +25,15 @@ export function addBase(program: Command): void {
     .addHelpText('after', '\nExamples:\n  imager base list')
     .action(async (_options, command: Command) => {
       const context = new Context(command);
-      context.print(await context.get<BaseView[]>('/api/bases'), (bases) =>
+      context.print(await context.get<ListedBase[]>('/api/bases'), (bases) =>
         table(
-          ['name', 'size', 'takes up', 'sha256'],
-          bases.map(({ name, size, allocatedBytes, digest }) => [
+          ['name', 'size', 'takes up', 'boots read', 'pack', 'sha256'],
+          bases.map(({ name, size, allocatedBytes, boot, digest }) => [
             name,
             bytes(size),
             bytes(allocatedBytes),
+            boot === null ? '-' : bytes(boot.bytes),
+            boot === null ? '-' : packWords(boot),
             digest,
           ]),
         ),
@@ -91,5 +96,19 @@ export function showBase({ name, size, allocatedBytes, digest }: BaseView): stri
     ['size', bytes(size)],
     ['takes up', bytes(allocatedBytes)],
     ['content', `sha256 ${digest}`],
+  ]);
+}
+
+function packWords({ pack, current }: BootReads): string {
+  if (pack === null) return 'none';
+  return current ? bytes(pack) : `${bytes(pack)}, of earlier boots`;
+}
+
+/** What is known of boots over a base, one figure a line. */
+export function showBoots(base: string, boot: BootReads): string {
+  return fields([
+    ['base', base],
+    ['boots read', `${bytes(boot.bytes)} of it (${counted(boot.boots, 'boot')})`],
+    ['pack', packWords(boot)],
   ]);
 }

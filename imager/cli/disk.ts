@@ -1,6 +1,8 @@
 /** `imager disk`: the nodes' disks, copy-on-write over a base image. */
 import type { Command } from 'commander';
 import type { DiskView } from '../disks/catalog.ts';
+import type { BootReads } from '../model/views.ts';
+import { showBoots } from './base.ts';
 import { Context } from './context.ts';
 import { addCheck } from './disk-check.ts';
 import { addGenerations } from './disk-generations.ts';
@@ -9,7 +11,7 @@ import { bytes, fields, table } from './table.ts';
 export function addDisk(program: Command): void {
   const disk = program
     .command('disk')
-    .description('list, show and create disks; keep their states, roll back, check')
+    .description('list, show and create disks; keep their states, roll back, check; pack what boots read')
     .addHelpText('after', '\nExamples:\n  imager disk list\n  imager disk create node1-root --base web');
   disk
     .command('list')
@@ -51,6 +53,17 @@ export function addDisk(program: Command): void {
     .action(async (name: string, { base }: { base: string }, command: Command) => {
       const context = new Context(command);
       context.print(await context.post<DiskView>('/control/disks', { name, base }), showDisk);
+    });
+  disk
+    .command('pack')
+    .description('make the boot pack of a base image from what boots over it read; it is also made by itself')
+    .argument('<base>', 'base image')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  imager disk pack web')
+    .action(async (base: string, _options, command: Command) => {
+      const context = new Context(command);
+      const path = `/control/bases/${encodeURIComponent(base)}/pack`;
+      context.print(await context.post<BootReads>(path, {}), (boot) => showBoots(base, boot));
     });
   addGenerations(disk);
   addCheck(disk);

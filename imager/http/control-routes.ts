@@ -8,7 +8,13 @@ import type { DiskView } from '../disks/catalog.ts';
 import type { BootImage } from '../images/image.ts';
 import type { NewImage } from '../images/wish.ts';
 import type { MenuCheck } from '../menus/views.ts';
-import { type Flashed, POWER_ACTIONS, type PowerAction, type Powered } from '../model/views.ts';
+import {
+  type BootReads,
+  type Flashed,
+  POWER_ACTIONS,
+  type PowerAction,
+  type Powered,
+} from '../model/views.ts';
 import { addDiskRoutes, type DiskControls } from './disk-routes.ts';
 import { checked } from './errors.ts';
 
@@ -22,6 +28,8 @@ export interface Controls {
   /** What of an image's files is not as it was added, in words. */
   verifyImage(name: string): Promise<string[]>;
   addBase(base: { name: string; file: string }): Promise<BaseView>;
+  /** Makes the boot pack of a base whose boots were seen. */
+  packBase(base: string): Promise<BootReads>;
   /** Makes every menu for every node: too much work to have the network ask for it. */
   checkMenus(): Promise<MenuCheck>;
   createDisk(disk: { name: string; base: string }): Promise<DiskView>;
@@ -68,6 +76,7 @@ export function addControlRoutes(app: FastifyInstance, controls: Controls): void
   app.post('/control/tagged-images', async ({ body }) => controls.addNbi(given(checked(nbi, body))));
   app.post<Named>('/control/images/:name/verify', async ({ params }) => controls.verifyImage(params.name));
   app.post('/control/bases', async ({ body }) => controls.addBase(checked(base, body)));
+  app.post<Named>('/control/bases/:name/pack', async ({ params }) => controls.packBase(params.name));
   app.post('/control/disks', async ({ body }) => controls.createDisk(checked(disk, body)));
   addDiskRoutes(app, controls.disks);
 }

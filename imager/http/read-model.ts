@@ -6,7 +6,7 @@ import type { BootsView } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
 import type { EventQuery } from '../journal/recorder.ts';
 import type { NodeMenus } from '../menus/views.ts';
-import type { Health, NodeDetails, NodeView } from '../model/views.ts';
+import type { BootReads, Health, NodeDetails, NodeView } from '../model/views.ts';
 
 export interface ReadModel {
   health(): Health;
@@ -15,7 +15,8 @@ export interface ReadModel {
   /** What a node would be given to boot; undefined where there is no such node. */
   menus(node: string): NodeMenus | undefined;
   images(): BootImage[];
-  bases(): BaseView[];
+  /** With what is known of boots over each; null where there was none. */
+  bases(): Promise<(BaseView & { boot: BootReads | null })[]>;
   disks(): DiskView[];
   diskNames(): string[];
   disk(name: string): DiskView | undefined;

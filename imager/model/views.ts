@@ -75,3 +75,14 @@ export interface Powered {
   action: PowerAction;
   via: 'agent' | 'command';
 }
+
+/** What is known of the boots over a base. */
+export interface BootReads {
+  /** Bytes that boots read of it, and how many boots added to that. */
+  bytes: number;
+  boots: number;
+  /** Bytes of its pack; null where there is none. */
+  pack: number | null;
+  /** The pack is of this trace, not of an earlier one. */
+  current: boolean;
+}

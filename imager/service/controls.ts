@@ -21,6 +21,7 @@ import { checkBoots } from '../menus/show.ts';
 import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { Flashed, PowerAction, Powered } from '../model/views.ts';
+import type { Packs } from '../packs/packs.ts';
 import { runPowerCommand } from './power-command.ts';
 
 export interface ControlParts {
@@ -30,6 +31,7 @@ export interface ControlParts {
   table: BootTable;
   files: BootFiles;
   disks: Disks;
+  packs: Packs;
   menus: Menus;
   agents: Pick<AgentServer, 'flash' | 'power' | 'connected'>;
   sink: EventSink;
@@ -37,7 +39,7 @@ export interface ControlParts {
 }
 
 export function controlsOf(parts: ControlParts): Controls {
-  const { config, table, files, disks, menus } = parts;
+  const { config, table, files, disks, packs, menus } = parts;
   return {
     flash: (name, target) => flash(parts, name, target),
     power: (name, action) => power(parts, name, action),
@@ -45,6 +47,7 @@ export function controlsOf(parts: ControlParts): Controls {
     addNbi: (image) => wish(() => addNbi(table, image)),
     verifyImage: (name) => wish(() => verifyImage(table, name)),
     addBase: ({ name, file }) => wish(() => disks.addBase(name, file)),
+    packBase: (name) => wish(() => packs.make(name)),
     checkMenus: () => checkBoots(menus, config, files),
     createDisk: ({ name, base }) => wish(() => disks.create(name, base)),
     disks: diskControls(new DiskWork(disks, () => parts.clock.now())),

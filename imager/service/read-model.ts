@@ -11,6 +11,7 @@ import { menusOf } from '../menus/show.ts';
 import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { NodeDetails, NodeView } from '../model/views.ts';
+import type { Packs } from '../packs/packs.ts';
 
 export interface Sources {
   config: ImagerConfig;
@@ -18,6 +19,7 @@ export interface Sources {
   directory: Directory;
   table: BootTable;
   disks: Disks;
+  packs: Packs;
   menus: Menus;
   recorder: Recorder;
   clock: Clock;
@@ -30,7 +32,7 @@ export interface Sources {
 }
 
 export function readModelOf(sources: Sources): ReadModel {
-  const { config, nodes, directory, table, disks, menus, recorder } = sources;
+  const { config, nodes, directory, table, disks, packs, menus, recorder } = sources;
   const connected = () => new Set(sources.connected().map(({ node }) => node));
   return {
     health: () => ({
@@ -54,7 +56,10 @@ export function readModelOf(sources: Sources): ReadModel {
       return node && menusOf(menus, node);
     },
     images: () => table.list(),
-    bases: () => disks.bases(),
+    bases: () =>
+      Promise.all(
+        disks.bases().map(async (base) => ({ ...base, boot: (await packs.show(base.name)) ?? null })),
+      ),
     disks: () => disks.all(),
     diskNames: () => disks.names(),
     disk: (name) => disks.show(name),

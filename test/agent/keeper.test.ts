@@ -1,6 +1,6 @@
 /** The keeper of a disk: which imager it asks, before and after the disk is attached. */
 import { describe, expect, it } from 'vitest';
-import type { Connection, NbdAttachment } from '../../agent/linux/host.ts';
+import type { Connection, DiskPack, NbdAttachment } from '../../agent/linux/host.ts';
 import { keepDisk, keeperArguments } from '../../agent/linux/keeper.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
 
@@ -29,21 +29,43 @@ class Over extends Error {}
 class KeeperHost extends QuietHost {
   readonly log: string[] = [];
   readonly #disks: Record<string, number[]>;
+  /** What the imagers answer to a request for a pack. */
+  readonly #answer: string | undefined;
   #losses: number;
 
   /** `disks`: sizes that an address offers, one a connection, no more where the list is at its end. */
-  constructor(disks: Record<string, number[]>, losses: number) {
+  constructor(disks: Record<string, number[]>, losses: number, answer?: string) {
     super();
+    this.#answer = answer;
     this.#disks = disks;
     this.#losses = losses;
   }
 
-  override async connect(address: string): Promise<never> {
+  override async connect(address: string, port: number): Promise<never> {
+    if (port === 80) return this.#http() as never;
     const size = this.#disks[address]?.shift();
     if (size === undefined) throw new Error('connection refused');
     this.log.push(`connect ${address}`);
     return nbdServer(size) as never;
   }
+
+  #http(): Connection {
+    if (this.#answer === undefined) throw new Error('no web server');
+    const says = [this.#answer.slice(0, 7), this.#answer.slice(7)].map((text) => Buffer.from(text, 'latin1'));
+    return {
+      write: async (bytes) => void this.log.push(Buffer.from(bytes).toString().split('\r\n')[0]!),
+      read: async () => says.shift(),
+      close: () => void this.log.push('close'),
+    };
+  }
+
+  override nbdAttachPacked(_connection: Connection, _to: NbdAttachment, { name, bytes }: DiskPack) {
+    this.log.push(`attach ${name} with ${bytes.length}`);
+    return this.refusal;
+  }
+
+  /** Why the relay is not to be had. */
+  refusal: string | undefined;
 
   override nbdAttach(_connection: Connection, { sizeBytes }: NbdAttachment): void {
     this.log.push(`attach ${sizeBytes}`);
@@ -74,6 +96,7 @@ describe('the keeper', () => {
     expect(host.log).toEqual(['connect b', 'attach 4096', 'connect b', 'reattach 4096']);
     expect(host.console).toEqual([
       'bootwright: disk root: imager a: connection refused',
+      'bootwright: disk root: no pack: no web server',
       'bootwright: disk root: attached',
       'bootwright: disk root: connection lost',
       'bootwright: disk root: attached',
@@ -88,5 +111,64 @@ describe('the keeper', () => {
     expect(host.console).toContain(
       'bootwright: disk root: imager a: the disk has 4096 bytes now, it had 8192',
     );
+  });
+});
+
+describe('the pack of a disk', () => {
+  const base = 'ab'.repeat(32);
+  /** A header with this base, and a byte more where it is to have something in it. */
+  const pack = (digest = base, more = '!') =>
+    `${'\0'.repeat(24)}${Buffer.from(digest, 'hex').toString('latin1')}${'\0'.repeat(12)}${more}`;
+  const answer = (body: string, fields = `ETag: "${base}-1"\r\n`, status = '200 OK') =>
+    `HTTP/1.1 ${status}\r\ncontent-length: ${body.length}\r\n${fields}\r\n${body}`;
+
+  it('is fetched from the imager that has the disk, once, and taken along', async () => {
+    const host = new KeeperHost({ b: [4096, 4096] }, 1, answer(pack()));
+    await keep(host, ['a', 'b']);
+    expect(host.log).toEqual([
+      'connect b',
+      'GET /packs/root HTTP/1.1',
+      'close',
+      'attach root with 69',
+      'connect b',
+      'reattach 4096',
+    ]);
+    expect(host.console).toContain('bootwright: disk root: a pack of 69 bytes');
+  });
+
+  it.each([
+    ['of another base', answer(pack('cd'.repeat(32))), 'the pack is of another base image'],
+    ['without a word of the base', answer(pack(), ''), 'the pack is of another base image'],
+    ['an imager without packs', answer('{}', '', '404 Not Found'), 'HTTP/1.1 404 Not Found'],
+    ['cut off', answer(pack()).slice(0, -1), 'answer is cut off'],
+    ['longer than it says', `${answer(pack())}x`, 'answer is longer than it said'],
+    ['no HTTP', 'hello', 'answer is cut off'],
+    ['an endless head', 'x'.repeat(70_000), 'answer without an end of its head'],
+    ['without a length', 'HTTP/1.1 200 OK\r\n\r\n', 'answer without a length that a pack can have'],
+    [
+      'too large',
+      'HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n',
+      'a pack of 99999999 bytes is too large',
+    ],
+  ])('%s: the disk is attached as without', async (_what, text, why) => {
+    const host = new KeeperHost({ a: [4096] }, 0, text);
+    await keep(host, ['a']);
+    expect(host.log).toEqual(['connect a', 'GET /packs/root HTTP/1.1', 'close', 'attach 4096']);
+    expect(host.console[0]).toContain(`bootwright: disk root: no pack: ${why}`);
+  });
+
+  it('with nothing in it is no pack, and no word is lost on it', async () => {
+    const host = new KeeperHost({ a: [4096] }, 0, answer(pack(base, '')));
+    await keep(host, ['a']);
+    expect(host.log.at(-1)).toBe('attach 4096');
+    expect(host.console.filter((line) => /pack/.test(line))).toEqual([]);
+  });
+
+  it('that the relay does not take is done without', async () => {
+    const host = new KeeperHost({ a: [4096] }, 0, answer(pack()));
+    host.refusal = 'damaged';
+    await keep(host, ['a']);
+    expect(host.log.slice(-2)).toEqual(['attach root with 69', 'attach 4096']);
+    expect(host.console[0]).toBe('bootwright: disk root: no pack: damaged');
   });
 });

@@ -1,12 +1,13 @@
 /** `make bench`: every comparison there is, as one table and as build/bench.json. */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { run as bootPack } from './boot-pack.bench.ts';
 import { run as dhcp } from './dhcp.bench.ts';
 import { run as nbd } from './nbd.bench.ts';
 import type { BenchRow } from './row.ts';
 import { run as tftp } from './tftp.bench.ts';
 
 const rows: BenchRow[] = [];
-for (const [name, run] of Object.entries({ dhcp, tftp, nbd })) {
+for (const [name, run] of Object.entries({ dhcp, tftp, nbd, 'boot packs': bootPack })) {
   console.log(`measuring ${name}`);
   rows.push(...(await run()));
 }

@@ -56,6 +56,10 @@ export const EXPECTED: Seen = {
   echoed: 9_000_000,
   echoIntact: true,
   endOfStream: 'undefined',
+  filled: 100_005,
+  filledIntact: true,
+  filledToEnd: 3,
+  filledInSilence: 0,
   writeAfterClose: true,
   refused: 'ECONNREFUSED',
   badAddress: true,
@@ -118,6 +122,26 @@ function stored(host: Host, folder: string): Seen {
   };
 }
 
+async function filling(host: Host, echoPort: number): Promise<Seen> {
+  const connection = await host.connect('127.0.0.1', echoPort, 5000);
+  const sent = pattern(100_000);
+  await connection.write(sent);
+  const target = new Uint8Array(100_005);
+  const filled = await host.receive(connection, target, 5, 5000);
+  await connection.write(bytes('bye'));
+  const toEnd = await host.receive(connection, new Uint8Array(10), 0, 5000);
+  connection.close();
+  const silent = await host.connect('127.0.0.1', echoPort, 5000);
+  const inSilence = await host.receive(silent, new Uint8Array(1), 0, 20);
+  silent.close();
+  return {
+    filled,
+    filledIntact: same(target.subarray(5), sent),
+    filledToEnd: toEnd,
+    filledInSilence: inSilence,
+  };
+}
+
 async function network(host: Host, echoPort: number, closedPort: number): Promise<Seen> {
   const connection = await host.connect('127.0.0.1', echoPort, 5000);
   const sent = pattern(SENT);
@@ -144,6 +168,7 @@ async function network(host: Host, echoPort: number, closedPort: number): Promis
     echoed: at,
     echoIntact: same(received, sent),
     endOfStream: String(end),
+    ...(await filling(host, echoPort)),
     writeAfterClose: (await codeOf(connection.write(bytes('x')))) !== '',
     refused: await codeOf(host.connect('127.0.0.1', closedPort, 5000)),
     badAddress: (await codeOf(host.connect('300.1.1.1', echoPort, 1000))) !== '',

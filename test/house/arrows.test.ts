@@ -25,6 +25,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'imager/dhcp': ['agent/protocol', 'imager/udp', ...STORES],
   'imager/udp': [],
   'imager/tftp': ['agent/protocol', 'imager/udp', ...STORES],
+  'imager/packs': ['agent/protocol', 'imager/storage', ...STORES],
   'imager/nbd': ['agent/protocol', ...STORES],
   'imager/http': ['agent/protocol', ...STORES, 'imager/menus'],
   'imager/agents': ['agent/protocol', ...STORES],
@@ -32,9 +33,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   'imager/service.ts': [
     ...['agent/protocol', ...STORES, 'imager/service', 'imager/menus'],
     ...['imager/dhcp', 'imager/tftp', 'imager/nbd', 'imager/http', 'imager/agents', 'imager/udp'],
+    'imager/packs',
   ],
   'imager/service': [
     ...['agent/protocol', ...STORES, 'imager/dhcp', 'imager/http', 'imager/agents', 'imager/menus'],
+    'imager/packs',
   ],
   'imager/cli': [
     'agent/protocol',
