@@ -89,7 +89,7 @@ describe('a good wire', () => {
     expect(await hpa(port, 'empty')).toHaveLength(0);
     expect((await hpa(port, 'even')).equals(EVEN)).toBe(true);
     const end = served.events.filter((event) => event.step === 'transfer-end');
-    expect(end.map((event) => event.detail?.resent)).toEqual([0, 0, 0]);
+    expect(end.map((event) => event.detail?.bytes)).toEqual([KERNEL.length, 0, EVEN.length]);
   });
 
   test('tftp-hpa: netascii there and back', async () => {
