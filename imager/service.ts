@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { parseUid } from '../agent/protocol/uid.ts';
 import { Directory } from './agents/directory.ts';
 import { AgentServer } from './agents/server.ts';
 import { leaseAt } from './dhcp/leases.ts';
@@ -22,6 +23,7 @@ import { bootFileFaults } from './service/boot-file-check.ts';
 import { controlsOf } from './service/controls.ts';
 import { dhcpConfig, isLeaseOf, nodeOfLease, reservationsOf } from './service/dhcp-settings.ts';
 import { mayOpen } from './service/disk-policy.ts';
+import { readNbdTls } from './service/nbd-tls.ts';
 import { openMenus } from './service/node-menus.ts';
 import { readModelOf } from './service/read-model.ts';
 import { startFault } from './service/start-fault.ts';
@@ -157,6 +159,8 @@ async function startParts(
             network: config.network,
             subnets: config.dhcp.subnets,
             ownerOf: (name) => directory.ownerOf(name),
+            nodeNamed: (identity) =>
+              (nodes.byName(identity) ?? nodes.byUid(parseUid(identity) ?? identity))?.name,
             addressOf,
           }),
       }),
@@ -178,9 +182,16 @@ async function startParts(
       (part) => part.close(),
     );
   const tftp = await serve('tftp', () => TftpServer.start({ ...common('tftp'), port: ports.tftp, files }));
-  const nbd = await serve('nbd', () =>
-    NbdServer.start({ ...common('nbd'), port: ports.nbd, catalog: disks }),
-  );
+  if (config.nbd.tls?.mode !== 'required')
+    log.warn('NBD is not over TLS alone (nbd.tls): clients without it are told apart by their addresses');
+  const nbd = await serve('nbd', async () => {
+    const tls = config.nbd.tls && (await readNbdTls(config.nbd.tls));
+    return NbdServer.start({
+      ...common('nbd'),
+      ...{ port: ports.nbd, catalog: disks },
+      ...(tls === undefined ? {} : { tls }),
+    });
+  });
   const agents = await serve('agent', () =>
     AgentServer.start({
       ...common('agents'),

@@ -50,6 +50,8 @@ export class DiskError extends Error {
 
 export interface DiskClient {
   address: string;
+  /** What it proved by TLS: its certificate's common name, or the name of its key. Without TLS nothing. */
+  identity?: string;
 }
 
 export interface DiskCatalog {

@@ -31,9 +31,20 @@ export function assemble(
     boot: present(file.boot),
     ...(templates === undefined ? {} : { templates: at(templates) }),
     ...(https === undefined ? {} : { https: { port: https.port, cert: at(https.cert), key: at(https.key) } }),
+    nbd: nbdOf(file, at),
     nodes: file.nodes.map(nodeOf),
     userConfigs,
   };
+}
+
+function nbdOf({ nbd: { tls } }: ConfigFile, at: (relative: string) => string): ImagerConfig['nbd'] {
+  if (tls === undefined || tls.mode === 'off') return {};
+  const { mode, cert, key, ca, psk } = tls;
+  const x509 =
+    cert === undefined || key === undefined || ca === undefined
+      ? undefined
+      : { cert: at(cert), key: at(key), ca: at(ca) };
+  return { tls: present({ mode, x509, psk: psk === undefined ? undefined : at(psk) }) };
 }
 
 /** `T` without the keys that are undefined. */

@@ -93,6 +93,15 @@ export interface UserConfig {
   services: { init: string[]; ports: number[]; timeoutSeconds: number };
 }
 
+/** NBD over TLS, where it is not off. Paths are absolute. */
+export interface NbdTlsConfig {
+  mode: 'allowed' | 'required';
+  /** PEM files: the imager's certificate and key, and the CA of the nodes' certificates. */
+  x509?: { cert: string; key: string; ca: string };
+  /** File of pre-shared keys. */
+  psk?: string;
+}
+
 export interface ImagerConfig {
   /** Absolute path of the file this was read from. */
   file: string;
@@ -112,6 +121,7 @@ export interface ImagerConfig {
   templates?: string;
   /** Absolute paths of PEM files. */
   https?: { port: number; cert: string; key: string };
+  nbd: { tls?: NbdTlsConfig };
   nodes: NodeConfig[];
   userConfigs: Record<string, UserConfig>;
 }

@@ -10,6 +10,7 @@ export function findContradictions(file: ConfigFile): Finding[] {
   return [
     ...networkFindings(file),
     ...portFindings(file),
+    ...tlsFindings(file),
     ...nodeFindings(file),
     ...userConfigFindings(file),
   ];
@@ -34,6 +35,17 @@ function portFindings({ ports, https }: ConfigFile): Finding[] {
     }
   }
   return findings;
+}
+
+/** Certificates come as three files or not at all; with no key of any kind there is no TLS. */
+function tlsFindings({ nbd: { tls } }: ConfigFile): Finding[] {
+  if (tls === undefined || tls.mode === 'off') return [];
+  const path = ['nbd', 'tls'];
+  const missing = (['cert', 'key', 'ca'] as const).filter((key) => tls[key] === undefined);
+  if (missing.length === 3 && tls.psk === undefined)
+    return [{ path, found: 'no keys', expected: 'cert, key and ca, or psk, or all of them' }];
+  if (missing.length === 0 || missing.length === 3) return [];
+  return [{ path, found: `no ${missing.join(' and no ')}`, expected: 'cert, key and ca together' }];
 }
 
 /** What a node can be recognised by, in the order of dhcp/world.ts. */

@@ -170,7 +170,7 @@ function readScripts(file: ConfigFile, directory: string): ScriptsRead {
 }
 
 /** Paths that are opened later, by who starts the servers. */
-function pathFindings({ templates, https }: ConfigFile, directory: string): Finding[] {
+function pathFindings({ templates, https, nbd }: ConfigFile, directory: string): Finding[] {
   const findings: Finding[] = [];
   const kindOf = (path: string) => {
     const found = statSync(resolve(directory, path), { throwIfNoEntry: false });
@@ -183,6 +183,8 @@ function pathFindings({ templates, https }: ConfigFile, directory: string): Find
   check(['templates'], templates, 'a folder');
   check(['https', 'cert'], https?.cert, 'a file');
   check(['https', 'key'], https?.key, 'a file');
+  for (const key of ['cert', 'key', 'ca', 'psk'] as const)
+    check(['nbd', 'tls', key], nbd.tls?.[key], 'a file');
   return findings;
 }
 

@@ -12,6 +12,7 @@ import {
   list,
   name,
   octets,
+  oneOf,
   port,
   seconds,
   section,
@@ -130,6 +131,15 @@ const userConfig = section({
   services: services.default({ init: ['/sbin/init'], ports: [], timeoutSeconds: 60 }),
 });
 
+/** Files: PEM, and GnuTLS' list of pre-shared keys. */
+const nbdTls = section({
+  mode: oneOf(['off', 'allowed', 'required']).default('required'),
+  cert: word.optional(),
+  key: word.optional(),
+  ca: word.optional(),
+  psk: word.optional(),
+});
+
 /** The file as written, defaults filled in; paths not resolved, scripts not read. */
 export const configFile = section({
   state: word,
@@ -141,6 +151,7 @@ export const configFile = section({
   /** Folder of the operator's boot menu templates. */
   templates: word.optional(),
   https: section({ port: port('HTTPS').default(443), cert: word, key: word }).optional(),
+  nbd: section({ tls: nbdTls.optional() }).default({}),
   nodes: list('nodes', node).default([]),
   userConfigs: z
     .record(name('a name'), userConfig, { error: 'a section of user configurations, each under its name' })

@@ -23,15 +23,18 @@ export const OPT = {
   info: 6,
   go: 7,
   structuredReply: 8,
+  listMetaContext: 9,
+  setMetaContext: 10,
 } as const;
 
 /** "Option reply types". */
-export const REP = { ack: 1, server: 2, info: 3 } as const;
+export const REP = { ack: 1, server: 2, info: 3, metaContext: 4 } as const;
 export const REP_ERR = {
   unsupported: 0x80000001,
   policy: 0x80000002,
   invalid: 0x80000003,
   platform: 0x80000004,
+  tlsRequired: 0x80000005,
   unknown: 0x80000006,
   shutdown: 0x80000007,
   tooBig: 0x80000009,
@@ -47,17 +50,37 @@ export const FLAG = {
   sendFua: 8,
   sendTrim: 32,
   sendWriteZeroes: 64,
+  sendDf: 128,
   canMultiConn: 256,
+  sendCache: 1024,
+  sendFastZero: 2048,
 } as const;
 
 /** "Request types". */
-export const CMD = { read: 0, write: 1, disc: 2, flush: 3, trim: 4, writeZeroes: 6 } as const;
+export const CMD = {
+  read: 0,
+  write: 1,
+  disc: 2,
+  flush: 3,
+  trim: 4,
+  cache: 5,
+  writeZeroes: 6,
+  blockStatus: 7,
+} as const;
 
 /** "Command flags". */
-export const CMD_FLAG = { fua: 1, noHole: 2, fastZero: 16 } as const;
+export const CMD_FLAG = { fua: 1, noHole: 2, df: 4, reqOne: 8, fastZero: 16 } as const;
 
 /** "Error values". */
-export const ERRNO = { EPERM: 1, EIO: 5, ENOMEM: 12, EINVAL: 22, ENOSPC: 28 } as const;
+export const ERRNO = {
+  EPERM: 1,
+  EIO: 5,
+  ENOMEM: 12,
+  EINVAL: 22,
+  ENOSPC: 28,
+  EOVERFLOW: 75,
+  ENOTSUP: 95,
+} as const;
 
 export const CLIENT_FLAGS_SIZE = 4;
 export const OPTION_HEADER_SIZE = 16;
@@ -66,8 +89,8 @@ export const SIMPLE_REPLY_SIZE = 16;
 
 /** "String fields": longest name. */
 export const MAX_NAME = 4096;
-/** Longest data of an option that is looked at: a name and the information it asks for. */
-export const MAX_OPTION_DATA = MAX_NAME + 1024;
+/** Longest data of an option that is looked at: a name, and what is asked about it. */
+export const MAX_OPTION_DATA = 2 * MAX_NAME + 1024;
 /** Longest READ or WRITE, the protocol's own default ("Block size constraints"). */
 export const MAX_PAYLOAD = 32 * 1024 * 1024;
 
@@ -119,6 +142,34 @@ export function decodeInfoRequest(data: Buffer): { name: string; wanted: number[
   return { name, wanted };
 }
 
+/**
+ * Data of NBD_OPT_LIST_META_CONTEXT and NBD_OPT_SET_META_CONTEXT: name of the export, and queries. Undefined where
+ * lengths do not agree, or a string is no UTF-8 or longer than the protocol allows.
+ */
+export function decodeMetaContextRequest(data: Buffer): { name: string; queries: string[] } | undefined {
+  let at = 0;
+  const number = (): number | undefined => {
+    at += 4;
+    return at <= data.length ? data.readUInt32BE(at - 4) : undefined;
+  };
+  const text = (): string | undefined => {
+    const length = number();
+    if (length === undefined || length > data.length - at) return undefined;
+    at += length;
+    return decodeName(data.subarray(at - length, at));
+  };
+  const name = text();
+  const count = name === undefined ? undefined : number();
+  if (name === undefined || count === undefined) return undefined;
+  const queries: string[] = [];
+  while (queries.length < count) {
+    const query = text();
+    if (query === undefined) return undefined;
+    queries.push(query);
+  }
+  return at === data.length ? { name, queries } : undefined;
+}
+
 /** An export name: undefined where it is too long or no UTF-8 ("String fields"). */
 export function decodeName(bytes: Buffer): string | undefined {
   if (bytes.length > MAX_NAME) return undefined;
@@ -151,6 +202,14 @@ export function encodeServer(name: string): Buffer {
   const bytes = Buffer.alloc(4 + text.length);
   bytes.writeUInt32BE(text.length, 0);
   bytes.set(text, 4);
+  return bytes;
+}
+
+/** Data of NBD_REP_META_CONTEXT. */
+export function encodeMetaContext(id: number, name: string): Buffer {
+  const bytes = Buffer.alloc(4 + Buffer.byteLength(name));
+  bytes.writeUInt32BE(id, 0);
+  bytes.write(name, 4);
   return bytes;
 }
 

@@ -10,16 +10,20 @@ import {
   OPTION_HEADER_SIZE,
   ProtocolError,
 } from './codec.ts';
+import type { Context } from './contexts.ts';
 import {
   type Answer,
   answerAbort,
+  answerContexts,
   answerExportName,
+  answerGranted,
   answerInfo,
   answerList,
   answerRefusal,
   type ExportFacts,
   type Option,
   type Refused,
+  type TlsMode,
   wishOf,
 } from './handshake.ts';
 import type { Reader } from './reader.ts';
@@ -31,6 +35,23 @@ export interface Exports {
   open(name: string): Promise<Disk | Refused>;
 }
 
+/** The stream a client is talked to through. */
+export interface Talk {
+  reader: Reader;
+  send(bytes: Buffer): void;
+  tls: TlsMode;
+  /** Puts TLS under `reader` and `send`, once what was sent is on its way. Rejects where the client fails it. */
+  startTls(): Promise<void>;
+}
+
+/** What was agreed on beside the disk. */
+export interface Terms {
+  /** Structured replies. */
+  structured: boolean;
+  /** Metadata contexts for NBD_CMD_BLOCK_STATUS. */
+  contexts: readonly Context[];
+}
+
 /** Data of an option that is too long for us is skipped up to this length; a client that sends more is hung up on. */
 const MAX_SKIPPED = 1024 * 1024;
 /** A client that asks more than this is not going to open anything. */
@@ -39,23 +60,24 @@ const MAX_OPTIONS = 1024;
 /**
  * Talks a client through its options. Gives the disk it opened, with the answer that tells so already sent, or
  * undefined where it is to be hung up on. Throws ProtocolError where the client does not speak the protocol, and
- * what `reader` throws where the stream ends.
+ * what the reader and `startTls` throw where the stream ends.
  */
 export async function negotiate(
-  reader: Reader,
-  send: (bytes: Buffer) => void,
+  talk: Talk,
   exports: Exports,
-): Promise<Disk | undefined> {
-  send(encodeGreeting());
-  const client = decodeClientFlags(await reader.take(CLIENT_FLAGS_SIZE));
+): Promise<{ disk: Disk; terms: Terms } | undefined> {
+  talk.send(encodeGreeting());
+  const client = decodeClientFlags(await talk.reader.take(CLIENT_FLAGS_SIZE));
+  const haggling = new Haggling(talk, exports, client.noZeroes);
   for (let count = 0; count < MAX_OPTIONS; count++) {
-    const option = await readOption(reader);
+    const option = await readOption(talk.reader);
     if (!client.fixedNewstyle && option.option !== OPT.exportName)
       throw new ProtocolError('option', `option ${option.option} without fixed newstyle`);
-    const { answer, disk } = await decide(option, exports, client.noZeroes);
-    if (answer.bytes.length > 0) send(answer.bytes);
+    const { answer, disk, name } = await haggling.decide(option);
+    if (answer.bytes.length > 0) talk.send(answer.bytes);
     if (answer.next === 'close') return undefined;
-    if (answer.next === 'transmission') return disk;
+    if (disk !== undefined) return { disk, terms: haggling.termsFor(name) };
+    if (answer.next === 'tls') await haggling.startTls();
   }
   throw new ProtocolError('option', `more than ${MAX_OPTIONS} options`);
 }
@@ -69,26 +91,71 @@ async function readOption(reader: Reader): Promise<Option> {
   return { option, data: Buffer.alloc(0), tooBig: true };
 }
 
-async function decide(
-  option: Option,
-  exports: Exports,
-  noZeroes: boolean,
-): Promise<{ answer: Answer; disk?: Disk }> {
-  const wish = wishOf(option);
-  switch (wish.kind) {
-    case 'list':
-      return { answer: answerList(exports.list()) };
-    case 'describe':
-      return { answer: answerInfo(wish, exports.describe(wish.name)) };
-    case 'go':
-    case 'export-name': {
-      const found = await exports.open(wish.name);
-      const answer = wish.kind === 'go' ? answerInfo(wish, found) : answerExportName(found, noZeroes);
-      return 'refused' in found ? { answer } : { answer, disk: found };
+/** What a client and we have agreed on so far. */
+class Haggling {
+  readonly #talk: Talk;
+  readonly #exports: Exports;
+  readonly #noZeroes: boolean;
+  #secure = false;
+  #structured = false;
+  /** Of the last NBD_OPT_SET_META_CONTEXT: they count for that export alone. */
+  #chosen: { name: string; contexts: Context[] } | undefined;
+
+  constructor(talk: Talk, exports: Exports, noZeroes: boolean) {
+    this.#talk = talk;
+    this.#exports = exports;
+    this.#noZeroes = noZeroes;
+  }
+
+  async decide(option: Option): Promise<{ answer: Answer; disk?: Disk; name?: string }> {
+    // A choice takes the place of the one before also where it fails.
+    if (option.option === OPT.setMetaContext) this.#chosen = undefined;
+    const situation = { tls: this.#talk.tls, secure: this.#secure, structured: this.#structured };
+    const wish = wishOf(option, situation);
+    switch (wish.kind) {
+      case 'list':
+        return { answer: answerList(this.#exports.list()) };
+      case 'describe':
+        return { answer: answerInfo(wish, this.#exports.describe(wish.name), this.#structured) };
+      case 'go':
+      case 'export-name': {
+        const found = await this.#exports.open(wish.name);
+        const answer =
+          wish.kind === 'go'
+            ? answerInfo(wish, found, this.#structured)
+            : answerExportName(found, this.#structured, this.#noZeroes);
+        return 'refused' in found ? { answer } : { answer, disk: found, name: wish.name };
+      }
+      case 'structured':
+        this.#structured = true;
+        return { answer: answerGranted(option.option) };
+      case 'list-contexts':
+      case 'set-contexts': {
+        const { answer, chosen } = answerContexts(wish, this.#exports.describe(wish.name));
+        if (wish.kind === 'set-contexts') this.#chosen = { name: wish.name, contexts: chosen };
+        return { answer };
+      }
+      case 'start-tls':
+        return { answer: { ...answerGranted(option.option), next: 'tls' } };
+      case 'abort':
+        return { answer: answerAbort() };
+      case 'refuse':
+        return { answer: answerRefusal(option.option, wish.error, wish.why) };
     }
-    case 'abort':
-      return { answer: answerAbort() };
-    case 'refuse':
-      return { answer: answerRefusal(option.option, wish.error, wish.why) };
+  }
+
+  /** What was agreed on in the open counts no more, and what came in the open behind the wish must not be obeyed. */
+  async startTls(): Promise<void> {
+    if (this.#talk.reader.length > 0)
+      throw new ProtocolError('option', 'talked on in the open behind NBD_OPT_STARTTLS');
+    await this.#talk.startTls();
+    this.#secure = true;
+    this.#structured = false;
+    this.#chosen = undefined;
+  }
+
+  termsFor(name: string | undefined): Terms {
+    const contexts = this.#chosen?.name === name ? (this.#chosen?.contexts ?? []) : [];
+    return { structured: this.#structured, contexts };
   }
 }

@@ -10,7 +10,20 @@ const ARENA_SIZE = 256 * 1024;
 /** Longer replies come from the pool, and go back to it once they are sent. */
 const MAX_CARVED = 64 * 1024;
 
-export class Replies {
+/** Where replies go. */
+export interface Replies {
+  /** Bytes that were sent and did not leave yet. */
+  readonly unsent: number;
+  /** Memory for one reply; its content is arbitrary. */
+  reserve(length: number): Buffer;
+  /** Takes back a reply that is not to be sent. */
+  drop(reply: Buffer): void;
+  /** Sends a reply, reserved or not, whose memory is not its maker's any more. */
+  send(reply: Buffer): void;
+}
+
+/** Replies through a socket: TCP's or TLS'. */
+export class SocketReplies implements Replies {
   readonly #socket: Socket;
   readonly #pool: BufferPool;
   readonly #onSent: () => void;
@@ -25,7 +38,10 @@ export class Replies {
     this.#onSent = onSent;
   }
 
-  /** Memory for one reply; its content is arbitrary. */
+  get unsent(): number {
+    return this.#socket.writableLength;
+  }
+
   reserve(length: number): Buffer {
     if (length > MAX_CARVED) return this.#pool.take(length);
     if (this.#used + length > ARENA_SIZE) {
@@ -36,12 +52,11 @@ export class Replies {
     return this.#arena.subarray(this.#used - length, this.#used);
   }
 
-  /** Takes back a reply that is not to be sent. */
   drop(reply: Buffer): void {
     if (this.#pool.owns(reply)) this.#pool.giveBack(reply);
   }
 
-  /** Sends a reply with all others that get ready in this turn. */
+  /** With all others that get ready in this turn. */
   send(reply: Buffer): void {
     if (this.#ready.length === 0) queueMicrotask(() => this.#flush());
     this.#ready.push(reply);

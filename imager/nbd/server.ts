@@ -1,16 +1,18 @@
 /**
  * The NBD server: accepts connections, opens exports for them, and keeps the rule that a writable disk has one
- * client. A client that comes back from the same address takes its disk over from its own earlier connection, which
- * the server may not know to be dead yet: a node that was cut off or rebooted is never locked out by itself.
+ * client. A client that comes back takes its disk over from its own earlier connections, which the server may not know
+ * to be dead yet: a node that was cut off or rebooted is never locked out by itself (attachments.ts).
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
-import type { Disk, DiskCatalog } from '../disks/disk.ts';
+import type { Disk, DiskCatalog, DiskClient } from '../disks/disk.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
+import { Attachments } from './attachments.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
 import { type EndReason, Session, type SessionHost } from './session.ts';
+import { TlsGate, type TlsSettings } from './tls.ts';
 
 export interface NbdServerOptions {
   address: string;
@@ -20,19 +22,23 @@ export interface NbdServerOptions {
   sink: EventSink;
   clock: Clock;
   log: Logger;
-  /** Default 1024. */
+  /** Without it, clients are known by their address alone. */
+  tls?: TlsSettings;
+  /** Default 1024. Where all are taken, a newcomer has the place of the one that is the longest without an export. */
   maxConnections?: number;
-  /** Of them from one address. Default 16: a node has one a disk, and for a while the one it lost. */
+  /** Of them from one address. Default 32: a node has some a disk, and for a while those it lost. */
   maxConnectionsPerAddress?: number;
   /** Time a client has to open an export. Default 30 s. */
   handshakeTimeoutMs?: number;
-  /** Time after which a client that takes no replies is dropped. Default 120 s. */
+  /** Time after which a client that takes no replies, or leaves a request half sent, is dropped. Default 120 s. */
   stallTimeoutMs?: number;
 }
 
 export interface ConnectionView {
   address: string;
   port: number;
+  /** What the client proved by TLS. */
+  identity?: string;
   state: 'handshake' | 'transmission';
   /** Name of the attached disk. */
   export?: string;
@@ -43,15 +49,23 @@ export interface ConnectionView {
   bytesWritten: number;
 }
 
+/** Refusals of one address are reported this often at most: each is an entry of the journal. */
+const REPORT_MS = 10_000;
+const MAX_REPORTED = 1024;
+
 export class NbdServer implements SessionHost {
   readonly handshakeTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  readonly tls: TlsGate | undefined;
   readonly #options: NbdServerOptions;
   readonly #server: Server;
   readonly #sessions = new Set<Session>();
   readonly #tally: Tally;
   readonly #maxConnections: number;
   readonly #maxPerAddress: number;
+  readonly #attachments = new Attachments();
+  /** When a refusal of an address was reported last. */
+  readonly #reported = new Map<string, number>();
   /** Opens of one export run one after another: the last of each. */
   readonly #turns = new Map<string, Promise<unknown>>();
   #closing = false;
@@ -60,13 +74,14 @@ export class NbdServer implements SessionHost {
     this.#options = options;
     this.#tally = new Tally(options.log);
     this.#maxConnections = options.maxConnections ?? 1024;
-    this.#maxPerAddress = options.maxConnectionsPerAddress ?? 16;
+    this.#maxPerAddress = options.maxConnectionsPerAddress ?? 32;
     this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? 30_000;
     this.stallTimeoutMs = options.stallTimeoutMs ?? 120_000;
+    this.tls = options.tls === undefined ? undefined : new TlsGate(options.tls);
     this.#server = createServer((socket) => this.#accept(socket));
   }
 
-  /** Resolves once it listens; rejects where the address cannot be had. */
+  /** Resolves once it listens; rejects where the address cannot be had, or a certificate or key is none. */
   static async start(options: NbdServerOptions): Promise<NbdServer> {
     const server = new NbdServer(options);
     await new Promise<void>((resolve, reject) => {
@@ -89,9 +104,10 @@ export class NbdServer implements SessionHost {
   }
 
   connections(): ConnectionView[] {
-    return [...this.#sessions].map(({ address, port, disk, transmission }) => ({
+    return [...this.#sessions].map(({ address, port, identity, disk, transmission }) => ({
       address,
       port,
+      ...(identity === undefined ? {} : { identity }),
       state: transmission === undefined ? 'handshake' : 'transmission',
       ...(disk === undefined ? {} : { export: disk.name, readOnly: disk.readOnly }),
       requests: transmission?.requests ?? 0,
@@ -121,7 +137,7 @@ export class NbdServer implements SessionHost {
     const reason = this.#noPlaceFor(address);
     if (reason !== undefined) {
       this.#notice(`refused.${reason}`, { address, connections: this.#sessions.size });
-      this.#emit({ step: 'refused', address, reason });
+      this.#report(address, reason);
       socket.destroy();
       return;
     }
@@ -133,18 +149,33 @@ export class NbdServer implements SessionHost {
   /** Why a connection from `address` is not taken; undefined where it is. */
   #noPlaceFor(address: string): 'shutdown' | 'full' | 'address-full' | undefined {
     if (this.#closing) return 'shutdown';
-    if (this.#sessions.size >= this.#maxConnections) return 'full';
     const own = [...this.#sessions].filter((session) => session.address === address);
-    return own.length >= this.#maxPerAddress ? 'address-full' : undefined;
+    if (own.length >= this.#maxPerAddress) return 'address-full';
+    if (this.#sessions.size < this.#maxConnections) return undefined;
+    // They are in the order they came.
+    const idle = [...this.#sessions].find((session) => session.disk === undefined);
+    if (idle === undefined) return 'full';
+    this.#sessions.delete(idle);
+    idle.evict();
+    return undefined;
   }
 
-  list({ address }: Session): string[] {
-    return this.#options.catalog.list({ address });
+  /** Tells the journal of a refusal, unless it just heard of that address. */
+  #report(address: string, reason: string): void {
+    const now = this.#options.clock.now();
+    if (now - (this.#reported.get(address) ?? Number.NEGATIVE_INFINITY) < REPORT_MS) return;
+    if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
+    this.#reported.set(address, now);
+    this.#emit({ step: 'refused', address, reason });
   }
 
-  describe(name: string, { address }: Session): ExportFacts | Refused {
+  list(session: Session): string[] {
+    return this.#options.catalog.list(clientOf(session));
+  }
+
+  describe(name: string, session: Session): ExportFacts | Refused {
     try {
-      return this.#options.catalog.describe(name, { address });
+      return this.#options.catalog.describe(name, clientOf(session));
     } catch (error) {
       return { refused: 'failed', why: (error as Error).message };
     }
@@ -166,15 +197,18 @@ export class NbdServer implements SessionHost {
   }
 
   async #openNow(name: string, session: Session): Promise<Disk | Refused> {
-    const { address } = session;
-    const earlier = [...this.#sessions].filter(
-      (other) => other.disk?.name === name && !other.disk.readOnly && other.address === address,
-    );
-    await Promise.all(earlier.map((other) => other.stop('takeover')));
+    const now = this.#options.clock.now();
     try {
-      const opened = await this.#options.catalog.open(name, { address });
-      if (!('refused' in opened)) session.grant(opened);
-      return opened;
+      const shared = await this.#attachments.join(name, session, now);
+      const disk = shared ?? (await this.#options.catalog.open(name, clientOf(session)));
+      if ('refused' in disk) return disk;
+      if (disk.readOnly) {
+        session.grant(disk, () => disk.close());
+        return disk;
+      }
+      if (shared === undefined) this.#attachments.add(disk, session, now);
+      session.grant(disk, () => this.#attachments.leave(disk, session));
+      return disk;
     } catch (error) {
       return { refused: 'failed', why: (error as Error).message };
     }
@@ -188,8 +222,10 @@ export class NbdServer implements SessionHost {
 
   attached(session: Session): void {
     const { name, size, readOnly } = session.disk!;
+    const { address, identity } = session;
     this.count('attached');
-    this.#emit({ step: 'attach', address: session.address, detail: { export: name, size, readOnly } });
+    const detail = { export: name, size, readOnly, ...(identity === undefined ? {} : { identity }) };
+    this.#emit({ step: 'attach', address, detail });
   }
 
   detached(session: Session, reason: EndReason): void {
@@ -218,4 +254,8 @@ export class NbdServer implements SessionHost {
   #emit(event: Omit<BootEvent, 'at' | 'component'>): void {
     this.#options.sink({ at: this.#options.clock.now(), component: 'nbd', ...event });
   }
+}
+
+function clientOf({ address, identity }: Session): DiskClient {
+  return identity === undefined ? { address } : { address, identity };
 }

@@ -1,10 +1,15 @@
 /** One connection: owns the socket, leads it through handshake and transmission, and ends it in order. */
 import type { Socket } from 'node:net';
 import type { Disk } from '../disks/disk.ts';
+import type { Holder } from './attachments.ts';
+import { BufferPool } from './buffer-pool.ts';
 import { ProtocolError } from './codec.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
-import { negotiate } from './negotiation.ts';
+import { Incoming } from './incoming.ts';
+import { negotiate, type Talk, type Terms } from './negotiation.ts';
 import { Reader } from './reader.ts';
+import { SocketReplies } from './replies.ts';
+import { TlsFailure, type TlsGate } from './tls.ts';
 import { Transmission } from './transmission.ts';
 
 /** Why a connection ended: the client's wish, its silence or its nonsense, or ours. */
@@ -12,8 +17,10 @@ export type EndReason =
   | 'disconnect'
   | 'lost'
   | 'protocol'
+  | 'tls'
   | 'timeout'
   | 'stalled'
+  | 'crowded'
   | 'takeover'
   | 'shutdown'
   | 'refused';
@@ -22,6 +29,7 @@ export type EndReason =
 export interface SessionHost {
   readonly handshakeTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  readonly tls: TlsGate | undefined;
   list(session: Session): string[];
   describe(name: string, session: Session): ExportFacts | Refused;
   open(name: string, session: Session): Promise<Disk | Refused>;
@@ -38,19 +46,33 @@ const LAST_REPLIES_MS = 2_000;
 /** Idle time before the kernel asks whether the client is still there (then 10 probes, a second apart). */
 const KEEP_ALIVE_MS = 10_000;
 
-export class Session {
+export class Session implements Holder {
   readonly address: string;
   readonly port: number;
-  readonly #socket: Socket;
+  /** TCP's; under TLS its TLS socket. */
+  #socket: Socket;
   readonly #host: SessionHost;
   readonly #reader = new Reader(() => this.#more());
   readonly #gone: Promise<void>;
   readonly #started: Promise<void>;
+  #identity: string | undefined;
   #disk: Disk | undefined;
+  /** Gives the disk back. */
+  #release: () => Promise<void> = async () => {};
   #transmission: Transmission | undefined;
+  #incoming: Incoming | undefined;
   #stopped: Promise<void> | undefined;
   #flushed: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
+  readonly #take = (chunk: Buffer): void => {
+    if (this.#incoming !== undefined) {
+      this.#incoming.feed(chunk);
+      return;
+    }
+    if (this.#stopped !== undefined) return;
+    this.#reader.feed(chunk);
+    if (this.#reader.length > MAX_AHEAD) this.#socket.pause();
+  };
 
   constructor(socket: Socket, address: string, host: SessionHost) {
     this.address = address;
@@ -60,12 +82,25 @@ export class Session {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     this.#gone = new Promise((resolve) => socket.once('close', () => resolve()));
-    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    this.#listen(socket);
+    this.#started = this.#start();
+  }
+
+  #listen(socket: Socket): void {
+    socket.on('data', this.#take);
     // What follows is 'close'.
-    socket.on('error', () => host.count('socket-errors'));
+    socket.on('error', () => this.#host.count('socket-errors'));
     socket.once('close', () => this.#lost());
     socket.once('end', () => this.#lost());
-    this.#started = this.#start();
+  }
+
+  /** What the client proved by TLS. */
+  get identity(): string | undefined {
+    return this.#identity;
+  }
+
+  get client(): string {
+    return this.#identity === undefined ? `at ${this.address}` : `as ${this.#identity}`;
   }
 
   /** The disk that is attached. */
@@ -77,11 +112,16 @@ export class Session {
     return this.#transmission;
   }
 
-  /** Gives the session the disk it asked for: from now on the session has to close it. */
-  grant(disk: Disk): void {
+  get requests(): number {
+    return this.#transmission?.requests ?? 0;
+  }
+
+  /** Gives the session the disk it asked for: from now on the session has to give it back with `release`. */
+  grant(disk: Disk, release: () => Promise<void>): void {
     this.#disk = disk;
+    this.#release = release;
     // The client may have left while its disk was being opened.
-    if (this.#stopped !== undefined) this.#flushed = this.#closeDisk(disk);
+    if (this.#stopped !== undefined) this.#flushed = this.#giveBack();
   }
 
   /** Carries the connection through its handshake. Never rejects. */
@@ -90,46 +130,65 @@ export class Session {
       () => this.#drop('timeout', 'no export was opened in time'),
       this.#host.handshakeTimeoutMs,
     );
+    const talk: Talk = {
+      reader: this.#reader,
+      send: (bytes: Buffer) => void this.#socket.write(bytes),
+      tls: this.#host.tls?.mode ?? 'off',
+      startTls: () => this.#startTls(),
+    };
     try {
-      const disk = await negotiate(this.#reader, (bytes) => this.#socket.write(bytes), {
+      const agreed = await negotiate(talk, {
         list: () => this.#host.list(this),
         describe: (name) => this.#host.describe(name, this),
         open: (name) => this.#host.open(name, this),
       });
-      if (disk === undefined) await this.stop('refused');
-      else if (this.#stopped === undefined) this.#attach(disk);
+      if (agreed === undefined) await this.stop('refused');
+      else if (this.#stopped === undefined) this.#attach(agreed.disk, agreed.terms);
     } catch (error) {
       if (error instanceof ProtocolError) this.#drop('protocol', error.message, error.reason);
+      else if (error instanceof TlsFailure) this.#drop('tls', error.message);
       else await this.stop('lost');
     }
   }
 
-  #attach(disk: Disk): void {
+  async #startTls(): Promise<void> {
+    const { tls } = this.#host;
+    const plain = this.#socket;
+    plain.off('data', this.#take);
+    const { socket, identity } = await tls!.secure(plain);
+    if (this.#stopped !== undefined) {
+      socket.destroy();
+      throw new TlsFailure('too late');
+    }
+    this.#socket = socket;
+    this.#identity = identity;
+    this.#listen(socket);
+    this.#host.count('secured');
+  }
+
+  #attach(disk: Disk, terms: Terms): void {
     clearTimeout(this.#timer);
-    this.#transmission = new Transmission(disk, this.#socket, {
-      refused: (fault) => this.#host.problem(`refused.${fault}`, this, `request refused: ${fault}`),
+    const socket = this.#socket;
+    const pool = new BufferPool();
+    const replies = new SocketReplies(socket, pool, () => this.#incoming?.relieved());
+    this.#transmission = new Transmission(disk, terms, replies, {
+      refused: ({ fault, why }) => this.#host.problem(`refused.${fault}`, this, `request refused: ${why}`),
       failed: (error) => this.#host.problem(`failed.${error.code}`, this, error.message),
       disconnect: () => void this.stop('disconnect'),
       nonsense: ({ message, reason }) => this.#drop('protocol', message, reason),
     });
-    this.#socket.setTimeout(this.#host.stallTimeoutMs, () => {
-      if (this.#socket.writableLength > 0) this.#drop('stalled', 'client takes no replies');
+    const incoming = new Incoming(this.#transmission, pool, socket);
+    this.#incoming = incoming;
+    socket.on('drain', () => incoming.relieved());
+    socket.setTimeout(this.#host.stallTimeoutMs, () => {
+      if (socket.writableLength > 0) this.#drop('stalled', 'client takes no replies');
+      else if (incoming.waiting) this.#drop('stalled', 'client sends no more of a request');
     });
     this.#host.attached(this);
     const rest = this.#reader.rest();
     if (rest.length > 0) this.#take(rest);
     // Bytes that are held back are continued, and the socket with them, by the transmission.
-    if (!this.#transmission.holding) this.#socket.resume();
-  }
-
-  #take(chunk: Buffer): void {
-    if (this.#transmission !== undefined) {
-      this.#transmission.feed(chunk);
-      return;
-    }
-    if (this.#stopped !== undefined) return;
-    this.#reader.feed(chunk);
-    if (this.#reader.length > MAX_AHEAD) this.#socket.pause();
+    if (!incoming.holding) socket.resume();
   }
 
   #more(): void {
@@ -147,6 +206,12 @@ export class Session {
     void this.stop(reason);
   }
 
+  /** Ends a connection that has opened nothing, at once: others need its place. */
+  evict(): void {
+    this.#drop('crowded', 'it opened nothing yet, and there were too many connections');
+    this.#socket.destroy();
+  }
+
   /**
    * Ends the connection: requests that were taken are carried out and answered, then the disk is given back.
    * Resolves at that moment; `closed` tells when its flush is done. Only the first call's reason counts.
@@ -160,10 +225,11 @@ export class Session {
     clearTimeout(this.#timer);
     this.#socket.setTimeout(0);
     if (this.#transmission !== undefined) {
+      this.#incoming?.halt();
       this.#transmission.halt();
       await this.#transmission.idle();
     }
-    if (this.#disk !== undefined) this.#flushed = this.#closeDisk(this.#disk);
+    if (this.#disk !== undefined) this.#flushed = this.#giveBack();
     if (this.#transmission !== undefined) this.#host.detached(this, reason);
     this.#hangUp();
   }
@@ -173,15 +239,16 @@ export class Session {
    * unread bytes in it would reset the connection and could cost the client its last replies.
    */
   #hangUp(): void {
-    this.#socket.end();
-    this.#socket.resume();
-    const impatient = setTimeout(() => this.#socket.destroy(), LAST_REPLIES_MS);
+    const socket = this.#socket;
+    socket.end();
+    socket.resume();
+    const impatient = setTimeout(() => socket.destroy(), LAST_REPLIES_MS);
     void this.#gone.then(() => clearTimeout(impatient));
   }
 
-  async #closeDisk(disk: Disk): Promise<void> {
+  async #giveBack(): Promise<void> {
     try {
-      await disk.close();
+      await this.#release();
     } catch (error) {
       this.#host.problem('failed.close', this, (error as Error).message);
     }

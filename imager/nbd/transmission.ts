@@ -1,57 +1,67 @@
 /**
- * The transmission phase of one connection: requests are taken from the chunks as they come, carried out at once
- * and side by side, and answered in the order they are done ("Ordering of messages and writes": free).
+ * The transmission phase of one connection: requests are carried out at once and side by side, and answered in the
+ * order they are done ("Ordering of messages and writes": free). Where requests come from and where replies go is
+ * others' business: incoming.ts, replies.ts.
  *
- * Memory is bounded: while too many bytes or requests are in flight or unsent, nothing more is read from the socket.
+ * Memory is bounded: while too many bytes or requests are in flight or unsent, no more are taken.
  */
-import type { Socket } from 'node:net';
 import { type Disk, DiskError } from '../disks/disk.ts';
-import { BufferPool } from './buffer-pool.ts';
+import {
+  CHUNK_SIZE,
+  DATA_CHUNK_SIZE,
+  encodeBlockStatus,
+  encodeError,
+  encodeNone,
+  encodePiece,
+  type Piece,
+  planRead,
+} from './chunks.ts';
 import {
   CMD,
   CMD_FLAG,
-  decodeRequest,
   ERRNO,
   encodeSimpleReply,
   type ProtocolError,
-  REQUEST_SIZE,
   type Request,
   SIMPLE_REPLY_SIZE,
 } from './codec.ts';
-import { Replies } from './replies.ts';
-import { type Fault, findFault } from './validate.ts';
+import { statusesOf } from './contexts.ts';
+import type { RequestSink } from './incoming.ts';
+import type { Terms } from './negotiation.ts';
+import { Prefetch } from './prefetch.ts';
+import type { Replies } from './replies.ts';
+import { type Fault, findFault, type Target } from './validate.ts';
 
 /** No new request is taken while this much is in flight or unsent. One request alone may be longer. */
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
 const MAX_PENDING_REQUESTS = 256;
+/** Runs of a disk that one READ is cut into at most, and bytes of a hole that are worth a chunk of its own. */
+const MAX_RUNS = 64;
+const WORTH_A_HOLE = 4096;
+/** What one BLOCK_STATUS looks at: 1 GiB takes a millisecond, and 4096 runs a reply of 32 KiB. */
+const STATUS_BYTES = 2 ** 30;
+const STATUS_RUNS = 4096;
 
 export interface TransmissionEvents {
   /** A request was refused, and why. */
   refused(fault: Fault): void;
   /** A disk operation failed. */
   failed(error: DiskError): void;
-  /** The client asked to disconnect. Nothing is read any more. */
+  /** The client asked to disconnect. No request is taken any more. */
   disconnect(): void;
-  /** What the client sent is no request. Nothing is read any more. */
+  /** What the client sent is no request. No request is taken any more. */
   nonsense(error: ProtocolError): void;
 }
 
-export class Transmission {
+export class Transmission implements RequestSink {
   readonly #disk: Disk;
-  readonly #socket: Socket;
-  readonly #events: TransmissionEvents;
-  readonly #pool = new BufferPool();
+  readonly #terms: Terms;
+  readonly #target: Target;
   readonly #replies: Replies;
-  readonly #head = Buffer.alloc(REQUEST_SIZE);
-  #headLength = 0;
-  /** A WRITE whose payload is still coming in. */
-  #writing: { request: Request; payload: Buffer; length: number } | undefined;
-  /** A refused WRITE: its payload is thrown away, then it is answered. */
-  #skipping: { request: Request; errno: number; left: number } | undefined;
-  /** The rest of a chunk that came while too much was in flight. */
-  #held: Buffer | undefined;
-  #resuming = false;
-  #halted = false;
+  readonly #events: TransmissionEvents;
+  readonly #prefetch: Prefetch;
+  /** A refused WRITE whose payload is still coming in. */
+  #skipping: { request: Request; fault: Fault } | undefined;
   #pendingBytes = 0;
   #pending = 0;
   #idle: (() => void)[] = [];
@@ -59,12 +69,22 @@ export class Transmission {
   bytesRead = 0;
   bytesWritten = 0;
 
-  constructor(disk: Disk, socket: Socket, events: TransmissionEvents) {
+  constructor(disk: Disk, terms: Terms, replies: Replies, events: TransmissionEvents) {
     this.#disk = disk;
-    this.#socket = socket;
+    this.#terms = terms;
+    this.#replies = replies;
     this.#events = events;
-    this.#replies = new Replies(socket, this.#pool, () => this.#relieved());
-    socket.on('drain', () => this.#relieved());
+    this.#target = {
+      // It may grow meanwhile.
+      get size() {
+        return disk.size;
+      },
+      readOnly: disk.readOnly,
+      blockSize: disk.blockSize,
+      structured: terms.structured,
+      contexts: terms.contexts.length > 0,
+    };
+    this.#prefetch = new Prefetch(disk);
   }
 
   /** Requests being carried out. */
@@ -72,168 +92,94 @@ export class Transmission {
     return this.#pending;
   }
 
-  /** Takes no more requests, and forgets one whose payload did not come in whole. */
-  halt(): void {
-    if (this.#halted) return;
-    this.#halted = true;
-    this.#held = undefined;
-    if (this.#writing === undefined && this.#skipping === undefined) return;
-    this.#writing = undefined;
-    this.#skipping = undefined;
-    this.#pending--;
-    this.#leaveIdle();
+  get full(): boolean {
+    const { unsent } = this.#replies;
+    if (this.#pending === 0) return unsent >= MAX_PENDING_BYTES;
+    if (this.#pending >= MAX_PENDING_REQUESTS) return true;
+    return this.#pendingBytes + unsent >= MAX_PENDING_BYTES;
   }
 
-  /** Resolves once every request that was taken is carried out and its reply handed to the socket. */
+  /** Work that nobody waits for any more is left. */
+  halt(): void {
+    this.#prefetch.stop();
+  }
+
+  /** Resolves once every request that was taken is carried out and its reply handed on. */
   idle(): Promise<void> {
     if (this.#pending === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  /** True while bytes of the stream wait here, and the socket is paused. */
-  get holding(): boolean {
-    return this.#held !== undefined;
-  }
-
-  /** Takes the next bytes of the stream. */
-  feed(chunk: Buffer): void {
-    if (this.#held !== undefined) {
-      this.#held = Buffer.concat([this.#held, chunk]);
-      return;
-    }
-    let at = 0;
-    try {
-      while (at < chunk.length && !this.#halted) {
-        // A WRITE that has begun counts as in flight itself: its payload must come in.
-        if (this.#writing === undefined && this.#skipping === undefined && this.#full()) {
-          this.#held = chunk.subarray(at);
-          this.#socket.pause();
-          return;
-        }
-        at = this.#step(chunk, at);
-      }
-    } catch (error) {
-      this.halt();
-      this.#events.nonsense(error as ProtocolError);
-    }
-  }
-
-  #full(): boolean {
-    if (this.#pending === 0) return this.#socket.writableLength >= MAX_PENDING_BYTES;
-    if (this.#pending >= MAX_PENDING_REQUESTS) return true;
-    return this.#pendingBytes + this.#socket.writableLength >= MAX_PENDING_BYTES;
-  }
-
-  /** Goes on with the held chunk, in a later turn: others get theirs in between. */
-  #relieved(): void {
-    if (this.#held === undefined || this.#resuming || this.#full()) return;
-    this.#resuming = true;
-    setImmediate(() => {
-      this.#resuming = false;
-      const held = this.#held;
-      if (held === undefined) return;
-      this.#held = undefined;
-      this.feed(held);
-      if (this.#held === undefined && !this.#halted) this.#socket.resume();
-    });
-  }
-
-  /** Consumes some of `chunk` from `at`; gives the place after it. */
-  #step(chunk: Buffer, at: number): number {
-    const there = chunk.length - at;
-    if (this.#skipping !== undefined) {
-      const skipped = Math.min(there, this.#skipping.left);
-      this.#skipping.left -= skipped;
-      if (this.#skipping.left === 0) this.#finishSkipping();
-      return at + skipped;
-    }
-    if (this.#writing !== undefined) {
-      const { request, payload, length } = this.#writing;
-      const taken = chunk.copy(payload, length, at);
-      this.#writing.length += taken;
-      if (this.#writing.length === payload.length) {
-        this.#writing = undefined;
-        const writing = this.#disk.write(payload, request.offset);
-        this.#settle(
-          request,
-          payload.length,
-          writing.finally(() => this.#pool.giveBack(payload)),
-        );
-      }
-      return at + taken;
-    }
-    if (this.#headLength === 0 && there >= REQUEST_SIZE)
-      return this.#begin(decodeRequest(chunk, at), chunk, at + REQUEST_SIZE);
-    const taken = chunk.copy(this.#head, this.#headLength, at);
-    this.#headLength += taken;
-    if (this.#headLength < REQUEST_SIZE) return at + taken;
-    this.#headLength = 0;
-    return this.#begin(decodeRequest(this.#head, 0), chunk, at + taken);
-  }
-
-  #finishSkipping(): void {
-    const { request, errno } = this.#skipping!;
-    this.#skipping = undefined;
-    this.#answer(request, errno);
-  }
-
-  /** Starts a request whose header is complete; `at` is where its payload is in `chunk`. */
-  #begin(request: Request, chunk: Buffer, at: number): number {
+  begin(request: Request): 'none' | 'take' | 'skip' {
     this.requests++;
-    if (request.type === CMD.disc) {
-      this.halt();
+    const { type, length } = request;
+    if (type === CMD.disc) {
       this.#events.disconnect();
-      return at;
+      return 'none';
     }
-    const fault = findFault(request, this.#disk);
+    this.#pending++;
+    const fault = findFault(request, this.#target);
     if (fault !== undefined) {
-      this.#events.refused(fault.fault);
-      return this.#refuse(request, fault.errno, at);
+      this.#events.refused(fault);
+      if (type === CMD.write) {
+        this.#skipping = { request, fault };
+        return 'skip';
+      }
+      this.#answer(request, fault.errno, fault.why, fault.offset);
+      return 'none';
     }
-    if (request.type === CMD.write) return this.#beginWrite(request, chunk, at);
-    this.#carryOut(request);
-    return at;
+    if (type !== CMD.write) {
+      this.#carryOut(request);
+      return 'none';
+    }
+    this.#pendingBytes += length;
+    this.bytesWritten += length;
+    return 'take';
   }
 
-  #refuse(request: Request, errno: number, at: number): number {
-    this.#pending++;
-    if (request.type === CMD.write && request.length > 0)
-      this.#skipping = { request, errno, left: request.length };
-    else this.#answer(request, errno);
-    return at;
+  write(request: Request, payload: Buffer, release?: () => void): void {
+    this.#settle(request, payload.length, this.#disk.write(payload, request.offset), release);
   }
 
-  #beginWrite(request: Request, chunk: Buffer, at: number): number {
-    this.#pending++;
-    this.#pendingBytes += request.length;
-    this.bytesWritten += request.length;
-    const end = at + request.length;
-    if (end <= chunk.length) {
-      this.#settle(request, request.length, this.#disk.write(chunk.subarray(at, end), request.offset));
-      return end;
-    }
-    this.#writing = { request, payload: this.#pool.take(request.length), length: 0 };
-    return at;
+  skipped(): void {
+    const { request, fault } = this.#skipping!;
+    this.#skipping = undefined;
+    this.#answer(request, fault.errno, fault.why, fault.offset);
+  }
+
+  abandoned(): void {
+    this.#skipping = undefined;
+    this.#pending--;
+    this.#leaveIdle();
+  }
+
+  nonsense(error: ProtocolError): void {
+    this.#events.nonsense(error);
   }
 
   #carryOut(request: Request): void {
-    const { type, offset, length } = request;
-    this.#pending++;
+    const { type, flags, offset, length } = request;
     if (type === CMD.read) this.#read(request);
     else if (type === CMD.flush) this.#settle(request, 0, this.#disk.flush());
     else if (type === CMD.trim) this.#settle(request, 0, this.#disk.trim(offset, length));
+    else if (type === CMD.cache) this.#settle(request, 0, this.#prefetch.read(offset, length));
+    else if (type === CMD.blockStatus) this.#status(request);
     else {
-      const mayTrim = (request.flags & CMD_FLAG.noHole) === 0;
+      const mayTrim = (flags & CMD_FLAG.noHole) === 0;
       this.#settle(request, 0, this.#disk.writeZeroes(offset, length, mayTrim));
     }
   }
 
   #read(request: Request): void {
-    const { length } = request;
+    const { offset, length } = request;
     this.#pendingBytes += length;
     this.bytesRead += length;
+    if (this.#terms.structured) {
+      this.#readStructured(request);
+      return;
+    }
     const reply = this.#replies.reserve(SIMPLE_REPLY_SIZE + length);
-    this.#disk.read(reply.subarray(SIMPLE_REPLY_SIZE), request.offset).then(
+    this.#disk.read(reply.subarray(SIMPLE_REPLY_SIZE), offset).then(
       () => {
         this.#pendingBytes -= length;
         encodeSimpleReply(reply, request, 0);
@@ -246,27 +192,89 @@ export class Transmission {
     );
   }
 
+  /** Data in chunks, holes by name: all of it is read before the first chunk leaves, so that an error is known by then. */
+  #readStructured(request: Request): void {
+    const { offset, length } = request;
+    if (length === 0) {
+      const reply = this.#replies.reserve(CHUNK_SIZE);
+      encodeNone(reply, request);
+      this.#reply(reply);
+      return;
+    }
+    const { pieces, size } = planRead(request, this.#disk.extents(offset, length, MAX_RUNS), WORTH_A_HOLE);
+    const reply = this.#replies.reserve(size);
+    void this.#fillPieces(reply, pieces).then((failed) => {
+      if (failed !== undefined) {
+        this.#replies.drop(reply);
+        this.#fail(request, length, failed.error, failed.offset);
+        return;
+      }
+      this.#pendingBytes -= length;
+      for (const piece of pieces) encodePiece(reply, request, piece, piece === pieces.at(-1));
+      this.#reply(reply);
+    });
+  }
+
+  /** Reads the data of a reply's pieces; gives a failure, where there is one, once no read may still write to `reply`. */
+  async #fillPieces(
+    reply: Buffer,
+    pieces: readonly Piece[],
+  ): Promise<{ error: unknown; offset: number } | undefined> {
+    let failed: { error: unknown; offset: number } | undefined;
+    const fill = async ({ at, offset, length }: Piece): Promise<void> => {
+      const start = at + DATA_CHUNK_SIZE;
+      try {
+        await this.#disk.read(reply.subarray(start, start + length), offset);
+      } catch (error) {
+        failed ??= { error, offset };
+      }
+    };
+    await Promise.all(pieces.filter(({ hole }) => !hole).map(fill));
+    return failed;
+  }
+
+  #status(request: Request): void {
+    const { offset, length, flags } = request;
+    const one = (flags & CMD_FLAG.reqOne) !== 0;
+    const extents = this.#disk.extents(offset, Math.min(length, STATUS_BYTES), STATUS_RUNS);
+    const { contexts } = this.#terms;
+    const chunks = contexts.map((context) =>
+      encodeBlockStatus(request, context.id, statusesOf(context, extents, one), context === contexts.at(-1)),
+    );
+    this.#reply(Buffer.concat(chunks));
+  }
+
   /** Answers once `work` is done, and durable where the client wants that (FUA). */
-  #settle(request: Request, bytes: number, work: Promise<void>): void {
-    const fua = (request.flags & CMD_FLAG.fua) !== 0 && request.type !== CMD.flush;
-    const done = fua ? work.then(() => this.#disk.flush()) : work;
+  #settle(request: Request, bytes: number, work: Promise<void>, release?: () => void): void {
+    const { flags, type } = request;
+    const changes = type === CMD.write || type === CMD.trim || type === CMD.writeZeroes;
+    const done = changes && (flags & CMD_FLAG.fua) !== 0 ? work.then(() => this.#disk.flush()) : work;
     done.then(
       () => {
+        release?.();
         this.#pendingBytes -= bytes;
         this.#answer(request, 0);
       },
-      (error: unknown) => this.#fail(request, bytes, error),
+      (error: unknown) => {
+        release?.();
+        this.#fail(request, bytes, error);
+      },
     );
   }
 
-  #fail(request: Request, bytes: number, error: unknown): void {
+  #fail(request: Request, bytes: number, error: unknown, offset?: number): void {
     const known = error instanceof DiskError ? error : new DiskError('EIO', String(error), { cause: error });
     this.#pendingBytes -= bytes;
     this.#events.failed(known);
-    this.#answer(request, ERRNO[known.code]);
+    this.#answer(request, ERRNO[known.code], known.message, offset);
   }
 
-  #answer(request: Request, errno: number): void {
+  /** Success, which a simple reply may tell of for all but a READ; or an error, in words where the client takes them. */
+  #answer(request: Request, errno: number, message = '', offset?: number): void {
+    if (errno !== 0 && this.#terms.structured) {
+      this.#reply(encodeError(request, errno, message, offset));
+      return;
+    }
     const reply = this.#replies.reserve(SIMPLE_REPLY_SIZE);
     encodeSimpleReply(reply, request, errno);
     this.#reply(reply);

@@ -8,25 +8,38 @@ export interface DiskPolicyWorld {
   subnets: readonly { network: string; prefix: number }[];
   /** The node the disk belongs to. */
   ownerOf(disk: string): string | undefined;
+  /** The node of that name or UID. */
+  nodeNamed(identity: string): string | undefined;
   /** Where a node is: its reserved address, else the one it last said hello from, while that is leased to it. */
   addressOf(node: string): string | undefined;
 }
 
 /**
- * True, or why not. A disk that belongs to a node, whose boot pointer was the first to name it, is opened from that
+ * True, or why not. A client that proved by TLS which node it is has that node's disks, wherever it is. Without, a disk that belongs to a node, whose boot pointer was the first to name it, is opened from that
  * node's address alone. All others, which no node has claimed yet, by anybody on the nodes' networks; so
  * do base images, which nobody can change. The imager itself may open everything.
  */
-export function mayOpen(disk: string, client: { address: string }, world: DiskPolicyWorld): true | string {
+export function mayOpen(
+  disk: string,
+  client: { address: string; identity?: string },
+  world: DiskPolicyWorld,
+): true | string {
   const { address, prefix } = world.network;
+  const owner = world.ownerOf(disk);
+  const node = client.identity === undefined ? undefined : world.nodeNamed(client.identity);
+  if (node !== undefined) return owner === undefined || owner === node ? true : notTheirs(disk, owner);
   if (client.address === address) return true;
+  if (client.identity !== undefined) return `${client.identity} is neither name nor UID of a node`;
   const networks = [
     world.network,
     ...world.subnets.map(({ network, prefix }) => ({ address: network, prefix })),
   ];
   if (networks.every((each) => hostFault(client.address, each.address, each.prefix) !== undefined))
     return `${client.address} is outside the nodes' network ${address}/${prefix}${world.subnets.length > 0 ? ' and all subnets' : ''}`;
-  const owner = world.ownerOf(disk);
   if (owner === undefined || world.addressOf(owner) === client.address) return true;
+  return notTheirs(disk, owner);
+}
+
+function notTheirs(disk: string, owner: string): string {
   return `disk "${disk}" is ${owner}'s: the boot pointer there names it`;
 }

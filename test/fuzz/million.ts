@@ -21,10 +21,10 @@ const LONGEST_MS = 500;
 /** However busy the machine is. */
 const DEADLINE_MS = 900_000;
 
-/** One test for each name, one after another. */
-export function fuzz(names: readonly string[]): void {
+/** One test for each name, one after another. `messages`: how many there are in one packet. */
+export function fuzz(names: readonly string[], messages = 1): void {
   test.each(names)('%s', { timeout: DEADLINE_MS }, async (name) => {
-    const result = await run(name);
+    const result = await run(name, Math.ceil(COUNT / messages));
     const { packets, accepted, slowest, heap, seed } = result;
     const share = Math.round((100 * accepted) / packets);
     console.log(
@@ -45,9 +45,9 @@ export function fuzz(names: readonly string[]): void {
 }
 
 /** Rejects where the process ends by itself: a crash, an exit, or a packet that takes for ever. */
-async function run(name: string): Promise<Result> {
+async function run(name: string, count: number): Promise<Result> {
   const program = await bundle('test/fuzz/program.ts');
-  const [from, to] = ONLY === undefined ? [0, COUNT] : [Number(ONLY), Number(ONLY) + 1];
+  const [from, to] = ONLY === undefined ? [0, count] : [Number(ONLY), Number(ONLY) + 1];
   const args = ['--expose-gc', '--enable-source-maps', program, name, ...[SEED, from, to].map(String)];
   const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 2 ** 28 }).catch(
     (error: Error & { stderr?: string; signal?: string; code?: number }) => {

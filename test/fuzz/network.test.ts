@@ -2,3 +2,5 @@
 import { fuzz } from './million.ts';
 
 fuzz(['dhcp', 'tftp', 'http-range', 'path', 'nbd']);
+// Conversations of about ten messages: a million of them.
+fuzz(['nbd-talk'], 10);

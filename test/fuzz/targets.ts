@@ -5,6 +5,7 @@ import { dhcpTarget } from './targets/dhcp.ts';
 import { frameTarget } from './targets/frames.ts';
 import { rangeTarget } from './targets/http.ts';
 import { nbdTarget } from './targets/nbd.ts';
+import { nbdTalkTarget } from './targets/nbd-talk.ts';
 import { nbiTarget } from './targets/nbi.ts';
 import { pathTarget } from './targets/paths.ts';
 import { ipxeScriptTarget, ubootEnvTarget } from './targets/pointer.ts';
@@ -19,6 +20,7 @@ export const TARGETS: Record<string, () => Target> = {
   'ipxe-script': ipxeScriptTarget,
   frame: frameTarget,
   nbd: nbdTarget,
+  'nbd-talk': nbdTalkTarget,
   nbi: nbiTarget,
   capture: captureTarget,
 };

@@ -60,6 +60,7 @@ dhcp:
 boot: { files: { bios: pxelinux.0, http-x64: "http://10.0.0.1/x.efi" } }
 templates: menus
 https: { cert: a.pem, key: b.pem }
+nbd: { tls: { cert: a.pem, key: b.pem, ca: a.pem, psk: b.pem } }
 nodes:
   - { name: n1, clientId: "01:52:54:00:00:00:0A", address: 10.0.1.2, boot: { image: i, file: f }, variables: { speed: "9600" } }
   - { name: n2, circuit: port7, serial: ABCD1234 }
@@ -106,6 +107,8 @@ nodes:
   expect(config.boot).toEqual({ files: { bios: 'pxelinux.0', 'http-x64': 'http://10.0.0.1/x.efi' } });
   expect(config.templates).toBe(join(dir, 'menus'));
   expect(config.https).toEqual({ port: 443, cert: join(dir, 'a.pem'), key: join(dir, 'b.pem') });
+  const [a, b] = [join(dir, 'a.pem'), join(dir, 'b.pem')];
+  expect(config.nbd).toEqual({ tls: { mode: 'required', x509: { cert: a, key: b, ca: a }, psk: b } });
   expect(config.nodes).toEqual([
     {
       name: 'n1',
@@ -121,6 +124,10 @@ nodes:
   expect(nodes.byClientId('0152540000000a')?.name).toBe('n1');
   expect(nodes.byCircuit('706f727437')?.name).toBe('n2');
   expect(nodes.bySerial('abcd1234')?.name).toBe('n2');
+});
+
+test('NBD over TLS that is off may keep its keys', () => {
+  expect(parsed(`${HEAD}nbd: { tls: { mode: off, cert: a.pem } }\n`).nbd).toEqual({});
 });
 
 test('without these sections', () => {
@@ -199,6 +206,26 @@ describe('faults of one value', () => {
       'a certificate',
       `${HEAD}https: { cert: no.pem, key: b.pem }\n`,
       /https\.cert: found no\.pem: no such file, expected a file$/,
+    ],
+    [
+      'pre-shared keys',
+      `${HEAD}nbd: { tls: { psk: no.psk } }\n`,
+      /nbd\.tls\.psk: found no\.psk: no such file, expected a file$/,
+    ],
+    [
+      'a mode of TLS',
+      `${HEAD}nbd: { tls: { mode: always, psk: a.pem } }\n`,
+      /nbd\.tls\.mode: found "always", expected one of off, allowed, required$/,
+    ],
+    [
+      'half of a certificate',
+      `${HEAD}nbd: { tls: { cert: a.pem, ca: a.pem, psk: a.pem } }\n`,
+      /nbd\.tls: found no key, expected cert, key and ca together$/,
+    ],
+    [
+      'TLS without any keys',
+      `${HEAD}nbd: { tls: { mode: allowed } }\n`,
+      /nbd\.tls: found no keys, expected cert, key and ca, or psk, or all of them$/,
     ],
   ])('%s', (_what, text, expected) => {
     const faults = faultsOf(text);

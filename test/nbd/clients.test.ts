@@ -41,7 +41,7 @@ beforeAll(async () => {
   writeFileSync(join(dir, 'image'), image);
   const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
   await disks.addBase('b', join(dir, 'image'));
-  for (const name of ['info', 'copy', 'io', 'sh', 'r1', 'r2']) await disks.create(name, 'b');
+  for (const name of ['info', 'copy', 'io', 'map', 'map2', 'sh', 'r1', 'r2']) await disks.create(name, 'b');
   await disks.close();
   space = await NetworkNamespace.open();
   await serve();
@@ -68,7 +68,10 @@ test('nbdinfo: what an export is, and all of them', async () => {
     can_fua: true,
     can_trim: true,
     can_zero: true,
-    can_multi_conn: false,
+    can_multi_conn: true,
+    can_cache: true,
+    can_df: true,
+    can_fast_zero: true,
     block_size_minimum: 1,
     block_size_preferred: 4096,
     block_size_maximum: 32 * MIB,
@@ -80,6 +83,8 @@ test('nbdinfo: what an export is, and all of them', async () => {
     'copy',
     'info',
     'io',
+    'map',
+    'map2',
     'r1',
     'r2',
     'sh',
@@ -88,6 +93,42 @@ test('nbdinfo: what an export is, and all of them', async () => {
   const unknown = await space.run(['qemu-img', 'info', `${uri}/nothing`]);
   expect(unknown.code).not.toBe(0);
   expect(unknown.stderr).toContain('no disk "nothing"; there is: copy, info');
+});
+
+test('maps: what nbdinfo and qemu-img see of holes, and of what was written', async () => {
+  const map = async (context: string, name: string): Promise<unknown[][]> => {
+    const text = await space.check(['nbdinfo', `--map=${context}`, '--json', `${uri}/${name}`]);
+    const runs = JSON.parse(text) as { offset: number; length: number; type: number }[];
+    return runs.map(({ offset, length, type }) => [offset / MIB, length / MIB, type]);
+  };
+  const holes = [
+    [0, 8, 0],
+    [8, 22, 3],
+    [30, 10, 0],
+  ];
+  expect(await map('base:allocation', 'base:b')).toEqual(holes);
+  expect(await map('base:allocation', 'map')).toEqual(holes);
+  await space.check(['qemu-io', '-f', 'raw', `${uri}/map`, '-c', 'write 4m 1m', '-c', 'discard 31m 1m']);
+  expect(await map('x-bootwright:dirty', 'map')).toEqual([
+    [0, 4, 0],
+    [4, 1, 1],
+    [5, 26, 0],
+    [31, 1, 1],
+    [32, 8, 0],
+  ]);
+  const [, port] = uri.match(/:(\d+)$/)!;
+  const options = `driver=nbd,host=127.0.0.1,port=${port},export=map,x-dirty-bitmap=x-bootwright:dirty`;
+  const seen = await space.check(['qemu-img', 'map', '--output=json', '--image-opts', options]);
+  // qemu shows the flag of this context as "no data".
+  expect(
+    (JSON.parse(seen) as { start: number; data: boolean }[]).map(({ start, data }) => [start / MIB, data]),
+  ).toEqual([
+    [0, true],
+    [4, false],
+    [5, true],
+    [31, false],
+    [32, true],
+  ]);
 });
 
 test('nbd-client lists the exports', async () => {
@@ -108,8 +149,9 @@ test('nbdcopy: out as it was taken in, in as it was sent, requests of all sizes'
   for (const size of [4096, 32 * MIB]) {
     other.writeUInt32LE(size, 7);
     writeFileSync(join(dir, 'in'), other);
-    await space.check(['nbdcopy', '--flush', `--request-size=${size}`, join(dir, 'in'), `${uri}/copy`]);
-    await space.check(['nbdcopy', `--request-size=${size}`, `${uri}/copy`, out]);
+    const how = ['--connections=4', `--request-size=${size}`];
+    await space.check(['nbdcopy', '--flush', ...how, join(dir, 'in'), `${uri}/copy`]);
+    await space.check(['nbdcopy', ...how, `${uri}/copy`, out]);
     expect(readFileSync(out).equals(other)).toBe(true);
   }
 });
@@ -151,7 +193,7 @@ test('libnbd from Python: flags, errors, and a hundred commands in flight', asyn
 import errno, nbd
 h = nbd.NBD()
 h.connect_uri("${uri}/sh")
-assert h.get_protocol() == "newstyle-fixed" and not h.get_structured_replies_negotiated()
+assert h.get_protocol() == "newstyle-fixed" and h.get_structured_replies_negotiated()
 h.pwrite(b"fua" * 1000, 5000, nbd.CMD_FLAG_FUA)
 assert h.pread(3000, 5000) == b"fua" * 1000
 h.zero(3000, 5000, nbd.CMD_FLAG_NO_HOLE | nbd.CMD_FLAG_FUA)
@@ -163,14 +205,19 @@ for call, number in (
     (lambda: h.pread(512, ${SIZE}), errno.EINVAL),
     (lambda: h.pwrite(bytes(512), ${SIZE} - 1), errno.ENOSPC),
     (lambda: h.trim(512, ${SIZE}), errno.EINVAL),
-    (lambda: h.zero(512, 0, nbd.CMD_FLAG_FAST_ZERO), errno.EINVAL),
-    (lambda: h.cache(512, 0), errno.EINVAL),
+    (lambda: h.zero(512, 0, nbd.CMD_FLAG_FAST_ZERO), errno.ENOTSUP),
+    (lambda: h.zero(8192, 0, nbd.CMD_FLAG_FAST_ZERO | nbd.CMD_FLAG_NO_HOLE), errno.ENOTSUP),
+    (lambda: h.cache(512, ${SIZE}), errno.EINVAL),
+    (lambda: h.block_status(512, 0, lambda *a: 0), errno.EINVAL),
 ):
     try:
         call()
         raise SystemExit("not refused")
     except nbd.Error as error:
         assert error.errnum == number, error
+h.zero(8192, 4096, nbd.CMD_FLAG_FAST_ZERO)
+h.cache(${SIZE}, 0)
+h.pread_structured(65536, 0, lambda *a: 0, nbd.CMD_FLAG_DF)
 buffers = [nbd.Buffer.from_bytearray(bytearray([i]) * 4096) for i in range(100)]
 cookies = [h.aio_pwrite(buffers[i], i * 10000) for i in range(100)]
 while h.aio_in_flight() > 0:
@@ -180,6 +227,33 @@ for c in cookies:
 for i in range(100):
     assert h.pread(4096, i * 10000) == bytes([i]) * 4096
 h.shutdown()
+m = nbd.NBD()
+m.add_meta_context("base:allocation")
+m.add_meta_context("x-bootwright:dirty")
+m.add_meta_context("x-nobody:knows")
+m.connect_uri("${uri}/map2")
+assert not m.can_meta_context("x-nobody:knows")
+m.pwrite(b"x" * 4096, 12 * 2**20)
+m.trim(2**20, 0)
+seen = {}
+def note(context, offset, entries, error):
+    seen[context] = entries
+m.block_status(${SIZE}, 0, note)
+M = 2**20
+assert seen["base:allocation"] == [M, 3, 7 * M, 0, 4 * M, 3, 4096, 0, 18 * M - 4096, 3, 10 * M, 0], seen
+assert seen["x-bootwright:dirty"] == [M, 1, 11 * M, 0, 4096, 1, 28 * M - 4096, 0], seen
+m.block_status(${SIZE}, 0, note, nbd.CMD_FLAG_REQ_ONE)
+assert seen["base:allocation"] == [M, 3] and seen["x-bootwright:dirty"] == [M, 1], seen
+chunks = []
+m.pread_structured(6 * M, 7 * M, lambda b, o, s, e: chunks.append((o, len(b), s)))
+assert chunks == [(7 * M, M, nbd.READ_DATA), (8 * M, 4 * M, nbd.READ_HOLE), (12 * M, 4096, nbd.READ_DATA),
+                  (12 * M + 4096, M - 4096, nbd.READ_HOLE)], chunks
+m.shutdown()
+o = nbd.NBD()
+o.set_request_structured_replies(False)
+o.connect_uri("${uri}/map2")
+assert o.pread(4096, 12 * M) == b"x" * 4096 and not o.can_df()
+o.shutdown()
 r = nbd.NBD()
 r.connect_uri("${uri}/base:b")
 assert r.is_read_only() and r.can_multi_conn()

@@ -3,7 +3,7 @@ import type { Disk, DiskCatalog, DiskClient, DiskError, Extent } from '../../ima
 
 export class MemoryDisk implements Disk {
   readonly name: string;
-  readonly size: number;
+  size: number;
   readonly readOnly: boolean;
   readonly blockSize = 4096;
   readonly content: Buffer;
@@ -13,6 +13,10 @@ export class MemoryDisk implements Disk {
   readonly journal: string[] = [];
   /** Set to hold operations of that kind until it resolves. */
   readonly gates: Partial<Record<'read' | 'write' | 'flush' | 'close', Promise<void>>> = {};
+  /** Bytes of all reads that were begun. */
+  bytesRead = 0;
+  /** Writes that were begun. */
+  writes = 0;
   /** Set to make every operation fail. */
   failure: DiskError | undefined;
   /** Bytes of reads that were under way at once, at most. */
@@ -27,6 +31,7 @@ export class MemoryDisk implements Disk {
   }
 
   async read(target: Uint8Array, offset: number): Promise<void> {
+    this.bytesRead += target.length;
     this.#bytes += target.length;
     this.mostBytes = Math.max(this.mostBytes, this.#bytes);
     await this.gates.read;
@@ -36,6 +41,7 @@ export class MemoryDisk implements Disk {
   }
 
   async write(source: Uint8Array, offset: number): Promise<void> {
+    this.writes++;
     await this.gates.write;
     if (this.failure !== undefined) throw this.failure;
     this.content.set(source, offset);
@@ -101,7 +107,7 @@ export class MemoryCatalog implements DiskCatalog {
     const opens = disk.journal.filter((line) => line.startsWith('open')).length;
     const closes = disk.journal.filter((line) => line === 'close').length;
     if (opens > closes && !disk.readOnly) return { refused: 'busy', why: `disk "${name}" is in use` };
-    disk.journal.push(`open ${client.address}`);
+    disk.journal.push(['open', client.address, client.identity ?? ''].join(' ').trimEnd());
     return disk;
   }
 }

@@ -35,13 +35,29 @@ export class RawClient {
     });
   }
 
+  /** On a connection that is there already. */
+  static on(socket: Socket): RawClient {
+    return new RawClient(socket);
+  }
+
   /** Connects and opens an export with NBD_OPT_GO. */
   static async attach(port: number, name: string, from?: string): Promise<RawClient> {
-    const client = await RawClient.open(port, from);
+    return RawClient.#agree(await RawClient.open(port, from), [option(7, infoRequest(name))]);
+  }
+
+  /** The same with structured replies and metadata contexts. */
+  static async attachStructured(port: number, name: string, ...contexts: string[]): Promise<RawClient> {
+    const options = [option(8), option(10, contextRequest(name, contexts)), option(7, infoRequest(name))];
+    return RawClient.#agree(await RawClient.open(port), options);
+  }
+
+  static async #agree(client: RawClient, options: Buffer[]): Promise<RawClient> {
     await client.take(18);
-    client.send(CLIENT_FLAGS, option(7, infoRequest(name)));
-    const replies = await client.optionReplies();
-    if (replies.at(-1)!.type !== 1) throw new Error(replies.at(-1)!.data.toString());
+    client.send(CLIENT_FLAGS, ...options);
+    for (const _ of options) {
+      const last = (await client.optionReplies()).at(-1)!;
+      if (last.type !== 1) throw new Error(last.data.toString());
+    }
     return client;
   }
 
@@ -74,6 +90,18 @@ export class RawClient {
     }
   }
 
+  /** The next chunk of a structured reply. */
+  async chunk(): Promise<{ type: number; done: boolean; cookie: number; payload: Buffer }> {
+    const head = await this.take(20);
+    if (head.readUInt32BE(0) !== 0x668e33ef) throw new Error(`no chunk: ${head.toString('hex')}`);
+    return {
+      type: head.readUInt16BE(6),
+      done: head.readUInt16BE(4) === 1,
+      cookie: head.readUInt32BE(12),
+      payload: Buffer.from(await this.take(head.readUInt32BE(16))),
+    };
+  }
+
   /** The next simple reply; `data` where that many bytes follow a success. */
   async reply(length = 0): Promise<{ cookie: number; error: number; data: Buffer }> {
     const head = await this.take(16);
@@ -104,6 +132,14 @@ export function infoRequest(name: string): Buffer {
   return bytes;
 }
 
+/** Data of LIST_META_CONTEXT and SET_META_CONTEXT. */
+export function contextRequest(name: string, queries: string[]): Buffer {
+  const number = (value: number): Buffer => Buffer.from(value.toString(16).padStart(8, '0'), 'hex');
+  const text = (words: string): Buffer =>
+    Buffer.concat([number(Buffer.byteLength(words)), Buffer.from(words)]);
+  return Buffer.concat([text(name), number(queries.length), ...queries.map(text)]);
+}
+
 /** A request, with its payload where it is a WRITE. */
 export function request(o: {
   type: number;
@@ -123,4 +159,4 @@ export function request(o: {
   return o.payload === undefined ? bytes : Buffer.concat([bytes, o.payload]);
 }
 
-export const [READ, WRITE, DISC, FLUSH, TRIM, ZEROES] = [0, 1, 2, 3, 4, 6] as const;
+export const [READ, WRITE, DISC, FLUSH, TRIM, CACHE, ZEROES, STATUS] = [0, 1, 2, 3, 4, 5, 6, 7] as const;

@@ -70,7 +70,7 @@ describe('handshake', () => {
       option(6, infoRequest('base:b')),
       option(99, Buffer.alloc(9)),
     );
-    expect((await client.optionReplies()).map(({ type }) => type)).toEqual([0x80000001]);
+    expect((await client.optionReplies()).map(({ type }) => type)).toEqual([1]);
     expect((await client.optionReplies()).map(({ type }) => type)).toEqual([2, 2, 1]);
     expect((await client.optionReplies()).map(({ type }) => type)).toEqual([3, 3, 1]);
     expect((await client.optionReplies())[0]!.data.toString()).toBe('option 99 is not supported');
@@ -82,7 +82,12 @@ describe('handshake', () => {
     });
     client.send(option(7, infoRequest('n1')), request({ type: READ, offset: 400, length: 4, cookie: 7 }));
     await client.optionReplies();
-    expect(await client.reply(4)).toMatchObject({ cookie: 7, data: Buffer.from([0x90, 1, 0, 0]) });
+    expect(await client.chunk()).toEqual({
+      type: 1,
+      done: true,
+      cookie: 7,
+      payload: Buffer.from('000000000000019090010000', 'hex'),
+    });
     expect(server.connections()).toMatchObject([
       {
         address: '127.0.0.1',
@@ -181,16 +186,16 @@ describe('handshake', () => {
   test('a hundred nodes have their disks, and one of them alone cannot take the places of all', async () => {
     for (let n = 0; n < 100; n++) catalog.disks.push(new MemoryDisk(`d${n}`, 4096));
     const greedy = await Promise.all(
-      Array.from({ length: 16 }, () => RawClient.attach(server.port, 'base:b', '127.0.1.1')),
+      Array.from({ length: 32 }, () => RawClient.attach(server.port, 'base:b', '127.0.1.1')),
     );
     const more = await RawClient.open(server.port, '127.0.1.1');
     await more.ended;
     expect(server.stats()['refused.address-full']).toBe(1);
     expect(events.at(-1)).toMatchObject({ step: 'refused', address: '127.0.1.1', reason: 'address-full' });
     for (let n = 0; n < 100; n++) await RawClient.attach(server.port, `d${n}`, `127.0.2.${n + 1}`);
-    expect(server.connections()).toHaveLength(116);
+    expect(server.connections()).toHaveLength(132);
     greedy[0]?.socket.destroy();
-    await vi.waitFor(() => expect(server.connections()).toHaveLength(115));
+    await vi.waitFor(() => expect(server.connections()).toHaveLength(131));
     await RawClient.attach(server.port, 'base:b', '127.0.1.1');
   });
 });
@@ -232,7 +237,7 @@ describe('transmission', () => {
     const client = await RawClient.attach(server.port, 'base:b');
     client.send(request({ type: WRITE, payload: Buffer.alloc(100_000, request({ type: DISC })), cookie: 1 }));
     expect(await client.reply()).toMatchObject({ cookie: 1, error: 1 });
-    client.send(request({ type: READ, offset: MIB, length: 1 }), request({ type: 5, length: 1 }));
+    client.send(request({ type: READ, offset: MIB, length: 1 }), request({ type: 9, length: 1 }));
     expect((await client.reply()).error).toBe(22);
     expect((await client.reply()).error).toBe(22);
     client.send(request({ type: READ, length: 33 * MIB }), request({ type: READ, length: 4, flags: 4 }));
@@ -409,12 +414,56 @@ describe('the end of a connection', () => {
     flushing.open();
   });
 
-  test('many connections of one client at once: the last one has the disk, none is refused', async () => {
+  test('several connections of one client that are opened before they are used share its disk', async () => {
     const clients = await Promise.all(Array.from({ length: 8 }, () => RawClient.attach(server.port, 'n1')));
+    expect(server.connections()).toHaveLength(8);
+    expect(n1.journal).toEqual(['open 127.0.0.1']);
+    clients[3]!.send(request({ type: WRITE, offset: 5, payload: Buffer.from('shared') }));
+    expect((await clients[3]!.reply()).error).toBe(0);
+    clients[6]!.send(request({ type: READ, offset: 5, length: 6 }));
+    expect((await clients[6]!.reply(6)).data.toString()).toBe('shared');
+    for (const [i, client] of clients.entries()) {
+      client.send(request({ type: DISC }));
+      await client.ended;
+      expect(n1.journal.includes('close')).toBe(i === 7);
+    }
+  });
+
+  test('a comeback takes over from all of them, once one was used; its earlier requests are done or never', async () => {
+    const clients = [await RawClient.attach(server.port, 'n1'), await RawClient.attach(server.port, 'n1')];
+    const slow = gate();
+    n1.gates.write = slow.wait;
+    clients[1]!.send(request({ type: WRITE, payload: Buffer.from('old'), cookie: 1 }));
+    await vi.waitFor(() => expect(n1.writes).toBe(1));
+    const back = RawClient.attach(server.port, 'n1');
+    await vi.waitFor(() => expect(server.stats()['detached.takeover']).toBe(1));
+    // Sent again by its client meanwhile, so that it must not be taken here.
+    clients[0]!.send(request({ type: WRITE, payload: Buffer.from('late'), cookie: 2 }));
+    slow.open();
+    const client = await back;
+    await Promise.all(clients.map(({ ended }) => ended));
+    expect(n1.journal).toEqual(['open 127.0.0.1', 'write 0 3', 'close', 'open 127.0.0.1']);
+    expect(server.stats()['detached.takeover']).toBe(2);
+    client.send(request({ type: READ, length: 4 }));
+    expect((await client.reply(4)).data.toString()).toBe('old\0');
+  });
+
+  test('also where the one that was used is gone already, and where none was used for a while', async () => {
+    let now = 0;
+    await start({ clock: { now: () => now } });
+    const [used, unused] = [
+      await RawClient.attach(server.port, 'n1'),
+      await RawClient.attach(server.port, 'n1'),
+    ];
+    used.send(request({ type: READ, length: 1 }), request({ type: DISC }));
+    await used.ended;
     await vi.waitFor(() => expect(server.connections()).toHaveLength(1));
-    expect(server.stats()['refused.busy']).toBeUndefined();
-    expect(server.stats()['detached.takeover']).toBe(7);
-    expect(clients).toHaveLength(8);
+    const idle = await RawClient.attach(server.port, 'n1');
+    await unused.ended;
+    now = 6_000;
+    await RawClient.attach(server.port, 'n1');
+    await idle.ended;
+    expect(server.stats()['detached.takeover']).toBe(2);
   });
 
   test('another client is refused while one has the disk, and told so', async () => {

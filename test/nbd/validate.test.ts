@@ -11,7 +11,8 @@ const request = (type: number, offset: number, length: number, flags = 0) => ({
   length,
 });
 const [READ, WRITE, FLUSH, TRIM, CACHE, ZEROES, STATUS] = [0, 1, 3, 4, 5, 6, 7];
-const [FUA, NO_HOLE, DF, FAST_ZERO] = [1, 2, 4, 16];
+const [FUA, NO_HOLE, DF, REQ_ONE, FAST_ZERO] = [1, 2, 4, 8, 16];
+const TARGET = { size: SIZE, readOnly: false, blockSize: 4096, structured: false, contexts: false };
 const MAX = 32 * 2 ** 20;
 
 test.each([
@@ -32,21 +33,50 @@ test.each([
   ['write too long', request(WRITE, 0, 0xffffffff), 'length 22'],
   ['read with DF', request(READ, 0, 1, DF), 'flags 22'],
   ['write with NO_HOLE', request(WRITE, 0, 1, NO_HOLE), 'flags 22'],
-  ['fast zeroes', request(ZEROES, 0, 1, FAST_ZERO), 'flags 22'],
+  ['fast zeroes of a block', request(ZEROES, 4096, 4096, FAST_ZERO), undefined],
+  ['fast zeroes of a block and parts of its neighbours', request(ZEROES, 4095, 4098, FAST_ZERO), undefined],
+  ['fast zeroes of parts of two blocks', request(ZEROES, 1, 8190, FAST_ZERO), 'not-fast 95'],
+  ['fast zeroes that stay allocated', request(ZEROES, 0, SIZE, FAST_ZERO | NO_HOLE), 'not-fast 95'],
+  ['fast zeroes past the end', request(ZEROES, 4096, SIZE, FAST_ZERO), 'range 28'],
   ['unknown flag', request(READ, 0, 1, 0x8000), 'flags 22'],
-  ['cache', request(CACHE, 0, 1), 'command 22'],
-  ['block status', request(STATUS, 0, 1), 'command 22'],
+  ['cache', request(CACHE, 0, SIZE), undefined],
+  ['cache past the end', request(CACHE, 0, SIZE + 1), 'range 22'],
+  ['cache with flags', request(CACHE, 0, 1, NO_HOLE), 'flags 22'],
+  ['block status without a context', request(STATUS, 0, 1), 'command 22'],
   ['unknown command', request(0xffff, 0, 1), 'command 22'],
 ])('%s', (_, given, expected) => {
-  const found = findFault(given, { size: SIZE, readOnly: false });
+  const found = findFault(given, TARGET);
   expect(found === undefined ? undefined : `${found.fault} ${found.errno}`).toBe(expected);
 });
 
 test.each([WRITE, TRIM, ZEROES])('a read-only export is not changed by command %s', (type) => {
-  expect(findFault(request(type, 0, 1), { size: SIZE, readOnly: true })).toEqual({
+  expect(findFault(request(type, 0, 1), { ...TARGET, readOnly: true })).toEqual({
     fault: 'read-only',
     errno: 1,
+    why: 'this export is read-only',
   });
-  expect(findFault(request(READ, 0, 1), { size: SIZE, readOnly: true })).toBeUndefined();
-  expect(findFault(request(FLUSH, 0, 0), { size: SIZE, readOnly: true })).toBeUndefined();
+  expect(findFault(request(READ, 0, 1), { ...TARGET, readOnly: true })).toBeUndefined();
+  expect(findFault(request(FLUSH, 0, 0), { ...TARGET, readOnly: true })).toBeUndefined();
+});
+
+test.each([
+  ['read with DF', request(READ, 0, 1, DF), undefined],
+  ['read too long', request(READ, 0, MAX + 1), 'length 75'],
+  ['write too long', request(WRITE, 0, MAX + 1), 'length 22'],
+  ['write with DF', request(WRITE, 0, 1, DF), 'flags 22'],
+  ['block status', request(STATUS, 0, SIZE), undefined],
+  ['block status of one run', request(STATUS, SIZE - 1, 1, REQ_ONE), undefined],
+  ['block status of nothing', request(STATUS, 0, 0), 'length 22'],
+  ['block status past the end', request(STATUS, 1, SIZE), 'range 22'],
+])('with structured replies and contexts: %s', (_, given, expected) => {
+  const found = findFault(given, { ...TARGET, structured: true, contexts: true });
+  expect(found === undefined ? undefined : `${found.fault} ${found.errno}`).toBe(expected);
+});
+
+test('a range that begins on the disk names the byte where that ends', () => {
+  expect(findFault(request(READ, SIZE - 10, 20), TARGET)).toMatchObject({
+    offset: SIZE,
+    why: `the disk ends at byte ${SIZE}`,
+  });
+  expect(findFault(request(READ, SIZE + 1, 20), TARGET)?.offset).toBeUndefined();
 });

@@ -1,8 +1,9 @@
 /** The whole imager as a proxy, without DHCP, and with HTTPS. */
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Authority } from '../nbd/certificates.ts';
 import { CONFIG, ServiceLab } from './lab.ts';
 
 let lab: ServiceLab;
@@ -61,4 +62,20 @@ test('HTTPS with a certificate of one s own', async () => {
   const size = ['-o', '/dev/null', '-w', '%{size_download}'];
   const loaded = await lab.space.check([...curl, ...size, 'https://10.77.0.1/ipxe/snponly.efi']);
   expect(Number(loaded)).toBeGreaterThan(100_000);
+});
+
+test('NBD over TLS alone, with certificates; where it is not, the log says so', async () => {
+  await lab.serve();
+  expect(lab.log()).toContain('NBD is not over TLS alone (nbd.tls)');
+  await lab.stop('TERM');
+  const ours = new Authority(join(lab.dir, 'ca'));
+  cpSync(ours.issue('server', '/CN=imager'), join(lab.dir, 'server'), { recursive: true });
+  const files = '{ cert: server/server-cert.pem, key: server/server-key.pem, ca: server/ca-cert.pem }';
+  await lab.serve(write('tls.yaml', CONFIG.replace('boot:', `nbd: { tls: ${files} }\nboot:`)));
+  expect(lab.log()).not.toContain('nbd.tls');
+  await lab.imager('base', 'add', 'b', join(lab.dir, 'root.img'));
+  await lab.imager('disk', 'create', 'd1', '--base', 'b');
+  const own = `nbds://10.77.0.1/d1?tls-certificates=${ours.issue('client', '/CN=node1')}`;
+  expect((await lab.space.check(['nbdinfo', '--size', own])).trim()).toBe(String(4 * 2 ** 20));
+  expect((await lab.space.run(['nbdinfo', '--size', 'nbd://10.77.0.1/d1'])).code).not.toBe(0);
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { bootFileFor, httpBase } from '../../imager/service/boot-choice.ts';
 import { type DiskPolicyWorld, mayOpen } from '../../imager/service/disk-policy.ts';
+import { parseKeys } from '../../imager/service/nbd-tls.ts';
 import { lockState } from '../../imager/service/state-lock.ts';
 
 describe('which boot file', () => {
@@ -74,6 +75,7 @@ describe('who may open a disk', () => {
     network: { address: '10.0.0.1', prefix: 24 },
     subnets: [{ network: '10.0.2.0', prefix: 24 }],
     ownerOf: (disk) => ({ d1: 'node1', lost: 'gone' })[disk],
+    nodeNamed: (identity) => ({ node1: 'node1', '9f0c': 'node1', node2: 'node2' })[identity],
     addressOf: (node) => ({ node1: '10.0.0.11', node2: '10.0.0.12' })[node],
   };
   test.each([
@@ -91,6 +93,53 @@ describe('who may open a disk', () => {
     ['nobody where its node has no known address', 'lost', '10.0.0.11', expect.stringContaining("gone's")],
   ])('%s', (_who, disk, address, verdict) => {
     expect(mayOpen(disk, { address }, world)).toEqual(verdict);
+  });
+});
+
+describe('who may open a disk, known by TLS', () => {
+  const world: DiskPolicyWorld = {
+    network: { address: '10.0.0.1', prefix: 24 },
+    subnets: [],
+    ownerOf: (disk) => ({ d1: 'node1' })[disk],
+    nodeNamed: (identity) => ({ node1: 'node1', '9f0c': 'node1', node2: 'node2' })[identity],
+    addressOf: (node) => ({ node1: '10.0.0.11', node2: '10.0.0.12' })[node],
+  };
+  test.each<[string, string, string, string, true | RegExp]>([
+    ['its node, by name, from anywhere', 'd1', '192.0.2.7', 'node1', true],
+    ['its node, by UID', 'd1', '10.0.0.99', '9f0c', true],
+    ['another node, though it has the address', 'd1', '10.0.0.11', 'node2', /node1's/],
+    ['another node, though on the imager itself', 'd1', '10.0.0.1', 'node2', /node1's/],
+    ['any node where no pointer names it', 'free', '10.0.0.11', 'node2', true],
+    [
+      'nobody who is no node, though it has the address',
+      'd1',
+      '10.0.0.11',
+      'mallory',
+      /neither name nor UID/,
+    ],
+    ['the imager itself, whatever it is called', 'd1', '10.0.0.1', 'operator', true],
+  ])('%s', (_who, disk, address, identity, verdict) => {
+    const found = mayOpen(disk, { address, identity }, world);
+    expect(found).toEqual(verdict === true ? true : expect.stringMatching(verdict));
+  });
+});
+
+describe('pre-shared keys in a file', () => {
+  const key = 'ab'.repeat(32);
+  test('as psktool writes them', () => {
+    expect(parseKeys(`node1:${key}\n\nnode2:${key.toUpperCase()}\n`, 'k.psk')).toEqual(
+      new Map(['node1', 'node2'].map((name) => [name, Buffer.from(key, 'hex')])),
+    );
+  });
+  test.each([
+    [`node1:${key}\nnode2 ${key}`, 'k.psk:2: not NAME:KEY with a hexadecimal key'],
+    [`node1:${key}0`, 'k.psk:1: not NAME:KEY with a hexadecimal key'],
+    [`:${key}`, 'k.psk:1: not NAME:KEY with a hexadecimal key'],
+    ['node1:abcd', 'k.psk:1: a key of 2 bytes; it has 16 to 64'],
+    [`node1:${key}\n\nnode1:${key}`, 'k.psk:3: node1 a second time'],
+    ['\n', 'k.psk: no keys'],
+  ])('%j is refused', (text, words) => {
+    expect(() => parseKeys(text, 'k.psk')).toThrow(words);
   });
 });
 
