@@ -381,6 +381,22 @@ test('a bit that changed in the file is an error where it matters, and never rea
   }
 });
 
+test('what was flushed counts, though a place that a record before it names was used again', async () => {
+  const files = freshFiles();
+  const disk = openOverlay(files);
+  await disk.store.settled();
+  for (const fill of [1, 2]) await disk.write(new Uint8Array(BLOCK_SIZE).fill(fill), 0);
+  await disk.flush();
+  // The place of the first write is free now.
+  await disk.write(new Uint8Array(BLOCK_SIZE).fill(3), 0);
+  await disk.write(new Uint8Array(BLOCK_SIZE).fill(4), BLOCK_SIZE);
+  // Of what was not flushed only blocks come to the drive, no records.
+  const after = files.data.afterPowerCut((bytes) => (bytes === BLOCK_SIZE ? bytes : 0), 1);
+  const content = await contentOf(openOverlay({ ...files, data: after }));
+  expect(content[0]).toBe(2);
+  expect(content[BLOCK_SIZE]).toBe(BASE_CONTENT[BLOCK_SIZE]);
+});
+
 test.each([true, false])(
   'no space on the imager: nothing is lost, and with space all goes on (synchronous: %s)',
   async (prompts) => {

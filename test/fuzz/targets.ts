@@ -7,6 +7,7 @@ import { rangeTarget } from './targets/http.ts';
 import { nbdTarget } from './targets/nbd.ts';
 import { nbdTalkTarget } from './targets/nbd-talk.ts';
 import { nbiTarget } from './targets/nbi.ts';
+import { overlayTarget } from './targets/overlay.ts';
 import { pathTarget } from './targets/paths.ts';
 import { ipxeScriptTarget, ubootEnvTarget } from './targets/pointer.ts';
 import { tftpTarget } from './targets/tftp.ts';
@@ -23,4 +24,5 @@ export const TARGETS: Record<string, () => Target> = {
   'nbd-talk': nbdTalkTarget,
   nbi: nbiTarget,
   capture: captureTarget,
+  overlay: overlayTarget,
 };
