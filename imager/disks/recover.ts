@@ -67,10 +67,14 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
     retired: [],
   };
   const sound = soundRecords(file, chain, { synced, blocks: tree.blocks, places });
+  const beyond = new Set<number>();
   for (const { record } of chain.records.slice(0, sound)) {
-    for (const change of record.changes) apply(tree, change, places, found.retired);
+    for (const change of record.changes) apply(tree, change, { places, beyond, retired: found.retired });
     found.replayed += record.changes.length;
   }
+  const [behind] = beyond;
+  if (behind !== undefined)
+    throw new FormatError(`the journal has block ${behind} at a place behind the file's end`);
   const lost = chain.records[sound];
   if (lost === undefined) return found;
   // What lies behind the position is of no account: what leads on to another segment is written there.
@@ -189,12 +193,19 @@ function verify(file: BlockFile, { count, place, crcs }: Change, places: number)
   return good;
 }
 
-function apply(tree: MapTree, change: Change, places: number, retired: number[]): void {
-  const { block, count, place, crcs } = change;
-  if (block + count > tree.blocks || (place >= SUPERBLOCK_PLACES && place + count > places))
-    throw new FormatError(`the journal has blocks ${block} to ${block + count - 1} at place ${place}`);
-  if (place >= SUPERBLOCK_PLACES) for (let i = 0; i < count; i++) tree.set(block + i, place + i, crcs[i]!);
-  else
+/**
+ * `beyond` has the blocks whose place lies behind the file's end: it is cut off where a later record replaced what was
+ * there, and that record comes yet.
+ */
+function apply(
+  tree: MapTree,
+  { block, count, place, crcs }: Change,
+  { places, beyond, retired }: { places: number; beyond: Set<number>; retired: number[] },
+): void {
+  if (block + count > tree.blocks)
+    throw new FormatError(`the journal has blocks ${block} to ${block + count - 1} of ${tree.blocks}`);
+  if (place < SUPERBLOCK_PLACES) {
+    for (const each of beyond) if (each >= block && each < block + count) beyond.delete(each);
     clearBlocks(
       tree,
       block,
@@ -202,6 +213,13 @@ function apply(tree: MapTree, change: Change, places: number, retired: number[])
       () => {},
       (page) => retired.push(page),
     );
+    return;
+  }
+  for (let i = 0; i < count; i++) {
+    tree.set(block + i, place + i, crcs[i]!);
+    if (place + i >= places) beyond.add(block + i);
+    else beyond.delete(block + i);
+  }
 }
 
 /** For errors of the file while it is opened. */
