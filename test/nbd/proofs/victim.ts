@@ -1,0 +1,101 @@
+/** A server as a process that can be killed: server.ts, over a store of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+
+export class Victim {
+  readonly port: number;
+  readonly #child: ChildProcess;
+  readonly #output: Output;
+
+  private constructor(child: ChildProcess, output: Output, port: number) {
+    this.#child = child;
+    this.#output = output;
+    this.port = port;
+  }
+
+  /** `program` is server.ts bundled, `env` comes on top of this process's. Resolves when it serves. */
+  static async start(
+    program: string,
+    dir: string,
+    options: { port?: number; env?: Record<string, string>; unshare?: boolean } = {},
+  ): Promise<Victim> {
+    const { port = 0, env = {} } = options;
+    const child = spawn(process.execPath, ['--enable-source-maps', program, dir, String(port)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
+    const output = new Output(child);
+    const ready = await output.line(/^ready \d+$/m);
+    return new Victim(child, output, Number(ready.split(' ')[1]));
+  }
+
+  get uri(): string {
+    return `nbd://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** Resolves with the part of what it printed that matches, at once or as soon as it is there. */
+  said(pattern: RegExp): Promise<string> {
+    return this.#output.line(pattern);
+  }
+
+  /** All it printed. */
+  get text(): string {
+    return this.#output.text;
+  }
+
+  /** SIGKILL now; resolves when it is gone. */
+  kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    return this.#output.ended;
+  }
+
+  /** Ends it in order. */
+  stop(): Promise<void> {
+    this.#child.kill('SIGTERM');
+    return this.#output.ended;
+  }
+}
+
+class Output {
+  text = '';
+  readonly ended: Promise<void>;
+  readonly #waiting = new Set<() => void>();
+  #over = false;
+
+  constructor(child: ChildProcess) {
+    const take = (chunk: Buffer): void => {
+      this.text += chunk;
+      this.#wake();
+    };
+    child.stdout!.on('data', take);
+    child.stderr!.on('data', take);
+    this.ended = new Promise((resolve) => {
+      child.once('close', () => {
+        this.#over = true;
+        this.#wake();
+        resolve();
+      });
+    });
+  }
+
+  #wake(): void {
+    for (const look of [...this.#waiting]) look();
+  }
+
+  line(pattern: RegExp): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        const found = pattern.exec(this.text)?.[0];
+        if (found === undefined && !this.#over) return;
+        this.#waiting.delete(look);
+        if (found === undefined) reject(new Error(`it ended without ${pattern}:\n${this.text}`));
+        else resolve(found);
+      };
+      this.#waiting.add(look);
+      look();
+    });
+  }
+}
