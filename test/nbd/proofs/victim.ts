@@ -1,5 +1,6 @@
 /** A server as a process that can be killed: server.ts, over a store of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { Output } from './output.ts';
 
 export class Victim {
   readonly port: number;
@@ -16,7 +17,7 @@ export class Victim {
   static async start(
     program: string,
     dir: string,
-    options: { port?: number; env?: Record<string, string>; unshare?: boolean } = {},
+    options: { port?: number; env?: Record<string, string> } = {},
   ): Promise<Victim> {
     const { port = 0, env = {} } = options;
     const child = spawn(process.execPath, ['--enable-source-maps', program, dir, String(port)], {
@@ -24,7 +25,7 @@ export class Victim {
       env: { ...process.env, ...env },
     });
     const output = new Output(child);
-    const ready = await output.line(/^ready \d+$/m);
+    const ready = await output.said(/^ready \d+$/m);
     return new Victim(child, output, Number(ready.split(' ')[1]));
   }
 
@@ -38,7 +39,7 @@ export class Victim {
 
   /** Resolves with the part of what it printed that matches, at once or as soon as it is there. */
   said(pattern: RegExp): Promise<string> {
-    return this.#output.line(pattern);
+    return this.#output.said(pattern);
   }
 
   /** All it printed. */
@@ -56,46 +57,5 @@ export class Victim {
   stop(): Promise<void> {
     this.#child.kill('SIGTERM');
     return this.#output.ended;
-  }
-}
-
-class Output {
-  text = '';
-  readonly ended: Promise<void>;
-  readonly #waiting = new Set<() => void>();
-  #over = false;
-
-  constructor(child: ChildProcess) {
-    const take = (chunk: Buffer): void => {
-      this.text += chunk;
-      this.#wake();
-    };
-    child.stdout!.on('data', take);
-    child.stderr!.on('data', take);
-    this.ended = new Promise((resolve) => {
-      child.once('close', () => {
-        this.#over = true;
-        this.#wake();
-        resolve();
-      });
-    });
-  }
-
-  #wake(): void {
-    for (const look of [...this.#waiting]) look();
-  }
-
-  line(pattern: RegExp): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const look = (): void => {
-        const found = pattern.exec(this.text)?.[0];
-        if (found === undefined && !this.#over) return;
-        this.#waiting.delete(look);
-        if (found === undefined) reject(new Error(`it ended without ${pattern}:\n${this.text}`));
-        else resolve(found);
-      };
-      this.#waiting.add(look);
-      look();
-    });
   }
 }
