@@ -1,6 +1,6 @@
 /**
- * The server of the proofs: serves the store in DIR on a port of 127.0.0.1 (default: of the system's choosing). Prints
- * "ready PORT", each event as "event JSON", and its log. Ends in order at SIGTERM. Usage: server.ts DIR [PORT].
+ * The server of the proofs: serves the store in DIR on a port of 127.0.0.1 of the system's choosing. Prints
+ * "ready PORT", each event as "event JSON", and its log. Ends in order at SIGTERM. Usage: server.ts DIR.
  */
 import { writeSync } from 'node:fs';
 import { pino } from 'pino';
@@ -8,12 +8,12 @@ import { Disks } from '../../../imager/disks/catalog.ts';
 import { systemClock } from '../../../imager/journal/clock.ts';
 import { NbdServer } from '../../../imager/nbd/server.ts';
 
-const [dir, port = '0'] = process.argv.slice(2);
+const [dir] = process.argv.slice(2);
 const log = pino({}, { write: (line) => void writeSync(1, line) });
 const disks = await Disks.open({ dir: dir!, log });
 const server = await NbdServer.start({
   address: '127.0.0.1',
-  port: Number(port),
+  port: 0,
   catalog: disks,
   sink: (event) => void writeSync(1, `event ${JSON.stringify(event)}\n`),
   clock: systemClock,

@@ -13,14 +13,14 @@ export class Victim {
     this.port = port;
   }
 
-  /** `program` is server.ts bundled, `env` comes on top of this process's. Resolves when it serves. */
+  /** `program` is server.ts bundled, `enter` comes before the command, `env` on top of this process's. Resolves when it serves. */
   static async start(
     program: string,
     dir: string,
-    options: { port?: number; env?: Record<string, string> } = {},
+    { enter = [], env = {} }: { enter?: string[]; env?: Record<string, string> } = {},
   ): Promise<Victim> {
-    const { port = 0, env = {} } = options;
-    const child = spawn(process.execPath, ['--enable-source-maps', program, dir, String(port)], {
+    const [command, ...args] = [...enter, process.execPath, '--enable-source-maps', program, dir];
+    const child = spawn(command!, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
