@@ -24,7 +24,7 @@ bench: build ## measure against peers in pairs; prints a table and writes build/
 	@node --enable-source-maps node_modules/.bench/main.mjs
 
 .PHONY: build
-build: setup dist/imager/udp/udp.node dist/imager/disks/host.node ## compile TypeScript and the native parts to dist/
+build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node ## compile TypeScript and the native parts to dist/
 	@npx --no-install tsc -p tsconfig.build.json
 
 dist/imager/%.node: imager/%.c | setup

@@ -17,6 +17,7 @@ import { Recorder } from './journal/recorder.ts';
 import { controlSocketPath, type ImagerConfig, type NodeConfig } from './model/config.ts';
 import { NodeIndex } from './model/nodes.ts';
 import { NbdServer } from './nbd/server.ts';
+import { hasNativeStreams } from './nbd/stream-native.ts';
 import { LmdbRegistry } from './registry/lmdb.ts';
 import { nodeBoot } from './service/boot-choice.ts';
 import { bootFileFaults } from './service/boot-file-check.ts';
@@ -125,6 +126,7 @@ async function startParts(
     (part) => part.close(),
   );
   if (!hasNative()) log.warn('the native UDP sockets are not built (make build): DHCP and TFTP are slower');
+  if (!hasNativeStreams()) log.warn('the native NBD streams are not built (make build): disks are slower');
   const ipxe = installedIpxe();
   const { ports } = config;
   // Servers that start later are asked for their ports and counters through these.

@@ -62,7 +62,8 @@ async function attach(
 ): Promise<number> {
   try {
     const found = await negotiate(connection, disk.name);
-    if (size !== undefined && size !== found.sizeBytes)
+    // It may have grown; one that has shrunk is another, or would cut off what is on it.
+    if (size !== undefined && found.sizeBytes < size)
       throw new Error(`the disk has ${found.sizeBytes} bytes now, it had ${size}`);
     const attachment = {
       index: disk.index,

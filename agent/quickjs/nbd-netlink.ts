@@ -87,7 +87,10 @@ export function connectRequest(family: number, sequence: number, nbd: NbdAttachm
   ]);
 }
 
-/** NBD_CMD_RECONFIGURE: `fd` takes the place of a dead connection; without a dead one it changes nothing. */
+/**
+ * NBD_CMD_RECONFIGURE: `fd` takes the place of a dead connection; without a dead one it changes nothing but the size,
+ * which may have grown.
+ */
 export function reconfigureRequest(
   family: number,
   sequence: number,
@@ -96,6 +99,7 @@ export function reconfigureRequest(
 ): Uint8Array {
   return request(family, sequence, NBD_CMD_RECONFIGURE, [
     attribute(NBD_ATTR_INDEX, u32(nbd.index)),
+    attribute(NBD_ATTR_SIZE_BYTES, u64(nbd.sizeBytes)),
     attribute(NBD_ATTR_TIMEOUT, u64(REQUEST_TIMEOUT_SECONDS)),
     attribute(NBD_ATTR_DEAD_CONN_TIMEOUT, u64(nbd.deadTimeoutSeconds)),
     sockets(fd),

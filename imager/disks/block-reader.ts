@@ -1,7 +1,7 @@
 /** Reads a disk as one of its maps tells it: from the overlay's file, each block verified, and from the base. */
 import { crc32 } from 'node:zlib';
 import { asDiskError, type BlockFile } from './block-file.ts';
-import { DiskError } from './disk.ts';
+import { DiskError, DONE } from './disk.ts';
 import { BLOCK_SIZE, FAN_OUT, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import type { MapTree } from './map-tree.ts';
 import type { ZeroMap } from './zero-map.ts';
@@ -50,7 +50,7 @@ export class BlockReader {
       return this.#readLater(target, offset);
     try {
       this.readNow(target, offset);
-      return Promise.resolve();
+      return DONE;
     } catch (error) {
       return Promise.reject(asDiskError(error));
     }

@@ -39,6 +39,9 @@ export interface Disk {
   close(): Promise<void>;
 }
 
+/** What an operation gives that was done before its call returned: whoever asked for it need not wait for a turn. */
+export const DONE: Promise<void> = Promise.resolve();
+
 /** A failed disk operation with the meaning NBD has an error number for. */
 export class DiskError extends Error {
   readonly code: 'EPERM' | 'EIO' | 'ENOMEM' | 'EINVAL' | 'ENOSPC';

@@ -7,7 +7,7 @@
  */
 import type { BlockFile } from './block-file.ts';
 import { asDiskError } from './block-file.ts';
-import type { DiskError } from './disk.ts';
+import { type DiskError, DONE } from './disk.ts';
 import { BLOCK_SIZE, type PlaceRun } from './format.ts';
 import { type Batch, newBatch } from './journal-batch.ts';
 import {
@@ -28,7 +28,6 @@ const MAX_RECORD = 32 * 1024;
 export const MAX_CHANGE_BLOCKS = 4096;
 /** What is left of a segment where every record that does not fit any more was the longest. */
 const SURE_BYTES = SEGMENT_BYTES - MAX_RECORD - LINK_SIZE;
-const DONE = Promise.resolve();
 
 /** Where the next record goes. */
 export interface JournalPosition {

@@ -9,6 +9,7 @@
  */
 import type { BlockFile } from './block-file.ts';
 import { type Alterations, Checkpoints } from './checkpoints.ts';
+import { DONE } from './disk.ts';
 import { Flushes } from './flushes.ts';
 import { BLOCK_SIZE, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import type { Generation } from './generation-table.ts';
@@ -20,8 +21,6 @@ import type { MapTree } from './map-tree.ts';
 import { type Recovered, recover } from './recover.ts';
 import { Space } from './space.ts';
 import type { Superblock } from './superblock.ts';
-
-const DONE = Promise.resolve();
 
 export interface StoreHost {
   name: string;

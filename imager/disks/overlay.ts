@@ -9,12 +9,11 @@
 import { crc32 } from 'node:zlib';
 import { asDiskError } from './block-file.ts';
 import { type BaseContent, BlockReader } from './block-reader.ts';
-import { type Disk, DiskError, type Extent } from './disk.ts';
+import { type Disk, DiskError, DONE, type Extent } from './disk.ts';
 import { overlayExtents } from './extents.ts';
 import { BLOCK_SIZE, blockCount, FAN_OUT, ZERO } from './format.ts';
 import type { OverlayStore, Places } from './overlay-store.ts';
 
-const DONE = Promise.resolve();
 /** Long enough to go through the thread pool, so that filling a long range stops nobody else. */
 const ZEROES = new Uint8Array(1024 * 1024);
 /** Blocks made zero in one step of the event loop: 128 MiB of the disk. */

@@ -67,14 +67,10 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
     retired: [],
   };
   const sound = soundRecords(file, chain, { synced, blocks: tree.blocks, places });
-  const beyond = new Set<number>();
   for (const { record } of chain.records.slice(0, sound)) {
-    for (const change of record.changes) apply(tree, change, { places, beyond, retired: found.retired });
+    for (const change of record.changes) apply(tree, change, found.retired);
     found.replayed += record.changes.length;
   }
-  const [behind] = beyond;
-  if (behind !== undefined)
-    throw new FormatError(`the journal has block ${behind} at a place behind the file's end`);
   const lost = chain.records[sound];
   if (lost === undefined) return found;
   // What lies behind the position is of no account: what leads on to another segment is written there.
@@ -193,19 +189,13 @@ function verify(file: BlockFile, { count, place, crcs }: Change, places: number)
   return good;
 }
 
-/**
- * `beyond` has the blocks whose place lies behind the file's end: it is cut off where a later record replaced what was
- * there, and that record comes yet.
- */
-function apply(
-  tree: MapTree,
-  { block, count, place, crcs }: Change,
-  { places, beyond, retired }: { places: number; beyond: Set<number>; retired: number[] },
-): void {
+function apply(tree: MapTree, change: Change, retired: number[]): void {
+  const { block, count, place, crcs } = change;
+  // The file may have been cut off since behind places that later records replace: that is no fault.
   if (block + count > tree.blocks)
-    throw new FormatError(`the journal has blocks ${block} to ${block + count - 1} of ${tree.blocks}`);
-  if (place < SUPERBLOCK_PLACES) {
-    for (const each of beyond) if (each >= block && each < block + count) beyond.delete(each);
+    throw new FormatError(`the journal has blocks ${block} to ${block + count - 1}, of ${tree.blocks}`);
+  if (place >= SUPERBLOCK_PLACES) for (let i = 0; i < count; i++) tree.set(block + i, place + i, crcs[i]!);
+  else
     clearBlocks(
       tree,
       block,
@@ -213,13 +203,6 @@ function apply(
       () => {},
       (page) => retired.push(page),
     );
-    return;
-  }
-  for (let i = 0; i < count; i++) {
-    tree.set(block + i, place + i, crcs[i]!);
-    if (place + i >= places) beyond.add(block + i);
-    else beyond.delete(block + i);
-  }
 }
 
 /** For errors of the file while it is opened. */

@@ -3,8 +3,8 @@
  * then, which is more than the copying of the bytes: sequential reads of 256 KiB are half as fast without this.
  */
 
-/** Bytes kept for later; one connection has one pool. */
-const MAX_SPARE_BYTES = 8 * 1024 * 1024;
+/** Bytes kept for later; all connections of a server have one pool. */
+const MAX_SPARE_BYTES = 64 * 1024 * 1024;
 
 /** Sizes are rounded up to this, so that a payload fits where another was. */
 const PAGE = 4096;

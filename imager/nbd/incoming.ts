@@ -2,8 +2,10 @@
  * The requests in a connection's bytes: found in the chunks as they come, payloads put together, and held back while
  * whoever carries them out has enough.
  */
+import { DONE } from '../disks/disk.ts';
 import type { BufferPool } from './buffer-pool.ts';
-import { decodeRequest, ProtocolError, REQUEST_SIZE, type Request } from './codec.ts';
+import { CMD, decodeRequest, ProtocolError, REQUEST_SIZE, type Request } from './codec.ts';
+import type { Stream } from './stream.ts';
 
 /** What takes requests. The source of their bytes may be any that keeps to these calls. */
 export interface RequestSink {
@@ -14,47 +16,45 @@ export interface RequestSink {
    * there; `skip`: `skipped` is called once its payload was thrown away. Until then no other request is begun.
    */
   begin(request: Request): 'none' | 'take' | 'skip';
-  /** A WRITE with all of its payload, which is not changed until `release`, where there is one, is called. */
-  write(request: Request, payload: Buffer, release?: () => void): void;
+  /** A WRITE with all of its payload, which is in use until what is given settles: DONE where it is not any more. */
+  write(request: Request, payload: Buffer): Promise<void>;
   skipped(): void;
-  /** The payload that is waited for will not come. */
-  abandoned(): void;
+  /** The payload that is waited for will not come. `taken`: its length where it was to be taken, else 0. */
+  abandoned(taken: number): void;
   /** The stream is out of step: nothing more comes. */
   nonsense(error: ProtocolError): void;
 }
 
 /** What bytes come from. */
-export interface Flow {
-  pause(): void;
-  resume(): void;
-}
+export type Source = Pick<Stream, 'pause' | 'resume' | 'fill' | 'stopFilling' | 'keep'>;
 
-interface Unfinished {
-  request: Request;
-  payload: Buffer;
-  /** Bytes of it that are there. */
-  length: number;
-}
+/**
+ * Work of one turn at most, in bytes, where a request counts for some itself: others have their turn then. One client
+ * with many requests in flight is not to keep the others waiting for more than a fraction of a millisecond.
+ */
+const MAX_TURN = 512 * 1024;
+const REQUEST_WORK = 4096;
 
 export class Incoming {
   readonly #sink: RequestSink;
   readonly #pool: BufferPool;
-  readonly #flow: Flow;
+  readonly #source: Source;
   readonly #head = Buffer.alloc(REQUEST_SIZE);
   #headLength = 0;
   /** A WRITE whose payload is still coming in. */
-  #writing: Unfinished | undefined;
+  #writing: Buffer | undefined;
   /** Bytes left of a payload that is thrown away. */
   #skipping = 0;
   /** The rest of a chunk that came while the sink was full. */
   #held: Buffer | undefined;
   #resuming = false;
   #halted = false;
+  #work = 0;
 
-  constructor(sink: RequestSink, pool: BufferPool, flow: Flow) {
+  constructor(sink: RequestSink, pool: BufferPool, source: Source) {
     this.#sink = sink;
     this.#pool = pool;
-    this.#flow = flow;
+    this.#source = source;
   }
 
   /** True while bytes of the stream wait here, and its source is paused. */
@@ -73,25 +73,28 @@ export class Incoming {
     this.#halted = true;
     this.#held = undefined;
     if (this.#writing === undefined && this.#skipping === 0) return;
-    if (this.#writing !== undefined) this.#pool.giveBack(this.#writing.payload);
+    this.#source.stopFilling();
+    if (this.#writing !== undefined) this.#pool.giveBack(this.#writing);
+    const taken = this.#writing?.length ?? 0;
     this.#writing = undefined;
     this.#skipping = 0;
-    this.#sink.abandoned();
+    this.#sink.abandoned(taken);
   }
 
-  /** Takes the next bytes of the stream. */
+  /** Takes the next bytes of the stream. They are not kept longer than the call but by the stream's `keep`. */
   feed(chunk: Buffer): void {
     if (this.#held !== undefined) {
       this.#held = Buffer.concat([this.#held, chunk]);
       return;
     }
     let at = 0;
+    this.#work = 0;
     try {
       while (at < chunk.length && !this.#halted) {
-        // A WRITE that has begun counts as taken: its payload must come in.
-        if (this.#writing === undefined && this.#skipping === 0 && this.#sink.full) {
-          this.#held = chunk.subarray(at);
-          this.#flow.pause();
+        if (this.#skipping === 0 && (this.#work >= MAX_TURN || this.#sink.full)) {
+          this.#held = Buffer.from(chunk.subarray(at));
+          this.#source.pause();
+          this.relieved();
           return;
         }
         at = this.#step(chunk, at);
@@ -113,7 +116,7 @@ export class Incoming {
       if (held === undefined) return;
       this.#held = undefined;
       this.feed(held);
-      if (this.#held === undefined && !this.#halted) this.#flow.resume();
+      if (this.#held === undefined && !this.#halted) this.#source.resume();
     });
   }
 
@@ -126,7 +129,6 @@ export class Incoming {
       if (this.#skipping === 0) this.#sink.skipped();
       return at + skipped;
     }
-    if (this.#writing !== undefined) return this.#fill(this.#writing, chunk, at);
     if (this.#headLength === 0 && there >= REQUEST_SIZE)
       return this.#begin(decodeRequest(chunk, at), chunk, at + REQUEST_SIZE);
     const taken = chunk.copy(this.#head, this.#headLength, at);
@@ -136,31 +138,44 @@ export class Incoming {
     return this.#begin(decodeRequest(this.#head, 0), chunk, at + taken);
   }
 
-  #fill(writing: Unfinished, chunk: Buffer, at: number): number {
-    const { request, payload, length } = writing;
-    const taken = chunk.copy(payload, length, at);
-    writing.length += taken;
-    if (writing.length === payload.length) {
-      this.#writing = undefined;
-      this.#sink.write(request, payload, () => this.#pool.giveBack(payload));
-    }
-    return at + taken;
-  }
-
   /** Announces a request whose header is complete; `at` is where its payload is in `chunk`. */
   #begin(request: Request, chunk: Buffer, at: number): number {
     const { length } = request;
     const payload = this.#sink.begin(request);
-    if (this.#halted || payload === 'none') return at;
+    this.#work += REQUEST_WORK;
+    if (this.#halted) return at;
+    if (payload === 'none') {
+      if (request.type === CMD.read) this.#work += length;
+      return at;
+    }
     const end = at + length;
-    if (payload === 'take' && end <= chunk.length) {
-      // Where a chunk is not used again, neither is what is in it.
-      this.#sink.write(request, chunk.subarray(at, end));
+    if (payload === 'take') {
+      this.#work += length;
+      if (end > chunk.length) return this.#fill(request, chunk, at);
+      const writing = this.#sink.write(request, chunk.subarray(at, end));
+      if (writing !== DONE) releaseAfter(writing, this.#source.keep());
       return end;
     }
-    if (payload === 'take') this.#writing = { request, payload: this.#pool.take(length), length: 0 };
-    else if (length > 0) this.#skipping = length;
+    if (length > 0) this.#skipping = length;
     else this.#sink.skipped();
     return at;
   }
+
+  /** The rest of the payload is going to come, to where it is to stay. Nothing but that comes before it is there. */
+  #fill(request: Request, chunk: Buffer, at: number): number {
+    const payload = this.#pool.take(request.length);
+    this.#writing = payload;
+    const there = chunk.copy(payload, 0, at);
+    this.#source.fill(payload.subarray(there), () => {
+      this.#writing = undefined;
+      const writing = this.#sink.write(request, payload);
+      if (writing === DONE) this.#pool.giveBack(payload);
+      else releaseAfter(writing, () => this.#pool.giveBack(payload));
+    });
+    return chunk.length;
+  }
+}
+
+function releaseAfter(work: Promise<void>, release: () => void): void {
+  work.then(release, release);
 }

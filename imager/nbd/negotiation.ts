@@ -9,6 +9,7 @@ import {
   OPT,
   OPTION_HEADER_SIZE,
   ProtocolError,
+  REP_ERR,
 } from './codec.ts';
 import type { Context } from './contexts.ts';
 import {
@@ -40,6 +41,8 @@ export interface Talk {
   reader: Reader;
   send(bytes: Buffer): void;
   tls: TlsMode;
+  /** The client was told that there is nothing without TLS. */
+  tlsMissing(): void;
   /** Puts TLS under `reader` and `send`, once what was sent is on its way. Rejects where the client fails it. */
   startTls(): Promise<void>;
 }
@@ -140,6 +143,7 @@ class Haggling {
       case 'abort':
         return { answer: answerAbort() };
       case 'refuse':
+        if (wish.error === REP_ERR.tlsRequired) this.#talk.tlsMissing();
         return { answer: answerRefusal(option.option, wish.error, wish.why) };
     }
   }

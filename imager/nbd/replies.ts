@@ -1,14 +1,14 @@
 /**
- * Replies on their way to a socket. What counts is the cost of a request, and most of it is the stream layer's, per
- * write: so the replies made in one turn of the event loop leave in one write. Replies are carved from an arena one
- * behind the other, and neighbours that are sent together go as one piece of memory, not as a list.
+ * Replies on their way to a stream. Those that are made in one turn of the event loop leave together, and neighbours in
+ * memory as one piece: a system call for each reply would cost more than all else that is done for it.
  */
-import type { Socket } from 'node:net';
-import type { BufferPool } from './buffer-pool.ts';
+import type { Budget } from './budget.ts';
+import type { ReplyMemory } from './reply-memory.ts';
+import type { Stream } from './stream.ts';
 
-const ARENA_SIZE = 256 * 1024;
-/** Longer replies come from the pool, and go back to it once they are sent. */
-const MAX_CARVED = 64 * 1024;
+/** So much leaves at once: the client goes to work on it meanwhile. */
+const ENOUGH = 256 * 1024;
+const READY = Promise.resolve();
 
 /** Where replies go. */
 export interface Replies {
@@ -22,77 +22,74 @@ export interface Replies {
   send(reply: Buffer): void;
 }
 
-/** Replies through a socket: TCP's or TLS'. */
-export class SocketReplies implements Replies {
-  readonly #socket: Socket;
-  readonly #pool: BufferPool;
+export class StreamReplies implements Replies {
+  readonly #stream: Stream;
+  readonly #memory: ReplyMemory;
+  readonly #budget: Budget;
   readonly #onSent: () => void;
-  #arena = Buffer.allocUnsafeSlow(ARENA_SIZE);
-  #used = 0;
   #ready: Buffer[] = [];
+  #readyBytes = 0;
+  #handed = 0;
+  readonly #flush = (): void => {
+    const ready = this.#ready;
+    if (ready.length === 0) return;
+    this.#ready = [];
+    this.#readyBytes = 0;
+    for (let i = 0; i < ready.length; ) i = this.#sendNeighbours(ready, i);
+    this.#onSent();
+  };
 
-  /** `onSent` is called after each turn's replies went to the socket. */
-  constructor(socket: Socket, pool: BufferPool, onSent: () => void) {
-    this.#socket = socket;
-    this.#pool = pool;
+  /** `onSent` is called after each turn's replies went to the stream. */
+  constructor(stream: Stream, memory: ReplyMemory, budget: Budget, onSent: () => void) {
+    this.#stream = stream;
+    this.#memory = memory;
+    this.#budget = budget;
     this.#onSent = onSent;
   }
 
+  /** Bytes that the system has taken so far. */
+  get taken(): number {
+    return this.#handed - this.#stream.unsent;
+  }
+
   get unsent(): number {
-    return this.#socket.writableLength;
+    return this.#stream.unsent + this.#readyBytes;
   }
 
   reserve(length: number): Buffer {
-    if (length > MAX_CARVED) return this.#pool.take(length);
-    if (this.#used + length > ARENA_SIZE) {
-      this.#arena = Buffer.allocUnsafeSlow(ARENA_SIZE);
-      this.#used = 0;
-    }
-    this.#used += length;
-    return this.#arena.subarray(this.#used - length, this.#used);
+    return this.#memory.reserve(length);
   }
 
   drop(reply: Buffer): void {
-    if (this.#pool.owns(reply)) this.#pool.giveBack(reply);
+    this.#memory.release(reply, 1);
   }
 
   /** With all others that get ready in this turn. */
   send(reply: Buffer): void {
-    if (this.#ready.length === 0) queueMicrotask(() => this.#flush());
+    if (this.#ready.length === 0) void READY.then(this.#flush);
     this.#ready.push(reply);
+    this.#readyBytes += reply.length;
+    if (this.#readyBytes >= ENOUGH) this.#flush();
   }
 
-  #flush(): void {
-    const pieces = join(this.#ready);
-    this.#ready = [];
-    if (this.#socket.writable) {
-      if (pieces.length > 1) this.#socket.cork();
-      for (const piece of pieces) {
-        if (this.#pool.owns(piece)) this.#socket.write(piece, () => this.#pool.giveBack(piece));
-        else this.#socket.write(piece);
-      }
-      if (pieces.length > 1) this.#socket.uncork();
+  /** Sends the reply at `from` and those that follow it in memory; gives the place of the next one. */
+  #sendNeighbours(ready: readonly Buffer[], from: number): number {
+    const first = ready[from]!;
+    const { buffer, byteOffset } = first;
+    let end = byteOffset + first.length;
+    let next = from + 1;
+    for (; next < ready.length; next++) {
+      const reply = ready[next]!;
+      if (reply.buffer !== buffer || reply.byteOffset !== end) break;
+      end += reply.length;
     }
-    this.#onSent();
+    const piece = next === from + 1 ? first : Buffer.from(buffer, byteOffset, end - byteOffset);
+    this.#handed += piece.length;
+    this.#budget.add(piece.length);
+    this.#stream.send(piece, () => {
+      this.#budget.give(piece.length);
+      this.#memory.release(first, next - from);
+    });
+    return next;
   }
-}
-
-/** The same bytes in as few pieces as their places in memory allow. */
-function join(replies: Buffer[]): Buffer[] {
-  const pieces: Buffer[] = [];
-  let first = replies[0]!;
-  let end = first.byteOffset + first.length;
-  const close = (): void => {
-    const length = end - first.byteOffset;
-    pieces.push(length === first.length ? first : Buffer.from(first.buffer, first.byteOffset, length));
-  };
-  for (const reply of replies.slice(1)) {
-    if (reply.buffer !== first.buffer || reply.byteOffset !== end) {
-      close();
-      first = reply;
-    }
-    end = reply.byteOffset + reply.length;
-  }
-  close();
-  return pieces;
 }

@@ -10,7 +10,10 @@ import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import { Attachments } from './attachments.ts';
+import { Budget } from './budget.ts';
+import { BufferPool } from './buffer-pool.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
+import { ReplyMemory } from './reply-memory.ts';
 import { type EndReason, Session, type SessionHost } from './session.ts';
 import { TlsGate, type TlsSettings } from './tls.ts';
 
@@ -28,6 +31,11 @@ export interface NbdServerOptions {
   maxConnections?: number;
   /** Of them from one address. Default 32: a node has some a disk, and for a while those it lost. */
   maxConnectionsPerAddress?: number;
+  /**
+   * Bytes of data and of replies that all connections together may have under way, default 128 MiB; one has 8 MiB, or
+   * one request. Where they are used up, clients that neither take replies nor finish requests are dropped.
+   */
+  maxPendingBytes?: number;
   /** Time a client has to open an export. Default 30 s. */
   handshakeTimeoutMs?: number;
   /** Time after which a client that takes no replies, or leaves a request half sent, is dropped. Default 120 s. */
@@ -49,7 +57,16 @@ export interface ConnectionView {
   bytesWritten: number;
 }
 
-/** Refusals of one address are reported this often at most: each is an entry of the journal. */
+/**
+ * Connections that wait to be accepted. Who finds no room here tries again after a second; but all that wait are accepted in
+ * one turn, in which nobody else is served.
+ */
+const BACKLOG = 1024;
+/** How often clients that keep us waiting are looked for, where memory is short. */
+const LOOK_MS = 500;
+/** Clients dropped at one look: each takes time that the others wait. */
+const MOST_EVICTED = 48;
+/** Refusals of one address for one reason are reported this often at most: each is an entry of the journal. */
 const REPORT_MS = 10_000;
 const MAX_REPORTED = 1024;
 
@@ -57,14 +74,18 @@ export class NbdServer implements SessionHost {
   readonly handshakeTimeoutMs: number;
   readonly stallTimeoutMs: number;
   readonly tls: TlsGate | undefined;
+  readonly budget: Budget;
+  readonly pool = new BufferPool();
+  readonly replyMemory = new ReplyMemory(this.pool);
   readonly #options: NbdServerOptions;
   readonly #server: Server;
   readonly #sessions = new Set<Session>();
   readonly #tally: Tally;
   readonly #maxConnections: number;
   readonly #maxPerAddress: number;
+  readonly #looks: NodeJS.Timeout;
   readonly #attachments = new Attachments();
-  /** When a refusal of an address was reported last. */
+  /** When a refusal was reported last, by address and reason. */
   readonly #reported = new Map<string, number>();
   /** Opens of one export run one after another: the last of each. */
   readonly #turns = new Map<string, Promise<unknown>>();
@@ -77,6 +98,8 @@ export class NbdServer implements SessionHost {
     this.#maxPerAddress = options.maxConnectionsPerAddress ?? 32;
     this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? 30_000;
     this.stallTimeoutMs = options.stallTimeoutMs ?? 120_000;
+    this.budget = new Budget(options.maxPendingBytes ?? 128 * 1024 * 1024);
+    this.#looks = setInterval(() => this.#makeRoom(), LOOK_MS).unref();
     this.tls = options.tls === undefined ? undefined : new TlsGate(options.tls);
     this.#server = createServer((socket) => this.#accept(socket));
   }
@@ -86,7 +109,7 @@ export class NbdServer implements SessionHost {
     const server = new NbdServer(options);
     await new Promise<void>((resolve, reject) => {
       server.#server.once('error', reject);
-      server.#server.listen(options.port, options.address, () => {
+      server.#server.listen({ port: options.port, host: options.address, backlog: BACKLOG }, () => {
         server.#server.off('error', reject);
         resolve();
       });
@@ -120,6 +143,7 @@ export class NbdServer implements SessionHost {
   /** Takes no new connections, answers what is in flight, closes the connections, flushes and closes their disks. */
   async close(): Promise<void> {
     this.#closing = true;
+    clearInterval(this.#looks);
     const listening = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     await Promise.all(
       [...this.#sessions].map(async (session) => {
@@ -156,17 +180,33 @@ export class NbdServer implements SessionHost {
     const idle = [...this.#sessions].find((session) => session.disk === undefined);
     if (idle === undefined) return 'full';
     this.#sessions.delete(idle);
-    idle.evict();
+    idle.evict('it opened nothing yet, and there were too many connections');
     return undefined;
   }
 
-  /** Tells the journal of a refusal, unless it just heard of that address. */
-  #report(address: string, reason: string): void {
+  /** Where memory is used up: drops the clients that keep us waiting with most of it, a few at a time. */
+  #makeRoom(): void {
+    const idle = [...this.#sessions]
+      .map((session) => ({ session, bytes: session.heldIdly() }))
+      .filter(({ bytes }) => bytes > 0);
+    if (!this.budget.exhausted) return;
+    for (const { session } of idle.sort((a, b) => b.bytes - a.bytes).slice(0, MOST_EVICTED))
+      session.evict('it neither takes its replies nor finishes its requests, and others need the memory');
+  }
+
+  /** Tells the journal of a refusal, unless it just heard of the same. */
+  #report(address: string, reason: string, detail?: BootEvent['detail']): void {
     const now = this.#options.clock.now();
-    if (now - (this.#reported.get(address) ?? Number.NEGATIVE_INFINITY) < REPORT_MS) return;
+    const key = `${address} ${reason}`;
+    if (now - (this.#reported.get(key) ?? Number.NEGATIVE_INFINITY) < REPORT_MS) return;
     if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
-    this.#reported.set(address, now);
-    this.#emit({ step: 'refused', address, reason });
+    this.#reported.set(key, now);
+    this.#emit({ step: 'refused', address, reason, ...(detail === undefined ? {} : { detail }) });
+  }
+
+  denied({ address }: Session, reason: 'tls' | 'tls-required', why: string): void {
+    this.count(`refused.${reason}`);
+    this.#report(address, reason, { why });
   }
 
   list(session: Session): string[] {
@@ -190,8 +230,7 @@ export class NbdServer implements SessionHost {
     const opened = 'refused' in found ? found : await this.#inTurn(name, () => this.#openNow(name, session));
     if ('refused' in opened) {
       this.problem(`refused.${opened.refused}`, session, opened.why);
-      const detail = { export: name.slice(0, 80), why: opened.why };
-      this.#emit({ step: 'refused', address: session.address, reason: opened.refused, detail });
+      this.#report(session.address, opened.refused, { export: name.slice(0, 80), why: opened.why });
     }
     return opened;
   }

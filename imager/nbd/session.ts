@@ -2,13 +2,19 @@
 import type { Socket } from 'node:net';
 import type { Disk } from '../disks/disk.ts';
 import type { Holder } from './attachments.ts';
-import { BufferPool } from './buffer-pool.ts';
+import type { Budget } from './budget.ts';
+import type { BufferPool } from './buffer-pool.ts';
 import { ProtocolError } from './codec.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
 import { Incoming } from './incoming.ts';
 import { negotiate, type Talk, type Terms } from './negotiation.ts';
+import { Patience } from './patience.ts';
 import { Reader } from './reader.ts';
-import { SocketReplies } from './replies.ts';
+import { StreamReplies } from './replies.ts';
+import type { ReplyMemory } from './reply-memory.ts';
+import type { Stream } from './stream.ts';
+import { takeOver } from './stream-native.ts';
+import { PlainStream } from './stream-plain.ts';
 import { TlsFailure, type TlsGate } from './tls.ts';
 import { Transmission } from './transmission.ts';
 
@@ -30,9 +36,15 @@ export interface SessionHost {
   readonly handshakeTimeoutMs: number;
   readonly stallTimeoutMs: number;
   readonly tls: TlsGate | undefined;
+  /** Memory of all connections. */
+  readonly budget: Budget;
+  readonly pool: BufferPool;
+  readonly replyMemory: ReplyMemory;
   list(session: Session): string[];
   describe(name: string, session: Session): ExportFacts | Refused;
   open(name: string, session: Session): Promise<Disk | Refused>;
+  /** A client got nowhere with its handshake: the journal is to know. */
+  denied(session: Session, reason: 'tls' | 'tls-required', why: string): void;
   attached(session: Session): void;
   detached(session: Session, reason: EndReason): void;
   count(key: string): void;
@@ -49,11 +61,13 @@ const KEEP_ALIVE_MS = 10_000;
 export class Session implements Holder {
   readonly address: string;
   readonly port: number;
-  /** TCP's; under TLS its TLS socket. */
+  /** TCP's; under TLS its TLS socket. While requests are served, the stream is what counts. */
   #socket: Socket;
+  #stream: Stream | undefined;
   readonly #host: SessionHost;
   readonly #reader = new Reader(() => this.#more());
   readonly #gone: Promise<void>;
+  #leave: () => void = () => {};
   readonly #started: Promise<void>;
   #identity: string | undefined;
   #disk: Disk | undefined;
@@ -61,14 +75,11 @@ export class Session implements Holder {
   #release: () => Promise<void> = async () => {};
   #transmission: Transmission | undefined;
   #incoming: Incoming | undefined;
+  #patience: Patience | undefined;
   #stopped: Promise<void> | undefined;
   #flushed: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   readonly #take = (chunk: Buffer): void => {
-    if (this.#incoming !== undefined) {
-      this.#incoming.feed(chunk);
-      return;
-    }
     if (this.#stopped !== undefined) return;
     this.#reader.feed(chunk);
     if (this.#reader.length > MAX_AHEAD) this.#socket.pause();
@@ -81,18 +92,39 @@ export class Session implements Holder {
     this.#host = host;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    this.#gone = new Promise((resolve) => socket.once('close', () => resolve()));
+    this.#gone = new Promise((resolve) => {
+      this.#leave = resolve;
+    });
     this.#listen(socket);
     this.#started = this.#start();
   }
 
   #listen(socket: Socket): void {
     socket.on('data', this.#take);
-    // What follows is 'close'.
-    socket.on('error', () => this.#host.count('socket-errors'));
-    socket.once('close', () => this.#lost());
-    socket.once('end', () => this.#lost());
+    socket.on('error', this.#failed);
+    socket.once('close', this.#closed);
+    socket.once('end', this.#lost);
   }
+
+  #stopListening(socket: Socket): void {
+    socket.off('data', this.#take);
+    socket.off('error', this.#failed);
+    socket.off('close', this.#closed);
+    socket.off('end', this.#lost);
+  }
+
+  // What follows is 'close'.
+  readonly #failed = (): void => this.#host.count('socket-errors');
+
+  readonly #closed = (): void => {
+    this.#leave();
+    this.#lost();
+  };
+
+  readonly #lost = (): void => {
+    this.#reader.end(new Error('the client closed the connection'));
+    void this.stop('lost');
+  };
 
   /** What the client proved by TLS. */
   get identity(): string | undefined {
@@ -134,6 +166,7 @@ export class Session implements Holder {
       reader: this.#reader,
       send: (bytes: Buffer) => void this.#socket.write(bytes),
       tls: this.#host.tls?.mode ?? 'off',
+      tlsMissing: () => this.#host.denied(this, 'tls-required', 'the client asked for an export without TLS'),
       startTls: () => this.#startTls(),
     };
     try {
@@ -146,8 +179,10 @@ export class Session implements Holder {
       else if (this.#stopped === undefined) this.#attach(agreed.disk, agreed.terms);
     } catch (error) {
       if (error instanceof ProtocolError) this.#drop('protocol', error.message, error.reason);
-      else if (error instanceof TlsFailure) this.#drop('tls', error.message);
-      else await this.stop('lost');
+      else if (error instanceof TlsFailure) {
+        this.#host.denied(this, 'tls', error.message);
+        this.#drop('tls', error.message);
+      } else await this.stop('lost');
     }
   }
 
@@ -168,36 +203,47 @@ export class Session implements Holder {
 
   #attach(disk: Disk, terms: Terms): void {
     clearTimeout(this.#timer);
+    const { pool, replyMemory, budget } = this.#host;
     const socket = this.#socket;
-    const pool = new BufferPool();
-    const replies = new SocketReplies(socket, pool, () => this.#incoming?.relieved());
-    this.#transmission = new Transmission(disk, terms, replies, {
+    socket.pause();
+    this.#stopListening(socket);
+    // What Node holds of the stream by now.
+    for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) this.#reader.feed(chunk);
+    const stream = takeOver(socket) ?? new PlainStream(socket);
+    const replies = new StreamReplies(stream, replyMemory, budget, () => this.#incoming?.relieved());
+    const transmission = new Transmission(disk, terms, replies, budget, {
       refused: ({ fault, why }) => this.#host.problem(`refused.${fault}`, this, `request refused: ${why}`),
       failed: (error) => this.#host.problem(`failed.${error.code}`, this, error.message),
       disconnect: () => void this.stop('disconnect'),
       nonsense: ({ message, reason }) => this.#drop('protocol', message, reason),
     });
-    const incoming = new Incoming(this.#transmission, pool, socket);
+    const incoming = new Incoming(transmission, pool, stream);
+    this.#stream = stream;
+    this.#patience = new Patience(replies, incoming, transmission);
+    this.#transmission = transmission;
     this.#incoming = incoming;
-    socket.on('drain', () => incoming.relieved());
-    socket.setTimeout(this.#host.stallTimeoutMs, () => {
-      if (socket.writableLength > 0) this.#drop('stalled', 'client takes no replies');
+    stream.watchQuiet(this.#host.stallTimeoutMs, () => {
+      if (stream.unsent > 0) this.#drop('stalled', 'client takes no replies');
       else if (incoming.waiting) this.#drop('stalled', 'client sends no more of a request');
     });
     this.#host.attached(this);
     const rest = this.#reader.rest();
-    if (rest.length > 0) this.#take(rest);
-    // Bytes that are held back are continued, and the socket with them, by the transmission.
-    if (!incoming.holding) socket.resume();
+    if (rest.length > 0) incoming.feed(rest);
+    stream.listen({
+      receive: (bytes) => incoming.feed(bytes),
+      drained: () => incoming.relieved(),
+      ended: (error) => {
+        if (error !== undefined) this.#failed();
+        this.#lost();
+      },
+      closed: this.#closed,
+    });
+    // Bytes that are held back are continued, and the stream with them, by `incoming`.
+    if (incoming.holding) stream.pause();
   }
 
   #more(): void {
     if (this.#reader.length <= MAX_AHEAD && this.#socket.isPaused()) this.#socket.resume();
-  }
-
-  #lost(): void {
-    this.#reader.end(new Error('the client closed the connection'));
-    void this.stop('lost');
   }
 
   #drop(reason: EndReason, message: string, detail: string = reason): void {
@@ -206,10 +252,15 @@ export class Session implements Holder {
     void this.stop(reason);
   }
 
-  /** Ends a connection that has opened nothing, at once: others need its place. */
-  evict(): void {
-    this.#drop('crowded', 'it opened nothing yet, and there were too many connections');
-    this.#socket.destroy();
+  /** Ends the connection at once: others need its place, or the memory it holds. */
+  evict(why: string): void {
+    this.#drop('crowded', why);
+    (this.#stream ?? this.#socket).destroy();
+  }
+
+  /** Bytes of memory that its client keeps us waiting with. To be asked from time to time. */
+  heldIdly(): number {
+    return this.#patience?.look() ?? 0;
   }
 
   /**
@@ -223,7 +274,7 @@ export class Session implements Holder {
 
   async #stop(reason: EndReason): Promise<void> {
     clearTimeout(this.#timer);
-    this.#socket.setTimeout(0);
+    this.#stream?.watchQuiet(0, () => {});
     if (this.#transmission !== undefined) {
       this.#incoming?.halt();
       this.#transmission.halt();
@@ -239,10 +290,10 @@ export class Session implements Holder {
    * unread bytes in it would reset the connection and could cost the client its last replies.
    */
   #hangUp(): void {
-    const socket = this.#socket;
-    socket.end();
-    socket.resume();
-    const impatient = setTimeout(() => socket.destroy(), LAST_REPLIES_MS);
+    const ending = this.#stream ?? this.#socket;
+    ending.end();
+    ending.resume();
+    const impatient = setTimeout(() => ending.destroy(), LAST_REPLIES_MS);
     void this.#gone.then(() => clearTimeout(impatient));
   }
 

@@ -5,17 +5,9 @@
  *
  * Memory is bounded: while too many bytes or requests are in flight or unsent, no more are taken.
  */
-import { type Disk, DiskError } from '../disks/disk.ts';
-import {
-  CHUNK_SIZE,
-  DATA_CHUNK_SIZE,
-  encodeBlockStatus,
-  encodeError,
-  encodeNone,
-  encodePiece,
-  type Piece,
-  planRead,
-} from './chunks.ts';
+import { type Disk, DiskError, DONE } from '../disks/disk.ts';
+import type { Budget } from './budget.ts';
+import { CHUNK_SIZE, encodeBlockStatus, encodeError, encodeNone, encodePiece, planRead } from './chunks.ts';
 import {
   CMD,
   CMD_FLAG,
@@ -29,12 +21,17 @@ import { statusesOf } from './contexts.ts';
 import type { RequestSink } from './incoming.ts';
 import type { Terms } from './negotiation.ts';
 import { Prefetch } from './prefetch.ts';
+import { readPieces } from './read-pieces.ts';
 import type { Replies } from './replies.ts';
 import { type Fault, findFault, type Target } from './validate.ts';
 
-/** No new request is taken while this much is in flight or unsent. One request alone may be longer. */
+/** No new request is taken while this much is in flight. One request alone may be longer. */
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
+/** Nor while this much waits to be sent: what is read when it can leave is still in the processor's cache then. */
+const MAX_UNSENT = 512 * 1024;
 const MAX_PENDING_REQUESTS = 256;
+/** Bytes that a connection may read whatever the others hold: what a kernel asks for at once. */
+const OWN_BYTES = 256 * 1024;
 /** Runs of a disk that one READ is cut into at most, and bytes of a hole that are worth a chunk of its own. */
 const MAX_RUNS = 64;
 const WORTH_A_HOLE = 4096;
@@ -58,6 +55,7 @@ export class Transmission implements RequestSink {
   readonly #terms: Terms;
   readonly #target: Target;
   readonly #replies: Replies;
+  readonly #budget: Budget;
   readonly #events: TransmissionEvents;
   readonly #prefetch: Prefetch;
   /** A refused WRITE whose payload is still coming in. */
@@ -69,10 +67,11 @@ export class Transmission implements RequestSink {
   bytesRead = 0;
   bytesWritten = 0;
 
-  constructor(disk: Disk, terms: Terms, replies: Replies, events: TransmissionEvents) {
+  constructor(disk: Disk, terms: Terms, replies: Replies, budget: Budget, events: TransmissionEvents) {
     this.#disk = disk;
     this.#terms = terms;
     this.#replies = replies;
+    this.#budget = budget;
     this.#events = events;
     this.#target = {
       // It may grow meanwhile.
@@ -87,6 +86,11 @@ export class Transmission implements RequestSink {
     this.#prefetch = new Prefetch(disk);
   }
 
+  /** Bytes of requests that are under way and of replies that were not taken. */
+  get holding(): number {
+    return this.#pendingBytes + this.#replies.unsent;
+  }
+
   /** Requests being carried out. */
   get inFlight(): number {
     return this.#pending;
@@ -94,9 +98,10 @@ export class Transmission implements RequestSink {
 
   get full(): boolean {
     const { unsent } = this.#replies;
-    if (this.#pending === 0) return unsent >= MAX_PENDING_BYTES;
-    if (this.#pending >= MAX_PENDING_REQUESTS) return true;
-    return this.#pendingBytes + unsent >= MAX_PENDING_BYTES;
+    if (unsent >= MAX_UNSENT) return true;
+    if (this.#pending === 0) return false;
+    if (this.#budget.exhausted) return true;
+    return this.#pending >= MAX_PENDING_REQUESTS || this.#pendingBytes >= MAX_PENDING_BYTES;
   }
 
   /** Work that nobody waits for any more is left. */
@@ -132,13 +137,16 @@ export class Transmission implements RequestSink {
       this.#carryOut(request);
       return 'none';
     }
+    this.#budget.add(length);
     this.#pendingBytes += length;
     this.bytesWritten += length;
     return 'take';
   }
 
-  write(request: Request, payload: Buffer, release?: () => void): void {
-    this.#settle(request, payload.length, this.#disk.write(payload, request.offset), release);
+  write(request: Request, payload: Buffer): Promise<void> {
+    const writing = this.#disk.write(payload, request.offset);
+    this.#settle(request, payload.length, writing);
+    return writing;
   }
 
   skipped(): void {
@@ -147,7 +155,8 @@ export class Transmission implements RequestSink {
     this.#answer(request, fault.errno, fault.why, fault.offset);
   }
 
-  abandoned(): void {
+  abandoned(taken: number): void {
+    this.#done(taken);
     this.#skipping = undefined;
     this.#pending--;
     this.#leaveIdle();
@@ -159,7 +168,7 @@ export class Transmission implements RequestSink {
 
   #carryOut(request: Request): void {
     const { type, flags, offset, length } = request;
-    if (type === CMD.read) this.#read(request);
+    if (type === CMD.read) this.#readInBudget(request);
     else if (type === CMD.flush) this.#settle(request, 0, this.#disk.flush());
     else if (type === CMD.trim) this.#settle(request, 0, this.#disk.trim(offset, length));
     else if (type === CMD.cache) this.#settle(request, 0, this.#prefetch.read(offset, length));
@@ -170,26 +179,40 @@ export class Transmission implements RequestSink {
     }
   }
 
+  /** What a connection needs to go on at all, it has; more, when the memory of all has room for it. */
+  #readInBudget(request: Request): void {
+    const { length } = request;
+    const own = this.holding + length <= OWN_BYTES;
+    this.#pendingBytes += length;
+    if (!own) this.#budget.take(length, () => this.#read(request));
+    else {
+      this.#budget.add(length);
+      this.#read(request);
+    }
+  }
+
   #read(request: Request): void {
     const { offset, length } = request;
-    this.#pendingBytes += length;
     this.bytesRead += length;
     if (this.#terms.structured) {
       this.#readStructured(request);
       return;
     }
     const reply = this.#replies.reserve(SIMPLE_REPLY_SIZE + length);
-    this.#disk.read(reply.subarray(SIMPLE_REPLY_SIZE), offset).then(
-      () => {
-        this.#pendingBytes -= length;
-        encodeSimpleReply(reply, request, 0);
-        this.#reply(reply);
-      },
-      (error: unknown) => {
-        this.#replies.drop(reply);
-        this.#fail(request, length, error);
-      },
-    );
+    const reading = this.#disk.read(reply.subarray(SIMPLE_REPLY_SIZE), offset);
+    const answer = (): void => {
+      this.#done(length);
+      encodeSimpleReply(reply, request, 0);
+      this.#reply(reply);
+    };
+    if (reading === DONE) {
+      answer();
+      return;
+    }
+    reading.then(answer, (error: unknown) => {
+      this.#replies.drop(reply);
+      this.#fail(request, length, error);
+    });
   }
 
   /** Data in chunks, holes by name: all of it is read before the first chunk leaves, so that an error is known by then. */
@@ -203,34 +226,16 @@ export class Transmission implements RequestSink {
     }
     const { pieces, size } = planRead(request, this.#disk.extents(offset, length, MAX_RUNS), WORTH_A_HOLE);
     const reply = this.#replies.reserve(size);
-    void this.#fillPieces(reply, pieces).then((failed) => {
+    readPieces(this.#disk, reply, pieces, (failed) => {
       if (failed !== undefined) {
         this.#replies.drop(reply);
         this.#fail(request, length, failed.error, failed.offset);
         return;
       }
-      this.#pendingBytes -= length;
+      this.#done(length);
       for (const piece of pieces) encodePiece(reply, request, piece, piece === pieces.at(-1));
       this.#reply(reply);
     });
-  }
-
-  /** Reads the data of a reply's pieces; gives a failure, where there is one, once no read may still write to `reply`. */
-  async #fillPieces(
-    reply: Buffer,
-    pieces: readonly Piece[],
-  ): Promise<{ error: unknown; offset: number } | undefined> {
-    let failed: { error: unknown; offset: number } | undefined;
-    const fill = async ({ at, offset, length }: Piece): Promise<void> => {
-      const start = at + DATA_CHUNK_SIZE;
-      try {
-        await this.#disk.read(reply.subarray(start, start + length), offset);
-      } catch (error) {
-        failed ??= { error, offset };
-      }
-    };
-    await Promise.all(pieces.filter(({ hole }) => !hole).map(fill));
-    return failed;
   }
 
   #status(request: Request): void {
@@ -245,26 +250,27 @@ export class Transmission implements RequestSink {
   }
 
   /** Answers once `work` is done, and durable where the client wants that (FUA). */
-  #settle(request: Request, bytes: number, work: Promise<void>, release?: () => void): void {
+  #settle(request: Request, bytes: number, work: Promise<void>): void {
     const { flags, type } = request;
     const changes = type === CMD.write || type === CMD.trim || type === CMD.writeZeroes;
     const done = changes && (flags & CMD_FLAG.fua) !== 0 ? work.then(() => this.#disk.flush()) : work;
-    done.then(
-      () => {
-        release?.();
-        this.#pendingBytes -= bytes;
-        this.#answer(request, 0);
-      },
-      (error: unknown) => {
-        release?.();
-        this.#fail(request, bytes, error);
-      },
-    );
+    const answer = (): void => {
+      this.#done(bytes);
+      this.#answer(request, 0);
+    };
+    if (done === DONE) answer();
+    else done.then(answer, (error: unknown) => this.#fail(request, bytes, error));
+  }
+
+  /** Data of a request that is carried out; what is sent of it is counted there. */
+  #done(bytes: number): void {
+    this.#pendingBytes -= bytes;
+    if (bytes > 0) this.#budget.give(bytes);
   }
 
   #fail(request: Request, bytes: number, error: unknown, offset?: number): void {
     const known = error instanceof DiskError ? error : new DiskError('EIO', String(error), { cause: error });
-    this.#pendingBytes -= bytes;
+    this.#done(bytes);
     this.#events.failed(known);
     this.#answer(request, ERRNO[known.code], known.message, offset);
   }
@@ -287,7 +293,7 @@ export class Transmission implements RequestSink {
   }
 
   #leaveIdle(): void {
-    if (this.#pending > 0) return;
+    if (this.#pending > 0 || this.#idle.length === 0) return;
     const idle = this.#idle;
     this.#idle = [];
     // Behind the microtask that hands the replies of this turn to the socket.

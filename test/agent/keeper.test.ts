@@ -81,10 +81,10 @@ describe('the keeper', () => {
     ]);
   });
 
-  it('never reattaches a disk of another size', async () => {
-    const host = new KeeperHost({ a: [8192, 4096, 8192] }, 1);
+  it('reattaches a disk that has grown, and never one that has shrunk', async () => {
+    const host = new KeeperHost({ a: [8192, 4096, 12_288] }, 1);
     await keep(host, ['a']);
-    expect(host.log).toEqual(['connect a', 'attach 8192', 'connect a', 'connect a', 'reattach 8192']);
+    expect(host.log).toEqual(['connect a', 'attach 8192', 'connect a', 'connect a', 'reattach 12288']);
     expect(host.console).toContain(
       'bootwright: disk root: imager a: the disk has 4096 bytes now, it had 8192',
     );

@@ -41,7 +41,8 @@ beforeAll(async () => {
   writeFileSync(join(dir, 'image'), image);
   const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
   await disks.addBase('b', join(dir, 'image'));
-  for (const name of ['info', 'copy', 'io', 'map', 'map2', 'sh', 'r1', 'r2']) await disks.create(name, 'b');
+  for (const name of ['info', 'copy', 'fio', 'io', 'map', 'map2', 'sh', 'r1', 'r2'])
+    await disks.create(name, 'b');
   await disks.close();
   space = await NetworkNamespace.open();
   await serve();
@@ -81,6 +82,7 @@ test('nbdinfo: what an export is, and all of them', async () => {
   };
   expect(list.exports.map((one) => one['export-name'])).toEqual([
     'copy',
+    'fio',
     'info',
     'io',
     'map',
@@ -92,7 +94,7 @@ test('nbdinfo: what an export is, and all of them', async () => {
   ]);
   const unknown = await space.run(['qemu-img', 'info', `${uri}/nothing`]);
   expect(unknown.code).not.toBe(0);
-  expect(unknown.stderr).toContain('no disk "nothing"; there is: copy, info');
+  expect(unknown.stderr).toContain('no disk "nothing"; there is: copy, fio, info');
 });
 
 test('maps: what nbdinfo and qemu-img see of holes, and of what was written', async () => {
@@ -266,6 +268,16 @@ except nbd.Error as error:
 print("fine")
 `;
   expect(await space.check([PYTHON, '-c', script])).toContain('fine');
+});
+
+test('fio: what it wrote at random, with flushes between, reads back', async () => {
+  const job = ['--name=j', '--ioengine=nbd', `--uri=${uri}/fio`, '--iodepth=16', '--size=8m', '--bs=4k'];
+  const how = ['--rw=randwrite', '--fsync=64', '--verify=crc32c', '--output-format=json'];
+  await space.check(['fio', ...job, ...how, '--output=fio.json'], { cwd: dir });
+  const report = JSON.parse(readFileSync(join(dir, 'fio.json'), 'utf8')) as {
+    jobs: { error: number; read: { total_ios: number }; write: { total_ios: number } }[];
+  };
+  expect(report.jobs[0]).toMatchObject({ error: 0, read: { total_ios: 2048 }, write: { total_ios: 2048 } });
 });
 
 test('two nodes write to disks of one base; the server restarts meanwhile; what was flushed is there', async () => {

@@ -1,8 +1,9 @@
 /** Conversations bent out of shape: the server counts, hangs up or answers, and serves the next client as ever. */
 import fc from 'fast-check';
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { NbdServer } from '../../imager/nbd/server.ts';
+import { eventually } from './eventually.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import {
   CLIENT_FLAGS,
@@ -89,7 +90,7 @@ async function say(bytes: Buffer): Promise<void> {
 }
 
 async function expectService(): Promise<void> {
-  await vi.waitFor(() => expect(server.connections()).toEqual([]), { timeout: 5000, interval: 1 });
+  await eventually(() => expect(server.connections()).toEqual([]));
   const client = await RawClient.attach(server.port, 'n1');
   client.send(
     request({ type: WRITE, offset: 77, payload: Buffer.from('still here'), cookie: 3 }),

@@ -22,5 +22,6 @@ process.stdout.write(`ready ${server.port} ${process.pid}\n`);
 process.once('SIGTERM', async () => {
   await server.close();
   await disks.close();
-  process.stdout.write(`closed ${JSON.stringify(server.stats())}\n`);
+  const peakKiB = process.resourceUsage().maxRSS;
+  process.stdout.write(`closed ${JSON.stringify({ ...server.stats(), peakKiB })}\n`);
 });

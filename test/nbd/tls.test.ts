@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { BootEvent } from '../../imager/journal/event.ts';
 import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
 import type { TlsSettings } from '../../imager/nbd/tls.ts';
 import { Authority, writeKeys } from './certificates.ts';
+import { eventually } from './eventually.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import { CLIENT_FLAGS, DISC, infoRequest, option, RawClient, READ, request, WRITE } from './raw-client.ts';
 
@@ -24,6 +26,7 @@ let x509: NonNullable<TlsSettings['x509']>;
 let psk: Map<string, Buffer>;
 let disk: MemoryDisk;
 let server: NbdServer;
+let events: BootEvent[];
 
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'nbd-tls-'));
@@ -43,11 +46,12 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true }));
 
 async function start(tls: Partial<TlsSettings> = {}, more: Partial<NbdServerOptions> = {}): Promise<void> {
+  events = [];
   disk = new MemoryDisk('n1', MIB);
   disk.content.fill('content of n1 ');
   server = await NbdServer.start({
     ...{ address: '127.0.0.1', port: 0, catalog: new MemoryCatalog([disk]) },
-    ...{ sink: () => {}, clock: { now: () => 0 }, log: pino({ level: 'silent' }) },
+    ...{ sink: (event) => events.push(event), clock: { now: () => 0 }, log: pino({ level: 'silent' }) },
     tls: { mode: 'required', x509, psk, ...tls },
     ...more,
   });
@@ -95,7 +99,7 @@ async function openAs(options: ConnectionOptions): Promise<string | undefined> {
   const [view] = server.connections();
   client.send(request({ type: DISC }));
   await client.ended;
-  await vi.waitFor(() => expect(server.connections()).toEqual([]));
+  await eventually(() => expect(server.connections()).toEqual([]));
   return view!.identity;
 }
 
@@ -141,9 +145,10 @@ describe('who is at the other end', () => {
     const client = await secured(options()).catch(() => undefined);
     client?.send(option(7, infoRequest('n1')));
     await client?.ended;
-    await vi.waitFor(() => expect(server.stats()['dropped.tls']).toBe(1));
+    await eventually(() => expect(server.stats()['dropped.tls']).toBe(1));
     expect(disk.journal).toEqual([]);
-    await vi.waitFor(() => expect(server.connections()).toEqual([]));
+    expect(events).toMatchObject([{ step: 'refused', reason: 'tls', detail: { why: expect.any(String) } }]);
+    await eventually(() => expect(server.connections()).toEqual([]));
   });
 
   test("a key's name that was said and not used does not count beside a certificate", async () => {
@@ -161,7 +166,7 @@ describe('who is at the other end', () => {
     await start({ x509: undefined } as never);
     expect(await openAs(keyOf('node1', psk.get('node1')!))).toBe('node1');
     await secured(certificateOf(node1)).catch(() => undefined);
-    await vi.waitFor(() => expect(server.stats()['dropped.tls']).toBe(1));
+    await eventually(() => expect(server.stats()['dropped.tls']).toBe(1));
   });
 
   test("one client's disk is not another's from the same address; its own comeback takes over", async () => {
@@ -204,6 +209,7 @@ describe('the way there', () => {
     }
     client.send(option(1, Buffer.from('n1')));
     await client.ended;
+    expect(events.map(({ step, reason }) => [step, reason])).toEqual([['refused', 'tls-required']]);
     const leaving = await RawClient.open(server.port);
     await leaving.take(18);
     leaving.send(CLIENT_FLAGS, option(2));
@@ -218,7 +224,7 @@ describe('the way there', () => {
     expect(server.connections()[0]!.identity).toBeUndefined();
     client.send(request({ type: DISC }));
     await client.ended;
-    await vi.waitFor(() => expect(server.connections()).toEqual([]));
+    await eventually(() => expect(server.connections()).toEqual([]));
     expect(await openAs(certificateOf(node1))).toBe('node1');
   });
 
@@ -254,15 +260,15 @@ describe('the way there', () => {
     await start({}, { handshakeTimeoutMs: 300 });
     const leaving = await granted();
     leaving.socket.destroy();
-    await vi.waitFor(() => expect(server.stats()['dropped.tls']).toBe(1));
+    await eventually(() => expect(server.stats()['dropped.tls']).toBe(1));
     const babbling = await granted();
     babbling.send(option(7, infoRequest('n1')));
     await babbling.ended;
-    await vi.waitFor(() => expect(server.stats()['dropped.tls']).toBe(2));
+    await eventually(() => expect(server.stats()['dropped.tls']).toBe(2));
     const silent = await granted();
     await silent.ended;
-    await vi.waitFor(() => expect(server.stats()['dropped.timeout']).toBe(1));
-    await vi.waitFor(() => expect(server.connections()).toEqual([]));
+    await eventually(() => expect(server.stats()['dropped.timeout']).toBe(1));
+    await eventually(() => expect(server.connections()).toEqual([]));
   });
 
   test('the longest payloads, and an end that keeps every reply', async () => {
@@ -278,7 +284,7 @@ describe('the way there', () => {
     client.send(request({ type: READ, offset: 32 * MIB, length: 32 * MIB }), request({ type: DISC }));
     expect((await client.reply(32 * MIB)).data.equals(payload)).toBe(true);
     await client.ended;
-    await vi.waitFor(() => expect(server.stats()['detached.disconnect']).toBe(1));
+    await eventually(() => expect(server.stats()['detached.disconnect']).toBe(1));
   });
 
   test('without TLS: NBD_REP_ERR_POLICY, and the talk goes on', async () => {

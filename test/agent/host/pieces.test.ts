@@ -47,9 +47,10 @@ test('NBD_CMD_CONNECT', () => {
   );
 });
 
-test('NBD_CMD_RECONFIGURE says neither size nor flags: they stay', () => {
+test('NBD_CMD_RECONFIGURE says the size, which may have grown, and no flags: they stay', () => {
   expect(reconfigureRequest(0x1b, 1, DISK, 7)).toEqual(
-    hex(`44000000 1b00 0500 01000000 00000000 03 01 0000 0800 0100 02000000 0c00 0400 0500000000000000
+    hex(`50000000 1b00 0500 01000000 00000000 03 01 0000 0800 0100 02000000
+         0c00 0200 0000000001000000 0c00 0400 0500000000000000
          0c00 0800 5802000000000000 1000 0780 0c00 0180 0800 0100 07000000`),
   );
 });

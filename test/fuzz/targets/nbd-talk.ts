@@ -4,12 +4,14 @@
  * something that was asked, once; the disk is asked for nothing outside of it; and nothing is left under way.
  */
 import type { Disk, Extent } from '../../../imager/disks/disk.ts';
+import { Budget } from '../../../imager/nbd/budget.ts';
 import { BufferPool } from '../../../imager/nbd/buffer-pool.ts';
 import { ProtocolError } from '../../../imager/nbd/codec.ts';
 import { contextsOf } from '../../../imager/nbd/contexts.ts';
 import { Incoming } from '../../../imager/nbd/incoming.ts';
 import { negotiate, type Terms } from '../../../imager/nbd/negotiation.ts';
 import { Reader } from '../../../imager/nbd/reader.ts';
+import type { Stream } from '../../../imager/nbd/stream.ts';
 import { Transmission } from '../../../imager/nbd/transmission.ts';
 import {
   CACHE,
@@ -104,6 +106,44 @@ export function nbdTalkTarget(): Target {
   };
 }
 
+const NOTHING = (): void => {};
+
+/** A stream of bytes that are handed to it. */
+class Pieces implements Stream {
+  readonly unsent = 0;
+  readonly listen = NOTHING;
+  readonly pause = NOTHING;
+  readonly resume = NOTHING;
+  readonly watchQuiet = NOTHING;
+  readonly end = NOTHING;
+  readonly destroy = NOTHING;
+  readonly keep = () => NOTHING;
+  readonly send = (_: Buffer, sent: () => void): void => sent();
+  #filling: { target: Buffer; at: number; filled: () => void } | undefined;
+
+  fill(target: Buffer, filled: () => void): void {
+    this.#filling = { target, at: 0, filled };
+  }
+
+  stopFilling(): void {
+    this.#filling = undefined;
+  }
+
+  take(bytes: Buffer, receive: (rest: Buffer) => void): void {
+    const filling = this.#filling;
+    if (filling === undefined) {
+      receive(bytes);
+      return;
+    }
+    const taken = bytes.copy(filling.target, filling.at);
+    filling.at += taken;
+    if (filling.at < filling.target.length) return;
+    this.#filling = undefined;
+    filling.filled();
+    if (taken < bytes.length) this.take(bytes.subarray(taken), receive);
+  }
+}
+
 /** True where the conversation came to requests, and none of them was nonsense. */
 async function talk(bytes: Buffer): Promise<boolean> {
   if (bytes[0] === ATTACHED)
@@ -115,6 +155,7 @@ async function talk(bytes: Buffer): Promise<boolean> {
       reader,
       send: (answer) => void talked.push(answer),
       tls: 'allowed',
+      tlsMissing: () => {},
       startTls: async () => {},
     },
     {
@@ -146,6 +187,7 @@ function pieces(bytes: Buffer): Buffer[] {
 async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolean> {
   let good = true;
   let answered = 0;
+  let room = false;
   let broken: Error | undefined;
   const replies = {
     unsent: 0,
@@ -158,7 +200,8 @@ async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolea
   };
   const pool = new BufferPool();
   let incoming: Incoming | undefined;
-  const transmission = new Transmission(disk, terms, replies, {
+  const budget = new Budget(SIZE);
+  const transmission = new Transmission(disk, terms, replies, budget, {
     refused: () => {},
     failed: (error) => {
       broken ??= error;
@@ -168,12 +211,20 @@ async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolea
       good = false;
     },
   });
-  incoming = new Incoming(transmission, pool, { pause: () => {}, resume: () => {} });
-  for (const chunk of chunks) incoming.feed(chunk);
+  const stream = new Pieces();
+  incoming = new Incoming(transmission, pool, stream);
+  for (const chunk of chunks) stream.take(chunk, (rest) => incoming.feed(rest));
+  // What is left over goes on in a later turn.
+  while (incoming.holding) await new Promise((resolve) => setImmediate(resolve));
   incoming.halt();
   await transmission.idle();
   if (broken !== undefined) throw broken;
   promise(transmission.inFlight === 0, 'nothing is left under way');
+  promise(!budget.exhausted, 'memory is given back');
+  budget.take(SIZE, () => {
+    room = true;
+  });
+  promise(room, 'all of it');
   promise(answered <= transmission.requests, `${answered} answers to ${transmission.requests} requests`);
   return good && transmission.requests > 0;
 }

@@ -1,0 +1,290 @@
+/*
+ * The byte stream of a connected socket on Node's event loop (N-API and libuv), without work or memory for each
+ * message beyond the system calls: what comes in is read into one buffer that all streams of a process share, or to
+ * where it is to stay; what goes out is sent at once from where it is. What the bytes mean is JavaScript's affair.
+ *
+ *   open(fd, wake) -> stream            takes a duplicate of the descriptor: the caller closes its own, and must not
+ *                                       read or write it any more. Throws an Error with `code`, `errno`, `syscall`
+ *   room(bytes)                         where what comes in is put from now on, for all streams
+ *   fill(stream, bytes)                 what comes next goes there; `wake` is called when all of it is filled. An
+ *                                       empty array ends it before
+ *   send(stream, bytes) -> count of bytes sent, or a negative errno (-11: no room now, see watch)
+ *   watch(stream, events)               what to wait for: 1 bytes that come in, 2 room to send, 3 both
+ *   shut(stream)                        the end of what is sent
+ *   close(stream)                       `wake` is never called again
+ *
+ *   wake(what, length): 0 `length` bytes are in the room, behind those that completed what was to be filled;
+ *                       1 the other side sends no more; 2 there is room to send; 3 the socket failed, errno `length`
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <node_api.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { CAME, ENDED, WRITABLE, FAILED };
+
+/*
+ * Bytes that are read behind a long range that is to be filled: what follows is likely to be as long, and all of it that
+ * is in the room has to be copied.
+ */
+enum { BEHIND_LONG = 4096 };
+
+/* Memory of a typed array, kept from the collector. */
+struct memory {
+  napi_ref holder;
+  uint8_t *bytes;
+  size_t length;
+};
+
+struct stream {
+  napi_env env;
+  napi_ref wake;
+  napi_async_context context;
+  napi_async_cleanup_hook_handle hook;
+  struct memory *room;
+  struct memory fill;
+  size_t behind;
+  uv_poll_t *poll;
+  int fd;
+  /* Events: what JavaScript wants to hear of, and what is polled for. */
+  int wanted, polled;
+  bool closing;
+};
+
+static napi_value fail(napi_env env, const char *what, int number) {
+  napi_value code, message, error, value;
+  char text[128];
+  snprintf(text, sizeof text, "%s %s", what, uv_err_name(-number));
+  napi_create_string_utf8(env, uv_err_name(-number), NAPI_AUTO_LENGTH, &code);
+  napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &message);
+  napi_create_error(env, code, message, &error);
+  napi_create_string_utf8(env, what, NAPI_AUTO_LENGTH, &value);
+  napi_set_named_property(env, error, "syscall", value);
+  napi_create_int32(env, -number, &value);
+  napi_set_named_property(env, error, "errno", value);
+  napi_throw(env, error);
+  return NULL;
+}
+
+static void forget(napi_env env, struct memory *memory) {
+  if (memory->holder != NULL) napi_delete_reference(env, memory->holder);
+  *memory = (struct memory){0};
+}
+
+static void keep(napi_env env, struct memory *memory, napi_value value) {
+  forget(env, memory);
+  napi_get_typedarray_info(env, value, NULL, &memory->length, (void **)&memory->bytes, NULL, NULL);
+  napi_create_reference(env, value, 1, &memory->holder);
+}
+
+/* Calls `wake` in a turn of its own: ticks and promises run behind it, what it throws goes the way of all such. */
+static void tell(struct stream *stream, uint32_t what, size_t length) {
+  napi_handle_scope scope;
+  napi_value target, global, error, values[2];
+  bool thrown = false;
+  if (stream->closing) return;
+  napi_open_handle_scope(stream->env, &scope);
+  napi_create_uint32(stream->env, what, &values[0]);
+  napi_create_uint32(stream->env, (uint32_t)length, &values[1]);
+  napi_get_reference_value(stream->env, stream->wake, &target);
+  napi_get_global(stream->env, &global);
+  napi_make_callback(stream->env, stream->context, global, target, 2, values, NULL);
+  napi_is_exception_pending(stream->env, &thrown);
+  if (thrown) {
+    napi_get_and_clear_last_exception(stream->env, &error);
+    napi_fatal_exception(stream->env, error);
+  }
+  napi_close_handle_scope(stream->env, scope);
+}
+
+/* One read of what is there, so that every stream gets its turn. */
+static void receive(struct stream *stream) {
+  struct memory *fill = &stream->fill, *room = stream->room;
+  struct iovec parts[2] = {{fill->bytes, fill->length}, {room->bytes, stream->behind}};
+  bool filling = fill->length > 0;
+  ssize_t count = filling ? readv(stream->fd, parts, 2) : recv(stream->fd, room->bytes, room->length, 0);
+  if (count < 0) {
+    if (errno != EAGAIN && errno != EINTR) tell(stream, FAILED, (size_t)errno);
+  } else if (count == 0) {
+    tell(stream, ENDED, 0);
+  } else if (filling && (size_t)count < fill->length) {
+    fill->bytes += count;
+    fill->length -= (size_t)count;
+  } else {
+    size_t filled = fill->length;
+    if (filling) forget(stream->env, fill);
+    tell(stream, CAME, (size_t)count - filled);
+  }
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void poll_wanted(struct stream *stream) {
+  if (stream->closing) return;
+  stream->polled = stream->wanted;
+  if (stream->polled != 0) uv_poll_start(stream->poll, stream->polled, on_poll);
+  else uv_poll_stop(stream->poll);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  struct stream *stream = uv_handle_get_data((uv_handle_t *)poll);
+  if (status < 0) {
+    /* What libuv tells is EBADF, whatever it is. */
+    int number = 0;
+    socklen_t length = sizeof number;
+    getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &number, &length);
+    tell(stream, FAILED, (size_t)(number == 0 ? -status : number));
+    return;
+  }
+  if (events & stream->wanted & UV_WRITABLE) tell(stream, WRITABLE, 0);
+  if (events & stream->wanted & UV_READABLE && !stream->closing) receive(stream);
+  /* What nobody wants any more is polled for until it comes: mostly it is wanted again before, and nothing was done. */
+  if (events & ~stream->wanted) poll_wanted(stream);
+}
+
+static void on_closed(uv_handle_t *handle) {
+  struct stream *stream = uv_handle_get_data(handle);
+  napi_handle_scope scope;
+  napi_open_handle_scope(stream->env, &scope);
+  forget(stream->env, &stream->fill);
+  napi_delete_reference(stream->env, stream->wake);
+  napi_async_destroy(stream->env, stream->context);
+  napi_close_handle_scope(stream->env, scope);
+  napi_remove_async_cleanup_hook(stream->hook);
+  free(handle);
+  free(stream);
+}
+
+static void shut_down(struct stream *stream) {
+  if (stream->closing) return;
+  stream->closing = true;
+  uv_poll_stop(stream->poll);
+  uv_close((uv_handle_t *)stream->poll, on_closed);
+  close(stream->fd);
+}
+
+/* The environment ends (a worker exits) while the stream is open. */
+static void on_cleanup(napi_async_cleanup_hook_handle hook, void *data) {
+  (void)hook;
+  shut_down(data);
+}
+
+static napi_value open_stream(napi_env env, napi_callback_info info) {
+  size_t count = 2;
+  napi_value values[2], result;
+  int32_t given = -1;
+  struct memory *room = NULL;
+  napi_get_cb_info(env, info, &count, values, NULL, NULL);
+  napi_get_value_int32(env, values[0], &given);
+  napi_get_instance_data(env, (void **)&room);
+  int fd = fcntl(given, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return fail(env, "dup", errno);
+  struct stream *stream = calloc(1, sizeof *stream);
+  uv_poll_t *poll = calloc(1, uv_handle_size(UV_POLL));
+  uv_loop_t *loop = NULL;
+  int number = stream == NULL || poll == NULL ? ENOMEM : 0;
+  if (number == 0) number = napi_get_uv_event_loop(env, &loop) == napi_ok ? -uv_poll_init(loop, poll, fd) : EINVAL;
+  if (number != 0) {
+    close(fd);
+    free(stream);
+    free(poll);
+    return fail(env, "poll", number);
+  }
+  *stream = (struct stream){.env = env, .room = room, .poll = poll, .fd = fd};
+  napi_create_reference(env, values[1], 1, &stream->wake);
+  napi_create_string_utf8(env, "bootwright-stream", NAPI_AUTO_LENGTH, &result);
+  napi_async_init(env, NULL, result, &stream->context);
+  napi_add_async_cleanup_hook(env, on_cleanup, stream, &stream->hook);
+  uv_handle_set_data((uv_handle_t *)poll, stream);
+  napi_create_external(env, stream, NULL, NULL, &result);
+  return result;
+}
+
+static napi_value set_room(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value;
+  struct memory *room = NULL;
+  napi_get_cb_info(env, info, &count, &value, NULL, NULL);
+  napi_get_instance_data(env, (void **)&room);
+  keep(env, room, value);
+  return NULL;
+}
+
+/* The arguments of a call, the first of them a stream; NULL where it is closed already. */
+static struct stream *stream_of(napi_env env, napi_callback_info info, size_t count, napi_value *values) {
+  struct stream *stream = NULL;
+  napi_get_cb_info(env, info, &count, values, NULL, NULL);
+  napi_get_value_external(env, values[0], (void **)&stream);
+  return stream;
+}
+
+static napi_value fill(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  struct stream *stream = stream_of(env, info, 2, values);
+  keep(env, &stream->fill, values[1]);
+  size_t room = stream->room->length;
+  stream->behind = stream->fill.length > room && room > BEHIND_LONG ? BEHIND_LONG : room;
+  return NULL;
+}
+
+static napi_value send_bytes(napi_env env, napi_callback_info info) {
+  napi_value values[2], result;
+  struct stream *stream = stream_of(env, info, 2, values);
+  void *bytes = NULL;
+  size_t length = 0;
+  napi_get_typedarray_info(env, values[1], NULL, &length, &bytes, NULL, NULL);
+  ssize_t count = send(stream->fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+  napi_create_int64(env, count < 0 ? -errno : count, &result);
+  return result;
+}
+
+static napi_value watch(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  struct stream *stream = stream_of(env, info, 2, values);
+  uint32_t events = 0;
+  napi_get_value_uint32(env, values[1], &events);
+  stream->wanted = (events & 1 ? UV_READABLE : 0) | (events & 2 ? UV_WRITABLE : 0);
+  if (stream->wanted & ~stream->polled) poll_wanted(stream);
+  return NULL;
+}
+
+static napi_value shut(napi_env env, napi_callback_info info) {
+  napi_value value;
+  shutdown(stream_of(env, info, 1, &value)->fd, SHUT_WR);
+  return NULL;
+}
+
+static napi_value close_stream(napi_env env, napi_callback_info info) {
+  napi_value value;
+  shut_down(stream_of(env, info, 1, &value));
+  return NULL;
+}
+
+NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
+  struct memory *room = calloc(1, sizeof *room);
+  napi_value value;
+  if (room == NULL) {
+    napi_throw_error(env, "ENOMEM", "no memory");
+    return NULL;
+  }
+  napi_set_instance_data(env, room, NULL, NULL);
+  const struct {
+    const char *name;
+    napi_callback body;
+  } functions[] = {
+      {"open", open_stream}, {"room", set_room}, {"fill", fill},          {"send", send_bytes},
+      {"watch", watch},      {"shut", shut},     {"close", close_stream},
+  };
+  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+    napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].body, NULL, &value);
+    napi_set_named_property(env, exports, functions[i].name, value);
+  }
+  return exports;
+}

@@ -1,0 +1,191 @@
+/** What a client may cost the others: places, memory, time, the journal. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { pino } from 'pino';
+import { afterEach, expect, test } from 'vitest';
+import { Disks } from '../../imager/disks/catalog.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
+import { bundle } from '../support/inside.ts';
+import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
+import { CLIENT_FLAGS, infoRequest, option, RawClient, READ, request, WRITE } from './raw-client.ts';
+
+const MIB = 2 ** 20;
+let server: NbdServer | undefined;
+let events: BootEvent[];
+
+async function start(options: Partial<NbdServerOptions>, ...disks: MemoryDisk[]): Promise<NbdServer> {
+  events = [];
+  server = await NbdServer.start({
+    ...{ address: '127.0.0.1', port: 0, catalog: new MemoryCatalog(disks) },
+    ...{ sink: (event) => events.push(event), clock: { now: () => 0 }, log: pino({ level: 'silent' }) },
+    ...options,
+  });
+  return server;
+}
+
+afterEach(async () => {
+  await server?.close();
+  server = undefined;
+});
+
+test('where all places are taken, the newcomer has that of the one that is the longest without an export', async () => {
+  const { port } = await start(
+    { maxConnections: 3 },
+    new MemoryDisk('n1', MIB),
+    new MemoryDisk('b', MIB, true),
+  );
+  const node = await RawClient.attach(port, 'n1');
+  const idle = [await RawClient.open(port, '127.0.1.1'), await RawClient.open(port, '127.0.1.2')];
+  for (const client of idle) await client.take(18);
+  const third = await RawClient.attach(port, 'b', '127.0.1.3');
+  await idle[0]!.ended;
+  const fourth = await RawClient.attach(port, 'b', '127.0.1.4');
+  await idle[1]!.ended;
+  // Nobody is left who could be sent away.
+  const fifth = await RawClient.open(port, '127.0.1.5');
+  await fifth.ended;
+  expect(server!.stats()).toMatchObject({ 'dropped.crowded': 2, 'refused.full': 1 });
+  for (const client of [node, third, fourth]) {
+    client.send(request({ type: READ, length: 1 }));
+    expect((await client.reply(1)).error).toBe(0);
+  }
+});
+
+test('refusals of one address are told to the journal once in a while, not each', async () => {
+  const { port } = await start({ maxConnectionsPerAddress: 1 });
+  await RawClient.open(port, '127.0.1.1').then((client) => client.take(18));
+  await Promise.all(
+    Array.from({ length: 20 }, () => RawClient.open(port, '127.0.1.1').then(({ ended }) => ended)),
+  );
+  expect(server!.stats()['refused.address-full']).toBe(20);
+  expect(events).toHaveLength(1);
+  await RawClient.open(port, '127.0.1.2').then((client) => client.take(18));
+  await RawClient.open(port, '127.0.1.2').then(({ ended }) => ended);
+  expect(events).toHaveLength(2);
+});
+
+test('nor is each name that a client makes up', async () => {
+  const { port } = await start({}, new MemoryDisk('n1', MIB));
+  const client = await RawClient.open(port);
+  await client.take(18);
+  client.send(CLIENT_FLAGS);
+  for (let n = 0; n < 100; n++) {
+    client.send(option(7, infoRequest(`no${n}`)));
+    await client.optionReplies();
+  }
+  expect(server!.stats()['refused.unknown']).toBe(100);
+  expect(events).toMatchObject([{ step: 'refused', reason: 'unknown', detail: { export: 'no0' } }]);
+});
+
+test('half a request, and then nothing: dropped, and its disk is free', async () => {
+  const n1 = new MemoryDisk('n1', MIB);
+  const { port } = await start({ stallTimeoutMs: 60 }, n1);
+  for (const half of [
+    request({ type: WRITE, length: 1000 }),
+    request({ type: READ, length: 1 }).subarray(0, 9),
+  ]) {
+    const client = await RawClient.attach(port, 'n1');
+    client.send(half);
+    await client.ended;
+  }
+  expect(server!.stats()['detached.stalled']).toBe(2);
+  expect(n1.journal.at(-1)).toBe('close');
+});
+
+test('clients that take no replies use up the memory of all, and are dropped for it; others are served', async () => {
+  const base = new MemoryDisk('b', 4 * MIB, true);
+  const { port } = await start({ maxPendingBytes: 16 * MIB }, base);
+  const greedy = await Promise.all(Array.from({ length: 12 }, () => RawClient.attach(port, 'b')));
+  for (const client of greedy) {
+    client.socket.pause();
+    for (let i = 0; i < 8; i++) client.send(request({ type: READ, length: 4 * MIB }));
+  }
+  const honest = await RawClient.attach(port, 'b', '127.0.1.1');
+  for (let cookie = 0; cookie < 20; cookie++) {
+    honest.send(request({ type: READ, length: 4 * MIB, cookie }));
+    expect((await honest.reply(4 * MIB)).cookie).toBe(cookie);
+  }
+  expect(base.mostBytes).toBeLessThanOrEqual(16 * MIB);
+  expect(server!.stats()['detached.crowded']).toBeGreaterThan(0);
+  for (const client of greedy) client.socket.destroy();
+});
+
+test('ten thousand connections that are idle, break off or read nothing, beside a client that works', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'nbd-limits-'));
+  const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
+  writeFileSync(join(dir, 'image'), Buffer.alloc(8 * MIB, 'image'));
+  await disks.addBase('b', join(dir, 'image'));
+  await disks.create('n1', 'b');
+  await disks.close();
+  const programs = await Promise.all([bundle('test/nbd/serve.ts'), bundle('test/nbd/storm.ts')]);
+  const serving = run(programs[0], dir);
+  const [, port] = (await serving.line(/^ready .*/m)).split(' ');
+  const client = await RawClient.attach(Number(port), 'n1');
+  const measure = async (goesOn: () => boolean): Promise<number[]> => {
+    const took: number[] = [];
+    for (let at = 0; goesOn() || took.length < 100; at = (at + 4096) % (8 * MIB)) {
+      const begun = performance.now();
+      client.send(request({ type: READ, offset: at, length: 4096 }));
+      expect((await client.reply(4096)).error).toBe(0);
+      took.push(performance.now() - begun);
+      await setTimeout(1);
+    }
+    return took;
+  };
+  const quiet = await measure(() => false);
+  let over = false;
+  const storm = run(programs[1], port!, '10000');
+  const ended = storm.line(/^done .*/m).then((line) => {
+    over = true;
+    return line;
+  });
+  const busy = await measure(() => !over);
+  console.log(`${await ended}; reads of 4 KiB meanwhile: ${figures(busy)}; alone: ${figures(quiet)}`);
+  const again = await RawClient.attach(Number(port), 'base:b');
+  again.send(request({ type: READ, length: 5 }));
+  expect((await again.reply(5)).data.toString()).toBe('image');
+  storm.child.kill('SIGKILL');
+  serving.child.kill('SIGTERM');
+  const closed = await serving.line(/^closed .*/m);
+  expect(closed).toContain('"dropped.crowded":');
+  console.log(closed);
+  rmSync(dir, { recursive: true });
+  for (const program of programs) rmSync(dirname(program), { recursive: true });
+}, 120_000);
+
+function figures(took: number[]): string {
+  const sorted = took.toSorted((a, b) => a - b);
+  const at = (share: number): string => sorted[Math.floor(share * (sorted.length - 1))]!.toFixed(2);
+  return `${took.length}, median ${at(0.5)} ms, 99 % ${at(0.99)} ms, longest ${at(1)} ms`;
+}
+
+function run(
+  program: string,
+  ...args: string[]
+): { child: ChildProcess; line(what: RegExp): Promise<string> } {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  let heard = (): void => {};
+  child.stdout!.on('data', (chunk) => {
+    said += chunk;
+    heard();
+  });
+  child.stdout!.once('close', () => heard());
+  return {
+    child,
+    async line(what) {
+      for (;;) {
+        const found = what.exec(said);
+        if (found !== null) return found[0];
+        if (child.stdout!.closed) throw new Error(`${program} ended without ${what}:\n${said}`);
+        await new Promise<void>((resolve) => {
+          heard = resolve;
+        });
+      }
+    },
+  };
+}
