@@ -1,5 +1,6 @@
 #!/bin/sh
-# /init of the guest in kernel.test.ts: two disks of the imager, a file system on each, and a load that knows what every
+# /init of the guest in kernel.test.ts: three disks of the imager (two by the agent, one by QEMU), a file
+# system on each, and a load that knows what every
 # file must hold. Words of the kernel command line: rounds=N.
 export PATH=/bin
 /bin/busybox --install -s /bin
@@ -16,8 +17,11 @@ ip address add 10.77.0.11/24 dev eth0
 /agent keeper 0 ext4 10.77.0.1 &
 /agent keeper 1 xfs 10.77.0.1 &
 for n in 0 1; do until [ "$(cat /sys/block/nbd$n/size)" != 0 ]; do sleep 0.05; done; done
-mkdir -p /ext4 /xfs
-mount -t ext4 /dev/nbd0 /ext4 && mount -t xfs /dev/nbd1 /xfs || { echo "FAILED mount"; poweroff -f; }
+mkdir -p /ext4 /xfs /qemu
+mount_all() {
+  mount -t ext4 /dev/nbd0 /ext4 && mount -t xfs /dev/nbd1 /xfs && mount -t ext4 /dev/vda /qemu || echo "FAILED mount"
+}
+mount_all
 
 # One file operation after another in the folder $1; the sums of what must be there in /sums.$2.
 work() {
@@ -50,19 +54,22 @@ while [ $round -lt "$rounds" ]; do
   echo "round $round begins"
   work /ext4 0 &
   first=$!
+  work /qemu 2 &
+  second=$!
   work /xfs 1
-  wait $first
+  wait $first $second
   cd /
   echo 3 >/proc/sys/vm/drop_caches
   check /ext4 0
   check /xfs 1
-  echo "round $round ends: $(cat /sums.0 /sums.1 | wc -l) files"
+  check /qemu 2
+  echo "round $round ends: $(cat /sums.? | wc -l) files"
 done
-umount /ext4 && umount /xfs || echo "FAILED umount"
-mount -t ext4 /dev/nbd0 /ext4 && mount -t xfs /dev/nbd1 /xfs || echo "FAILED second mount"
+umount /ext4 /xfs /qemu || echo "FAILED umount"
+mount_all
 check /ext4 0
 check /xfs 1
-umount /ext4 /xfs
-echo "statistics: $(cat /sys/block/nbd0/stat | tr -s ' ') / $(cat /sys/block/nbd1/stat | tr -s ' ')"
+check /qemu 2
+umount /ext4 /xfs /qemu
 echo "guest ends"
 poweroff -f

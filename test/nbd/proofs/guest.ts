@@ -9,7 +9,7 @@ import { readModules } from '../../../imager/images/modules.ts';
 import { stockFor } from '../../support/stock.ts';
 import { Output } from './output.ts';
 
-const MODULES = ['virtio_pci', 'virtio_net', 'nbd', 'ext4', 'xfs', 'crc32c_generic'];
+const MODULES = ['virtio_pci', 'virtio_net', 'virtio_blk', 'nbd', 'ext4', 'xfs', 'crc32c_generic'];
 const UNPACKED = 'build/cache/debian/amd64/unpacked';
 
 /** The initramfs: busybox, the agent, modules, and `script` as /init. */
@@ -43,8 +43,11 @@ export class Guest {
     this.console = new Output(process.child);
   }
 
-  /** Starts `script` as /init in the lab's network, with these words on the kernel's command line. */
-  static async start(lab: Lab, script: string, words: string): Promise<Guest> {
+  /**
+   * Starts `script` as /init in the lab's network, with these words on the kernel's command line. Its disk is the
+   * imager's export `disk`, through QEMU's own NBD client, which waits a minute for a server that is away.
+   */
+  static async start(lab: Lab, script: string, words: string, disk: string): Promise<Guest> {
     const { kernel, initrd: agentInitrd } = await stockFor('x86');
     const agent = join(agentInitrd, '../agent');
     const initrd = join(lab.dir, 'guest.cpio');
@@ -69,6 +72,9 @@ export class Guest {
       ...['-append', `console=ttyS0 loglevel=5 panic=-1 no_timer_check cryptomgr.notests ${words}`],
       ...['-netdev', 'tap,id=lan,ifname=guest,script=no,downscript=no'],
       ...['-device', 'virtio-net-pci,netdev=lan,romfile='],
+      '-blockdev',
+      `nbd,node-name=disk,server.type=inet,server.host=10.77.0.1,server.port=10809,export=${disk},reconnect-delay=60`,
+      ...['-device', 'virtio-blk-pci,drive=disk'],
     ]);
     return new Guest(new InsideProcess(child));
   }

@@ -1,6 +1,6 @@
 /**
- * Linux's own NBD client, attached by the agent's keeper: ext4 and xfs under a load of file operations, while the imager is
- * killed and started again. No file system sees an error, and every file holds what it must.
+ * Linux's own NBD client, attached by the agent's keeper, and QEMU's: ext4 and xfs under a load of file operations, while
+ * the imager is killed and started again. No file system sees an error, and every file holds what it must.
  *
  * BOOTWRIGHT_KERNEL_KILLS: how often it is killed, 2 where it is not set.
  */
@@ -19,7 +19,7 @@ const MAKERS = {
   // Smaller ones it does not make any more.
   xfs: ['mkfs.xfs', '-q', '-f', '-s', 'size=4096', '-d', 'agcount=2'],
 };
-const CHECKERS = { ext4: ['e2fsck', '-fn'], xfs: ['xfs_repair', '-n'] };
+const CHECKERS = { ext4: ['e2fsck', '-fn'], qemu: ['e2fsck', '-fn'], xfs: ['xfs_repair', '-n'] };
 const SIZES = { ext4: 64, xfs: 320 };
 const CONFIG = `
 state: ./state
@@ -46,10 +46,16 @@ test('ext4 and xfs under load on a kernel whose imager is killed', {
       await disks.addBase(type, image);
       await disks.create(type, type);
     }
+    await disks.create('qemu', 'ext4');
     await disks.close();
     const config = join(dir, 'imager.yaml');
     let imager = await lab.startImager({ config });
-    const guest = await Guest.start(lab, join(import.meta.dirname, 'guest.sh'), `rounds=${KILLS + 1}`);
+    const guest = await Guest.start(
+      lab,
+      join(import.meta.dirname, 'guest.sh'),
+      `rounds=${KILLS + 1}`,
+      'qemu',
+    );
     for (let kill = 1; kill <= KILLS; kill++) {
       await guest.console.said(new RegExp(`round ${kill} ${kill % 2 === 0 ? 'half of /xfs' : 'begins'}`));
       await imager.kill();
@@ -65,9 +71,9 @@ test('ext4 and xfs under load on a kernel whose imager is killed', {
     // The guest is gone without a word: its connections still have the disks.
     await imager.kill();
     imager = await lab.startImager({ config });
-    for (const [type, check] of Object.entries(CHECKERS)) {
-      const image = join(dir, `${type}.after`);
-      await lab.space.check(['nbdcopy', `nbd://10.77.0.1/${type}`, image]);
+    for (const [disk, check] of Object.entries(CHECKERS)) {
+      const image = join(dir, `${disk}.after`);
+      await lab.space.check(['nbdcopy', `nbd://10.77.0.1/${disk}`, image]);
       await lab.space.check([...check, image]);
     }
     await imager.stop();
