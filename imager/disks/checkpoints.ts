@@ -266,7 +266,7 @@ export class Checkpoints {
   }
 
   #tidy(): void {
-    if (this.#closing || !tidy(this.#file, this.#space)) return;
+    if (this.#closing || !tidy(this.#file, this.#space, false)) return;
     setImmediate(() => this.#tidy());
   }
 
@@ -275,6 +275,7 @@ export class Checkpoints {
     await this.settled();
     // Without space, or after a failure, the next open has the journal.
     if (this.#changed && !this.#space.scanning) await this.checkpoint().catch(() => undefined);
+    while (tidy(this.#file, this.#space, true));
     this.stop();
     await this.#last;
   }

@@ -91,7 +91,7 @@ export class OverlayStore {
 
   /** Places of the file that are used, and that could be used again. */
   places(): { used: number; free: number } {
-    return { used: this.#space.end - this.#space.free, free: this.#space.free };
+    return { used: this.#space.used, free: this.#space.free };
   }
 
   /**

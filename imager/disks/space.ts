@@ -40,6 +40,10 @@ export class Space {
     return this.#end;
   }
 
+  get used(): number {
+    return this.#end - this.#free;
+  }
+
   get free(): number {
     return this.#free;
   }
@@ -165,6 +169,8 @@ export class Space {
         if (this.#used.delete(at)) this.#free++;
         this.#fresh.delete(at);
       }
+    // The next writes go there: the kernel still has these pages, and the file system space for them.
+    for (const { place } of extents) this.#cursor = Math.min(this.#cursor, place);
     if (extents.length > 0) this.#scarce = Number.POSITIVE_INFINITY;
   }
 

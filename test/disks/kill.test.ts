@@ -96,4 +96,4 @@ test('killed at random moments: every confirmed flush is there, nothing is garba
   expect(flushes).toBeGreaterThan(20);
   rmSync(dir, { recursive: true });
   rmSync(dirname(program), { recursive: true });
-});
+}, 120_000);

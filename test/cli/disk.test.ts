@@ -1,0 +1,99 @@
+/** The verbs of a disk's states, without an imager: on the files. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Disks } from '../../imager/disks/catalog.ts';
+import { bundle } from '../support/inside.ts';
+
+let program: string;
+let dir: string;
+
+async function write(at: number, fill: number): Promise<void> {
+  const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
+  const disk = await disks.open('d', { address: 'x' });
+  if ('refused' in disk) throw new Error(disk.why);
+  await disk.write(Buffer.alloc(8192, fill), at);
+  await disks.close();
+}
+
+beforeAll(async () => {
+  program = await bundle('imager/cli/main.ts');
+  dir = mkdtempSync(join(tmpdir(), 'cli-disk-'));
+  writeFileSync(
+    join(dir, 'imager.yaml'),
+    'state: .\ncluster: c\nnetwork: { address: 10.0.0.1, prefix: 24 }\n',
+  );
+  writeFileSync(join(dir, 'image'), Buffer.alloc(2 ** 20, 5));
+  const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
+  await disks.addBase('b', join(dir, 'image'));
+  await disks.create('d', 'b');
+  await disks.close();
+});
+afterAll(() => {
+  rmSync(dir, { recursive: true, force: true });
+  rmSync(dirname(program), { recursive: true, force: true });
+});
+
+function disk(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [program, 'disk', ...args], { cwd: dir }, (_, stdout, stderr) =>
+      resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
+}
+
+test('a disk is kept, changed, compared, rolled back, made a base image, and grows', async () => {
+  await write(0, 1);
+  expect(await disk('snapshot', 'd', '--label', 'one')).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^generation +1\nlabel +one\n/),
+  });
+  await write(4096, 2);
+  const diff = await disk('diff', 'd', '1', '--json');
+  expect(JSON.parse(diff.stdout)).toEqual({
+    from: 1,
+    to: 'now',
+    bytes: 8192,
+    ranges: [{ offset: 4096, length: 8192 }],
+  });
+  expect((await disk('rollback', 'd', '1')).stdout).toBe(
+    'd is as in generation 1; what it was is generation 2\n',
+  );
+  const { parent, generations } = JSON.parse((await disk('generations', 'd', '--json')).stdout);
+  expect([parent, generations.map(({ id }: { id: number }) => id)]).toEqual([1, [1, 2]]);
+  expect(await disk('drop', 'd', '2')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('say --yes'),
+  });
+  expect(await disk('drop', 'd', '2', '--yes')).toMatchObject({ code: 0 });
+  expect(await disk('drop', 'd', '2', '--yes')).toMatchObject({
+    code: 1,
+    stderr: 'imager: no generation 2; there is: 1\n',
+  });
+  expect((await disk('grow', 'd', '2M')).stdout).toBe('d has 2.0 MiB\n');
+  expect(await disk('commit', 'd', '--base', 'b2', '--generation', '1')).toMatchObject({ code: 0 });
+  const content = Buffer.alloc(2 ** 20, 5).fill(1, 0, 8192);
+  expect(readFileSync(join(dir, 'bases/b2.img')).equals(content)).toBe(true);
+}, 60_000);
+
+test('damage is told with exit code 1, and repaired only where one says so', async () => {
+  expect((await disk('check', 'd')).stdout).toMatch(/^d is good: 2 blocks and 1 generations read\n$/);
+  const path = join(dir, 'disks/d/overlay');
+  const bytes = readFileSync(path);
+  bytes[bytes.indexOf(Buffer.alloc(4096, 1)) + 9]! ^= 1;
+  writeFileSync(path, bytes);
+  expect(await disk('check', 'd')).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining('is damaged: bytes 0 to 4095 of the disk'),
+  });
+  expect(await disk('repair', 'd')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('nothing was changed'),
+  });
+  expect(await disk('repair', 'd', '--yes')).toMatchObject({ code: 0 });
+  expect(await disk('check', 'd')).toMatchObject({ code: 0 });
+  expect(await disk('check', 'e')).toMatchObject({ code: 1, stderr: expect.stringContaining('no disk "e"') });
+}, 60_000);
