@@ -1,11 +1,12 @@
 /** What goes wrong below a server and beside it: the client is told the right number, the log why, nothing is lost. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { projectFile } from '../../../firmware-stubs/rig/project.ts';
 import { Disks } from '../../../imager/disks/catalog.ts';
 import { bundle } from '../../support/inside.ts';
 import { FLUSH, RawClient, READ, request, WRITE } from '../raw-client.ts';
@@ -40,6 +41,18 @@ beforeEach(async () => {
   await disks.close();
   return () => rmSync(dir, { recursive: true });
 });
+
+/** What `imager disk check n1` says of the store in `state`, with these words before the command. */
+function check(state = dir, enter: string[] = []): string {
+  const config = join(dir, 'imager.yaml');
+  writeFileSync(config, `state: ${state}\ncluster: c\nnetwork: { address: 10.77.0.1, prefix: 24 }\n`);
+  const imager = [process.execPath, projectFile('dist/imager/cli/main.js')];
+  const [command, ...args] = [...enter, ...imager, 'disk', 'check', 'n1', '--config', config];
+  const { status, stdout, stderr } = spawnSync(command!, args, { encoding: 'utf8' });
+  return `${stdout}${stderr}exit ${status}`;
+}
+
+const GOOD = /^n1 is good: [\s\S]*\nexit 0$/;
 
 const bytesOf = (fill: number): Buffer => Buffer.alloc(PIECE, `piece ${fill} `);
 
@@ -103,6 +116,7 @@ test('full file system: ENOSPC, what is there stays and is read, and with room w
   await expectPieces(await RawClient.attach(victim.port, 'n1'), fills);
   expect(victim.text).not.toMatch(/damaged/);
   await victim.stop();
+  expect(check(state, small.enter)).toMatch(GOOD);
   await small.close();
 });
 
@@ -153,6 +167,7 @@ test('EIO of a flush: no later flush or write claims success, and what was flush
   expect((await read(client, 0)).error).toBe(0);
   await victim.said(/n1: a flush failed, no more writes/);
   await victim.kill();
+  expect(check()).toMatch(GOOD);
   const after = await Victim.start(program, dir);
   const again = await RawClient.attach(after.port, 'n1');
   await expectPieces(again, [10, 11]);
@@ -199,6 +214,7 @@ test('two servers on one disk: the second one refuses it and says why, the first
   await second.said(
     /"step":"refused"[^\n]*"why":"disk \\"n1\\" is in use by another process of this machine"/,
   );
+  expect(check()).toMatch(/disk "n1" is in use: stop whoever has it first\nexit [1-9]/);
   expect(await write(client, 1, 2)).toBe(0);
   expect(await flush(client)).toBe(0);
   // A kill frees the disk at once.

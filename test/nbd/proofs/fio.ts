@@ -6,6 +6,8 @@ import { join } from 'node:path';
 export interface FioJob {
   /** Of the export. */
   uri: string;
+  /** Bytes of it that are used. */
+  size: number;
   name: string;
   seed: number;
   /** Folder for the file that says how far it came. */
@@ -30,11 +32,11 @@ export async function fioVerifies(job: FioJob): Promise<FioEnd> {
   return fio(job, ['--iodepth=1', '--verify_only=1', '--verify_state_load=1', '--verify_fatal=1']);
 }
 
-function fio({ uri, name, seed, dir }: FioJob, how: string[]): Promise<FioEnd> {
+function fio({ uri, size, name, seed, dir }: FioJob, how: string[]): Promise<FioEnd> {
   const child = spawn(
     'fio',
     [
-      ...[`--name=${name}`, '--ioengine=nbd', `--uri=${uri}`, '--rw=randwrite', '--bs=4k', '--size=24m'],
+      ...[`--name=${name}`, '--ioengine=nbd', `--uri=${uri}`, '--rw=randwrite', '--bs=4k', `--size=${size}`],
       ...['--fsync=8', '--verify=crc32c', `--randseed=${seed}`, '--output-format=json', ...how],
     ],
     { stdio: ['ignore', 'pipe', 'pipe'], cwd: dir },

@@ -2,7 +2,7 @@
  * The server is killed at random moments while fio and a witness of our own write, each to a disk of its own. What
  * was acknowledged is there when it comes back, flushed or not, and no block is half of one thing and half of another.
  *
- * BOOTWRIGHT_KILL_ROUNDS: how often, 6 where it is not set. BOOTWRIGHT_KILL_SEED: requests and moments of an earlier run.
+ * BOOTWRIGHT_KILL_ROUNDS: how often, 4 where it is not set. BOOTWRIGHT_KILL_SEED: requests and moments of an earlier run.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,9 +18,10 @@ import { Victim } from './victim.ts';
 import { Witness } from './witness.ts';
 
 const { env } = process;
-const ROUNDS = Number(env.BOOTWRIGHT_KILL_ROUNDS ?? 6);
+const ROUNDS = Number(env.BOOTWRIGHT_KILL_ROUNDS ?? 4);
 const SEED = Number(env.BOOTWRIGHT_KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const SIZE = 24 * 2 ** 20;
+const SIZE = 12 * 2 ** 20;
+const FIO_ATTACHED = /"step":"attach"[^\n]*"export":"fio"/g;
 /** The numbers of rounds are used for the witness's requests. */
 const MOMENTS = 1_000_000;
 
@@ -44,7 +45,7 @@ test(`killed ${ROUNDS} times under fio and a witness`, { timeout: 60_000 + ROUND
       const reader = await RawClient.attach(victim.port, 'own');
       opens.push(performance.now() - start);
       await witness.check(reader);
-      const job = { uri: `${victim.uri}/fio`, dir, seed: SEED + round };
+      const job = { uri: `${victim.uri}/fio`, size: SIZE, dir, seed: SEED + round };
       if (round > 0) {
         const { code, read, text } = await fioVerifies({
           ...job,
@@ -58,11 +59,9 @@ test(`killed ${ROUNDS} times under fio and a witness`, { timeout: 60_000 + ROUND
         await victim.stop();
         break;
       }
-      const attached = victim.said(
-        /"step":"attach"[^\n]*"export":"fio"(?![\s\S]*"detach"[^\n]*"export":"fio")/,
-      );
+      const before = victim.text.match(FIO_ATTACHED)?.length ?? 0;
       const fio = fioWrites({ ...job, name: `r${round}` });
-      await attached;
+      await victim.said(new RegExp(`(?:${FIO_ATTACHED.source}[^]*?){${before + 1}}`));
       let left = 20 + random.below(1500);
       let gone: Promise<void> | undefined;
       await witness.write(reader, SEED, round, () => {
