@@ -13,13 +13,20 @@ export class Victim {
     this.port = port;
   }
 
-  /** `program` is server.ts bundled, `enter` comes before the command, `env` on top of this process's. Resolves when it serves. */
+  /**
+   * `program` is server.ts bundled, `busy` its DISKs; `enter` comes before the command, `env` on top of this process's.
+   * Resolves when it serves.
+   */
   static async start(
     program: string,
     dir: string,
-    { enter = [], env = {} }: { enter?: string[]; env?: Record<string, string> } = {},
+    {
+      enter = [],
+      env = {},
+      busy = [],
+    }: { enter?: string[]; env?: Record<string, string>; busy?: string[] } = {},
   ): Promise<Victim> {
-    const [command, ...args] = [...enter, process.execPath, '--enable-source-maps', program, dir];
+    const [command, ...args] = [...enter, process.execPath, '--enable-source-maps', program, dir, ...busy];
     const child = spawn(command!, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
