@@ -14,7 +14,7 @@ import { expect, test } from 'vitest';
 import { Disks } from '../../../imager/disks/catalog.ts';
 import { bundle } from '../../support/inside.ts';
 import { RawClient } from '../raw-client.ts';
-import { diskUse, memoryOf, qemuFootprint, useDisk } from './footprint.ts';
+import { daemonFootprint, diskUse, memoryOf, qemuFootprint, useDisk } from './footprint.ts';
 import { Victim } from './victim.ts';
 
 const NODES = Number(process.env.BOOTWRIGHT_NODES ?? 6);
@@ -49,11 +49,12 @@ test(`${NODES} nodes on one base`, { timeout: 60_000 + NODES * 10_000 }, async (
   await server.stop();
   const many = { nodes: NODES, sample: SAMPLE };
   const qcow2 = await qemuFootprint('qcow2', base, dir, many);
+  const daemon = await daemonFootprint(base, dir, NODES);
   const copies = await qemuFootprint('raw', base, dir, many);
   const empty = { name: 'the imager before any node came', disk: diskUse(join(state, 'bases')), ...idle };
   const whole = (value: number): number => Math.round(value * 10) / 10;
   console.table(
-    [empty, ours, qcow2, copies].map(({ name, disk, private: own, resident }) => ({
+    [empty, ours, qcow2, daemon, copies].map(({ name, disk, private: own, resident }) => ({
       '': name,
       'disk MiB': whole(disk),
       'private memory MiB': whole(own),

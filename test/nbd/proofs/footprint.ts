@@ -1,6 +1,6 @@
 /** What disks of one base cost the imager's machine, and what others that can do the same cost. */
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -64,6 +64,47 @@ export function memoryOf(pid: number): { private: number; resident: number } {
   return { private: kib(/^Private_(?:Clean|Dirty): +(\d+)/gm), resident: kib(/^Rss: +(\d+)/gm) };
 }
 
+async function attach(socket: string, name: string): Promise<RawClient> {
+  const client = RawClient.on(connect(socket));
+  await client.take(18);
+  client.send(CLIENT_FLAGS, option(7, infoRequest(name)));
+  await client.optionReplies();
+  return client;
+}
+
+/** `nodes` qcow2 overlays, all of them served by one qemu-storage-daemon, all attached and used. */
+export async function daemonFootprint(base: string, dir: string, nodes: number): Promise<Footprint> {
+  const { size } = statSync(base);
+  const folder = join(dir, 'daemon');
+  mkdirSync(folder);
+  const [socket, pidFile] = [join(dir, 'socket'), join(dir, 'pid')];
+  const exports = [];
+  for (let i = 0; i < nodes; i++) {
+    const file = join(folder, `${i}.qcow2`);
+    await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, file]);
+    const disk = `driver=qcow2,node-name=n${i},file.driver=file,file.filename=${file}`;
+    exports.push('--blockdev', disk, '--export', `type=nbd,id=n${i},node-name=n${i},name=n${i},writable=on`);
+  }
+  const server = ['--nbd-server', `addr.type=unix,addr.path=${socket},max-connections=0`];
+  await run('qemu-storage-daemon', ['--daemonize', '--pidfile', pidFile, ...server, ...exports]);
+  const pid = Number(readFileSync(pidFile, 'utf8'));
+  try {
+    const clients = [];
+    for (let i = 0; i < nodes; i++) {
+      const client = await attach(socket, `n${i}`);
+      clients.push(client);
+      await useDisk(client, size, i);
+    }
+    const name = `${nodes} qcow2 overlays, one qemu-storage-daemon`;
+    const found = { name, disk: diskUse(folder) + diskUse(base), ...memoryOf(pid) };
+    for (const client of clients) client.socket.destroy();
+    return found;
+  } finally {
+    process.kill(pid);
+    for (const path of [folder, socket, pidFile]) rmSync(path, { force: true, recursive: true });
+  }
+}
+
 /** `nodes` disks, each served by a qemu-nbd: measured on `sample` of them, and multiplied. */
 export async function qemuFootprint(
   kind: 'raw' | 'qcow2',
@@ -81,10 +122,7 @@ export async function qemuFootprint(
     await run('qemu-nbd', ['--fork', `--pid-file=${pidFile}`, '-t', '-k', socket, '-f', kind, file]);
     const pid = Number(readFileSync(pidFile, 'utf8'));
     try {
-      const client = RawClient.on(connect(socket));
-      await client.take(18);
-      client.send(CLIENT_FLAGS, option(7, infoRequest('')));
-      await client.optionReplies();
+      const client = await attach(socket, '');
       await useDisk(client, size, i);
       const { private: own, resident } = memoryOf(pid);
       sum.private += own;
