@@ -10,7 +10,7 @@ import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { Disks } from '../../../imager/disks/catalog.ts';
 import { bundle } from '../../support/inside.ts';
 import { RawClient } from '../raw-client.ts';
@@ -25,6 +25,9 @@ const SAMPLE = 2;
 test(`${NODES} nodes on one base`, { timeout: 60_000 + NODES * 10_000 }, async () => {
   const program = await bundle('test/nbd/proofs/server.ts');
   const dir = mkdtempSync(join(tmpdir(), 'nbd-footprint-'));
+  onTestFinished(() => {
+    for (const each of [dir, dirname(program)]) rmSync(each, { recursive: true });
+  });
   const base = join(dir, 'image');
   const file = await open(base, 'w');
   for (let at = 0; at < DATA; at += MIB) await file.write(randomBytes(MIB), 0, MIB, at);
@@ -65,6 +68,4 @@ test(`${NODES} nodes on one base`, { timeout: 60_000 + NODES * 10_000 }, async (
   expect(ours.disk).toBeLessThan(diskUse(join(state, 'bases')) + NODES * (4 * 1.1 + 2));
   expect(ours.disk).toBeLessThan(qcow2.disk);
   expect(ours.disk).toBeLessThan(copies.disk);
-  rmSync(dir, { recursive: true });
-  rmSync(dirname(program), { recursive: true });
 });

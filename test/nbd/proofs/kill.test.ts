@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { Disks } from '../../../imager/disks/catalog.ts';
 import { Random } from '../../fuzz/random.ts';
 import { bundle } from '../../support/inside.ts';
@@ -28,6 +28,9 @@ const MOMENTS = 1_000_000;
 test(`killed ${ROUNDS} times under fio and a witness`, { timeout: 60_000 + ROUNDS * 20_000 }, async () => {
   const program = await bundle('test/nbd/proofs/server.ts');
   const dir = mkdtempSync(join(tmpdir(), 'nbd-kill-'));
+  onTestFinished(() => {
+    for (const each of [dir, dirname(program)]) rmSync(each, { recursive: true });
+  });
   writeFileSync(join(dir, 'image'), Witness.image(SIZE));
   const setUp = await Disks.open({ dir, log: pino({ level: 'silent' }) });
   await setUp.addBase('b', join(dir, 'image'));
@@ -84,6 +87,4 @@ test(`killed ${ROUNDS} times under fio and a witness`, { timeout: 60_000 + ROUND
   // Fewer would mean that next to nothing was written before the kills.
   expect(witness.flushes).toBeGreaterThan(ROUNDS);
   expect(compared).toBeGreaterThan(ROUNDS);
-  rmSync(dir, { recursive: true });
-  rmSync(dirname(program), { recursive: true });
 });
