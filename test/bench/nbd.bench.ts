@@ -109,7 +109,10 @@ async function halfWrite(servers: NbdServerUnderTest[], measure: Measure): Promi
   for (const server of servers) await measure(server, half, 0);
 }
 
-/** A row against the best of the peers; where there are flushes, against nbdkit's overlay apart: it ignores them. */
+/**
+ * A row against the best of the peers; where there are flushes, against nbdkit's overlay apart: it ignores them. With
+ * NBD_BENCH_ALL set, a row for each peer.
+ */
 async function compare(load: Load, servers: NbdServerUnderTest[], measure: Measure): Promise<BenchRow[]> {
   const rounds: Map<string, number>[] = [];
   for (const server of servers) await measure(server, load, 0);
