@@ -13,13 +13,13 @@ import { BootTree, installedIpxe } from './images/tree.ts';
 import { systemClock } from './journal/clock.ts';
 import { Journal } from './journal/journal.ts';
 import { Recorder } from './journal/recorder.ts';
+import { bootFileFaults } from './menus/boot-file-check.ts';
 import { controlSocketPath, type ImagerConfig, type NodeConfig } from './model/config.ts';
 import { NodeIndex } from './model/nodes.ts';
 import { NbdServer } from './nbd/server.ts';
 import { hasNativeStreams } from './nbd/stream-native.ts';
 import { LmdbRegistry } from './registry/lmdb.ts';
 import { nodeBoot } from './service/boot-choice.ts';
-import { bootFileFaults } from './service/boot-file-check.ts';
 import { controlsOf } from './service/controls.ts';
 import { dhcpConfig, nodeOfLease, reservationsOf } from './service/dhcp-settings.ts';
 import { mayOpen } from './service/disk-policy.ts';
@@ -149,7 +149,8 @@ async function startParts(
     (part) => part.library.close(),
   );
   const files = new BootTree(table, ipxe, menus);
-  for (const fault of await bootFileFaults(config, files)) log.warn(`${fault}: such firmware will not boot`);
+  for (const { error } of await bootFileFaults(config, files))
+    log.warn(`${error}: such firmware will not boot`);
   const disks = await started(
     'disks',
     () =>
@@ -242,7 +243,7 @@ async function startParts(
       ControlServer.start({
         path: controlSocketPath(config),
         model,
-        controls: controlsOf({ config, nodes, directory, table, disks, menus, agents, sink, clock }),
+        controls: controlsOf({ config, nodes, directory, table, files, disks, menus, agents, sink, clock }),
         log: log.child({ room: 'control' }),
       }),
     (part) => part.close(),

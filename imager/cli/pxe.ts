@@ -96,7 +96,8 @@ async function check(context: Context, { offline }: RenderOptions): Promise<void
   const nodes = [...new Set(checked.faults.map(({ node }) => node).filter((node) => node !== ''))];
   if (nodes.length > 0)
     throw new VerbError(`would not get what they are to boot: ${nodes.slice(0, 20).join(', ')}`);
-  if (checked.faults.length > 0) throw new VerbError('templates that are wrong are not in force');
+  if (checked.faults.length > 0)
+    throw new VerbError('a wrong template is not in force, and a wrong file boots nobody');
 }
 
 async function nodeOffline(context: Context, name: string): Promise<NodeMenus> {

@@ -40,7 +40,9 @@ export function explainCapture(bytes: Uint8Array): { clients: Explanation[]; fau
   const { frames, fault } = readCapture(bytes);
   const endAt = frames.reduce((latest, { at }) => Math.max(latest, at), 0);
   const clients = observeCapture(frames).map(({ who, observations }) => {
-    const { boot, nextAt } = lastBoot(observations, endAt);
+    // Of what was cut no boots are told apart.
+    const whole = !observations.some(({ kind }) => kind === 'cut');
+    const { boot, nextAt } = whole ? lastBoot(observations, endAt) : { boot: observations };
     return explanation(
       storyOf(boot, { who, source: 'capture', endAt, over: nextAt !== undefined }),
       judge,

@@ -35,6 +35,11 @@ export function serverWords({ protocol, server, port }: Transfer): string {
   return `${protocol.toUpperCase()} server ${server}${port === usual ? '' : `:${port}`}`;
 }
 
+/** `boot.ipxe`; `POST /a` of a request that does not just ask for the file. */
+export function fileWords({ file, method }: Transfer): string {
+  return method === undefined ? file || 'a connection' : `${method} ${file}`;
+}
+
 export function times(count: number, what: string): string {
   return count === 1 ? `1 ${what}` : `${count} ${what}s`;
 }

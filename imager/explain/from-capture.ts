@@ -5,8 +5,15 @@ import { DhcpError } from '../dhcp/error.ts';
 import { answerOf, askOf } from './dhcp-observation.ts';
 import type { Frame } from './frame.ts';
 import { HttpTransfers } from './http-transfers.ts';
-import type { ArpQuestion, Observation } from './observation.ts';
-import { type ArpPacket, PacketReader, type TcpPacket, type UdpPacket } from './packet.ts';
+import type { ArpQuestion, Cut, Observation } from './observation.ts';
+import {
+  type ArpPacket,
+  type CutFragment,
+  macOf,
+  PacketReader,
+  type TcpPacket,
+  type UdpPacket,
+} from './packet.ts';
 import { TftpTransfers } from './tftp-transfers.ts';
 
 /** One client of a capture with what was seen of it, in the order of time. */
@@ -21,6 +28,8 @@ const DHCP_PORTS = [67, 68, 4011];
 const NBD_PORT = 10_809;
 /** Clients followed; a capture of a whole data centre is cut to one node first. */
 const MAX_CLIENTS = 1000;
+/** Whoever does none of these is no client. */
+const MAKES_CLIENT: readonly string[] = ['ask', 'transfer', 'cut'];
 /** The same message seen twice on its way, on a bridge or around a relay agent. */
 const TWICE_MS = 200;
 
@@ -39,6 +48,9 @@ export function observeCapture(frames: readonly Frame[]): CapturedClient[] {
         break;
       case 'tcp':
         wire.tcp(packet);
+        break;
+      case 'cut-fragment':
+        wire.fragment(packet);
         break;
       case 'unreachable': {
         const { at, frame: number, by, code, to, port, protocol } = packet;
@@ -59,6 +71,8 @@ class Wire {
   readonly #heard = new Map<string, string>();
   readonly #questions = new Map<string, ArpQuestion>();
   readonly #lately = new Map<string, number>();
+  /** Clients, by MAC or address, that a packet which was cut is known of. */
+  readonly #cut = new Set<string>();
   readonly #tftp = new TftpTransfers();
   readonly #http = new HttpTransfers();
 
@@ -80,7 +94,12 @@ class Wire {
 
   udp(packet: UdpPacket): void {
     if (DHCP_PORTS.includes(packet.port)) this.#dhcp(packet);
-    else this.#tftp.take(packet);
+    else this.#keepCut(this.#tftp.take(packet), packet);
+  }
+
+  /** Of what the client loads: its datagrams cannot be put together. */
+  fragment(packet: CutFragment): void {
+    if (this.#tftp.isClient(packet.to)) this.#keepCut(packet.to, packet);
   }
 
   tcp(packet: TcpPacket): void {
@@ -89,7 +108,7 @@ class Wire {
       const kind = sourcePort === NBD_PORT ? 'disk' : 'agent';
       this.later(to, { kind, step: 'connected', at, packet: frame, detail: {} });
     }
-    this.#http.take(packet);
+    this.#keepCut(this.#http.take(packet), packet);
   }
 
   /** Keeps an observation until it is known whose `address` is. */
@@ -110,11 +129,31 @@ class Wire {
     }
     return [...all]
       .map(([who, observations]) => ({ who, observations: observations.sort((a, b) => a.at - b.at) }))
-      .filter(({ observations }) => observations.some(({ kind }) => kind === 'ask' || kind === 'transfer'))
+      .filter(({ observations }) => observations.some(({ kind }) => MAKES_CLIENT.includes(kind)))
       .sort((a, b) => a.observations[0]!.at - b.observations[0]!.at);
   }
 
+  /** A packet that was cut is told once a client, which is `address`; none where that is undefined. */
+  #keepCut(address: string | undefined, packet: Cuttable): void {
+    if (address === undefined || this.#cut.has(address) || this.#cut.size >= MAX_CLIENTS) return;
+    this.#cut.add(address);
+    this.later(address, cutOf(packet));
+  }
+
+  #cutDhcp(packet: UdpPacket): void {
+    const { payload, port } = packet;
+    // Bytes 28 to 33 are the client's (RFC 2131 section 2); before them the sender of a request is.
+    const mac = payload.length >= 34 ? macOf(payload, 28) : port === 68 ? undefined : packet.mac;
+    if (mac === undefined || this.#cut.has(mac) || this.#cut.size >= MAX_CLIENTS) return;
+    this.#cut.add(mac);
+    this.#byMac.set(mac, [...(this.#byMac.get(mac) ?? []), cutOf(packet)]);
+  }
+
   #dhcp(packet: UdpPacket): void {
+    if (packet.kept !== undefined) {
+      this.#cutDhcp(packet);
+      return;
+    }
     let message: DhcpMessage;
     try {
       message = decodeMessage(packet.payload);
@@ -147,4 +186,10 @@ class Wire {
     this.#lately.set(key, packet.at);
     return packet.at - before < TWICE_MS;
   }
+}
+
+type Cuttable = Pick<UdpPacket, 'at' | 'frame' | 'kept' | 'length'>;
+
+function cutOf({ at, frame, kept = 0, length }: Cuttable): Cut {
+  return { kind: 'cut', at, packet: frame, kept, length };
 }

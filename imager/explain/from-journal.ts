@@ -44,7 +44,8 @@ export function observeJournal(
         break;
       case 'tftp':
       case 'http': {
-        const file = text(detail.file) ?? '';
+        // What a request has behind the slash it begins with.
+        const file = detail.file === '' ? '/' : (text(detail.file) ?? '');
         const key = `${component} ${file}`;
         const known = step === 'transfer-start' ? undefined : open.get(key);
         const transfer = known ?? transferOf(event, file, imager);

@@ -6,16 +6,19 @@ import type { TcpPacket } from './packet.ts';
 const MAX_CONNECTIONS = 10_000;
 const MAX_HEAD = 16 * 1024;
 const NOT_MODIFIED = 304;
-const REQUEST = /^(GET|HEAD) (\S+)/;
+/** RFC 9112 section 3. */
+const REQUEST = /^([A-Z]{2,20}) ((?:\/|http)\S*)(?: HTTP\/1|$)/;
+/** A head that begins in a packet and does not end there. */
+const REQUEST_BEGINS = /^[A-Z]{2,20} \/(?!.* HTTP\/1)/;
+const ANSWER_BEGINS = /^HTTP\/1(?!.*\r\n\r\n)/s;
 /** Without trailers, which servers of boot files send none of. */
 const LAST_CHUNK = /(?:^|\r\n)0\r\n\r\n$/;
+const INTERIM = /^(?:HTTP\/1\.[01] 1\d\d.*?\r\n\r\n)+/s;
 const STATUS = /^HTTP\/1\.[01] (\d{3})(?: ([^\r\n]*))?/;
 
 interface Connection {
   transfer: Transfer;
   client: string;
-  /** The server answered the SYN. */
-  open: boolean;
   /** Sequence number of the request, and whether it asks for the head of an answer alone. */
   request: number | undefined;
   headOnly: boolean;
@@ -32,22 +35,32 @@ export class HttpTransfers {
   readonly #open = new Map<string, Connection>();
   readonly #all: { client: string; transfer: Transfer }[] = [];
 
-  take(packet: TcpPacket): void {
+  /** Takes a packet; the client's address where that packet was cut short of what it says. */
+  take(packet: TcpPacket): string | undefined {
     const fromClient = `${packet.from} ${packet.sourcePort} ${packet.to} ${packet.port}`;
     const fromServer = `${packet.to} ${packet.port} ${packet.from} ${packet.sourcePort}`;
-    if (packet.syn && !packet.ack) this.#begin(fromClient, packet);
-    else if (this.#open.has(fromClient)) this.#clientSays(fromClient, this.#open.get(fromClient)!, packet);
-    else if (this.#open.has(fromServer)) this.#serverSays(this.#open.get(fromServer)!, packet);
+    if (packet.syn && !packet.ack) {
+      this.#begin(fromClient, packet);
+      return undefined;
+    }
+    const asking = this.#open.get(fromClient);
+    const asked = asking ?? this.#open.get(fromServer);
+    if (asked === undefined) return undefined;
+    if (asking === undefined) this.#serverSays(asked, packet);
+    else this.#clientSays(fromClient, asking, packet);
+    // Of bodies it does not matter what is kept: their bytes are counted.
+    const begins = asking === undefined ? ANSWER_BEGINS : REQUEST_BEGINS;
+    return packet.kept !== undefined && begins.test(textOf(packet.payload)) ? asked.client : undefined;
   }
 
   /** Connections that came to a request, or to none because nothing answered; with their client's address. */
   all(): { client: string; transfer: Transfer }[] {
-    return this.#all.filter(({ transfer }) => transfer.file !== '' || transfer.end === 'unanswered');
+    return this.#all.filter(({ transfer }) => transfer.file !== '' || transfer.connected !== true);
   }
 
   #begin(key: string, packet: TcpPacket): void {
     const known = this.#open.get(key);
-    if (known !== undefined && !known.open) {
+    if (known !== undefined && known.transfer.connected !== true) {
       known.transfer.requests++;
       known.transfer.lastAt = packet.at;
       return;
@@ -69,9 +82,10 @@ export class HttpTransfers {
       end: 'unanswered',
       requests: 1,
       bytes: 0,
+      ...(open ? { connected: true } : {}),
     };
     const made: Connection = {
-      ...{ transfer, client: from, open, request: undefined, headOnly: false },
+      ...{ transfer, client: from, request: undefined, headOnly: false },
       ...{ begin: undefined, body: undefined, chunked: false, head: new Uint8Array(0) },
     };
     this.#open.set(key, made);
@@ -96,16 +110,17 @@ export class HttpTransfers {
     next.request = packet.sequence;
     next.headOnly = method === 'HEAD';
     Object.assign(next.transfer, { file, at: packet.at, packet: packet.frame, lastAt: packet.at });
+    if (method !== 'GET' && method !== 'HEAD') next.transfer.method = method!;
   }
 
   #serverSays(connection: Connection, packet: TcpPacket): void {
     const { transfer } = connection;
     transfer.lastAt = packet.at;
     if (packet.syn) {
-      connection.open = true;
+      transfer.connected = true;
       return;
     }
-    if (packet.reset && !connection.open) {
+    if (packet.reset && transfer.connected !== true) {
       transfer.reset = true;
       return;
     }
@@ -134,14 +149,19 @@ function readHead(connection: Connection, packet: TcpPacket): void {
   connection.begin ??= packet.sequence;
   const expected = (connection.begin + connection.head.length) >>> 0;
   if (packet.sequence !== expected || connection.head.length > MAX_HEAD) return;
-  const head = new Uint8Array(connection.head.length + packet.payload.length);
-  head.set(connection.head);
-  head.set(packet.payload, connection.head.length);
+  const heard = new Uint8Array(connection.head.length + packet.payload.length);
+  heard.set(connection.head);
+  heard.set(packet.payload, connection.head.length);
+  // The answer comes behind those that say to go on (RFC 9110 section 15.2).
+  const interim = INTERIM.exec(textOf(heard))?.[0].length ?? 0;
+  connection.begin = (connection.begin + interim) >>> 0;
+  const head = heard.subarray(interim);
   connection.head = head;
   const text = textOf(head);
   const status = STATUS.exec(text);
   if (status === null) return;
   const code = Number(status[1]);
+  if (code < 200) return;
   if (code >= 300 && code !== NOT_MODIFIED) {
     transfer.end = 'refused';
     transfer.code = code;

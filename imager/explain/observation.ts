@@ -83,8 +83,10 @@ export type Content = 'efi-x64' | 'efi-ia32' | 'efi-arm64' | 'efi-other' | 'scri
 export interface Transfer extends Seen {
   kind: 'transfer';
   protocol: 'tftp' | 'http';
-  /** Empty for an HTTP connection that never came to a request. */
+  /** Empty for an HTTP connection that nothing answered; `/` for a request without a name. */
   file: string;
+  /** Of HTTP, where it is neither GET nor HEAD. */
+  method?: string;
   server: string;
   port: number;
   end: TransferEnd;
@@ -99,6 +101,8 @@ export interface Transfer extends Seen {
   reason?: string;
   /** A TCP reset instead of a connection: nothing listens there. */
   reset?: boolean;
+  /** The TCP connection was made; a capture knows. */
+  connected?: boolean;
   content?: Content | undefined;
 }
 
@@ -121,6 +125,14 @@ export interface Unreachable extends Seen {
   protocol: 'udp' | 'tcp' | 'other';
 }
 
+/** The first packet of a client that the capture cut short of what it says. */
+export interface Cut extends Seen {
+  kind: 'cut';
+  /** Bytes of the frame that were kept, and bytes its datagram had as sent. */
+  kept: number;
+  length: number;
+}
+
 /** What the agent on the node reported, or that a connection to the imager's agent or disk port was made. */
 export interface NodeWord extends Seen {
   kind: 'agent' | 'disk';
@@ -135,4 +147,4 @@ export interface PowerSwitch extends Seen {
   action: string;
 }
 
-export type Observation = Ask | Answer | Transfer | ArpQuestion | Unreachable | NodeWord | PowerSwitch;
+export type Observation = Ask | Answer | Transfer | ArpQuestion | Unreachable | Cut | NodeWord | PowerSwitch;

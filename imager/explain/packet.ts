@@ -10,6 +10,8 @@ interface Head {
   frame: number;
   /** Milliseconds. */
   at: number;
+  /** Bytes the capture kept of a frame that it cut inside its datagram; undefined: all that matters. */
+  kept?: number;
 }
 
 export interface ArpPacket extends Head {
@@ -55,12 +57,21 @@ export interface TcpPacket extends Head {
   ack: boolean;
   reset: boolean;
   fin: boolean;
+  /** Bytes of the segment as sent, its header with it. */
+  length: number;
   sequence: number;
   acknowledged: number;
   payload: Uint8Array;
 }
 
-export type Packet = ArpPacket | UnreachablePacket | UdpPacket | TcpPacket;
+/** A fragment that was cut, so that its datagram cannot be put together. */
+export interface CutFragment extends Head {
+  kind: 'cut-fragment';
+  to: string;
+  length: number;
+}
+
+export type Packet = ArpPacket | UnreachablePacket | UdpPacket | TcpPacket | CutFragment;
 
 const ETHERNET = 1;
 const LINUX_COOKED = 113;
@@ -81,11 +92,14 @@ export class PacketReader {
   read(frame: Frame): Packet | undefined {
     const link = linkOf(frame);
     if (link === undefined) return undefined;
-    const head = { frame: frame.number, at: frame.at };
-    if (link.type === ARP) return arp(head, link.payload);
+    const place = { frame: frame.number, at: frame.at };
+    if (link.type === ARP) return arp(place, link.payload);
     if (link.type !== IPV4) return undefined;
     const ip = ipv4(link.payload);
     if (ip === undefined) return undefined;
+    const isCut = ip.payload.length < ip.length;
+    const head = isCut ? { ...place, kept: frame.bytes.length } : place;
+    if (isCut && ip.fragment) return { ...head, kind: 'cut-fragment', to: ip.to, length: ip.length };
     const whole = ip.fragment ? this.#fragments.take(ip) : ip;
     if (whole === undefined) return undefined;
     const address = { mac: link.mac, from: whole.from, to: whole.to };
@@ -183,7 +197,7 @@ function udp(head: Omit<UdpPacket, 'kind' | PortFields | 'length' | 'payload'>, 
 type PortFields = 'sourcePort' | 'port';
 
 function tcp(
-  head: Pick<TcpPacket, 'frame' | 'at' | 'mac' | 'from' | 'to'>,
+  head: Pick<TcpPacket, 'frame' | 'at' | 'kept' | 'mac' | 'from' | 'to'>,
   bytes: Uint8Array,
   length: number,
 ): TcpPacket | undefined {
@@ -201,6 +215,7 @@ function tcp(
     syn: (flags & 2) !== 0,
     reset: (flags & 4) !== 0,
     ack: (flags & 16) !== 0,
+    length,
     sequence: view.getUint32(4),
     acknowledged: view.getUint32(8),
     payload: bytes.subarray(header),
@@ -221,7 +236,8 @@ function addressOf(bytes: Uint8Array, offset: number): string {
   return bytes.subarray(offset, offset + 4).join('.');
 }
 
-function macOf(bytes: Uint8Array, offset: number): string {
+/** The six bytes at `offset` as `52:54:00:00:00:01`. */
+export function macOf(bytes: Uint8Array, offset: number): string {
   return Array.from(bytes.subarray(offset, offset + 6), (byte) => byte.toString(16).padStart(2, '0')).join(
     ':',
   );

@@ -5,6 +5,7 @@ import { agentStopped } from './rules/agent-stopped.ts';
 import { atMenu } from './rules/at-menu.ts';
 import { blockedPort } from './rules/blocked-port.ts';
 import { bootItem } from './rules/boot-item.ts';
+import { cutFrames } from './rules/cut-frames.ts';
 import { fileNotAsked } from './rules/file-not-asked.ts';
 import { missingFile } from './rules/missing-file.ts';
 import { missingImage } from './rules/missing-image.ts';
@@ -25,6 +26,7 @@ import { unreachable } from './rules/unreachable.ts';
 import { wrongArchitecture } from './rules/wrong-architecture.ts';
 
 export const RULES: readonly Rule[] = [
+  cutFrames,
   ready,
   agentStopped,
   // Two servers make any later failure likely; a file for the wrong machine explains what the node does with it.

@@ -216,6 +216,7 @@ function progress(stage: readonly Observation[]): number {
       case 'disk':
         return 9;
       case 'power':
+      case 'cut':
         return 0;
     }
   };

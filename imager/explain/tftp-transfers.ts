@@ -24,19 +24,31 @@ export class TftpTransfers {
   /** The latest of each client's. */
   readonly #latest = new Map<string, Transfer>();
 
-  /** Takes a packet; true where it was TFTP. */
-  take(packet: UdpPacket): boolean {
-    if (packet.port === TFTP_PORT) return this.#request(packet);
+  /** Takes a packet; the client's address where that packet was cut short of what it says. */
+  take(packet: UdpPacket): string | undefined {
+    if (packet.port === TFTP_PORT) {
+      if (packet.kept !== undefined) return packet.from;
+      this.#request(packet);
+      return undefined;
+    }
     const fromServer = this.#open.get(`${packet.to} ${packet.port}`);
     const fromClient = this.#open.get(`${packet.from} ${packet.sourcePort}`);
     const known = fromServer ?? fromClient;
-    if (known === undefined) return false;
+    if (known === undefined) return undefined;
     const message = decoded(packet.payload);
-    if (message === undefined) return false;
+    // The length of data is told by its datagram.
+    if (packet.kept !== undefined && message?.type !== 'data')
+      return fromServer === undefined ? packet.from : packet.to;
+    if (message === undefined) return undefined;
     known.transfer.lastAt = packet.at;
     if (fromServer !== undefined) fromTheServer(known, packet, message);
     else fromTheClient(known, message);
-    return true;
+    return undefined;
+  }
+
+  /** True where a file was asked for from this address. */
+  isClient(address: string): boolean {
+    return this.#latest.has(address);
   }
 
   /** All transfers with their client's address, in the order of their first requests. */
@@ -44,15 +56,15 @@ export class TftpTransfers {
     return this.#all;
   }
 
-  #request(packet: UdpPacket): boolean {
+  #request(packet: UdpPacket): void {
     const message = decoded(packet.payload);
-    if (message?.type !== 'rrq') return false;
+    if (message?.type !== 'rrq') return;
     const key = `${packet.from} ${packet.sourcePort}`;
     const same = this.#open.get(key);
     if (same?.transfer.file === message.file && same.transfer.end === 'unanswered') {
       same.transfer.requests++;
       same.transfer.lastAt = packet.at;
-      return true;
+      return;
     }
     const again = this.#latest.get(packet.from);
     // Some clients take a new port for each try.
@@ -60,9 +72,9 @@ export class TftpTransfers {
       again.requests++;
       again.lastAt = packet.at;
       this.#open.set(key, followed(again));
-      return true;
+      return;
     }
-    if (this.#all.length >= MAX_TRANSFERS) return true;
+    if (this.#all.length >= MAX_TRANSFERS) return;
     const transfer: Transfer = {
       kind: 'transfer',
       protocol: 'tftp',
@@ -79,7 +91,6 @@ export class TftpTransfers {
     this.#open.set(key, followed(transfer));
     this.#latest.set(packet.from, transfer);
     this.#all.push({ client: packet.from, transfer });
-    return true;
   }
 }
 

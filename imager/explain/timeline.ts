@@ -1,6 +1,6 @@
 /** What happened in a boot as lines: seconds, who, what. Pure. */
 import type { RecordedEvent } from '../journal/event.ts';
-import { type Finding, serverWords, times } from './finding.ts';
+import { type Finding, fileWords, serverWords, times } from './finding.ts';
 import type { Observation, Transfer } from './observation.ts';
 import type { Story } from './story.ts';
 
@@ -59,6 +59,8 @@ export function rowOf(each: Observation, who: string): { who: string; what: stri
       };
     case 'unreachable':
       return { who: each.by, what: `ICMP unreachable, code ${each.code}: ${each.to} port ${each.port}` };
+    case 'cut':
+      return { who, what: `a packet of which the capture kept ${each.kept} bytes` };
     case 'agent':
     case 'disk':
       return {
@@ -81,7 +83,7 @@ function askDetail({ options, server, item, unanswered }: Extract<Observation, {
 }
 
 function transferWords(transfer: Transfer): string {
-  const { file, end, requests, bytes, size, code, reason } = transfer;
+  const { end, requests, bytes, size, code, reason } = transfer;
   const ends: Record<Transfer['end'], string> = {
     done: `${bytes} bytes`,
     open: `${bytes} of ${size ?? '?'} bytes so far`,
@@ -91,7 +93,7 @@ function transferWords(transfer: Transfer): string {
     declined: `ended by the node${reason ? ` (${reason})` : ''}`,
     refused: `refused${code === undefined ? '' : ` with ${code}`}${reason ? ` (${reason})` : ''}`,
   };
-  return `${file || 'a connection'} from ${serverWords(transfer)}: ${ends[end]}`;
+  return `${fileWords(transfer)} from ${serverWords(transfer)}: ${ends[end]}`;
 }
 
 /** An event of the journal as a line. */
@@ -99,7 +101,10 @@ export function eventRow(event: RecordedEvent, startedAt: number): Row {
   const { component, step, reason, detail = {}, address } = event;
   const facts = Object.entries(detail)
     .filter(([name]) => !LONG.includes(name))
-    .map(([name, value]) => `${name}=${typeof value === 'number' ? Math.round(value * 1000) / 1000 : value}`);
+    .map(
+      ([name, value]) =>
+        `${name}=${typeof value === 'number' ? Math.round(value * 1000) / 1000 : name === 'file' ? value || '/' : value}`,
+    );
   return {
     seconds: (event.at - startedAt) / 1000,
     who: component,

@@ -58,6 +58,7 @@ async function serve(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
+  if (NO_BOOT_FILES.test(path)) throw new ApiError(404, `there is no ${JSON.stringify(`/${path}`)} here`);
   const address = addressOf(request);
   const file = await serving.files.open(path, { address }).catch((error: Error) => {
     if (error instanceof NotServed) {

@@ -23,7 +23,7 @@ export interface Controls {
   verifyImage(name: string): Promise<string[]>;
   addBase(base: { name: string; file: string }): Promise<BaseView>;
   /** Makes every menu for every node: too much work to have the network ask for it. */
-  checkMenus(): MenuCheck;
+  checkMenus(): Promise<MenuCheck>;
   createDisk(disk: { name: string; base: string }): Promise<DiskView>;
   readonly disks: DiskControls;
 }

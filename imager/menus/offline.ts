@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { BootImage } from '../images/image.ts';
 import { BootTable } from '../images/table.ts';
+import { BootTree, installedIpxe } from '../images/tree.ts';
 import type { ImagerConfig } from '../model/config.ts';
 import { NodeIndex } from '../model/nodes.ts';
 import { Library } from './library.ts';
 import { Menus } from './menus.ts';
-import { checkMenus, menusOf } from './show.ts';
+import { checkBoots, checkMenus, menusOf } from './show.ts';
 import type { MenuCheck, NodeMenus } from './views.ts';
 import { configuredWorld } from './world.ts';
 
@@ -34,19 +35,18 @@ export async function offlineNode(
  */
 export async function offlineCheck(config: ImagerConfig, log: Logger): Promise<MenuCheck> {
   const { menus, nodes, missing, table } = await open(config, log);
-  const { faults, notes, ...checked } = checkMenus(menus, nodes.all);
-  if (table === undefined)
-    return {
-      ...checked,
-      faults,
-      notes: [...notes, `no boot table in ${config.state}: images are not checked`],
-    };
+  if (table === undefined) {
+    const { notes, ...checked } = checkMenus(menus, nodes.all);
+    return { ...checked, notes: [...notes, `no boot table in ${config.state}: images are not checked`] };
+  }
+  const files = new BootTree(table, installedIpxe(), menus);
+  const { faults, ...checked } = await checkBoots(menus, config, files);
   const absent = nodes.all.flatMap((node) => {
     const { image, why } = menus.choiceFor(node);
     const error = `image ${image} is not in the boot table (${why})`;
     return image !== null && missing.has(image) ? [{ node: node.name, menu: '', error }] : [];
   });
-  return { ...checked, faults: [...absent, ...faults], notes };
+  return { ...checked, faults: [...absent, ...faults] };
 }
 
 interface Offline {

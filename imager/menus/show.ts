@@ -1,7 +1,8 @@
 /** What each node would be given, for people: without anybody asking for it. */
-import { NotServed } from '../images/boot-files.ts';
+import { type BootFiles, NotServed } from '../images/boot-files.ts';
 import { ImageError } from '../images/image.ts';
-import type { NodeConfig } from '../model/config.ts';
+import type { ImagerConfig, NodeConfig } from '../model/config.ts';
+import { bootFileFaults } from './boot-file-check.ts';
 import type { Menus } from './menus.ts';
 import { hexAddress, MENUS, type Menu, turnedUuid } from './path.ts';
 import { TemplateError } from './template.ts';
@@ -43,6 +44,13 @@ export function checkMenus(menus: Menus, nodes: readonly NodeConfig[]): MenuChec
     }
   }
   return { nodes: nodes.length, templates: names.size, faults, notes: [...notes] };
+}
+
+/** The same, and every other file that the configuration tells nodes to boot. */
+export async function checkBoots(menus: Menus, config: ImagerConfig, files: BootFiles): Promise<MenuCheck> {
+  const checked = checkMenus(menus, config.nodes);
+  const named = await bootFileFaults(config, files);
+  return { ...checked, faults: [...checked.faults, ...named.map((fault) => ({ ...fault, menu: '' }))] };
 }
 
 /** Templates of the operator's under names that are no menu's. */

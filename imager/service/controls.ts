@@ -10,13 +10,14 @@ import { StoreError, UnknownNameError } from '../disks/store-error.ts';
 import type { Controls } from '../http/control-routes.ts';
 import type { DiskControls } from '../http/disk-routes.ts';
 import { ApiError, unknownName } from '../http/errors.ts';
+import type { BootFiles } from '../images/boot-files.ts';
 import { type BootImage, ImageError } from '../images/image.ts';
 import { addLinuxNbi } from '../images/nbi/add.ts';
 import type { BootTable } from '../images/table.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import type { Menus } from '../menus/menus.ts';
-import { checkMenus } from '../menus/show.ts';
+import { checkBoots } from '../menus/show.ts';
 import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { Flashed, PowerAction, Powered } from '../model/views.ts';
@@ -27,6 +28,7 @@ export interface ControlParts {
   nodes: NodeIndex;
   directory: Directory;
   table: BootTable;
+  files: BootFiles;
   disks: Disks;
   menus: Menus;
   agents: Pick<AgentServer, 'flash' | 'power' | 'connected'>;
@@ -35,7 +37,7 @@ export interface ControlParts {
 }
 
 export function controlsOf(parts: ControlParts): Controls {
-  const { nodes, table, disks, menus } = parts;
+  const { config, table, files, disks, menus } = parts;
   return {
     flash: (name, target) => flash(parts, name, target),
     power: (name, action) => power(parts, name, action),
@@ -43,7 +45,7 @@ export function controlsOf(parts: ControlParts): Controls {
     addNbi: (image) => wish(() => addNbi(table, image)),
     verifyImage: (name) => wish(() => verifyImage(table, name)),
     addBase: ({ name, file }) => wish(() => disks.addBase(name, file)),
-    checkMenus: () => checkMenus(menus, nodes.all),
+    checkMenus: () => checkBoots(menus, config, files),
     createDisk: ({ name, base }) => wish(() => disks.create(name, base)),
     disks: diskControls(new DiskWork(disks, () => parts.clock.now())),
   };

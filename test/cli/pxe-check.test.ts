@@ -14,17 +14,17 @@ beforeAll(async () => {
   program = await bundle('imager/cli/main.ts');
   dir = mkdtempSync(join(tmpdir(), 'cli-'));
   mkdirSync(join(dir, 'templates'));
-  configure('n1');
+  configure(['n1']);
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-function configure(...nodes: string[]): void {
+function configure(nodes: string[], boot = 'image: base'): void {
   const entries = nodes.map(
     (name, i) => `  - { name: ${name}, mac: "52:54:00:00:00:0${i}", address: 10.0.0.1${i} }\n`,
   );
   const head =
     'state: ./state\ncluster: c\ntemplates: ./templates\nnetwork: { address: 10.0.0.1, prefix: 24 }\n';
-  writeFileSync(join(dir, 'imager.yaml'), `${head}boot: { image: base }\nnodes:\n${entries.join('')}`);
+  writeFileSync(join(dir, 'imager.yaml'), `${head}boot: { ${boot} }\nnodes:\n${entries.join('')}`);
 }
 
 function check(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
@@ -51,7 +51,7 @@ test('without a boot table nothing is said against images; with one, each node w
       'n1: image base is not in the boot table (boot.image of the configuration)\n7 menus for 1 node: 1 fault\n',
     stderr: 'imager: would not get what they are to boot: n1\n',
   });
-  configure('n1', 'n2');
+  configure(['n1', 'n2']);
   const json = await check('--json');
   expect(json.code).toBe(1);
   expect(JSON.parse(json.stdout)).toMatchObject({ nodes: 2, faults: [{ node: 'n1' }, { node: 'n2' }] });
@@ -61,4 +61,12 @@ test('without a boot table nothing is said against images; with one, each node w
   await table.add({ name: 'base', arch: 'amd64', args: '', ...files });
   await table.close();
   expect(await check()).toEqual({ code: 0, stdout: '7 menus for 2 nodes: no faults\n', stderr: '' });
+  configure(['n1'], 'image: base, menu: { items: [{ name: Rescue, file: images/rescue/nbi.0 }] }');
+  expect(await check()).toEqual({
+    code: 1,
+    stdout:
+      'the boot menu names images/rescue/nbi.0: there is no such file here until an image rescue with it is added\n' +
+      '7 menus for 1 node: 1 fault\n',
+    stderr: 'imager: a wrong template is not in force, and a wrong file boots nobody\n',
+  });
 });

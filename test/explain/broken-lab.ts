@@ -43,7 +43,10 @@ export class BrokenLab {
       '16384',
       '-n',
       '-U',
+      // Its buffer has a place of this length for each frame.
       '--immediate-mode',
+      '-s',
+      '2048',
       '-l',
       '--print',
       '-w',

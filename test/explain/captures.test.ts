@@ -63,6 +63,47 @@ describe('the same boot in other clothes', () => {
   });
 });
 
+describe('frames that are cut', () => {
+  const cut = (name: string, kept: number) =>
+    pcap(
+      readCapture(capture(name)).frames.map((frame) => ({ ...frame, bytes: frame.bytes.subarray(0, kept) })),
+      { little: true },
+    );
+
+  test.each(CAUSES.map(([name]) => name))('%s: no verdict but that', (name) => {
+    for (const kept of [64, 96, 128, 256]) {
+      const { clients } = explainCapture(cut(name, kept));
+      expect(clients.map(({ who, cause }) => [who, cause])).toEqual([
+        [NODE, `packets are cut at ${kept} bytes: capture again with -s 0`],
+      ]);
+      expect(clients[0]!.evidence).toEqual([
+        expect.stringMatching(/^packet \d+ \(\+0\.00 s\) had \d{3} bytes/),
+      ]);
+    }
+  });
+
+  test('a piece of a datagram that cannot be put together', () => {
+    const { frames } = readCapture(capture('missing-file'));
+    const last = frames.at(-1)!;
+    const fragment = Buffer.alloc(600);
+    fragment.set([0x08, 0x00, 0x45, 0, 1500 >> 8, 1500 & 255, 0, 9, 0x20, 0, 64, 17], 12);
+    fragment.set([10, 77, 0, 1, 10, 77, 0, 132], 26);
+    const explained = (bytes: Uint8Array) =>
+      explainCapture(pcap([...frames, { ...last, bytes }], { little: true })).clients.map(
+        ({ cause }) => cause,
+      );
+    expect(explained(fragment)).toEqual(['packets are cut at 600 bytes: capture again with -s 0']);
+    // Another's.
+    fragment[33] = 133;
+    expect(explained(fragment)).toEqual([CAUSES[2]![1]]);
+  });
+
+  test('behind what matters they are good', () =>
+    expect(explainCapture(cut('missing-file', 600)).clients.map(({ cause }) => cause)).toEqual([
+      CAUSES[2]![1],
+    ]));
+});
+
 describe('what is no good capture', () => {
   const whole = capture('missing-file');
 

@@ -19,6 +19,7 @@ function connection(...said: string[]): Partial<Transfer>[] {
       ...{ syn: false, ack: true, reset: false, fin: false },
       sequence: sequence[by] >>> 0,
       acknowledged: sequence[by === '>' ? '<' : '>'] >>> 0,
+      length: 20 + text.length,
       payload: new TextEncoder().encode(text),
       ...flags,
     });
@@ -36,8 +37,9 @@ function connection(...said: string[]): Partial<Transfer>[] {
       take('>', text.replaceAll('\n', '\r\n'));
     }
   }
-  return transfers.all().map(({ transfer: { file, end, bytes, size, requests, reason } }) => ({
+  return transfers.all().map(({ transfer: { file, method, end, bytes, size, requests, reason } }) => ({
     ...{ file, end, bytes, requests },
+    ...(method === undefined ? {} : { method }),
     ...(size === undefined ? {} : { size }),
     ...(reason === undefined ? {} : { reason }),
   }));
@@ -90,4 +92,40 @@ test('what a server says is wrong is told in its words', () => {
   const get = '>GET /a HTTP/1.1\n\n';
   expect(connection(get, `<${head}{"error":"no \\"a\\" here"}`)).toMatchObject([{ reason: 'no "a" here' }]);
   expect(connection(get, `<${head}{"error":"cut \\u00"}`)).toMatchObject([{ reason: 'Not Found' }]);
+});
+
+test('a request of any method has its answer', () => {
+  const refused = connection('>POST /a HTTP/1.1\nContent-Length: 1\n\n', '>x', '<HTTP/1.1 404 Not Found\n\n');
+  expect(refused).toEqual([
+    { file: '/a', method: 'POST', end: 'refused', bytes: 0, requests: 1, reason: 'Not Found' },
+  ]);
+  const taken = connection('>PUT /a HTTP/1.1\n\n', '<HTTP/1.1 200 OK\nContent-Length: 5\n\nhello', '=');
+  expect(taken).toEqual([{ ...whole, method: 'PUT' }]);
+});
+
+test('a connection on which something else is spoken is no transfer', () => {
+  expect(connection('<SSH-2.0-x\n', '>SSH-2.0-y\n')).toEqual([]);
+  expect(connection()).toEqual([]);
+});
+
+test('an answer that says go on is none yet', () => {
+  const put = '>PUT /a HTTP/1.1\nExpect: 100-continue\n\n';
+  const ends = { file: '/a', method: 'PUT', end: 'refused', reason: 'Not Found' };
+  const goOn = '<HTTP/1.1 100 Continue\n\n';
+  expect(connection(put, goOn, '>x', '<HTTP/1.1 404 Not Found\n\n')).toMatchObject([ends]);
+  expect(connection(put, `${goOn}HTTP/1.1 404 Not Found\n\n`)).toMatchObject([ends]);
+});
+
+test('a packet that was cut inside a head is told, inside a body it does no harm', () => {
+  const transfers = new HttpTransfers();
+  const head = { kind: 'tcp', frame: 1, at: 0, mac: '52:54:00:00:00:01', syn: false, ack: true } as const;
+  const rest = { reset: false, fin: false, length: 900, sequence: 1, acknowledged: 1, kept: 96 };
+  const take = (way: typeof CLIENT, text: string, flags: Partial<TcpPacket> = {}) =>
+    transfers.take({ ...head, ...rest, ...way, payload: new TextEncoder().encode(text), ...flags });
+  take(CLIENT, '', { syn: true, ack: false });
+  take(SERVER, '', { syn: true });
+  expect(take(CLIENT, 'GET /images/a/ker')).toBe('10.0.0.11');
+  expect(take(CLIENT, 'GET /images/a/kernel HTTP/1.1\r\nHo')).toBeUndefined();
+  expect(take(SERVER, 'HTTP/1.1 200 OK\r\nConte')).toBe('10.0.0.11');
+  expect(take(SERVER, 'MZ and more')).toBeUndefined();
 });

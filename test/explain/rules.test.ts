@@ -11,6 +11,7 @@ import type {
 } from '../../imager/explain/observation.ts';
 import { RULES } from '../../imager/explain/rules.ts';
 import { lastBoot, storyOf } from '../../imager/explain/story.ts';
+import { eventRow } from '../../imager/explain/timeline.ts';
 import type { BootEvent, RecordedEvent } from '../../imager/journal/event.ts';
 import { MenuLab } from '../menus/world.ts';
 
@@ -255,6 +256,70 @@ describe('from a capture', () => {
     expect(cause(loaded, 60_000)).toMatch(/came whole, then nothing$/);
     expect(cause([...leased(), transfer(2)], 4000)).toMatch(
       /or the program hangs \(the capture ends there\)$/,
+    );
+  });
+
+  describe('a request without an answer', () => {
+    const silent = (at: number, rest: Partial<Transfer> = {}) =>
+      transfer(at, { end: 'unanswered', bytes: 0, ...rest });
+    const sized = transfer(2, { end: 'declined', code: 8, reason: 'User aborted the transfer', bytes: 0 });
+    const web = { protocol: 'http', port: 8080 } as const;
+
+    test('is open where the capture ends there', () => {
+      const open = 'TFTP server 10.0.0.1 has not answered the request for start.pxe (the capture ends there)';
+      expect(cause([...leased(), sized, silent(2.1)], 2100)).toBe(open);
+      expect(cause([...leased(), silent(2.1)], 2100)).toBe(open);
+      expect(cause([...leased(), sized, silent(2.1, { requests: 3, lastAt: 3000 })], 4000)).toBe(open);
+      expect(cause([...leased(), silent(2.1, { ...web, file: '' })], 2100)).toBe(
+        'HTTP server 10.0.0.1:8080 has not answered the request for a connection (the capture ends there)',
+      );
+    });
+
+    test('that was made again and again is a blocked port, wherever the capture ends', () => {
+      const again = silent(2.1, { requests: 3, lastAt: 2900 });
+      expect(cause([...leased(), again], 2900)).toBe(
+        'blocked port: TFTP server 10.0.0.1 answers nothing on UDP port 69',
+      );
+    });
+
+    test('of a port that answered in this boot is no blocked port', () => {
+      const again = silent(2.1, { requests: 3, lastAt: 8000 });
+      expect(cause([...leased(), sized, again])).toBe(
+        'TFTP server 10.0.0.1 answers no more: nothing came back for start.pxe, and it had answered before in this boot',
+      );
+      const loader = [ask(3, { options: IPXE }), answer(3.1), answer(4.1, { type: 'ack' })];
+      expect(cause([...leased(), transfer(2), ...loader, { ...again, at: 5000 }])).toContain(
+        'answers no more',
+      );
+      expect(cause([...leased(), transfer(2, web), silent(3, { ...web, file: '' })])).toBe(
+        'HTTP server 10.0.0.1:8080 answers no more: nothing came back for a connection, and it had answered before in this boot',
+      );
+    });
+
+    test('of another port or machine than answered is one', () => {
+      const other = silent(3, { server: '10.0.0.2' });
+      expect(cause([...leased(), sized, other])).toBe(
+        'blocked port: TFTP server 10.0.0.2 answers nothing on UDP port 69',
+      );
+      expect(cause([...leased(), transfer(2), silent(3, { ...web, file: '' })])).toBe(
+        'blocked port: HTTP server 10.0.0.1:8080 answers nothing on TCP port 8080',
+      );
+    });
+
+    test('on a connection that was taken is no blocked port', () =>
+      expect(cause([...leased(), silent(3, { ...web, file: '/a', connected: true })])).toBe(
+        'HTTP server 10.0.0.1:8080 took the connection, and nothing came back for /a',
+      ));
+  });
+
+  test('a request other than GET is told with its method', () => {
+    const posted = { protocol: 'http', port: 80, file: '/a', method: 'POST', end: 'refused' } as const;
+    const at = (rest: Partial<Transfer>) => cause([...leased(), transfer(2, { ...posted, ...rest })]);
+    expect(at({ code: 405, reason: 'Method Not Allowed' })).toBe(
+      'HTTP server 10.0.0.1 refuses POST /a: HTTP status 405 "Method Not Allowed"',
+    );
+    expect(at({ code: 404, reason: 'Not Found' })).toBe(
+      'HTTP server 10.0.0.1 refuses POST /a: HTTP status 404 "Not Found"',
     );
   });
 
@@ -637,6 +702,21 @@ describe('from the journal', () => {
         'missing image: "board" is not in the boot table (boot.image of the node in the configuration), so',
       );
     });
+  });
+
+  test('a request without a name is one of /', () => {
+    const lines = events(...lease(), [
+      '2 http refused',
+      { file: '', why: 'there is no such file' },
+      'not-found',
+    ]);
+    const known = { files: ['a', 'images/a/kernel'] };
+    expect(explainJournal(lines, { who: 'n1', imager, now: 100_000, known })).toMatchObject({
+      cause: 'missing file: HTTP server 10.77.0.1 has no / (HTTP status 404, "there is no such file")',
+      evidence: [expect.anything(), '/ was asked for and is not there: +2.00 s'],
+      advice: [expect.stringContaining('put the file there')],
+    });
+    expect(eventRow(lines.at(-1)!, 0).what).toBe('refused (not-found) file=/ why=there is no such file');
   });
 
   test('what the imager says of itself is told where it could not open a file', () => {

@@ -38,7 +38,10 @@ async function seen(script: string): Promise<Observation[]> {
     '-U',
     '-l',
     '--print',
+    // Its buffer has a place of this length for each frame.
     '--immediate-mode',
+    '-s',
+    '2048',
     '-w',
     file,
   ];

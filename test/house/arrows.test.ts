@@ -30,7 +30,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'imager/agents': ['agent/protocol', ...STORES],
   'imager/explain': ['agent/protocol', 'imager/dhcp', 'imager/tftp', 'imager/journal', 'imager/model'],
   'imager/service.ts': [
-    ...['agent/protocol', ...STORES, 'imager/service'],
+    ...['agent/protocol', ...STORES, 'imager/service', 'imager/menus'],
     ...['imager/dhcp', 'imager/tftp', 'imager/nbd', 'imager/http', 'imager/agents', 'imager/udp'],
   ],
   'imager/service': [

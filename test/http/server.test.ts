@@ -66,7 +66,7 @@ const controls: Controls = {
   addImage: () => Promise.reject(new Error('disk full')),
   addNbi: () => Promise.reject(new Error('disk full')),
   verifyImage: async () => [],
-  checkMenus: () => ({ nodes: 0, templates: 0, faults: [], notes: [] }),
+  checkMenus: async () => ({ nodes: 0, templates: 0, faults: [], notes: [] }),
   addBase: ({ name }) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
   createDisk: () => Promise.reject(new ApiError(409, 'taken')),
   disks: {
@@ -277,6 +277,20 @@ test.each(['/api/%zz', '/api/nodes/100%/menus?x', '/health/%', '/metrics/%zz'])(
     const { error } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))) as { error: string };
     expect(error).toContain('its percent signs are no encoding');
     expect(error).not.toContain('boot file');
+    expect(events).toEqual([]);
+    expect(server.stats()['refused.not-found'] ?? 0).toBe(before);
+  },
+);
+
+test.each(['/api/nonsense', '/health/x', '/metrics/'])(
+  "what is not there and is no boot file is nobody's boot: %s",
+  async (path) => {
+    const before = server.stats()['refused.not-found'] ?? 0;
+    const answer = await raw(path);
+    expect(answer).toMatch(/^HTTP\/1\.1 404 /);
+    expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))).toEqual({
+      error: `there is no "${path}" here`,
+    });
     expect(events).toEqual([]);
     expect(server.stats()['refused.not-found'] ?? 0).toBe(before);
   },

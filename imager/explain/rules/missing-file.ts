@@ -7,7 +7,10 @@ import { similar } from '../similar.ts';
 const GONE: readonly number[] = [1, 404, 410];
 
 export const missingFile: Rule = (story) => {
-  const missing = lastRefusals(story).filter(({ code }) => code !== undefined && GONE.includes(code));
+  // Of a POST it does not say that the file is not there.
+  const missing = lastRefusals(story).filter(
+    ({ code, method }) => code !== undefined && method === undefined && GONE.includes(code),
+  );
   if (missing.length === 0) return undefined;
   const told = story.told.file === undefined ? undefined : pathOf(story.told.file);
   // Loaders probe for a list of names: the one that was asked of them counts, else the last resort.
@@ -17,7 +20,8 @@ export const missingFile: Rule = (story) => {
     (each): each is Transfer => each.kind === 'transfer' && each.end === 'done',
   );
   const path = pathOf(main.file);
-  const near = similar(path, [...story.knownFiles, ...loaded.map(({ file }) => pathOf(file))]);
+  const near =
+    path === '' ? [] : similar(path, [...story.knownFiles, ...loaded.map(({ file }) => pathOf(file))]);
   return {
     cause: `missing file: ${serverWords(main)} has no ${main.file} (${error}${main.reason ? `, "${main.reason}"` : ''})`,
     evidence: [

@@ -1,5 +1,5 @@
 /** The server answered with an error other than a missing file, or had no place for the transfer. */
-import { lastTransfer, type Rule, serverWords, times, where } from '../finding.ts';
+import { fileWords, lastTransfer, type Rule, serverWords, times, where } from '../finding.ts';
 
 export const serverRefuses: Rule = (story) => {
   const last = lastTransfer(story);
@@ -15,7 +15,7 @@ export const serverRefuses: Rule = (story) => {
   const status = last.protocol === 'http' ? `HTTP status ${last.code}` : `TFTP error ${last.code ?? 0}`;
   const moved = last.protocol === 'http' && last.code !== undefined && last.code < 400;
   return {
-    cause: `${serverWords(last)} refuses ${last.file}: ${status}${last.reason ? ` "${last.reason}"` : ''}`,
+    cause: `${serverWords(last)} refuses ${fileWords(last)}: ${status}${last.reason ? ` "${last.reason}"` : ''}`,
     evidence: [`asked: ${where(story, last)}`],
     advice: [
       ...story.problems.map((problem) => `the imager says: ${problem}`),

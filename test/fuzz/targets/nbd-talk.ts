@@ -196,6 +196,8 @@ async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolea
     send: (reply: Buffer) => {
       answered++;
       check(reply, terms.structured);
+      // As replies do once they have left.
+      queueMicrotask(() => incoming?.relieved());
     },
   };
   const pool = new BufferPool();

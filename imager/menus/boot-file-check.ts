@@ -34,6 +34,8 @@ export function bootFileFault({ kind, name, words }: Architecture, head: Uint8Ar
 
 /** A boot file where the configuration names it. */
 interface Named {
+  /** Whose it is; empty: everybody's. */
+  node: string;
   place: string;
   file: string | undefined;
   architecture?: Architecture | undefined;
@@ -41,36 +43,41 @@ interface Named {
   address?: string | undefined;
 }
 
-/** One sentence for each boot file named in the configuration that will not boot anybody. */
-export async function bootFileFaults(config: ImagerConfig, files: BootFiles): Promise<string[]> {
+/** A sentence for each boot file named in the configuration that will not boot anybody; `node` is empty where it is for all. */
+export async function bootFileFaults(
+  config: ImagerConfig,
+  files: BootFiles,
+): Promise<{ node: string; error: string }[]> {
   const named: Named[] = [
     ...Object.entries(config.boot.files).map(([arch, file]) => ({
+      node: '',
       place: `boot.files.${arch}`,
       file,
       architecture: architectureNamed(arch),
     })),
     ...config.nodes.map(({ name, address, boot }) => ({
+      node: name,
       place: `boot.file of ${name}`,
       file: boot?.file,
       address,
     })),
-    ...menuFiles('the boot menu', config.boot.menu),
+    ...menuFiles('', 'the boot menu', config.boot.menu),
     ...config.nodes.flatMap(({ name, address, boot }) =>
-      menuFiles(`the boot menu of ${name}`, boot?.menu, address),
+      menuFiles(name, `the boot menu of ${name}`, boot?.menu, address),
     ),
   ];
-  const found: string[] = [];
+  const found: { node: string; error: string }[] = [];
   for (const each of named) {
-    const { place, file } = each;
+    const { node, place, file } = each;
     const fault = file === undefined ? undefined : await faultOf(file, each, config, files);
-    if (fault !== undefined) found.push(`${place} names ${file}: ${fault}`);
+    if (fault !== undefined) found.push({ node, error: `${place} names ${file}: ${fault}` });
   }
   return found;
 }
 
-function menuFiles(place: string, menu: BootMenu | undefined, address?: string): Named[] {
+function menuFiles(node: string, place: string, menu: BootMenu | undefined, address?: string): Named[] {
   return (menu?.items ?? []).flatMap(({ boot }) =>
-    typeof boot === 'object' ? [{ place, file: boot.file, address }] : [],
+    typeof boot === 'object' ? [{ node, place, file: boot.file, address }] : [],
   );
 }
 

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { type BootFiles, memoryFile, NotServed } from '../../imager/images/boot-files.ts';
 import { installedIpxe } from '../../imager/images/tree.ts';
+import { bootFileFault, bootFileFaults } from '../../imager/menus/boot-file-check.ts';
 import { architectureNamed } from '../../imager/model/architectures.ts';
 import type { ImagerConfig } from '../../imager/model/config.ts';
-import { bootFileFault, bootFileFaults } from '../../imager/service/boot-file-check.ts';
 import { asKernel } from '../support/kernels.ts';
 
 /** Debian's own iPXE: a UEFI program and a network boot program. */
@@ -61,7 +61,9 @@ test('everything the configuration names, each in one sentence; what others serv
       { name: 'from the pool', boot: { file: 'theirs' } },
     ],
   } as unknown as ImagerConfig;
-  expect(await bootFileFaults(config, files)).toEqual([
+  const faults = await bootFileFaults(config, files);
+  expect(faults.map(({ node }) => node)).toEqual(['', '', 'n1', 'n2', 'n4', '']);
+  expect(faults.map(({ error }) => error)).toEqual([
     expect.stringMatching(/^boot\.files\.efi-arm64 names ipxe\/snponly\.efi: it is a UEFI program for amd64/),
     'boot.files.bios names http://10.77.0.1/ipxe/undionly.kpxe: x86 BIOS loads by TFTP, and takes paths alone',
     'boot.file of n1 names absent.efi: there is no such file here',
