@@ -23,6 +23,11 @@ bench: build ## measure against peers in pairs; prints a table and writes build/
 	    --log-level=warning --outfile=node_modules/.bench/main.mjs
 	@node --enable-source-maps node_modules/.bench/main.mjs
 
+.PHONY: proofs
+proofs: build ## long versions of the NBD tests: 200 kills under fio, 20 under a Linux kernel, 100 nodes on one base
+	@BOOTWRIGHT_KILL_ROUNDS=200 BOOTWRIGHT_KERNEL_KILLS=20 BOOTWRIGHT_NODES=100 \
+	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs
+
 .PHONY: build
 build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node ## compile TypeScript and the native parts to dist/
 	@npx --no-install tsc -p tsconfig.build.json

@@ -382,6 +382,25 @@ test('a bit that changed in the file is an error where it matters, and never rea
   }
 });
 
+test('killed after the end of the file was cut off, behind which the journal still names a place', async () => {
+  let files = freshFiles();
+  let disk = openOverlay(files);
+  const kill = (): void => {
+    files = { ...files, data: new VolatileFile(files.data.content()) };
+    disk = openOverlay(files);
+  };
+  await disk.store.settled();
+  await disk.write(pattern({ at: 0, length: 6 * BLOCK_SIZE, fill: 1 }), 0);
+  await disk.trim(BLOCK_SIZE, 5 * BLOCK_SIZE);
+  const before = files.data.size();
+  kill();
+  await disk.store.settled();
+  expect(files.data.size()).toBeLessThan(before);
+  const wanted = await contentOf(disk);
+  kill();
+  expect(Buffer.compare(await contentOf(disk), wanted)).toBe(0);
+});
+
 test('what was flushed counts, though a place that a record before it names was used again', async () => {
   const files = freshFiles();
   const disk = openOverlay(files);
