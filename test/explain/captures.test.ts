@@ -98,6 +98,16 @@ describe('frames that are cut', () => {
     expect(explained(fragment)).toEqual([CAUSES[2]![1]]);
   });
 
+  test('in a boot before: nothing is known of the client', () => {
+    const { frames } = readCapture(capture('missing-file'));
+    const before = frames.map((each) => ({ ...each, bytes: each.bytes.subarray(0, 96) }));
+    const later = frames.map((each) => ({ ...each, at: each.at + 600_000 }));
+    const { clients } = explainCapture(pcap([...before, ...later], { little: true }));
+    expect(clients.map(({ cause }) => cause)).toEqual([
+      'packets are cut at 96 bytes: capture again with -s 0',
+    ]);
+  });
+
   test('behind what matters they are good', () =>
     expect(explainCapture(cut('missing-file', 600)).clients.map(({ cause }) => cause)).toEqual([
       CAUSES[2]![1],
