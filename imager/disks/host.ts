@@ -1,4 +1,4 @@
-/** System calls of host.c, which `make build` compiles. Where it is not built, disks work on without what they give. */
+/** What host.c has, which `make build` compiles. Where it is not built, disks work on without, or with what Node has. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 
 /** See host.c. */
 interface Addon {
+  checksums(bytes: Uint8Array, crcs: Uint32Array): boolean;
   punch(fd: number, offset: number, length: number): number;
   lock(fd: number): number;
 }
@@ -38,6 +39,12 @@ function load(): Addon | false {
 /** Whether the system calls are built and load. */
 export function hasHostCalls(): boolean {
   return host() !== false;
+}
+
+/** Puts the CRC-32 of each 4096 bytes into `crcs`, as many as there are; false where that cannot be done here. */
+export function checksumsHere(bytes: Uint8Array, crcs: Uint32Array): boolean {
+  const calls = host();
+  return calls !== false && calls.checksums(bytes, crcs);
 }
 
 /** Gives the space of a range of an open file back; false where it cannot be done. */

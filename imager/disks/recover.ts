@@ -7,6 +7,7 @@
 import { crc32 } from 'node:zlib';
 import type { BlockFile } from './block-file.ts';
 import { asDiskError } from './block-file.ts';
+import { checksums } from './checksums.ts';
 import { BLOCK_SIZE, blockCount, FormatError, type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
 import { decodeTable, type Generation } from './generation-table.ts';
 import type { JournalPosition, Mark } from './journal.ts';
@@ -183,8 +184,9 @@ function verify(file: BlockFile, { count, place, crcs }: Change, places: number)
   for (let done = 0; done < there; done += READ_BLOCKS) {
     const blocks = Math.min(READ_BLOCKS, there - done);
     file.readNow(buffer.subarray(0, blocks * BLOCK_SIZE), (place + done) * BLOCK_SIZE);
-    for (let i = 0; i < blocks; i++)
-      good[done + i] = crc32(buffer.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE)) === crcs[done + i];
+    checksums(buffer.subarray(0, blocks * BLOCK_SIZE)).forEach((crc, i) => {
+      good[done + i] = crc === crcs[done + i];
+    });
   }
   return good;
 }
