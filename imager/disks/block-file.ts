@@ -16,7 +16,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { DiskError } from './disk.ts';
-import { lockFile, punchHole } from './host.ts';
+import { lockFile, punchHole, readHere, slept, writeHere } from './host.ts';
 
 export interface BlockFile {
   /** True where a call of `length` bytes may be made synchronously at present. */
@@ -40,7 +40,7 @@ export interface BlockFile {
 
 /** Longest range moved synchronously. */
 const PROMPT_LENGTH = 256 * 1024;
-/** A synchronous call that took longer (cold cache, throttled writer) sends the next ones to the thread pool... */
+/** A synchronous call that waited longer (cold cache, throttled writer) sends the next ones to the thread pool... */
 const SLOW_MS = 2;
 /** ...for this long. */
 const COOL_DOWN_MS = 50;
@@ -81,7 +81,7 @@ export class SystemFile implements BlockFile {
 
   #judge(start: number): void {
     const end = this.#now();
-    if (end - start > SLOW_MS) this.#slowUntil = end + COOL_DOWN_MS;
+    if (end - start > SLOW_MS && slept()) this.#slowUntil = end + COOL_DOWN_MS;
   }
 
   #tooShort(offset: number): DiskError {
@@ -92,7 +92,9 @@ export class SystemFile implements BlockFile {
     const start = this.#now();
     try {
       for (let done = 0; done < target.length; ) {
-        const count = readSync(this.#fd, target, done, target.length - done, offset + done);
+        const count =
+          readHere(this.#fd, target, done, offset + done) ??
+          readSync(this.#fd, target, done, target.length - done, offset + done);
         if (count === 0) throw this.#tooShort(offset + done);
         done += count;
       }
@@ -106,7 +108,9 @@ export class SystemFile implements BlockFile {
     const start = this.#now();
     try {
       for (let done = 0; done < source.length; )
-        done += writeSync(this.#fd, source, done, source.length - done, offset + done);
+        done +=
+          writeHere(this.#fd, source, done, offset + done) ??
+          writeSync(this.#fd, source, done, source.length - done, offset + done);
     } catch (error) {
       throw asDiskError(error);
     }

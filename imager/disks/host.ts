@@ -3,9 +3,13 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
+import { getSystemErrorName } from 'node:util';
 
 /** See host.c. */
 interface Addon {
+  read(fd: number, bytes: Uint8Array, from: number, offset: number): number;
+  write(fd: number, bytes: Uint8Array, from: number, offset: number): number;
+  slept(): boolean;
   checksums(bytes: Uint8Array, crcs: Uint32Array): boolean;
   punch(fd: number, offset: number, length: number): number;
   lock(fd: number): number;
@@ -39,6 +43,36 @@ function load(): Addon | false {
 /** Whether the system calls are built and load. */
 export function hasHostCalls(): boolean {
   return host() !== false;
+}
+
+/**
+ * Reads an open file from `offset` on into `bytes` from its byte `from` on; gives the count, undefined where host.c is
+ * not built. Throws an error with the system's `code`. For `slept`; it takes as long as Node's own.
+ */
+export function readHere(fd: number, bytes: Uint8Array, from: number, offset: number): number | undefined {
+  const calls = host();
+  return calls === false ? undefined : counted('read', calls.read(fd, bytes, from, offset));
+}
+
+/** Writes what `readHere` would fill. */
+export function writeHere(fd: number, bytes: Uint8Array, from: number, offset: number): number | undefined {
+  const calls = host();
+  return calls === false ? undefined : counted('write', calls.write(fd, bytes, from, offset));
+}
+
+/**
+ * Whether the last of these two calls waited, as for a drive; false where it took long only because other threads had
+ * the processor. Where that is not known, true.
+ */
+export function slept(): boolean {
+  const calls = host();
+  return calls === false || calls.slept();
+}
+
+function counted(call: string, result: number): number {
+  if (result >= 0) return result;
+  const code = getSystemErrorName(result);
+  throw Object.assign(new Error(`${code}: ${call}`), { code });
 }
 
 /** Puts the CRC-32 of each 4096 bytes into `crcs`, as many as there are; false where that cannot be done here. */

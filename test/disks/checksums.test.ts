@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { checksums, firstWrong } from '../../imager/disks/checksums.ts';
+import { checksumsHere, hasHostCalls } from '../../imager/disks/host.ts';
 
 const BLOCK = 4096;
 
@@ -50,4 +52,9 @@ test('one changed bit is found, and in which block', () => {
       expect(firstWrong(range, expected)).toBe((at >> 3) >> 12);
     }),
   );
+});
+
+test('where host.c is built, and the processor can, it is what makes them', () => {
+  const can = hasHostCalls() && /\bpclmulqdq\b/.test(readFileSync('/proc/cpuinfo', 'latin1'));
+  expect(checksumsHere(new Uint8Array(BLOCK), new Uint32Array(1))).toBe(can);
 });
