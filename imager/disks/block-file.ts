@@ -16,7 +16,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { DiskError } from './disk.ts';
-import { lockFile, punchHole, readHere, slept, writeHere } from './host.ts';
+import { lockFile, punchHole, readHere, reserveSpace, slept, writeHere } from './host.ts';
 
 export interface BlockFile {
   /** True where a call of `length` bytes may be made synchronously at present. */
@@ -45,6 +45,13 @@ const SLOW_MS = 2;
 /** ...for this long. */
 const COOL_DOWN_MS = 50;
 
+/**
+ * A file that grows has space allocated ahead: a write to new pages takes 26 instead of 60 us for 256 KiB then. At most
+ * an eighth of what it has, within these bounds; given back when it is closed.
+ */
+const LEAST_AHEAD = 2 ** 20;
+const MOST_AHEAD = 16 * 2 ** 20;
+
 /** The DiskError for a failed call of the file system. */
 export function asDiskError(error: unknown): DiskError {
   if (error instanceof DiskError) return error;
@@ -61,12 +68,16 @@ export class SystemFile implements BlockFile {
   readonly #fd: number;
   readonly #now: () => number;
   #slowUntil = 0;
+  /** Up to this byte the file has its space, or was to have it; and whether some of that is of our doing. */
+  #reserved: number;
+  #ahead = false;
 
   /** Opens an existing file. `now` in milliseconds, for the choice between the two ways. */
   constructor(path: string, mode: 'r' | 'r+', now: () => number = () => performance.now()) {
     this.#path = path;
     this.#fd = openSync(path, mode);
     this.#now = now;
+    this.#reserved = this.size();
   }
 
   prompt(length: number): boolean {
@@ -82,6 +93,16 @@ export class SystemFile implements BlockFile {
   #judge(start: number): void {
     const end = this.#now();
     if (end - start > SLOW_MS && slept()) this.#slowUntil = end + COOL_DOWN_MS;
+  }
+
+  #reserve(end: number): void {
+    if (end <= this.#reserved) return;
+    const ahead = Math.min(MOST_AHEAD, Math.max(LEAST_AHEAD, end / 8));
+    const from = this.#reserved;
+    this.#reserved = Math.floor(end + ahead);
+    // Where that fails, the write tells whether there is space for it.
+    this.#ahead = true;
+    reserveSpace(this.#fd, from, this.#reserved - from);
   }
 
   #tooShort(offset: number): DiskError {
@@ -106,6 +127,7 @@ export class SystemFile implements BlockFile {
 
   writeNow(source: Uint8Array, offset: number): void {
     const start = this.#now();
+    this.#reserve(offset + source.length);
     try {
       for (let done = 0; done < source.length; )
         done +=
@@ -128,6 +150,7 @@ export class SystemFile implements BlockFile {
   }
 
   async write(source: Uint8Array, offset: number): Promise<void> {
+    this.#reserve(offset + source.length);
     for (let done = 0; done < source.length; )
       done += await inPool((end) => write(this.#fd, source, done, source.length - done, offset + done, end));
   }
@@ -150,6 +173,7 @@ export class SystemFile implements BlockFile {
   truncate(size: number): void {
     try {
       ftruncateSync(this.#fd, size);
+      this.#reserved = size;
     } catch (error) {
       throw asDiskError(error);
     }
@@ -165,6 +189,12 @@ export class SystemFile implements BlockFile {
   }
 
   close(): void {
+    try {
+      // Who wrote nothing keeps off: the file may be another one's, who makes it longer now.
+      if (this.#ahead) ftruncateSync(this.#fd, this.size());
+    } catch {
+      // It stays reserved until the next one who writes to it closes it.
+    }
     closeSync(this.#fd);
   }
 }

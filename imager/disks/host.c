@@ -10,6 +10,7 @@
  *
  * These return 0 or an errno:
  *   punch(fd, offset, length)   gives the space of a range back; the range reads as zeroes (fallocate)
+ *   reserve(fd, offset, length) has space for a range behind the file's end, which stays where it is (fallocate)
  *   lock(fd)                    takes the file for this process (flock): 11 where another one has it. The kernel gives
  *                               it free when the file is closed, also by SIGKILL
  */
@@ -103,16 +104,22 @@ static napi_value checksums(napi_env env, napi_callback_info info) {
   return value;
 }
 
-static napi_value punch(napi_env env, napi_callback_info info) {
+static napi_value allocate(napi_env env, napi_callback_info info, int mode) {
   size_t count = 3;
   napi_value values[3];
   napi_get_cb_info(env, info, &count, values, NULL, NULL);
   int64_t fd = number(env, values[0]), offset = number(env, values[1]), length = number(env, values[2]);
   int result;
-  do result = fallocate((int)fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+  do result = fallocate((int)fd, mode | FALLOC_FL_KEEP_SIZE, offset, length);
   while (result != 0 && errno == EINTR);
   return answer(env, result == 0 ? 0 : errno);
 }
+
+static napi_value punch(napi_env env, napi_callback_info info) {
+  return allocate(env, info, FALLOC_FL_PUNCH_HOLE);
+}
+
+static napi_value reserve(napi_env env, napi_callback_info info) { return allocate(env, info, 0); }
 
 static napi_value lock(napi_env env, napi_callback_info info) {
   size_t count = 1;
@@ -127,7 +134,7 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
     napi_callback body;
   } functions[] = {
       {"read", read_range}, {"write", write_range}, {"slept", slept},
-      {"checksums", checksums}, {"punch", punch}, {"lock", lock},
+      {"checksums", checksums}, {"punch", punch}, {"reserve", reserve}, {"lock", lock},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value value;

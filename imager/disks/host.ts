@@ -12,6 +12,7 @@ interface Addon {
   slept(): boolean;
   checksums(bytes: Uint8Array, crcs: Uint32Array): boolean;
   punch(fd: number, offset: number, length: number): number;
+  reserve(fd: number, offset: number, length: number): number;
   lock(fd: number): number;
 }
 
@@ -85,6 +86,12 @@ export function checksumsHere(bytes: Uint8Array, crcs: Uint32Array): boolean {
 export function punchHole(fd: number, offset: number, length: number): boolean {
   const calls = host();
   return calls !== false && calls.punch(fd, offset, length) === 0;
+}
+
+/** Has space for a range behind the end of an open file, which stays where it is; false where it cannot be done. */
+export function reserveSpace(fd: number, offset: number, length: number): boolean {
+  const calls = host();
+  return calls !== false && calls.reserve(fd, offset, length) === 0;
 }
 
 /** False where another process, or another open file of this one, has the lock. True also where there are no locks. */

@@ -7,6 +7,7 @@ vi.mock('../../imager/disks/host.ts', () => ({
   readHere: vi.fn(() => undefined),
   writeHere: vi.fn(() => undefined),
   slept: () => true,
+  reserveSpace: () => false,
 }));
 
 describe('with what Node has', async () => {

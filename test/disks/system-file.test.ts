@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -72,4 +72,29 @@ test('a call that waited for the drive is', (context) => {
   file.readNow(new Uint8Array(BLOCK), 0);
   expect(file.prompt(BLOCK)).toBe(false);
   file.close();
+});
+
+test('a file that grows has space ahead, but is not longer for it, and gives it back when it is closed', () => {
+  const file = new SystemFile(path, 'r+');
+  const length = 64 * 1024;
+  file.writeNow(new Uint8Array(length), 3 * BLOCK);
+  expect(file.size()).toBe(3 * BLOCK + length);
+  // Where the file system can do that.
+  const ahead = statSync(path).blocks * 512 >= 2 ** 20;
+  expect(ahead).toBe(hasHostCalls());
+  file.close();
+  const { size, blocks } = statSync(path);
+  expect(size).toBe(3 * BLOCK + length);
+  expect(blocks * 512).toBeLessThan(2 ** 20);
+});
+
+test('whoever did not make a file longer leaves its end alone when he closes it', () => {
+  const owner = new SystemFile(path, 'r+');
+  owner.writeNow(new Uint8Array(BLOCK), 3 * BLOCK);
+  const other = new SystemFile(path, 'r+');
+  owner.truncate(BLOCK);
+  const before = statSync(path, { bigint: true }).ctimeNs;
+  other.close();
+  expect(statSync(path, { bigint: true }).ctimeNs).toBe(before);
+  owner.close();
 });
