@@ -47,7 +47,7 @@ export class OverlayStore {
 
   private constructor(file: BlockFile, found: Recovered, host: StoreHost) {
     this.file = file;
-    this.#space = new Space(Math.ceil(file.size() / BLOCK_SIZE));
+    this.#space = new Space(found.end);
     for (const place of found.retired) this.#space.retirePage(place);
     this.#journal = new Journal(file, this.#space, found, host.salt);
     this.flushes = new Flushes(host.name, file, this.#journal, this.#space);

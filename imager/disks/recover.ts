@@ -40,6 +40,8 @@ export interface Recovered {
   cut: boolean;
   /** Places of pages that the last checkpoint has and the map has not. */
   retired: number[];
+  /** Places that the file has, or should have: none behind is the journal's, nor named by it. */
+  end: number;
 }
 
 /** Throws FormatError, DiskError. `onDamage`: see MapTree. */
@@ -65,16 +67,25 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
     replayed: 0,
     cut: false,
     retired: [],
+    end: Math.ceil(file.size() / BLOCK_SIZE),
   };
   const sound = soundRecords(file, chain, { synced, blocks: tree.blocks, places });
   for (const { record } of chain.records.slice(0, sound)) {
-    for (const change of record.changes) apply(tree, change, found.retired);
+    for (const change of record.changes) {
+      apply(tree, change, found.retired);
+      if (change.place >= SUPERBLOCK_PLACES) found.end = Math.max(found.end, change.place + change.count);
+    }
     found.replayed += record.changes.length;
   }
   const lost = chain.records[sound];
-  if (lost === undefined) return found;
-  // What lies behind the position is of no account: what leads on to another segment is written there.
-  return { ...found, journal: lost.at, before: lost.before, clean: false, cut: true };
+  if (lost !== undefined) {
+    // What lies behind the position is of no account: what leads on to another segment is written there.
+    Object.assign(found, { journal: lost.at, before: lost.before, clean: false, cut: true });
+  }
+  // A link may have come to the drive without the segment that it leads to.
+  for (const { place, count } of [...found.before, found.journal.segment])
+    found.end = Math.max(found.end, place + count);
+  return found;
 }
 
 /**
@@ -155,7 +166,8 @@ function readChain(file: BlockFile, start: Segment & { lsn: number }, places: nu
     while (link === undefined) {
       const record = decodeRecord(bytes, offset, segment.salt, lsn);
       if (record === undefined) {
-        const clean = bytes.subarray(offset).equals(Buffer.alloc(bytes.length - offset));
+        const whole = segment.place + segment.count <= places;
+        const clean = whole && bytes.subarray(offset).equals(Buffer.alloc(bytes.length - offset));
         return { records, end: { segment, offset, lsn }, before, clean };
       }
       records.push({ record, at: { segment, offset, lsn }, before });
