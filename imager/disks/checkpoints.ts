@@ -42,6 +42,14 @@ export interface Draft {
   writes: PageWrite[];
 }
 
+/** The places of a table of generations. */
+interface Tables {
+  /** The last checkpoint's, where this one has another. */
+  before: PlaceRun[];
+  /** This one's, where it is another. */
+  made: PlaceRun[];
+}
+
 /** What else a checkpoint does, at the moment it is of. Where one of them throws, there is no checkpoint. */
 export interface Alterations {
   /** Before the map is captured. */
@@ -55,6 +63,7 @@ interface Cut extends Draft {
   /** What only the checkpoint before it needs. */
   retired: PlaceRun[];
   segments: PlaceRun[];
+  tables: Tables;
 }
 
 export class Checkpoints {
@@ -197,7 +206,8 @@ export class Checkpoints {
     this.#generations = cut.generations;
     this.#journal.forget(cut.segments);
     this.#patience = LONG_JOURNAL;
-    this.#space.freed([...cut.retired, ...cut.segments]);
+    this.#space.kept(true);
+    this.#space.freed([...cut.retired, ...cut.segments, ...cut.tables.before]);
     this.#tidy();
   }
 
@@ -224,36 +234,40 @@ export class Checkpoints {
     const captured = { tree, pages };
     try {
       alter?.(draft);
-      this.#updateTable(draft);
     } catch (error) {
-      this.#undo({ captured, retired: this.#space.takeRetired() });
+      this.#undo({ captured, retired: this.#space.takeRetired(), tables: { before: [], made: [] } });
       throw error;
     }
+    const tables = this.#updateTable(draft);
     // What the map names is the new generation's from now on.
     if (draft.generations.length > this.#generations.length) this.#space.keepAll([...this.#writing].flat());
     this.#changed = false;
-    return { ...draft, captured, retired: this.#space.takeRetired(), segments: before };
+    return { ...draft, captured, retired: this.#space.takeRetired(), segments: before, tables };
   }
 
   /** Nothing came of a checkpoint. */
-  #undo({ captured: { tree, pages }, retired }: Pick<Cut, 'captured' | 'retired'>): void {
+  #undo({ captured: { tree, pages }, retired, tables }: Pick<Cut, 'captured' | 'retired' | 'tables'>): void {
     tree.captured(pages, false);
     this.#space.retireAgain(retired);
+    this.#space.giveBack(tables.made);
+    this.#space.kept(false);
     this.#changed = true;
   }
 
   /** Gives the table of generations a new place, where it is another one. */
-  #updateTable({ superblock, generations, writes }: Draft): void {
+  #updateTable({ superblock, generations, writes }: Draft): Tables {
     const same = (generation: Generation, i: number): boolean => generation === this.#generations[i];
-    if (generations.length === this.#generations.length && generations.every(same)) return;
+    if (generations.length === this.#generations.length && generations.every(same))
+      return { before: [], made: [] };
     const bytes = encodeTable(generations);
     const { table } = superblock;
-    if (table.rows > 0) this.#space.retire(table);
+    const before = table.rows > 0 ? [{ place: table.place, count: table.count }] : [];
     superblock.table = { place: 0, crc: 0, count: 0, rows: 0 };
-    if (generations.length === 0) return;
+    if (generations.length === 0) return { before, made: [] };
     const { place, count } = this.#space.takeRun(bytes.length / BLOCK_SIZE);
     writes.push({ place, bytes });
     superblock.table = { place, count, crc: crc32(bytes), rows: generations.length };
+    return { before, made: [{ place, count }] };
   }
 
   /** The copy that is not the newest valid one first: a crash in between leaves one of the two states. */

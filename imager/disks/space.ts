@@ -16,7 +16,7 @@ const LEAST_RUN = 16;
 
 export class Space {
   readonly #used = new Bits();
-  readonly #fresh = new Bits();
+  #fresh = new Bits();
   /** Free places without space of the file system, as far as that is known. */
   readonly #holes = new Bits();
   #holeCount = 0;
@@ -29,6 +29,8 @@ export class Space {
   #scan: { from: number; released: PlaceRun[]; retired: PlaceRun[] } | undefined;
   #released: PlaceRun[] = [];
   #retired: PlaceRun[] = [];
+  /** What was fresh before a generation that is not durable yet, and what of it was released or retired since. */
+  #former: { fresh: Bits; released: PlaceRun[]; retired: PlaceRun[] } | undefined;
 
   /** Space in a file of `end` places of which nothing is known yet: a scan is under way. */
   constructor(end: number) {
@@ -129,12 +131,14 @@ export class Space {
   release(place: number): void {
     if (this.#scan !== undefined) append(this.#scan.released, { place, count: 1 });
     else if (this.#fresh.has(place)) append(this.#released, { place, count: 1 });
+    else if (this.#former?.fresh.has(place)) append(this.#former.released, { place, count: 1 });
   }
 
   /** The next checkpoint will not have a map page any more. */
   retirePage(place: number): void {
     if (this.#scan !== undefined) append(this.#scan.retired, { place, count: 1 });
     else if (this.#fresh.has(place)) append(this.#retired, { place, count: 1 });
+    else if (this.#former?.fresh.has(place)) append(this.#former.retired, { place, count: 1 });
   }
 
   /** The next checkpoint will not have a journal segment, or table, any more. */
@@ -168,16 +172,31 @@ export class Space {
       for (let at = place; at < place + count; at++) {
         if (this.#used.delete(at)) this.#free++;
         this.#fresh.delete(at);
+        this.#former?.fresh.delete(at);
       }
     // The next writes go there: the kernel still has these pages, and the file system space for them.
     for (const { place } of extents) this.#cursor = Math.min(this.#cursor, place);
     if (extents.length > 0) this.#scarce = Number.POSITIVE_INFINITY;
   }
 
-  /** All that the map names now is a generation's from now on, but not `unnamed`, which the map does not have yet. */
+  /**
+   * All that the map names now is a generation's from now on, but not `unnamed`, which the map does not have yet. To be
+   * followed by `kept`.
+   */
   keepAll(unnamed: readonly PlaceRun[]): void {
-    this.#fresh.clear();
+    this.#former = { fresh: this.#fresh, released: [], retired: [] };
+    this.#fresh = new Bits();
     for (const { place, count } of unnamed) this.#take(place, count);
+  }
+
+  /** The generation is durable, or nothing came of it: then what it would have kept is as it was before. */
+  kept(durable: boolean): void {
+    const former = this.#former;
+    this.#former = undefined;
+    if (former === undefined || durable) return;
+    this.#fresh.addAll(former.fresh);
+    for (const extent of former.released) append(this.#released, extent);
+    for (const extent of former.retired) append(this.#retired, extent);
   }
 
   /**

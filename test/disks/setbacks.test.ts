@@ -2,6 +2,8 @@
 import { expect, test } from 'vitest';
 import { DiskError } from '../../imager/disks/disk.ts';
 import { BLOCK_SIZE } from '../../imager/disks/format.ts';
+import { snapshot } from '../../imager/disks/generations.ts';
+import { SEGMENT_PLACES } from '../../imager/disks/journal-segments.ts';
 import { Overlay } from '../../imager/disks/overlay.ts';
 import { emptyOverlay } from '../../imager/disks/overlay-file.ts';
 import { OverlayStore } from '../../imager/disks/overlay-store.ts';
@@ -91,4 +93,51 @@ test('a link of the journal came to the drive, its segment did not: nothing else
   await next.flush();
   for (const each of [next, open(unpowered(after))])
     expect([await byteOf(each, 0), await byteOf(each, 3), await byteOf(each, 4)]).toEqual([7, 9, 10]);
+});
+
+test('a snapshot that fails leaves the table of generations what it was, and where', async () => {
+  const file = fresh(200);
+  const disk = await opened(file);
+  await write(disk, 0, 1);
+  await snapshot(disk.store, 'one', 1);
+  let full = true;
+  failing(file, () => full);
+  await write(disk, 1, 2);
+  await expect(snapshot(disk.store, 'two', 2)).rejects.toThrow('no space left');
+  full = false;
+  await disk.store.checkpoint();
+  for (let block = 0; block < 200; block++) await write(disk, block, block);
+  await disk.flush();
+  const next = open(killed(file));
+  expect(next.store.generations.map(({ label }) => label)).toEqual(['one']);
+});
+
+test('snapshots that fail take no space', async () => {
+  const file = fresh();
+  const disk = await opened(file);
+  for (let block = 0; block < BLOCKS; block++) await write(disk, block, 1);
+  await disk.store.checkpoint();
+  const { used } = disk.store.places();
+  let full = true;
+  failing(file, () => full);
+  for (let i = 0; i < 5; i++) {
+    const snapped = snapshot(disk.store, 'no', 3);
+    await write(disk, i, 2);
+    await expect(snapped).rejects.toThrow('no space left');
+  }
+  full = false;
+  for (let round = 0; round < 2; round++) {
+    for (let block = 0; block < BLOCKS; block++) await write(disk, block, 3);
+    await disk.flush();
+    await disk.store.checkpoint();
+  }
+  // The journal may have one segment more in hand.
+  expect(disk.store.places().used).toBeLessThanOrEqual(used + SEGMENT_PLACES);
+  await disk.store.rescan();
+  const known = disk.store.places().used;
+  for (let round = 0; round < 2; round++) {
+    for (let block = 0; block < BLOCKS; block++) await write(disk, block, 4);
+    await disk.flush();
+  }
+  expect(disk.store.places().used).toBe(known);
 });
