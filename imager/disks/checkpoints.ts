@@ -52,8 +52,9 @@ interface Tables {
 
 /** What else a checkpoint does, at the moment it is of. Where one of them throws, there is no checkpoint. */
 export interface Alterations {
-  /** Before the map is captured. */
+  /** Before the map is captured; `undo` takes back what it did to the map, where nothing comes of the checkpoint. */
   prepare?: (tree: MapTree, superblock: Superblock) => void;
+  undo?: (tree: MapTree, superblock: Superblock, space: Space) => void;
   /** With what is captured. */
   alter?: (draft: Draft) => void;
 }
@@ -191,10 +192,7 @@ export class Checkpoints {
     try {
       for (const { place, bytes } of cut.writes) await this.#file.write(bytes, place * BLOCK_SIZE);
     } catch (error) {
-      this.#undo(cut);
-      // A disk that has grown is so: its map has more levels now. The next checkpoint says it.
-      const { size } = cut.superblock;
-      this.#superblock = cut.tree === tree ? { ...this.#superblock, size } : this.#superblock;
+      this.#undo(cut, alterations);
       this.#patience = this.#journal.length + LONG_JOURNAL;
       throw asDiskError(error);
     }
@@ -212,10 +210,11 @@ export class Checkpoints {
   }
 
   /** One step of the event loop: what the checkpoint is of. */
-  #cut({ prepare, alter }: Alterations): Cut {
+  #cut(alterations: Alterations): Cut {
     this.#flushes.writable();
-    prepare?.(this.#tree, this.#superblock);
+    // First, for it may fail.
     const { start, before } = this.#journal.rotate();
+    alterations.prepare?.(this.#tree, this.#superblock);
     const tree = this.#tree;
     const { writes, pages } = tree.capture(this.#space);
     const last = this.#superblock;
@@ -233,9 +232,10 @@ export class Checkpoints {
     };
     const captured = { tree, pages };
     try {
-      alter?.(draft);
+      alterations.alter?.(draft);
     } catch (error) {
-      this.#undo({ captured, retired: this.#space.takeRetired(), tables: { before: [], made: [] } });
+      const nothing = { captured, retired: this.#space.takeRetired(), tables: { before: [], made: [] } };
+      this.#undo(nothing, alterations);
       throw error;
     }
     const tables = this.#updateTable(draft);
@@ -246,11 +246,16 @@ export class Checkpoints {
   }
 
   /** Nothing came of a checkpoint. */
-  #undo({ captured: { tree, pages }, retired, tables }: Pick<Cut, 'captured' | 'retired' | 'tables'>): void {
+  #undo(
+    { captured, retired, tables }: Pick<Cut, 'captured' | 'retired' | 'tables'>,
+    { undo }: Alterations,
+  ): void {
+    const { tree, pages } = captured;
     tree.captured(pages, false);
     this.#space.retireAgain(retired);
     this.#space.giveBack(tables.made);
     this.#space.kept(false);
+    undo?.(tree, this.#superblock, this.#space);
     this.#changed = true;
   }
 

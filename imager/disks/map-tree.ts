@@ -231,6 +231,17 @@ export class MapTree {
     }
   }
 
+  /** Takes `grow` back: `blocks` as before it, and nothing was changed behind them. Throws as page() does. */
+  shrink(blocks: number, space: Space): void {
+    this.#blocks = blocks;
+    while (this.levels > levelCount(blocks)) {
+      const [place, crc] = this.page(this.levels - 1, 0);
+      if (this.#root.place >= SUPERBLOCK_PLACES) space.retirePage(this.#root.place);
+      this.#pages.pop();
+      this.#root = { place: place!, crc: crc! };
+    }
+  }
+
   /**
    * Gives every page that was changed a new place, and its parent the news of it. What is to be written is a copy: the
    * map may be changed on. The pages' former places are retired.

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { DiskError } from '../../imager/disks/disk.ts';
 import { BLOCK_SIZE } from '../../imager/disks/format.ts';
-import { snapshot } from '../../imager/disks/generations.ts';
+import { grow, snapshot } from '../../imager/disks/generations.ts';
 import { SEGMENT_PLACES } from '../../imager/disks/journal-segments.ts';
 import { Overlay } from '../../imager/disks/overlay.ts';
 import { emptyOverlay } from '../../imager/disks/overlay-file.ts';
@@ -140,4 +140,51 @@ test('snapshots that fail take no space', async () => {
     await disk.flush();
   }
   expect(disk.store.places().used).toBe(known);
+});
+
+test('a disk that cannot grow is what it was, and takes no writes behind its end', async () => {
+  // One level of the map becomes two, and none becomes more.
+  for (const [blocks, grown] of [
+    [500, 600],
+    [20, 40],
+  ] as const)
+    for (const what of ['journal', 'pages'] as const) {
+      let file = fresh(blocks);
+      let disk = await opened(file);
+      await write(disk, 0, 7);
+      await disk.close();
+      file = killed(file);
+      disk = await opened(file);
+      await write(disk, 2, 6);
+      let full = true;
+      if (what === 'pages') failing(file, () => full);
+      else {
+        await disk.store.checkpoint();
+        await write(disk, 2, 6);
+        const writeNow = file.writeNow.bind(file);
+        file.writeNow = (source, offset) => {
+          if (full && source.length >= SEGMENT_PLACES * BLOCK_SIZE)
+            throw new DiskError('ENOSPC', 'no space left');
+          writeNow(source, offset);
+        };
+      }
+      await expect(grow(disk.store, grown * BLOCK_SIZE)).rejects.toThrow('no space left');
+      full = false;
+      expect([disk.size, disk.store.tree.blocks]).toEqual([blocks * BLOCK_SIZE, blocks]);
+      await write(disk, 1, 8);
+      expect(await byteOf(disk, 0)).toBe(7);
+      await disk.flush();
+      // Its last checkpoint holds, and so does a later one.
+      for (const each of [open(unpowered(file)), disk]) {
+        expect([await byteOf(each, 0), await byteOf(each, 1), await byteOf(each, 2)]).toEqual([7, 8, 6]);
+        expect(each.size).toBe(blocks * BLOCK_SIZE);
+      }
+      await disk.close();
+      disk = await opened(unpowered(file));
+      expect([await byteOf(disk, 0), await byteOf(disk, 1), await byteOf(disk, 2)]).toEqual([7, 8, 6]);
+      await grow(disk.store, grown * BLOCK_SIZE);
+      await write(disk, grown - 1, 9);
+      await disk.close();
+      expect(await byteOf(open(unpowered(file)), grown - 1)).toBe(9);
+    }
 });
