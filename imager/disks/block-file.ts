@@ -58,15 +58,21 @@ export function asDiskError(error: unknown): DiskError {
 /** A BlockFile on the file system. */
 export class SystemFile implements BlockFile {
   readonly #path: string;
-  readonly #fd: number;
+  /** Undefined once it is closed: the system gives the number to the next file. */
+  #open: number | undefined;
   readonly #now: () => number;
   #slowUntil = 0;
 
   /** Opens an existing file. `now` in milliseconds, for the choice between the two ways. */
   constructor(path: string, mode: 'r' | 'r+', now: () => number = () => performance.now()) {
     this.#path = path;
-    this.#fd = openSync(path, mode);
+    this.#open = openSync(path, mode);
     this.#now = now;
+  }
+
+  get #fd(): number {
+    if (this.#open === undefined) throw new DiskError('EIO', `${this.#path} is closed`);
+    return this.#open;
   }
 
   prompt(length: number): boolean {
@@ -161,7 +167,9 @@ export class SystemFile implements BlockFile {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    const fd = this.#fd;
+    this.#open = undefined;
+    closeSync(fd);
   }
 }
 

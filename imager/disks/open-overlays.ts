@@ -10,7 +10,7 @@ import type { BaseContent } from './block-reader.ts';
 import type { DiskClient } from './disk.ts';
 import { FormatError } from './format.ts';
 import { Overlay } from './overlay.ts';
-import { FILE_NAME, readSuperblock } from './overlay-file.ts';
+import { FILE_NAME, readSuperblock, superblockIn } from './overlay-file.ts';
 import { OverlayStore } from './overlay-store.ts';
 import { BusyError, StoreError } from './store-error.ts';
 import type { Superblock } from './superblock.ts';
@@ -95,15 +95,16 @@ export class OpenOverlays {
     const file = new SystemFile(join(this.#dir, name, FILE_NAME), 'r+');
     try {
       if (!file.lock()) throw new BusyError(`disk "${name}" is in use by another process of this machine`);
+      const { base: made } = superblockIn(file);
+      const there = this.#bases.get(made.name);
+      if (there.digest !== made.digest || there.size !== made.size)
+        throw new FormatError(`it was made over another content of base "${made.name}"`);
+      // Last: from then on the store works on the file.
       const store = OverlayStore.open(file, {
         name,
         salt: newSalt,
         warn: (message, detail) => this.#log.warn({ disk: name, ...detail }, message),
       });
-      const made = store.superblock.base;
-      const there = this.#bases.get(made.name);
-      if (there.digest !== made.digest || there.size !== made.size)
-        throw new FormatError(`it was made over another content of base "${made.name}"`);
       const open = { overlay: new Overlay(name, store, base), holder: undefined, busy: undefined, users: 0 };
       this.#open.set(name, open);
       return open;

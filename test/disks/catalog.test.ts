@@ -276,8 +276,32 @@ test('an overlay is never put over other content than it was made for', async ()
   writeFileSync(file, randomBytes(SIZE));
   await disks.addBase('debian', file);
   await expect(disks.open('n1', client)).rejects.toThrow(/made over another content of base "debian"/);
-  // The failed open holds nothing.
+  // The failed open holds nothing, and does no more to a file that may be another one's now.
   expect(disks.show('n1')).not.toHaveProperty('attached');
+  const reads = vi.spyOn(SystemFile.prototype, 'readNow');
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  expect(reads).not.toHaveBeenCalled();
+  expect(warnings).toEqual([]);
+});
+
+test('a file that is closed is closed to all', async () => {
+  const closed = new SystemFile(file, 'r+');
+  closed.close();
+  const bytes = Buffer.alloc(512);
+  const other = new SystemFile(file, 'r+');
+  for (const call of [
+    () => closed.readNow(bytes, 0),
+    () => closed.writeNow(bytes, 0),
+    () => closed.size(),
+    () => closed.truncate(0),
+    () => closed.punch(0, 4096),
+    () => closed.close(),
+  ])
+    expect(call).toThrow(/is closed/);
+  for (const call of [closed.read(bytes, 0), closed.write(bytes, 0), closed.sync()])
+    await expect(call).rejects.toThrow(/is closed/);
+  other.close();
+  expect(readFileSync(file).equals(image)).toBe(true);
 });
 
 test('a base image that is changed while it is in use is an error for all who read it, and for who comes next', async () => {
