@@ -207,6 +207,23 @@ test('one client at a time; free again as soon as it is given back, with what wa
   expect((await contentOf(await attach('n1'))).toString('latin1', 0, 5)).toBe('Jello');
 });
 
+test('a client that comes at the very moment the last one leaves has a disk that works', async () => {
+  await disks.addBase('debian', file);
+  await disks.create('n1', 'debian');
+  for (let steps = 0; steps < 20; steps++) {
+    const leaving = await attach('n1');
+    await leaving.flush();
+    const closing = leaving.close();
+    for (let i = 0; i < steps; i++) await Promise.resolve();
+    const next = await attach('n1', other);
+    await closing;
+    await new Promise((resolve) => setImmediate(resolve));
+    await next.write(Buffer.alloc(4096, steps), 0);
+    await next.flush();
+    await next.close();
+  }
+});
+
 test('a disk that changes hands twice during one flush keeps what each of them wrote', async () => {
   await disks.addBase('debian', file);
   await disks.create('n1', 'debian');
