@@ -83,7 +83,13 @@ export class Flushes {
     if (!changed && !this.#unsynced) return;
     this.#unsynced = false;
     this.#unflushed = 0;
-    await this.#sync();
+    try {
+      await this.#file.sync();
+    } catch (error) {
+      this.#final(error);
+    }
+    // Writing may have ended meanwhile, and the journal been cut off before what this sync was for.
+    this.writable();
     this.#journal.synced(mark);
     this.#space.freed(released);
   }
@@ -96,15 +102,9 @@ export class Flushes {
     } catch (error) {
       this.#final(error);
     }
-    await this.#sync();
-  }
-
-  async #sync(): Promise<void> {
-    try {
-      await this.#file.sync();
-    } catch (error) {
-      this.#final(error);
-    }
+    this.wrote();
+    // In turn with all others: of two syncs at once the kernel would tell one only of what it could not write back.
+    await this.flush();
   }
 
   /**

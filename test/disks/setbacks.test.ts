@@ -1,7 +1,7 @@
 /** What goes wrong in the middle of something: writes and syncs that fail, power cut, kills; nothing may be lost by it. */
 import { expect, test } from 'vitest';
 import { DiskError } from '../../imager/disks/disk.ts';
-import { BLOCK_SIZE } from '../../imager/disks/format.ts';
+import { BLOCK_SIZE, SUPERBLOCK_PLACES } from '../../imager/disks/format.ts';
 import { grow, snapshot } from '../../imager/disks/generations.ts';
 import { SEGMENT_PLACES } from '../../imager/disks/journal-segments.ts';
 import { Overlay } from '../../imager/disks/overlay.ts';
@@ -180,11 +180,81 @@ test('a disk that cannot grow is what it was, and takes no writes behind its end
         expect(each.size).toBe(blocks * BLOCK_SIZE);
       }
       await disk.close();
-      disk = await opened(unpowered(file));
+      file = unpowered(file);
+      disk = await opened(file);
       expect([await byteOf(disk, 0), await byteOf(disk, 1), await byteOf(disk, 2)]).toEqual([7, 8, 6]);
       await grow(disk.store, grown * BLOCK_SIZE);
       await write(disk, grown - 1, 9);
       await disk.close();
       expect(await byteOf(open(unpowered(file)), grown - 1)).toBe(9);
     }
+});
+
+test("syncs come one after another, and one that fails is every waiting flush's failure", async () => {
+  const file = fresh();
+  const disk = await opened(file);
+  const sync = file.sync.bind(file);
+  let [now, most] = [0, 0];
+  let broken = false;
+  file.sync = async () => {
+    most = Math.max(most, ++now);
+    await sync();
+    now--;
+    // The kernel tells it once.
+    if (!broken) return;
+    broken = false;
+    throw new DiskError('EIO', 'the drive failed');
+  };
+  let done = false;
+  const client = async (): Promise<void> => {
+    for (let i = 0; !done; i++) {
+      await write(disk, i % BLOCKS, i & 0xff);
+      await disk.flush();
+    }
+  };
+  const working = client();
+  for (let i = 0; i < 5; i++) await disk.store.checkpoint();
+  done = true;
+  await working;
+  expect(most).toBe(1);
+
+  const checkpoint = disk.store.checkpoint();
+  // Its last two syncs are the superblock's.
+  const { syncs } = file;
+  while (file.syncs < syncs + 2) await tick();
+  broken = true;
+  await write(disk, 3, 5);
+  const flush = disk.flush();
+  await expect(checkpoint).rejects.toThrow('the drive failed');
+  await expect(flush).rejects.toThrow('the drive failed');
+});
+
+test("a write of the superblock that fails during a flush is the flush's failure, too", async () => {
+  const file = fresh();
+  const disk = await opened(file);
+  await write(disk, 0, 1);
+  await disk.flush();
+  let release = (): void => {};
+  const writing = file.write.bind(file);
+  const began = new Promise<void>((resolve) => {
+    file.write = async (source, offset) => {
+      if (offset >= SUPERBLOCK_PLACES * BLOCK_SIZE) return writing(source, offset);
+      file.syncGate = new Promise((go) => {
+        release = go;
+      });
+      const { syncs } = file;
+      resolve();
+      while (file.syncs === syncs) await tick();
+      throw new DiskError('EIO', 'the drive failed');
+    };
+  });
+  const checkpoint = disk.store.checkpoint();
+  const told = checkpoint.catch((error: Error) => error.message);
+  await began;
+  await write(disk, 1, 2);
+  const flush = disk.flush();
+  const failed = flush.catch((error: Error) => error.message);
+  expect(await told).toMatch(/the drive failed/);
+  release();
+  expect(await failed).toMatch(/the drive failed/);
 });
