@@ -98,7 +98,10 @@ export class Checkpoints {
     this.#superblock = found.superblock;
     this.#copy = found.copy;
     this.#generations = found.generations;
-    this.#changed = found.replayed > 0 || found.uneven || found.tree.dirtyLeaves > 0;
+    this.#changed = found.replayed > 0 || found.tree.dirtyLeaves > 0;
+    // Maybe the chosen one is in the kernel's memory only, and the drive has the other still: nothing that this one names
+    // may be used again before. Where it fails no flush succeeds any more, the scan's neither.
+    if (found.uneven) void this.#inTurn(() => this.#writeSuperblock(found.superblock)).catch(() => undefined);
     void this.#inTurn(() => this.#scan());
   }
 

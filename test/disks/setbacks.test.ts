@@ -258,3 +258,32 @@ test("a write of the superblock that fails during a flush is the flush's failure
   release();
   expect(await failed).toMatch(/the drive failed/);
 });
+
+test('a superblock that only the kernel has is made durable before anything is used again', async () => {
+  const file = fresh();
+  let disk = await opened(file);
+  for (let block = 0; block < BLOCKS; block++) await write(disk, block, 100 + block);
+  await disk.store.checkpoint();
+  await write(disk, 0, 1);
+  await disk.flush();
+  const sync = file.sync.bind(file);
+  const syncs = file.syncs + 1;
+  file.sync = async () => {
+    if (file.syncs < syncs) return sync();
+    file.syncs++;
+    // The drive does not take it; the kernel has it still, and does not try again.
+    file.forget(0, SUPERBLOCK_PLACES * BLOCK_SIZE);
+    throw new DiskError('EIO', 'the drive failed');
+  };
+  await expect(disk.store.checkpoint()).rejects.toThrow('the drive failed');
+  await disk.close().catch(() => undefined);
+  file.sync = sync;
+  disk = await opened(file);
+  for (let round = 0; round < 4; round++) {
+    for (let block = 1; block < BLOCKS; block++) await write(disk, block, 20 * round + block);
+    await disk.flush();
+  }
+  const next = open(unpowered(file));
+  for (let block = 0; block < BLOCKS; block++)
+    expect(await byteOf(next, block)).toBe(block === 0 ? 1 : 60 + block);
+});

@@ -81,6 +81,11 @@ export class VolatileFile implements BlockFile {
       this.#stored = put(this.#stored, bytes, offset);
   }
 
+  /** What was written in that range and is not safe will not be by a later sync. */
+  forget(from: number, to: number): void {
+    this.#pending = this.#pending.filter(({ offset }) => offset < from || offset >= to);
+  }
+
   size(): number {
     return this.#cached.length;
   }
