@@ -150,6 +150,8 @@ export class Checkpoints {
     try {
       await scan({ ...input, generations: this.#generations }, () => this.#closing);
       if (this.#closing) return;
+      // Records whose data was lost may not come back, once what they name is used again.
+      await this.#journal.between(() => this.#journal.settle());
       // What a record replaced is free once the record is durable.
       await this.#flushes.flush();
       this.#space.endScan();
@@ -182,15 +184,7 @@ export class Checkpoints {
   }
 
   async #checkpoint(alterations: Alterations): Promise<void> {
-    const cut = await new Promise<Cut>((resolve, reject) => {
-      this.#journal.between(() => {
-        try {
-          resolve(this.#cut(alterations));
-        } catch (error) {
-          reject(error);
-        }
-      });
-    });
+    const cut = await this.#journal.between(() => this.#cut(alterations));
     const { tree, pages } = cut.captured;
     try {
       for (const { place, bytes } of cut.writes) await this.#file.write(bytes, place * BLOCK_SIZE);

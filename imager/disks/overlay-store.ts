@@ -13,12 +13,12 @@ import { DONE } from './disk.ts';
 import { Flushes } from './flushes.ts';
 import { BLOCK_SIZE, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import type { Generation } from './generation-table.ts';
-import { Journal, MAX_CHANGE_BLOCKS } from './journal.ts';
-import { changeSize } from './journal-record.ts';
+import { Journal } from './journal.ts';
+import { changeSize, MAX_CHANGE_BLOCKS } from './journal-record.ts';
 import { clearBlocks } from './map-change.ts';
 import type { PageWrite } from './map-page.ts';
 import type { MapTree } from './map-tree.ts';
-import { type Recovered, recover } from './recover.ts';
+import { type Recovered, recover, renew } from './recover.ts';
 import { Space } from './space.ts';
 import type { Superblock } from './superblock.ts';
 
@@ -72,6 +72,7 @@ export class OverlayStore {
     const found = recover(file, onDamage);
     if (found.cut) host.warn('writes that were not flushed were lost', { replayed: found.replayed });
     if (found.faults.length > 0) host.warn('a superblock was not valid', { faults: found.faults });
+    renew(file, found.unsure);
     return new OverlayStore(file, found, host);
   }
 

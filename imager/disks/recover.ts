@@ -9,8 +9,13 @@ import type { BlockFile } from './block-file.ts';
 import { asDiskError } from './block-file.ts';
 import { BLOCK_SIZE, blockCount, FormatError, type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
 import { decodeTable, type Generation } from './generation-table.ts';
-import type { JournalPosition, Mark } from './journal.ts';
-import { type Change, decodeRecord, type JournalRecord } from './journal-record.ts';
+import {
+  type Change,
+  decodeRecord,
+  type JournalPosition,
+  type JournalRecord,
+  type Mark,
+} from './journal-record.ts';
 import { clearBlocks } from './map-change.ts';
 import { MapTree } from './map-tree.ts';
 import { chooseSuperblock, type Segment, type Superblock } from './superblock.ts';
@@ -34,6 +39,11 @@ export interface Recovered {
   before: PlaceRun[];
   /** Nothing but zeroes lies behind the last record. */
   clean: boolean;
+  /**
+   * Where that is not so a sync may have failed: what was written and is not known to be durable may be in the kernel's
+   * memory only, and no later sync would bring it to the drive, unless it is written again.
+   */
+  unsure: PlaceRun[];
   /** Changes taken from the journal. */
   replayed: number;
   /** True where records were found whose data had not come to the drive. */
@@ -64,6 +74,7 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
     durable: durableMark(chain, superblock.journal, synced),
     before: chain.before,
     clean: chain.clean,
+    unsure: [],
     replayed: 0,
     cut: false,
     retired: [],
@@ -73,7 +84,9 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
   for (const { record } of chain.records.slice(0, sound)) {
     for (const change of record.changes) {
       apply(tree, change, found.retired);
-      if (change.place >= SUPERBLOCK_PLACES) found.end = Math.max(found.end, change.place + change.count);
+      if (change.place < SUPERBLOCK_PLACES) continue;
+      found.end = Math.max(found.end, change.place + change.count);
+      if (!chain.clean && record.lsn > synced) found.unsure.push(change);
     }
     found.replayed += record.changes.length;
   }
@@ -83,8 +96,9 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
     Object.assign(found, { journal: lost.at, before: lost.before, clean: false, cut: true });
   }
   // A link may have come to the drive without the segment that it leads to.
-  for (const { place, count } of [...found.before, found.journal.segment])
-    found.end = Math.max(found.end, place + count);
+  const segments = [...found.before, found.journal.segment];
+  for (const { place, count } of segments) found.end = Math.max(found.end, place + count);
+  if (!chain.clean) found.unsure.push(...segments);
   return found;
 }
 
@@ -184,7 +198,20 @@ function durableMark({ records }: Chain, start: Segment, synced: number): Mark {
   const last = records.findLast(({ record }) => record.lsn <= synced);
   if (last === undefined) return { lsn: 0, end: start.place * BLOCK_SIZE };
   const { segment, offset, lsn } = last.at;
+  const { link } = last.record;
+  if (link !== undefined) return { lsn, end: link.place * BLOCK_SIZE };
   return { lsn, end: segment.place * BLOCK_SIZE + offset + last.record.length };
+}
+
+/** Writes runs of places again as they are. Throws DiskError. */
+export function renew(file: BlockFile, runs: readonly PlaceRun[]): void {
+  const places = Math.floor(file.size() / BLOCK_SIZE);
+  for (const { place, count } of runs)
+    for (let at = place; at < Math.min(places, place + count); at += READ_BLOCKS) {
+      const bytes = Buffer.alloc(Math.min(READ_BLOCKS, places - at, place + count - at) * BLOCK_SIZE);
+      file.readNow(bytes, at * BLOCK_SIZE);
+      file.writeNow(bytes, at * BLOCK_SIZE);
+    }
 }
 
 /** Of each block of a change, whether its data is in the file. */

@@ -287,3 +287,56 @@ test('a superblock that only the kernel has is made durable before anything is u
   for (let block = 0; block < BLOCKS; block++)
     expect(await byteOf(next, block)).toBe(block === 0 ? 1 : 60 + block);
 });
+
+test('what was flushed outlives a power cut, though the first sync after it fails', async () => {
+  const before = fresh();
+  const disk = await opened(before);
+  await write(disk, 0, 7);
+  await disk.flush();
+  const file = unpowered(before);
+  file.failing = 'sync';
+  const next = open(file);
+  expect(await byteOf(next, 0)).toBe(7);
+  await expect(next.flush()).rejects.toThrow('the drive failed');
+  expect(await byteOf(open(killed(file)), 0)).toBe(7);
+});
+
+test('what outlived a kill is never taken for durable because a sync of it failed before', async () => {
+  const file = fresh();
+  let disk = await opened(file);
+  await write(disk, 0, 7);
+  await disk.flush();
+  await write(disk, 0, 8);
+  await write(disk, 1, 9);
+  // Killed. The next one's first sync fails; the kernel does not try again.
+  disk = open(file);
+  file.failing = 'sync';
+  await expect(disk.flush()).rejects.toThrow('the drive failed');
+  file.forget(0, Number.POSITIVE_INFINITY);
+  file.failing = undefined;
+  disk = open(file);
+  const seen = [await byteOf(disk, 0), await byteOf(disk, 1)];
+  await disk.flush();
+  const after = open(unpowered(file));
+  expect([await byteOf(after, 0), await byteOf(after, 1)]).toEqual(seen);
+});
+
+test('a write that was lost with the power does not come back when its place is used again', async () => {
+  const file = fresh();
+  const disk = await opened(file);
+  for (let block = 0; block < 7; block++) await write(disk, block, 1);
+  await disk.flush();
+  await write(disk, 0, 2);
+  await disk.flush();
+  // It gets the place that block 0 had. Its record comes to the drive, its block does not.
+  await write(disk, 0, 9);
+  const after = file.afterPowerCut((units) => (units < BLOCK_SIZE ? units : 0), 1);
+  const next = await opened(after);
+  const seen = await byteOf(next, 0);
+  await next.flush();
+  expect(seen).toBe(2);
+  // The same content in other blocks: one gets the same place, and comes to the drive without its record.
+  for (let block = 7; block < BLOCKS; block++) await write(next, block, 9);
+  const last = open(after.afterPowerCut((units) => (units === BLOCK_SIZE ? units : 0), 1));
+  expect(await byteOf(last, 0)).toBe(2);
+});
