@@ -27,9 +27,10 @@ bench: build ## measure against peers in pairs; prints a table and writes build/
 build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node ## compile TypeScript and the native parts to dist/
 	@npx --no-install tsc -p tsconfig.build.json
 
+dist/imager/udp/udp.node: imager/udp/udp.c imager/udp/address.c imager/udp/address.h
 dist/imager/%.node: imager/%.c | setup
 	@mkdir -p $(@D)
-	@gcc -O2 -shared -fPIC -Wall -Wextra -Werror -I node_modules/node-api-headers/include $< -o $@
+	@gcc -O2 -shared -fPIC -Wall -Wextra -Werror -I node_modules/node-api-headers/include $(filter %.c,$^) -o $@
 
 .PHONY: lint
 lint: setup ## check formatting, lint rules and types

@@ -1,5 +1,4 @@
 /** The composition root: puts stores and servers together, starts them in order and closes them in reverse. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { parseUid } from '../agent/protocol/uid.ts';
@@ -17,17 +16,19 @@ import { Recorder } from './journal/recorder.ts';
 import { controlSocketPath, type ImagerConfig, type NodeConfig } from './model/config.ts';
 import { NodeIndex } from './model/nodes.ts';
 import { NbdServer } from './nbd/server.ts';
+import { hasNativeStreams } from './nbd/stream-native.ts';
 import { LmdbRegistry } from './registry/lmdb.ts';
 import { nodeBoot } from './service/boot-choice.ts';
 import { bootFileFaults } from './service/boot-file-check.ts';
 import { controlsOf } from './service/controls.ts';
-import { dhcpConfig, isLeaseOf, nodeOfLease, reservationsOf } from './service/dhcp-settings.ts';
+import { dhcpConfig, nodeOfLease, reservationsOf } from './service/dhcp-settings.ts';
 import { mayOpen } from './service/disk-policy.ts';
 import { readNbdTls } from './service/nbd-tls.ts';
 import { openMenus } from './service/node-menus.ts';
 import { readModelOf } from './service/read-model.ts';
 import { startFault } from './service/start-fault.ts';
 import { lockState } from './service/state-lock.ts';
+import { readTlsFiles } from './service/tls-files.ts';
 import { TftpServer } from './tftp/server.ts';
 import { hasNative } from './udp/native.ts';
 
@@ -125,11 +126,13 @@ async function startParts(
     (part) => part.close(),
   );
   if (!hasNative()) log.warn('the native UDP sockets are not built (make build): DHCP and TFTP are slower');
+  if (!hasNativeStreams()) log.warn('the native NBD streams are not built (make build): disks are slower');
   const ipxe = installedIpxe();
   const { ports } = config;
   // Servers that start later are asked for their ports and counters through these.
   const running: Partial<Record<keyof ImagerPorts, { port: number; stats(): Record<string, number> }>> = {};
-  const holdsLease = (node: NodeConfig, client: string) => isLeaseOf(leaseAt(registry, client), node);
+  const holderOf = (client: string) => nodeOfLease(nodes, leaseAt(registry, client));
+  const holdsLease = (node: NodeConfig, client: string) => holderOf(client)?.name === node.name;
   const addressOf = (name: string) => {
     const node = nodes.byName(name);
     const last = directory.get(name)?.address;
@@ -140,8 +143,7 @@ async function startParts(
     'templates',
     () =>
       openMenus({
-        ...{ config, nodes, directory, table, addressOf, log: log.child({ room: 'menus' }) },
-        holderOf: (client) => nodeOfLease(nodes, leaseAt(registry, client)),
+        ...{ config, nodes, directory, table, holderOf, addressOf, log: log.child({ room: 'menus' }) },
         port: (service) => running[service]?.port,
       }),
     (part) => part.library.close(),
@@ -231,7 +233,7 @@ async function startParts(
   const { https: secure } = config;
   if (secure !== undefined)
     running.https = await serve('https', async () => {
-      const tls = { cert: await readFile(secure.cert), key: await readFile(secure.key) };
+      const tls = await readTlsFiles('https', secure);
       return HttpServer.start({ ...common('https'), port: secure.port, files, model, tls });
     });
   const control = await started(
@@ -243,6 +245,12 @@ async function startParts(
         controls: controlsOf({ config, nodes, directory, table, disks, menus, agents, sink, clock }),
         log: log.child({ room: 'control' }),
       }),
+    (part) => part.close(),
+  );
+  // Closed before the control socket: who waits for an addition is told that it was interrupted.
+  await started(
+    'additions',
+    () => table,
     (part) => part.close(),
   );
   // DHCP last: a node it answers finds everything else serving.

@@ -1,9 +1,10 @@
-# nbi.0: a PXE network boot program that loads a tagged image (Net Boot Image Proposal 0.3) and calls it. For PXE ROMs
-# and for iPXE builds without the NBI format, Debian's among them. README.md says what it expects and prints.
+# nbi.0: a PXE network boot program that loads a tagged image (Net Boot Image Proposal 0.3, and Etherboot's 32-bit
+# programs) and calls it. For PXE ROMs and for iPXE builds without the NBI format, Debian's among them. README.md says
+# what it expects and prints.
 #
 # Memory: this program, its buffers and its stack keep to 0x7c00..0xffff; images have 0x10000 up to what INT 12h calls
 # the end of base memory (the PXE stack lies above that), and what E820 calls usable above 1 MiB. All segment registers
-# are 0 throughout. Names of PXE calls and structures: Preboot Execution Environment Specification 2.1.
+# are 0 throughout, but for a 32-bit program. Names of PXE calls and structures: Preboot Execution Environment Specification 2.1.
 
         .code16
         .set    HEADER, 0x9800                  # the image's first 512 bytes
@@ -12,6 +13,11 @@
         .set    AREA, 0xa000                    # one E820 descriptor
         .set    STACK_TOP, 0xfff0
         .set    IMAGE_FLOOR, 0x10000
+
+        .set    DATA, 0x08                      # selectors of the descriptors at gdt
+        .set    CODE32, 0x10
+        .set    CODE16, 0x18
+        .set    DATA16, 0x20
 
         .set    PXENV_UNDI_SHUTDOWN, 0x05
         .set    PXENV_STOP_UNDI, 0x15
@@ -109,13 +115,12 @@ begin:  movw    %sp, %bp
         movw    $no_image, %si
         cmpl    $0x1b031336, HEADER
         jne     fail
-        testb   $0x80, HEADER + 7               # bit 31: a 32-bit program
-        jnz     fail
 
         movzwl  HEADER + 10, %edi               # location
         shll    $4, %edi
         movzwl  HEADER + 8, %eax
         addl    %eax, %edi
+        movl    %edi, location
         movl    $512, %ecx
         call    check
         movl    %edi, start
@@ -183,15 +188,59 @@ segment:
         call    simple
 run:    movw    $starting, %si
         call    print
+        testb   $0x80, HEADER + 7               # bit 31
+        jnz     run32
         pushw   $0
         pushw   $RECORD
         pushl   HEADER + 8
         lcall   *HEADER + 12
-        xorw    %ax, %ax
+back:   xorw    %ax, %ax
         movw    %ax, %ds
         movw    %ax, %es
         movw    $returned, %si
         jmp     fail
+
+# A 32-bit program, as Etherboot calls it (xstart32): protected mode without paging, all segments flat, and on the stack
+# what loaded it, the image's header and the DHCP packet, by linear addresses.
+run32:  cli
+        lgdtl   gdtr
+        movl    %cr0, %eax
+        orb     $1, %al
+        movl    %eax, %cr0
+        ljmpl   $CODE32, $1f
+        .code32
+1:      movw    $DATA, %ax
+        movw    %ax, %ds
+        movw    %ax, %es
+        movw    %ax, %fs
+        movw    %ax, %gs
+        movw    %ax, %ss
+        movl    $STACK_TOP, %esp
+        pushl   $RECORD
+        pushl   location
+        pushl   $info
+        call    *HEADER + 12
+        cli
+        ljmpl   $CODE16, $2f
+        .code16
+2:      movw    $DATA16, %ax                    # the limits of real mode
+        movw    %ax, %ds
+        movw    %ax, %es
+        movw    %ax, %fs
+        movw    %ax, %gs
+        movw    %ax, %ss
+        movl    %cr0, %eax
+        andb    $0xfe, %al
+        movl    %eax, %cr0
+        ljmp    $0, $3f
+3:      xorw    %ax, %ax
+        movw    %ax, %fs
+        movw    %ax, %gs
+        movw    %ax, %ss
+        movl    $STACK_TOP, %esp
+        cld
+        sti
+        jmp     back
 
 fail:   call    print                           # and back to who started this program, with a status other than 0
         movw    $newline, %si
@@ -220,7 +269,7 @@ flat:   pushl   %eax
         movl    %cr0, %eax
         orb     $1, %al
         movl    %eax, %cr0
-        movw    $8, %bx
+        movw    $DATA, %bx
         movw    %bx, %ds
         movw    %bx, %es
         andb    $0xfe, %al
@@ -233,8 +282,11 @@ flat:   pushl   %eax
         popl    %eax
         ret
 
-# Goes on where EDI .. EDI+ECX is memory for images: base memory above this program, or one usable area of E820.
-check:  pushal
+# Goes on where EDI .. EDI+ECX is memory for images: base memory above this program, or one usable area of E820. Of no
+# bytes it does not matter where they are.
+check:  testl   %ecx, %ecx
+        jz      7f
+        pushal
         movl    %edi, %esi
         addl    %ecx, %esi
         jc      1f
@@ -273,7 +325,7 @@ check:  pushal
         movw    $no_room, %si
         jmp     fail
 9:      popal
-        ret
+7:      ret
 
 # The next usable area to AREA; EBX as INT 15h has it. Carry: there is none.
 area:   movl    $0xe820, %eax
@@ -368,19 +420,25 @@ no_record: .asciz "\r\nnbi: the PXE stack has no DHCP packet"
 no_a20:    .asciz "\r\nnbi: A20 cannot be switched on"
 no_file:   .asciz "\r\nnbi: TFTP gives no such file"
 no_more:   .asciz "\r\nnbi: the file has not as many bytes as it should"
-no_image:  .asciz "\r\nnbi: not a 16-bit tagged image"
+no_image:  .asciz "\r\nnbi: not a tagged image"
 no_room:   .asciz "\r\nnbi: a segment lies where this machine has no memory for it"
 newline:   .asciz "\r\n"
 
         .balign 8
 gdt:    .quad   0
         .quad   0x00cf93000000ffff              # data, base 0, limit 4 GiB
+        .quad   0x00cf9b000000ffff              # 32-bit code, the same
+        .quad   0x00009b000000ffff              # 16-bit code, base 0, limit 64 KiB
+        .quad   0x000093000000ffff              # data, the same
 gdtr:   .word   gdtr - gdt - 1
         .long   gdt
 
         .balign 4
 entry:  .long   0                               # far pointers: the PXE stack, the caller's stack
 caller: .long   0
+info:   .byte   1, 0                            # struct ebinfo: version, flags
+        .word   0
+location: .long 0                               # of the header
 start:  .long   0                               # of the segment before
 end:    .long   0
 top:    .long   0                               # the end of the memory that begins at 1 MiB

@@ -113,7 +113,7 @@ export class Lab {
     const flash = join(this.dir, `${node.name}.flash`);
     const place = {
       start: (argv: string[]) =>
-        new InsideProcess(this.space.spawn(argv, { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] })),
+        new InsideProcess(this.space.spawn(argv, { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] })),
       tap,
       serialLog: join(this.dir, `${node.name}.serial.log`),
       imagerLog: () => this.#imagers.at(-1)?.tail() ?? '--- no imager was started',

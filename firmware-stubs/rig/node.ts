@@ -155,6 +155,11 @@ export class RigNode {
     await machine.end('SIGKILL');
   }
 
+  /** Types on its serial line, which keeps what nobody has read yet. Nothing where it is off. */
+  type(keys: string): void {
+    this.#machine?.child.stdin?.write(keys);
+  }
+
   /** Stops the machine's processor where it stands, as a busy host would; its devices and the world around it go on. */
   pause(): void {
     this.#machine?.pause();

@@ -43,6 +43,7 @@ export type FlashRequest = Omit<Flash, 'type' | 'request'>;
 
 type PushAnswer = { pointer?: BootPointer };
 
+/** Beside one for each node. */
 const MAX_CONNECTIONS = 1024;
 /** A node has one agent; an old connection may linger while its successor says hello. */
 const MAX_PER_ADDRESS = 8;
@@ -78,7 +79,7 @@ export class AgentServer {
   /** Listens. Rejects with the system's error where it cannot. */
   static async start(options: AgentServerOptions): Promise<AgentServer> {
     const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 });
-    server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
+    server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS + options.nodes.all.length;
     const agents = new AgentServer(options, server);
     server.on('drop', () => agents.#refuse('too-many-connections', undefined, 'the endpoint is full'));
     await new Promise<void>((resolve, reject) => {
@@ -232,7 +233,8 @@ export class AgentServer {
         { node: node.name, uid: hello.uid, expected: node.uid },
         'node known by its MAC has another UID',
       );
-    await directory.join(node.name, hello, peer.connection.peer, at);
+    const stored = directory.join(node.name, hello, peer.connection.peer, at);
+    // Told at once: a node may be gone before it is durable.
     this.#event(at, peer, 'hello', node.name, undefined, {
       by,
       bootId: hello.bootId,
@@ -240,6 +242,7 @@ export class AgentServer {
       deployment: hello.pointer?.deployment ?? '',
       uptime: hello.uptime,
     });
+    await stored;
     for (const { disk, owner } of directory.foreignDisks(node.name)) {
       const detail = { node: node.name, disk, owner };
       this.#tally.notice('refused.disk-of-other', detail, 'the pointer names the disk of another node');

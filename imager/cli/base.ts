@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { BaseView } from '../disks/bases.ts';
 import { buildBaseDisk } from '../images/base-disk.ts';
 import type { Architecture } from '../images/image.ts';
+import { clearWorkFolders } from '../images/work-folder.ts';
 import { architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
@@ -73,7 +74,9 @@ async function build(
   if (bases.some((base) => base.name === name))
     throw new VerbError(`base image "${name}" exists already: base images never change, choose another name`);
   const { progress } = context;
-  const built = await buildBaseDisk({ arch, cacheDir: cacheDirectory(context, cache), progress });
+  const cacheDir = cacheDirectory(context, cache);
+  clearWorkFolders(cacheDir);
+  const built = await buildBaseDisk({ arch, cacheDir, progress });
   await add(context, name, built.file);
 }
 

@@ -1,14 +1,18 @@
 /** `imager pxe explain`: why a node did not boot, from the journal or from a capture. */
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, type Stats, statSync } from 'node:fs';
 import type { Command } from 'commander';
-import { type Explanation, explainCapture, explainJournal } from '../explain/explain.ts';
+import { type Explanation, explainCapture, explainJournal, type Surroundings } from '../explain/explain.ts';
 import { CaptureError } from '../explain/frame.ts';
 import { findingText } from '../explain/timeline.ts';
-import type { BootImage } from '../images/image.ts';
+import { generatedFile } from '../images/generated.ts';
+import { type BootImage, filesOf } from '../images/image.ts';
+import { installedIpxe } from '../images/tree.ts';
 import type { BootsView } from '../journal/attempts.ts';
+import type { NodeMenus } from '../menus/views.ts';
+import type { Health } from '../model/views.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
-import { table } from './table.ts';
+import { table, time } from './table.ts';
 
 /** A capture is read as a whole. */
 const MAX_CAPTURE = 512 * 1024 * 1024;
@@ -36,34 +40,64 @@ Examples:
     )
     .action(async (target: string, _options, command: Command) => {
       const context = new Context(command);
-      if (isFile(target)) printCapture(context, target);
-      else if (CAPTURE_NAME.test(target)) throw new VerbError(`${target} is no file`);
+      const there = existsSync(target) ? statSync(target) : undefined;
+      if (there?.isFile()) printCapture(context, target);
+      // A folder called like a node does not hide it.
+      else if (CAPTURE_NAME.test(target) || there?.isDirectory() === false)
+        throw new VerbError(`${target} is ${whatElse(there)}`);
       else await printNode(context, target);
     });
 }
 
 /** No node, MAC or address is called so. */
-const CAPTURE_NAME = /\/|\.p?cap(?:ng)?$/;
+const CAPTURE_NAME = /\/|^\.\.?$|\.p?cap(?:ng)?$/;
+
+function whatElse(there: Stats | undefined): string {
+  if (there === undefined) return 'no file';
+  return there.isDirectory() ? 'a folder, no capture file' : 'no capture file';
+}
 
 async function printNode(context: Context, name: string): Promise<void> {
-  const [{ who, node, attempts }, images] = await Promise.all([
-    context.get<BootsView>(`/api/boots/${encodeURIComponent(name)}?last=3`),
-    context.get<BootImage[]>('/api/images'),
-  ]);
+  const { who, node, attempts } = await context.get<BootsView>(
+    `/api/boots/${encodeURIComponent(name)}?last=3`,
+  );
   const explanation = explainJournal(
     attempts.flatMap(({ events }) => events),
     {
       who: node ?? who,
       imager: context.config.network.address,
       now: Date.now(),
-      knownFiles: images.flatMap((image) =>
-        ['kernel', 'initrd', 'boot.ipxe', 'manifest.env'].map((file) => `images/${image.name}/${file}`),
-      ),
+      known: await surroundings(context, node),
     },
   );
   if (explanation === undefined)
-    throw new VerbError(`nothing was ever heard of ${name}: its requests do not reach this imager`);
+    throw new VerbError(
+      `nothing was ever heard of ${name}: its requests do not reach this imager, or it has another MAC than the configuration says`,
+    );
   context.print(explanation, explanationText);
+}
+
+/** What there is to be had from the imager, for `node` and for everybody. */
+async function surroundings(context: Context, node: string | null): Promise<Surroundings> {
+  const [images, health, menus] = await Promise.all([
+    context.get<BootImage[]>('/api/images'),
+    context.get<Health>('/health'),
+    node === null ? undefined : context.get<NodeMenus>(`/api/nodes/${encodeURIComponent(node)}/menus`),
+  ]);
+  const made = menus?.files.filter(({ error }) => error === null).flatMap(({ paths }) => paths) ?? [];
+  return {
+    files: [...images.flatMap(filesServedOf), ...made, ...Object.keys(installedIpxe())],
+    images: images.map((image) => image.name),
+    problems: health.problems,
+    started: Date.parse(health.started),
+  };
+}
+
+function filesServedOf(image: BootImage): string[] {
+  const made = ['boot.ipxe', 'manifest.env', 'nbi.0'].filter(
+    (name) => generatedFile(image, name) !== undefined,
+  );
+  return [...filesOf(image).map(([name]) => name), ...made].map((name) => `images/${image.name}/${name}`);
 }
 
 function printCapture(context: Context, path: string): void {
@@ -90,21 +124,19 @@ function explain(path: string): ReturnType<typeof explainCapture> {
 }
 
 function explanationText(explanation: Explanation): string {
-  const rows = explanation.course.map(({ seconds, who, what, packet }) => [
+  const { who, startedAt, nextAt, course } = explanation;
+  const packets = course.some(({ packet }) => packet !== undefined);
+  const rows = course.map(({ seconds, who: by, what, packet }) => [
     `  ${seconds.toFixed(3)}`,
-    ...(explanation.course.some((row) => row.packet !== undefined) ? [String(packet ?? '')] : []),
-    who,
+    ...(packets ? [String(packet ?? '')] : []),
+    by,
     what,
   ]);
-  const packets = rows.some((row) => row.length > 3) ? ['packet'] : [];
+  const title = nextAt === undefined ? who : `${who}, the boot before the one of ${time(nextAt)}`;
   return [
-    ...findingText(explanation.who, explanation),
+    ...findingText(title, explanation),
     '',
-    'how far it came:',
-    table(['  seconds', ...packets, 'who', 'what'], rows),
+    `how far it came, from ${time(startedAt)}:`,
+    table(['  seconds', ...(packets ? ['packet'] : []), 'who', 'what'], rows),
   ].join('\n');
-}
-
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }

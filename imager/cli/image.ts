@@ -1,14 +1,15 @@
 /** `imager image`: the boot images there are, adding and building them. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type Architecture, type BootImage, filesOf } from '../images/image.ts';
 import { buildBootFiles } from '../images/recipe.ts';
+import { clearWorkFolders, withWorkFolder } from '../images/work-folder.ts';
+import type { Health } from '../model/views.ts';
 import { ARCHITECTURES, architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
-import { addImageFiles } from './image-files.ts';
+import { addImageInspect } from './image-inspect.ts';
+import { addNbi } from './image-nbi.ts';
 import { showImage } from './image-text.ts';
 import { bytes, table } from './table.ts';
 
@@ -59,6 +60,7 @@ export function addImage(program: Command): void {
           ]),
         ),
       );
+      for (const fault of await damaged(context)) context.progress(fault);
     });
   image
     .command('show')
@@ -68,7 +70,14 @@ export function addImage(program: Command): void {
     .addHelpText('after', '\nExamples:\n  imager image show debian-12')
     .action(async (name: string, _options, command: Command) => {
       const context = new Context(command);
-      context.print(await context.get<BootImage>(`/api/images/${encodeURIComponent(name)}`), showImage);
+      const shown = await context
+        .get<BootImage>(`/api/images/${encodeURIComponent(name)}`)
+        .catch(async (error: Error) => {
+          const faults = await damaged(context).catch(() => []);
+          const fault = faults.find((each) => each.startsWith(`image ${name} `));
+          throw fault === undefined ? error : new VerbError(fault);
+        });
+      context.print(shown, showImage);
     });
   image
     .command('add')
@@ -120,7 +129,13 @@ Examples:
     .action(async (name: string, options: BuildOptions, command: Command) => {
       await build(new Context(command), name, options);
     });
-  addImageFiles(image);
+  addImageInspect(image);
+  addNbi(image);
+}
+
+/** Images that are there and in no list: what is wrong with each. */
+async function damaged(context: Context): Promise<string[]> {
+  return (await context.get<Health>('/health')).problems.filter((each) => each.startsWith('image '));
 }
 
 async function add(context: Context, name: string, options: AddOptions): Promise<void> {
@@ -142,21 +157,20 @@ async function build(
   const images = await context.get<BootImage[]>('/api/images');
   if (images.some((image) => image.name === name))
     throw new VerbError(`boot image "${name}" exists already: images never change, choose another name`);
-  const work = await mkdtemp(join(tmpdir(), 'imager-build-'));
-  try {
+  const cacheDir = cacheDirectory(context, cache);
+  clearWorkFolders(cacheDir);
+  await withWorkFolder(cacheDir, async (work) => {
     const binary = agent ?? (await buildAgentInto(work, arch, context.progress));
     const built = await buildBootFiles({
       arch,
       agent: binary,
-      cacheDir: cacheDirectory(context, cache),
+      cacheDir,
       outDir: work,
       progress: context.progress,
     });
     const all = [built.args, args].filter((part) => part !== undefined && part !== '').join(' ');
     await add(context, name, { arch, kernel: built.kernel, initrd: built.initrd, args: all });
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+  });
 }
 
 async function buildAgentInto(

@@ -4,7 +4,7 @@ import type { MenuCheck, MenuFile, NodeMenus } from '../menus/views.ts';
 import { Context } from './context.ts';
 import { addExplain } from './explain.ts';
 import { VerbError } from './failure.ts';
-import { fields, table } from './table.ts';
+import { counted, fields, table } from './table.ts';
 
 /** What --file takes, and the menus it means. */
 const FILES: Record<string, readonly string[]> = {
@@ -37,7 +37,7 @@ export function addPxe(program: Command): void {
       `only the text of this one: ${Object.keys(FILES).join(', ')}, or a template of your own`,
     )
     .option('--all', 'the text of every menu, those of your own templates too')
-    .option('--check', 'make every menu for every node, and say what is wrong')
+    .option('--check', 'make every menu for every node, look for its image, and say what is wrong')
     .option('--offline', 'from configuration and templates alone: boot pointers and leases are not known')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -73,8 +73,8 @@ async function render(context: Context, name: string, options: RenderOptions): P
   if (context.json || wanted === undefined)
     return context.print({ ...menus, files }, (shown) => showMenus(shown, options.all === true));
   if (files.length === 0) {
-    const known = [...Object.keys(FILES), ...menus.files.map(({ menu }) => menu)];
-    throw new VerbError(`no menu ${JSON.stringify(options.file)}; there is: ${known.join(', ')}`);
+    const known = new Set([...Object.keys(FILES), ...menus.files.map(({ menu }) => menu)]);
+    throw new VerbError(`no menu ${JSON.stringify(options.file)}; there is: ${[...known].join(', ')}`);
   }
   const failed = files.find(({ error }) => error !== null);
   if (failed !== undefined) throw new VerbError(`${failed.menu} for ${name}: ${failed.error}`);
@@ -90,10 +90,13 @@ async function check(context: Context, { offline }: RenderOptions): Promise<void
     [
       ...notes.map((note) => `note: ${note}`),
       ...faults.map(({ node, menu, error }) => [node, menu, error].filter((part) => part !== '').join(': ')),
-      `${templates} menus for ${nodes} nodes: ${faults.length === 0 ? 'no faults' : `${faults.length} faults`}`,
+      `${counted(templates, 'menu')} for ${counted(nodes, 'node')}: ${faults.length === 0 ? 'no faults' : counted(faults.length, 'fault')}`,
     ].join('\n'),
   );
-  if (checked.faults.length > 0) throw new VerbError('some nodes would not be given their menus');
+  const nodes = [...new Set(checked.faults.map(({ node }) => node).filter((node) => node !== ''))];
+  if (nodes.length > 0)
+    throw new VerbError(`would not get what they are to boot: ${nodes.slice(0, 20).join(', ')}`);
+  if (checked.faults.length > 0) throw new VerbError('templates that are wrong are not in force');
 }
 
 async function nodeOffline(context: Context, name: string): Promise<NodeMenus> {

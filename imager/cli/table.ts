@@ -34,6 +34,11 @@ export function bytes(count: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
+/** `1 node`, `2 nodes`. */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
 /** Local-independent time: `2026-01-31 12:00:00Z`; a dash where there is none. */
 export function time(milliseconds: number | null | undefined): string {
   if (milliseconds === null || milliseconds === undefined) return '-';

@@ -5,9 +5,17 @@ export function plain(text: string): string {
   return text.replaceAll(/[^\P{Cc}\n]/gu, '?');
 }
 
-/** JSON of the same value without control characters: what JSON.stringify leaves of them stands inside texts. */
+/** Fields that are milliseconds since the epoch: the imager's clock has fractions, which nobody is served by. */
+const TIMES: readonly string[] = ['at', 'startedAt', 'lastAt', 'lastHello'];
+
+/**
+ * JSON of the same value without control characters: what JSON.stringify leaves of them stands inside texts. Times are
+ * whole milliseconds.
+ */
 export function plainJson(value: unknown): string {
-  return JSON.stringify(value, null, 2).replaceAll(
+  const whole = (name: string, field: unknown) =>
+    TIMES.includes(name) && typeof field === 'number' ? Math.round(field) : field;
+  return JSON.stringify(value, whole, 2).replaceAll(
     /[\u007f-\u009f]/g,
     (character) => `\\u00${character.charCodeAt(0).toString(16)}`,
   );

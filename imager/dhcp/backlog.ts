@@ -7,7 +7,7 @@ import type { DhcpMessage } from './codec.ts';
 
 /** As many as are answered within some tenths of a second: later answers find clients that have asked again. */
 const MOST = 1024;
-/** Strangers answered between two looks at the sockets, of which each brings 32 messages a socket at most. */
+/** Strangers answered between two looks at the sockets, of which each brings 36 messages a socket at most. */
 const AT_ONCE = 8;
 
 export class Backlog {

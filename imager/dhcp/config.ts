@@ -35,6 +35,22 @@ export interface DhcpConfig extends SubnetSettings {
   probe?: boolean;
   /** What a client boots, or why boot firmware gets an address only; undefined: who is none and need not. */
   bootFile(client: BootClient): BootFileChoice | NoBootFile | undefined;
+  /** The menu a client is shown; undefined: none. Left out where nobody is shown one. */
+  menu?(client: BootClient): PxeMenu | undefined;
+}
+
+/** A boot menu that PXE firmware shows (PXE specification 2.1, section 2.2). Texts are printable ASCII. */
+export interface PxeMenu {
+  prompt: string;
+  /** How long the prompt waits for a key before it takes the first item: 0 not at all, 255 the menu is shown at once. */
+  seconds: number;
+  items: readonly PxeMenuItem[];
+}
+
+export interface PxeMenuItem {
+  name: string;
+  /** A file, what the client would boot without the menu, or its own disk. */
+  boot: BootFileChoice | 'normal' | 'local';
 }
 
 /** An option of the operator's. It takes the place of what the server would have sent under its code. */

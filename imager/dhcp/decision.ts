@@ -27,12 +27,16 @@ export type Silence =
   | 'no-lease'
   /** Gives back or declines an address it does not have. */
   | 'not-holder'
+  /** Declines one address after the other. */
+  | 'declines-all'
   /** Its address is being asked after already, for the same client. */
   | 'probing'
   /** To a proxy: neither PXE nor HTTP boot firmware nor iPXE. */
   | 'no-boot-firmware'
   /** To a proxy: boot firmware there is nothing for; the event's `why` says why. */
   | 'no-boot-file'
+  /** To a boot server: its menu has no such item. */
+  | 'no-boot-item'
   /** Asks a proxy for an address. */
   | 'proxy-only';
 

@@ -1,5 +1,6 @@
 /** What a client says of an address it has: DECLINE, RELEASE, INFORM (RFC 2131 sections 4.3.3 to 4.3.5). Pure. */
 import type { Decision, Subject } from './decision.ts';
+import { UNSPECIFIED } from './ipv4.ts';
 import type { Lease } from './lease.ts';
 import { isHostOf } from './networks.ts';
 import { grant, type PlacedRequest, type Request, replyLimit } from './reply.ts';
@@ -8,21 +9,31 @@ import type { World } from './world.ts';
 /** How long a declined address is put aside. */
 export const DECLINE_MS = 600_000;
 
+/**
+ * Addresses put aside at a time because one client declined them. A client whose own network is at fault finds each of
+ * them in use, and would have the whole pool put aside.
+ */
+export const MOST_DECLINED = 4;
+
 /** Names a client may have recorded for itself: they end up in lists people read. */
 const HOST_NAME = /^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/;
 
-/** RFC 2131 section 4.3.3. Only who has the address may say that it is in use, or anyone could empty the pool. */
+/**
+ * RFC 2131 section 4.3.3. Only who has the address may say that it is in use, or anyone could empty the pool. An offer is
+ * not enough: clients look whether an address is in use once they have their ACK (section 3.1, step 5), and what costs a
+ * DISCOVER alone can be had by the thousand.
+ */
 export function decideDecline(request: Request, subject: Subject, world: World): Decision {
   const { options, client } = request;
   const address = options.requestedAddress;
   if (address === undefined) return { kind: 'silence', subject, reason: 'no-address' };
   const about = { ...subject, address };
   const lease = world.leases.byAddress(address);
-  const holds =
-    (lease?.client === client.key && lease.state === 'bound') ||
-    world.leases.offerOf(address, world.now)?.client === client.key;
-  if (!holds) return { kind: 'silence', subject: about, reason: 'not-holder' };
+  if (lease?.client !== client.key || lease.state !== 'bound')
+    return { kind: 'silence', subject: about, reason: 'not-holder' };
   const { now } = world;
+  if (world.leases.declinedBy(client.mac, now) >= MOST_DECLINED)
+    return { kind: 'silence', subject: about, reason: 'declines-all' };
   // Kept under a name no client has: whoever declined must be given another address.
   const declined: Lease = {
     ...leaseOf(request, address, now, now + DECLINE_MS),
@@ -47,6 +58,7 @@ export function decideRelease(request: Request, subject: Subject, world: World):
 export function decideInform(request: PlacedRequest, subject: Subject, world: World): Decision {
   const { message, options, subnet } = request;
   const about = { ...subject, address: message.ciaddr };
+  if (message.ciaddr === UNSPECIFIED) return { kind: 'silence', subject, reason: 'no-address' };
   if (!isHostOf(subnet, message.ciaddr)) return { kind: 'silence', subject: about, reason: 'other-network' };
   const { message: reply, told } = grant('ack', request, world, undefined);
   return {

@@ -1,9 +1,9 @@
 /** From bytes to messages that are answered now, answered later (see Backlog), or dropped. */
 import { Backlog } from './backlog.ts';
+import type { Sender } from './boot-server.ts';
 import { type DhcpMessage, decodeMessage, senderOf } from './codec.ts';
 import { DhcpError } from './error.ts';
 import { MESSAGE_TYPE, OPTION } from './options/codes.ts';
-import type { Sender } from './proxy.ts';
 
 export interface IntakeOptions {
   /** Answers a message. Throws DhcpError where an option the answer depends on is malformed. */

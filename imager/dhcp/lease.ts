@@ -59,6 +59,8 @@ export interface LeaseBook {
   offerOf(address: string, now: number): Offer | undefined;
   /** The offer made to `client` that has not expired at `now`. */
   offerTo(client: string, now: number): Offer | undefined;
+  /** How many addresses are put aside because this MAC declined them. */
+  declinedBy(mac: string, now: number): number;
   /** Addresses of the pool of `subnet` that nobody has or is offered, the one unused for longest first. */
   unused(subnet: Pick<Subnet, 'pool'>, now: number): Iterable<string>;
 }

@@ -33,6 +33,8 @@ export class Leases implements LeaseBook {
   readonly #byAddress = new Map<string, Lease>();
   readonly #byClient = new Map<string, string>();
   readonly #byMac = new Map<string, string>();
+  /** Addresses put aside, by the MAC that declined them. */
+  readonly #declined = new Map<string, Set<string>>();
   readonly #offerOf = new Map<string, Offer>();
   readonly #offerTo = new Map<string, string>();
   /** Commits under way for each address: until they are through, memory is ahead of the registry. */
@@ -89,6 +91,11 @@ export class Leases implements LeaseBook {
     yield* free.oldest(now);
   }
 
+  declinedBy(mac: string, now: number): number {
+    const declined = [...(this.#declined.get(mac) ?? [])];
+    return declined.filter((address) => (this.#byAddress.get(address)?.expires ?? 0) > now).length;
+  }
+
   /** All leases in the order of their addresses' text. */
   view(now: number): LeaseView[] {
     return [...this.#byAddress.values()]
@@ -123,8 +130,8 @@ export class Leases implements LeaseBook {
       this.#pending.set(address, (this.#pending.get(address) ?? 0) + 1);
       this.#change(change);
     }
-    if (!this.#last?.open) this.#last = this.#openBatch();
-    this.#last.changes.push(...changes);
+    if (this.#last?.open) this.#last.changes.push(...changes);
+    else this.#last = this.#openBatch([...changes]);
     return this.#last.durable;
   }
 
@@ -151,8 +158,8 @@ export class Leases implements LeaseBook {
     for (const free of this.#free.values()) free.update(address, this.#freeAt(address));
   }
 
-  #openBatch(): Batch {
-    const batch: Batch = { open: true, changes: [], durable: Promise.resolve() };
+  #openBatch(changes: LeaseChange[]): Batch {
+    const batch: Batch = { open: true, changes, durable: Promise.resolve() };
     batch.durable = this.#commit(batch);
     return batch;
   }
@@ -218,6 +225,8 @@ export class Leases implements LeaseBook {
     this.#byAddress.set(lease.address, lease);
     this.#byClient.set(lease.client, lease.address);
     this.#byMac.set(lease.mac, lease.address);
+    if (lease.state === 'declined')
+      this.#declined.set(lease.mac, (this.#declined.get(lease.mac) ?? new Set()).add(lease.address));
     this.#touch(lease.address);
   }
 
@@ -225,6 +234,8 @@ export class Leases implements LeaseBook {
     this.#byAddress.delete(lease.address);
     if (this.#byClient.get(lease.client) === lease.address) this.#byClient.delete(lease.client);
     if (this.#byMac.get(lease.mac) === lease.address) this.#byMac.delete(lease.mac);
+    const declined = this.#declined.get(lease.mac);
+    if (declined?.delete(lease.address) && declined.size === 0) this.#declined.delete(lease.mac);
     this.#touch(lease.address);
   }
 }

@@ -1,13 +1,14 @@
 /** Builds replies: which fields and options an OFFER, ACK and NAK carry (RFC 2131 table 3, RFC 4578). Pure. */
 import type { DhcpMessage } from './codec.ts';
 import { DEFAULT_LIMIT } from './codec.ts';
-import type { BootClient, BootFileChoice, CustomOption, NoBootFile } from './config.ts';
+import type { BootClient, BootFileChoice, CustomOption, NoBootFile, PxeMenu } from './config.ts';
 import { addressToBytes, UNSPECIFIED } from './ipv4.ts';
 import type { Subnet } from './networks.ts';
 import type { ClientOptions } from './options/client.ts';
 import { MESSAGE_TYPE, OPTION } from './options/codes.ts';
 import type { Options } from './options/field.ts';
 import { IPXE_NO_PROXY, pxeOptions } from './options/pxe.ts';
+import { menuToBytes } from './options/pxe-menu.ts';
 import { addressesToBytes, textToBytes, uintToBytes } from './options/values.ts';
 import type { Client, World } from './world.ts';
 
@@ -35,12 +36,9 @@ export function replyLimit(options: ClientOptions): number {
   return Math.max(DEFAULT_LIMIT, datagram - IP_AND_UDP);
 }
 
-/** What the client boots; nothing too where an HTTPClient would get something that is no absolute URL. */
-export function bootChoice(
-  { client, options }: Request,
-  world: World,
-): BootFileChoice | NoBootFile | undefined {
-  const boot: BootClient = {
+/** What is known of the sender that what it boots goes by. */
+function bootClient({ client, options }: Request): BootClient {
+  return {
     mac: client.mac,
     ...(client.uid === undefined ? {} : { uid: client.uid }),
     ...(options.architecture === undefined ? {} : { arch: options.architecture }),
@@ -48,7 +46,21 @@ export function bootChoice(
     ...(options.vendorClass === undefined ? {} : { vendorClass: options.vendorClass }),
     ...(client.reservation === undefined ? {} : { node: client.reservation.node }),
   };
-  const choice = world.config.bootFile(boot);
+}
+
+/** The menu the client is shown: none but PXE firmware (iPXE among it) shows one. */
+export function menuFor(request: Request, world: World): PxeMenu | undefined {
+  const { menu } = world.config;
+  if (menu === undefined || !request.options.vendorClass?.startsWith('PXEClient')) return undefined;
+  // The operator's own option 43 takes the place of ours.
+  const isReplaced = customOptions(request, world).some(({ code }) => code === OPTION.vendorSpecific);
+  return isReplaced ? undefined : menu(bootClient(request));
+}
+
+/** What the client boots; nothing too where an HTTPClient would get something that is no absolute URL. */
+export function bootChoice(request: Request, world: World): BootFileChoice | NoBootFile | undefined {
+  const { options } = request;
+  const choice = world.config.bootFile(bootClient(request));
   const httpOnly = options.vendorClass?.startsWith('HTTPClient');
   return httpOnly && choice !== undefined && 'file' in choice && !/^https?:\/\//.test(choice.file)
     ? { why: `an HTTP client can load nothing but URLs, and ${choice.file} is none` }
@@ -77,12 +89,13 @@ export function grant(
   request: PlacedRequest,
   world: World,
   lease: { address: string; seconds: number } | undefined,
-): { message: DhcpMessage; told: Record<string, string> } {
+): { message: DhcpMessage; told: Record<string, string | number> } {
   const { config } = world;
   const { message, options: asked, client, subnet } = request;
   const { router, dns = [], domain, nextServer = config.serverAddress } = subnet.settings;
   const choice = bootChoice(request, world);
   const boot = choice !== undefined && 'file' in choice ? choice : undefined;
+  const menu = kind === 'bootp-reply' ? undefined : menuFor(request, world);
   const options = kind === 'bootp-reply' ? new Map<number, Uint8Array>() : head(kind, request, world);
   const put = (code: number, value: Uint8Array | undefined) => value && options.set(code, value);
   const wants = (code: number) => asked.parameters.has(code);
@@ -91,8 +104,11 @@ export function grant(
   // The mask comes before the router (RFC 2132 section 3.3).
   put(OPTION.subnetMask, uintToBytes(subnet.mask, 4));
   if (router !== undefined) put(OPTION.router, addressToBytes(router));
+  if (boot !== undefined || menu !== undefined) {
+    const shown = menu && menuToBytes(menu, config.serverAddress);
+    for (const [code, value] of pxeOptions(message.options, asked, shown)) put(code, value);
+  }
   if (boot !== undefined) {
-    for (const [code, value] of pxeOptions(message.options, asked)) put(code, value);
     // Those that ask for option 67 get it beside the file field: UEFI reads the option first, old ROMs only the field.
     if (wants(OPTION.bootFileName)) put(OPTION.bootFileName, textToBytes(boot.file));
     if (wants(OPTION.tftpServerName)) put(OPTION.tftpServerName, textToBytes(nextServer));
@@ -119,6 +135,7 @@ export function grant(
   return {
     told: {
       ...toldOf(choice),
+      ...(menu === undefined ? {} : { menu: menu.items.length }),
       ...(loads ? { server: siaddr } : {}),
       ...(router === undefined ? {} : { router }),
     },

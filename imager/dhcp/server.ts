@@ -5,6 +5,8 @@ import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import type { Registry } from '../registry/registry.ts';
+import { interfaceOf } from '../udp/native.ts';
+import { decideBootServer, PXE_PORT, type Sender } from './boot-server.ts';
 import { type DhcpMessage, encodeMessage } from './codec.ts';
 import type { DhcpConfig, Reservations } from './config.ts';
 import { decide } from './decide.ts';
@@ -15,7 +17,7 @@ import { Leases } from './leases.ts';
 import { type Networks, networksOf } from './networks.ts';
 import { readClientOptions } from './options/client.ts';
 import { type Ask, askOnWire, Probes } from './probes.ts';
-import { decideProxy, PXE_PORT, type Sender } from './proxy.ts';
+import { decideProxy } from './proxy.ts';
 import { DhcpSockets, otherInterfaces } from './sockets.ts';
 import { identify, type World } from './world.ts';
 
@@ -49,12 +51,12 @@ export interface DhcpServerOptions {
 export class DhcpServer {
   /** The server port in use. */
   readonly port: number;
-  /** A proxy's boot server port. */
+  /** The boot server port, where it is open: a proxy's, and a server's that has menus. */
   readonly bootServerPort: number | undefined;
   readonly #options: DhcpServerOptions;
   readonly #leases: Leases;
   readonly #sockets: DhcpSockets;
-  /** Where a proxy is asked once more by those that have their address. */
+  /** Where firmware that has its address asks what to load. */
   readonly #bootServer: DhcpSockets | undefined;
   #closing = false;
   readonly #tally: Tally;
@@ -80,18 +82,27 @@ export class DhcpServer {
       options.config,
       (reserved) => options.reservations.byAddress(reserved) !== undefined,
     );
-    const open = (port: number) =>
-      DhcpSockets.open({
-        port,
-        serverAddress: options.config.serverAddress,
-        listenAddress: options.listenAddress ?? '0.0.0.0',
-      });
-    const sockets = await open(options.ports?.server ?? SERVER_PORT);
-    if (options.mode !== 'proxy') return new DhcpServer(options, networks, sockets);
+    // Or the first client would wait for it. Those of subnets, which may be many, are worked out when they are needed.
+    if (options.mode !== 'proxy') networks.own.pool();
+    const { serverAddress, menu } = options.config;
+    const interfaces = (options.interfaces ?? networkInterfaces)();
+    const listenAddress = options.listenAddress ?? '0.0.0.0';
+    const device = interfaceOf(serverAddress);
+    const opened: DhcpSockets[] = [];
+    const open = async (port: number) => {
+      const sockets = await DhcpSockets.open({ port, serverAddress, listenAddress, device });
+      opened.push(sockets);
+      return sockets;
+    };
     try {
-      return new DhcpServer(options, networks, sockets, await open(options.ports?.bootServer ?? PXE_PORT));
+      const sockets = await open(options.ports?.server ?? SERVER_PORT);
+      const bootServer =
+        options.mode === 'proxy' || menu !== undefined
+          ? await open(options.ports?.bootServer ?? PXE_PORT)
+          : undefined;
+      return new DhcpServer(options, networks, interfaces, sockets, bootServer);
     } catch (error) {
-      await sockets.close();
+      await Promise.all(opened.map((each) => each.close()));
       throw error;
     }
   }
@@ -99,8 +110,9 @@ export class DhcpServer {
   private constructor(
     options: DhcpServerOptions,
     networks: Networks,
+    interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>,
     sockets: DhcpSockets,
-    bootServer?: DhcpSockets,
+    bootServer: DhcpSockets | undefined,
   ) {
     this.#options = options;
     this.#sockets = sockets;
@@ -123,7 +135,7 @@ export class DhcpServer {
       inUse: (address) => options.inUse(address),
       probed: (address) => this.#probes.result(address),
     };
-    const others = otherInterfaces((options.interfaces ?? networkInterfaces)(), options.config.serverAddress);
+    const others = otherInterfaces(interfaces, options.config.serverAddress);
     if (sockets.hearsAll && others.length > 0)
       options.log.warn(
         { interfaces: others },
@@ -144,7 +156,7 @@ export class DhcpServer {
    * options of requests that were served without.
    */
   stats(): Record<string, number> {
-    const drops = this.#sockets.drops();
+    const drops = this.#sockets.drops() + (this.#bootServer?.drops() ?? 0);
     return { ...(drops === 0 ? {} : { 'dropped.receive-queue': drops }), ...this.#tally.stats() };
   }
 
@@ -182,8 +194,7 @@ export class DhcpServer {
   /** `probes`: how many addresses have been asked after for this message. */
   #handle(message: DhcpMessage, probes: number, sender?: Sender): void {
     const world = this.#world();
-    const isProxy = this.#options.mode === 'proxy';
-    const decision = isProxy ? decideProxy(message, world, sender) : decide(message, world);
+    const decision = this.#decide(message, world, sender);
     const { subject } = decision;
     if (probes === 0) {
       if (subject.step !== undefined) this.#tally.count(`received.${subject.step}`);
@@ -193,6 +204,11 @@ export class DhcpServer {
     if (decision.kind !== 'probe') this.#perform(decision);
     else if (probes < MAX_PROBES) this.#probe(decision, message, probes);
     else this.#perform({ kind: 'silence', subject, reason: 'address-answers' });
+  }
+
+  #decide(message: DhcpMessage, world: World, sender: Sender | undefined): Decision {
+    if (this.#options.mode === 'proxy') return decideProxy(message, world, sender);
+    return sender === undefined ? decide(message, world) : decideBootServer(message, world, sender, () => []);
   }
 
   #probe(

@@ -1,10 +1,12 @@
 /**
  * The two sockets of a DHCP server.
  *
- * Only a socket on 0.0.0.0 hears broadcasts, and it hears those of every interface: Node cannot bind a socket to one
- * interface (SO_BINDTODEVICE of socket(7)). Requests of clients on other interfaces are therefore taken for requests
- * of the nodes' network; the answers leave by the interface that has the server address. On a machine with several
- * networks keep the DHCP port of the others away from this server with a packet filter.
+ * Only a socket on 0.0.0.0 hears broadcasts. It is bound to the interface that has the server address, or it would hear
+ * those of every interface and take their clients for the nodes'. What is sent to the server address, by relay agents and
+ * those who renew, comes to the other socket from wherever the machine has a route.
+ *
+ * Node's own sockets cannot be bound to an interface: where the native ones are not built, keep the DHCP port of other
+ * networks away from this server with a packet filter.
  */
 import { readFileSync } from 'node:fs';
 import type { NetworkInterfaceInfo } from 'node:os';
@@ -21,6 +23,8 @@ export interface SocketsOptions {
   serverAddress: string;
   /** Where requests are received. */
   listenAddress: string;
+  /** The interface whose broadcasts are heard; undefined: all. */
+  device: string | undefined;
 }
 
 export class DhcpSockets {
@@ -36,12 +40,13 @@ export class DhcpSockets {
    * Binds them. Rejects with the system's error: EADDRNOTAVAIL while no interface has the server address, EADDRINUSE
    * where another server has the port.
    */
-  static async open({ port, serverAddress, listenAddress }: SocketsOptions): Promise<DhcpSockets> {
+  static async open({ port, serverAddress, listenAddress, device }: SocketsOptions): Promise<DhcpSockets> {
     // The two sockets share the port, and would share it with those of another server as readily.
     if (port !== 0) await probe(port, serverAddress);
     const sockets: UdpSocket[] = [];
     try {
-      sockets.push(await bind(port, listenAddress));
+      if (listenAddress === serverAddress) sockets.push(await bind(port, serverAddress));
+      else sockets.push(await bindToDevice(port, listenAddress, device));
       // Linux routes 255.255.255.255 by the source address of a bound socket, so replies leave by the interface that
       // has the server address. Renewals, which are unicast, arrive on this more specific socket too.
       if (listenAddress !== serverAddress) sockets.push(await bind(sockets[0]!.port, serverAddress));
@@ -57,7 +62,7 @@ export class DhcpSockets {
     this.#addresses = addresses;
     this.#transmit = sockets.at(-1)!;
     this.port = this.#transmit.port;
-    this.hearsAll = sockets.length > 1;
+    this.hearsAll = sockets.length > 1 && sockets[0]!.device === undefined;
   }
 
   /** Hands over what comes in from now on. */
@@ -109,6 +114,18 @@ async function probe(port: number, address: string): Promise<void> {
 }
 
 /** A bound socket that may broadcast and shares its port with the server's other socket. */
-function bind(port: number, address: string, reuseAddress = true): Promise<UdpSocket> {
-  return openUdp({ address, port, reuseAddress, broadcast: true, receiveBuffer: RECEIVE_BUFFER });
+function bind(port: number, address: string, reuseAddress = true, device?: string): Promise<UdpSocket> {
+  const named = device === undefined ? {} : { device };
+  return openUdp({ address, port, reuseAddress, broadcast: true, receiveBuffer: RECEIVE_BUFFER, ...named });
+}
+
+/** On `device` alone, unless it is gone or the system does not let us (before Linux 5.7 that takes CAP_NET_RAW). */
+async function bindToDevice(port: number, address: string, device: string | undefined): Promise<UdpSocket> {
+  try {
+    return await bind(port, address, true, device);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (device === undefined || (code !== 'EPERM' && code !== 'ENODEV')) throw error;
+    return bind(port, address);
+  }
 }

@@ -14,6 +14,7 @@ import type { ImageSource } from './base-image.ts';
 import { Bases, type BaseView } from './bases.ts';
 import type { Disk, DiskCatalog, DiskClient } from './disk.ts';
 import { BLOCK_SIZE } from './format.ts';
+import { hasHostCalls } from './host.ts';
 import { newSalt, OpenOverlays, superblockOf } from './open-overlays.ts';
 import type { Overlay } from './overlay.ts';
 import { FILE_NAME, writeEmptyOverlay } from './overlay-file.ts';
@@ -65,6 +66,10 @@ export class Disks implements DiskCatalog {
     const dir = join(o.dir, 'disks');
     mkdirSync(dir, { recursive: true });
     removeUnfinished(dir);
+    if (!hasHostCalls())
+      o.log.warn(
+        'host.node is not built: space is not given back, and nothing guards disks against a second imager',
+      );
     return new Disks(dir, Bases.open(join(o.dir, 'bases')), o.log, o.mayOpen ?? (() => true));
   }
 

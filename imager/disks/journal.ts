@@ -169,6 +169,7 @@ export class Journal {
   }
 
   #append(): void {
+    if (this.#failure !== undefined) this.#fail(this.#failure);
     while (!this.#appending && this.#batches.length > 0) {
       const [batch] = this.#batches;
       if (!this.#file.prompt(batch!.length)) {

@@ -5,6 +5,7 @@ import { readClientOptions } from '../dhcp/options/client.ts';
 import { MESSAGE_TYPE, OPTION } from '../dhcp/options/codes.ts';
 import { readAddress, readText } from '../dhcp/options/values.ts';
 import type { Answer, Ask, AskType, Seen } from './observation.ts';
+import { itemText, menuItems } from './pxe-menu.ts';
 
 const ASKS = new Map<number, AskType>(
   (['discover', 'request', 'decline', 'release', 'inform'] as const).map((type) => [
@@ -25,6 +26,7 @@ export function askOf(message: DhcpMessage, seen: Seen): Ask | undefined {
   const type = messageType === undefined ? 'bootp' : ASKS.get(messageType);
   if (type === undefined) return undefined;
   const address = requestedAddress ?? given(message.ciaddr);
+  const item = isPxe(vendorClass) ? itemText(message.options) : undefined;
   return {
     ...seen,
     kind: 'ask',
@@ -38,6 +40,7 @@ export function askOf(message: DhcpMessage, seen: Seen): Ask | undefined {
     asked: [...options.parameters],
     ...(serverIdentifier === undefined ? {} : { server: serverIdentifier }),
     ...(address === undefined ? {} : { address }),
+    ...(item === undefined ? {} : { item }),
   };
 }
 
@@ -59,6 +62,7 @@ export function answerOf(message: DhcpMessage, from: string, seen: Seen): Answer
   const routers = options.get(OPTION.router);
   const vendorClass = text(OPTION.vendorClass);
   const reason = type === 'nak' ? text(OPTION.message) : undefined;
+  const [menu, item] = isPxe(vendorClass) ? [menuItems(options), itemText(options)] : [];
   return {
     ...seen,
     kind: 'answer',
@@ -69,6 +73,8 @@ export function answerOf(message: DhcpMessage, from: string, seen: Seen): Answer
     ...(subnet === undefined ? {} : { subnet }),
     ...(routers === undefined || routers.length < 4 ? {} : { router: routers.subarray(0, 4).join('.') }),
     ...(file === undefined ? {} : { file, nextServer: hostOf(file) ?? fileServer }),
+    ...(menu === undefined ? {} : { menu }),
+    ...(item === undefined ? {} : { item }),
     ...(vendorClass === undefined ? {} : { vendorClass }),
     ...(reason === undefined ? {} : { reason }),
   };
@@ -78,6 +84,11 @@ export function answerOf(message: DhcpMessage, from: string, seen: Seen): Answer
 export function hostOf(file: string): string | undefined {
   const host = /^[a-z]+:\/\/(?:[^/@]*@)?([^/:]+)/i.exec(file)?.[1];
   return host !== undefined && ADDRESS.test(host) ? host : undefined;
+}
+
+/** Others have tags of their own in option 43. */
+function isPxe(vendorClass: string | undefined): boolean {
+  return vendorClass?.startsWith('PXEClient') === true;
 }
 
 function given(address: string): string | undefined {

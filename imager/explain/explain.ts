@@ -1,19 +1,35 @@
 /** From what was seen to what is wrong, in words. Pure. */
 import type { RecordedEvent } from '../journal/event.ts';
 import { readCapture } from './capture.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, where } from './finding.ts';
 import { observeCapture } from './from-capture.ts';
 import { observeJournal } from './from-journal.ts';
 import type { Observation } from './observation.ts';
 import { RULES } from './rules.ts';
 import { lastBoot, type Story, storyOf } from './story.ts';
-import { observationRows, type Row } from './timeline.ts';
+import { observationRows, type Row, rowOf } from './timeline.ts';
 
 export interface Explanation extends Finding {
   /** The node's name, or its MAC. */
   who: string;
+  /** When the boot that is explained began: milliseconds since the epoch. */
+  startedAt: number;
+  /** When another one began since, which has hardly begun. */
+  nextAt?: number;
   /** How far the boot came: what happened, in order. */
   course: Row[];
+}
+
+/** What is known besides the journal: without it less is advised. */
+export interface Surroundings {
+  /** Files there are for the node. */
+  files: readonly string[];
+  /** Names of the boot table. */
+  images?: readonly string[];
+  /** What the imager says is wrong with what it serves. */
+  problems?: readonly string[];
+  /** When the imager began to run: milliseconds since the epoch. */
+  started?: number;
 }
 
 /** A boot that was active so lately may still be going well. */
@@ -23,59 +39,73 @@ const ACTIVE_MS = 5000;
 export function explainCapture(bytes: Uint8Array): { clients: Explanation[]; fault?: string } {
   const { frames, fault } = readCapture(bytes);
   const endAt = frames.reduce((latest, { at }) => Math.max(latest, at), 0);
-  const clients = observeCapture(frames).map(({ who, observations }) =>
-    explained(storyOf(lastBoot(observations, endAt), { who, source: 'capture', endAt })),
-  );
+  const clients = observeCapture(frames).map(({ who, observations }) => {
+    const { boot, nextAt } = lastBoot(observations, endAt);
+    return explanation(
+      storyOf(boot, { who, source: 'capture', endAt, over: nextAt !== undefined }),
+      judge,
+      nextAt,
+    );
+  });
   return fault === undefined ? { clients } : { clients, fault };
 }
 
 /** What is wrong with the last boot of a node; undefined where the journal has none. `now`: milliseconds. */
 export function explainJournal(
   events: readonly RecordedEvent[],
-  {
-    who,
-    imager,
-    now,
-    knownFiles,
-  }: { who: string; imager: string; now: number; knownFiles: readonly string[] },
+  { who, imager, now, known }: { who: string; imager: string; now: number; known?: Surroundings },
 ): Explanation | undefined {
-  const boot = lastBoot(observeJournal(events, imager), now);
+  const { boot, nextAt } = lastBoot(observeJournal(events, imager, known?.started), now);
   if (boot.length === 0) return undefined;
-  const story = storyOf(boot, { who, source: 'journal', imager, endAt: now, knownFiles });
-  return isUnderWay(story) ? underWay(story) : explained(story);
+  const story = storyOf(boot, {
+    ...{ who, source: 'journal', imager, endAt: now, over: nextAt !== undefined },
+    knownFiles: known?.files ?? [],
+    ...(known?.images === undefined ? {} : { images: known.images }),
+    ...(known?.problems === undefined ? {} : { problems: known.problems }),
+  });
+  return explanation(story, isUnderWay(story) ? underWay : judge, nextAt);
 }
 
-function explained(story: Story): Explanation {
-  for (const rule of RULES) {
-    const finding = rule(story);
-    if (finding !== undefined) return { who: story.who, ...finding, course: observationRows(story) };
-  }
+function explanation(story: Story, find: (story: Story) => Finding, nextAt: number | undefined): Explanation {
   return {
     who: story.who,
-    cause: 'nothing is known to be wrong, and it did not come to ready',
-    evidence: [],
-    advice: ['follow its next boot: imager node boots NODE --follow'],
+    startedAt: Math.round(story.startedAt),
+    ...(nextAt === undefined ? {} : { nextAt: Math.round(nextAt) }),
+    ...find(story),
     course: observationRows(story),
   };
 }
 
+function judge(story: Story): Finding {
+  for (const rule of RULES) {
+    const finding = rule(story);
+    if (finding !== undefined) return finding;
+  }
+  return {
+    cause: 'nothing is known to be wrong, and it did not come to ready',
+    evidence: [],
+    advice: [`follow its next boot: imager node boots ${story.who} --follow`],
+  };
+}
+
 /** Only good news, and lately. */
-function isUnderWay({ boot, endAt }: Story): boolean {
+function isUnderWay({ boot, endAt, over, agent }: Story): boolean {
+  if (over || agent.some(({ step }) => step === 'ready')) return false;
+  if (boot.some((each) => each.kind === 'transfer' && each.end === 'open')) return true;
   const last = boot.at(-1)!;
-  const at = last.kind === 'transfer' ? last.lastAt : last.at;
-  return last.kind === 'transfer' && last.end === 'open' ? true : endAt - at < ACTIVE_MS && isGood(last);
+  return endAt - (last.kind === 'transfer' ? last.lastAt : last.at) < ACTIVE_MS && isGood(last);
 }
 
 function isGood(last: Observation): boolean {
   switch (last.kind) {
     case 'transfer':
-      return last.end === 'done' || last.end === 'declined' || last.end === 'waiting';
+      return !['refused', 'broken', 'unanswered'].includes(last.end);
     case 'agent':
       return !['ready', 'failed', 'retry', 'refused'].includes(last.step);
     case 'disk':
       return last.reason === undefined;
     case 'answer':
-      return last.type !== 'nak';
+      return last.type !== 'nak' && (last.noFile === undefined || last.menu !== undefined);
     case 'ask':
       return last.unanswered === undefined;
     default:
@@ -83,12 +113,22 @@ function isGood(last: Observation): boolean {
   }
 }
 
-function underWay(story: Story): Explanation {
+/** What went wrong on the way is told: whether it matters shows by what follows. */
+function underWay(story: Story): Finding {
+  const follow = `follow it: imager node boots ${story.who} --follow`;
+  const bad = story.boot.filter((each) => isNews(each) && !isGood(each));
+  const last = bad.at(-1);
+  if (last === undefined)
+    return { cause: 'it is booting: nothing has gone wrong so far', evidence: [], advice: [follow] };
+  const rows = bad.slice(-8).map((each) => `${rowOf(each, story.who).what}: ${where(story, each)}`);
   return {
-    who: story.who,
-    cause: 'it is booting: nothing has gone wrong so far',
-    evidence: [],
-    advice: ['follow it: imager node boots NODE --follow'],
-    course: observationRows(story),
+    cause: `it is booting, after ${bad.length === 1 ? 'a failure' : `${bad.length} failures`} on the way: ${rowOf(last, story.who).what}`,
+    evidence: rows,
+    advice: ['loaders try several names: one that is not there matters where nothing else follows', follow],
   };
+}
+
+/** Servers of two minds about an address are usual, and so are requests that are sent again. */
+function isNews({ kind }: Observation): boolean {
+  return kind === 'transfer' || kind === 'agent' || kind === 'disk';
 }

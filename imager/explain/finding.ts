@@ -59,6 +59,20 @@ export function lastTransfer(story: Story): Transfer | undefined {
   return story.transfers.findLast(({ end }) => end !== 'declined') ?? story.transfers.at(-1);
 }
 
+/** What was refused after the last transfer that went well, oldest first. */
+export function lastRefusals({ transfers }: Story): Transfer[] {
+  const good = transfers.findLastIndex(({ end }) => end === 'done');
+  return transfers.slice(good + 1).filter(({ end }) => end === 'refused');
+}
+
+/** A capture's next packet may be the good news. */
+const SOON_MS = 5000;
+
+/** ` (the capture ends there)` where it does, so soon after `last` that the node may have gone on. */
+export function endWords({ source, endAt, over }: Story, last: Transfer): string {
+  return source === 'capture' && !over && endAt - last.lastAt < SOON_MS ? ' (the capture ends there)' : '';
+}
+
 /** True where an address is of the network `10.0.0.0/24`. */
 export function isIn(subnet: string, address: string): boolean {
   const [network = '', bits = '32'] = subnet.split('/');

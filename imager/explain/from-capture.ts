@@ -139,7 +139,9 @@ class Wire {
   #isTwice(message: DhcpMessage, packet: UdpPacket): boolean {
     const type = message.options.get(53)?.[0] ?? 0;
     const from = message.op === 'reply' ? (message.options.get(54)?.join('.') ?? packet.from) : message.secs;
-    const key = `${message.mac} ${message.xid} ${type} ${from} ${packet.port === 4011}`;
+    // Firmware may ask for an item of its menu with the same number as before.
+    const item = message.options.get(43) ?? '';
+    const key = `${message.mac} ${message.xid} ${type} ${from} ${packet.port === 4011} ${item}`;
     const before = this.#lately.get(key) ?? Number.NEGATIVE_INFINITY;
     if (this.#lately.size > 10 * MAX_CLIENTS) this.#lately.clear();
     this.#lately.set(key, packet.at);

@@ -3,6 +3,7 @@ import { isEnd, optionsOf } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
 import { hostOf } from './dhcp-observation.ts';
 import type { Answer, Ask, AskType, Observation, Transfer } from './observation.ts';
+import { typeText } from './pxe-menu.ts';
 
 const ASKS: readonly string[] = ['discover', 'request', 'decline', 'release', 'inform', 'bootp'];
 const ANSWERS: readonly string[] = ['offer', 'ack', 'nak'];
@@ -20,8 +21,15 @@ const CODES: Record<string, number> = {
 const WAITING: readonly string[] = ['too-many-transfers', 'too-many-per-client'];
 const DECLINED: readonly string[] = ['client-error', 'declined', 'superseded'];
 
-/** Observations of one node, `events` oldest first. `imager`: the address of the imager whose journal it is. */
-export function observeJournal(events: readonly RecordedEvent[], imager: string): Observation[] {
+/**
+ * Observations of one node, `events` oldest first. `imager`: the address of the imager whose journal it is; `started`: when
+ * that began to run, in milliseconds, for a transfer from before has no end in the journal.
+ */
+export function observeJournal(
+  events: readonly RecordedEvent[],
+  imager: string,
+  started = Number.NEGATIVE_INFINITY,
+): Observation[] {
   const observations: Observation[] = [];
   const open = new Map<string, Transfer>();
   /** The network the node asks from, which goes with each request alone. */
@@ -68,12 +76,18 @@ export function observeJournal(events: readonly RecordedEvent[], imager: string)
         break;
     }
   }
+  for (const transfer of open.values())
+    if (transfer.end === 'open' && transfer.lastAt < started) {
+      transfer.end = 'broken';
+      transfer.reason = 'the imager ended in the middle of it';
+    }
   return observations;
 }
 
 function dhcp(event: RecordedEvent, imager: string, subnet: string | undefined): Ask | Answer {
   const { at, step, reason, address, mac = '', detail = {} } = event;
   const given = address === undefined ? {} : { address };
+  const item = typeof detail.item === 'number' ? typeText(detail.item) : text(detail.item);
   if (ANSWERS.includes(step)) {
     const [router, file] = [text(detail.router), text(detail.file)];
     const noFile = text(detail.why);
@@ -90,6 +104,8 @@ function dhcp(event: RecordedEvent, imager: string, subnet: string | undefined):
       ...(file === undefined ? {} : { file }),
       ...(nextServer === undefined ? {} : { nextServer }),
       ...(noFile === undefined ? {} : { noFile }),
+      ...(typeof detail.menu === 'number' ? { menu: detail.menu } : {}),
+      ...(item === undefined ? {} : { item }),
       ...(reason === undefined ? {} : { reason: reason.replaceAll('-', ' ') }),
     };
   }
@@ -106,6 +122,7 @@ function dhcp(event: RecordedEvent, imager: string, subnet: string | undefined):
     asked: (text(detail.asked) ?? '').split(/[ ,]+/).filter(Boolean).map(Number),
     ...given,
     ...(chosen === undefined ? {} : { server: chosen }),
+    ...(item === undefined ? {} : { item }),
     ...(reason === undefined ? {} : { unanswered: reason }),
     ...(why === undefined ? {} : { why }),
   };
@@ -138,8 +155,10 @@ function end(transfer: Transfer, { step, reason = '', detail = {} }: RecordedEve
   transfer.reason = text(detail.message) ?? text(detail.why) ?? reason;
   const code = CODES[reason];
   // Of a file that was read in part no more was wanted so far.
-  if (step === 'transfer-end') transfer.end = typeof detail.of === 'number' ? 'declined' : 'done';
-  else if (step === 'refused') {
+  if (step === 'transfer-end') {
+    transfer.end = typeof detail.of === 'number' ? 'declined' : 'done';
+    if (transfer.end === 'declined') transfer.reason = `asked for ${transfer.bytes} of ${detail.of} bytes`;
+  } else if (step === 'refused') {
     transfer.end = 'refused';
     if (code !== undefined) transfer.code = code;
     // All of it had been sent when the client fell silent: loaders start what they have without another word.

@@ -5,7 +5,10 @@ import type { TcpPacket } from './packet.ts';
 
 const MAX_CONNECTIONS = 10_000;
 const MAX_HEAD = 16 * 1024;
-const REQUEST = /^(?:GET|HEAD) (\S+)/;
+const NOT_MODIFIED = 304;
+const REQUEST = /^(GET|HEAD) (\S+)/;
+/** Without trailers, which servers of boot files send none of. */
+const LAST_CHUNK = /(?:^|\r\n)0\r\n\r\n$/;
 const STATUS = /^HTTP\/1\.[01] (\d{3})(?: ([^\r\n]*))?/;
 
 interface Connection {
@@ -13,9 +16,14 @@ interface Connection {
   client: string;
   /** The server answered the SYN. */
   open: boolean;
+  /** Sequence number of the request, and whether it asks for the head of an answer alone. */
+  request: number | undefined;
+  headOnly: boolean;
   /** Sequence number of the first byte of the answer, and of its body. */
   begin: number | undefined;
   body: number | undefined;
+  /** The body says itself where it ends (RFC 9112 section 7.1). */
+  chunked: boolean;
   /** The answer so far, until its head is whole. */
   head: Uint8Array;
 }
@@ -62,34 +70,32 @@ export class HttpTransfers {
       requests: 1,
       bytes: 0,
     };
-    const made = { transfer, client: from, open, begin: undefined, body: undefined, head: new Uint8Array(0) };
+    const made: Connection = {
+      ...{ transfer, client: from, open, request: undefined, headOnly: false },
+      ...{ begin: undefined, body: undefined, chunked: false, head: new Uint8Array(0) },
+    };
     this.#open.set(key, made);
     this.#all.push({ client: from, transfer });
     return made;
   }
 
   #clientSays(key: string, connection: Connection, packet: TcpPacket): void {
-    const { transfer } = connection;
-    const path = REQUEST.exec(textOf(packet.payload))?.[1];
-    if (path !== undefined && path !== transfer.file) {
-      // The next request on a connection that is kept open is a transfer of its own.
-      const next = transfer.file === '' ? connection : this.#follow(key, packet, true);
-      next.transfer.file = path;
-      next.transfer.end = 'unanswered';
-      next.transfer.at = packet.at;
-      next.transfer.packet = packet.frame;
-      next.transfer.lastAt = packet.at;
+    const { transfer, request } = connection;
+    transfer.lastAt = packet.at;
+    acknowledge(connection, packet);
+    const [, method, file] = REQUEST.exec(textOf(packet.payload)) ?? [];
+    if (file === undefined) return;
+    // TCP sends again what was not acknowledged in time.
+    if (request !== undefined && distance(request, packet.sequence) === 0) {
+      if (transfer.end === 'unanswered') transfer.requests++;
       return;
     }
-    transfer.lastAt = packet.at;
-    if (path !== undefined) transfer.requests++;
-    if (transfer.end !== 'open') return;
-    if (packet.ack && connection.body !== undefined)
-      transfer.bytes = Math.max(transfer.bytes, distance(connection.body, packet.acknowledged));
-    if (transfer.size !== undefined && transfer.bytes >= transfer.size) {
-      transfer.bytes = transfer.size;
-      transfer.end = 'done';
-    } else if (packet.reset) transfer.end = 'broken';
+    // The next request on a connection that is kept open is a transfer of its own, the same file or not.
+    if (transfer.end === 'open' && transfer.size === undefined) transfer.end = 'done';
+    const next = request === undefined ? connection : this.#follow(key, packet, true);
+    next.request = packet.sequence;
+    next.headOnly = method === 'HEAD';
+    Object.assign(next.transfer, { file, at: packet.at, packet: packet.frame, lastAt: packet.at });
   }
 
   #serverSays(connection: Connection, packet: TcpPacket): void {
@@ -105,9 +111,21 @@ export class HttpTransfers {
     }
     if (transfer.file !== '' && connection.body === undefined && packet.payload.length > 0)
       readHead(connection, packet);
-    if (transfer.end === 'open' && packet.fin && transfer.size === undefined) transfer.end = 'done';
+    const ends = packet.fin || (connection.chunked && LAST_CHUNK.test(textOf(packet.payload.subarray(-7))));
+    if (transfer.end === 'open' && ends && transfer.size === undefined) transfer.end = 'done';
     else if (transfer.end === 'open' && packet.reset) transfer.end = 'broken';
   }
+}
+
+/** Counts what the client has of the body. */
+function acknowledge({ transfer, body }: Connection, { ack, reset, acknowledged }: TcpPacket): void {
+  if (transfer.end !== 'open') return;
+  if (ack && body !== undefined) transfer.bytes = Math.max(transfer.bytes, distance(body, acknowledged));
+  if (transfer.size !== undefined && transfer.bytes >= transfer.size) {
+    transfer.bytes = transfer.size;
+    // Of a file of which a part was asked for.
+    transfer.end = transfer.reason === undefined ? 'done' : 'declined';
+  } else if (reset) transfer.end = 'broken';
 }
 
 /** Takes a piece of the answer's head; once it is whole, what it says. */
@@ -124,7 +142,7 @@ function readHead(connection: Connection, packet: TcpPacket): void {
   const status = STATUS.exec(text);
   if (status === null) return;
   const code = Number(status[1]);
-  if (code >= 300) {
+  if (code >= 300 && code !== NOT_MODIFIED) {
     transfer.end = 'refused';
     transfer.code = code;
     transfer.reason = status[2] ?? '';
@@ -132,9 +150,32 @@ function readHead(connection: Connection, packet: TcpPacket): void {
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return;
   connection.body = (connection.begin + end + 4) >>> 0;
+  if (transfer.end === 'refused') {
+    transfer.reason = errorOf(text.slice(end)) ?? transfer.reason ?? '';
+    return;
+  }
+  const field = (pattern: RegExp) => pattern.exec(text.slice(0, end))?.[1];
+  const size = field(/^content-length: *(\d{1,15})\r?$/im);
+  if (size !== undefined) transfer.size = Number(size);
+  if (connection.headOnly || code === NOT_MODIFIED) {
+    transfer.end = 'declined';
+    transfer.reason = connection.headOnly ? 'asked for its size alone' : 'it has the file already';
+    return;
+  }
   transfer.content = contentOf(head.subarray(end + 4));
-  const size = /^content-length: *(\d{1,15})\r?$/im.exec(text.slice(0, end))?.[1];
-  if (size !== undefined && code < 300) transfer.size = Number(size);
+  connection.chunked = field(/^(transfer-encoding): *chunked\r?$/im) !== undefined;
+  const whole = field(/^content-range: *bytes \d+-\d+\/(\d{1,15})\r?$/im);
+  if (code === 206 && Number(whole) > Number(size)) transfer.reason = `asked for ${size} of ${whole} bytes`;
+}
+
+/** What an answer's JSON says is wrong, as imagers do; most servers send pages for people. */
+function errorOf(body: string): string | undefined {
+  const text = /"error": *("(?:[^"\\]|\\.)*")/.exec(body)?.[1];
+  try {
+    return text === undefined ? undefined : String(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
 }
 
 /** From one sequence number to a later one; 0 where it is not later (RFC 9293 section 3.4). */

@@ -25,6 +25,8 @@ export interface Ask extends Seen {
   server?: string;
   /** Option 50, or its own address. */
   address?: string;
+  /** The item of the menu it was shown that it asks a boot server for: its name, or its type as `0x8001`. */
+  item?: string;
   /** Why the imager did not answer it; the journal knows. */
   unanswered?: string;
   /** The same in the imager's own sentence, where it has one. */
@@ -48,6 +50,10 @@ export interface Answer extends Seen {
   file?: string;
   /** Why it names no boot file; the journal knows. */
   noFile?: string;
+  /** How many items the menu has that the firmware is to show. */
+  menu?: number;
+  /** The item of that menu which this is the answer about. */
+  item?: string;
   /** Option 60 of the answer. */
   vendorClass?: string;
   /** In words: option 56, or the imager's own reason. */

@@ -2,17 +2,22 @@
 import type { Rule } from './finding.ts';
 import { agentSilent } from './rules/agent-silent.ts';
 import { agentStopped } from './rules/agent-stopped.ts';
+import { atMenu } from './rules/at-menu.ts';
 import { blockedPort } from './rules/blocked-port.ts';
+import { bootItem } from './rules/boot-item.ts';
 import { fileNotAsked } from './rules/file-not-asked.ts';
 import { missingFile } from './rules/missing-file.ts';
+import { missingImage } from './rules/missing-image.ts';
 import { nak } from './rules/nak.ts';
 import { noAnswer } from './rules/no-answer.ts';
 import { noBootFile } from './rules/no-boot-file.ts';
 import { noRoute } from './rules/no-route.ts';
+import { notHeard } from './rules/not-heard.ts';
 import { nothingFollowed } from './rules/nothing-followed.ts';
 import { offerNotTaken } from './rules/offer-not-taken.ts';
 import { optionsRefused } from './rules/options-refused.ts';
 import { ready } from './rules/ready.ts';
+import { runningSystem } from './rules/running-system.ts';
 import { secondServer } from './rules/second-server.ts';
 import { serverRefuses } from './rules/server-refuses.ts';
 import { stalled } from './rules/stalled.ts';
@@ -25,11 +30,16 @@ export const RULES: readonly Rule[] = [
   // Two servers make any later failure likely; a file for the wrong machine explains what the node does with it.
   secondServer,
   wrongArchitecture,
+  missingImage,
   missingFile,
   optionsRefused,
   serverRefuses,
   noRoute,
   unreachable,
+  // Whose nodes ask for no file, and need not.
+  bootItem,
+  atMenu,
+  runningSystem,
   blockedPort,
   stalled,
   agentSilent,
@@ -39,4 +49,5 @@ export const RULES: readonly Rule[] = [
   noBootFile,
   fileNotAsked,
   noAnswer,
+  notHeard,
 ];

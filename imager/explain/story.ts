@@ -20,6 +20,8 @@ export interface Story {
   /** Milliseconds: of its first observation, and of the end of the history. */
   startedAt: number;
   endAt: number;
+  /** Another boot has begun since: what is open stays so. */
+  over: boolean;
   /** What the rules judge: what the program that came farthest did. */
   asks: Ask[];
   answers: Answer[];
@@ -43,6 +45,10 @@ export interface Story {
   hasAddress: boolean;
   /** Files there are, to find what a missing one may have meant. */
   knownFiles: readonly string[];
+  /** Names of the boot table; undefined where nothing is known of it. */
+  images: readonly string[] | undefined;
+  /** What the imager itself says is wrong with what it serves. */
+  problems: readonly string[];
 }
 
 export interface Told {
@@ -50,31 +56,64 @@ export interface Told {
   subnet?: string;
   router?: string;
   file?: string;
+  /** Who has that file; of a menu, whom its items are asked of. */
   nextServer?: string;
+  /** Items of the menu it is to show, where none has been answered about and no file asked for. */
+  menu?: number;
   /** The answer that said so. */
   by?: Answer;
 }
+
+/** Options that name what to boot: 66, 67, TFTP servers (RFC 5859), PXELINUX (RFC 5071). */
+const BOOT_OPTIONS: readonly number[] = [66, 67, 150, 208, 209, 210, 211];
+const HARDLY_BEGUN_MS = 15_000;
+/** What a boot that has its address and has asked for nothing yet comes to: see progress(). */
+const HAS_ADDRESS = 4;
+/** The agent's last words where all is well. */
+const ENDS: readonly string[] = ['ready', 'reboot'];
 
 export interface StoryOptions {
   who: string;
   source: 'journal' | 'capture';
   imager?: string;
   endAt: number;
+  over?: boolean;
   knownFiles?: readonly string[];
+  images?: readonly string[];
+  problems?: readonly string[];
 }
 
-/** The last of a client's boots; the one before it where that had come farther when this one had hardly begun. */
-export function lastBoot(observations: readonly Observation[], endAt: number): Observation[] {
+/**
+ * The last of a client's boots; where that has hardly begun, the one before it that failed farther on, with the time at
+ * which the last one began. Firmware that begins again and again is explained by what it failed at.
+ */
+export function lastBoot(
+  observations: readonly Observation[],
+  endAt: number,
+): { boot: Observation[]; nextAt?: number } {
   const boots = splitBoots(observations, markOf);
   const [before, last] = [boots.at(-2), boots.at(-1) ?? []];
-  const hardlyBegun = endAt - (last[0]?.at ?? endAt) < 15_000;
-  return before !== undefined && hardlyBegun && progress(before) > progress(last) ? before : last;
+  const [first] = last;
+  // However late, the system on the node's own disk belongs to the boot that went there.
+  const began = boots.findLastIndex((boot) => !isSystemAlone(boot));
+  if (began >= 0 && began < boots.length - 1) return { boot: boots.slice(began).flat() };
+  if (before === undefined || first === undefined || first.kind === 'power') return { boot: last };
+  const hardlyBegun = endAt - first.at < HARDLY_BEGUN_MS && progress(last) <= HAS_ADDRESS;
+  return hardlyBegun && progress(before) > progress(last) && !isPast(before)
+    ? { boot: before, nextAt: first.at }
+    : { boot: last };
+}
+
+/** A boot whose end was meant: what comes after it is another one. */
+function isPast(boot: readonly Observation[]): boolean {
+  return boot.some((each) => each.kind === 'agent' && ENDS.includes(each.step));
 }
 
 /** `boot`: the observations of one boot, oldest first, at least one. */
 export function storyOf(boot: readonly Observation[], options: StoryOptions): Story {
   const part = stageOf(boot);
   const asks = part.filter((each) => each.kind === 'ask');
+  const transfers = part.filter((each) => each.kind === 'transfer');
   const answers = part.filter((each) => each.kind === 'answer');
   const program = asks[0]?.options ?? {};
   const chosen = chosenServer(asks, answers);
@@ -84,9 +123,10 @@ export function storyOf(boot: readonly Observation[], options: StoryOptions): St
     imager: options.imager,
     startedAt: boot[0]!.at,
     endAt: options.endAt,
+    over: options.over === true,
     asks,
     answers,
-    transfers: part.filter((each) => each.kind === 'transfer'),
+    transfers,
     questions: part.filter((each) => each.kind === 'arp'),
     unreachable: part.filter((each) => each.kind === 'unreachable'),
     agent: part.filter((each): each is NodeWord => each.kind === 'agent'),
@@ -96,15 +136,18 @@ export function storyOf(boot: readonly Observation[], options: StoryOptions): St
     architecture: program.arch === undefined ? undefined : architectureOf(program.arch),
     isLoader: isLoader(program),
     chosen,
-    told: toldBy(answers, chosen),
+    told: toldBy(answers, chosen, transfers.length > 0),
     hasAddress: answers.some(({ type }) => type === 'ack') || takesElsewhere(asks, answers),
     knownFiles: options.knownFiles ?? [],
+    images: options.images,
+    problems: options.problems ?? [],
   };
 }
 
 /**
  * What one program did: of those that firmware tried one after the other (network cards, PXE, then HTTP boot) the one that
- * came farthest, the last of equals; but where one was loaded and runs, what was before it is done.
+ * came farthest, the last of equals; but where one was loaded and runs, what was before it is done. The system on the
+ * node's own disk is judged where nothing else was heard.
  */
 function stageOf(boot: readonly Observation[]): Observation[] {
   let stages: Observation[][] = [[]];
@@ -121,7 +164,35 @@ function stageOf(boot: readonly Observation[]): Observation[] {
     }
     stages.at(-1)!.push(each);
   }
-  return stages.reduce((best, stage) => (progress(stage) >= progress(best) ? stage : best));
+  const others = stages.filter((stage) => !isSystemAlone(stage));
+  return (others.length === 0 ? stages : others).reduce((best, stage) =>
+    progress(stage) >= progress(best) ? stage : best,
+  );
+}
+
+/** True where a running system does nothing but ask for its address. */
+function isSystemAlone(part: readonly Observation[]): boolean {
+  return (
+    part[0]?.kind === 'ask' && part.every((each) => (each.kind === 'ask' ? isSystem(each) : isLink(each)))
+  );
+}
+
+/** What comes with any address. */
+function isLink({ kind }: Observation): boolean {
+  return kind === 'answer' || kind === 'arp' || kind === 'unreachable';
+}
+
+/** True of a running system's DHCP client, which asks for nothing that boots (RFC 2132 section 9.8: option 55). */
+export function isSystem({ type, options, asked }: Ask): boolean {
+  if (type === 'bootp' || asked.length === 0 || programOf(options).firmware || isLoader(options))
+    return false;
+  return !asked.some((code) => BOOT_OPTIONS.includes(code));
+}
+
+/** True where a boot server has answered about an item of its menu since `ask`. */
+export function isAnswered(ask: Ask, boot: readonly Observation[]): boolean {
+  const later = boot.slice(boot.indexOf(ask) + 1);
+  return later.some((each) => each.kind === 'answer' && (each.item ?? each.menu) !== undefined);
 }
 
 function isLoader({ userClass, vendorClass = '' }: ProgramOptions): boolean {
@@ -135,7 +206,7 @@ function progress(stage: readonly Observation[]): number {
       case 'ask':
         return each.type === 'discover' ? 1 : 3;
       case 'answer':
-        return each.type === 'ack' ? 4 : 2;
+        return each.type === 'ack' ? HAS_ADDRESS : 2;
       case 'transfer':
         return each.end === 'unanswered' || each.end === 'waiting' ? 6 : each.end === 'refused' ? 7 : 8;
       case 'unreachable':
@@ -161,21 +232,35 @@ function takesElsewhere(asks: readonly Ask[], answers: readonly Answer[]): boole
   return taken && answers.length > 0 && answers.every(({ address }) => address === undefined);
 }
 
-function toldBy(answers: readonly Answer[], chosen: string | undefined): Told {
+function toldBy(answers: readonly Answer[], chosen: string | undefined, loads: boolean): Told {
   const good = answers.filter(({ type }) => type !== 'nak');
   const own = good.filter(({ server, address }) => address !== undefined && (chosen ?? server) === server);
   const last = own.findLast(({ type }) => type === 'ack') ?? own.at(-1);
   // A boot server beside the DHCP server speaks without giving an address.
   const withFile = own.findLast(({ file }) => file !== undefined);
   const beside = good.findLast(({ address, file }) => address === undefined && file !== undefined);
-  const boot = withFile ?? beside;
+  const picked = good.findLast(({ item }) => item !== undefined);
+  const shown = good.findLast(
+    ({ type, address, menu }) => (type === 'ack' || address === undefined) && menu !== undefined,
+  );
+  if (!loads && shown !== undefined && (picked?.at ?? 0) <= shown.at)
+    // The file beside a menu is for who shows none.
+    return { ...leaseOf(last), nextServer: shown.server, menu: shown.menu!, by: shown };
+  const boot = picked ?? withFile ?? beside;
   return {
-    ...(last?.address === undefined ? {} : { address: last.address }),
-    ...(last?.subnet === undefined ? {} : { subnet: last.subnet }),
-    ...(last?.router === undefined ? {} : { router: last.router }),
+    ...leaseOf(last),
     ...(boot?.file === undefined ? {} : { file: boot.file }),
     ...(boot?.nextServer === undefined ? {} : { nextServer: boot.nextServer }),
     ...((boot ?? last) === undefined ? {} : { by: (boot ?? last)! }),
+  };
+}
+
+function leaseOf(answer: Answer | undefined): Pick<Told, 'address' | 'subnet' | 'router'> {
+  const { address, subnet, router } = answer ?? {};
+  return {
+    ...(address === undefined ? {} : { address }),
+    ...(subnet === undefined ? {} : { subnet }),
+    ...(router === undefined ? {} : { router }),
   };
 }
 

@@ -1,6 +1,6 @@
 /** What happened in a boot as lines: seconds, who, what. Pure. */
 import type { RecordedEvent } from '../journal/event.ts';
-import { type Finding, serverWords } from './finding.ts';
+import { type Finding, serverWords, times } from './finding.ts';
 import type { Observation, Transfer } from './observation.ts';
 import type { Story } from './story.ts';
 
@@ -22,7 +22,7 @@ const LONG: readonly string[] = ['asked', 'subnet', 'vendorClass', 'deployment',
 /** The course of a story. */
 export function observationRows(story: Story): Row[] {
   const rows = story.boot.map((each) => ({
-    seconds: (each.at - story.startedAt) / 1000,
+    seconds: Math.round(each.at - story.startedAt) / 1000,
     ...rowOf(each, story.who),
     ...(each.packet === undefined ? {} : { packet: each.packet }),
   }));
@@ -32,7 +32,8 @@ export function observationRows(story: Story): Row[] {
   return [...rows.slice(0, half), left, ...rows.slice(-half)];
 }
 
-function rowOf(each: Observation, who: string): { who: string; what: string } {
+/** An observation in a line: who, and what. */
+export function rowOf(each: Observation, who: string): { who: string; what: string } {
   switch (each.kind) {
     case 'ask':
       return { who, what: [each.type.toUpperCase(), ...askDetail(each)].join(', ') };
@@ -42,6 +43,8 @@ function rowOf(each: Observation, who: string): { who: string; what: string } {
         what: [
           each.type.toUpperCase(),
           ...(each.address === undefined ? [] : [each.address]),
+          ...(each.menu === undefined ? [] : [`menu of ${times(each.menu, 'item')}`]),
+          ...(each.item === undefined ? [] : [`item ${each.item}`]),
           ...(each.file === undefined ? [] : [`boot file ${each.file} from ${each.nextServer}`]),
           ...(each.reason === undefined ? [] : [each.reason]),
           ...(each.noFile === undefined ? [] : [each.noFile]),
@@ -67,11 +70,12 @@ function rowOf(each: Observation, who: string): { who: string; what: string } {
   }
 }
 
-function askDetail({ options, server, unanswered }: Extract<Observation, { kind: 'ask' }>): string[] {
+function askDetail({ options, server, item, unanswered }: Extract<Observation, { kind: 'ask' }>): string[] {
   return [
     ...(options.arch === undefined ? [] : [`arch ${options.arch}`]),
     ...(options.userClass === undefined ? [] : [options.userClass]),
     ...(server === undefined ? [] : [`of ${server}`]),
+    ...(item === undefined ? [] : [`item ${item}`]),
     ...(unanswered === undefined ? [] : [`not answered: ${unanswered}`]),
   ];
 }
@@ -84,7 +88,7 @@ function transferWords(transfer: Transfer): string {
     broken: `broken off at byte ${bytes} of ${size ?? '?'}`,
     unanswered: `asked ${requests} x, no answer`,
     waiting: `asked ${requests} x, not answered yet${reason ? ` (${reason})` : ''}`,
-    declined: `declined by the node${reason ? ` (${reason})` : ''}`,
+    declined: `ended by the node${reason ? ` (${reason})` : ''}`,
     refused: `refused${code === undefined ? '' : ` with ${code}`}${reason ? ` (${reason})` : ''}`,
   };
   return `${file || 'a connection'} from ${serverWords(transfer)}: ${ends[end]}`;

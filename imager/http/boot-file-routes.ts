@@ -28,13 +28,37 @@ export function addBootFileRoutes(app: FastifyInstance, serving: BootFileServing
   });
 }
 
+/** Below these are no boot files: what cannot be read there is a mistake of somebody who reads, and of no boot. */
+const NO_BOOT_FILES = /^(?:api|health|metrics)\//;
+
+/** The answer to a path the router could not read: nothing has such a name, and the journal says why of a boot file. */
+export function refuseUnread(
+  serving: BootFileServing,
+  { statusCode = 400, code, message }: { statusCode?: number; code: string; message: string },
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  if (code !== 'FST_ERR_BAD_URL') return void reply.code(statusCode).send({ error: message });
+  const path = (request.raw.url ?? '').replace(/^\/+|\?.*$/gs, '');
+  const why = 'its percent signs are no encoding';
+  const name = JSON.stringify(`/${path.slice(0, 200)}`);
+  if (NO_BOOT_FILES.test(path))
+    return void reply.code(statusCode).send({ error: `there is no ${name} here: ${why}` });
+  refuse(serving, 'not-found', path, addressOf(request), why);
+  reply.code(statusCode).send({ error: `no boot file ${name}: ${why}` });
+}
+
+function addressOf(request: FastifyRequest): string {
+  return request.ip.replace(/^::ffff:/, '');
+}
+
 async function serve(
   serving: BootFileServing,
   path: string,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const address = request.ip.replace(/^::ffff:/, '');
+  const address = addressOf(request);
   const file = await serving.files.open(path, { address }).catch((error: Error) => {
     if (error instanceof NotServed) {
       refuse(serving, 'not-found', path, address, error.message);
@@ -60,10 +84,9 @@ async function serve(
     serving.tally.count('not-modified');
     return reply.code(304).send();
   }
-  const range = rangeOf(
-    rangeCounts(headers['if-range']?.toString(), tag) ? headers.range : undefined,
-    file.size,
-  );
+  // Only a GET has a range (RFC 9110 section 14.2).
+  const counts = request.method === 'GET' && rangeCounts(headers['if-range']?.toString(), tag);
+  const range = rangeOf(counts ? headers.range : undefined, file.size);
   reply
     .header('accept-ranges', 'bytes')
     .type(path.endsWith('.ipxe') ? 'text/plain' : 'application/octet-stream');

@@ -32,7 +32,8 @@ export function addBootsRoutes(app: FastifyInstance, model: Pick<ReadModel, 'boo
     const { last } = checked(query, asked);
     return found(model, params.who, last).view;
   });
-  app.get<Named>('/api/boots/:who/stream', async (request, reply) => {
+  // No HEAD: what has no end is not told without its body.
+  app.get<Named>('/api/boots/:who/stream', { exposeHeadRoute: false }, async (request, reply) => {
     const { params } = request;
     const { last } = checked(query, request.query);
     if (streams.size >= MAX_STREAMS) throw new ApiError(503, `${MAX_STREAMS} follow boots already`);
@@ -47,7 +48,7 @@ export function addBootsRoutes(app: FastifyInstance, model: Pick<ReadModel, 'boo
     };
     const unwatch = watch(send);
     streams.add(raw);
-    const alive = setInterval(() => raw.write(':\n\n'), ALIVE_MS);
+    let alive: NodeJS.Timeout | undefined;
     const end = () => {
       unwatch();
       streams.delete(raw);
@@ -56,9 +57,14 @@ export function addBootsRoutes(app: FastifyInstance, model: Pick<ReadModel, 'boo
     raw.once('close', end);
     try {
       const known = await view;
+      if (raw.writableEnded || raw.destroyed) {
+        end();
+        return reply.hijack();
+      }
       reply.hijack();
       raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
       raw.write(`event: boots\ndata: ${JSON.stringify(known)}\n\n`);
+      alive = setInterval(() => raw.write(':\n\n'), ALIVE_MS);
     } catch (error) {
       end();
       throw error;
@@ -66,6 +72,7 @@ export function addBootsRoutes(app: FastifyInstance, model: Pick<ReadModel, 'boo
     const missed = waiting;
     waiting = undefined;
     for (const event of missed) send(event);
+    return reply;
   });
 }
 

@@ -8,7 +8,7 @@ import type { BootFiles } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
-import { addBootFileRoutes } from './boot-file-routes.ts';
+import { addBootFileRoutes, refuseUnread } from './boot-file-routes.ts';
 import { addControlRoutes, type Controls } from './control-routes.ts';
 import { answerErrors } from './errors.ts';
 import { answerMalformed } from './malformed.ts';
@@ -47,6 +47,8 @@ export class HttpServer {
   readonly #tally: Tally;
   /** Open connections by client address. */
   readonly #connections = new Map<string, number>();
+  /** All of them: Node counts those that have not finished their TLS handshake as none of HTTP's. */
+  readonly #sockets = new Set<Socket>();
 
   private constructor(app: FastifyInstance, log: Logger) {
     this.#app = app;
@@ -72,14 +74,16 @@ export class HttpServer {
         const reason = answerMalformed(error, socket);
         if (reason !== undefined) server.#dropped(reason, address);
       },
+      frameworkErrors: (error, request, reply) => refuseUnread(serving, error, request, reply),
     });
     const server = new HttpServer(app, log);
+    const serving = { files, sink, clock, tally: server.#tally };
     answerErrors(app, log, { inside: false });
     app.addHook('onRequest', async () => {
       server.#tally.count('requests');
     });
     addReadRoutes(app, model);
-    addBootFileRoutes(app, { files, sink, clock, tally: server.#tally });
+    addBootFileRoutes(app, serving);
     const metrics = metricsOf(model);
     app.get('/metrics', async (_request, reply) =>
       reply.type(metrics.contentType).send(await metrics.metrics()),
@@ -89,6 +93,7 @@ export class HttpServer {
     app.server.on('connection', (socket: Socket) =>
       server.#admit(socket, options.maxPerAddress ?? MAX_PER_ADDRESS),
     );
+    if (tls !== undefined) app.server.on('secureConnection', (socket: Socket) => server.#isThere(socket));
     await app.listen({ host: address, port });
     return server;
   }
@@ -104,11 +109,22 @@ export class HttpServer {
 
   /** Stops listening, gives transfers under way two seconds, then ends them. */
   close(): Promise<void> {
-    return closeApp(this.#app);
+    return closeApp(this.#app, () => {
+      for (const socket of this.#sockets) socket.destroy();
+    });
+  }
+
+  /** False, and the socket is gone, where the client reset it before it was taken: nobody knows whose it was. */
+  #isThere(socket: Socket): boolean {
+    if (socket.remoteAddress !== undefined) return true;
+    this.#tally.count('dropped.gone');
+    socket.destroy();
+    return false;
   }
 
   #admit(socket: Socket, most: number): void {
-    const address = socket.remoteAddress ?? '';
+    if (!this.#isThere(socket)) return;
+    const address = socket.remoteAddress!;
     const open = this.#connections.get(address) ?? 0;
     if (open >= most) {
       this.#dropped('too-many-per-address', address);
@@ -116,7 +132,9 @@ export class HttpServer {
       return;
     }
     this.#connections.set(address, open + 1);
+    this.#sockets.add(socket);
     socket.once('close', () => {
+      this.#sockets.delete(socket);
       const left = (this.#connections.get(address) ?? 1) - 1;
       if (left > 0) this.#connections.set(address, left);
       else this.#connections.delete(address);
@@ -172,12 +190,11 @@ export class ControlServer {
   }
 
   close(): Promise<void> {
-    return closeApp(this.#app);
+    return closeApp(this.#app, () => this.#app.server.closeAllConnections());
   }
 }
 
-async function closeApp(app: FastifyInstance): Promise<void> {
-  const timer = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS);
-  await app.close();
-  clearTimeout(timer);
+async function closeApp(app: FastifyInstance, endAll: () => void): Promise<void> {
+  const timer = setTimeout(endAll, CLOSE_MS);
+  await app.close().finally(() => clearTimeout(timer));
 }

@@ -6,12 +6,12 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { replaceDurably } from '../storage/durable.ts';
 import { command } from './command.ts';
 import { type DebianPackage, DebianPackages, type Progress } from './debian.ts';
 import { neededLibraries } from './elf.ts';
 import { type DiskEntry, type Ext4Options, fingerprint, writeExt4 } from './ext4.ts';
 import type { Architecture } from './image.ts';
-import { replaceFile } from './replace.ts';
 import { fixedEntries, inOrder } from './root-files.ts';
 
 export interface BaseDisk {
@@ -81,16 +81,16 @@ export async function buildBaseDisk(options: {
     ...(await notices(packages)),
   ]);
 
-  const file = join(cacheDir, `base-${arch}.img`);
+  const name = `base-${arch}.img`;
+  const file = join(cacheDir, name);
   const layout: Ext4Options = { bytes: DISK_BYTES, label: 'bootwright', uuid: PLATFORMS[arch].uuid };
   const wanted = fingerprint(entries, layout);
-  const record = `${file}.fingerprint`;
-  const made = await readFile(record, 'utf8').catch(() => '');
+  const made = await readFile(`${file}.fingerprint`, 'utf8').catch(() => '');
   if (made !== wanted || !existsSync(file)) {
     progress(`${arch}: making the base disk`);
     await mkdir(cacheDir, { recursive: true });
     await writeExt4(file, entries, layout);
-    await replaceFile(record, wanted);
+    replaceDurably(cacheDir, `${name}.fingerprint`, wanted);
   }
   const versions = Object.fromEntries(packages.map(({ name, version }) => [name, version]));
   return { file, bytes: DISK_BYTES, packages: versions };

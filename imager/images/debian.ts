@@ -10,12 +10,13 @@
  * What is cached is used as it is, without network: remove the folder to get newer versions.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { replaceDurably, syncPath } from '../storage/durable.ts';
 import { debianSources, fieldsOf } from './apt-sources.ts';
 import { command } from './command.ts';
 import type { Architecture } from './image.ts';
-import { replaceFile } from './replace.ts';
+import { withWorkFolder } from './work-folder.ts';
 
 export type Progress = (line: string) => void;
 
@@ -34,12 +35,14 @@ const UPDATE_TRIES = 3;
 
 export class DebianPackages {
   readonly arch: Architecture;
+  readonly #cacheDir: string;
   readonly #dir: string;
   readonly #progress: Progress;
 
   constructor(options: { arch: Architecture; cacheDir: string; progress?: Progress }) {
     this.arch = options.arch;
-    this.#dir = resolve(options.cacheDir, 'debian', options.arch);
+    this.#cacheDir = resolve(options.cacheDir);
+    this.#dir = join(this.#cacheDir, 'debian', options.arch);
     this.#progress = options.progress ?? (() => {});
   }
 
@@ -60,13 +63,13 @@ export class DebianPackages {
     const folder = join(this.#dir, 'unpacked', `${found.name}_${found.version.replaceAll(':', '%3a')}`);
     if (existsSync(folder)) return folder;
     await mkdir(join(this.#dir, 'unpacked'), { recursive: true });
-    const work = await mkdtemp(join(this.#dir, 'unpacked', '.work-'));
-    try {
-      await command(['dpkg-deb', '-x', found.file, work]);
-      await moveUnlessThere(work, folder);
-    } finally {
-      await rm(work, { recursive: true, force: true });
-    }
+    await withWorkFolder(this.#cacheDir, async (work) => {
+      const unpacked = join(work, 'unpacked');
+      await command(['dpkg-deb', '-x', found.file, unpacked]);
+      // What has its name is never looked at again: after a power cut it must not be a folder of empty files.
+      await command(['sync', '--file-system', unpacked]);
+      await moveUnlessThere(unpacked, folder);
+    });
     return folder;
   }
 
@@ -96,8 +99,7 @@ export class DebianPackages {
   async #downloadListed(names: readonly string[]): Promise<DebianPackage[]> {
     const shown = String(await this.#apt(['apt-cache', 'show', '--no-all-versions', ...names]));
     const stanzas = shown.split(/\n\s*\n/).map(fieldsOf);
-    const work = await mkdtemp(join(this.#dir, '.work-'));
-    try {
+    return withWorkFolder(this.#cacheDir, async (work) => {
       const wanted = names.map((name) => {
         const fields = stanzas.find((stanza) => stanza.get('package')?.trim() === name);
         if (fields === undefined) throw new Error(`Debian has no package ${name} for ${this.arch}`);
@@ -116,15 +118,13 @@ export class DebianPackages {
           (candidate) => candidate.startsWith(`${entry.name}_`) && candidate.endsWith('.deb'),
         );
         if (file === undefined) throw new Error(`apt-get download left no file for ${entry.name}`);
+        syncPath(join(work, file));
         await rename(join(work, file), join(this.#dir, file));
-        await writeFile(join(work, 'record'), `${JSON.stringify({ ...entry, file })}\n`);
-        await rename(join(work, 'record'), join(this.#dir, `${entry.name}.json`));
+        replaceDurably(this.#dir, `${entry.name}.json`, `${JSON.stringify({ ...entry, file })}\n`);
         result.push({ ...entry, file: join(this.#dir, file) });
       }
       return result;
-    } finally {
-      await rm(work, { recursive: true, force: true });
-    }
+    });
   }
 
   /** Fetches the package lists unless they are younger than `freshMs`. */
@@ -149,16 +149,16 @@ export class DebianPackages {
     const apt = join(this.#dir, 'apt');
     for (const folder of ['lists/partial', 'cache/archives/partial', 'etc'])
       await mkdir(join(apt, folder), { recursive: true });
-    await replaceFile(join(apt, 'status'), '');
-    await replaceFile(join(apt, 'etc', 'debian.sources'), await machineSources());
-    await replaceFile(join(apt, 'apt.conf'), aptConfiguration(apt, this.arch));
+    replaceDurably(apt, 'status', '');
+    replaceDurably(join(apt, 'etc'), 'debian.sources', await machineSources());
+    replaceDurably(apt, 'apt.conf', aptConfiguration(apt, this.arch));
   }
 
-  /** Runs an apt tool; one at a time a folder, the kernel frees the lock where this process dies. */
+  /** Runs an apt tool; one at a time a folder: the tool itself has the lock, and whatever ends it gives it back. */
   #apt(argv: readonly string[], cwd = this.#dir): Promise<Buffer> {
     const [tool = '', ...args] = argv;
     const apt = join(this.#dir, 'apt');
-    return command(['flock', join(apt, 'lock'), tool, '-c', join(apt, 'apt.conf'), ...args], {
+    return command(['flock', '--no-fork', join(apt, 'lock'), tool, '-c', join(apt, 'apt.conf'), ...args], {
       cwd,
       env: { DEBIAN_FRONTEND: 'noninteractive' },
     });

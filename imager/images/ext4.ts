@@ -3,9 +3,11 @@
  * debugfs fills it. Both take their time, identifiers and order from here, so that the same entries give the same bytes.
  */
 import { createHash } from 'node:crypto';
-import { mkdtemp, open, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { syncPath } from '../storage/durable.ts';
 import { CommandError, command } from './command.ts';
+import { withWorkFolder } from './work-folder.ts';
 
 export type DiskEntry =
   /** `owner`: user and group number, root's where absent. */
@@ -64,10 +66,9 @@ export async function writeExt4(
   entries: readonly DiskEntry[],
   options: Ext4Options,
 ): Promise<void> {
-  const work = await mkdtemp(join(dirname(file), '.ext4-'));
-  const image = join(work, 'image');
   const env = { MKE2FS_CONFIG: '/dev/null', E2FSPROGS_FAKE_TIME: String(TIME) };
-  try {
+  await withWorkFolder(dirname(file), async (work) => {
+    const image = join(work, 'image');
     await command(mkfs(image, options), { env, ...PACKAGE });
     const sources = new Map<DiskEntry, string>();
     for (const [index, entry] of entries.entries()) {
@@ -82,13 +83,9 @@ export async function writeExt4(
     );
     await fill(image, script, env);
     await command(['e2fsck', '-fn', image], PACKAGE);
-    const handle = await open(image, 'r');
-    await handle.sync();
-    await handle.close();
+    syncPath(image);
     await rename(image, file);
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+  });
 }
 
 function mkfs(image: string, { bytes, label, uuid }: Ext4Options): string[] {

@@ -1,11 +1,7 @@
 /** The files made from an entry of the boot table rather than kept in it: what firmware reads to boot it. Pure. */
 import { runCommand } from './boot-sector.ts';
-import { type BootImage, filesOf, type LinuxImage, type NbiImage } from './image.ts';
-import { LOADER } from './nbi/programs.ts';
-
-/** Where loader.S has the path of the image's file, how long that may be with its NUL, and where it has its size. */
-const LOADER_NAME = { at: 8, bytes: 128 };
-const LOADER_SIZE = 136;
+import { type BootImage, filesOf, type LinuxImage } from './image.ts';
+import { nbiLoader } from './nbi/loader.ts';
 
 /** The generated file of that name beside an image's own; undefined where there is none for an image of its kind. */
 export function generatedFile(image: BootImage, file: string): Uint8Array | undefined {
@@ -79,7 +75,10 @@ function ipxeLines(image: BootImage): string[] {
         'isset ${next-server} || set next-server ${dhcp-server} ||',
         // biome-ignore-end lint/suspicious/noTemplateCurlyInString: iPXE expands it
         say,
-        'imgexec nbi.0',
+        // It comes back only where it failed, and would be in the way of another of the same name.
+        'imgexec nbi.0 ||',
+        'imgfree nbi.0 ||',
+        'exit 1',
       ];
   }
 }
@@ -91,12 +90,4 @@ function only(platform: 'efi' | 'pcbios', image: BootImage): string[] {
     `iseq \${platform} ${platform} || echo bootwright: firmware error image ${image.name} needs ${firmware}`,
     `iseq \${platform} ${platform} || exit 1`,
   ];
-}
-
-/** loader.S with the TFTP path and the size of the image's file written into it. */
-export function nbiLoader({ name, files }: NbiImage): Uint8Array {
-  const program = Buffer.from(LOADER);
-  program.write(`images/${name}/boot.nbi\0`, LOADER_NAME.at, LOADER_NAME.bytes, 'latin1');
-  program.writeUInt32LE(files['boot.nbi'].bytes, LOADER_SIZE);
-  return program;
 }

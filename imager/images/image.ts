@@ -117,7 +117,11 @@ export function parseImage(name: string, text: string): BootImage {
   if (arch !== 'arm64' && arch !== 'amd64') return fail('has no known arch');
   if (!IMAGE_KINDS.includes(kind)) return fail(`has a kind that is not known (${JSON.stringify(kind)})`);
   if (typeof args !== 'string' || typeof added !== 'string') return fail('has no args or no date');
-  checkArgs(args);
+  try {
+    checkArgs(args);
+  } catch (error) {
+    return fail(`has arguments that cannot be: ${(error as Error).message}`);
+  }
   const kept: Partial<Record<FileName, ImageFile>> = {};
   for (const file of kind === 'linux' ? ([...REQUIRED.linux, 'dtb'] as const) : REQUIRED[kind]) {
     const found = (files as Partial<Record<FileName, ImageFile>> | undefined)?.[file];

@@ -1,9 +1,10 @@
 /** What a boot file is, with every field of a tagged image and what an x86 kernel asks of its loader. Pure. */
 import { type BzImage, decodeBzImage, isBzImage } from './bzimage.ts';
-import { LOOK_BYTES, type Look, look } from './look.ts';
+import { type Look, look } from './look.ts';
 import { decodeHeader, type FarAddress, linear, type NbiHeader, type Placement } from './nbi/header.ts';
 import { faults, hex, place } from './nbi/layout.ts';
 import { TAGS, VENDOR } from './nbi/linux.ts';
+import { loaderFaults } from './nbi/loader.ts';
 
 export interface Inspected extends Look {
   /** Why a tagged image cannot be loaded, in words. */
@@ -19,6 +20,8 @@ export interface InspectedNbi {
   returns: boolean;
   /** In hexadecimal. */
   vendor: string;
+  /** Why nbi.0 does not load it, and the boot table does not take it, in words; nothing where they do. */
+  loaderFaults: string[];
   segments: InspectedSegment[];
 }
 
@@ -36,20 +39,22 @@ export interface InspectedSegment {
   vendor: string;
 }
 
-/** Throws NbiError where `file` begins as a tagged image but has no readable header. */
-export function inspect(file: Uint8Array): Inspected {
-  const head = file.subarray(0, LOOK_BYTES);
+/**
+ * What the file of `bytes` bytes is that begins with `head`, its first LOOK_BYTES. Throws NbiError where it begins as a
+ * tagged image but has no readable header.
+ */
+export function inspect(head: Uint8Array, bytes: number): Inspected {
   const found = look(head);
   if (found.format === 'nbi') {
-    const header = decodeHeader(file);
-    return { ...found, faults: faults(header, file.length), nbi: inspectNbi(header) };
+    const header = decodeHeader(head);
+    return { ...found, faults: faults(header, bytes), nbi: inspectNbi(header, bytes) };
   }
   if (found.format === 'linux' && isBzImage(head))
-    return { ...found, faults: [], kernel: decodeBzImage(file) };
+    return { ...found, faults: [], kernel: decodeBzImage(head) };
   return { ...found, faults: [] };
 }
 
-function inspectNbi(header: NbiHeader): InspectedNbi {
+function inspectNbi(header: NbiHeader, bytes: number): InspectedNbi {
   const { location, entry, returns, vendor } = header;
   const placed = place(header);
   const ours = Buffer.from(vendor).toString('latin1') === VENDOR;
@@ -63,7 +68,10 @@ function inspectNbi(header: NbiHeader): InspectedNbi {
       vendor: Buffer.from(segment.vendor).toString('hex'),
     };
   });
-  return { location, entry, returns, vendor: Buffer.from(vendor).toString('hex'), segments };
+  return {
+    ...{ location, entry, returns, vendor: Buffer.from(vendor).toString('hex') },
+    ...{ loaderFaults: loaderFaults(header, bytes), segments },
+  };
 }
 
 /** The same as groups of names and values for people. */
@@ -73,13 +81,18 @@ export function inspectedLines({ nbi, kernel }: Inspected): [string, string][][]
   return kernel === undefined ? [] : [kernelLines(kernel)];
 }
 
-function headerLines({ location, entry, returns, vendor, segments }: InspectedNbi): [string, string][] {
+function headerLines(nbi: InspectedNbi): [string, string][] {
+  const { location, entry, returns, vendor, segments } = nbi;
   return [
     ['magic', '0x1b031336'],
     ['header at', far(location)],
     ['execute at', typeof entry === 'number' ? `${hex(entry)}, a 32-bit program` : far(entry)],
     ['may return', returns ? 'yes' : 'no'],
     ['vendor data', vendorText(vendor)],
+    [
+      'nbi.0',
+      nbi.loaderFaults.length === 0 ? 'can load it' : `cannot load it: ${nbi.loaderFaults.join('; ')}`,
+    ],
     ['segments', String(segments.length)],
   ];
 }

@@ -4,6 +4,7 @@ import { sizeFault } from './boot-sector.ts';
 import { decodeBzImage, isBzImage } from './bzimage.ts';
 import { decodeHeader, isNbi } from './nbi/header.ts';
 import { faults } from './nbi/layout.ts';
+import { loaderFaults } from './nbi/loader.ts';
 
 /** So many bytes are looked at: every header named here lies within. */
 export const LOOK_BYTES = 65536;
@@ -71,9 +72,13 @@ export function bootSectorFault(head: Uint8Array, bytes: number): string | undef
   return sizeFault(bytes);
 }
 
-/** What is wrong with the tagged image of `bytes` bytes that begins with `head`, in words. Throws NbiError likewise. */
+/**
+ * What is wrong with the tagged image of `bytes` bytes that begins with `head`, or why the imager's own loader would not
+ * load it, in words. Throws NbiError likewise.
+ */
 export function nbiFault(head: Uint8Array, bytes: number): string | undefined {
-  return faults(decodeHeader(head), bytes)[0];
+  const header = decodeHeader(head);
+  return [...faults(header, bytes), ...loaderFaults(header, bytes)][0];
 }
 
 /** Formats: x86 boot.rst; arm64 booting.rst, 4; drivers/firmware/efi/libstub/zboot-header.S; arm/booting.rst. */

@@ -4,11 +4,11 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import { replaceDurably } from '../storage/durable.ts';
 import { type DebianPackage, DebianPackages, type Progress } from './debian.ts';
 import type { Architecture } from './image.ts';
 import { writeInitramfs } from './initramfs.ts';
 import { readModules } from './modules.ts';
-import { replaceFile } from './replace.ts';
 
 export interface BootFilesOptions {
   arch: Architecture;
@@ -64,8 +64,9 @@ export async function buildBootFiles(options: BootFilesOptions): Promise<BuiltBo
     args: kernelArguments(arch),
     version: `${release} (${found.version})`,
   };
-  await replaceFile(
-    built.kernel,
+  replaceDurably(
+    outDir,
+    'kernel',
     arch === 'amd64'
       ? await readFile(vmlinuz)
       : await compressedKernel(vmlinuz, found.version, cacheDir, () =>
@@ -73,7 +74,7 @@ export async function buildBootFiles(options: BootFilesOptions): Promise<BuiltBo
         ),
   );
   // Not compressed: gzip saves 1.5 MB on the wire and costs the node 50 million instructions, a tenth of a second.
-  await replaceFile(built.initrd, writeInitramfs({ agent, kernelVersion: release, modules }));
+  replaceDurably(outDir, 'initrd', writeInitramfs({ agent, kernelVersion: release, modules }));
   progress(`${arch}: boot files for kernel ${built.version}, ${modules.length} modules`);
   return built;
 }
@@ -119,12 +120,14 @@ export async function compressedKernel(
   cacheDir: string,
   compressing: () => void,
 ): Promise<Uint8Array> {
-  const cached = join(cacheDir, 'kernel', `${basename(path)}_${version.replaceAll(':', '%3a')}.gz`);
+  const kernels = join(cacheDir, 'kernel');
+  const name = `${basename(path)}_${version.replaceAll(':', '%3a')}.gz`;
+  const cached = join(kernels, name);
   if (existsSync(cached)) return readFile(cached);
   compressing();
   const compressed = await compress(await readFile(path), { level: 9 });
-  await mkdir(join(cacheDir, 'kernel'), { recursive: true });
-  await replaceFile(cached, compressed);
+  await mkdir(kernels, { recursive: true });
+  replaceDurably(kernels, name, compressed);
   return compressed;
 }
 

@@ -3,11 +3,11 @@
  * the server sees what the command line has just added. An image never changes; another content is another name.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Additions } from '../storage/additions.ts';
-import { syncPath, writeDurably } from '../storage/durable.ts';
-import { copyInto, hashFile, readHead } from './copy.ts';
+import { removeUnfinished, syncPath, unfinishedPath, writeDurably } from '../storage/durable.ts';
+import { copyInto, hashFile, putTogether, readHead } from './copy.ts';
 import {
   type BootImage,
   checkName,
@@ -19,10 +19,8 @@ import {
 } from './image.ts';
 import { architectureOf, type NewImage, planOf } from './wish.ts';
 
-/** Folders being written: no image name starts with a dot. */
-const UNFINISHED = '.unfinished-';
-/** Nobody is still writing a folder that was made so long ago. */
-const ABANDONED_MS = 3_600_000;
+/** What a rename says where the name is a folder with something in it, or a file. */
+const TAKEN = new Set<string | undefined>(['ENOTEMPTY', 'EEXIST', 'ENOTDIR']);
 
 export class BootTable {
   readonly #dir: string;
@@ -36,17 +34,18 @@ export class BootTable {
   static async open(dir: string): Promise<BootTable> {
     await mkdir(dir, { recursive: true });
     syncPath(dirname(resolve(dir)));
-    for (const name of await readdir(dir)) {
-      if (!name.startsWith(UNFINISHED)) continue;
-      const made = (await stat(join(dir, name)).catch(() => undefined))?.mtimeMs ?? Infinity;
-      if (Date.now() - made > ABANDONED_MS) await rm(join(dir, name), { recursive: true, force: true });
-    }
+    removeUnfinished(dir);
+    return new BootTable(dir);
+  }
+
+  /** The table in `dir`, for those who only read: nothing is made, and nothing cleared away that another is writing. */
+  static read(dir: string): BootTable {
     return new BootTable(dir);
   }
 
   /**
    * Copies an image into the table; durable and whole when it resolves. Adding the same content again gives the image
-   * that is there. Throws ImageError for bad names and arguments, unreadable files, and names already taken.
+   * that is there. Throws ImageError for bad names and arguments, files that cannot be read or written, names taken.
    */
   add(image: NewImage): Promise<BootImage> {
     return this.#additions.run((signal) => this.#add(image, signal));
@@ -59,20 +58,32 @@ export class BootTable {
 
   async #add(image: NewImage, signal: AbortSignal): Promise<BootImage> {
     const { kind, main, args, sources } = planOf(image);
-    const work = await mkdtemp(join(this.#dir, UNFINISHED));
+    // No image's name starts with a dot.
+    const work = unfinishedPath(this.#dir);
     try {
-      await chmod(work, 0o755);
+      await mkdir(work, { mode: 0o755 });
       const files: Partial<Record<FileName, ImageFile>> = {};
       for (const [file, source] of sources)
-        files[file] = await copyInto(source, join(work, file), `${file} of image ${image.name}`, signal);
-      const arch = architectureOf(image, kind, await readHead(join(work, main)), files[main]!.bytes);
+        files[file] =
+          typeof source === 'string'
+            ? await copyInto(source, join(work, file), `${file} of image ${image.name}`, signal)
+            : await putTogether(source, join(work, file), signal);
+      const { head, bytes } = await readHead(join(work, main));
+      const arch = architectureOf(image, kind, head, bytes);
       const added = new Date().toISOString();
       const entry = { name: image.name, kind, arch, args, files, added } as BootImage;
       writeDurably(join(work, 'image.json'), `${JSON.stringify(entry, null, 2)}\n`);
       syncPath(work);
       return await this.#publish(work, entry);
+    } catch (error) {
+      // No space, a failing disk, a state folder that may not be written to: for the asker to read.
+      const { syscall, message } = error as NodeJS.ErrnoException;
+      throw syscall === undefined
+        ? error
+        : new ImageError(`image ${image.name} cannot be added: ${message}`, { cause: error });
     } finally {
-      await rm(work, { recursive: true, force: true });
+      // What does not go now goes at the next start.
+      await rm(work, { recursive: true, force: true }).catch(() => {});
     }
   }
 
@@ -108,8 +119,14 @@ export class BootTable {
     return this.#additions.run(async (signal) => {
       const found: string[] = [];
       for (const [file, { sha256 }] of filesOf(image)) {
-        const now = await hashFile(this.path(name, file), signal);
-        if (now !== sha256) found.push(`${file} has sha256 ${now}, not ${sha256}`);
+        try {
+          const now = await hashFile(this.path(name, file), signal);
+          if (now !== sha256) found.push(`${file} has sha256 ${now}, not ${sha256}`);
+        } catch (error) {
+          const { syscall, message } = error as NodeJS.ErrnoException;
+          if (syscall === undefined) throw error;
+          found.push(`${file} cannot be read: ${message}`);
+        }
       }
       return found;
     });
@@ -121,26 +138,30 @@ export class BootTable {
     return join(this.#dir, name, file);
   }
 
+  /** Gives `work` the image's name, or gives the image that has it already: its name is durable either way. */
   async #publish(work: string, entry: BootImage): Promise<BootImage> {
+    let published = entry;
     try {
       await rename(work, join(this.#dir, entry.name));
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
-      const present = this.get(entry.name);
-      if (present !== undefined && sameContent(present, entry)) return present;
-      throw new ImageError(
-        `image ${entry.name} exists already, with other content (added ${present?.added}): choose another name`,
-      );
+      const present = TAKEN.has((error as NodeJS.ErrnoException).code) ? this.get(entry.name) : undefined;
+      if (present === undefined) throw error;
+      if (!sameContent(present, entry))
+        throw new ImageError(
+          `image ${entry.name} exists already, with other content (added ${present.added}): choose another name`,
+        );
+      published = present;
     }
+    // Whoever put it there may have died before doing this.
     syncPath(this.#dir);
-    return entry;
+    return published;
   }
 
   #all(): (BootImage | ImageError)[] {
     const found: (BootImage | ImageError)[] = [];
     for (const entry of readdirSync(this.#dir, { withFileTypes: true })) {
-      if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
+      // A link to a folder is as good as the folder.
+      if (!(entry.isDirectory() || entry.isSymbolicLink()) || entry.name.startsWith('.')) continue;
       try {
         checkName(entry.name);
         const image = this.#load(entry.name);
@@ -168,7 +189,8 @@ export class BootTable {
     }
     const image = parseImage(name, text);
     for (const [file, expected] of filesOf(image)) {
-      const bytes = statSync(this.path(name, file), { throwIfNoEntry: false })?.size;
+      const there = statSync(this.path(name, file), { throwIfNoEntry: false });
+      const bytes = there?.isFile() ? there.size : undefined;
       if (bytes !== expected.bytes)
         throw new ImageError(
           `image ${name} is damaged: ${file} has ${bytes ?? 'no'} bytes, not ${expected.bytes}; ` +

@@ -9,7 +9,7 @@
  * Folders in front of these names are a loader's own and taken off.
  */
 import { existsSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { NotPlainError, openPlain } from '../storage/regular.ts';
 import { type BootFile, type BootFileClient, type BootFiles, memoryFile } from './boot-files.ts';
 import { generatedFile } from './generated.ts';
 import { type FileName, filesOf } from './image.ts';
@@ -105,8 +105,8 @@ export class BootTree implements BootFiles {
 }
 
 async function openFile(path: string): Promise<BootFile | undefined> {
-  const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
+  const handle = await openPlain(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error instanceof NotPlainError) return undefined;
     throw error;
   });
   if (handle === undefined) return undefined;

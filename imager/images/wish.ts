@@ -1,4 +1,5 @@
 /** What somebody wants added to the boot table, and whether the files' bytes agree with it. Pure. */
+import type { Piece } from './copy.ts';
 import {
   type Architecture,
   checkArgs,
@@ -20,7 +21,8 @@ export interface NewImage {
   dtb?: string;
   efi?: string;
   bootSector?: string;
-  nbi?: string;
+  /** Also what it is to be put together of. */
+  nbi?: string | readonly Piece[];
   /** Kernel arguments, or a UEFI program's load options. */
   args?: string;
 }
@@ -30,8 +32,8 @@ export interface ImagePlan {
   /** The file that says what the image is for. */
   main: FileName;
   args: string;
-  /** Name in the table and path to copy from. */
-  sources: [FileName, string][];
+  /** Name in the table, and the path to copy from or what the file is put together of. */
+  sources: [FileName, string | readonly Piece[]][];
 }
 
 const KINDS = [
@@ -52,7 +54,7 @@ export function planOf(image: NewImage): ImagePlan {
       'an image is one of kernel, UEFI program, boot sector and tagged image: give exactly one',
     );
   const { kind, file: main } = found;
-  const sources: [FileName, string][] = [[main, image[found.wish]!]];
+  const sources: ImagePlan['sources'] = [[main, image[found.wish]!]];
   if (kind === 'linux') {
     if (initrd === undefined) throw new ImageError('a kernel needs an initrd');
     if (image.arch !== 'arm64' && image.arch !== 'amd64')

@@ -115,17 +115,26 @@ function later(a: Phase | undefined, b: Phase | undefined): Phase | undefined {
   return PHASES.indexOf(a) >= PHASES.indexOf(b) ? a : b;
 }
 
-/** The attempts in a node's events, oldest first. `now`: milliseconds since the epoch. */
-export function attemptsOf(events: readonly RecordedEvent[], now: number): Attempt[] {
+/**
+ * The attempts in a node's events, oldest first. Milliseconds since the epoch: `now`, and when the imager `started`,
+ * since transfers that an earlier one began ended with it.
+ */
+export function attemptsOf(
+  events: readonly RecordedEvent[],
+  now: number,
+  started = Number.NEGATIVE_INFINITY,
+): Attempt[] {
   const boots = splitBoots(events, markOfEvent);
   return boots.map((boot, index) => {
     const phase = boot.map((event) => markOfEvent(event).phase).reduce(later) ?? 'power';
     const lastAt = boot.at(-1)!.at;
+    const latest = index === boots.length - 1;
+    const alive = latest && (now - lastAt < QUIET_MS || (lastAt >= started && isLoading(boot)));
     return {
       startedAt: boot[0]!.at,
       lastAt,
       phase,
-      outcome: outcomeOf(boot, phase, index === boots.length - 1 && now - lastAt < QUIET_MS),
+      outcome: outcomeOf(boot, phase, alive),
       events:
         boot.length > 2 * END_EVENTS ? [...boot.slice(0, END_EVENTS), ...boot.slice(-END_EVENTS)] : boot,
       omitted: Math.max(0, boot.length - 2 * END_EVENTS),
@@ -133,18 +142,17 @@ export function attemptsOf(events: readonly RecordedEvent[], now: number): Attem
   });
 }
 
-function outcomeOf(boot: readonly RecordedEvent[], phase: Phase, fresh: boolean): Outcome {
+function outcomeOf(boot: readonly RecordedEvent[], phase: Phase, alive: boolean): Outcome {
   if (phase === 'ready') return 'ready';
   const steps = boot.filter(({ component }) => component === 'agent').map(({ step }) => step);
   if (steps.includes('failed')) return 'stopped';
   if (steps.includes('reboot') || steps.includes('retry')) return 'rebooted';
-  return fresh || isLoading(boot) ? 'in-progress' : 'stopped';
+  return alive ? 'in-progress' : 'stopped';
 }
 
 /** A transfer that has begun is followed by its end, however slow the client is. */
 function isLoading(boot: readonly RecordedEvent[]): boolean {
-  const last = boot.at(-1);
-  return last?.step === 'transfer-start';
+  return boot.at(-1)?.step === 'transfer-start';
 }
 
 /** What an event says of where its node is. */

@@ -180,6 +180,7 @@ async function contents(dir: string, found: readonly Found[]): Promise<Contents>
       faults.push(`${place}: images/ is the boot table's: use another folder`);
     else if (written.has(served) || files.has(served))
       faults.push(`${place}: ${served} is there both as a file and as a template: keep one`);
+    else if (!isTemplate && isPartial(served)) continue;
     else if (!isTemplate) files.set(served, file);
     else {
       const text = await textOf(file);

@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { type BootFileClient, NotServed } from '../images/boot-files.ts';
-import type { BootImage } from '../images/image.ts';
+import { type BootImage, ImageError } from '../images/image.ts';
 import { endsOf, type NodeMenuFiles, type Served } from '../images/tree.ts';
 import { Tally } from '../journal/tally.ts';
 import type { NodeConfig } from '../model/config.ts';
@@ -124,6 +124,18 @@ export class Menus implements NodeMenuFiles {
   /** Which image a node is given, and why. */
   choiceFor(node: NodeConfig): BootChoice {
     return bootChoice(node, this.#world.pointerOf(node), this.#world.image);
+  }
+
+  /** Why the image a node is to be given cannot be, in words; undefined where it can, and where it is to have none. */
+  imageFault(node: NodeConfig): string | undefined {
+    const choice = this.choiceFor(node);
+    try {
+      const isThere = choice.image === null || this.#world.imageNamed(choice.image) !== undefined;
+      return isThere ? undefined : withoutImage(choice);
+    } catch (error) {
+      if (error instanceof ImageError) return error.message;
+      throw error;
+    }
   }
 
   /** The text a node is given, or a stranger. Throws NotServed, TemplateError and ImageError. */

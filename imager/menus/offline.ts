@@ -22,19 +22,37 @@ export async function offlineNode(
   const node = nodes.byName(name);
   if (node === undefined) return undefined;
   const shown = menusOf(menus, node);
-  return { shown, notes: notesOf(missing) };
+  return {
+    shown,
+    notes: [...missing].map((image) => `image ${image} is not in the boot table: shown as if it were there`),
+  };
 }
 
-/** Every menu for every node. Rejects with LibraryError. */
+/**
+ * Every menu for every node. Without a boot table, as where the configuration is tested before it is used, nothing is said
+ * against images. Rejects with LibraryError.
+ */
 export async function offlineCheck(config: ImagerConfig, log: Logger): Promise<MenuCheck> {
-  const { menus, nodes, missing } = await open(config, log);
-  const checked = checkMenus(menus, nodes.all);
-  return { ...checked, notes: [...checked.notes, ...notesOf(missing)] };
+  const { menus, nodes, missing, table } = await open(config, log);
+  const { faults, notes, ...checked } = checkMenus(menus, nodes.all);
+  if (table === undefined)
+    return {
+      ...checked,
+      faults,
+      notes: [...notes, `no boot table in ${config.state}: images are not checked`],
+    };
+  const absent = nodes.all.flatMap((node) => {
+    const { image, why } = menus.choiceFor(node);
+    const error = `image ${image} is not in the boot table (${why})`;
+    return image !== null && missing.has(image) ? [{ node: node.name, menu: '', error }] : [];
+  });
+  return { ...checked, faults: [...absent, ...faults], notes };
 }
 
 interface Offline {
   menus: Menus;
   nodes: NodeIndex;
+  table: BootTable | undefined;
   /** Images that were asked for and are not in the boot table; menus are made as if they were there. */
   missing: ReadonlySet<string>;
 }
@@ -42,8 +60,7 @@ interface Offline {
 async function open(config: ImagerConfig, log: Logger): Promise<Offline> {
   const nodes = new NodeIndex(config.nodes);
   const folder = join(config.state, 'images');
-  // Opening makes the folder: nothing here may.
-  const table = existsSync(folder) ? await BootTable.open(folder) : undefined;
+  const table = existsSync(folder) ? BootTable.read(folder) : undefined;
   const missing = new Set<string>();
   const imageNamed = (name: string) => {
     const image = table?.get(name);
@@ -52,11 +69,7 @@ async function open(config: ImagerConfig, log: Logger): Promise<Offline> {
   };
   const library = await Library.open(config.templates, log);
   const menus = new Menus(library, { ...configuredWorld(config, nodes), imageNamed }, log);
-  return { menus, nodes, missing };
-}
-
-function notesOf(missing: ReadonlySet<string>): string[] {
-  return [...missing].map((image) => `image ${image} is not in the boot table: shown as if it were there`);
+  return { menus, nodes, table, missing };
 }
 
 function standIn(name: string): BootImage {

@@ -23,18 +23,25 @@ export function menusOf(menus: Menus, node: NodeConfig): NodeMenus {
   };
 }
 
-/** Makes every file for every node. What only lacks an image is a note: the built-in menus are about nothing else. */
+/**
+ * Makes every file for every node, and looks for the image each is to boot. That a node is to have none is a note: the
+ * built-in menus are about nothing else.
+ */
 export function checkMenus(menus: Menus, nodes: readonly NodeConfig[]): MenuCheck {
   const faults: MenuCheck['faults'] = menus.problems().map((error) => ({ node: '', menu: '', error }));
   const notes = new Set<string>();
   const names = new Set([...MENUS.map((menu) => menus.templateOf(menu)), ...ownTemplates(menus)]);
-  for (const node of nodes)
+  for (const node of nodes) {
+    const fault = menus.imageFault(node);
+    if (fault !== undefined) faults.push({ node: node.name, menu: '', error: fault });
     for (const menu of names) {
       if (menus.library.shelf.files.has(menu)) continue;
       const result = attempt(menus, menu, node);
       if (result instanceof TemplateError) faults.push({ node: node.name, menu, error: result.message });
-      else if (result instanceof Error) notes.add(`${node.name}: ${result.message}`);
+      else if (result instanceof Error && result.message !== fault)
+        notes.add(`${node.name}: ${result.message}`);
     }
+  }
   return { nodes: nodes.length, templates: names.size, faults, notes: [...notes] };
 }
 

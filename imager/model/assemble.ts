@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { numberToIpv4 } from '../../agent/protocol/ipv4.ts';
 import { architectureNamed } from './architectures.ts';
 import type {
+  BootMenu,
   DhcpSettings,
   ImagerConfig,
   NetworkConfig,
@@ -12,6 +13,9 @@ import type {
 } from './config.ts';
 import { networkRange, parseNetwork } from './ipv4.ts';
 import type { ConfigFile } from './schema.ts';
+
+/** Seconds of a menu that waits (PXE specification 2.1, table 2-1, PXE_MENU_PROMPT). */
+const NO_LIMIT = 255;
 
 /** The configuration in `file`, which was read from `path` (absolute): relative paths in it count from there. */
 export function assemble(
@@ -28,7 +32,7 @@ export function assemble(
     network: networkOf(file.network),
     ports: file.ports,
     dhcp: dhcpOf(file),
-    boot: present(file.boot),
+    boot: bootOf(file.boot),
     ...(templates === undefined ? {} : { templates: at(templates) }),
     ...(https === undefined ? {} : { https: { port: https.port, cert: at(https.cert), key: at(https.key) } }),
     nbd: nbdOf(file, at),
@@ -92,12 +96,26 @@ function optionOf(option: ConfigFile['dhcp']['options'][number]): OptionConfig {
   };
 }
 
+type FileMenu = NonNullable<ConfigFile['boot']['menu']>;
+
+function bootOf<T extends { menu?: FileMenu | undefined }>({ menu, ...boot }: T) {
+  return { ...present(boot), ...(menu === undefined ? {} : { menu: menuOf(menu) }) };
+}
+
+function menuOf({ seconds = NO_LIMIT, items, ...menu }: FileMenu): BootMenu {
+  return {
+    ...menu,
+    seconds,
+    items: items.map(({ name, file, boot }) => ({ name, boot: file === undefined ? boot! : { file } })),
+  };
+}
+
 function nodeOf(node: ConfigFile['nodes'][number]): NodeConfig {
   const { boot, power, ...others } = node;
   return {
     ...present(others),
     hostname: node.hostname ?? node.name,
-    ...(boot === undefined ? {} : { boot: present(boot) }),
+    ...(boot === undefined ? {} : { boot: bootOf(boot) }),
     ...(power === undefined ? {} : { power: present(power) }),
   };
 }

@@ -45,6 +45,22 @@ export interface OptionConfig {
   };
 }
 
+/** A menu that PXE firmware shows. */
+export interface BootMenu {
+  prompt: string;
+  /** Until the first item is taken: 0 to 254; 255: the menu is shown at once and waits. */
+  seconds: number;
+  items: BootMenuItem[];
+  /** Whether iPXE shows it too. */
+  ipxe: boolean;
+}
+
+export interface BootMenuItem {
+  name: string;
+  /** A file, what firmware would boot without the menu, or its own disk. */
+  boot: { file: string } | 'normal' | 'local';
+}
+
 export interface DhcpSettings {
   /** `proxy`: somebody else gives the addresses, the imager says what to boot. */
   mode: 'server' | 'proxy' | 'off';
@@ -79,7 +95,7 @@ export interface NodeConfig {
   /** Of the nodes' network or of a subnet. */
   address?: string;
   hostname: string;
-  boot?: { image?: string; file?: string };
+  boot?: { image?: string; file?: string; menu?: BootMenu };
   /** For templates. */
   variables?: Readonly<Record<string, string>>;
   userConfig?: string;
@@ -116,6 +132,8 @@ export interface ImagerConfig {
     image?: string;
     /** Boot files by name of architecture (architectures.ts): paths for TFTP, or URLs. */
     files: Readonly<Partial<Record<string, string>>>;
+    /** For who has no menu of its own. */
+    menu?: BootMenu;
   };
   /** Absolute path of the folder with the operator's boot menu templates. */
   templates?: string;

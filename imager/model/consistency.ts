@@ -2,6 +2,7 @@
 
 import type { Finding } from './fault.ts';
 import { hostFault } from './ipv4.ts';
+import { menuFindings } from './menu-consistency.ts';
 import { networkFindings, networksOf } from './network-consistency.ts';
 import { type ConfigFile, isHostName } from './schema.ts';
 
@@ -11,6 +12,7 @@ export function findContradictions(file: ConfigFile): Finding[] {
     ...networkFindings(file),
     ...portFindings(file),
     ...tlsFindings(file),
+    ...menuFindings(file),
     ...nodeFindings(file),
     ...userConfigFindings(file),
   ];

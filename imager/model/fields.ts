@@ -5,7 +5,13 @@ import { isName } from '../../agent/protocol/names.ts';
 
 /** Text that `test` accepts; `expected` says what it is to be. */
 export function text(expected: string, test: (value: string) => boolean) {
-  return z.custom<string>((value) => typeof value === 'string' && test(value), { error: expected });
+  return z.custom<string>((value) => typeof value === 'string' && test(value), {
+    // YAML makes a number of 0x1a2b and of a serial number without letters.
+    error: ({ input }) =>
+      (typeof input === 'number' || typeof input === 'boolean') && test(String(input))
+        ? `${expected}, in quotes`
+        : expected,
+  });
 }
 
 /** A whole number; `expected` says of what. */
@@ -34,6 +40,19 @@ export function list<T extends z.ZodType>(of: string, item: T, min = 0, max = 40
     .array(item, { error: `a list of ${of}` })
     .min(min, { error: `a list of at least ${min} ${of}` })
     .max(max, { error: `a list of at most ${max} ${of}` });
+}
+
+/**
+ * A record whose keys the operator chose. What YAML reads as the key `__proto__` zod leaves out of records without a
+ * word: it is a fault.
+ */
+export function named<T extends z.ZodType>(record: T) {
+  const own = z.unknown().superRefine((value, context) => {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, '__proto__')) return;
+    const issues = [{ code: 'custom' as const, path: [], input: value, message: 'another name' }];
+    context.addIssue({ code: 'invalid_key', origin: 'record', path: ['__proto__'], input: value, issues });
+  });
+  return own.pipe(record);
 }
 
 /** One value or a list of such, each with faults at its own place. */

@@ -20,6 +20,8 @@ import { findContradictions } from './consistency.ts';
 import { ConfigError, type ConfigPath, describeValue, type Fault, type Finding, pathText } from './fault.ts';
 import { type ConfigFile, configFile, MAX_SCRIPT_BYTES } from './schema.ts';
 
+/** One anchor may serve every node of a big file. Aliases of aliases count as often as they multiply. */
+const MAX_ALIASES = 100_000;
 /** Room for what a welcome carries beside its scripts. */
 const FRAME_RESERVE = 64 * 1024;
 
@@ -40,17 +42,19 @@ export function loadConfig(file: string): ImagerConfig {
 export function parseConfig(text: string, file: string): ImagerConfig {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
-  if (document.errors.length > 0)
+  // Warnings are of tags that nobody resolves: what they stand for would be missing.
+  const unread = [...document.errors, ...document.warnings];
+  if (unread.length > 0)
     throw new ConfigError(
       file,
-      document.errors.map((error) => {
+      unread.map((error) => {
         const { line, col } = lines.linePos(error.pos[0]);
         return { line, column: col, path: '', found: error.message, expected: 'YAML' };
       }),
     );
   let content: unknown;
   try {
-    content = document.toJS();
+    content = document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (error) {
     throw new ConfigError(file, [
       { line: 1, column: 1, path: '', found: String(error), expected: 'YAML without excessive aliases' },
@@ -102,8 +106,14 @@ function locate(finding: Finding, document: Document, lines: LineCounter): Fault
   }
   const { line, col } = lines.linePos(offset);
   const value = nodeAt(finding.path, document);
-  const found = finding.found ?? describeValue(isNode(value) ? value.toJS(document) : value);
+  const found = finding.found ?? describeNode(value, document);
   return { line, column: col, path: pathText(finding.path), found, expected: finding.expected };
+}
+
+/** Numbers as they are written. */
+function describeNode(node: unknown, document: Document): string {
+  if (isScalar(node) && typeof node.value === 'number' && node.source !== undefined) return node.source;
+  return describeValue(isNode(node) ? node.toJS(document, { maxAliasCount: MAX_ALIASES }) : node);
 }
 
 function rangeOf(path: ConfigPath, document: Document, atKey: boolean): number | undefined {
@@ -172,12 +182,8 @@ function readScripts(file: ConfigFile, directory: string): ScriptsRead {
 /** Paths that are opened later, by who starts the servers. */
 function pathFindings({ templates, https, nbd }: ConfigFile, directory: string): Finding[] {
   const findings: Finding[] = [];
-  const kindOf = (path: string) => {
-    const found = statSync(resolve(directory, path), { throwIfNoEntry: false });
-    return found?.isDirectory() ? 'a folder' : found?.isFile() ? 'a file' : 'no such file';
-  };
   const check = (path: ConfigPath, value: string | undefined, expected: string) => {
-    const found = value === undefined ? expected : kindOf(value);
+    const found = value === undefined ? expected : kindOf(resolve(directory, value));
     if (found !== expected) findings.push({ path, found: `${value}: ${found}`, expected });
   };
   check(['templates'], templates, 'a folder');
@@ -186,6 +192,16 @@ function pathFindings({ templates, https, nbd }: ConfigFile, directory: string):
   for (const key of ['cert', 'key', 'ca', 'psk'] as const)
     check(['nbd', 'tls', key], nbd.tls?.[key], 'a file');
   return findings;
+}
+
+function kindOf(path: string): string {
+  try {
+    const found = statSync(path);
+    return found.isDirectory() ? 'a folder' : found.isFile() ? 'a file' : 'no regular file';
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT' || code === 'ENOTDIR' ? 'no such file' : message.replace(/, stat .*$/s, '');
+  }
 }
 
 function readScript(path: string): string | { why: string } {

@@ -1,8 +1,22 @@
 /** Sections of the configuration file about addresses: the nodes' network, subnets behind relay agents, DHCP options. */
 import * as z from 'zod';
 import { ARCHITECTURES } from './architectures.ts';
-import { address, flag, list, name, octets, oneOf, oneOrList, section, text, whole, word } from './fields.ts';
+import {
+  address,
+  flag,
+  list,
+  name,
+  named,
+  octets,
+  oneOf,
+  oneOrList,
+  section,
+  text,
+  whole,
+  word,
+} from './fields.ts';
 import { parseNetwork } from './ipv4.ts';
+import { bootMenu } from './menu-schema.ts';
 
 const MAX_POOLS = 64;
 const MAX_DOMAIN = 253;
@@ -93,9 +107,11 @@ export const boot = section({
   /** Image offered over DHCP to iPXE clients that have no pointer of their own. */
   image: name('name of a boot image').optional(),
   /** What a kind of firmware is told to load, instead of what the imager has for it. */
-  files: z
-    .partialRecord(architecture, word, {
+  files: named(
+    z.partialRecord(architecture, word, {
       error: 'a section of boot files, each under the name of an architecture',
-    })
-    .default({}),
+    }),
+  ).default({}),
+  /** For who has no menu of its own. */
+  menu: bootMenu.optional(),
 });

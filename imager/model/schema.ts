@@ -11,6 +11,7 @@ import {
   flag,
   list,
   name,
+  named,
   octets,
   oneOf,
   port,
@@ -20,6 +21,7 @@ import {
   whole,
   word,
 } from './fields.ts';
+import { bootMenu } from './menu-schema.ts';
 import { boot, dhcp, network } from './network-schema.ts';
 
 /** RFC 1123 section 2.1: a host name label. */
@@ -60,7 +62,7 @@ const ports = section({
 });
 
 const variable = text(
-  `a text of at most ${MAX_VARIABLE} characters (numbers in quotes)`,
+  `a text of at most ${MAX_VARIABLE} characters`,
   (value) => value.length <= MAX_VARIABLE && !value.includes('\0'),
 );
 
@@ -91,17 +93,16 @@ const node = section({
     image: name('name of a boot image').optional(),
     /** What its firmware is told to load, whatever its kind. */
     file: word.optional(),
+    menu: bootMenu.optional(),
   }).optional(),
   /** For templates. */
-  variables: z
-    .record(
+  variables: named(
+    z.record(
       text('a variable name: letters, digits and _', (value) => VARIABLE.test(value)),
       variable,
-      {
-        error: 'a section of variables, each under its name',
-      },
-    )
-    .optional(),
+      { error: 'a section of variables, each under its name' },
+    ),
+  ).optional(),
   power: section({ on: command.optional(), off: command.optional() }).optional(),
 });
 
@@ -153,9 +154,11 @@ export const configFile = section({
   https: section({ port: port('HTTPS').default(443), cert: word, key: word }).optional(),
   nbd: section({ tls: nbdTls.optional() }).default({}),
   nodes: list('nodes', node).default([]),
-  userConfigs: z
-    .record(name('a name'), userConfig, { error: 'a section of user configurations, each under its name' })
-    .default({}),
+  userConfigs: named(
+    z.record(name('a name'), userConfig, {
+      error: 'a section of user configurations, each under its name',
+    }),
+  ).default({}),
 });
 
 export type ConfigFile = z.infer<typeof configFile>;

@@ -25,6 +25,9 @@ export interface RequestSink {
   nonsense(error: ProtocolError): void;
 }
 
+/** What bytes come from. */
+export type Source = Pick<Stream, 'pause' | 'resume' | 'fill' | 'stopFilling' | 'keep'>;
+
 /**
  * Work of one turn at most, in bytes, where a request counts for some itself: others have their turn then. One client
  * with many requests in flight is not to keep the others waiting for more than a fraction of a millisecond.
@@ -35,7 +38,7 @@ const REQUEST_WORK = 4096;
 export class Incoming {
   readonly #sink: RequestSink;
   readonly #pool: BufferPool;
-  readonly #stream: Stream;
+  readonly #source: Source;
   readonly #head = Buffer.alloc(REQUEST_SIZE);
   #headLength = 0;
   /** A WRITE whose payload is still coming in. */
@@ -48,10 +51,10 @@ export class Incoming {
   #halted = false;
   #work = 0;
 
-  constructor(sink: RequestSink, pool: BufferPool, stream: Stream) {
+  constructor(sink: RequestSink, pool: BufferPool, source: Source) {
     this.#sink = sink;
     this.#pool = pool;
-    this.#stream = stream;
+    this.#source = source;
   }
 
   /** True while bytes of the stream wait here, and its source is paused. */
@@ -70,7 +73,7 @@ export class Incoming {
     this.#halted = true;
     this.#held = undefined;
     if (this.#writing === undefined && this.#skipping === 0) return;
-    this.#stream.stopFilling();
+    this.#source.stopFilling();
     if (this.#writing !== undefined) this.#pool.giveBack(this.#writing);
     const taken = this.#writing?.length ?? 0;
     this.#writing = undefined;
@@ -90,7 +93,7 @@ export class Incoming {
       while (at < chunk.length && !this.#halted) {
         if (this.#skipping === 0 && (this.#work >= MAX_TURN || this.#sink.full)) {
           this.#held = Buffer.from(chunk.subarray(at));
-          this.#stream.pause();
+          this.#source.pause();
           this.relieved();
           return;
         }
@@ -113,7 +116,7 @@ export class Incoming {
       if (held === undefined) return;
       this.#held = undefined;
       this.feed(held);
-      if (this.#held === undefined && !this.#halted) this.#stream.resume();
+      if (this.#held === undefined && !this.#halted) this.#source.resume();
     });
   }
 
@@ -150,7 +153,7 @@ export class Incoming {
       this.#work += length;
       if (end > chunk.length) return this.#fill(request, chunk, at);
       const writing = this.#sink.write(request, chunk.subarray(at, end));
-      if (writing !== DONE) releaseAfter(writing, this.#stream.keep());
+      if (writing !== DONE) releaseAfter(writing, this.#source.keep());
       return end;
     }
     if (length > 0) this.#skipping = length;
@@ -163,7 +166,7 @@ export class Incoming {
     const payload = this.#pool.take(request.length);
     this.#writing = payload;
     const there = chunk.copy(payload, 0, at);
-    this.#stream.fill(payload.subarray(there), () => {
+    this.#source.fill(payload.subarray(there), () => {
       this.#writing = undefined;
       const writing = this.#sink.write(request, payload);
       if (writing === DONE) this.#pool.giveBack(payload);

@@ -7,6 +7,8 @@ import type { Disk } from '../disks/disk.ts';
 
 /** Long enough to be read through the thread pool. */
 const PIECE = 512 * 1024;
+/** Runs of a disk that are put together, where neighbours are alike. */
+const MOST_RUNS = PIECE / 4096;
 
 export class Prefetch {
   readonly #disk: Disk;
@@ -27,11 +29,23 @@ export class Prefetch {
   async #readNow(offset: number, end: number): Promise<void> {
     const scratch = Buffer.allocUnsafeSlow(Math.min(PIECE, end - offset));
     for (let at = offset; at < end && !this.#stopped; ) {
-      const [run] = this.#disk.extents(at, end - at, 1);
-      const length = run?.state === 'data' ? Math.min(PIECE, run.length) : 0;
-      if (length > 0) await this.#disk.read(scratch.subarray(0, length), at);
-      at += length > 0 ? length : (run?.length ?? end - at);
+      const { data, length } = this.#run(at, end - at);
+      const piece = data ? Math.min(PIECE, length) : length;
+      if (data) await this.#disk.read(scratch.subarray(0, piece), at);
+      at += piece;
     }
+  }
+
+  /** What is at `offset`, as far as it is of one kind. */
+  #run(offset: number, most: number): { data: boolean; length: number } {
+    const runs = this.#disk.extents(offset, most, MOST_RUNS);
+    const data = runs[0]!.state === 'data';
+    let length = 0;
+    for (const run of runs) {
+      if ((run.state === 'data') !== data) break;
+      length += run.length;
+    }
+    return { data, length };
   }
 
   stop(): void {

@@ -30,8 +30,11 @@
 
 enum { CAME, ENDED, WRITABLE, FAILED };
 
-/* Bytes that are read on behind what is to be filled: the beginning of what follows, which may be as long again. */
-enum { BEHIND = 4096 };
+/*
+ * Bytes that are read behind a long range that is to be filled: what follows is likely to be as long, and all of it that
+ * is in the room has to be copied.
+ */
+enum { BEHIND_LONG = 4096 };
 
 /* Memory of a typed array, kept from the collector. */
 struct memory {
@@ -47,6 +50,7 @@ struct stream {
   napi_async_cleanup_hook_handle hook;
   struct memory *room;
   struct memory fill;
+  size_t behind;
   uv_poll_t *poll;
   int fd;
   /* Events: what JavaScript wants to hear of, and what is polled for. */
@@ -103,7 +107,7 @@ static void tell(struct stream *stream, uint32_t what, size_t length) {
 /* One read of what is there, so that every stream gets its turn. */
 static void receive(struct stream *stream) {
   struct memory *fill = &stream->fill, *room = stream->room;
-  struct iovec parts[2] = {{fill->bytes, fill->length}, {room->bytes, room->length < BEHIND ? room->length : BEHIND}};
+  struct iovec parts[2] = {{fill->bytes, fill->length}, {room->bytes, stream->behind}};
   bool filling = fill->length > 0;
   ssize_t count = filling ? readv(stream->fd, parts, 2) : recv(stream->fd, room->bytes, room->length, 0);
   if (count < 0) {
@@ -132,7 +136,11 @@ static void poll_wanted(struct stream *stream) {
 static void on_poll(uv_poll_t *poll, int status, int events) {
   struct stream *stream = uv_handle_get_data((uv_handle_t *)poll);
   if (status < 0) {
-    tell(stream, FAILED, (size_t)-status);
+    /* What libuv tells is EBADF, whatever it is. */
+    int number = 0;
+    socklen_t length = sizeof number;
+    getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &number, &length);
+    tell(stream, FAILED, (size_t)(number == 0 ? -status : number));
     return;
   }
   if (events & stream->wanted & UV_WRITABLE) tell(stream, WRITABLE, 0);
@@ -221,6 +229,8 @@ static napi_value fill(napi_env env, napi_callback_info info) {
   napi_value values[2];
   struct stream *stream = stream_of(env, info, 2, values);
   keep(env, &stream->fill, values[1]);
+  size_t room = stream->room->length;
+  stream->behind = stream->fill.length > room && room > BEHIND_LONG ? BEHIND_LONG : room;
   return NULL;
 }
 

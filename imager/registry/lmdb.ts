@@ -7,6 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { type Base, runBuffered, type Stored, toChanges, toEntries, type Write } from './buffered.ts';
 import { RegistryError, writeEntryKey, writeKey } from './key.ts';
+import { HEAD_BYTES, lmdbFault } from './lmdb-file.ts';
 import type { Change, Entry, Key, Registry, Transaction } from './registry.ts';
 import { copyValue } from './value.ts';
 import { Watchers } from './watchers.ts';
@@ -36,10 +37,15 @@ export class LmdbRegistry implements Registry {
     this.#meta = this.#root.openDB<number, string>('meta', { ...CBOR });
   }
 
-  /** Opens the registry kept in directory `dir`, which is made where it is missing. */
+  /**
+   * Opens the registry kept in directory `dir`, which is made where it is missing. Rejects with RegistryError where the
+   * file there is none, or was cut short.
+   */
   static async open(dir: string): Promise<LmdbRegistry> {
     await mkdir(dir, { recursive: true });
-    const registry = new LmdbRegistry(join(dir, FILE));
+    const path = join(dir, FILE);
+    await checkFile(path);
+    const registry = new LmdbRegistry(path);
     // A new file's name is durable only with its directory, and that one's with its parent.
     await syncDirectory(dir);
     await syncDirectory(dirname(resolve(dir)));
@@ -128,6 +134,29 @@ export class LmdbRegistry implements Registry {
 
 function fromRecord(record: Record | undefined): Stored | undefined {
   return record === undefined ? undefined : { revision: record[0], value: record[1] };
+}
+
+async function checkFile(path: string): Promise<void> {
+  const handle = await openFile(path, 'r+').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (handle === undefined) return;
+  try {
+    const { size } = await handle.stat();
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    const fault = lmdbFault(buffer.subarray(0, bytesRead), size);
+    if (typeof fault !== 'string') {
+      if (size < fault.length) await handle.truncate(fault.length);
+      return;
+    }
+    throw new RegistryError(
+      `${path} is no registry: ${fault}. Put a copy in its place; or move it away, and leases, boot pointers and ` +
+        'owners of disks are learnt anew',
+    );
+  } finally {
+    await handle.close();
+  }
 }
 
 async function syncDirectory(path: string): Promise<void> {

@@ -1,9 +1,9 @@
 /** What can be known at the start to be wrong with the boot files the configuration names. */
-import type { BootFiles } from '../images/boot-files.ts';
+import { type BootFiles, NotServed } from '../images/boot-files.ts';
 import { efiArchitecture, LOOK_BYTES, look } from '../images/look.ts';
 import { normalisePath } from '../images/tree.ts';
 import { type Architecture, architectureNamed } from '../model/architectures.ts';
-import type { ImagerConfig } from '../model/config.ts';
+import type { BootMenu, ImagerConfig } from '../model/config.ts';
 
 /** Debian's names of what UEFI firmware runs. Byte code and what numbers itself so (see architectures.ts) run x86-64. */
 const RUNS: Readonly<Record<string, string>> = {
@@ -32,31 +32,51 @@ export function bootFileFault({ kind, name, words }: Architecture, head: Uint8Ar
   return `it is ${found}, and ${words} starts those for ${runs} alone`;
 }
 
+/** A boot file where the configuration names it. */
+interface Named {
+  place: string;
+  file: string | undefined;
+  architecture?: Architecture | undefined;
+  /** Of the node that is to load it, where the configuration says. */
+  address?: string | undefined;
+}
+
 /** One sentence for each boot file named in the configuration that will not boot anybody. */
 export async function bootFileFaults(config: ImagerConfig, files: BootFiles): Promise<string[]> {
-  const named = [
+  const named: Named[] = [
     ...Object.entries(config.boot.files).map(([arch, file]) => ({
       place: `boot.files.${arch}`,
       file,
       architecture: architectureNamed(arch),
     })),
-    ...config.nodes.map(({ name, boot }) => ({
+    ...config.nodes.map(({ name, address, boot }) => ({
       place: `boot.file of ${name}`,
       file: boot?.file,
-      architecture: undefined,
+      address,
     })),
+    ...menuFiles('the boot menu', config.boot.menu),
+    ...config.nodes.flatMap(({ name, address, boot }) =>
+      menuFiles(`the boot menu of ${name}`, boot?.menu, address),
+    ),
   ];
   const found: string[] = [];
-  for (const { place, file, architecture } of named) {
-    const fault = file === undefined ? undefined : await faultOf(file, architecture, config, files);
+  for (const each of named) {
+    const { place, file } = each;
+    const fault = file === undefined ? undefined : await faultOf(file, each, config, files);
     if (fault !== undefined) found.push(`${place} names ${file}: ${fault}`);
   }
   return found;
 }
 
+function menuFiles(place: string, menu: BootMenu | undefined, address?: string): Named[] {
+  return (menu?.items ?? []).flatMap(({ boot }) =>
+    typeof boot === 'object' ? [{ place, file: boot.file, address }] : [],
+  );
+}
+
 async function faultOf(
   file: string,
-  architecture: Architecture | undefined,
+  { architecture, address }: Named,
   { network }: ImagerConfig,
   files: BootFiles,
 ): Promise<string | undefined> {
@@ -66,8 +86,11 @@ async function faultOf(
       : `${architecture.words} loads by TFTP, and takes paths alone`;
   // Served by somebody else.
   if (network.nextServer !== undefined && network.nextServer !== network.address) return undefined;
-  const opened = await files.open(file, { address: network.address }).catch((error: Error) => error.message);
-  if (typeof opened === 'string') return opened;
+  const client = { address: address ?? network.address };
+  const opened = await files.open(file, client).catch((error: Error) => error);
+  // There, and made for who asks: who that is, only its lease will say.
+  if (opened instanceof NotServed && address === undefined) return undefined;
+  if (opened instanceof Error) return opened.message;
   if (opened === undefined) return absence(file);
   try {
     const head = Buffer.alloc(Math.min(LOOK_BYTES, opened.size));

@@ -15,12 +15,20 @@ export function dhcpConfig(
   const { address, ...network } = config.network;
   const offer = { ipxe, httpBase: httpBase(address, httpPort), files: config.boot.files };
   const { subnets, options, probe } = config.dhcp;
+  const menus = new Map(config.nodes.map(({ name, boot }) => [name, boot?.menu]));
+  const hasMenus = config.boot.menu !== undefined || [...menus.values()].some((menu) => menu !== undefined);
+  const menu: DhcpConfig['menu'] = ({ node, userClass }) => {
+    const found = menus.get(node ?? '') ?? config.boot.menu;
+    // iPXE that was itself an item of the menu would show it again.
+    return userClass === 'iPXE' && found?.ipxe === false ? undefined : found;
+  };
   return {
     ...network,
     serverAddress: address,
     subnets,
     options,
     probe,
+    ...(hasMenus ? { menu } : {}),
     bootFile: ({ node, ...client }) =>
       bootFileFor(node === undefined ? client : { ...client, node: bootOf(node) }, offer),
   };
@@ -45,18 +53,16 @@ export function reservationsOf(nodes: NodeIndex): Reservations {
 }
 
 /**
- * Whether an address was last given to `node`. A lease that ran out counts until another client has the address:
- * kernel and agent keep it without renewing it.
+ * The node an address was last given to: whose marks the lease has, in the order of dhcp/world.ts, else the one it names.
+ * Marks come first because names may have changed since, with the configuration. A lease that ran out counts until
+ * another client has the address: kernel and agent keep it without renewing it.
  */
-export function isLeaseOf(lease: Lease | undefined, { name, mac, uid }: NodeConfig): boolean {
-  if (lease?.state !== 'bound') return false;
-  if (lease.node !== undefined) return lease.node === name;
-  return lease.mac === mac || (lease.uid !== undefined && lease.uid === uid);
-}
-
-/** The node an address was last given to. */
 export function nodeOfLease(nodes: NodeIndex, lease: Lease | undefined): NodeConfig | undefined {
-  if (lease === undefined) return undefined;
-  const node = lease.node === undefined ? nodes.byMac(lease.mac) : nodes.byName(lease.node);
-  return node !== undefined && isLeaseOf(lease, node) ? node : undefined;
+  if (lease?.state !== 'bound') return undefined;
+  const { uid, mac, node } = lease;
+  return (
+    (uid === undefined ? undefined : nodes.byUid(uid)) ??
+    nodes.byMac(mac) ??
+    (node === undefined ? undefined : nodes.byName(node))
+  );
 }

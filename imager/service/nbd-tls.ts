@@ -1,6 +1,8 @@
 /** Keys and certificates of NBD over TLS, read from where the configuration says. */
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { NbdTlsConfig } from '../model/config.ts';
+import { readTlsFiles } from './tls-files.ts';
 
 /** What the NBD server takes. */
 export interface NbdTlsKeys {
@@ -17,11 +19,25 @@ export async function readNbdTls(config: NbdTlsConfig): Promise<NbdTlsKeys> {
   const { mode, x509, psk } = config;
   const keys: NbdTlsKeys = { mode };
   if (x509 !== undefined) {
-    const [cert, key, ca] = await Promise.all([readFile(x509.cert), readFile(x509.key), readFile(x509.ca)]);
-    keys.x509 = { cert, key, ca };
+    const ca = await load('ca', x509.ca);
+    try {
+      new X509Certificate(ca);
+    } catch (error) {
+      throw new Error(`nbd.tls.ca: ${x509.ca} is no PEM certificate`, { cause: error });
+    }
+    keys.x509 = { ...(await readTlsFiles('nbd.tls', x509)), ca };
   }
-  if (psk !== undefined) keys.psk = parseKeys(await readFile(psk, 'utf8'), psk);
+  if (psk !== undefined) keys.psk = parseKeys((await load('psk', psk)).toString(), psk);
   return keys;
+}
+
+/** Without the system's code, which at a server's start is about its port. */
+async function load(setting: string, path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new Error(`nbd.tls.${setting}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /**

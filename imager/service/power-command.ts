@@ -21,7 +21,15 @@ export async function runPowerCommand(
   const [program = '', ...args] = argv;
   // Detached: the leader of a process group of its own, which can be killed as a whole.
   const child = spawn(program, args, { cwd: directory, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-  const outputs = [child.stderr, child.stdout].map(tailOf);
+  const ended = new Promise<string | undefined>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) =>
+      resolve(code === 0 ? undefined : signal === null ? `exit ${code}` : `ended by ${signal}`),
+    );
+  });
+  // There are none where it could not be started for want of file descriptors.
+  const streams: (Readable | undefined)[] = [child.stderr, child.stdout];
+  const outputs = streams.filter((stream) => stream !== undefined).map(tailOf);
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
   let late = false;
   const deadline = setTimeout(() => {
@@ -29,12 +37,7 @@ export async function runPowerCommand(
     // The group is there as long as the command is: it cannot be another's.
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
   }, timeoutMs);
-  const how = await new Promise<string | undefined>((resolve) => {
-    child.once('error', (error) => resolve(error.message));
-    child.once('exit', (code, signal) =>
-      resolve(code === 0 ? undefined : signal === null ? `exit ${code}` : `ended by ${signal}`),
-    );
-  });
+  const how = await ended;
   clearTimeout(deadline);
   if (how === undefined) return;
   await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, DRAIN_MS))]);

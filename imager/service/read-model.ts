@@ -31,7 +31,7 @@ export interface Sources {
 
 export function readModelOf(sources: Sources): ReadModel {
   const { config, nodes, directory, table, disks, menus, recorder } = sources;
-  const isConnected = (name: string) => sources.connected().some(({ node }) => node === name);
+  const connected = () => new Set(sources.connected().map(({ node }) => node));
   return {
     health: () => ({
       status: 'ok',
@@ -41,10 +41,13 @@ export function readModelOf(sources: Sources): ReadModel {
       ports: sources.ports(),
       problems: [...table.problems(), ...disks.problems(), ...menus.problems()],
     }),
-    nodes: () => nodes.all.map((node) => viewOf(node, directory.get(node.name), isConnected(node.name))),
+    nodes: () => {
+      const present = connected();
+      return nodes.all.map((node) => viewOf(node, directory.get(node.name), present.has(node.name)));
+    },
     node: (name) => {
       const node = nodes.byName(name);
-      return node && detailsOf(node, directory.get(name), isConnected(name));
+      return node && detailsOf(node, directory.get(name), connected().has(name));
     },
     menus: (name) => {
       const node = nodes.byName(name);
@@ -65,7 +68,7 @@ export function readModelOf(sources: Sources): ReadModel {
         view: history.then((events) => ({
           who,
           node: whom.node ?? null,
-          attempts: attemptsOf(events, sources.clock.now()).slice(-last),
+          attempts: attemptsOf(events, sources.clock.now(), sources.started.getTime()).slice(-last),
         })),
         watch: (listener) =>
           recorder.watch((event) => {

@@ -1,6 +1,15 @@
 /** Files and folders that appear whole or not at all: made under another name, made durable, then renamed. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 const UNFINISHED = /^\.new-(\d+)-/;
@@ -25,20 +34,31 @@ export function writeDurably(path: string, content: Uint8Array | string): void {
   writeFileSync(path, content, { flush: true });
 }
 
-/** Replaces a file: after a crash there is the old or the new one. */
+/** Replaces a file: after a crash there is the old or the new one, and so there is where this throws. */
 export function replaceDurably(dir: string, name: string, content: Uint8Array | string): void {
   const path = unfinishedPath(dir);
-  writeDurably(path, content);
-  renameSync(path, join(dir, name));
+  try {
+    writeDurably(path, content);
+    renameSync(path, join(dir, name));
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  }
   syncPath(dir);
 }
 
-/** Removes what processes that are gone, or an earlier one with our id, left unfinished in `dir`: call it at the start. */
-export function removeUnfinished(dir: string): void {
+/**
+ * Removes what processes that are gone, or an earlier one with our id, left unfinished in `dir`: call it at the start.
+ * Where processes of other containers, whose ids mean nothing here, use the folder too, only what nobody has changed for
+ * `olderThanMs`.
+ */
+export function removeUnfinished(dir: string, olderThanMs = 0): void {
   for (const entry of readdirSync(dir)) {
     const owner = UNFINISHED.exec(entry)?.[1];
-    if (owner !== undefined && (Number(owner) === process.pid || !isRunning(Number(owner))))
-      rmSync(join(dir, entry), { recursive: true, force: true });
+    if (owner === undefined || (Number(owner) !== process.pid && isRunning(Number(owner)))) continue;
+    const path = join(dir, entry);
+    const changed = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+    if (Date.now() - changed >= olderThanMs) rmSync(path, { recursive: true, force: true });
   }
 }
 

@@ -2,11 +2,8 @@
 
 export interface ActiveTransfer {
   key: string;
-  address: string;
   /** Time-outs in a row; 0 while its file is being opened. */
   retries: number;
-  /** Whether the client ever answered. */
-  proven: boolean;
   /** When it last moved, milliseconds since the epoch. */
   progressAt: number;
 }
@@ -22,27 +19,41 @@ export type Admission =
   | { type: 'replace'; key: string }
   | { type: 'refuse'; reason: 'too-many-transfers' | 'too-many-per-client' };
 
-/**
- * A client at its limit loses its most silent transfer, since a node that reboots leaves those behind. A full server
- * gives up one whose client never answered, since forged requests look like that. Otherwise the request has to wait.
- */
-export function admit(
-  address: string,
-  active: readonly ActiveTransfer[],
-  limits: AdmissionLimits,
-): Admission {
-  const own = active.filter((transfer) => transfer.address === address);
-  if (own.length >= limits.maxPerClient)
-    return replaceMostSilent(own, { type: 'refuse', reason: 'too-many-per-client' });
-  if (active.length < limits.maxTransfers) return { type: 'admit' };
-  const unproven = active.filter((transfer) => !transfer.proven);
-  return replaceMostSilent(unproven, { type: 'refuse', reason: 'too-many-transfers' });
+/** What is under way when a client asks. */
+export interface UnderWay {
+  total: number;
+  /** The client's own. */
+  own: Iterable<ActiveTransfer>;
+  /** Those whose client never answered, the oldest first. Looked at only where the server is full. */
+  unproven: Iterable<ActiveTransfer>;
 }
 
-function replaceMostSilent(candidates: readonly ActiveTransfer[], otherwise: Admission): Admission {
+/**
+ * A client at its limit loses its most silent transfer, since a node that reboots leaves those behind. A full server
+ * gives up the oldest whose client never answered, since forged requests look like that: looking for it must cost little
+ * while they pour in. Otherwise the request has to wait.
+ */
+export function admit({ total, own, unproven }: UnderWay, limits: AdmissionLimits): Admission {
+  const mine = [...own];
+  if (mine.length >= limits.maxPerClient)
+    return replace(mostSilent(mine), { type: 'refuse', reason: 'too-many-per-client' });
+  if (total < limits.maxTransfers) return { type: 'admit' };
+  return replace(firstSilent(unproven), { type: 'refuse', reason: 'too-many-transfers' });
+}
+
+function replace(transfer: ActiveTransfer | undefined, otherwise: Admission): Admission {
+  return transfer === undefined ? otherwise : { type: 'replace', key: transfer.key };
+}
+
+function mostSilent(candidates: readonly ActiveTransfer[]): ActiveTransfer | undefined {
   let found: ActiveTransfer | undefined;
   for (const transfer of candidates)
     if (transfer.retries > 0 && (found === undefined || transfer.progressAt < found.progressAt))
       found = transfer;
-  return found === undefined ? otherwise : { type: 'replace', key: found.key };
+  return found;
+}
+
+function firstSilent(candidates: Iterable<ActiveTransfer>): ActiveTransfer | undefined {
+  for (const transfer of candidates) if (transfer.retries > 0) return transfer;
+  return undefined;
 }

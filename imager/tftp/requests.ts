@@ -1,5 +1,5 @@
 /** The read requests under way, each from its arrival until nothing of it is left open. */
-import type { ActiveTransfer } from './admission.ts';
+import type { ActiveTransfer, UnderWay } from './admission.ts';
 import type { Session } from './session.ts';
 
 /** Who sent a packet. */
@@ -22,6 +22,9 @@ export interface ReadRequest {
 export class RequestTable {
   /** By the client's address and port, its half of the transfer IDs (RFC 1350 section 4). */
   readonly #requests = new Map<string, ReadRequest>();
+  readonly #byAddress = new Map<string, Set<ReadRequest>>();
+  /** Those whose client had not answered when last looked at, in order of arrival. */
+  readonly #unproven = new Set<ReadRequest>();
   /** What is to end before the table is empty: more than the requests, since replaced ones take time to go. */
   readonly #serving = new Set<Promise<void>>();
 
@@ -37,18 +40,31 @@ export class RequestTable {
   add(request: ReadRequest, serve: (request: ReadRequest) => Promise<void>): void {
     const key = keyOf(request.from);
     this.#requests.set(key, request);
+    this.#unproven.add(request);
+    const own = this.#byAddress.get(request.from.address);
+    if (own === undefined) this.#byAddress.set(request.from.address, new Set([request]));
+    else own.add(request);
     const serving = serve(request).finally(() => {
       this.#serving.delete(serving);
-      if (this.#requests.get(key) === request) this.#requests.delete(key);
+      if (this.#requests.get(key) === request) this.#forget(key, request);
     });
     this.#serving.add(serving);
+  }
+
+  #forget(key: string, request: ReadRequest): void {
+    const { address } = request.from;
+    this.#requests.delete(key);
+    this.#unproven.delete(request);
+    const own = this.#byAddress.get(address);
+    own?.delete(request);
+    if (own?.size === 0) this.#byAddress.delete(address);
   }
 
   /** Ends a request whose place is needed; frees the place at once. */
   supersede(key: string, message: string): void {
     const request = this.#requests.get(key);
     if (request === undefined) return;
-    this.#requests.delete(key);
+    this.#forget(key, request);
     cancel(request, 'superseded', message);
   }
 
@@ -58,18 +74,32 @@ export class RequestTable {
     await Promise.all(this.#serving);
   }
 
-  active(): ActiveTransfer[] {
-    return [...this.#requests].map(([key, { from, arrivedAt, session }]) => ({
-      key,
-      address: from.address,
-      retries: session?.progress.retries ?? 0,
-      proven: session?.progress.proven ?? false,
-      progressAt: session?.progress.progressAt ?? arrivedAt,
-    }));
+  /** What is under way, as a client at `address` has to reckon with. */
+  underWay(address: string): UnderWay {
+    return {
+      total: this.#requests.size,
+      own: [...(this.#byAddress.get(address) ?? [])].map(transferOf),
+      unproven: this.#neverAnswered(),
+    };
+  }
+
+  *#neverAnswered(): Iterable<ActiveTransfer> {
+    for (const request of this.#unproven) {
+      if (request.session?.progress.proven === true) this.#unproven.delete(request);
+      else yield transferOf(request);
+    }
   }
 }
 
-/** The key of a client in `active` and `supersede`. */
+function transferOf({ from, arrivedAt, session }: ReadRequest): ActiveTransfer {
+  return {
+    key: keyOf(from),
+    retries: session?.progress.retries ?? 0,
+    progressAt: session?.progress.progressAt ?? arrivedAt,
+  };
+}
+
+/** The key of a client in `underWay` and `supersede`. */
 export function keyOf(from: Peer): string {
   return `${from.address} ${from.port}`;
 }

@@ -151,7 +151,7 @@ export class TftpServer {
    * stops, while one that hears nothing asks again in some seconds, and by then there may be one.
    */
   #hasPlace(request: Request, from: Peer): boolean {
-    const decision = admit(from.address, this.#requests.active(), this.#limits);
+    const decision = admit(this.#requests.underWay(from.address), this.#limits);
     if (decision.type === 'refuse') {
       this.#note(from, request.file, decision.reason, 'no place: not answered, so that it asks again');
       return false;

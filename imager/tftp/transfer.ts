@@ -188,13 +188,21 @@ function onAck(state: TransferState, progress: Progress, block: number, now: num
   return again ? resend(acked, now, effects) : proceed(acked, now, effects);
 }
 
-/** The window moves to begin after `block`; takes a round trip where that block left once. Gives a new progress. */
+/**
+ * The window moves to begin after `block`; takes a round trip where that block left once. Gives a new progress, written
+ * out: a spread with fields replaced costs more than all else that is done for an ACK.
+ */
 function acknowledge(progress: Progress, block: number, now: number, windowAt: number): Progress {
   const { timed } = progress;
   const measured = timed !== undefined && block >= timed.block;
+  const { terms, sent, available, last, resent } = progress;
   return {
-    ...progress,
+    terms,
     base: block,
+    sent,
+    available,
+    last,
+    resent,
     trip: measured ? sample(progress.trip, now - timed.at) : progress.trip,
     timed: measured ? undefined : timed,
     windowAt,
@@ -204,21 +212,15 @@ function acknowledge(progress: Progress, block: number, now: number, windowAt: n
   };
 }
 
-/**
- * Sends what the window still allows and the store has. `progress` is the caller's own new one and changed in place: of
- * all that is done for each ACK, copying it took longest.
- */
+/** Sends what the window still allows and the store has. `progress` is the caller's own new one and changed in place. */
 function proceed(progress: Progress, now: number, effects: TransferEffect[]): Step {
   const to = Math.min(windowEnd(progress), progress.available);
-  if (to <= progress.sent) return { state: sending(progress), effects: [...effects, timer(progress, now)] };
+  if (to <= progress.sent) return step(progress, effects, timer(progress, now));
   const from = progress.sent + 1;
   if (from === progress.base + 1) progress.windowAt = now;
   progress.sent = to;
   progress.timed = { block: to, at: now };
-  return {
-    state: sending(progress),
-    effects: [...effects, { type: 'send-blocks', from, to }, timer(progress, now)],
-  };
+  return step(progress, effects, { type: 'send-blocks', from, to }, timer(progress, now));
 }
 
 /** Sends the window again from its beginning. */
@@ -232,10 +234,7 @@ function resend(progress: Progress, now: number, effects: TransferEffect[]): Ste
     timed: to > progress.sent ? { block: to, at: now } : undefined,
     windowAt: now,
   };
-  return {
-    state: sending(after),
-    effects: [...effects, { type: 'send-blocks', from, to }, timer(after, now)],
-  };
+  return step(after, effects, { type: 'send-blocks', from, to }, timer(after, now));
 }
 
 function onOfferTimer(progress: Progress, now: number): Step {
@@ -251,7 +250,7 @@ function onTimer(progress: Progress, now: number): Step {
   const waited = now - progress.progressAt;
   if (progress.sent < windowEnd(progress)) {
     // The client waits for us, not we for it: sending the beginning of its window again would tell it nothing.
-    if (waited < PATIENCE_MS) return { state: sending(progress), effects: [timer(progress, now)] };
+    if (waited < PATIENCE_MS) return step(progress, [], timer(progress, now));
     return fail(progress, 'starved', `block ${progress.sent + 1} was not read within ${PATIENCE_MS} ms`);
   }
   if (!progress.proven && progress.retries >= UNPROVEN_RETRIES) return silence(progress, now);
@@ -273,10 +272,7 @@ function onTimer(progress: Progress, now: number): Step {
 function probe(progress: Progress, now: number): Step {
   const block = progress.base + 1;
   const after: Progress = { ...progress, resent: progress.resent + 1, timed: undefined, windowAt: now };
-  return {
-    state: sending(after),
-    effects: [{ type: 'send-blocks', from: block, to: block }, timer(after, now)],
-  };
+  return step(after, [], { type: 'send-blocks', from: block, to: block }, timer(after, now));
 }
 
 function silence(progress: Progress, now: number): Step {
@@ -297,8 +293,10 @@ function ignore(state: TransferState, reason: Extract<TransferEffect, { type: 'i
   return { state, effects: [{ type: 'ignored', reason }] };
 }
 
-function sending(progress: Progress): TransferState {
-  return { phase: 'sending', progress };
+/** The transfer goes on; what follows is put behind the `effects` there are. */
+function step(progress: Progress, effects: TransferEffect[], ...more: TransferEffect[]): Step {
+  effects.push(...more);
+  return { state: { phase: 'sending', progress }, effects };
 }
 
 function windowEnd(progress: Progress): number {

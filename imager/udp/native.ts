@@ -17,12 +17,14 @@ interface Addon {
     reuse: boolean,
     broadcast: boolean,
     receiveBuffer: number,
-    receive: (offset: number, length: number, address: string, port: number) => void,
+    receive: (offset: number, length: number, address?: string, port?: number) => void,
+    device: string,
   ): Handle;
   port(handle: Handle): number;
   send(handle: Handle, bytes: Uint8Array, port: number, address: string): number;
   watch(handle: Handle): void;
   close(handle: Handle, closed: () => void): void;
+  interface(address: string): string;
 }
 
 const BUILT = 'dist/imager/udp/udp.node';
@@ -49,6 +51,15 @@ export function openNative(options: UdpOptions): Promise<UdpSocket> | undefined 
   }
 }
 
+/**
+ * The interface that has this IPv4 address, with or without carrier, for UdpOptions.device; undefined where none or several
+ * have it, where it is the loopback interface's, and where the native sockets are not built.
+ */
+export function interfaceOf(address: string): string | undefined {
+  addon ??= load();
+  return (addon !== false && addon.interface(address)) || undefined;
+}
+
 /** Sources and compiled files are at different depths below the project's folder. */
 function load(): Addon | false {
   for (let folder = import.meta.dirname; folder !== dirname(folder); folder = dirname(folder)) {
@@ -66,17 +77,26 @@ function load(): Addon | false {
 
 class NativeSocket implements UdpSocket {
   readonly port: number;
+  readonly device: string | undefined;
   readonly #addon: Addon;
   readonly #handle: Handle;
   #listener: UdpListener | undefined;
   #waiting: { bytes: Uint8Array; port: number; address: string; sent: Sent }[] = [];
   #closed: Promise<void> | undefined;
+  /** Where the last datagram came from, and the view of its bytes: most look the same to us. */
+  #from = { address: '', port: 0 };
+  #view: Buffer;
+  #offset = 0;
 
   constructor(native: Addon, options: UdpOptions) {
-    const { address, port, reuseAddress = false, broadcast = false, receiveBuffer = 0 } = options;
+    const { address, port, reuseAddress = false, broadcast = false, receiveBuffer = 0, device } = options;
     this.#addon = native;
-    this.#handle = native.open(address, port, reuseAddress, broadcast, receiveBuffer, (...packet) =>
-      this.#received(...packet),
+    this.device = device;
+    this.#view = native.buffer.subarray(0, 0);
+    this.#handle = native.open(
+      ...[address, port, reuseAddress, broadcast, receiveBuffer],
+      (offset, length, address, port) => this.#received(offset, length, address, port),
+      device ?? '',
     );
     this.port = native.port(this.#handle);
   }
@@ -105,11 +125,21 @@ class NativeSocket implements UdpSocket {
     return this.#closed;
   }
 
-  #received(offset: number, length: number, address: string, port: number): void {
-    if (length >= 0)
-      this.#listener?.receive(this.#addon.buffer.subarray(offset, offset + length), address, port);
-    else if (length === -EAGAIN) this.#sendWaiting();
-    else this.#listener?.failed(systemError(-length, 'recvmmsg'));
+  #received(offset: number, length: number, address?: string, port?: number): void {
+    if (length === -EAGAIN) this.#sendWaiting();
+    else if (length < 0) this.#listener?.failed(systemError(-length, 'recvmmsg'));
+    else {
+      if (address !== undefined && port !== undefined) this.#from = { address, port };
+      this.#listener?.receive(this.#bytes(offset, length), this.#from.address, this.#from.port);
+    }
+  }
+
+  #bytes(offset: number, length: number): Buffer {
+    if (offset !== this.#offset || length !== this.#view.length) {
+      this.#view = this.#addon.buffer.subarray(offset, offset + length);
+      this.#offset = offset;
+    }
+    return this.#view;
   }
 
   readonly #failed: Sent = (error) => {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
 import type { Sent, UdpListener, UdpOptions, UdpSocket } from './socket.ts';
 
+/** These hear all interfaces: Node has no name for the option that would bind them to one. */
 export async function openPlain(options: UdpOptions): Promise<UdpSocket> {
   const { address, port, reuseAddress = false, broadcast = false, receiveBuffer } = options;
   const family = isIPv6(address) ? 6 : 4;
@@ -28,6 +29,7 @@ export async function openPlain(options: UdpOptions): Promise<UdpSocket> {
 
 class PlainSocket implements UdpSocket {
   readonly port: number;
+  readonly device = undefined;
   readonly #socket: Socket;
   #listener: UdpListener | undefined;
   #closed: Promise<void> | undefined;

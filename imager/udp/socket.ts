@@ -10,6 +10,8 @@ export interface UdpOptions {
   broadcast?: boolean;
   /** Bytes that may wait to be received; the system may grant less. */
   receiveBuffer?: number;
+  /** Name of the one interface whose datagrams are wanted (SO_BINDTODEVICE of socket(7)), where that can be had. */
+  device?: string;
 }
 
 export interface UdpListener {
@@ -23,6 +25,8 @@ export type Sent = (error: NodeJS.ErrnoException | null) => void;
 
 export interface UdpSocket {
   readonly port: number;
+  /** The one interface it hears; undefined: all. */
+  readonly device: string | undefined;
   /** True while bytes given to `send` may still be in use. */
   readonly sending: boolean;
   /** Hands over what comes in from now on, to this listener alone; undefined: to nobody. */

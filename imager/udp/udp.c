@@ -3,19 +3,22 @@
  * what comes in is read in batches into one buffer that all sockets of a process share, what goes out is sent at once.
  *
  *   buffer                             where datagrams are while `receive` is called
- *   open(address, port, reuse, broadcast, receiveBuffer, receive) -> socket
+ *   open(address, port, reuse, broadcast, receiveBuffer, receive, device) -> socket
+ *                                      device: name of the one interface to hear, or "" for all
  *                                      throws an Error with `code`, `errno`, `syscall`, `address`, `port`
  *   port(socket) -> number
  *   send(socket, bytes, port, address) -> 0 or an errno (11: no room now, see watch)
  *   watch(socket)                      has `receive` called with length -11 once there is room to send
  *   close(socket, closed)
+ *   interface(address) -> string       the interface that has an IPv4 address, see address.h
  *
- *   receive(offset, length, address, port): length < 0: the negative errno of a socket error
+ *   receive(offset, length, address, port): length < 0: the negative errno of a socket error;
+ *                                      address and port are left out where they are the last datagram's
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
+#include "address.h"
+
 #include <errno.h>
-#include <netinet/in.h>
 #include <node_api.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +27,9 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { BATCH = 16, LARGEST = 65536, ADDRESS = 64 };
+enum { BATCH = 16, LARGEST = 65536 };
+/* So many times a socket is read before others have their turn, the first of them one datagram at a time. */
+enum { ROUNDS = 6, ALONE = 4 };
 
 /* One for each environment (main thread or worker). */
 struct home {
@@ -40,13 +45,9 @@ struct udp {
   struct home *home;
   uv_poll_t *poll;
   int fd;
+  /* Where the last datagram came from. */
+  union place last;
   bool closing;
-};
-
-union place {
-  struct sockaddr any;
-  struct sockaddr_in v4;
-  struct sockaddr_in6 v6;
 };
 
 /* Throws an Error as Node's own are: "bind EADDRINUSE 10.77.0.1:69". */
@@ -69,20 +70,6 @@ static napi_value fail(napi_env env, const char *what, int number, const char *w
   return NULL;
 }
 
-/* Length of the address in `text`, 0 where it is none. */
-static socklen_t read_place(const char *text, uint32_t port, union place *place) {
-  memset(place, 0, sizeof *place);
-  if (inet_pton(AF_INET, text, &place->v4.sin_addr) == 1) {
-    place->v4.sin_family = AF_INET;
-    place->v4.sin_port = htons((uint16_t)port);
-    return sizeof place->v4;
-  }
-  if (inet_pton(AF_INET6, text, &place->v6.sin6_addr) != 1) return 0;
-  place->v6.sin6_family = AF_INET6;
-  place->v6.sin6_port = htons((uint16_t)port);
-  return sizeof place->v6;
-}
-
 /* Calls `function` in a turn of its own: ticks and promises run behind it, what it throws goes the way of all such. */
 static void call(struct udp *udp, napi_ref function, size_t count, const napi_value *values) {
   napi_value target, global, error;
@@ -96,51 +83,74 @@ static void call(struct udp *udp, napi_ref function, size_t count, const napi_va
   napi_fatal_exception(udp->env, error);
 }
 
-static void tell(struct udp *udp, size_t offset, int64_t length, const char *address, uint32_t port) {
+/* An event of the socket: room to send, or its error. */
+static void tell(struct udp *udp, int number) {
   napi_handle_scope scope;
   napi_open_handle_scope(udp->env, &scope);
-  napi_value values[4];
-  napi_create_int64(udp->env, (int64_t)offset, &values[0]);
-  napi_create_int64(udp->env, length, &values[1]);
-  napi_create_string_latin1(udp->env, address, NAPI_AUTO_LENGTH, &values[2]);
-  napi_create_uint32(udp->env, port, &values[3]);
-  call(udp, udp->receive, 4, values);
+  napi_value values[2];
+  napi_create_int32(udp->env, 0, &values[0]);
+  napi_create_int32(udp->env, -number, &values[1]);
+  call(udp, udp->receive, 2, values);
   napi_close_handle_scope(udp->env, scope);
 }
 
-static void receive(struct udp *udp) {
+static void hand_over(struct udp *udp, size_t offset, uint32_t length, const union place *from) {
+  napi_handle_scope scope;
+  napi_open_handle_scope(udp->env, &scope);
+  napi_value values[4];
+  napi_create_uint32(udp->env, (uint32_t)offset, &values[0]);
+  napi_create_uint32(udp->env, length, &values[1]);
+  size_t count = 2;
+  if (!same_place(from, &udp->last)) {
+    char text[ADDRESS];
+    write_address(from, text);
+    napi_create_string_latin1(udp->env, text, NAPI_AUTO_LENGTH, &values[2]);
+    napi_create_uint32(udp->env, port_of(from), &values[3]);
+    udp->last = *from;
+    count = 4;
+  }
+  call(udp, udp->receive, count, values);
+  napi_close_handle_scope(udp->env, scope);
+}
+
+/* Takes up to `most` datagrams. Gives how many there were. */
+static int receive(struct udp *udp, unsigned int most) {
   struct mmsghdr messages[BATCH];
   struct iovec parts[BATCH];
   union place places[BATCH];
-  memset(messages, 0, sizeof messages);
-  for (size_t i = 0; i < BATCH; i++) {
+  for (size_t i = 0; i < most; i++) {
     parts[i] = (struct iovec){udp->home->bytes + i * LARGEST, LARGEST};
     messages[i].msg_hdr =
         (struct msghdr){.msg_name = &places[i], .msg_namelen = sizeof places[i], .msg_iov = &parts[i], .msg_iovlen = 1};
   }
-  int count = recvmmsg(udp->fd, messages, BATCH, MSG_DONTWAIT, NULL);
-  if (count < 0 && errno != EAGAIN && errno != EINTR) tell(udp, 0, -errno, "", 0);
-  for (int i = 0; i < count && !udp->closing; i++) {
-    char text[ADDRESS] = "";
-    bool v6 = places[i].any.sa_family == AF_INET6;
-    const void *from = v6 ? (const void *)&places[i].v6.sin6_addr : (const void *)&places[i].v4.sin_addr;
-    inet_ntop(places[i].any.sa_family, from, text, sizeof text);
-    tell(udp, (size_t)i * LARGEST, messages[i].msg_len, text,
-         ntohs(v6 ? places[i].v6.sin6_port : places[i].v4.sin_port));
-  }
+  int count = recvmmsg(udp->fd, messages, most, MSG_DONTWAIT, NULL);
+  if (count < 0 && errno != EAGAIN && errno != EINTR) tell(udp, errno);
+  for (int i = 0; i < count && !udp->closing; i++)
+    hand_over(udp, (size_t)i * LARGEST, messages[i].msg_len, &places[i]);
+  return count;
+}
+
+/*
+ * One datagram, and another if an answer to what it caused to be sent is here already: that costs less than a turn of
+ * the event loop. Batches where more came meanwhile.
+ */
+static void receive_all(struct udp *udp) {
+  unsigned int most = 1;
+  for (int i = 0; i < ROUNDS && !udp->closing && receive(udp, most) == (int)most; i++)
+    if (i == ALONE - 1) most = BATCH;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   struct udp *udp = uv_handle_get_data((uv_handle_t *)poll);
   if (status < 0) {
-    tell(udp, 0, status, "", 0);
+    tell(udp, -status);
     return;
   }
   if (events & UV_WRITABLE) {
     uv_poll_start(poll, UV_READABLE, on_poll);
-    tell(udp, 0, -EAGAIN, "", 0);
+    tell(udp, EAGAIN);
   }
-  if ((events & UV_READABLE) && !udp->closing) receive(udp);
+  if ((events & UV_READABLE) && !udp->closing) receive_all(udp);
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -174,20 +184,21 @@ static void on_cleanup(napi_async_cleanup_hook_handle hook, void *data) {
 }
 
 static int prepare(int fd, const union place *place, socklen_t length, bool reuse, bool broadcast, int32_t room,
-                   const char **what) {
+                   const char *device, const char **what) {
   int one = 1;
   *what = "setsockopt";
   if (reuse && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0) return errno;
   if (broadcast && setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one) < 0) return errno;
   if (room > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) < 0) return errno;
+  if (*device != 0 && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0) return errno;
   *what = "bind";
   return bind(fd, &place->any, length) < 0 ? errno : 0;
 }
 
 static napi_value open_socket(napi_env env, napi_callback_info info) {
-  size_t count = 6;
-  napi_value values[6], result;
-  char address[ADDRESS] = "";
+  size_t count = 7;
+  napi_value values[7], result;
+  char address[ADDRESS] = "", device[IFNAMSIZ] = "";
   uint32_t port = 0;
   int32_t room = 0;
   bool reuse = false, broadcast = false;
@@ -198,6 +209,7 @@ static napi_value open_socket(napi_env env, napi_callback_info info) {
   napi_get_value_bool(env, values[2], &reuse);
   napi_get_value_bool(env, values[3], &broadcast);
   napi_get_value_int32(env, values[4], &room);
+  napi_get_value_string_utf8(env, values[6], device, sizeof device, NULL);
   napi_get_instance_data(env, (void **)&home);
   union place place;
   socklen_t length = read_place(address, port, &place);
@@ -205,7 +217,7 @@ static napi_value open_socket(napi_env env, napi_callback_info info) {
   int fd = socket(place.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return fail(env, "socket", errno, address, port);
   const char *what = "";
-  int number = prepare(fd, &place, length, reuse, broadcast, room, &what);
+  int number = prepare(fd, &place, length, reuse, broadcast, room, device, &what);
   struct udp *udp = calloc(1, sizeof *udp);
   uv_poll_t *poll = calloc(1, uv_handle_size(UV_POLL));
   uv_loop_t *loop = NULL;
@@ -237,7 +249,7 @@ static napi_value get_port(napi_env env, napi_callback_info info) {
   union place place;
   socklen_t length = sizeof place;
   if (getsockname(udp->fd, &place.any, &length) < 0) return fail(env, "getsockname", errno, "", 0);
-  napi_create_uint32(env, ntohs(place.any.sa_family == AF_INET6 ? place.v6.sin6_port : place.v4.sin_port), &value);
+  napi_create_uint32(env, port_of(&place), &value);
   return value;
 }
 
@@ -283,6 +295,17 @@ static napi_value close_socket(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+static napi_value get_interface(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value;
+  char address[ADDRESS] = "", name[IF_NAMESIZE];
+  napi_get_cb_info(env, info, &count, &value, NULL, NULL);
+  napi_get_value_string_utf8(env, value, address, sizeof address, NULL);
+  interface_of(address, name);
+  napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &value);
+  return value;
+}
+
 NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   struct home *home = calloc(1, sizeof *home);
   napi_value value;
@@ -299,7 +322,8 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
     const char *name;
     napi_callback body;
   } functions[] = {
-      {"open", open_socket}, {"port", get_port}, {"send", send_datagram}, {"watch", watch}, {"close", close_socket},
+      {"open", open_socket}, {"port", get_port},       {"send", send_datagram},
+      {"watch", watch},      {"close", close_socket}, {"interface", get_interface},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].body, NULL, &value);

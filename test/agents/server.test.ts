@@ -86,6 +86,49 @@ test('hello, steps with acknowledgements, events, ping', async () => {
   expect(server.connected()).toMatchObject([{ node: 'node1', address: '127.0.0.1' }]);
 });
 
+test('a node that goes away while its hello is being stored: first hello, then its end', async () => {
+  await server.close();
+  let store = () => {};
+  const stored = new Promise<void>((resolve) => {
+    store = resolve;
+  });
+  const slow = new MemoryRegistry();
+  const transact = slow.transact.bind(slow);
+  slow.transact = async (work) => {
+    await stored;
+    return transact(work);
+  };
+  await start({ directory: directoryOf(slow) });
+  const gone = once(bus, 'disconnect');
+  const one = await agent();
+  one.send(hello());
+  await one.next();
+  one.socket.resetAndDestroy();
+  await gone;
+  store();
+  while (slow.revision() === 0) await new Promise(setImmediate);
+  await server.close();
+  expect(events.map(({ step }) => step)).toEqual(['hello', 'disconnect']);
+});
+
+test('as many agents as there are nodes are taken, however many strangers there are', async () => {
+  await server.close();
+  const many = Array.from({ length: 1100 }, (_, at) => ({
+    name: `n${at}`,
+    hostname: `n${at}`,
+    uid: `serial:${at}`,
+  }));
+  await start({ nodes: new NodeIndex(many) });
+  for (let at = 0; at < 1100; at++) await agent(`127.0.1.${1 + (at >> 3)}`);
+  const last = await agent('127.0.2.1');
+  last.send({ type: 'ping' });
+  expect(await last.next()).toBeUndefined();
+  expect([server.stats()['dropped.too-many-connections'], server.stats()['dropped.no-hello']]).toEqual([
+    undefined,
+    1,
+  ]);
+});
+
 test('a step sent again after a reconnection, even to another imager, is acknowledged and not told twice', async () => {
   const one = await agent();
   await one.greet();

@@ -1,12 +1,12 @@
-/** `imager image inspect`: no configuration, no imager. */
-import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+/** `imager image inspect`: no imager, and for files no configuration. */
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { linuxNbi } from '../../imager/images/nbi/linux.ts';
+import { BootTable } from '../../imager/images/table.ts';
 import { bundle } from '../support/inside.ts';
-import { asKernel } from '../support/kernels.ts';
+import { asKernel, wholeNbi } from '../support/kernels.ts';
 
 let program: string;
 let dir: string;
@@ -14,10 +14,14 @@ beforeAll(async () => {
   program = await bundle('imager/cli/main.ts');
   dir = mkdtempSync(join(tmpdir(), 'cli-'));
   const kernel = asKernel('amd64', Buffer.alloc(4096));
-  const nbi = linuxNbi({ kernel, initrd: Buffer.from('an initrd'), args: '' });
+  const nbi = wholeNbi({ kernel, initrd: Buffer.from('an initrd'), args: '' });
   writeFileSync(join(dir, 'kernel'), kernel);
   writeFileSync(join(dir, 'whole.nbi'), nbi);
   writeFileSync(join(dir, 'half.nbi'), nbi.subarray(0, 2000));
+  writeFileSync(join(dir, 'huge.nbi'), nbi);
+  truncateSync(join(dir, 'huge.nbi'), 2 ** 32);
+  mkdirSync(join(dir, 'folder'));
+  execFileSync('mkfifo', [join(dir, 'fifo')]);
   writeFileSync(join(dir, 'garbled.nbi'), nbi.subarray(0, 200));
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -50,10 +54,63 @@ test('a kernel', async () => {
 test.each([
   ['half.nbi', /^imager: the file is cut short: 2000 of \d+ bytes\n$/],
   ['garbled.nbi', /^imager: garbled\.nbi: the header is cut short: 200 of 512 bytes\n$/],
-  ['absent', /^imager: ENOENT: no such file or directory, stat 'absent'\n$/],
-  ['.', /^imager: \. is not a file\n$/],
+  [
+    'absent',
+    /^imager: there is no file absent, and no configuration imager\.yaml that says where boot images/,
+  ],
+  ['./absent', /^imager: ENOENT: no such file or directory, \w+ '\.\/absent'\n$/],
+  ['.', /^imager: \. is a folder, not a file\n$/],
+  ['..', /^imager: \.\. is a folder, not a file\n$/],
+  ['./folder', /^imager: \.\/folder is a folder, not a file\n$/],
+  ['fifo', /^imager: fifo is a FIFO, not a file\n$/],
+  ['huge.nbi', /^imager: \d+ bytes follow the last segment\n$/],
 ])('%s: exit code 1 and why', async (file, message) => {
   const { code, stderr } = await inspect(file);
   expect(stderr).toMatch(message);
   expect(code).toBe(1);
+});
+
+test('an image of the boot table, by its name', async () => {
+  const home = join(dir, 'home');
+  mkdirSync(home);
+  writeFileSync(
+    join(home, 'imager.yaml'),
+    'state: .\ncluster: c\nnetwork: { address: 10.0.0.1, prefix: 24 }\n',
+  );
+  const config = ['--config', join(home, 'imager.yaml')];
+  expect(await inspect('base', ...config)).toMatchObject({
+    code: 1,
+    stderr: 'imager: there is no file base, and no boot image of that name; there is: none\n',
+  });
+  const table = await BootTable.open(join(home, 'images'));
+  const kernel = join(dir, 'kernel');
+  await table.add({ name: 'base', arch: 'amd64', args: 'quiet', kernel, initrd: join(dir, 'whole.nbi') });
+  await table.add({ name: 'tagged', nbi: join(dir, 'whole.nbi') });
+  await table.close();
+  const [base, tagged, json, other] = await Promise.all([
+    inspect('base', ...config),
+    inspect('tagged', ...config),
+    inspect('base', '--json', ...config),
+    inspect('absent', ...config),
+  ]);
+  expect(base).toMatchObject({ code: 0, stderr: '' });
+  expect(base.stdout).toMatch(
+    /^boot image base: linux, for amd64, added 20.*\n\nkernel: a Linux kernel for amd64, [\d.]+ KiB\n\nboot protocol {2}2\.15\n/,
+  );
+  expect(base.stdout).toContain('\n\ninitrd: a tagged network boot image, ');
+  expect(tagged.stdout).toMatch(/^boot image tagged: nbi, .*\n\nboot\.nbi: a tagged network boot image, /);
+  expect(tagged.stdout).toContain('segment       4, kernel\n');
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    kind: 'linux',
+    files: { kernel: { sha256: expect.any(String), format: 'linux', faults: [] } },
+  });
+  expect(other.stderr).toBe(
+    'imager: there is no file absent, and no boot image of that name; there is: base, tagged\n',
+  );
+  // A folder of that name here, such as one its files were built in, does not hide it.
+  mkdirSync(join(dir, 'tagged'));
+  expect((await inspect('tagged', ...config)).stdout).toBe(tagged.stdout);
+  expect((await inspect('folder', ...config)).stderr).toBe(
+    'imager: there is no file folder, and no boot image of that name; there is: base, tagged\n',
+  );
 });

@@ -268,13 +268,18 @@ test('with probes an address somebody answers at is passed over, though no lease
   }
 });
 
-test('nothing is sent into another network of the same machine', async () => {
+test('another network of the same machine is neither heard nor answered, but for what is sent to the server', async () => {
   const link = 'ip link add br1 type bridge; ip addr add 10.78.0.1/24 dev br1; ip link set br1 up';
   await lab.space.check(['sh', '-ec', link]);
   const client = await lab.client('52:54:00:77:00:81', 'br1');
   const output = await client.run(`busybox udhcpc -i eth0 -n -q -f -t 2 -T 1 -s ${printScript}`);
   expect(output).toContain('no lease, failing');
   expect(output).not.toContain('@bound');
+  expect(server.events().filter(({ mac }) => mac === '52:54:00:77:00:81')).toEqual([]);
+  // It plays relay agent.
+  await client.run('ip addr add 10.78.0.50/24 dev eth0; ip route add default via 10.78.0.1');
+  await client.run('timeout 10 perfdhcp -4 -i -r 2 -p 1 10.77.0.1');
+  await server.event(({ step, detail }) => step === 'discover' && detail?.relay === '10.78.0.50');
 });
 
 test('an OFFER leaves within 50 ms of its DISCOVER', () => {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Lease } from '../../imager/dhcp/lease.ts';
 import { Leases } from '../../imager/dhcp/leases.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import type { Transaction } from '../../imager/registry/registry.ts';
+import type { Key, Registry, Transaction } from '../../imager/registry/registry.ts';
 import { BrokenRegistry } from './fakes.ts';
 
 function lease(fields: Partial<Lease> = {}): Lease {
@@ -172,4 +172,24 @@ describe('values that are no leases', () => {
     expect(new Leases(registry, (address) => told.push(address)).byAddress('10.77.0.100')).toBeUndefined();
     expect(told).toEqual(['10.77.0.100']);
   });
+});
+
+test('nothing is lost where a registry does its work before it returns', async () => {
+  const registry = new MemoryRegistry();
+  const eager: Registry = Object.assign(Object.create(registry), {
+    range: (prefix: Key) => registry.range(prefix),
+    watch: () => () => {},
+    transact: async <T>(work: (tx: Transaction) => T) => {
+      const written: [Key, unknown][] = [];
+      const tx = { put: (key: Key, value: unknown) => void written.push([key, value]) };
+      const result = work(tx as unknown as Transaction);
+      await registry.transact((real) => {
+        for (const [key, value] of written) real.put(key, value as never);
+      });
+      return result;
+    },
+  });
+  const leases = new Leases(eager, ignore);
+  await leases.apply([put(lease())]);
+  expect(registry.get(['lease', '10.77.0.100'])).toMatchObject({ client: 'mac:a' });
 });

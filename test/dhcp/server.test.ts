@@ -6,9 +6,11 @@ import fc from 'fast-check';
 import { type Logger, pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type DhcpMessage, decodeMessage, encodeMessage } from '../../imager/dhcp/codec.ts';
+import type { DhcpConfig } from '../../imager/dhcp/config.ts';
 import { DhcpServer } from '../../imager/dhcp/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
+import { openUdp } from '../../imager/udp/open.ts';
 import { asking, BrokenRegistry, fixedReservations, MAC, request, text } from './fakes.ts';
 
 const SERVER = '127.0.0.1';
@@ -37,7 +39,13 @@ afterEach(async () => {
   await server.close();
 });
 
-function start(listenAddress: string = SERVER, port = 0): Promise<DhcpServer> {
+function start(
+  listenAddress = SERVER,
+  port = 0,
+  menu?: DhcpConfig['menu'],
+  asked: (address: string) => void = () => {},
+): Promise<DhcpServer> {
+  const reservations = fixedReservations([{ node: 'n1', mac: NODE_MAC, address: '127.0.0.50' }]);
   const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(line) }) as Logger;
   return DhcpServer.start({
     config: {
@@ -46,14 +54,21 @@ function start(listenAddress: string = SERVER, port = 0): Promise<DhcpServer> {
       pools: [{ from: '127.0.0.100', to: '127.0.0.199' }],
       leaseSeconds: 600,
       bootFile: () => ({ file: 'boot.img' }),
+      ...(menu === undefined ? {} : { menu }),
     },
-    reservations: fixedReservations([{ node: 'n1', mac: NODE_MAC, address: '127.0.0.50' }]),
+    reservations: {
+      ...reservations,
+      byAddress: (address) => {
+        asked(address);
+        return reservations.byAddress(address);
+      },
+    },
     inUse: () => false,
     registry,
     sink: (event) => events.push(event),
     clock: systemClock,
     log,
-    ports: { server: port, client: 68 },
+    ports: { server: port, client: 68, bootServer: 0 },
     listenAddress,
     interfaces: () => interfaces,
   });
@@ -254,6 +269,39 @@ test('it does not start on an address no interface has, or with a configuration 
     [{ router: 'gw' }, /"gw" is no address/],
   ] as const)
     await expect(DhcpServer.start({ config: { ...base.config, ...change }, ...rest })).rejects.toThrow(words);
+});
+
+test('the pool is worked out before the first client asks', async () => {
+  await server.close();
+  const asked: string[] = [];
+  server = await start(SERVER, 0, undefined, (address) => asked.push(address));
+  expect(asked).toContain('127.0.0.199');
+});
+
+test('a start that fails leaves the ports free', async () => {
+  class Unreadable extends BrokenRegistry {
+    override range(): never {
+      throw new Error('no registry');
+    }
+  }
+  const { port } = server;
+  await server.close();
+  registry = new Unreadable();
+  await expect(start(SERVER, port)).rejects.toThrow('no registry');
+  registry = new BrokenRegistry();
+  server = await start(SERVER, port);
+});
+
+test('what the kernel drops of port 4011 is counted too', async () => {
+  await server.close();
+  server = await start(SERVER, 0, () => undefined);
+  // Sent faster than this process can take them: it does not before this loop ends.
+  const bytes = new Uint8Array(4000);
+  const sender = await openUdp({ address: RELAY, port: 0 });
+  for (let count = 0; count < 4000; count++) sender.send(bytes, server.bootServerPort!, SERVER);
+  const { 'dropped.receive-queue': drops } = server.stats();
+  await sender.close();
+  expect(drops).toBeGreaterThan(0);
 });
 
 test('20,000 mutated packets, then it still answers', async () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { DiskError } from '../../imager/disks/disk.ts';
 import { BLOCK_SIZE } from '../../imager/disks/format.ts';
 import { Overlay } from '../../imager/disks/overlay.ts';
 import { emptyOverlay } from '../../imager/disks/overlay-file.ts';
@@ -395,6 +396,30 @@ test('what was flushed counts, though a place that a record before it names was 
   const content = await contentOf(openOverlay({ ...files, data: after }));
   expect(content[0]).toBe(2);
   expect(content[BLOCK_SIZE]).toBe(BASE_CONTENT[BLOCK_SIZE]);
+});
+
+test('after a record that could not be written none is acknowledged', async () => {
+  const files = freshFiles();
+  const disk = openOverlay(files);
+  await disk.flush();
+  files.data.prompts = false;
+  const write = files.data.write.bind(files.data);
+  let go = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  files.data.write = async (source, offset) => {
+    if (source.length < BLOCK_SIZE) throw new DiskError('EIO', 'no record');
+    if (source[0] === 2) await held;
+    await write(source, offset);
+  };
+  const late = disk.write(new Uint8Array(BLOCK_SIZE).fill(2), BLOCK_SIZE);
+  await expect(disk.write(new Uint8Array(BLOCK_SIZE).fill(1), 0)).rejects.toThrow('no record');
+  files.data.write = write;
+  go();
+  await expect(late).rejects.toThrow('no record');
+  await expect(disk.write(new Uint8Array(BLOCK_SIZE), 0)).rejects.toThrow('no record');
+  await expect(disk.flush()).rejects.toThrow(/no more writes: no record/);
 });
 
 test.each([true, false])(

@@ -43,6 +43,7 @@ export class BrokenLab {
       '16384',
       '-n',
       '-U',
+      '--immediate-mode',
       '-l',
       '--print',
       '-w',
@@ -65,8 +66,8 @@ export class BrokenLab {
   }
 
   /**
-   * A DHCP server on a machine of its own, at 10.77.0.2, that knows nothing of booting. iPXE prefers it by its priority
-   * (option 175.1), whichever offer comes first.
+   * A DHCP server on a machine of its own, at 10.77.0.2, that knows nothing of booting. The node takes its offer: the
+   * imager's is on the wire, and gets lost before it comes there.
    */
   async rogue(): Promise<void> {
     const shell = await NodeShell.open(this.lab.space, 'rogue', '52:54:00:77:00:02');
@@ -74,10 +75,15 @@ export class BrokenLab {
       [
         'ip address add 10.77.0.2/24 dev eth0; dnsmasq --conf-file=/dev/null --port=0 --user=root --pid-file=',
         '--interface=eth0 --bind-interfaces --no-ping --leasefile-ro --log-facility=/dev/null',
-        '--dhcp-range=10.77.0.200,10.77.0.220 --dhcp-option=encap:175,1,1b',
+        '--dhcp-range=10.77.0.200,10.77.0.220',
       ].join(' '),
     );
     if (said !== '') throw new Error(said);
+    const lost = 'ether type ip udp sport 67 udp dport 68 drop';
+    const chain = `type filter hook output priority 0; ${lost};`;
+    await this.lab.space.check(['nft', '-f', '-'], {
+      input: `table bridge t { chain leaving { ${chain} }; }\n`,
+    });
   }
 
   async node(firmware: NetworkFirmware): Promise<RigNode> {
@@ -99,8 +105,11 @@ export class BrokenLab {
     while ([...this.#seen.matchAll(all)].length < times) await once(this.#tcpdump.stdout!, 'data');
   }
 
-  /** Ends the capture and gives its bytes. */
+  /** Ends the capture and gives its bytes, with all that has passed by now. */
   async captured(): Promise<Uint8Array> {
+    // What tcpdump has not read when it is told to end is lost; packets come to it in order.
+    await this.lab.space.run(['ping', '-q', '-b', '-c', '1', '-W', '0.1', '10.77.0.255']);
+    await this.seen(/ > 10\.77\.0\.255: ICMP echo request/);
     await this.#capture.end('SIGINT');
     return new Uint8Array(await readFile(join(this.dir, 'boot.pcap')));
   }

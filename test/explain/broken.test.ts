@@ -58,7 +58,7 @@ async function tried(setup: Setup): Promise<{ wire: string; journal: string }> {
   const now = events.at(-1)!.at + 30_000;
   return {
     wire: clients.find(({ who }) => who === MAC)?.cause ?? 'the node is not in the capture',
-    journal: explainJournal(events, { who: 'web1', imager: IMAGER, now, knownFiles: [] })?.cause ?? 'no boot',
+    journal: explainJournal(events, { who: 'web1', imager: IMAGER, now })?.cause ?? 'no boot',
   };
 }
 

@@ -12,6 +12,7 @@ import type {
 import { RULES } from '../../imager/explain/rules.ts';
 import { lastBoot, storyOf } from '../../imager/explain/story.ts';
 import type { BootEvent, RecordedEvent } from '../../imager/journal/event.ts';
+import { MenuLab } from '../menus/world.ts';
 
 const MAC = '52:54:00:00:00:01';
 const BIOS = { arch: 0, vendorClass: 'PXEClient:Arch:00000:UNDI:002001' };
@@ -58,7 +59,7 @@ const leased = (rest: Partial<Answer> = {}, options = BIOS): Observation[] => [
 const without = ({ router: _r, file: _f, nextServer: _n, ...rest }: Answer): Answer => rest;
 
 function cause(observations: Observation[], endAt = 60_000): string {
-  const story = storyOf(lastBoot(observations, endAt), { who: MAC, source: 'capture', endAt });
+  const story = storyOf(lastBoot(observations, endAt).boot, { who: MAC, source: 'capture', endAt });
   for (const rule of RULES) {
     const finding = rule(story);
     if (finding === undefined) continue;
@@ -248,6 +249,15 @@ describe('from a capture', () => {
     ],
   ])('%s', (_name, observations, expected) => expect(cause(observations)).toContain(expected));
 
+  test('a capture that ends where the node goes on says so', () => {
+    const loaded = [...leased({}, IPXE), transfer(2, { file: 'kernel' })];
+    expect(cause(loaded, 4000)).toMatch(/came whole, then nothing \(the capture ends there\)$/);
+    expect(cause(loaded, 60_000)).toMatch(/came whole, then nothing$/);
+    expect(cause([...leased(), transfer(2)], 4000)).toMatch(
+      /or the program hangs \(the capture ends there\)$/,
+    );
+  });
+
   test('a size asked for first is no failure', () => {
     const declined = transfer(2, { end: 'declined', code: 8, reason: 'User aborted the transfer', bytes: 0 });
     expect(cause([...leased({ file: 'x.efi' }, UEFI), declined, transfer(3, { file: 'x.efi' })])).toContain(
@@ -377,7 +387,7 @@ describe('from the journal', () => {
       'all well: ready 14.0 s after its first packet',
     ],
   ])('%s', (_name, lines, expected) => {
-    const found = explainJournal(events(...lines), { who: 'n1', imager, now: 100_000, knownFiles: [] });
+    const found = explainJournal(events(...lines), { who: 'n1', imager, now: 100_000 });
     expect(found?.cause).toContain(expected);
     expect(found?.course.length).toBeGreaterThan(0);
   });
@@ -389,7 +399,7 @@ describe('from the journal', () => {
       ['3 agent disconnect', {}, 'silent'],
       ['3 nbd detach', { export: 'd1' }, 'silent'],
     );
-    const found = explainJournal(lines, { who: 'n1', imager, now: 100_000, knownFiles: [] });
+    const found = explainJournal(lines, { who: 'n1', imager, now: 100_000 });
     expect(found?.cause).toContain('missing file');
   });
 
@@ -412,18 +422,44 @@ describe('from the journal', () => {
     const heard = events(...lines).map(({ address, ...event }) =>
       event.step === 'request' ? { ...event, address: address! } : event,
     );
-    const found = explainJournal(heard, { who: 'n1', imager, now: 100_000, knownFiles: [] });
+    const found = explainJournal(heard, { who: 'n1', imager, now: 100_000 });
     expect(found?.cause).toContain(expected);
   });
 
   test('a boot that goes well so far is told as such', () => {
-    const found = explainJournal(events(...lease()), { who: 'n1', imager, now: 2000, knownFiles: [] });
+    const found = explainJournal(events(...lease()), { who: 'n1', imager, now: 2000 });
     expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
+  });
+
+  test('a node that was switched on and is silent', () => {
+    const on = events(['0 imager power', { action: 'on' }]);
+    const at = (now: number) => explainJournal(on, { who: 'n1', imager, now });
+    expect(at(2000)?.cause).toBe('it is booting: nothing has gone wrong so far');
+    expect(at(42_000)?.cause).toBe('nothing was heard of it since it was switched on 42 s ago');
+  });
+
+  test('times of the course are whole milliseconds', () => {
+    const lines = events(...lease()).map((event, i) => ({ ...event, at: event.at + i / 3 }));
+    const course = explainJournal(lines, { who: 'n1', imager, now: 2000 })!.course;
+    expect(course.filter(({ seconds }) => !Number.isInteger(Math.round(seconds * 1e6) / 1000))).toEqual([]);
+  });
+
+  test('an address with nothing to load is told at once', () => {
+    const why = 'no image for it';
+    const lines = events(
+      ['0 dhcp discover', IPXE],
+      ['0 dhcp offer', { why }],
+      ['1 dhcp request', IPXE],
+      ['1 dhcp ack', { why }],
+    );
+    expect(explainJournal(lines, { who: 'n1', imager, now: 2000 })?.cause).toMatch(
+      /^no boot file: .*: no image for it$/,
+    );
   });
 
   test('asking for the size of a file first is no failure', () => {
     const sized = events(...lease(), ['2 tftp transfer-failed', { file: 'start.pxe', bytes: 0 }, 'declined']);
-    const found = explainJournal(sized, { who: 'n1', imager, now: 4000, knownFiles: [] });
+    const found = explainJournal(sized, { who: 'n1', imager, now: 4000 });
     expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
   });
 
@@ -434,8 +470,7 @@ describe('from the journal', () => {
         ['2 http transfer-start', { file: 'images/a/kernel', size: 100 }],
         ['3 http transfer-end', { file: 'images/a/kernel', bytes: 100, ...detail }],
       );
-    const at = (heard: RecordedEvent[]) =>
-      explainJournal(heard, { who: 'n1', imager, now: 100_000, knownFiles: [] })?.cause;
+    const at = (heard: RecordedEvent[]) => explainJournal(heard, { who: 'n1', imager, now: 100_000 })?.cause;
     expect(at(read({}))).toContain('came whole');
     expect(at(read({ of: 14_000_000 }))).not.toContain('came whole');
   });
@@ -448,7 +483,7 @@ describe('from the journal', () => {
     ];
     const waits = events(...lease(), full, full);
     const at = (now: number, heard: RecordedEvent[]) =>
-      explainJournal(heard, { who: 'n1', imager, now, knownFiles: [] })?.cause;
+      explainJournal(heard, { who: 'n1', imager, now })?.cause;
     expect(at(4000, waits)).toBe('it is booting: nothing has gone wrong so far');
     expect(at(100_000, waits)).toBe(
       'TFTP server 10.77.0.1 had no place yet for start.pxe (too many transfers at once), and the node has not asked again since',
@@ -460,19 +495,164 @@ describe('from the journal', () => {
   test('what a missing file may have meant', () => {
     const lines = events(...lease(), ['2 tftp refused', { file: 'images/debain-12/kernel' }, 'unknown-file']);
     const knownFiles = ['images/debian-12/kernel', 'images/other/initrd'];
-    const found = explainJournal(lines, { who: 'n1', imager, now: 100_000, knownFiles });
+    const found = explainJournal(lines, { who: 'n1', imager, now: 100_000, known: { files: knownFiles } });
     expect(found?.advice[0]).toBe('there is something like it: images/debian-12/kernel');
   });
 
-  test('the boot before, where the last one has hardly begun', () => {
-    const before = events(...lease(), ['2 tftp refused', { file: 'start.pxe' }, 'unknown-file']);
+  describe('the boot before, where the last one has hardly begun', () => {
+    const refused: Parameters<typeof events>[0] = ['2 tftp refused', { file: 'start.pxe' }, 'unknown-file'];
     const again = events(['20 dhcp discover', BIOS], ['20 dhcp offer', told]);
-    const found = explainJournal([...before, ...again], { who: 'n1', imager, now: 30_000, knownFiles: [] });
-    expect(found?.cause).toContain('missing file');
+    const at = (now: number, ...heard: RecordedEvent[][]) =>
+      explainJournal(heard.flat(), { who: 'n1', imager, now });
+
+    test('is told where it failed, and as the one before', () => {
+      const found = at(30_000, events(...lease(), refused), again);
+      expect(found).toMatchObject({ startedAt: 0, nextAt: 20_000 });
+      expect(found?.cause).toContain('missing file');
+      expect(at(40_000, events(...lease(), refused), again)).not.toHaveProperty('nextAt');
+      const cut = events(...lease(), ['2 tftp transfer-start', { file: 'start.pxe', size: 9000 }]);
+      expect(at(30_000, cut, again)?.cause).toBe(
+        'transfer stalled: start.pxe from TFTP server 10.77.0.1 began and did not come to its end',
+      );
+    });
+
+    test('is past where the new one has failed itself', () => {
+      const kernel: Parameters<typeof events>[0] = ['3 http transfer-end', { file: 'kernel', bytes: 9 }];
+      const damaged: Parameters<typeof events>[0] = ['21 http refused', { file: 'a' }, 'unreadable'];
+      const found = at(22_000, events(...lease(), kernel), again, events(damaged));
+      expect(found).toMatchObject({
+        startedAt: 20_000,
+        cause: expect.stringContaining('refuses a: HTTP status 500'),
+      });
+    });
+
+    test('is past where it ended well, or the node was switched', () => {
+      const ready = events(...lease(), ['8 agent hello'], ['14 agent ready']);
+      const restarted = events(...lease(), ['8 agent hello'], ['14 agent reboot']);
+      const switched = events(['20 imager power', { action: 'cycle' }]);
+      for (const heard of [
+        [ready, again],
+        [restarted, again],
+        [events(...lease(), refused), switched],
+      ]) {
+        const found = at(21_000, ...heard);
+        expect(found).toMatchObject({
+          startedAt: 20_000,
+          cause: 'it is booting: nothing has gone wrong so far',
+        });
+        expect(found).not.toHaveProperty('nextAt');
+      }
+    });
   });
 
-  test('nobody is nobody', () =>
-    expect(explainJournal([], { who: 'n1', imager, now: 0, knownFiles: [] })).toBeUndefined());
+  test('what was refused on the way is told beside what goes on', () => {
+    const lines = events(
+      ...lease(),
+      ['2 tftp refused', { file: 'a.cfg', message: 'file not found' }, 'unknown-file'],
+      ['3 tftp transfer-end', { file: 'b.cfg', bytes: 9 }],
+      ['4 tftp transfer-start', { file: 'kernel', size: 9 }],
+    );
+    const found = explainJournal(lines, { who: 'n1', imager, now: 5000 });
+    expect(found).toMatchObject({
+      cause:
+        'it is booting, after a failure on the way: a.cfg from TFTP server 10.77.0.1: refused with 1 (file not found)',
+      evidence: ['a.cfg from TFTP server 10.77.0.1: refused with 1 (file not found): +2.00 s'],
+    });
+  });
+
+  test('a node that is ready and asks for its address again is ready', () => {
+    const lines = events(...lease(), ['8 agent hello'], ['14 agent ready'], ['90 dhcp ack', told]);
+    expect(explainJournal(lines, { who: 'n1', imager, now: 91_000 })?.cause).toContain('all well: ready');
+  });
+
+  test('a transfer that the end of the imager cut off', () => {
+    const lines = events(...lease(), ['2 tftp transfer-start', { file: 'start.pxe', size: 9000 }]);
+    const at = (started: number) =>
+      explainJournal(lines, { who: 'n1', imager, now: 100_000, known: { files: [], started } })?.cause;
+    expect(at(0)).toBe('it is booting: nothing has gone wrong so far');
+    expect(at(50_000)).toBe(
+      'transfer stalled: start.pxe from TFTP server 10.77.0.1 began and did not come to its end (the imager ended in the middle of it)',
+    );
+  });
+
+  describe('an image that is not there', () => {
+    const because = 'image base is not in the boot table (boot.image of the configuration)';
+    const heard = events(...lease({}, IPXE), [
+      '2 http refused',
+      { file: 'boot.ipxe', why: because },
+      'not-found',
+    ]);
+    const at = (lines: RecordedEvent[], images: string[]) =>
+      explainJournal(lines, { who: 'n1', imager, now: 100_000, known: { files: [], images } });
+
+    test('is named with what adds it, though a menu was asked for', () => {
+      const found = at(heard, ['bass', 'other']);
+      expect(found?.cause).toBe(
+        'missing image: "base" is not in the boot table (boot.image of the configuration), so HTTP server 10.77.0.1 has no boot.ipxe',
+      );
+      expect(found?.advice).toEqual([
+        expect.stringContaining('add it: imager image build base --arch amd64 '),
+        'or correct the name where it is told (boot.image of the configuration)',
+        'there is something like it: bass',
+      ]);
+    });
+
+    test('is found by the path asked for, where the table is known', () => {
+      const lines = events(...lease(), ['2 tftp refused', { file: 'images/nope/kernel' }, 'unknown-file']);
+      expect(at(lines, ['base'])?.cause).toContain('missing image: "nope" is not in the boot table, so');
+      expect(at(lines, ['nope'])?.cause).toContain('missing file: TFTP server');
+      expect(explainJournal(lines, { who: 'n1', imager, now: 100_000 })?.cause).toContain('missing file');
+    });
+
+    test('and has been added since', () =>
+      expect(at(heard, ['base'])?.advice).toEqual(['base has been added since: start the node again']));
+
+    test('and none that is to be booted at all', () => {
+      const why = 'no image to boot: no boot pointer is known, and the configuration has no boot.image';
+      const lines = events(...lease(), [
+        '2 tftp refused',
+        { file: 'grub.cfg', message: why },
+        'unknown-file',
+      ]);
+      expect(at(lines, ['base'])).toMatchObject({
+        cause: `${why}; so TFTP server 10.77.0.1 has no grub.cfg for it`,
+        advice: [expect.stringContaining('boot: { image: ... }'), 'there is: base'],
+      });
+    });
+
+    test('the words are those of the menus', async () => {
+      const lab = new MenuLab();
+      const menus = await lab.open();
+      lab.images = [];
+      const because = 'image board is not in the boot table (boot.image of the node in the configuration)';
+      expect(() => menus.find('boot.ipxe', { address: '10.77.0.12' })).toThrow(because);
+      lab.close();
+      menus.library.close();
+      const lines = events(...lease(), [
+        '2 tftp refused',
+        { file: 'boot.ipxe', message: because },
+        'unknown-file',
+      ]);
+      expect(at(lines, [])?.cause).toContain(
+        'missing image: "board" is not in the boot table (boot.image of the node in the configuration), so',
+      );
+    });
+  });
+
+  test('what the imager says of itself is told where it could not open a file', () => {
+    const lines = events(...lease(), [
+      '2 http refused',
+      { file: 'images/a/kernel', why: 'the file cannot be opened' },
+      'unreadable',
+    ]);
+    const known = { files: [], images: ['a'], problems: ['image a is damaged: no kernel'] };
+    expect(explainJournal(lines, { who: 'n1', imager, now: 100_000, known })).toMatchObject({
+      cause: 'HTTP server 10.77.0.1 refuses images/a/kernel: HTTP status 500 "the file cannot be opened"',
+      advice: ['the imager says: image a is damaged: no kernel', expect.anything()],
+    });
+  });
+
+  test('nobody is nobody', () => expect(explainJournal([], { who: 'n1', imager, now: 0 })).toBeUndefined());
 });
 
 test('a client that asks for days', () => {
@@ -486,6 +666,6 @@ test('a client that asks for days', () => {
       detail: i === 0 ? { arch: 7 } : {},
     };
   });
-  const found = explainJournal(asks, { who: 'n1', imager: '10.77.0.1', now: 1e9, knownFiles: [] });
+  const found = explainJournal(asks, { who: 'n1', imager: '10.77.0.1', now: 1e9 });
   expect(found?.cause).toContain('does not answer n1');
 });

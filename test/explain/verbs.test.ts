@@ -1,11 +1,11 @@
 /** `imager node boots` and `imager pxe explain` against a running imager. */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { BootsView } from '../../imager/journal/attempts.ts';
-import { NodeShell, ServiceLab } from '../service/lab.ts';
+import { CONFIG, NodeShell, ServiceLab } from '../service/lab.ts';
 
 // Generous: the machine may be busy with other tests.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 });
@@ -35,20 +35,38 @@ test('a node and a stranger: attempts, causes, and the same after SIGKILL', asyn
   await boot(stranger, '10.77.0.199');
   const shown = await lab.imager('node', 'boots', 'node1');
   expect(shown.stdout).toMatch(
-    /^node1, boot of \d{4}-\S+ \S+Z: (?:in progress, at files|stopped at files: missing file.*)\n {4}0\.000 {2}dhcp +discover/,
+    /^node1, boot of \d{4}-\S+ \S+Z: (?:in progress, at files|stopped at files: missing image.*|stopped at files: missing file.*)\n {4}0\.000 {2}dhcp +discover/,
   );
   expect(shown.stdout).toMatch(/tftp +refused \(unknown-file\) file=images\/nothing\/kernel/);
   const explained = await lab.imager('pxe', 'explain', 'node1');
   expect(explained.stdout.split('\n')[0]).toMatch(
-    /^node1: missing file: TFTP server 10\.77\.0\.1 has no images\/nothing\/kernel \(TFTP error 1/,
+    /^node1: missing image: "nothing" is not in the boot table, so TFTP server 10\.77\.0\.1 has no images\/nothing\/kernel$/,
   );
+  expect(explained.stdout).toContain('  - add it: imager image build nothing --arch ARCH ');
+  // A folder called like the node does not hide it.
+  mkdirSync(join(lab.dir, 'node1'));
+  expect((await lab.imager('pxe', 'explain', 'node1')).stdout).toBe(explained.stdout);
   const before = await lab.json<BootsView>('node', 'boots', STRANGER);
   expect(before).toMatchObject({ node: null, attempts: [{ phase: 'dhcp' }] });
+  const [attempt] = before.attempts;
+  const times = [attempt!.startedAt, attempt!.lastAt, ...attempt!.events.map(({ at }) => at)];
+  expect(times.filter((at) => !Number.isInteger(at))).toEqual([]);
   await lab.stop('KILL');
   await lab.serve();
   const after = await lab.json<BootsView>('node', 'boots', STRANGER);
   expect(after.attempts.map(({ events }) => events)).toEqual(before.attempts.map(({ events }) => events));
   expect((await lab.json<BootsView>('node', 'boots', 'node1')).node).toBe('node1');
+});
+
+test('--check names the nodes whose image is not there', async () => {
+  const { code, stdout, stderr } = await lab.imager('pxe', 'render', '--check');
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: 'imager: would not get what they are to boot: node1, node2, node3, pooled\n',
+  });
+  expect(stdout).toMatch(
+    /^node1: image base is not in the boot table \(boot\.image of the configuration\)\n[\s\S]*\n7 menus for 4 nodes: 4 faults\n$/,
+  );
 });
 
 test('--follow shows what happens as it happens, and goes on when the imager is back', async () => {
@@ -79,6 +97,23 @@ test('--follow shows what happens as it happens, and goes on when the imager is 
   expect(await ended).toBe('SIGINT');
 });
 
+test('a node at the menu of its firmware', async () => {
+  const config = join(lab.dir, 'menu.yaml');
+  const menu = '{ items: [{ name: As always, boot: normal }, { name: Local disk, boot: local }] }';
+  writeFileSync(config, CONFIG.replace('boot: {', `boot: { menu: ${menu},`));
+  await lab.stop('TERM');
+  await lab.serve(config);
+  const client = await NodeShell.open(lab.space, 'peer3', '52:54:00:77:00:02');
+  await client.run('udhcpc -i eth0 -n -q -f -t 3 -s /bin/true -V PXEClient:Arch:00000:UNDI:002001 2>&1');
+  const waits = 'it shows its boot menu of 2 items and waits for a choice, or boots its own disk';
+  // What came so lately may still go on.
+  await vi.waitFor(
+    async () => expect((await lab.imager('pxe', 'explain', 'node2')).stdout).toContain(`node2: ${waits}\n`),
+    { timeout: 60_000, interval: 1000 },
+  );
+  expect((await lab.imager('node', 'boots', 'node2')).stdout).toContain(' menu=2 ');
+});
+
 test('nobody, and somebody who was never heard of', async () => {
   const nobody = await lab.imager('node', 'boots', 'nod1');
   expect(nobody).toMatchObject({
@@ -106,6 +141,11 @@ test('a capture needs no imager; its first line names the cause', async () => {
   expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('neither pcap nor pcapng') });
   const absent = await lab.run(['pxe', 'explain', 'absent.pcap']);
   expect(absent).toMatchObject({ code: 1, stderr: expect.stringContaining('absent.pcap is no file') });
+  for (const folder of ['./', '.', 'folder.pcap']) {
+    mkdirSync(join(lab.dir, folder), { recursive: true });
+    const refused = await lab.run(['pxe', 'explain', folder]);
+    expect(refused).toMatchObject({ code: 1, stderr: `imager: ${folder} is a folder, no capture file\n` });
+  }
 });
 
 /** Resolves once `child` has printed `text`; rejects where it ends before. */

@@ -87,10 +87,11 @@ test('TFTP: whole, in fragments, not there', async () => {
   ]);
 });
 
-test('HTTP: two on one connection, a part, not there, nobody listening', async () => {
+test('HTTP: two on one connection, a size first, a part, not there, nobody listening', async () => {
   const url = 'http://10.77.0.1';
   const observations = await seen(
     `curl -sS -m 60 ${url}/images/base/kernel ${url}/images/base/initrd >/dev/null
+    curl -sS -m 60 -I ${url}/images/base/kernel --next -sS -m 60 -o /dev/null ${url}/images/base/kernel
     curl -sS -m 60 -r 0-99 -o /dev/null ${url}/images/base/kernel; curl -sS -m 5 ${url}/images/none/kernel
     curl -sS -m 5 ${url}:81/ || true`,
   );
@@ -98,7 +99,9 @@ test('HTTP: two on one connection, a part, not there, nobody listening', async (
   expect(transfers(observations)).toMatchObject([
     { ...whole, file: '/images/base/kernel', bytes: KERNEL, size: KERNEL },
     { ...whole, file: '/images/base/initrd', bytes: 90_000, size: 90_000 },
-    { ...whole, file: '/images/base/kernel', bytes: 100, size: 100 },
+    { file: '/images/base/kernel', end: 'declined', bytes: 0, size: KERNEL },
+    { ...whole, file: '/images/base/kernel', bytes: KERNEL, size: KERNEL },
+    { file: '/images/base/kernel', end: 'declined', bytes: 100, size: 100 },
     { protocol: 'http', file: '/images/none/kernel', end: 'refused', code: 404 },
     { protocol: 'http', file: '', end: 'unanswered', reset: true },
   ]);

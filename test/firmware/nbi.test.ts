@@ -51,6 +51,7 @@ beforeAll(async () => {
   const sector = await assembled('sector.S', '0x7c00');
   await verb('image', 'add', 'uefi', '--efi', stock.kernel, '--args', ARGS);
   await verb('image', 'add', 'segments', '--nbi', await segmentsImage());
+  await verb('image', 'add', 'linear', '--nbi', await linearImage());
   await verb('image', 'add', 'sector', '--boot-sector', sector);
   await truncate(sector, 1_474_560);
   await verb('image', 'add', 'diskette', '--boot-sector', sector);
@@ -101,6 +102,25 @@ async function segmentsImage(): Promise<string> {
   });
   const file = join(dir, 'segments.nbi');
   writeFileSync(file, Buffer.concat([header, ...parts.map(([, , bytes]) => bytes)]));
+  return file;
+}
+
+/** One with a 32-bit program above 1 MiB, and a segment of nothing where nothing could be. */
+async function linearImage(): Promise<string> {
+  const program = readFileSync(await assembled('linear.S', '0x200000'));
+  const segment = (address: number, bytes: number, tag: number) => ({
+    ...{ tag, address, fileBytes: bytes, memoryBytes: bytes },
+    ...{ placement: 'absolute' as const, vendor: new Uint8Array() },
+  });
+  const header = encodeHeader({
+    location: { segment: 0x3000, offset: 0 },
+    entry: 0x200000,
+    returns: true,
+    vendor: new Uint8Array(),
+    segments: [segment(0, 0, 0), segment(0x200000, program.length, 1)],
+  });
+  const file = join(dir, 'linear.nbi');
+  writeFileSync(file, Buffer.concat([header, program]));
   return file;
 }
 
@@ -160,11 +180,14 @@ test(
 );
 
 test(
-  'segments go where the header says, and the program may return',
+  'segments go where the header says, and the program may return, also one of 32 bits',
   async () => {
-    const segments = await powerOnWithout('segments', script('segments'));
-    await segments.waitForLine(/^after below header/, IN_TIME);
+    const both = `${script('linear')} || chain ${script('segments')} || echo both returned`;
+    const segments = await powerOnWithout('segments', both);
+    await segments.waitForLine(/^linear: above 1 MiB, in 32 bits/, IN_TIME);
     await segments.waitForLine(/^nbi: the image returned/, IN_TIME);
+    await segments.waitForLine(/^after below header/, IN_TIME);
+    await segments.waitForLine(/^both returned/, IN_TIME);
   },
   LIMIT,
 );
@@ -193,7 +216,7 @@ test(
 );
 
 test('what is stored is compared with its checksums', async () => {
-  expect(await verb('image', 'verify', 'tagged')).toBe('tagged: as it was added\n');
+  expect(await verb('image', 'verify', 'tagged')).toMatch(/^tagged: read 1 file, \d+ bytes; all as added /);
   const stored = join(dir, 'state/images/sector/boot.img');
   const bytes = readFileSync(stored);
   bytes[100]! ^= 1;

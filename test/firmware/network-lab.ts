@@ -59,9 +59,9 @@ export class NetworkLab {
   }
 
   /** Adds the node that has this firmware, and switches it on. */
-  async boot(firmware: NetworkFirmware): Promise<RigNode> {
-    const { mac, uid } = markOf(firmware);
-    const node = await this.#lab.node({ name: firmware, rig: 'x86', firmware, mac, uid });
+  async boot(firmware: NetworkFirmware, name: NodeName = firmware): Promise<RigNode> {
+    const { mac, uid } = markOf(name);
+    const node = await this.#lab.node({ name, rig: 'x86', firmware, mac, uid });
     await node.powerOn();
     return node;
   }
@@ -136,9 +136,21 @@ export class NetworkLab {
   }
 }
 
-/** Nodes by name: what starts them, and one with a boot pointer. */
-export type NodeName = NetworkFirmware | 'pointer';
-const NODES: NodeName[] = ['ipxe-bios', 'ipxe-uefi', 'uefi-pxe', 'uefi-http', 'uboot-x86', 'pointer'];
+/** Nodes by name: what starts them, one with a boot pointer, and two that are shown a menu. */
+export type NodeName = NetworkFirmware | 'pointer' | 'menu-ipxe' | 'menu-uefi';
+const NODES: NodeName[] = [
+  ...(['ipxe-bios', 'ipxe-uefi', 'uefi-pxe', 'uefi-http', 'uboot-x86'] as const),
+  ...(['pointer', 'menu-ipxe', 'menu-uefi'] as const),
+];
+/** Shown at once. Whoever takes the first item does not boot. */
+const MENU = {
+  prompt: 'Boot menu',
+  items: [
+    { name: 'Nothing', file: 'nothing.0' },
+    { name: 'As always', boot: 'normal' },
+    { name: 'Disk', boot: 'local' },
+  ],
+};
 
 function markOf(name: NodeName): { mac: string; uid: string } {
   const digit = NODES.indexOf(name) + 1;
@@ -156,6 +168,7 @@ function configOf(mode: 'server' | 'proxy'): object {
       name,
       ...markOf(name),
       ...(mode === 'proxy' ? {} : { address: `10.77.0.1${index}` }),
+      ...(name.startsWith('menu-') ? { boot: { menu: { ...MENU, ipxe: name === 'menu-ipxe' } } } : {}),
     })),
   };
 }

@@ -73,3 +73,24 @@ test('U-Boot on x86 loads its script and what that names by TFTP, to the first w
     ),
   ]);
 });
+
+test('the iPXE ROM shows a menu and boots its second item', async () => {
+  node = await lab.boot('ipxe-bios', 'menu-ipxe');
+  await node.waitForLine(/Boot menu/, IN_TIME);
+  node.type('b');
+  await node.waitForLine(/bootwright: firmware boot alpha/, IN_TIME);
+  expect([...new Set(await lab.story('menu-ipxe'))]).toEqual(IPXE);
+  const acks = (await lab.events('menu-ipxe')).filter(({ step }) => step === 'ack');
+  expect(acks).toMatchObject([{ detail: { menu: 3 } }, { detail: { item: 'As always', file: SCRIPT } }]);
+});
+
+test("UEFI's own PXE shows a menu and loads its second item", async () => {
+  const loader = 'ipxe/snponly.efi';
+  node = await lab.boot('uefi-pxe', 'menu-uefi');
+  await node.waitForLine(/^Disk/, IN_TIME);
+  node.type('d\r');
+  await node.waitForLine(/NBP file downloaded successfully/, IN_TIME);
+  const acks = (await lab.events('menu-uefi')).filter(({ step }) => step === 'ack');
+  expect(acks).toMatchObject([{ detail: { menu: 3 } }, { detail: { item: 'As always', file: loader } }]);
+  expect(await lab.story('menu-uefi')).toContain(`tftp transfer-end ${loader}`);
+});

@@ -88,3 +88,24 @@ test('a node with a boot pointer: its disk opens for the address that the other 
   expect(hello).not.toHaveProperty('reason');
   expect(events.find(({ step }) => step === 'attach')).toMatchObject({ component: 'nbd', address });
 });
+
+test('an iPXE node is shown a menu, and its second item boots', async () => {
+  node = await lab.boot('ipxe-bios', 'menu-ipxe');
+  await node.waitForLine(/Boot menu/, IN_TIME);
+  node.type('b');
+  await node.waitForLine(/bootwright: firmware boot alpha/, IN_TIME);
+  await compare('menu-ipxe');
+  const told = (await lab.events('menu-ipxe')).filter(({ step }) => step === 'offer' || step === 'ack');
+  expect(told).toMatchObject([{ detail: { menu: 3 } }, { detail: { item: 'As always', file: SCRIPT } }]);
+});
+
+test('an OVMF node is shown the menu that it asks port 4011 for, and its second item is loaded', async () => {
+  const loader = 'ipxe/snponly.efi';
+  node = await lab.boot('uefi-pxe', 'menu-uefi');
+  await node.waitForLine(/^Disk/, IN_TIME);
+  node.type('d\r');
+  await node.waitForLine(/NBP file downloaded successfully/, IN_TIME);
+  await compare('menu-uefi');
+  const acks = (await lab.events('menu-uefi')).filter(({ step }) => step === 'ack');
+  expect(acks).toMatchObject([{ detail: { menu: 3 } }, { detail: { item: 'As always', file: loader } }]);
+});

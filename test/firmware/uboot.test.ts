@@ -6,7 +6,7 @@ import { encodeUbootSlot, UBOOT_SLOT_SIZE, ubootEnv } from '../../agent/protocol
 import { ADDRESS, firmwareBoot, GATEWAY, openBootLab, pointer, UID } from './boot-lab.ts';
 
 // Generous: the machine may be busy with other tests.
-const IN_TIME = { withinMs: 40_000 };
+const IN_TIME = { withinMs: 90_000 };
 vi.setConfig({ testTimeout: 90_000 });
 
 let boot: Awaited<ReturnType<typeof openBootLab>>;

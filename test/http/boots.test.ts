@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { addBootsRoutes } from '../../imager/http/boots-routes.ts';
 import { answerErrors } from '../../imager/http/errors.ts';
 import type { BootsView } from '../../imager/journal/attempts.ts';
@@ -91,6 +91,25 @@ test('64 streams at most; they end with the server', async () => {
   const ends = Promise.all(streams.map((stream) => stream.text()));
   await app.close();
   expect((await ends)[63]).toBe(`event: boots\ndata: ${JSON.stringify(view)}\n\n`);
+});
+
+test('a HEAD of a stream is answered and holds nothing', async () => {
+  reading.resolve(view);
+  expect((await fetch(`${base}/api/boots/n1/stream`, { method: 'HEAD' })).status).toBe(404);
+  expect(listeners.size).toBe(0);
+});
+
+test('a journal that takes long to read: nothing is sent before it', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval'] });
+  try {
+    const asked = fetch(`${base}/api/boots/n1/stream`);
+    while (listeners.size === 0) await new Promise(setImmediate);
+    vi.advanceTimersByTime(60_000);
+    reading.resolve(view);
+    expect((await asked).headers.get('content-type')).toBe('text/event-stream');
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 interface PromiseWithResolvers<T> {

@@ -252,6 +252,36 @@ test('a file that is not there is counted and told with its reason', async () =>
   expect(server.stats()['refused.not-found']).toBeGreaterThan(0);
 });
 
+test('a path that cannot be decoded is answered, counted, and told like any other that is not there', async () => {
+  const before = server.stats()['refused.not-found'] ?? 0;
+  const answer = await raw('/images/100%/kernel?x');
+  expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))).toEqual({
+    error: expect.stringContaining('/images/100%/kernel'),
+  });
+  expect(events).toMatchObject([
+    {
+      ...{ component: 'http', step: 'refused', reason: 'not-found', address: '127.0.0.1' },
+      detail: { file: 'images/100%/kernel', why: 'its percent signs are no encoding' },
+    },
+  ]);
+  expect(server.stats()['refused.not-found']).toBe(before + 1);
+});
+
+test.each(['/api/%zz', '/api/nodes/100%/menus?x', '/health/%', '/metrics/%zz'])(
+  "what cannot be decoded and is no boot file is nobody's boot: %s",
+  async (path) => {
+    const before = server.stats()['refused.not-found'] ?? 0;
+    const answer = await raw(path);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    const { error } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))) as { error: string };
+    expect(error).toContain('its percent signs are no encoding');
+    expect(error).not.toContain('boot file');
+    expect(events).toEqual([]);
+    expect(server.stats()['refused.not-found'] ?? 0).toBe(before);
+  },
+);
+
 test.each([
   ['garbage', '\0\x01\x02\r\n\r\n', 400],
   ['two lengths', 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', 400],

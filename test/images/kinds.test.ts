@@ -1,7 +1,8 @@
 /** Kinds of the boot table: what a file has to be to become one, and what is served beside it. */
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -10,11 +11,10 @@ import { ImageError } from '../../imager/images/image.ts';
 import { inspect } from '../../imager/images/inspect.ts';
 import { look } from '../../imager/images/look.ts';
 import { addLinuxNbi } from '../../imager/images/nbi/add.ts';
-import { decodeHeader, NbiError } from '../../imager/images/nbi/header.ts';
-import { linuxNbi } from '../../imager/images/nbi/linux.ts';
+import { decodeHeader, encodeHeader, NbiError } from '../../imager/images/nbi/header.ts';
 import { BootTable } from '../../imager/images/table.ts';
 import type { NewImage } from '../../imager/images/wish.ts';
-import { asKernel } from '../support/kernels.ts';
+import { asKernel, wholeNbi } from '../support/kernels.ts';
 
 const x86 = asKernel('amd64', Buffer.alloc(4096));
 const arm = asKernel('arm64', Buffer.alloc(4096));
@@ -29,7 +29,15 @@ function efi(machine: number): Buffer {
 }
 const sector = Buffer.alloc(1024);
 sector.writeUInt16LE(0xaa55, 510);
-const nbi = linuxNbi({ kernel: x86, initrd: Buffer.from('an initrd'), args: 'quiet' });
+const nbi = wholeNbi({ kernel: x86, initrd: Buffer.from('an initrd'), args: 'quiet' });
+const header = decodeHeader(nbi);
+const low = Buffer.from(nbi);
+low.set(
+  encodeHeader({
+    ...header,
+    segments: header.segments.map((each, at) => (at === 0 ? { ...each, address: 0xfff0 } : each)),
+  }),
+);
 const i386 = Buffer.from(x86);
 i386.writeUInt16LE(0, 0x236);
 const zboot = efi(0xaa64);
@@ -139,6 +147,7 @@ test.each<[string, Files, Partial<NewImage>, RegExp]>([
   ],
   ['half a sector', { bootSector: sector.subarray(0, 1000) }, {}, /not made of whole sectors: 1000 bytes/],
   ['no tagged image', { nbi: sector }, {}, /does not begin with 36 13 03 1B/],
+  ['a tagged image in the place of its loader', { nbi: low }, {}, /image a: segment 1 begins at 0xfff0: /],
   ['half a tagged image', { nbi: nbi.subarray(0, 2000) }, {}, /image a: the file is cut short: 2000 of/],
 ])('refused: %s', async (_, files, rest, message) => {
   const adding = add(files, rest);
@@ -159,6 +168,37 @@ test('a tagged image is made of what is in the table', async () => {
   await expect(addLinuxNbi(table, tagged, { name: 'b' })).rejects.toThrow(/of the kind nbi for amd64/);
   const board = await add({ kernel: arm, initrd: arm }, { arch: 'arm64' }, 'board');
   await expect(addLinuxNbi(table, board, { name: 'b' })).rejects.toThrow(/of the kind linux for arm64/);
+});
+
+test('a tagged image is made of what was added, and of nothing else', async () => {
+  const initrd = Buffer.alloc(3_000_000, 'an initrd');
+  const kernel = asKernel('amd64', Buffer.alloc(2_500_000, 'code'));
+  const linux = await add({ kernel, initrd }, { arch: 'amd64', args: 'quiet' });
+  await addLinuxNbi(table, linux, { name: 'tagged' });
+  const whole = wholeNbi({ kernel, initrd, args: 'quiet' });
+  expect((await readFile(table.path('tagged', 'boot.nbi'))).equals(whole)).toBe(true);
+  for (const file of ['kernel', 'initrd'] as const) {
+    const bytes = await readFile(table.path('a', file));
+    await writeFile(table.path('a', file), Buffer.from(bytes).fill(1, 2_400_000, 2_400_001));
+    await expect(addLinuxNbi(table, linux, { name: 'b' })).rejects.toThrow(
+      new RegExp(`^${file} of image a is damaged: it has sha256 `),
+    );
+    await writeFile(table.path('a', file), bytes);
+  }
+  expect((await readdir(join(dir, 'images'))).sort()).toEqual(['a', 'tagged']);
+});
+
+test('a close interrupts the making of a tagged image', async () => {
+  await add({ kernel: x86, initrd: Buffer.from('an initrd') }, { arch: 'amd64' });
+  const record = join(dir, 'images/a/image.json');
+  await truncate(table.path('a', 'initrd'), 2 ** 30);
+  await writeFile(record, String(await readFile(record)).replace('"bytes": 9', `"bytes": ${2 ** 30}`));
+  const adding = addLinuxNbi(table, table.get('a')!, { name: 'b' });
+  const refused = expect(adding).rejects.toThrow('the imager is being stopped: nothing was added');
+  while ((await readdir(join(dir, 'images'))).length === 1) await setImmediate();
+  await table.close();
+  expect(await readdir(join(dir, 'images'))).toEqual(['a']);
+  await refused;
 });
 
 // biome-ignore-start lint/suspicious/noTemplateCurlyInString: iPXE's settings
@@ -191,7 +231,9 @@ test('scripts of each kind, and what else is made for it', async () => {
     'isset ${bw_imager} && set next-server ${bw_imager} ||',
     'isset ${next-server} || set next-server ${dhcp-server} ||',
     'echo bootwright: firmware boot tagged',
-    'imgexec nbi.0',
+    'imgexec nbi.0 ||',
+    'imgfree nbi.0 ||',
+    'exit 1',
   ]);
   const tagged = table.get('tagged')!;
   expect(generatedFile(tagged, 'nbi.0')).toBeDefined();
@@ -213,7 +255,7 @@ test('a look at any bytes says something, and inspecting them too unless they ar
       for (const [at, value] of changes) if (at < file.length) file[at] = value;
       expect(look(file).words).not.toBe('');
       try {
-        expect(inspect(file).words).toBe(look(file).words);
+        expect(inspect(file, file.length).words).toBe(look(file).words);
       } catch (error) {
         expect(error).toBeInstanceOf(NbiError);
         expect(() => decodeHeader(file)).toThrow(NbiError);

@@ -1,7 +1,22 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ipxeScript, manifest } from '../../imager/images/generated.ts';
@@ -118,8 +133,66 @@ test('files that are missing, empty or folders are refused by their role', async
   await expect(table.add({ ...newImage('a'), kernel: join(dir, 'empty') })).rejects.toThrow(
     /kernel of image a is empty/,
   );
-  await expect(table.add({ ...newImage('a'), dtb: dir })).rejects.toThrow(/dtb of image a is not a file/);
+  await expect(table.add({ ...newImage('a'), dtb: dir })).rejects.toThrow(
+    /dtb of image a cannot be read: .* is a folder, not a file/,
+  );
   expect(await readdir(join(dir, 'state', 'images'))).toEqual([]);
+});
+
+test('what is no plain file is refused, and nobody waits for it; a link to a file is the file', async () => {
+  const fifo = join(dir, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const server = createServer().listen(join(dir, 'socket'));
+  await once(server, 'listening');
+  const refused = (kernel: string) => expect(table.add({ ...newImage('a'), kernel })).rejects;
+  await refused(fifo).toThrow(/kernel of image a cannot be read: .*fifo is a FIFO, not a file/);
+  await refused('/dev/zero').toThrow('/dev/zero is a device, not a file');
+  await refused(join(dir, 'socket')).toThrow('is a socket, not a file');
+  server.close();
+  await symlink(fifo, join(dir, 'to-fifo'));
+  await refused(join(dir, 'to-fifo')).toThrow('is a FIFO, not a file');
+  await symlink('vmlinuz', join(dir, 'to-kernel'));
+  const added = await table.add({ ...newImage('a'), kernel: join(dir, 'to-kernel') });
+  expect(added.files).toMatchObject({ kernel: { sha256: sha256(KERNEL) } });
+  // What has become none since.
+  await rm(table.path('a', 'initrd'));
+  execFileSync('mkfifo', [table.path('a', 'initrd')]);
+  expect(() => table.get('a')).toThrow(/initrd has no bytes, not 9/);
+});
+
+test('a file that is written to while it is copied is refused', async () => {
+  await truncate(join(dir, 'initrd.img'), 2 ** 25);
+  const adding = expect(table.add(newImage('a'))).rejects.toThrow(
+    /initrd of image a was written to while it was copied/,
+  );
+  const images = join(dir, 'state', 'images');
+  while ((await readdir(images, { recursive: true })).length < 3) await setImmediate();
+  await appendFile(join(dir, 'initrd.img'), 'more');
+  await adding;
+  expect(await readdir(images)).toEqual([]);
+});
+
+test('a folder of the table may be a link; one to nowhere is no image', async () => {
+  const images = join(dir, 'state', 'images');
+  const added = await table.add(newImage('moved'));
+  await rename(join(images, 'moved'), join(dir, 'elsewhere'));
+  await symlink(join(dir, 'elsewhere'), join(images, 'moved'));
+  await symlink(join(dir, 'nowhere'), join(images, 'gone'));
+  expect(table.list()).toEqual([added]);
+  expect(table.get('moved')).toEqual(added);
+  expect(table.get('gone')).toBeUndefined();
+  expect(table.problems()).toEqual([]);
+  expect(await table.add(newImage('moved'))).toEqual(added);
+});
+
+test('a file in the place of an image, and one where the table itself should be', async () => {
+  const images = join(dir, 'state', 'images');
+  await writeFile(join(images, 'a'), '');
+  await expect(table.add(newImage('a'))).rejects.toThrow(/image a is damaged: no image\.json/);
+  expect(await readdir(images)).toEqual(['a']);
+  await rm(images, { recursive: true });
+  await writeFile(images, '');
+  await expect(table.add(newImage('b'))).rejects.toThrow(/^image b cannot be added: ENOTDIR/);
 });
 
 test('a damaged image is reported, not hidden, and the others stay', async () => {
@@ -131,10 +204,14 @@ test('a damaged image is reported, not hidden, and the others stay', async () =>
   await table.add(newImage('renamed'));
   await writeFile(join(dir, 'state', 'images', 'renamed', 'image.json'), '{"name":"good"}');
   await mkdir(join(dir, 'state', 'images', 'bare'));
+  await table.add(newImage('quoted'));
+  const quoted = join(dir, 'state', 'images', 'quoted', 'image.json');
+  await writeFile(quoted, String(await readFile(quoted)).replace('panic', '$panic'));
   expect(table.list().map((image) => image.name)).toEqual(['good']);
   expect(table.problems()).toEqual([
     expect.stringMatching(/image bare is damaged: no image\.json/),
     expect.stringMatching(/image garbled is damaged: image\.json is not JSON/),
+    expect.stringMatching(/image quoted is damaged: image\.json has arguments that cannot be: .*\$/),
     expect.stringMatching(/image renamed is damaged: image\.json names another image/),
     expect.stringMatching(/image short is damaged: initrd has 3 bytes, not 9/),
   ]);
@@ -143,12 +220,13 @@ test('a damaged image is reported, not hidden, and the others stay', async () =>
 
 test('what a crash left half done goes at the next start; what another is writing stays', async () => {
   const images = join(dir, 'state', 'images');
-  await mkdir(join(images, '.unfinished-old'));
-  await writeFile(join(images, '.unfinished-old', 'kernel'), 'half');
-  await utimes(join(images, '.unfinished-old'), new Date(0), new Date(0));
-  await mkdir(join(images, '.unfinished-new'));
+  const gone = String(execFileSync('sh', ['-c', 'echo $$'])).trim();
+  for (const pid of [gone, process.ppid]) await mkdir(join(images, `.new-${pid}-0`));
+  await writeFile(join(images, `.new-${gone}-0`, 'kernel'), 'half');
+  BootTable.read(images);
+  expect(await readdir(images)).toHaveLength(2);
   await BootTable.open(images);
-  expect(await readdir(images)).toEqual(['.unfinished-new']);
+  expect(await readdir(images)).toEqual([`.new-${process.ppid}-0`]);
   expect(table.list()).toEqual([]);
 });
 
@@ -197,6 +275,12 @@ test('files are read again and compared with their checksums', async () => {
     `initrd has sha256 ${sha256('AN initrd')}, not ${sha256('an initrd')}`,
   ]);
   expect(await table.verify('absent')).toBeUndefined();
+  // A plain file whose disk cannot read it: this one of the kernel's has 4096 bytes, and no speed to tell.
+  await rm(table.path('a', 'initrd'));
+  await symlink('/sys/class/net/lo/speed', table.path('a', 'initrd'));
+  const record = join(dir, 'state', 'images', 'a', 'image.json');
+  await writeFile(record, String(await readFile(record)).replace('"bytes": 9', '"bytes": 4096'));
+  expect(await table.verify('a')).toEqual([expect.stringMatching(/^initrd cannot be read: EINVAL/)]);
 });
 
 test('an image.json that cannot be read is damage of that image, not of the table', async () => {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -73,6 +74,8 @@ test('what is made for a client is a text, a file of this machine or one of an i
       if (path === 'text') return { bytes: Buffer.from('made') };
       if (path === 'file') return { path: join(dir, 'i') };
       if (path === 'gone') return { path: join(dir, 'gone') };
+      if (path === 'folder') return { path: dir };
+      if (path === 'fifo') return { path: join(dir, 'fifo') };
       if (path === 'kernel') return { image: 'a', file: 'kernel' };
       if (path === 'no') throw new NotServed('for nobody');
       return undefined;
@@ -87,6 +90,8 @@ test('what is made for a client is a text, a file of this machine or one of an i
   expect(await size('/text')).toBe(4);
   expect(await size('file')).toBe('an initrd'.length);
   expect(await size('gone')).toBeUndefined();
+  execFileSync('mkfifo', [join(dir, 'fifo')]);
+  for (const path of ['folder', 'fifo']) expect(await size(path)).toBeUndefined();
   expect(await size('kernel')).toBe(kernel.length);
   expect(await size('boot/ipxe/x.kpxe')).toBe(kernel.length);
   await expect(size('no')).rejects.toThrow('for nobody');

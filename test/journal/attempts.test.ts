@@ -131,6 +131,8 @@ describe('how it stands', () => {
   test('a transfer under way is in progress however slow it is', () => {
     const events = history(['0 dhcp discover', ROM], ['1 tftp transfer-start', { file: 'f' }]);
     expect(summary(events)).toEqual(['2 files in-progress']);
+    const afterRestart = attemptsOf(events, LATER, 2000);
+    expect(afterRestart.map(({ outcome }) => outcome)).toEqual(['stopped']);
   });
   test('an earlier attempt is never in progress', () => {
     const events = history(['0 dhcp discover', ROM], ['1 dhcp ack'], ['2 dhcp discover', ROM]);

@@ -73,12 +73,14 @@ describe('a folder with faults in it is not opened', () => {
   });
 });
 
-test('links within the folder, hidden files and links to nowhere', async () => {
+test('links within the folder, hidden files, links to nowhere, and what begins with _', async () => {
   lab.write('firmware/start4.elf', 'x');
   symlinkSync('firmware/start4.elf', join(lab.templates, 'start4.elf'));
   symlinkSync('gone', join(lab.templates, 'nowhere'));
   lab.write('.git/config', 'x');
   lab.write('boot.ipxe.liquid~', '{{ x }}');
+  lab.write('_notes.txt', 'of use to other templates, if at all');
+  lab.write('_drafts/start4.elf', 'x');
   const { shelf } = await Library.open(lab.templates, lab.log);
   expect([...shelf.files.keys()]).toEqual(['firmware/start4.elf', 'start4.elf']);
   expect(shelf.files.get('start4.elf')).toBe(join(lab.templates, 'firmware/start4.elf'));

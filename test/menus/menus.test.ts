@@ -335,8 +335,17 @@ test('what is shown says under which names, from what and why', () => {
     if (!paths.at(-1)!.startsWith('boot.scr'))
       for (const path of paths) expect(textOf(menus, path, NODE1)).toBe(text);
   lab.images = [linuxImage('standard')];
-  expect(checkMenus(menus, lab.config.nodes)).toMatchObject({ nodes: 4, faults: [] });
-  expect(checkMenus(menus, lab.config.nodes).notes).toContain(
-    'node1: image debian-12 is not in the boot table (its boot pointer names it (phase ready))',
-  );
+  const missing = (node: string, image: string, why: string) => ({
+    ...{ node, menu: '', error: `image ${image} is not in the boot table (${why})` },
+  });
+  const own = 'boot.image of the node in the configuration';
+  expect(checkMenus(menus, lab.config.nodes)).toMatchObject({
+    nodes: 4,
+    faults: [
+      missing('node1', 'debian-12', 'its boot pointer names it (phase ready)'),
+      missing('node2', 'board', own),
+      missing('pi', 'board', own),
+    ],
+    notes: [],
+  });
 });

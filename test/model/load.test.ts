@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -291,4 +291,76 @@ test('one wrong value in a good file gives exactly that fault', () => {
       },
     ),
   );
+});
+
+test.each([
+  ['userConfigs: { __proto__: { secondReboot: maybe } }', 'userConfigs.__proto__'],
+  ['boot: { files: { __proto__: a.efi } }', 'boot.files.__proto__'],
+  [
+    'nodes: [{ name: a, mac: "52:54:00:00:00:01", variables: { __proto__: x } }]',
+    'nodes[0].variables.__proto__',
+  ],
+])('a name that is a prototype key is no name: %s', (section, path) => {
+  const head =
+    'state: s\ncluster: c\nnetwork: { address: 10.77.0.1, prefix: 24, pool: { from: 10.77.0.9, to: 10.77.0.9 } }\n';
+  const column = section.indexOf('__proto__') + 1;
+  expect(faultsOf(`${head}${section}\n`)).toEqual([
+    `c.yaml:4:${column}: ${path}: found "__proto__", expected another name`,
+  ]);
+});
+
+const LONG = 'long'.repeat(100);
+test.each([
+  ['templates: nodes.txt/menus', 'nodes.txt/menus: no such file', 'a folder'],
+  [`templates: ${LONG}`, `${LONG}: ENAMETOOLONG: name too long`, 'a folder'],
+  ['templates: round/menus', 'round/menus: ELOOP: too many symbolic links encountered', 'a folder'],
+])('a path the system will not look at: %.30s', (section, found, expected) => {
+  writeFileSync(join(dir, 'nodes.txt'), '');
+  rmSync(join(dir, 'round'), { force: true });
+  symlinkSync('round', join(dir, 'round'));
+  expect(faultsOf(GOOD.replace('boot:', `${section}\nboot:`))).toEqual([
+    `c.yaml:4:12: templates: found ${found}, expected ${expected}`,
+  ]);
+});
+
+test.each([
+  [
+    'circuit: 0x1a2b',
+    '0x1a2b',
+    'a circuit id: hexadecimal such as 0x1a2b or 1a:2b, or printable ASCII text; at most 247 bytes',
+  ],
+  ['serial: 12345678', '12345678', 'a board serial number: at most 32 letters and digits'],
+  ['serial: 1e5', '1e5', 'a board serial number: at most 32 letters and digits'],
+  ['variables: { console: true }', 'true', 'a text of at most 1024 characters'],
+])('what YAML takes for a number is told as it is written, and to be text: %s', (field, found, expected) => {
+  const [name, inner = ''] = field.split(/: /);
+  const text = GOOD.replace('address: 10.77.0.11', `address: 10.77.0.11, ${field}`);
+  const at = text.split('\n')[5]!.indexOf(found, text.split('\n')[5]!.indexOf(field)) + 1;
+  const path = inner.startsWith('{') ? `${name}.console` : name;
+  expect(faultsOf(text)).toEqual([
+    `c.yaml:6:${at}: nodes[0].${path}: found ${found}, expected ${expected}, in quotes`,
+  ]);
+});
+
+test('one anchor serves a thousand nodes; aliases that multiply are refused', () => {
+  const nodes = Array.from(
+    { length: 1000 },
+    (_, at) =>
+      `  - { name: n${at}, uid: "serial:${at}", power: ${at === 0 ? '&ipmi { off: [a, b] }' : '*ipmi'} }`,
+  );
+  const many = GOOD.replace(/nodes:\n(?: .*\n)*/, `nodes:\n${nodes.join('\n')}\n`);
+  expect(parseConfig(many, join(dir, 'c.yaml')).nodes[999]?.power).toEqual({ off: ['a', 'b'] });
+  const laughs = Array.from({ length: 9 }, (_, at) => {
+    const ten = Array.from({ length: 10 }, () => (at === 0 ? 'ha' : `*l${at - 1}`));
+    return `  l${at}: &l${at} [${ten.join(', ')}]`;
+  });
+  expect(faultsOf(`state: s\nextra:\n${laughs.join('\n')}\n`)).toEqual([
+    expect.stringMatching(/^c\.yaml:1:1: .*expected YAML without excessive aliases$/),
+  ]);
+});
+
+test('a tag that nobody resolves is a fault, not text', () => {
+  expect(faultsOf(GOOD.replace('cluster: demo', 'cluster: !env demo'))).toEqual([
+    'c.yaml:2:10: found Unresolved tag: !env, expected YAML',
+  ]);
 });

@@ -3,11 +3,13 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DiskError } from '../../imager/disks/disk.ts';
 import { NbdServer } from '../../imager/nbd/server.ts';
+import { eventually } from './eventually.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import {
   CACHE,
   CLIENT_FLAGS,
   contextRequest,
+  DISC,
   FLUSH,
   infoRequest,
   option,
@@ -129,7 +131,23 @@ test('contexts chosen for another export, lost to a failed choice or to none, ar
   expect(server.stats()['refused.command']).toBe(4);
 });
 
-test('CACHE reads data, leaves out holes, and stops where its client does', async () => {
+test('CACHE ends with its client', async () => {
+  const client = await RawClient.attachStructured(server.port, 'n1');
+  n1.content.fill(1);
+  let goOn = (): void => {};
+  n1.gates.read = new Promise((resolve) => {
+    goOn = resolve;
+  });
+  client.send(request({ type: CACHE, length: SIZE }));
+  await eventually(() => expect(n1.bytesRead).toBe(SIZE / 2));
+  client.send(request({ type: DISC }));
+  await eventually(() => expect(server.connections()[0]?.requests).toBe(2));
+  goOn();
+  await client.ended;
+  expect(n1.bytesRead).toBe(SIZE / 2);
+});
+
+test('CACHE reads data and leaves out holes', async () => {
   const client = await RawClient.attachStructured(server.port, 'n1');
   n1.content.fill(1, SIZE / 2);
   client.send(request({ type: CACHE, length: SIZE, cookie: 3 }));

@@ -35,8 +35,9 @@ test.each([
 
 test('everything the configuration names, each in one sentence; what others serve is their business', async () => {
   const files: BootFiles = {
-    open: async (path) => {
-      if (path === 'mine') throw new NotServed('only for who has a pointer');
+    open: async (path, { address }) => {
+      if (path === 'theirs' && address === '10.77.0.13') return memoryFile(EFI);
+      if (path === 'mine' || path === 'theirs') throw new NotServed('only for who has a pointer');
       return path === 'ipxe/snponly.efi' ? memoryFile(EFI) : undefined;
     },
   };
@@ -49,12 +50,15 @@ test('everything the configuration names, each in one sentence; what others serv
         bios: 'http://10.77.0.1/ipxe/undionly.kpxe',
         'http-x64': 'http://elsewhere/x.efi',
       },
+      menu: { items: [{ boot: 'normal' }, { boot: { file: 'gone.0' } }, { boot: 'local' }] },
     },
     nodes: [
       { name: 'n1', boot: { file: 'absent.efi' } },
-      { name: 'n2', boot: { file: 'mine' } },
+      { name: 'n2', address: '10.77.0.12', boot: { file: 'mine' } },
       { name: 'n3' },
       { name: 'n4', boot: { file: '/images/rescue/nbi.0' } },
+      { name: 'n5', address: '10.77.0.13', boot: { file: 'theirs' } },
+      { name: 'from the pool', boot: { file: 'theirs' } },
     ],
   } as unknown as ImagerConfig;
   expect(await bootFileFaults(config, files)).toEqual([
@@ -63,6 +67,7 @@ test('everything the configuration names, each in one sentence; what others serv
     'boot.file of n1 names absent.efi: there is no such file here',
     'boot.file of n2 names mine: only for who has a pointer',
     'boot.file of n4 names /images/rescue/nbi.0: there is no such file here until an image rescue with it is added',
+    'the boot menu names gone.0: there is no such file here',
   ]);
   const elsewhere = { ...config, network: { ...config.network, nextServer: '10.77.0.9' } };
   expect(await bootFileFaults(elsewhere, files)).toHaveLength(1);

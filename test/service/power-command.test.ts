@@ -1,9 +1,12 @@
 /** Power commands as a lab has them: well behaved, failing, stubborn, and leaving something in the background. */
+import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { runPowerCommand } from '../../imager/service/power-command.ts';
+import { bundle } from '../support/inside.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -48,4 +51,10 @@ test('the limit is one: also for a command that ignores SIGTERM, and for its chi
   await expect(running).rejects.toThrow(/: took longer than 0.3 s: at it$/);
   expect(performance.now() - started).toBeLessThan(5000);
   await vi.waitFor(() => expect(runs('pid')).toBe(false));
+});
+
+test('an imager without a free file descriptor says so, and lives', async () => {
+  const program = await bundle('test/service/power-starved.ts');
+  const starved = promisify(execFile)('sh', ['-c', `ulimit -n 64; exec ${process.execPath} ${program}`]);
+  expect((await starved).stdout).toMatch(/^power command true: spawn true EMFILE\n$/);
 });

@@ -1,4 +1,5 @@
 /** Bytes that pass for Linux kernels where nobody starts them. */
+import { linuxNbi } from '../../imager/images/nbi/linux.ts';
 
 /** Gives `bytes` the marks of a kernel for amd64 (x86 boot.rst; at least 0x268 bytes) or arm64 (booting.rst), in place. */
 export function asKernel(arch: 'amd64' | 'arm64', bytes: Buffer): Buffer {
@@ -17,4 +18,12 @@ export function asKernel(arch: 'amd64' | 'arm64', bytes: Buffer): Buffer {
   bytes.writeBigUInt64LE(0x1000000n, 0x258); // pref_address
   bytes.writeUInt32LE(0x2000000, 0x260); // init_size
   return bytes;
+}
+
+/** The whole of a tagged image that boots Linux. */
+export function wholeNbi(parts: { kernel: Uint8Array; initrd: Uint8Array; args: string }): Buffer {
+  const { kernel, initrd, args } = parts;
+  const sizes = { kernel: { head: kernel, bytes: kernel.length }, initrd: { bytes: initrd.length } };
+  const { head, kernelFrom } = linuxNbi({ ...sizes, args });
+  return Buffer.concat([head, kernel.subarray(kernelFrom), initrd]);
 }

@@ -18,13 +18,18 @@ export const IPXE_NO_PROXY = Uint8Array.of(176, 1, 1);
 
 /**
  * The options that make PXE ROMs and UEFI HTTP boot take the boot file of this reply, in wire order. Option 60 names the
- * client's own class back to it: without that, PXE ROMs wait for a proxy and UEFI HTTP boot ignores the offer.
+ * client's own class back to it: without that, PXE ROMs wait for a proxy and UEFI HTTP boot ignores the offer. `menu`:
+ * option 43 of who is shown one.
  */
-export function pxeOptions(request: Options, client: ClientOptions): [code: number, value: Uint8Array][] {
+export function pxeOptions(
+  request: Options,
+  client: ClientOptions,
+  menu: Uint8Array | undefined,
+): [code: number, value: Uint8Array][] {
   const options: [number, Uint8Array][] = [];
   if (client.vendorClass?.startsWith('PXEClient')) {
     options.push([OPTION.vendorClass, textToBytes('PXEClient')]);
-    options.push([OPTION.vendorSpecific, PXE_NO_DISCOVERY]);
+    options.push([OPTION.vendorSpecific, menu ?? PXE_NO_DISCOVERY]);
   } else if (client.vendorClass?.startsWith('HTTPClient')) {
     options.push([OPTION.vendorClass, textToBytes('HTTPClient')]);
   }

@@ -27,7 +27,9 @@ function refusal(story: Story, refused: NodeWord): Finding {
   return {
     cause: `the imager refused ${what}: ${why}`,
     evidence: [heard(story, refused)],
-    advice: ['"imager node show" says which disks its boot pointer names and who the node says it is'],
+    advice: [
+      `"imager node show ${story.who}" says which disks its boot pointer names and who the node says it is`,
+    ],
   };
 }
 
@@ -37,13 +39,15 @@ function silent(story: Story, last: NodeWord): Finding {
       cause: 'the agent restarted the node on purpose, and nothing was heard of it since',
       evidence: [heard(story, last)],
       advice: [
-        'see on its console whether the firmware starts again; some need a power cycle: imager node power NODE cycle',
+        `see on its console whether the firmware starts again; some need a power cycle: imager node power ${story.who} cycle`,
       ],
     };
   return {
     cause: `the node stopped on its way to ready: its last word was "${last.step}", ${((story.endAt - last.at) / 1000).toFixed(0)} s ago`,
     evidence: [heard(story, last)],
-    advice: ['its console says what it waits for; "imager node show" has the steps of its last boots'],
+    advice: [
+      `its console says what it waits for; "imager node show ${story.who}" has the steps of its last boots`,
+    ],
   };
 }
 

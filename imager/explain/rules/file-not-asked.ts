@@ -9,7 +9,7 @@ export const fileNotAsked: Rule = (story) => {
     cause: `${programWords(story)} was told to load ${file} and asked nobody for it`,
     evidence: [...askedWords(story), ...toldWords(story)],
     advice: [
-      'the firmware does not take what it was told (file type, URL where it wants a path, a menu it waits at): its console may say',
+      'the firmware does not take what it was told (file type, URL where it wants a path): its console may say',
       'or its requests take another way than past the place of this capture',
     ],
   };

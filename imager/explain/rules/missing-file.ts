@@ -1,14 +1,13 @@
 /** A file that the server does not have. */
-import { pathOf, type Rule, serverWords, toldWords, where } from '../finding.ts';
+import { lastRefusals, pathOf, type Rule, serverWords, toldWords, where } from '../finding.ts';
 import type { Transfer } from '../observation.ts';
 import { similar } from '../similar.ts';
-import type { Story } from '../story.ts';
 
 /** TFTP error 1 (RFC 1350) and HTTP's 404 and 410. */
 const GONE: readonly number[] = [1, 404, 410];
 
 export const missingFile: Rule = (story) => {
-  const missing = trailing(story).filter(({ code }) => code !== undefined && GONE.includes(code));
+  const missing = lastRefusals(story).filter(({ code }) => code !== undefined && GONE.includes(code));
   if (missing.length === 0) return undefined;
   const told = story.told.file === undefined ? undefined : pathOf(story.told.file);
   // Loaders probe for a list of names: the one that was asked of them counts, else the last resort.
@@ -17,7 +16,8 @@ export const missingFile: Rule = (story) => {
   const loaded = story.boot.filter(
     (each): each is Transfer => each.kind === 'transfer' && each.end === 'done',
   );
-  const near = similar(pathOf(main.file), [...story.knownFiles, ...loaded.map(({ file }) => pathOf(file))]);
+  const path = pathOf(main.file);
+  const near = similar(path, [...story.knownFiles, ...loaded.map(({ file }) => pathOf(file))]);
   return {
     cause: `missing file: ${serverWords(main)} has no ${main.file} (${error}${main.reason ? `, "${main.reason}"` : ''})`,
     evidence: [
@@ -28,14 +28,9 @@ export const missingFile: Rule = (story) => {
       ...loaded.slice(-4).map((each) => `${each.file} was there: ${where(story, each)}`),
     ],
     advice: [
+      ...(story.knownFiles.includes(path) ? ['it is there by now: start the node again'] : []),
       ...(near.length === 0 ? [] : [`there is something like it: ${near.join(', ')}`]),
       `put the file there, or correct the name where it is told (the DHCP server's boot file, the script or the boot pointer)`,
     ],
   };
 };
-
-/** The transfers after the last one that went well. */
-function trailing({ transfers }: Story): Transfer[] {
-  const good = transfers.findLastIndex(({ end }) => end === 'done');
-  return transfers.slice(good + 1).filter(({ end }) => end === 'refused');
-}

@@ -25,7 +25,15 @@ const REASONS: Record<string, string> = {
     "it does not say that it is boot firmware, and the addresses are another server's to give",
   'proxy-only': 'it asks this imager for an address, and dhcp.mode is proxy',
   'no-boot-file': 'there is no boot file for it',
+  'no-boot-item': 'its boot menu has no such item as it asks for',
 };
+
+/** Why the imager does not answer, in words. */
+export function silenceWords({ unanswered = '', item, why }: Ask): string {
+  const words = REASONS[unanswered] ?? unanswered.replaceAll('-', ' ');
+  const about = [...(item === undefined ? [] : [`item ${item}`]), ...(why === undefined ? [] : [why])];
+  return about.length === 0 ? words : `${words} (${about.join(': ')})`;
+}
 
 export const noAnswer: Rule = (story) => {
   const { asks, answers, who } = story;
@@ -33,13 +41,12 @@ export const noAnswer: Rule = (story) => {
   if (last === undefined) return undefined;
   if (answers.length > 0) return noAck(story, last);
   const silent = asks.findLast(({ unanswered }) => unanswered !== undefined);
-  const reason = silent?.unanswered;
   const evidence = [
     `${times(asks.length, 'message')} of ${programWords(story)} without an answer, from ${where(story, asks[0]!)} to ${where(story, last)}`,
   ];
   if (story.source === 'journal')
     return {
-      cause: `the imager does not answer ${who}: ${reason === undefined ? 'it was not asked to' : (REASONS[reason] ?? reason.replaceAll('-', ' '))}${silent?.why === undefined ? '' : ` (${silent.why})`}`,
+      cause: `the imager does not answer ${who}: ${silent === undefined ? 'it was not asked to' : silenceWords(silent)}`,
       evidence,
       advice: ['check its entry under nodes, and network.pool, in the configuration'],
     };

@@ -1,5 +1,5 @@
 /** The boot file was loaded, and then nothing. */
-import { lastTransfer, nameOf, programWords, type Rule, toldWords, where } from '../finding.ts';
+import { endWords, lastTransfer, nameOf, programWords, type Rule, toldWords, where } from '../finding.ts';
 
 export const nothingFollowed: Rule = (story) => {
   const last = lastTransfer(story);
@@ -8,8 +8,8 @@ export const nothingFollowed: Rule = (story) => {
   const efi = /\.efi$/i.test(nameOf(last.file)) || last.content?.startsWith('efi') === true;
   return {
     cause: script
-      ? `${last.file} was loaded, and nothing it says to load was asked for`
-      : `the boot file was loaded and nothing followed: ${programWords(story)} rejected ${nameOf(last.file)}, or the program hangs`,
+      ? `${last.file} was loaded, and nothing it says to load was asked for${endWords(story, last)}`
+      : `the boot file was loaded and nothing followed: ${programWords(story)} rejected ${nameOf(last.file)}, or the program hangs${endWords(story, last)}`,
     evidence: [...toldWords(story), `${last.file}, ${last.bytes} bytes, came whole: ${where(story, last)}`],
     advice: script
       ? ['read the script as the node got it; its console shows where it stops']

@@ -32,6 +32,7 @@ export const offerNotTaken: Rule = (story) => {
 function unacceptable({ answers, program, architecture, isLoader }: Story): string | undefined {
   const { vendorClass = '' } = program;
   const files = answers.filter(({ file }) => file !== undefined);
+  const hasMenu = answers.some(({ menu }) => menu !== undefined);
   if (vendorClass.startsWith('HTTPClient') || architecture?.http === true) {
     if (!files.some(({ file }) => /^https?:\/\//.test(file!)))
       return 'HTTP boot takes an offer with a URL alone (option 67)';
@@ -39,7 +40,7 @@ function unacceptable({ answers, program, architecture, isLoader }: Story): stri
       return 'HTTP boot takes an offer with option 60 "HTTPClient" alone';
     return undefined;
   }
-  if (vendorClass.startsWith('PXEClient') && !isLoader && files.length === 0)
+  if (vendorClass.startsWith('PXEClient') && !isLoader && files.length === 0 && !hasMenu)
     return 'PXE firmware takes no offer without a boot file';
   return undefined;
 }

@@ -29,7 +29,8 @@ function takenElsewhere(story: Story): ReturnType<Rule> {
   const taken = story.asks.findLast(
     ({ unanswered, type }) => type === 'request' && unanswered === 'other-server',
   );
-  const offer = story.answers.find(({ address }) => address !== undefined);
+  // An ACK is a boot server's word, and the address in it is what the other server gave.
+  const offer = story.answers.find(({ type, address }) => type === 'offer' && address !== undefined);
   if (taken === undefined || offer === undefined || lastTransfer(story)?.end === 'done') return undefined;
   const other = taken.server ?? 'another server';
   return {

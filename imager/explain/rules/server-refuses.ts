@@ -18,6 +18,7 @@ export const serverRefuses: Rule = (story) => {
     cause: `${serverWords(last)} refuses ${last.file}: ${status}${last.reason ? ` "${last.reason}"` : ''}`,
     evidence: [`asked: ${where(story, last)}`],
     advice: [
+      ...story.problems.map((problem) => `the imager says: ${problem}`),
       moved
         ? 'boot firmware follows no redirects: name the place the file is at'
         : 'the log of that server says why; permissions and limits are the usual reasons',

@@ -8,10 +8,15 @@ export const stalled: Rule = (story) => {
   const last = lastTransfer(story);
   if (last === undefined || (last.end !== 'broken' && last.end !== 'open')) return undefined;
   // A journal has the end of every transfer, a capture may stop in the middle of a good one.
-  if (last.end === 'open' && (story.source === 'journal' || story.endAt - last.lastAt < STILL_MS))
-    return undefined;
+  const stands = story.over || (story.source === 'capture' && story.endAt - last.lastAt >= STILL_MS);
+  if (last.end === 'open' && !stands) return undefined;
+  const place =
+    // The journal counts the bytes at the end of a transfer.
+    story.source === 'journal' && last.bytes === 0
+      ? 'began and did not come to its end'
+      : `stopped at byte ${last.bytes} of ${last.size ?? 'an unknown size'}`;
   return {
-    cause: `transfer stalled: ${last.file} from ${serverWords(last)} stopped at byte ${last.bytes} of ${last.size ?? 'an unknown size'}${last.reason ? ` (${last.reason})` : ''}`,
+    cause: `transfer stalled: ${last.file} from ${serverWords(last)} ${place}${last.reason ? ` (${last.reason})` : ''}`,
     evidence: [
       `began ${where(story, last)}, last heard of at +${((last.lastAt - story.startedAt) / 1000).toFixed(2)} s`,
     ],

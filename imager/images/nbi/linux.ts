@@ -15,11 +15,17 @@ import { encodeHeader, type NbiSegment } from './header.ts';
 import { FIRST_STAGE } from './programs.ts';
 
 export interface LinuxParts {
-  /** bzImage. */
-  kernel: Uint8Array;
-  initrd: Uint8Array;
+  /** A bzImage: its first LOOK_BYTES (look.ts), which have all of its setup code, and its length. */
+  kernel: { head: Uint8Array; bytes: number };
+  initrd: { bytes: number };
   /** Command line: ASCII. */
   args: string;
+}
+
+export interface LinuxNbi {
+  /** The file up to the protected-mode kernel. Behind it go the kernel from its byte `kernelFrom` on, and the initrd. */
+  head: Uint8Array;
+  kernelFrom: number;
 }
 
 const SETUP_AT = 0x10000;
@@ -38,47 +44,48 @@ const PAGE = 4096;
 export const VENDOR = 'bootwright\0\0';
 export const TAGS: readonly string[] = ['setup', 'command line', 'first stage', 'kernel', 'initrd'];
 
-/** The whole file. Throws KernelError where the kernel is none that can be started so, or the arguments are too long. */
-export function linuxNbi({ kernel, initrd, args }: LinuxParts): Uint8Array {
-  const image = decodeBzImage(kernel);
-  if (image.setupBytes > SETUP_BYTES - PAGE || image.setupBytes >= kernel.length)
+/** Throws KernelError where the kernel is none that can be started so, or the arguments do not reach it as written. */
+export function linuxNbi({ kernel, initrd, args }: LinuxParts): LinuxNbi {
+  const image = decodeBzImage(kernel.head);
+  if (image.setupBytes > SETUP_BYTES - PAGE || image.setupBytes >= kernel.bytes)
     throw new KernelError(`setup code of ${image.setupBytes} bytes does not fit`);
+  if (/[^ -~]/.test(args)) throw new KernelError('kernel arguments have to be printable ASCII');
   const commandLine = Buffer.from(`${args}\0`, 'latin1');
   const room = Math.min(COMMAND_LINE_BYTES, image.commandLineBytes + 1) - OPTION_BYTES;
   if (commandLine.length > room)
     throw new KernelError(
       `kernel arguments of ${args.length} characters, at most ${room - 1} in a tagged image`,
     );
-  const body = kernel.subarray(image.setupBytes);
-  const unpacked = Math.max(image.preferredAddress + image.initBytes, KERNEL_AT + body.length);
+  const bodyBytes = kernel.bytes - image.setupBytes;
+  const unpacked = Math.max(image.preferredAddress + image.initBytes, KERNEL_AT + bodyBytes);
   const initrdAt = Math.ceil(unpacked / PAGE) * PAGE;
-  if (initrdAt + initrd.length - 1 > image.initrdMax)
+  if (initrdAt + initrd.bytes - 1 > image.initrdMax)
     throw new KernelError(
       `the initrd would end above ${image.initrdMax}, the highest address the kernel takes`,
     );
 
-  const setup = Uint8Array.from(kernel.subarray(0, image.setupBytes));
+  const setup = Uint8Array.from(kernel.head.subarray(0, image.setupBytes));
   const view = new DataView(setup.buffer, setup.byteOffset, setup.length);
   setup[SETUP.typeOfLoader] = 0xff;
   setup[SETUP.loadFlags]! |= CAN_USE_HEAP;
   view.setUint16(SETUP.heapEnd, SETUP_BYTES - 0x200, true);
   view.setUint32(SETUP.ramdiskImage, initrdAt, true);
-  view.setUint32(SETUP.ramdiskSize, initrd.length, true);
+  view.setUint32(SETUP.ramdiskSize, initrd.bytes, true);
   view.setUint32(SETUP.commandLine, COMMAND_LINE_AT, true);
 
-  const parts: { bytes: Uint8Array; at: number; memoryBytes?: number }[] = [
-    { bytes: setup, at: SETUP_AT, memoryBytes: SETUP_BYTES },
-    { bytes: commandLine, at: COMMAND_LINE_AT, memoryBytes: COMMAND_LINE_BYTES },
-    { bytes: FIRST_STAGE, at: FIRST_STAGE_SEGMENT * 16 },
-    { bytes: body, at: KERNEL_AT },
-    { bytes: initrd, at: initrdAt },
+  const parts: { bytes: number; at: number; memoryBytes?: number }[] = [
+    { bytes: setup.length, at: SETUP_AT, memoryBytes: SETUP_BYTES },
+    { bytes: commandLine.length, at: COMMAND_LINE_AT, memoryBytes: COMMAND_LINE_BYTES },
+    { bytes: FIRST_STAGE.length, at: FIRST_STAGE_SEGMENT * 16 },
+    { bytes: bodyBytes, at: KERNEL_AT },
+    { bytes: initrd.bytes, at: initrdAt },
   ];
   const segments = parts.map(
-    ({ bytes, at, memoryBytes = bytes.length }, tag): NbiSegment => ({
+    ({ bytes, at, memoryBytes = bytes }, tag): NbiSegment => ({
       tag,
       placement: 'absolute',
       address: at,
-      fileBytes: bytes.length,
+      fileBytes: bytes,
       memoryBytes,
       vendor: new Uint8Array(),
     }),
@@ -90,5 +97,8 @@ export function linuxNbi({ kernel, initrd, args }: LinuxParts): Uint8Array {
     vendor: Buffer.from(VENDOR, 'latin1'),
     segments,
   });
-  return Buffer.concat([header, ...parts.map(({ bytes }) => bytes)]);
+  return {
+    head: Buffer.concat([header, setup, commandLine, FIRST_STAGE]),
+    kernelFrom: image.setupBytes,
+  };
 }

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { projectFile } from '../../../firmware-stubs/rig/project.ts';
 import { decodeMessage, encodeMessage, MAX_MESSAGE, senderOf } from '../../../imager/dhcp/codec.ts';
+import type { PxeMenu } from '../../../imager/dhcp/config.ts';
 import { decide } from '../../../imager/dhcp/decide.ts';
 import type { Decision } from '../../../imager/dhcp/decision.ts';
 import { DhcpError } from '../../../imager/dhcp/error.ts';
@@ -17,7 +18,16 @@ const APART = 25;
 const TYPES = ['discover', 'request', 'decline', 'release', 'inform'] as const;
 /** Port 67, and who asks at port 4011. */
 const SENDERS = [undefined, { address: '10.77.0.11', port: 4011 }, { address: '0.0.0.0', port: 68 }];
-const INTERESTING = [50, 51, 54, 55, 57, 60, 61, 77, 82, 93, 97, 118, 175];
+const MENU: PxeMenu = {
+  prompt: 'Boot menu',
+  seconds: 5,
+  items: [
+    { name: 'Rescue', boot: { file: 'rescue.0' } },
+    { name: 'Usual', boot: 'normal' },
+    { name: 'Disk', boot: 'local' },
+  ],
+};
+const INTERESTING = [43, 50, 51, 54, 55, 57, 60, 61, 77, 82, 93, 97, 118, 175];
 
 export function dhcpTarget(): Target {
   const inside = world({
@@ -37,6 +47,7 @@ export function dhcpTarget(): Target {
       ],
       options: [{ code: 66, value: text('10.77.0.9'), for: { class: 'PXEClient' } }],
       probe: true,
+      menu: ({ userClass }) => (userClass === undefined ? MENU : undefined),
       bootFile: ({ arch }) =>
         arch === undefined
           ? undefined
@@ -63,6 +74,8 @@ export function dhcpTarget(): Target {
     ]).concat([
       Uint8Array.of(53, 1, 3),
       Uint8Array.of(52, 1, 3),
+      Uint8Array.of(43, 7, 71, 4, 0x80, 0, 0, 0, 255),
+      Uint8Array.of(71, 4, 0x80, 1, 0, 0),
       Uint8Array.of(82, 8, 1, 6, 112, 111, 114, 116, 51, 0),
       Uint8Array.of(10, 78, 0, 1),
       Uint8Array.of(255),
@@ -79,6 +92,8 @@ export function dhcpTarget(): Target {
         promise(decodeMessage(again).mac === message.mac, 'a message encoded can be decoded');
         const decision =
           turn % 4 === 0 ? decideProxy(message, inside, SENDERS[turn % 3]) : decide(message, inside);
+        if (turn % 4 === 0 && decision.kind === 'reply')
+          promise(decision.message.yiaddr === '0.0.0.0', 'proxies and boot servers give no addresses');
         step(decision);
         if (decision.kind === 'reply') answered(decision);
       });
@@ -132,6 +147,7 @@ function seeds(): Uint8Array[] {
         82: Uint8Array.of(1, 5, 99, 105, 114, 99, 49, 5, 4, 10, 78, 0, 0, 11, 4, 10, 78, 0, 1),
       },
     ),
+    request(type, { ciaddr: '10.77.0.11' }, { ...pxe, 43: Uint8Array.of(71, 4, 0x80, 0, 0, 0, 255) }),
     request(type, { mac: '52:54:00:00:00:03' }, { 61: Uint8Array.of(255, 17, 34, 51), 12: text('host') }),
     request(
       type,

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { NbiHeader, NbiSegment } from '../../../imager/images/nbi/header.ts';
 import { faults, place } from '../../../imager/images/nbi/layout.ts';
+import { loaderFaults } from '../../../imager/images/nbi/loader.ts';
 
 const segment = (change: Partial<NbiSegment>): NbiSegment => ({
   tag: 0,
@@ -90,6 +91,18 @@ test.each<[string, NbiHeader, number, string[]]>([
   ['empty segments are nowhere', image({}, { fileBytes: 0, memoryBytes: 0, address: 0 }), 768, []],
 ])('faults: %s', (_, header, bytes, expected) => {
   expect(faults(header, bytes, 16 * MiB)).toEqual(expected);
+});
+
+test('what the format allows and nbi.0 has no place for', () => {
+  expect(loaderFaults(image({}), 2 ** 31)).toEqual([]);
+  expect(loaderFaults(image({}, { address: 0, fileBytes: 0, memoryBytes: 0 }), 768)).toEqual([]);
+  expect(loaderFaults(image({}, { placement: 'below the end of memory' }), 768)).toEqual([]);
+  expect(loaderFaults({ ...image({}, { address: 0xffff }), entry: 0x10000 }, 2 ** 31 + 1)).toEqual([
+    'its 2147483649 bytes are more than nbi.0 has memory for',
+    "segment 2 begins at 0xffff: memory below 0x10000 is nbi.0's own",
+  ]);
+  const low = { ...image({}), location: { segment: 0x60, offset: 0 } };
+  expect(loaderFaults(low, 768)).toEqual(["the header begins at 0x600: memory below 0x10000 is nbi.0's own"]);
 });
 
 test('no two areas of an image without faults share a byte', () => {

@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest';
 import { KernelError } from '../../../imager/images/bzimage.ts';
-import { inspect, inspectedLines } from '../../../imager/images/inspect.ts';
+import { inspectedLines, inspect as inspectHead } from '../../../imager/images/inspect.ts';
 import { decodeHeader, encodeHeader } from '../../../imager/images/nbi/header.ts';
 import { faults, place } from '../../../imager/images/nbi/layout.ts';
-import { linuxNbi } from '../../../imager/images/nbi/linux.ts';
 import { FIRST_STAGE } from '../../../imager/images/nbi/programs.ts';
-import { asKernel } from '../../support/kernels.ts';
+import { asKernel, wholeNbi } from '../../support/kernels.ts';
 
 const kernel = asKernel('amd64', Buffer.alloc(10_000, 'k'));
 const initrd = Buffer.from('an initrd');
-const nbi = linuxNbi({ kernel, initrd, args: 'console=ttyS0' });
+const inspect = (file: Uint8Array) => inspectHead(file, file.length);
+const nbi = wholeNbi({ kernel, initrd, args: 'console=ttyS0' });
 
 test('kernel, initrd and command line are where the setup header says, and nothing overlaps', () => {
   const header = decodeHeader(nbi);
@@ -50,11 +50,13 @@ test.each<[string, Buffer, string, RegExp]>([
   ['nothing but setup code', kernel.subarray(0, 2560), '', /setup code of 2560 bytes/],
   ['more setup code than there is room', spoilt((k) => k.fill(127, 0x1f1, 0x1f2)), '', /setup code of 65536/],
   ['too many arguments', kernel, 'x'.repeat(1792), /1792 characters, at most 1790/],
+  ['arguments that are not ASCII', kernel, 'café', /printable ASCII/],
+  ['arguments with a NUL', kernel, 'a\0b', /printable ASCII/],
   ['a kernel with a short command line', spoilt((k) => k.writeUInt32LE(255, 0x238)), '', /at most/],
   ['an initrd too high', spoilt((k) => k.writeUInt32LE(0x3000000, 0x22c)), '', /would end above/],
 ])('refused: %s', (_, bytes, args, message) => {
-  expect(() => linuxNbi({ kernel: bytes, initrd, args })).toThrow(KernelError);
-  expect(() => linuxNbi({ kernel: bytes, initrd, args })).toThrow(message);
+  expect(() => wholeNbi({ kernel: bytes, initrd, args })).toThrow(KernelError);
+  expect(() => wholeNbi({ kernel: bytes, initrd, args })).toThrow(message);
 });
 
 test('every field is in words', () => {
@@ -73,6 +75,7 @@ test('every field is in words', () => {
     ['execute at', '1f00:0000 (0x1f000)'],
     ['may return', 'no'],
     ['vendor data', '"bootwright"'],
+    ['nbi.0', 'can load it'],
     ['segments', '5'],
   ]);
   expect(lines[5]).toEqual([
@@ -92,7 +95,7 @@ test('every field is in words', () => {
 
 test('the fields of images of others', () => {
   const header = encodeHeader({
-    location: { segment: 0x9000, offset: 0 },
+    location: { segment: 0x7c0, offset: 0 },
     entry: 0x100000,
     returns: true,
     vendor: new Uint8Array([1, 2, 3, 4]),
@@ -106,6 +109,10 @@ test('the fields of images of others', () => {
   const [first, second] = inspectedLines(inspect(header));
   expect(first).toContainEqual(['execute at', '0x100000, a 32-bit program']);
   expect(first).toContainEqual(['vendor data', '01020304']);
+  expect(first).toContainEqual([
+    'nbi.0',
+    "cannot load it: the header begins at 0x7c00: memory below 0x10000 is nbi.0's own",
+  ]);
   expect(second).toContainEqual(['segment', '1']);
   expect(second).toContainEqual(['in memory', '4096 bytes from where depends on the machine']);
 });

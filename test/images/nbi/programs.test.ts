@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { nbiLoader } from '../../../imager/images/generated.ts';
+import { nbiLoader } from '../../../imager/images/nbi/loader.ts';
 import { FIRST_STAGE, LOADER } from '../../../imager/images/nbi/programs.ts';
 
 const run = promisify(execFile);

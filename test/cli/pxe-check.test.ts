@@ -1,0 +1,64 @@
+/** `imager pxe render --check --offline`: a configuration's menus and images, without an imager. */
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { BootTable } from '../../imager/images/table.ts';
+import { bundle } from '../support/inside.ts';
+import { asKernel } from '../support/kernels.ts';
+
+let program: string;
+let dir: string;
+beforeAll(async () => {
+  program = await bundle('imager/cli/main.ts');
+  dir = mkdtempSync(join(tmpdir(), 'cli-'));
+  mkdirSync(join(dir, 'templates'));
+  configure('n1');
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+function configure(...nodes: string[]): void {
+  const entries = nodes.map(
+    (name, i) => `  - { name: ${name}, mac: "52:54:00:00:00:0${i}", address: 10.0.0.1${i} }\n`,
+  );
+  const head =
+    'state: ./state\ncluster: c\ntemplates: ./templates\nnetwork: { address: 10.0.0.1, prefix: 24 }\n';
+  writeFileSync(join(dir, 'imager.yaml'), `${head}boot: { image: base }\nnodes:\n${entries.join('')}`);
+}
+
+function check(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [program, 'pxe', 'render', '--check', '--offline', ...args],
+      { cwd: dir },
+      (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
+}
+
+test('without a boot table nothing is said against images; with one, each node without its image is named', async () => {
+  expect(await check()).toEqual({
+    code: 0,
+    stdout: `note: no boot table in ${dir}/state: images are not checked\n7 menus for 1 node: no faults\n`,
+    stderr: '',
+  });
+  const table = await BootTable.open(join(dir, 'state/images'));
+  expect(await check()).toEqual({
+    code: 1,
+    stdout:
+      'n1: image base is not in the boot table (boot.image of the configuration)\n7 menus for 1 node: 1 fault\n',
+    stderr: 'imager: would not get what they are to boot: n1\n',
+  });
+  configure('n1', 'n2');
+  const json = await check('--json');
+  expect(json.code).toBe(1);
+  expect(JSON.parse(json.stdout)).toMatchObject({ nodes: 2, faults: [{ node: 'n1' }, { node: 'n2' }] });
+  writeFileSync(join(dir, 'kernel'), asKernel('amd64', Buffer.alloc(4096)));
+  writeFileSync(join(dir, 'initrd'), 'initrd');
+  const files = { kernel: join(dir, 'kernel'), initrd: join(dir, 'initrd') };
+  await table.add({ name: 'base', arch: 'amd64', args: '', ...files });
+  await table.close();
+  expect(await check()).toEqual({ code: 0, stdout: '7 menus for 2 nodes: no faults\n', stderr: '' });
+});

@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest';
+import { NodeIndex } from '../../imager/model/nodes.ts';
+import { readModelOf, type Sources } from '../../imager/service/read-model.ts';
+
+test('a thousand nodes are listed with one look at who is connected', () => {
+  const nodes = Array.from({ length: 1000 }, (_, at) => ({ name: `n${at}`, hostname: `n${at}` }));
+  let looks = 0;
+  const model = readModelOf({
+    nodes: new NodeIndex(nodes),
+    directory: { get: () => undefined },
+    connected: () => {
+      looks++;
+      return [{ node: 'n7' }];
+    },
+  } as unknown as Sources);
+  const connected = model.nodes().filter((node) => node.connected);
+  expect([connected.map(({ name }) => name), looks]).toEqual([['n7'], 1]);
+});
