@@ -56,7 +56,14 @@ export class MapTree {
 
   /** How many blocks are data, and how many are known to be zero. */
   counts(): { data: number; zero: number } {
-    return { data: this.#data, zero: this.#zero };
+    // Of a map with damaged pages nobody knows: no reason to make no more checkpoints.
+    return { data: Math.max(0, this.#data), zero: Math.max(0, this.#zero) };
+  }
+
+  /** All blocks were counted. */
+  recount({ data, zero }: { data: number; zero: number }): void {
+    this.#data = data;
+    this.#zero = zero;
   }
 
   /** Leaves that a checkpoint would write. */

@@ -30,6 +30,8 @@ export interface Recovered {
   uneven: boolean;
   /** What is wrong with a copy of the superblock. */
   faults: string[];
+  /** With `onDamage`, what else is wrong: it counts as not there. */
+  lost: { what: 'generations' | 'journal'; message: string }[];
   generations: Generation[];
   tree: MapTree;
   journal: JournalPosition;
@@ -54,7 +56,7 @@ export interface Recovered {
   end: number;
 }
 
-/** Throws FormatError, DiskError. `onDamage`: see MapTree. */
+/** Throws FormatError, DiskError. `onDamage`: see MapTree; nothing but the superblock is an error then. */
 export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recovered {
   const places = Math.floor(file.size() / BLOCK_SIZE);
   const pair = readPlaces(file, { place: 0, count: SUPERBLOCK_PLACES }, places);
@@ -68,7 +70,8 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
   const found: Recovered = {
     ...chosen,
     uneven: !a.equals(b),
-    generations: readTable(file, superblock, places),
+    generations: [],
+    lost: [],
     tree,
     journal: chain.end,
     durable: durableMark(chain, superblock.journal, synced),
@@ -80,7 +83,23 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
     retired: [],
     end: Math.ceil(file.size() / BLOCK_SIZE),
   };
-  const sound = soundRecords(file, chain, { synced, blocks: tree.blocks, places });
+  try {
+    found.generations = readTable(file, superblock, places);
+  } catch (error) {
+    if (onDamage === undefined || !(error instanceof FormatError)) throw error;
+    found.lost.push({ what: 'generations', message: `${error.message}: all of them are lost` });
+    found.superblock = { ...superblock, table: { place: 0, crc: 0, count: 0, rows: 0 } };
+  }
+  let sound = soundRecords(file, chain, { synced, blocks: tree.blocks, places });
+  const strange = chain.records.findIndex(({ record: { changes } }) =>
+    changes.some(({ block, count }) => block + count > tree.blocks),
+  );
+  if (strange >= 0 && strange < sound) {
+    const message = `the journal has blocks behind the disk's end, ${tree.blocks}`;
+    if (onDamage === undefined) throw new FormatError(message);
+    found.lost.push({ what: 'journal', message: `${message}: writes from there on are lost` });
+    sound = strange;
+  }
   for (const { record } of chain.records.slice(0, sound)) {
     for (const change of record.changes) {
       apply(tree, change, found.retired);
@@ -231,8 +250,6 @@ function verify(file: BlockFile, { count, place, crcs }: Change, places: number)
 function apply(tree: MapTree, change: Change, retired: number[]): void {
   const { block, count, place, crcs } = change;
   // The file may have been cut off since behind places that later records replace: that is no fault.
-  if (block + count > tree.blocks)
-    throw new FormatError(`the journal has blocks ${block} to ${block + count - 1}, of ${tree.blocks}`);
   if (place >= SUPERBLOCK_PLACES) for (let i = 0; i < count; i++) tree.set(block + i, place + i, crcs[i]!);
   else
     clearBlocks(
