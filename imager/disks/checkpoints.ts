@@ -4,6 +4,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { asDiskError, type BlockFile } from './block-file.ts';
+import { DiskError } from './disk.ts';
 import type { Flushes } from './flushes.ts';
 import { BLOCK_SIZE, type PlaceRun } from './format.ts';
 import { encodeTable, type Generation } from './generation-table.ts';
@@ -122,7 +123,22 @@ export class Checkpoints {
   changed(): void {
     this.#changed = true;
     const long = this.#journal.length > this.#patience || this.#tree.dirtyLeaves > MANY_LEAVES;
-    if (long && this.#running === 0 && !this.#space.scanning) void this.checkpoint().catch(() => undefined);
+    if (long && this.#running === 0 && this.#mayCheckpoint()) void this.#tryCheckpoint();
+  }
+
+  /** While a scan runs a checkpoint would wait for it. */
+  #mayCheckpoint(): boolean {
+    return !this.#space.scanning || this.#space.blind;
+  }
+
+  /** A checkpoint nobody waits for: without one the journal has all. */
+  async #tryCheckpoint(): Promise<void> {
+    try {
+      await this.checkpoint();
+    } catch (error) {
+      // Those are told to whoever writes.
+      if (!(error instanceof DiskError)) this.#warn('no checkpoint', { error: (error as Error).message });
+    }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -158,6 +174,7 @@ export class Checkpoints {
       this.#tidy();
     } catch (error) {
       // The disk works on without: only, nothing becomes free.
+      this.#space.failScan();
       this.#warn('free space cannot be told', { error: (error as Error).message });
     }
   }
@@ -290,7 +307,7 @@ export class Checkpoints {
   async close(): Promise<void> {
     await this.settled();
     // Without space, or after a failure, the next open has the journal.
-    if (this.#changed && !this.#space.scanning) await this.checkpoint().catch(() => undefined);
+    if (this.#changed && this.#mayCheckpoint()) await this.#tryCheckpoint();
     while (tidy(this.#file, this.#space, true));
     this.stop();
     await this.#last;

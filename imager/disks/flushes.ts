@@ -74,13 +74,18 @@ export class Flushes {
 
   async #flushNow(): Promise<void> {
     this.writable();
+    // What a scan, or a snapshot that failed, held back: of records that are on their way now at the latest.
+    const held = this.#space.takeReleased();
     try {
       await this.#journal.written();
     } catch (error) {
       this.#final(error);
     }
     const { mark, released, changed } = this.#journal.takeWritten();
-    if (!changed && !this.#unsynced) return;
+    if (!changed && !this.#unsynced) {
+      this.#space.freed([...held, ...released]);
+      return;
+    }
     this.#unsynced = false;
     this.#unflushed = 0;
     try {
@@ -91,7 +96,7 @@ export class Flushes {
     // Writing may have ended meanwhile, and the journal been cut off before what this sync was for.
     this.writable();
     this.#journal.synced(mark);
-    this.#space.freed(released);
+    this.#space.freed([...held, ...released]);
   }
 
   /** Writes, and resolves once that is durable. Rejects with DiskError: nothing is written any more then. */

@@ -90,9 +90,9 @@ export class OverlayStore {
     return this.#checkpoints.tree;
   }
 
-  /** Places of the file that are used, and that could be used again. */
-  places(): { used: number; free: number } {
-    return { used: this.#space.used, free: this.#space.free };
+  /** Places of the file that are used, and that could be used again; `blind`: which are free could not be found out. */
+  places(): { used: number; free: number; blind: boolean } {
+    return { used: this.#space.used, free: this.#space.free, blind: this.#space.blind };
   }
 
   /**

@@ -26,7 +26,9 @@ export class Space {
   #cursor = SUPERBLOCK_PLACES;
   /** No run of so many free places was found, and none has been freed since. */
   #scarce = Number.POSITIVE_INFINITY;
-  #scan: { from: number; released: PlaceRun[]; retired: PlaceRun[] } | undefined;
+  #scan: { released: PlaceRun[]; retired: PlaceRun[] } | undefined;
+  /** The scan came to nothing: until there is another, nothing becomes free. */
+  #blind = false;
   #released: PlaceRun[] = [];
   #retired: PlaceRun[] = [];
   /** What was fresh before a generation that is not durable yet, and what of it was released or retired since. */
@@ -57,6 +59,11 @@ export class Space {
 
   get scanning(): boolean {
     return this.#scan !== undefined;
+  }
+
+  /** True where a scan failed: the file only grows. */
+  get blind(): boolean {
+    return this.#blind;
   }
 
   /**
@@ -123,27 +130,32 @@ export class Space {
 
   /** Places that were taken and that nothing ever named. */
   giveBack(extents: readonly PlaceRun[]): void {
-    if (this.#scan !== undefined) for (const extent of extents) append(this.#scan.released, extent);
+    if (this.#scan !== undefined) for (const extent of extents) this.#remember(this.#scan.released, extent);
     else this.freed(extents);
   }
 
   /** A journal record has something else in the stead of a place. */
   release(place: number): void {
-    if (this.#scan !== undefined) append(this.#scan.released, { place, count: 1 });
+    if (this.#scan !== undefined) this.#remember(this.#scan.released, { place, count: 1 });
     else if (this.#fresh.has(place)) append(this.#released, { place, count: 1 });
     else if (this.#former?.fresh.has(place)) append(this.#former.released, { place, count: 1 });
   }
 
   /** The next checkpoint will not have a map page any more. */
   retirePage(place: number): void {
-    if (this.#scan !== undefined) append(this.#scan.retired, { place, count: 1 });
+    if (this.#scan !== undefined) this.#remember(this.#scan.retired, { place, count: 1 });
     else if (this.#fresh.has(place)) append(this.#retired, { place, count: 1 });
     else if (this.#former?.fresh.has(place)) append(this.#former.retired, { place, count: 1 });
   }
 
   /** The next checkpoint will not have a journal segment, or table, any more. */
   retire(extent: PlaceRun): void {
-    append(this.#scan?.retired ?? this.#retired, extent);
+    if (this.#scan !== undefined) this.#remember(this.#scan.retired, extent);
+    else append(this.#retired, extent);
+  }
+
+  #remember(list: PlaceRun[], extent: PlaceRun): void {
+    if (!this.#blind) append(list, extent);
   }
 
   /** What was released up to now: to be freed once the journal up to now is durable. */
@@ -204,7 +216,8 @@ export class Space {
    * released or retired before may wait to be freed.
    */
   beginScan(): void {
-    this.#scan = { from: this.#end, released: [], retired: [] };
+    this.#scan = { released: [], retired: [] };
+    this.#blind = false;
     this.#used.clear();
     this.#fresh.clear();
     this.#holes.clear();
@@ -222,6 +235,12 @@ export class Space {
     if (!this.#used.add(place)) return false;
     if (!kept) this.#fresh.add(place);
     return true;
+  }
+
+  /** Not all could be marked. What becomes free is not even remembered: the next scan will find it. */
+  failScan(): void {
+    this.#scan = { released: [], retired: [] };
+    this.#blind = true;
   }
 
   /** All is marked, and all that was released since the scan began is durable. */

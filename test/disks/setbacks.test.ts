@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { DiskError } from '../../imager/disks/disk.ts';
 import { BLOCK_SIZE, SUPERBLOCK_PLACES } from '../../imager/disks/format.ts';
-import { grow, snapshot } from '../../imager/disks/generations.ts';
+import { drop, grow, snapshot } from '../../imager/disks/generations.ts';
 import { SEGMENT_PLACES } from '../../imager/disks/journal-segments.ts';
 import { Overlay } from '../../imager/disks/overlay.ts';
 import { emptyOverlay } from '../../imager/disks/overlay-file.ts';
@@ -339,4 +339,53 @@ test('a write that was lost with the power does not come back when its place is 
   for (let block = 7; block < BLOCKS; block++) await write(next, block, 9);
   const last = open(after.afterPowerCut((units) => (units === BLOCK_SIZE ? units : 0), 1));
   expect(await byteOf(last, 0)).toBe(2);
+});
+
+test('a damaged map of one generation keeps nobody from checkpoints; without that generation space is free again', async () => {
+  let file = fresh();
+  let disk = await opened(file);
+  await write(disk, 0, 1);
+  const { id, root } = await snapshot(disk.store, 'one', 1);
+  await write(disk, 0, 2);
+  await disk.close();
+  const content = file.content();
+  content[root.place * BLOCK_SIZE + 5]! ^= 1;
+  file = new VolatileFile(content);
+  disk = await opened(file);
+  expect(disk.store.places().blind).toBe(true);
+  const { sequence } = disk.store.superblock;
+  await write(disk, 1, 3);
+  await disk.close();
+  disk = await opened(killed(file));
+  expect(disk.store.superblock.sequence).toBeGreaterThan(sequence);
+  expect([await byteOf(disk, 0), await byteOf(disk, 1)]).toEqual([2, 3]);
+  await drop(disk.store, id);
+  expect(disk.store.places().blind).toBe(false);
+  for (let i = 0; i < 3; i++) {
+    await write(disk, 0, i);
+    await disk.flush();
+  }
+  expect(disk.store.places().free).toBeGreaterThan(0);
+});
+
+test('what is trimmed while free places are looked for is free after the next flush', async () => {
+  let file = fresh();
+  let disk = await opened(file);
+  for (let block = 0; block < BLOCKS; block++) await write(disk, block, 1);
+  await disk.close();
+  file = killed(file);
+  let go = (): void => {};
+  file.syncGate = new Promise((resolve) => {
+    go = resolve;
+  });
+  disk = open(file);
+  const scanned = disk.store.settled();
+  // The last it does is a sync.
+  while (file.syncs === 0) await tick();
+  await disk.trim(0, BLOCKS * BLOCK_SIZE);
+  go();
+  await scanned;
+  const { used } = disk.store.places();
+  await disk.flush();
+  expect(disk.store.places().used).toBe(used - BLOCKS);
 });
