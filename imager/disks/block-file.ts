@@ -161,9 +161,9 @@ export class SystemFile implements BlockFile {
     return punchHole(this.#fd, offset, length);
   }
 
-  /** False where another process has the file locked; see lockFile. */
+  /** False where another process has the file locked. Throws StoreError; see lockFile. */
   lock(): boolean {
-    return lockFile(this.#fd);
+    return lockFile(this.#fd, this.#path);
   }
 
   close(): void {

@@ -18,6 +18,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { SystemFile } from '../../imager/disks/block-file.ts';
 import { Disks, type MayOpen } from '../../imager/disks/catalog.ts';
 import type { Disk } from '../../imager/disks/disk.ts';
+import { lockFile } from '../../imager/disks/host.ts';
 
 const SIZE = 3 * 2 ** 20 + 512;
 const image = Buffer.alloc(SIZE);
@@ -392,4 +393,11 @@ test('leftovers of a process that died are removed, those of a live one are kept
   disks = await openStore();
   for (const folder of ['bases', 'disks'])
     expect(readdirSync(join(dir, 'state', folder))).toEqual([`.new-${process.ppid}-0`]);
+});
+
+test('a lock that cannot be had is no lock', () => {
+  const locked = new SystemFile(file, 'r+');
+  expect(locked.lock()).toBe(true);
+  locked.close();
+  expect(() => lockFile(-1, 'x')).toThrow('x cannot be locked against other processes: EBADF');
 });
