@@ -2,14 +2,13 @@
  * Checkpoints of an overlay: the map, the generations and the journal's new beginning, made durable under a superblock; and
  * the scans that find out what is free. They run one after another.
  */
-import { crc32 } from 'node:zlib';
 import { asDiskError, type BlockFile } from './block-file.ts';
 import { DiskError } from './disk.ts';
+import { type Alterations, type Cut, type Draft, placeTable } from './draft.ts';
 import type { Flushes } from './flushes.ts';
 import { BLOCK_SIZE, type PlaceRun } from './format.ts';
-import { encodeTable, type Generation } from './generation-table.ts';
+import type { Generation } from './generation-table.ts';
 import type { Journal } from './journal.ts';
-import type { PageWrite } from './map-page.ts';
 import type { MapTree } from './map-tree.ts';
 import type { Recovered } from './recover.ts';
 import { scan } from './scan.ts';
@@ -20,6 +19,8 @@ import { tidy } from './tidy.ts';
 /** A journal longer than this, or so many changed leaves of the map, ask for a checkpoint. */
 const LONG_JOURNAL = 2 * 1024 * 1024;
 const MANY_LEAVES = 4096;
+/** Writes wait then. */
+const TOO_LONG_JOURNAL = 8 * LONG_JOURNAL;
 
 /** What a checkpoint is made with. */
 export interface Parts {
@@ -31,41 +32,6 @@ export interface Parts {
   writing: ReadonlySet<readonly PlaceRun[]>;
   /** Told what went wrong that nobody waits for. */
   warn: (message: string, detail: Record<string, unknown>) => void;
-}
-
-/** What a checkpoint is about to make durable. */
-export interface Draft {
-  superblock: Superblock;
-  generations: Generation[];
-  /** The map from now on. */
-  tree: MapTree;
-  /** What is to be written before the superblock: whole places. */
-  writes: PageWrite[];
-}
-
-/** The places of a table of generations. */
-interface Tables {
-  /** The last checkpoint's, where this one has another. */
-  before: PlaceRun[];
-  /** This one's, where it is another. */
-  made: PlaceRun[];
-}
-
-/** What else a checkpoint does, at the moment it is of. Where one of them throws, there is no checkpoint. */
-export interface Alterations {
-  /** Before the map is captured; `undo` takes back what it did to the map, where nothing comes of the checkpoint. */
-  prepare?: (tree: MapTree, superblock: Superblock) => void;
-  undo?: (tree: MapTree, superblock: Superblock, space: Space) => void;
-  /** With what is captured. */
-  alter?: (draft: Draft) => void;
-}
-
-interface Cut extends Draft {
-  captured: { tree: MapTree; pages: [number, number][] };
-  /** What only the checkpoint before it needs. */
-  retired: PlaceRun[];
-  segments: PlaceRun[];
-  tables: Tables;
 }
 
 export class Checkpoints {
@@ -124,6 +90,15 @@ export class Checkpoints {
     this.#changed = true;
     const long = this.#journal.length > this.#patience || this.#tree.dirtyLeaves > MANY_LEAVES;
     if (long && this.#running === 0 && this.#mayCheckpoint()) void this.#tryCheckpoint();
+  }
+
+  /**
+   * Where the journal has grown far beyond what asked for a checkpoint, because that or a scan is still under way: resolves
+   * once it is done. Who writes so fast is to wait for it, or journal and changed leaves would grow without end.
+   */
+  pressure(): Promise<void> | undefined {
+    if (this.#journal.length <= TOO_LONG_JOURNAL) return undefined;
+    return this.#running > 0 || !this.#mayCheckpoint() ? this.settled() : undefined;
   }
 
   /** While a scan runs a checkpoint would wait for it. */
@@ -252,7 +227,7 @@ export class Checkpoints {
       this.#undo(nothing, alterations);
       throw error;
     }
-    const tables = this.#updateTable(draft);
+    const tables = placeTable(draft, this.#generations, this.#space);
     // What the map names is the new generation's from now on.
     if (draft.generations.length > this.#generations.length) this.#space.keepAll([...this.#writing].flat());
     this.#changed = false;
@@ -271,22 +246,6 @@ export class Checkpoints {
     this.#space.kept(false);
     undo?.(tree, this.#superblock, this.#space);
     this.#changed = true;
-  }
-
-  /** Gives the table of generations a new place, where it is another one. */
-  #updateTable({ superblock, generations, writes }: Draft): Tables {
-    const same = (generation: Generation, i: number): boolean => generation === this.#generations[i];
-    if (generations.length === this.#generations.length && generations.every(same))
-      return { before: [], made: [] };
-    const bytes = encodeTable(generations);
-    const { table } = superblock;
-    const before = table.rows > 0 ? [{ place: table.place, count: table.count }] : [];
-    superblock.table = { place: 0, crc: 0, count: 0, rows: 0 };
-    if (generations.length === 0) return { before, made: [] };
-    const { place, count } = this.#space.takeRun(bytes.length / BLOCK_SIZE);
-    writes.push({ place, bytes });
-    superblock.table = { place, count, crc: crc32(bytes), rows: generations.length };
-    return { before, made: [{ place, count }] };
   }
 
   /** The copy that is not the newest valid one first: a crash in between leaves one of the two states. */

@@ -31,11 +31,6 @@ export class Flushes {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** No more writes, for this reason. */
-  fail(error: DiskError): void {
-    this.#failure ??= error;
-  }
-
   /** Something was written that no record tells of. */
   wrote(): void {
     this.#unsynced = true;

@@ -1,5 +1,5 @@
 /** What is done with the generations of an overlay: each in one checkpoint, so a crash leaves it done or not begun. */
-import type { Draft } from './checkpoints.ts';
+import type { Draft } from './draft.ts';
 import { blockCount, MAX_DISK_SIZE } from './format.ts';
 import { type Generation, MAX_GENERATIONS, MAX_LABEL } from './generation-table.ts';
 import { MapTree } from './map-tree.ts';

@@ -304,9 +304,8 @@ export class Journal {
   }
 
   /**
-   * Ends the journal, as well as can be, behind the last record that is known to be durable or was there before us (it may
-   * have been durable), for those who open the file next: they are to trust nothing that is not. Nothing can be noted
-   * any more.
+   * Ends the journal, as well as can be, for who opens the file next: behind the last record that is known to be durable, or
+   * was there before us and may have been. What lies there is not clean then. Nothing can be noted any more.
    */
   cutOff(cause: DiskError): void {
     this.#fail(cause);

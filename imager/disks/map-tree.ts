@@ -299,5 +299,10 @@ export class MapTree {
       page.leaving = false;
       if (!written) this.#soil(level, page);
     }
+    const leaves = this.#pages[0]!;
+    for (const [index, page] of leaves) {
+      if (leaves.size <= CLEAN_LEAVES) return;
+      if (!page.dirty && !page.leaving) leaves.delete(index);
+    }
   }
 }

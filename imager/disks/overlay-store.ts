@@ -8,8 +8,9 @@
  * is free what the superblock before named.
  */
 import type { BlockFile } from './block-file.ts';
-import { type Alterations, Checkpoints } from './checkpoints.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { DONE } from './disk.ts';
+import type { Alterations } from './draft.ts';
 import { Flushes } from './flushes.ts';
 import { BLOCK_SIZE, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import type { Generation } from './generation-table.ts';
@@ -163,7 +164,9 @@ export class OverlayStore {
   #noted(bytes: number): Promise<void> {
     this.flushes.noted(bytes);
     this.#checkpoints.changed();
-    return this.#journal.written();
+    const written = this.#journal.written();
+    const pressure = this.#checkpoints.pressure();
+    return pressure === undefined ? written : written.then(() => pressure);
   }
 
   /** The changed pages of another map in this file, with new places: they have to be written before anything names them. */

@@ -13,6 +13,8 @@ import { type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
 
 /** Runs shorter than this are no good for long writes as long as there is little to gain. */
 const LEAST_RUN = 16;
+/** Runs that are too short and are looked at before a long write goes to the end of the file: some 0.1 ms. */
+const LOOKS = 2048;
 
 export class Space {
   readonly #used = new Bits();
@@ -24,6 +26,8 @@ export class Space {
   #end: number;
   #free = 0;
   #cursor = SUPERBLOCK_PLACES;
+  /** Where runs of more than one place are looked for: goes round the file, a piece with each write. */
+  #far = SUPERBLOCK_PLACES;
   /** No run of so many free places was found, and none has been freed since. */
   #scarce = Number.POSITIVE_INFINITY;
   #scan: { released: PlaceRun[]; retired: PlaceRun[] } | undefined;
@@ -89,21 +93,31 @@ export class Space {
     return taken[0] ?? this.#extend(count);
   }
 
-  /** Takes up to `count` free places in runs of at least `least`; gives how many. Goes round the file once. */
+  /**
+   * Takes up to `count` free places in runs of at least `least`; gives how many. Goes round the file once, but gives up
+   * early where runs longer than one place are rare.
+   */
   #reuse(count: number, least: number, taken: PlaceRun[]): number {
     let left = count;
+    let looks = 0;
+    const start = least > 1 ? this.#far : this.#cursor;
     for (const [from, to] of [
-      [this.#cursor, this.#end],
-      [SUPERBLOCK_PLACES, this.#cursor],
+      [start, this.#end],
+      [SUPERBLOCK_PLACES, start],
     ] as const) {
       for (let at = this.#used.nextClear(from, to); at < to; at = this.#used.nextClear(at, to)) {
+        if (least > 1) {
+          this.#far = at;
+          if (++looks > LOOKS) return count - left;
+        }
         const stop = this.#used.nextSet(at, Math.min(to, at + left));
         if (stop - at >= Math.min(least, left)) {
           this.#take(at, stop - at);
           taken.push({ place: at, count: stop - at });
           left -= stop - at;
           this.#free -= stop - at;
-          this.#cursor = stop;
+          if (least > 1) this.#far = stop;
+          else this.#cursor = stop;
           if (left === 0) return count;
         }
         at = stop;
@@ -187,7 +201,10 @@ export class Space {
         this.#former?.fresh.delete(at);
       }
     // The next writes go there: the kernel still has these pages, and the file system space for them.
-    for (const { place } of extents) this.#cursor = Math.min(this.#cursor, place);
+    for (const { place, count } of extents) {
+      this.#cursor = Math.min(this.#cursor, place);
+      if (count >= LEAST_RUN) this.#far = place;
+    }
     if (extents.length > 0) this.#scarce = Number.POSITIVE_INFINITY;
   }
 
@@ -268,6 +285,7 @@ export class Space {
       if (this.#holes.delete(this.#end)) this.#holeCount--;
     }
     this.#cursor = Math.min(this.#cursor, this.#end);
+    this.#far = Math.min(this.#far, this.#end);
     return this.#end;
   }
 

@@ -16,8 +16,8 @@ import { OverlayStore } from '../../imager/disks/overlay-store.ts';
 import { ZeroMap } from '../../imager/disks/zero-map.ts';
 import { VolatileFile } from './volatile-file.ts';
 
-const SECONDS = Number(process.env['CRASH_SECONDS'] ?? 0);
-const FIRST_SEED = Number(process.env['CRASH_SEED'] ?? 1);
+const SECONDS = Number(process.env.CRASH_SECONDS ?? 0);
+const FIRST_SEED = Number(process.env.CRASH_SEED ?? 1);
 const FEW_SEEDS = 40;
 const ROUNDS = 12;
 

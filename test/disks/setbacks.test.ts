@@ -389,3 +389,42 @@ test('what is trimmed while free places are looked for is free after the next fl
   await disk.flush();
   expect(disk.store.places().used).toBe(used - BLOCKS);
 });
+
+test('what a checkpoint has written leaves memory', async () => {
+  const leaves = 1200;
+  const disk = await opened(fresh(leaves * 512));
+  for (let leaf = 0; leaf < leaves; leaf++) await disk.trim(leaf * 512 * BLOCK_SIZE, BLOCK_SIZE);
+  expect(disk.store.tree.memory).toBeGreaterThanOrEqual(leaves * BLOCK_SIZE);
+  await disk.store.checkpoint();
+  // The leaves, and four pages above them.
+  expect(disk.store.tree.memory).toBeLessThanOrEqual((1024 + 4) * BLOCK_SIZE);
+  const { zero } = disk.store.tree.counts();
+  expect([disk.store.tree.leaf(0)[0], disk.store.tree.leaf(leaves - 1)[0], zero]).toEqual([1, 1, leaves]);
+});
+
+test('writes wait for a checkpoint that the journal has outgrown', async () => {
+  const file = fresh(4096);
+  const disk = await opened(file);
+  let released = (): void => {};
+  file.writeGate = new Promise((resolve) => {
+    released = resolve;
+  });
+  await write(disk, 0, 1);
+  const checkpoint = disk.store.checkpoint();
+  let waiting: Promise<void> | undefined;
+  for (let round = 0; round < 2000 && waiting === undefined; round++) {
+    const calls = Array.from({ length: 700 }, (_, i) => disk.trim(2 * i * BLOCK_SIZE, BLOCK_SIZE));
+    let done = false;
+    const all = Promise.all(calls).then(() => {
+      done = true;
+    });
+    for (let i = 0; i < 3 && !done; i++) await tick();
+    if (!done) waiting = all;
+  }
+  expect(waiting).toBeDefined();
+  released();
+  await waiting;
+  await checkpoint;
+  await write(disk, 1, 2);
+  expect([await byteOf(disk, 0), await byteOf(disk, 1)]).toEqual([0, 2]);
+});

@@ -26,6 +26,7 @@ export class VolatileFile implements BlockFile {
   failing: 'read' | 'write' | 'sync' | undefined;
   /** Set to hold asynchronous calls of that kind until it resolves. */
   readGate: Promise<void> | undefined;
+  writeGate: Promise<void> | undefined;
   syncGate: Promise<void> | undefined;
   syncs = 0;
   writes = 0;
@@ -68,6 +69,7 @@ export class VolatileFile implements BlockFile {
 
   async write(source: Uint8Array, offset: number): Promise<void> {
     await later();
+    await this.writeGate;
     this.writeNow(source, offset);
   }
 
