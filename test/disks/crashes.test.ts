@@ -8,6 +8,7 @@
 import { expect, test } from 'vitest';
 import { BlockReader } from '../../imager/disks/block-reader.ts';
 import { check } from '../../imager/disks/check.ts';
+import { DiskError } from '../../imager/disks/disk.ts';
 import { BLOCK_SIZE } from '../../imager/disks/format.ts';
 import { drop, grow, mapOf, rollBack, snapshot } from '../../imager/disks/generations.ts';
 import { Overlay } from '../../imager/disks/overlay.ts';
@@ -188,7 +189,8 @@ class Run {
     else if (which < 0.94) {
       this.#steps.push('grow');
       this.#calls.push(grow(disk.store, disk.size + BLOCK_SIZE));
-    } else {
+    } else if (which < 0.97) await this.#short(disk);
+    else {
       const ticks = this.#below(6);
       this.#steps.push(`${ticks} ticks`);
       for (let i = 0; i < ticks; i++) await tick();
@@ -229,6 +231,26 @@ class Run {
     const { id } = await snapshot(disk.store, 'g', 1);
     this.#kept.set(id, values);
     this.#sure(values);
+  }
+
+  /** What fails for lack of space, where the file has no free places for it, changes nothing. */
+  async #short(disk: Overlay): Promise<void> {
+    await this.#done();
+    this.#file.room = this.#file.size();
+    const { size } = disk;
+    try {
+      const which = this.#below(3);
+      this.#steps.push(`short of space: ${['checkpoint', 'snapshot', 'grow'][which]}`);
+      if (which === 0) await disk.store.checkpoint();
+      else if (which === 1) await this.#snapshot(disk);
+      // To another level of the map, if it goes so far.
+      else await grow(disk.store, size + 512 * 512 * BLOCK_SIZE);
+    } catch (error) {
+      if (!(error instanceof DiskError) || error.code !== 'ENOSPC') throw error;
+      this.#steps.push('failed');
+      if (disk.size !== size) throw this.#wrong('it has grown all the same');
+    }
+    this.#file.room = Number.POSITIVE_INFINITY;
   }
 
   async #useGeneration(disk: Overlay, back: boolean): Promise<void> {
