@@ -65,7 +65,8 @@ export function asDiskError(error: unknown): DiskError {
 /** A BlockFile on the file system. */
 export class SystemFile implements BlockFile {
   readonly #path: string;
-  readonly #fd: number;
+  /** Undefined once it is closed: the system gives the number to the next file. */
+  #open: number | undefined;
   readonly #now: () => number;
   #slowUntil = 0;
   /** Up to this byte the file has its space, or was to have it; and whether some of that is of our doing. */
@@ -75,9 +76,14 @@ export class SystemFile implements BlockFile {
   /** Opens an existing file. `now` in milliseconds, for the choice between the two ways. */
   constructor(path: string, mode: 'r' | 'r+', now: () => number = () => performance.now()) {
     this.#path = path;
-    this.#fd = openSync(path, mode);
+    this.#open = openSync(path, mode);
     this.#now = now;
     this.#reserved = this.size();
+  }
+
+  get #fd(): number {
+    if (this.#open === undefined) throw new DiskError('EIO', `${this.#path} is closed`);
+    return this.#open;
   }
 
   prompt(length: number): boolean {
@@ -183,19 +189,21 @@ export class SystemFile implements BlockFile {
     return punchHole(this.#fd, offset, length);
   }
 
-  /** False where another process has the file locked; see lockFile. */
+  /** False where another process has the file locked. Throws StoreError; see lockFile. */
   lock(): boolean {
-    return lockFile(this.#fd);
+    return lockFile(this.#fd, this.#path);
   }
 
   close(): void {
+    const fd = this.#fd;
     try {
       // Who wrote nothing keeps off: the file may be another one's, who makes it longer now.
-      if (this.#ahead) ftruncateSync(this.#fd, this.size());
+      if (this.#ahead) ftruncateSync(fd, this.size());
     } catch {
       // It stays reserved until the next one who writes to it closes it.
     }
-    closeSync(this.#fd);
+    this.#open = undefined;
+    closeSync(fd);
   }
 }
 

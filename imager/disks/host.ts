@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
+import { StoreError } from './store-error.ts';
 
 /** See host.c. */
 interface Addon {
@@ -94,8 +95,15 @@ export function reserveSpace(fd: number, offset: number, length: number): boolea
   return calls !== false && calls.reserve(fd, offset, length) === 0;
 }
 
-/** False where another process, or another open file of this one, has the lock. True also where there are no locks. */
-export function lockFile(fd: number): boolean {
+/**
+ * False where another process, or another open file of this one, has the lock. True also where the calls are not built.
+ * Throws StoreError where the file's file system gives no locks: two imagers would write to one disk.
+ */
+export function lockFile(fd: number, path: string): boolean {
   const calls = host();
-  return calls === false || calls.lock(fd) !== EAGAIN;
+  if (calls === false) return true;
+  const error = calls.lock(fd);
+  if (error !== 0 && error !== EAGAIN)
+    throw new StoreError(`${path} cannot be locked against other processes: ${getSystemErrorName(-error)}`);
+  return error === 0;
 }

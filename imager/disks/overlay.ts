@@ -9,7 +9,7 @@
 import { asDiskError } from './block-file.ts';
 import { type BaseContent, BlockReader } from './block-reader.ts';
 import { checksums } from './checksums.ts';
-import { type Disk, DiskError, DONE, type Extent } from './disk.ts';
+import { type Disk, DONE, type Extent } from './disk.ts';
 import { overlayExtents } from './extents.ts';
 import { BLOCK_SIZE, blockCount, FAN_OUT, ZERO } from './format.ts';
 import type { OverlayStore, Places } from './overlay-store.ts';
@@ -209,11 +209,6 @@ export class Overlay implements Disk {
   async #fill(offset: number, length: number): Promise<void> {
     for (let done = 0; done < length; done += ZEROES.length)
       await this.write(ZEROES.subarray(0, Math.min(ZEROES.length, length - done)), offset + done);
-  }
-
-  /** No more writes, for this reason. */
-  fail(code: DiskError['code'], reason: string): void {
-    this.store.flushes.fail(new DiskError(code, `${this.name}: ${reason}`));
   }
 
   /** Flushes and closes the overlay's file, the latter also where the flush fails. */
