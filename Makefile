@@ -33,6 +33,7 @@ build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/di
 	@npx --no-install tsc -p tsconfig.build.json
 
 dist/imager/udp/udp.node: imager/udp/udp.c imager/udp/address.c imager/udp/address.h
+dist/imager/disks/host.node: imager/disks/host.c imager/disks/crc32.c imager/disks/crc32.h
 dist/imager/%.node: imager/%.c | setup
 	@mkdir -p $(@D)
 	@gcc -O2 -shared -fPIC -Wall -Wextra -Werror -I node_modules/node-api-headers/include $(filter %.c,$^) -o $@

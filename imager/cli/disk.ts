@@ -77,7 +77,7 @@ function showDisk(disk: DiskView): string {
     ['size', bytes(disk.size)],
     ['written', `${disk.blocksWritten} blocks of ${disk.blockSize} bytes`],
     ['zeroed', `${disk.blocksZeroed} blocks`],
-    ['takes up', bytes(disk.allocatedBytes)],
+    ['takes up', `${bytes(disk.allocatedBytes)}${disk.growsOnly ? ', only grows: see disk check' : ''}`],
     ['generations', String(disk.generations)],
     ['attached', disk.attached ?? '-'],
   ]);

@@ -28,10 +28,10 @@ export class Bits {
     this.#words.fill(0);
   }
 
-  /** Clears all bits before `end`. */
-  clearBefore(end: number): void {
-    this.#words.fill(0, 0, end >>> 5);
-    for (let index = end & ~31; index < end; index++) this.delete(index);
+  /** Sets all that are set in `other`. */
+  addAll(other: Bits): void {
+    if (other.#words.length > this.#words.length) this.#grow(other.#words.length);
+    for (const [at, word] of other.#words.entries()) if (word !== 0) this.#words[at]! |= word;
   }
 
   /** The first bit from `from` on that is not set; `end` where there is none before that. */

@@ -16,7 +16,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { DiskError } from './disk.ts';
-import { lockFile, punchHole } from './host.ts';
+import { lockFile, punchHole, readHere, reserveSpace, slept, writeHere } from './host.ts';
 
 export interface BlockFile {
   /** True where a call of `length` bytes may be made synchronously at present. */
@@ -40,10 +40,17 @@ export interface BlockFile {
 
 /** Longest range moved synchronously. */
 const PROMPT_LENGTH = 256 * 1024;
-/** A synchronous call that took longer (cold cache, throttled writer) sends the next ones to the thread pool... */
+/** A synchronous call that waited longer (cold cache, throttled writer) sends the next ones to the thread pool... */
 const SLOW_MS = 2;
 /** ...for this long. */
 const COOL_DOWN_MS = 50;
+
+/**
+ * A file that grows has space allocated ahead: a write to new pages takes 26 instead of 60 us for 256 KiB then. At most
+ * an eighth of what it has, within these bounds; given back when it is closed.
+ */
+const LEAST_AHEAD = 2 ** 20;
+const MOST_AHEAD = 16 * 2 ** 20;
 
 /** The DiskError for a failed call of the file system. */
 export function asDiskError(error: unknown): DiskError {
@@ -58,15 +65,25 @@ export function asDiskError(error: unknown): DiskError {
 /** A BlockFile on the file system. */
 export class SystemFile implements BlockFile {
   readonly #path: string;
-  readonly #fd: number;
+  /** Undefined once it is closed: the system gives the number to the next file. */
+  #open: number | undefined;
   readonly #now: () => number;
   #slowUntil = 0;
+  /** Up to this byte the file has its space, or was to have it; and whether some of that is of our doing. */
+  #reserved: number;
+  #ahead = false;
 
   /** Opens an existing file. `now` in milliseconds, for the choice between the two ways. */
   constructor(path: string, mode: 'r' | 'r+', now: () => number = () => performance.now()) {
     this.#path = path;
-    this.#fd = openSync(path, mode);
+    this.#open = openSync(path, mode);
     this.#now = now;
+    this.#reserved = this.size();
+  }
+
+  get #fd(): number {
+    if (this.#open === undefined) throw new DiskError('EIO', `${this.#path} is closed`);
+    return this.#open;
   }
 
   prompt(length: number): boolean {
@@ -81,7 +98,17 @@ export class SystemFile implements BlockFile {
 
   #judge(start: number): void {
     const end = this.#now();
-    if (end - start > SLOW_MS) this.#slowUntil = end + COOL_DOWN_MS;
+    if (end - start > SLOW_MS && slept()) this.#slowUntil = end + COOL_DOWN_MS;
+  }
+
+  #reserve(end: number): void {
+    if (end <= this.#reserved) return;
+    const ahead = Math.min(MOST_AHEAD, Math.max(LEAST_AHEAD, end / 8));
+    const from = this.#reserved;
+    this.#reserved = Math.floor(end + ahead);
+    // Where that fails, the write tells whether there is space for it.
+    this.#ahead = true;
+    reserveSpace(this.#fd, from, this.#reserved - from);
   }
 
   #tooShort(offset: number): DiskError {
@@ -92,7 +119,9 @@ export class SystemFile implements BlockFile {
     const start = this.#now();
     try {
       for (let done = 0; done < target.length; ) {
-        const count = readSync(this.#fd, target, done, target.length - done, offset + done);
+        const count =
+          readHere(this.#fd, target, done, offset + done) ??
+          readSync(this.#fd, target, done, target.length - done, offset + done);
         if (count === 0) throw this.#tooShort(offset + done);
         done += count;
       }
@@ -104,9 +133,12 @@ export class SystemFile implements BlockFile {
 
   writeNow(source: Uint8Array, offset: number): void {
     const start = this.#now();
+    this.#reserve(offset + source.length);
     try {
       for (let done = 0; done < source.length; )
-        done += writeSync(this.#fd, source, done, source.length - done, offset + done);
+        done +=
+          writeHere(this.#fd, source, done, offset + done) ??
+          writeSync(this.#fd, source, done, source.length - done, offset + done);
     } catch (error) {
       throw asDiskError(error);
     }
@@ -124,6 +156,7 @@ export class SystemFile implements BlockFile {
   }
 
   async write(source: Uint8Array, offset: number): Promise<void> {
+    this.#reserve(offset + source.length);
     for (let done = 0; done < source.length; )
       done += await inPool((end) => write(this.#fd, source, done, source.length - done, offset + done, end));
   }
@@ -146,6 +179,7 @@ export class SystemFile implements BlockFile {
   truncate(size: number): void {
     try {
       ftruncateSync(this.#fd, size);
+      this.#reserved = size;
     } catch (error) {
       throw asDiskError(error);
     }
@@ -155,13 +189,21 @@ export class SystemFile implements BlockFile {
     return punchHole(this.#fd, offset, length);
   }
 
-  /** False where another process has the file locked; see lockFile. */
+  /** False where another process has the file locked. Throws StoreError; see lockFile. */
   lock(): boolean {
-    return lockFile(this.#fd);
+    return lockFile(this.#fd, this.#path);
   }
 
   close(): void {
-    closeSync(this.#fd);
+    const fd = this.#fd;
+    try {
+      // Who wrote nothing keeps off: the file may be another one's, who makes it longer now.
+      if (this.#ahead) ftruncateSync(fd, this.size());
+    } catch {
+      // It stays reserved until the next one who writes to it closes it.
+    }
+    this.#open = undefined;
+    closeSync(fd);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Reads a disk as one of its maps tells it: from the overlay's file, each block verified, and from the base. */
-import { crc32 } from 'node:zlib';
 import { asDiskError, type BlockFile } from './block-file.ts';
+import { firstWrong } from './checksums.ts';
 import { DiskError, DONE } from './disk.ts';
 import { BLOCK_SIZE, FAN_OUT, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import type { MapTree } from './map-tree.ts';
@@ -62,8 +62,8 @@ export class BlockReader {
     for (const run of this.#runs(blocks, first)) {
       if (run.place >= SUPERBLOCK_PLACES) {
         this.#file.readNow(run.out, run.place * BLOCK_SIZE);
-        const bad = firstBad(run);
-        if (bad !== undefined) throw this.#damaged(bad, run);
+        const bad = firstWrong(run.out, run.crcs);
+        if (bad !== undefined) throw this.#damaged(run.block + bad, run);
       } else {
         const part = this.#ofBase(run);
         if (part !== undefined) this.#base.file.readNow(part, run.block * BLOCK_SIZE);
@@ -94,8 +94,8 @@ export class BlockReader {
   async #readRun(run: Run): Promise<void> {
     if (run.place >= SUPERBLOCK_PLACES) {
       await this.#file.read(run.out, run.place * BLOCK_SIZE);
-      const bad = firstBad(run);
-      if (bad !== undefined) throw this.#damaged(bad, run);
+      const bad = firstWrong(run.out, run.crcs);
+      if (bad !== undefined) throw this.#damaged(run.block + bad, run);
       return;
     }
     const part = this.#ofBase(run);
@@ -145,13 +145,6 @@ export class BlockReader {
     const text = `${this.#name}: what is stored of bytes ${at} to ${at + BLOCK_SIZE - 1} is damaged (place ${place})`;
     return new DiskError('EIO', text);
   }
-}
-
-/** The first block of a run whose content has not the checksum it should have. */
-function firstBad({ block, count, crcs, out }: Run): number | undefined {
-  for (let i = 0; i < count; i++)
-    if (crc32(out.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE)) !== crcs[i]) return block + i;
-  return undefined;
 }
 
 /** The target where it is of whole blocks; else a buffer that is, of which `finish` copies the wanted part. */

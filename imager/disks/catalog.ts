@@ -34,6 +34,8 @@ export interface DiskView {
   blocksZeroed: number;
   /** Bytes the overlay takes up on the imager's disk, generations and all. */
   allocatedBytes: number;
+  /** True where the disk is open and damage keeps what becomes free from being used again. */
+  growsOnly?: boolean;
   /** How many generations are kept. */
   generations: number;
   /** The generation that the disk was made from; 0: none. */
@@ -167,6 +169,7 @@ export class Disks implements DiskCatalog {
       allocatedBytes: statSync(join(this.#dir, name, FILE_NAME)).blocks * 512,
       generations: table.rows,
       parent,
+      ...(open?.overlay.store.places().blind ? { growsOnly: true } : {}),
       ...(open?.holder === undefined ? {} : { attached: open.holder.address }),
     };
   }

@@ -10,7 +10,7 @@ import { recover } from './recover.ts';
 
 /** Something that is not as it was written. */
 export interface Damage {
-  what: 'superblock' | 'map page' | 'block';
+  what: 'superblock' | 'generations' | 'journal' | 'map page' | 'block';
   /** Of which generation; 0: of the disk as it is. Other generations may share it. */
   generation: number;
   /** Bytes of the disk that cannot be read. Absent where it costs none. */
@@ -43,6 +43,7 @@ export async function check(file: BlockFile, progress: Progress): Promise<CheckR
       generation: 0,
       message: `superblock, ${fault}; the other copy will do`,
     });
+  for (const lost of found.lost) damages.push({ ...lost, generation: 0 });
   const { data } = found.tree.counts();
   const total = found.generations.reduce((sum, { blocks }) => sum + blocks.data, data);
   const walk = new Walk(file, total, progress);
@@ -61,9 +62,10 @@ export async function check(file: BlockFile, progress: Progress): Promise<CheckR
  */
 export async function repair(file: BlockFile, host: StoreHost, progress: Progress): Promise<CheckReport> {
   const damages: Damage[] = [];
-  const { faults } = recover(file, () => {});
+  const { faults, lost } = recover(file, () => {});
   for (const fault of faults)
     damages.push({ what: 'superblock', generation: 0, message: `superblock, ${fault}; written anew` });
+  for (const each of lost) damages.push({ ...each, generation: 0 });
   const store = OverlayStore.open(file, host, (level, index, pointer) =>
     damages.push(pageDamage(0, level, index, pointer)),
   );
@@ -72,19 +74,21 @@ export async function repair(file: BlockFile, host: StoreHost, progress: Progres
   const total = store.generations.reduce((sum, { blocks }) => sum + blocks.data, data);
   const walk = new Walk(file, total, progress);
   const bad: number[] = [];
-  await walk.through(store.tree, (block, place) => {
+  const counts = await walk.through(store.tree, (block, place) => {
     bad.push(block);
     damages.push(blockDamage(0, block, place));
   });
+  store.tree.recount(counts);
   for (const block of bad) await store.clear(block, block + 1);
   for (const generation of store.generations) {
     const before = damages.length;
     const tree = treeOf(file, generation, damages);
     const blocks: number[] = [];
-    await walk.through(tree, (block, place) => {
+    const counts = await walk.through(tree, (block, place) => {
       blocks.push(block);
       damages.push(blockDamage(generation.id, block, place));
     });
+    tree.recount(counts);
     if (damages.length > before) await replace(store, generation, tree, blocks);
   }
   await store.checkpoint();
@@ -127,13 +131,20 @@ class Walk {
     this.#progress = progress;
   }
 
-  async through(tree: MapTree, damaged: (block: number, place: number) => void): Promise<void> {
+  /** Gives how many blocks the map names as data, and as zero. */
+  async through(
+    tree: MapTree,
+    damaged: (block: number, place: number) => void,
+  ): Promise<{ data: number; zero: number }> {
+    const counts = { data: 0, zero: 0 };
     for (let leaf = 0; leaf * FAN_OUT < tree.blocks; leaf++) {
       // A copy: the map's own may be gone after a pause.
       const words = tree.leaf(leaf).slice();
       for (let entry = 0; entry < FAN_OUT; entry++) {
         const place = words[2 * entry]!;
+        if (place === ZERO && leaf * FAN_OUT + entry < tree.blocks) counts.zero++;
         if (place < SUPERBLOCK_PLACES) continue;
+        counts.data++;
         if (++this.#looks % BLOCKS_AT_ONCE === 0) {
           this.#progress(Math.min(1, this.#looks / this.#total));
           await new Promise((resolve) => setImmediate(resolve));
@@ -141,6 +152,7 @@ class Walk {
         if (!this.#verify(place, words[2 * entry + 1]!)) damaged(leaf * FAN_OUT + entry, place);
       }
     }
+    return counts;
   }
 
   #verify(place: number, crc: number): boolean {

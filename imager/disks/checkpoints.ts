@@ -2,13 +2,13 @@
  * Checkpoints of an overlay: the map, the generations and the journal's new beginning, made durable under a superblock; and
  * the scans that find out what is free. They run one after another.
  */
-import { crc32 } from 'node:zlib';
 import { asDiskError, type BlockFile } from './block-file.ts';
+import { DiskError } from './disk.ts';
+import { type Alterations, type Cut, type Draft, placeTable } from './draft.ts';
 import type { Flushes } from './flushes.ts';
 import { BLOCK_SIZE, type PlaceRun } from './format.ts';
-import { encodeTable, type Generation } from './generation-table.ts';
+import type { Generation } from './generation-table.ts';
 import type { Journal } from './journal.ts';
-import type { PageWrite } from './map-page.ts';
 import type { MapTree } from './map-tree.ts';
 import type { Recovered } from './recover.ts';
 import { scan } from './scan.ts';
@@ -19,6 +19,8 @@ import { tidy } from './tidy.ts';
 /** A journal longer than this, or so many changed leaves of the map, ask for a checkpoint. */
 const LONG_JOURNAL = 2 * 1024 * 1024;
 const MANY_LEAVES = 4096;
+/** Writes wait then. */
+const TOO_LONG_JOURNAL = 8 * LONG_JOURNAL;
 
 /** What a checkpoint is made with. */
 export interface Parts {
@@ -30,31 +32,6 @@ export interface Parts {
   writing: ReadonlySet<readonly PlaceRun[]>;
   /** Told what went wrong that nobody waits for. */
   warn: (message: string, detail: Record<string, unknown>) => void;
-}
-
-/** What a checkpoint is about to make durable. */
-export interface Draft {
-  superblock: Superblock;
-  generations: Generation[];
-  /** The map from now on. */
-  tree: MapTree;
-  /** What is to be written before the superblock: whole places. */
-  writes: PageWrite[];
-}
-
-/** What else a checkpoint does, at the moment it is of. Where one of them throws, there is no checkpoint. */
-export interface Alterations {
-  /** Before the map is captured. */
-  prepare?: (tree: MapTree, superblock: Superblock) => void;
-  /** With what is captured. */
-  alter?: (draft: Draft) => void;
-}
-
-interface Cut extends Draft {
-  captured: { tree: MapTree; pages: [number, number][] };
-  /** What only the checkpoint before it needs. */
-  retired: PlaceRun[];
-  segments: PlaceRun[];
 }
 
 export class Checkpoints {
@@ -88,7 +65,10 @@ export class Checkpoints {
     this.#superblock = found.superblock;
     this.#copy = found.copy;
     this.#generations = found.generations;
-    this.#changed = found.replayed > 0 || found.uneven || found.tree.dirtyLeaves > 0;
+    this.#changed = found.replayed > 0 || found.tree.dirtyLeaves > 0;
+    // Maybe the chosen one is in the kernel's memory only, and the drive has the other still: nothing that this one names
+    // may be used again before. Where it fails no flush succeeds any more, the scan's neither.
+    if (found.uneven) void this.#inTurn(() => this.#writeSuperblock(found.superblock)).catch(() => undefined);
     void this.#inTurn(() => this.#scan());
   }
 
@@ -109,7 +89,31 @@ export class Checkpoints {
   changed(): void {
     this.#changed = true;
     const long = this.#journal.length > this.#patience || this.#tree.dirtyLeaves > MANY_LEAVES;
-    if (long && this.#running === 0 && !this.#space.scanning) void this.checkpoint().catch(() => undefined);
+    if (long && this.#running === 0 && this.#mayCheckpoint()) void this.#tryCheckpoint();
+  }
+
+  /**
+   * Where the journal has grown far beyond what asked for a checkpoint, because that or a scan is still under way: resolves
+   * once it is done. Who writes so fast is to wait for it, or journal and changed leaves would grow without end.
+   */
+  pressure(): Promise<void> | undefined {
+    if (this.#journal.length <= TOO_LONG_JOURNAL) return undefined;
+    return this.#running > 0 || !this.#mayCheckpoint() ? this.settled() : undefined;
+  }
+
+  /** While a scan runs a checkpoint would wait for it. */
+  #mayCheckpoint(): boolean {
+    return !this.#space.scanning || this.#space.blind;
+  }
+
+  /** A checkpoint nobody waits for: without one the journal has all. */
+  async #tryCheckpoint(): Promise<void> {
+    try {
+      await this.checkpoint();
+    } catch (error) {
+      // Those are told to whoever writes.
+      if (!(error instanceof DiskError)) this.#warn('no checkpoint', { error: (error as Error).message });
+    }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -137,12 +141,15 @@ export class Checkpoints {
     try {
       await scan({ ...input, generations: this.#generations }, () => this.#closing);
       if (this.#closing) return;
+      // Records whose data was lost may not come back, once what they name is used again.
+      await this.#journal.between(() => this.#journal.settle());
       // What a record replaced is free once the record is durable.
       await this.#flushes.flush();
       this.#space.endScan();
       this.#tidy();
     } catch (error) {
       // The disk works on without: only, nothing becomes free.
+      this.#space.failScan();
       this.#warn('free space cannot be told', { error: (error as Error).message });
     }
   }
@@ -169,23 +176,12 @@ export class Checkpoints {
   }
 
   async #checkpoint(alterations: Alterations): Promise<void> {
-    const cut = await new Promise<Cut>((resolve, reject) => {
-      this.#journal.between(() => {
-        try {
-          resolve(this.#cut(alterations));
-        } catch (error) {
-          reject(error);
-        }
-      });
-    });
+    const cut = await this.#journal.between(() => this.#cut(alterations));
     const { tree, pages } = cut.captured;
     try {
       for (const { place, bytes } of cut.writes) await this.#file.write(bytes, place * BLOCK_SIZE);
     } catch (error) {
-      this.#undo(cut);
-      // A disk that has grown is so: its map has more levels now. The next checkpoint says it.
-      const { size } = cut.superblock;
-      this.#superblock = cut.tree === tree ? { ...this.#superblock, size } : this.#superblock;
+      this.#undo(cut, alterations);
       this.#patience = this.#journal.length + LONG_JOURNAL;
       throw asDiskError(error);
     }
@@ -197,15 +193,17 @@ export class Checkpoints {
     this.#generations = cut.generations;
     this.#journal.forget(cut.segments);
     this.#patience = LONG_JOURNAL;
-    this.#space.freed([...cut.retired, ...cut.segments]);
+    this.#space.kept(true);
+    this.#space.freed([...cut.retired, ...cut.segments, ...cut.tables.before]);
     this.#tidy();
   }
 
   /** One step of the event loop: what the checkpoint is of. */
-  #cut({ prepare, alter }: Alterations): Cut {
+  #cut(alterations: Alterations): Cut {
     this.#flushes.writable();
-    prepare?.(this.#tree, this.#superblock);
+    // First, for it may fail.
     const { start, before } = this.#journal.rotate();
+    alterations.prepare?.(this.#tree, this.#superblock);
     const tree = this.#tree;
     const { writes, pages } = tree.capture(this.#space);
     const last = this.#superblock;
@@ -223,37 +221,31 @@ export class Checkpoints {
     };
     const captured = { tree, pages };
     try {
-      alter?.(draft);
-      this.#updateTable(draft);
+      alterations.alter?.(draft);
     } catch (error) {
-      this.#undo({ captured, retired: this.#space.takeRetired() });
+      const nothing = { captured, retired: this.#space.takeRetired(), tables: { before: [], made: [] } };
+      this.#undo(nothing, alterations);
       throw error;
     }
+    const tables = placeTable(draft, this.#generations, this.#space);
     // What the map names is the new generation's from now on.
     if (draft.generations.length > this.#generations.length) this.#space.keepAll([...this.#writing].flat());
     this.#changed = false;
-    return { ...draft, captured, retired: this.#space.takeRetired(), segments: before };
+    return { ...draft, captured, retired: this.#space.takeRetired(), segments: before, tables };
   }
 
   /** Nothing came of a checkpoint. */
-  #undo({ captured: { tree, pages }, retired }: Pick<Cut, 'captured' | 'retired'>): void {
+  #undo(
+    { captured, retired, tables }: Pick<Cut, 'captured' | 'retired' | 'tables'>,
+    { undo }: Alterations,
+  ): void {
+    const { tree, pages } = captured;
     tree.captured(pages, false);
     this.#space.retireAgain(retired);
+    this.#space.giveBack(tables.made);
+    this.#space.kept(false);
+    undo?.(tree, this.#superblock, this.#space);
     this.#changed = true;
-  }
-
-  /** Gives the table of generations a new place, where it is another one. */
-  #updateTable({ superblock, generations, writes }: Draft): void {
-    const same = (generation: Generation, i: number): boolean => generation === this.#generations[i];
-    if (generations.length === this.#generations.length && generations.every(same)) return;
-    const bytes = encodeTable(generations);
-    const { table } = superblock;
-    if (table.rows > 0) this.#space.retire(table);
-    superblock.table = { place: 0, crc: 0, count: 0, rows: 0 };
-    if (generations.length === 0) return;
-    const { place, count } = this.#space.takeRun(bytes.length / BLOCK_SIZE);
-    writes.push({ place, bytes });
-    superblock.table = { place, count, crc: crc32(bytes), rows: generations.length };
   }
 
   /** The copy that is not the newest valid one first: a crash in between leaves one of the two states. */
@@ -274,7 +266,7 @@ export class Checkpoints {
   async close(): Promise<void> {
     await this.settled();
     // Without space, or after a failure, the next open has the journal.
-    if (this.#changed && !this.#space.scanning) await this.checkpoint().catch(() => undefined);
+    if (this.#changed && this.#mayCheckpoint()) await this.#tryCheckpoint();
     while (tidy(this.#file, this.#space, true));
     this.stop();
     await this.#last;

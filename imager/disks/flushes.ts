@@ -31,11 +31,6 @@ export class Flushes {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** No more writes, for this reason. */
-  fail(error: DiskError): void {
-    this.#failure ??= error;
-  }
-
   /** Something was written that no record tells of. */
   wrote(): void {
     this.#unsynced = true;
@@ -74,18 +69,29 @@ export class Flushes {
 
   async #flushNow(): Promise<void> {
     this.writable();
+    // What a scan, or a snapshot that failed, held back: of records that are on their way now at the latest.
+    const held = this.#space.takeReleased();
     try {
       await this.#journal.written();
     } catch (error) {
       this.#final(error);
     }
     const { mark, released, changed } = this.#journal.takeWritten();
-    if (!changed && !this.#unsynced) return;
+    if (!changed && !this.#unsynced) {
+      this.#space.freed([...held, ...released]);
+      return;
+    }
     this.#unsynced = false;
     this.#unflushed = 0;
-    await this.#sync();
+    try {
+      await this.#file.sync();
+    } catch (error) {
+      this.#final(error);
+    }
+    // Writing may have ended meanwhile, and the journal been cut off before what this sync was for.
+    this.writable();
     this.#journal.synced(mark);
-    this.#space.freed(released);
+    this.#space.freed([...held, ...released]);
   }
 
   /** Writes, and resolves once that is durable. Rejects with DiskError: nothing is written any more then. */
@@ -96,15 +102,9 @@ export class Flushes {
     } catch (error) {
       this.#final(error);
     }
-    await this.#sync();
-  }
-
-  async #sync(): Promise<void> {
-    try {
-      await this.#file.sync();
-    } catch (error) {
-      this.#final(error);
-    }
+    this.wrote();
+    // In turn with all others: of two syncs at once the kernel would tell one only of what it could not write back.
+    await this.flush();
   }
 
   /**

@@ -1,5 +1,5 @@
 /** What is done with the generations of an overlay: each in one checkpoint, so a crash leaves it done or not begun. */
-import type { Draft } from './checkpoints.ts';
+import type { Draft } from './draft.ts';
 import { blockCount, MAX_DISK_SIZE } from './format.ts';
 import { type Generation, MAX_GENERATIONS, MAX_LABEL } from './generation-table.ts';
 import { MapTree } from './map-tree.ts';
@@ -81,7 +81,7 @@ export async function drop(store: OverlayStore, id: number): Promise<Generation>
 
 /**
  * Makes the disk longer; what is new reads as zeroes. Rejects with StoreError where it would get shorter, and with
- * DiskError: without space it is longer all the same, but only a later checkpoint makes that durable.
+ * DiskError: it is as long as before then.
  */
 export async function grow(store: OverlayStore, size: number): Promise<void> {
   if (!Number.isSafeInteger(size) || size > MAX_DISK_SIZE)
@@ -92,6 +92,7 @@ export async function grow(store: OverlayStore, size: number): Promise<void> {
         throw new StoreError(`it has ${superblock.size} bytes, and a disk cannot be made smaller`);
       tree.grow(blockCount(size));
     },
+    undo: (tree, superblock, space) => tree.shrink(blockCount(superblock.size), space),
     alter: ({ superblock }) => {
       superblock.size = size;
     },

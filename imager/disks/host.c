@@ -1,7 +1,16 @@
 /*
- * System calls on open files that Node has not (N-API). Each returns 0 or an errno.
+ * What disks need that Node has not, or not as fast (N-API).
  *
+ *   read(fd, bytes, from, offset)   pread of what fills `bytes` from its byte `from` on: the count, or a negative errno
+ *   write(fd, bytes, from, offset)  pwrite of the same
+ *   slept()                         whether the last of these two gave the processor up to wait for something, as for a
+ *                                   drive: not so where it was taken from it
+ *   checksums(bytes, crcs)          puts the CRC-32 of each 4096 of `bytes` into `crcs`: false where this processor
+ *                                   cannot, and where `crcs` is not as long as that
+ *
+ * These return 0 or an errno:
  *   punch(fd, offset, length)   gives the space of a range back; the range reads as zeroes (fallocate)
+ *   reserve(fd, offset, length) has space for a range behind the file's end, which stays where it is (fallocate)
  *   lock(fd)                    takes the file for this process (flock): 11 where another one has it. The kernel gives
  *                               it free when the file is closed, also by SIGKILL
  */
@@ -11,6 +20,14 @@
 #include <linux/falloc.h>
 #include <node_api.h>
 #include <sys/file.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include "crc32.h"
+
+enum { BLOCK_SIZE = 4096 };
+
+/* As the last read or write began. */
+static struct rusage before;
 
 static int64_t number(napi_env env, napi_value value) {
   int64_t found = -1;
@@ -24,16 +41,85 @@ static napi_value answer(napi_env env, int64_t result) {
   return value;
 }
 
-static napi_value punch(napi_env env, napi_callback_info info) {
+struct range {
+  int fd;
+  uint8_t *bytes;
+  size_t length;
+  int64_t offset;
+};
+
+static struct range range_of(napi_env env, napi_callback_info info) {
+  size_t count = 4;
+  napi_value values[4];
+  struct range range = {.fd = -1};
+  napi_get_cb_info(env, info, &count, values, NULL, NULL);
+  napi_get_typedarray_info(env, values[1], NULL, &range.length, (void **)&range.bytes, NULL, NULL);
+  uint32_t from = 0;
+  napi_get_value_uint32(env, values[2], &from);
+  if (from > range.length) from = range.length;
+  range.bytes += from;
+  range.length -= from;
+  range.offset = number(env, values[3]);
+  napi_get_value_int32(env, values[0], &range.fd);
+  getrusage(RUSAGE_THREAD, &before);
+  return range;
+}
+
+static napi_value read_range(napi_env env, napi_callback_info info) {
+  struct range range = range_of(env, info);
+  ssize_t count;
+  do count = pread(range.fd, range.bytes, range.length, range.offset);
+  while (count < 0 && errno == EINTR);
+  return answer(env, count < 0 ? -errno : count);
+}
+
+static napi_value write_range(napi_env env, napi_callback_info info) {
+  struct range range = range_of(env, info);
+  ssize_t count;
+  do count = pwrite(range.fd, range.bytes, range.length, range.offset);
+  while (count < 0 && errno == EINTR);
+  return answer(env, count < 0 ? -errno : count);
+}
+
+static napi_value slept(napi_env env, napi_callback_info info) {
+  (void)info;
+  struct rusage now;
+  napi_value value;
+  getrusage(RUSAGE_THREAD, &now);
+  napi_get_boolean(env, now.ru_nvcsw != before.ru_nvcsw, &value);
+  return value;
+}
+
+static napi_value checksums(napi_env env, napi_callback_info info) {
+  size_t count = 2, length = 0, blocks = 0;
+  napi_value values[2], value;
+  uint8_t *bytes = NULL;
+  uint32_t *crcs = NULL;
+  napi_get_cb_info(env, info, &count, values, NULL, NULL);
+  napi_get_typedarray_info(env, values[0], NULL, &length, (void **)&bytes, NULL, NULL);
+  napi_get_typedarray_info(env, values[1], NULL, &blocks, (void **)&crcs, NULL, NULL);
+  bool can = crc32_available() && blocks == length / BLOCK_SIZE;
+  for (size_t i = 0; can && i < blocks; i++) crcs[i] = crc32_folded(bytes + i * BLOCK_SIZE, BLOCK_SIZE);
+  napi_get_boolean(env, can, &value);
+  return value;
+}
+
+static napi_value allocate(napi_env env, napi_callback_info info, int mode) {
   size_t count = 3;
   napi_value values[3];
   napi_get_cb_info(env, info, &count, values, NULL, NULL);
   int64_t fd = number(env, values[0]), offset = number(env, values[1]), length = number(env, values[2]);
   int result;
-  do result = fallocate((int)fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+  do result = fallocate((int)fd, mode | FALLOC_FL_KEEP_SIZE, offset, length);
   while (result != 0 && errno == EINTR);
   return answer(env, result == 0 ? 0 : errno);
 }
+
+static napi_value punch(napi_env env, napi_callback_info info) {
+  return allocate(env, info, FALLOC_FL_PUNCH_HOLE);
+}
+
+static napi_value reserve(napi_env env, napi_callback_info info) { return allocate(env, info, 0); }
 
 static napi_value lock(napi_env env, napi_callback_info info) {
   size_t count = 1;
@@ -46,7 +132,10 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   const struct {
     const char *name;
     napi_callback body;
-  } functions[] = {{"punch", punch}, {"lock", lock}};
+  } functions[] = {
+      {"read", read_range}, {"write", write_range}, {"slept", slept},
+      {"checksums", checksums}, {"punch", punch}, {"reserve", reserve}, {"lock", lock},
+  };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value value;
     napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].body, NULL, &value);

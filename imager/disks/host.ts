@@ -1,12 +1,19 @@
-/** System calls of host.c, which `make build` compiles. Where it is not built, disks work on without what they give. */
+/** What host.c has, which `make build` compiles. Where it is not built, disks work on without, or with what Node has. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
+import { getSystemErrorName } from 'node:util';
+import { StoreError } from './store-error.ts';
 
 /** See host.c. */
 interface Addon {
+  read(fd: number, bytes: Uint8Array, from: number, offset: number): number;
+  write(fd: number, bytes: Uint8Array, from: number, offset: number): number;
+  slept(): boolean;
+  checksums(bytes: Uint8Array, crcs: Uint32Array): boolean;
   punch(fd: number, offset: number, length: number): number;
+  reserve(fd: number, offset: number, length: number): number;
   lock(fd: number): number;
 }
 
@@ -40,14 +47,63 @@ export function hasHostCalls(): boolean {
   return host() !== false;
 }
 
+/**
+ * Reads an open file from `offset` on into `bytes` from its byte `from` on; gives the count, undefined where host.c is
+ * not built. Throws an error with the system's `code`. For `slept`; it takes as long as Node's own.
+ */
+export function readHere(fd: number, bytes: Uint8Array, from: number, offset: number): number | undefined {
+  const calls = host();
+  return calls === false ? undefined : counted('read', calls.read(fd, bytes, from, offset));
+}
+
+/** Writes what `readHere` would fill. */
+export function writeHere(fd: number, bytes: Uint8Array, from: number, offset: number): number | undefined {
+  const calls = host();
+  return calls === false ? undefined : counted('write', calls.write(fd, bytes, from, offset));
+}
+
+/**
+ * Whether the last of these two calls waited, as for a drive; false where it took long only because other threads had
+ * the processor. Where that is not known, true.
+ */
+export function slept(): boolean {
+  const calls = host();
+  return calls === false || calls.slept();
+}
+
+function counted(call: string, result: number): number {
+  if (result >= 0) return result;
+  const code = getSystemErrorName(result);
+  throw Object.assign(new Error(`${code}: ${call}`), { code });
+}
+
+/** Puts the CRC-32 of each 4096 bytes into `crcs`, as many as there are; false where that cannot be done here. */
+export function checksumsHere(bytes: Uint8Array, crcs: Uint32Array): boolean {
+  const calls = host();
+  return calls !== false && calls.checksums(bytes, crcs);
+}
+
 /** Gives the space of a range of an open file back; false where it cannot be done. */
 export function punchHole(fd: number, offset: number, length: number): boolean {
   const calls = host();
   return calls !== false && calls.punch(fd, offset, length) === 0;
 }
 
-/** False where another process, or another open file of this one, has the lock. True also where there are no locks. */
-export function lockFile(fd: number): boolean {
+/** Has space for a range behind the end of an open file, which stays where it is; false where it cannot be done. */
+export function reserveSpace(fd: number, offset: number, length: number): boolean {
   const calls = host();
-  return calls === false || calls.lock(fd) !== EAGAIN;
+  return calls !== false && calls.reserve(fd, offset, length) === 0;
+}
+
+/**
+ * False where another process, or another open file of this one, has the lock. True also where the calls are not built.
+ * Throws StoreError where the file's file system gives no locks: two imagers would write to one disk.
+ */
+export function lockFile(fd: number, path: string): boolean {
+  const calls = host();
+  if (calls === false) return true;
+  const error = calls.lock(fd);
+  if (error !== 0 && error !== EAGAIN)
+    throw new StoreError(`${path} cannot be locked against other processes: ${getSystemErrorName(-error)}`);
+  return error === 0;
 }

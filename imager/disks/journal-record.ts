@@ -5,6 +5,9 @@ import type { Segment } from './superblock.ts';
 
 export const RECORD_HEAD = 32;
 const CHANGE_HEAD = 12;
+export const MAX_RECORD = 32 * 1024;
+/** Blocks of one change at most: a record has room for it. */
+export const MAX_CHANGE_BLOCKS = 4096;
 /** In the place of a block number: the record says where the journal goes on. */
 const LINK = 0xffffffff;
 export const LINK_SIZE = RECORD_HEAD + CHANGE_HEAD + 8;
@@ -28,6 +31,21 @@ export interface RecordHead {
   lsn: number;
   /** Records up to this one, and their data, were durable when this one was written. */
   synced: number;
+}
+
+/** Where the next record goes. */
+export interface JournalPosition {
+  segment: Segment;
+  /** Byte in the segment. */
+  offset: number;
+  /** Its number. */
+  lsn: number;
+}
+
+/** A record, by its number and the byte of the file behind it. */
+export interface Mark {
+  lsn: number;
+  end: number;
 }
 
 /** Bytes that a change of `count` blocks takes. */

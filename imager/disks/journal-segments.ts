@@ -1,12 +1,15 @@
 /** Segments that the journal has not begun yet. */
 import { asDiskError, type BlockFile } from './block-file.ts';
 import { BLOCK_SIZE } from './format.ts';
+import { LINK_SIZE, MAX_RECORD } from './journal-record.ts';
 import type { Space } from './space.ts';
 import type { Segment } from './superblock.ts';
 
 /** 128 KiB: 2700 records of a lone block each. */
 export const SEGMENT_PLACES = 32;
-export const SEGMENT_BYTES = SEGMENT_PLACES * BLOCK_SIZE;
+const SEGMENT_BYTES = SEGMENT_PLACES * BLOCK_SIZE;
+/** What is left of a segment where every record that does not fit any more was the longest. */
+export const SURE_BYTES = SEGMENT_BYTES - MAX_RECORD - LINK_SIZE;
 const ZEROES = new Uint8Array(SEGMENT_BYTES);
 
 export class SpareSegments {

@@ -14,35 +14,17 @@ import {
   type Change,
   changeSize,
   encodeLink,
+  type JournalPosition,
   LINK_SIZE,
+  MAX_RECORD,
+  type Mark,
   putChange,
   RECORD_HEAD,
   sealRecord,
 } from './journal-record.ts';
-import { SEGMENT_BYTES, SpareSegments } from './journal-segments.ts';
+import { SpareSegments, SURE_BYTES } from './journal-segments.ts';
 import type { Space } from './space.ts';
 import type { Segment } from './superblock.ts';
-
-const MAX_RECORD = 32 * 1024;
-/** Blocks of one change at most: a record has room for it. */
-export const MAX_CHANGE_BLOCKS = 4096;
-/** What is left of a segment where every record that does not fit any more was the longest. */
-const SURE_BYTES = SEGMENT_BYTES - MAX_RECORD - LINK_SIZE;
-
-/** Where the next record goes. */
-export interface JournalPosition {
-  segment: Segment;
-  /** Byte in the segment. */
-  offset: number;
-  /** Its number. */
-  lsn: number;
-}
-
-/** A record, by its number and the byte of the file behind it. */
-export interface Mark {
-  lsn: number;
-  end: number;
-}
 
 export class Journal {
   readonly #file: BlockFile;
@@ -54,6 +36,8 @@ export class Journal {
   /** Byte of the file behind the last record that is in it. */
   #writtenEnd: number;
   #synced: Mark;
+  /** The last record that was in the file already. */
+  readonly #inherited: Mark;
   /** Segments of the chain before the present one, from the checkpoint on. */
   #before: PlaceRun[];
   readonly #spares: SpareSegments;
@@ -91,6 +75,7 @@ export class Journal {
     this.#written = position.lsn - 1;
     this.#writtenEnd = this.#end();
     this.#synced = durable;
+    this.#inherited = { lsn: this.#written, end: this.#writtenEnd };
     this.#before = before;
     this.#spares = new SpareSegments(file, space, salt);
   }
@@ -130,7 +115,7 @@ export class Journal {
    */
   promise(bytes: number): number {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#soiled) this.rotate();
+    this.settle();
     const promised = bytes + RECORD_HEAD * (1 + Math.ceil((2 * bytes) / MAX_RECORD));
     const room = (): number => Math.max(0, SURE_BYTES - this.#offset) + this.#spares.count * SURE_BYTES;
     while (room() < this.#pending + this.#promised + promised) this.#spares.add();
@@ -216,10 +201,19 @@ export class Journal {
     this.#append();
   }
 
-  /** Runs `work` as soon as no record is on its way to the file, at once where that is so now. */
-  between(work: () => void): void {
-    if (this.#appending) this.#waiting.push(work);
-    else work();
+  /** Runs `work` as soon as no record is on its way to the file, at once where that is so now. Rejects with what it throws. */
+  between<T>(work: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const run = (): void => {
+        try {
+          resolve(work());
+        } catch (error) {
+          reject(error);
+        }
+      };
+      if (this.#appending) this.#waiting.push(run);
+      else run();
+    });
   }
 
   #appended(): void {
@@ -286,6 +280,11 @@ export class Journal {
     return { start: { ...this.#segment, lsn: this.#lsn }, before: [...this.#before] };
   }
 
+  /** Sees to it that nothing behind the last record is taken for one; only `between` records. Throws DiskError. */
+  settle(): void {
+    if (this.#soiled) this.rotate();
+  }
+
   /** A checkpoint is durable: segments before its start are not the journal's any more. */
   forget(before: readonly PlaceRun[]): void {
     this.#before = this.#before.slice(before.length);
@@ -305,13 +304,14 @@ export class Journal {
   }
 
   /**
-   * Ends the journal, as well as can be, behind the last record that is known to be durable, for those who open the file
-   * next. Nothing can be noted any more.
+   * Ends the journal, as well as can be, for who opens the file next: behind the last record that is known to be durable, or
+   * was there before us and may have been. What lies there is not clean then. Nothing can be noted any more.
    */
   cutOff(cause: DiskError): void {
     this.#fail(cause);
     try {
-      this.#file.writeNow(new Uint8Array(RECORD_HEAD), this.#synced.end);
+      const { end } = this.#synced.lsn > this.#inherited.lsn ? this.#synced : this.#inherited;
+      this.#file.writeNow(new Uint8Array(RECORD_HEAD).fill(0xff), end);
     } catch {
       // The file can be neither written nor synced: nothing of ours helps.
     }

@@ -56,7 +56,14 @@ export class MapTree {
 
   /** How many blocks are data, and how many are known to be zero. */
   counts(): { data: number; zero: number } {
-    return { data: this.#data, zero: this.#zero };
+    // Of a map with damaged pages nobody knows: no reason to make no more checkpoints.
+    return { data: Math.max(0, this.#data), zero: Math.max(0, this.#zero) };
+  }
+
+  /** All blocks were counted. */
+  recount({ data, zero }: { data: number; zero: number }): void {
+    this.#data = data;
+    this.#zero = zero;
   }
 
   /** Leaves that a checkpoint would write. */
@@ -231,6 +238,17 @@ export class MapTree {
     }
   }
 
+  /** Takes `grow` back: `blocks` as before it, and nothing was changed behind them. Throws as page() does. */
+  shrink(blocks: number, space: Space): void {
+    this.#blocks = blocks;
+    while (this.levels > levelCount(blocks)) {
+      const [place, crc] = this.page(this.levels - 1, 0);
+      if (this.#root.place >= SUPERBLOCK_PLACES) space.retirePage(this.#root.place);
+      this.#pages.pop();
+      this.#root = { place: place!, crc: crc! };
+    }
+  }
+
   /**
    * Gives every page that was changed a new place, and its parent the news of it. What is to be written is a copy: the
    * map may be changed on. The pages' former places are retired.
@@ -280,6 +298,11 @@ export class MapTree {
       if (page === undefined) continue;
       page.leaving = false;
       if (!written) this.#soil(level, page);
+    }
+    const leaves = this.#pages[0]!;
+    for (const [index, page] of leaves) {
+      if (leaves.size <= CLEAN_LEAVES) return;
+      if (!page.dirty && !page.leaving) leaves.delete(index);
     }
   }
 }

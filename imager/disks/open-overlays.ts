@@ -10,7 +10,7 @@ import type { BaseContent } from './block-reader.ts';
 import type { DiskClient } from './disk.ts';
 import { FormatError } from './format.ts';
 import { Overlay } from './overlay.ts';
-import { FILE_NAME, readSuperblock } from './overlay-file.ts';
+import { FILE_NAME, readSuperblock, superblockIn } from './overlay-file.ts';
 import { OverlayStore } from './overlay-store.ts';
 import { BusyError, StoreError } from './store-error.ts';
 import type { Superblock } from './superblock.ts';
@@ -47,46 +47,51 @@ export class OpenOverlays {
 
   /** Gives an overlay to a client. Rejects with BusyError where somebody has it, StoreError where it cannot be opened. */
   async attach(name: string, client: DiskClient): Promise<AttachedOverlay> {
-    const open = await this.#opened(name);
-    if (open.holder !== undefined) throw new BusyError(`disk "${name}" is in use by ${open.holder.address}`);
-    if (open.busy !== undefined) throw new BusyError(`disk "${name}" is ${open.busy}`);
-    open.holder = client;
-    return new AttachedOverlay(open.overlay, () => this.#release(name, open));
+    return this.#opened(name, (open) => {
+      if (open.holder !== undefined)
+        throw new BusyError(`disk "${name}" is in use by ${open.holder.address}`);
+      if (open.busy !== undefined) throw new BusyError(`disk "${name}" is ${open.busy}`);
+      open.holder = client;
+      return new AttachedOverlay(open.overlay, () => this.#release(name, open));
+    });
   }
 
   /** Does something with an overlay, whether a client has it or not. Rejects with StoreError where it cannot be opened. */
   async use<T>(name: string, work: (overlay: Overlay) => Promise<T>): Promise<T> {
-    const open = await this.#opened(name);
-    return this.#used(name, open, () => work(open.overlay));
+    return this.#opened(name, (open) => this.#used(name, open, () => work(open.overlay)));
   }
 
   /** Does something with an overlay that is `what` for all others meanwhile. Rejects with BusyError where it is in use. */
   async exclusively<T>(name: string, what: string, work: (overlay: Overlay) => Promise<T>): Promise<T> {
-    const open = await this.#opened(name);
-    if (open.holder !== undefined)
-      throw new BusyError(`disk "${name}" is in use by ${open.holder.address}: stop that first`);
-    if (open.busy !== undefined) throw new BusyError(`disk "${name}" is ${open.busy}`);
-    open.busy = what;
-    return this.#used(name, open, async () => {
-      try {
-        return await work(open.overlay);
-      } finally {
-        open.busy = undefined;
-      }
+    return this.#opened(name, (open) => {
+      if (open.holder !== undefined)
+        throw new BusyError(`disk "${name}" is in use by ${open.holder.address}: stop that first`);
+      if (open.busy !== undefined) throw new BusyError(`disk "${name}" is ${open.busy}`);
+      open.busy = what;
+      return this.#used(name, open, async () => {
+        try {
+          return await work(open.overlay);
+        } finally {
+          open.busy = undefined;
+        }
+      });
     });
   }
 
-  /** The overlay, open. Whoever asked takes it in the same step of the event loop. Rejects with StoreError. */
-  async #opened(name: string): Promise<OpenOverlay> {
+  /**
+   * Opens the overlay where it is not, and gives it to `take` in the same step: a step later its last user may have
+   * begun to close it. Rejects with StoreError.
+   */
+  async #opened<T>(name: string, take: (open: OpenOverlay) => T | Promise<T>): Promise<T> {
     for (;;) {
       const closing = this.#closing.get(name);
       if (closing !== undefined) await closing;
       else {
         const open = this.#open.get(name);
-        if (open !== undefined) return open;
+        if (open !== undefined) return take(open);
         const { base } = superblockOf(this.#dir, name);
         const content = await this.#bases.content(base.name);
-        if (!this.#closing.has(name) && !this.#open.has(name)) return this.#load(name, content);
+        if (!this.#closing.has(name) && !this.#open.has(name)) return take(this.#load(name, content));
       }
     }
   }
@@ -95,15 +100,16 @@ export class OpenOverlays {
     const file = new SystemFile(join(this.#dir, name, FILE_NAME), 'r+');
     try {
       if (!file.lock()) throw new BusyError(`disk "${name}" is in use by another process of this machine`);
+      const { base: made } = superblockIn(file);
+      const there = this.#bases.get(made.name);
+      if (there.digest !== made.digest || there.size !== made.size)
+        throw new FormatError(`it was made over another content of base "${made.name}"`);
+      // Last: from then on the store works on the file.
       const store = OverlayStore.open(file, {
         name,
         salt: newSalt,
         warn: (message, detail) => this.#log.warn({ disk: name, ...detail }, message),
       });
-      const made = store.superblock.base;
-      const there = this.#bases.get(made.name);
-      if (there.digest !== made.digest || there.size !== made.size)
-        throw new FormatError(`it was made over another content of base "${made.name}"`);
       const open = { overlay: new Overlay(name, store, base), holder: undefined, busy: undefined, users: 0 };
       this.#open.set(name, open);
       return open;

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { syncPath } from '../storage/durable.ts';
-import { SystemFile } from './block-file.ts';
+import { type BlockFile, SystemFile } from './block-file.ts';
 import { BLOCK_SIZE, FormatError, SUPERBLOCK_PLACES } from './format.ts';
 import { SEGMENT_PLACES } from './journal-segments.ts';
 import { chooseSuperblock, encodeSuperblock, type Superblock } from './superblock.ts';
@@ -36,11 +36,16 @@ export function writeEmptyOverlay(dir: string, base: Superblock['base'], size: n
 export function readSuperblock(dir: string): Superblock {
   const file = new SystemFile(join(dir, FILE_NAME), 'r');
   try {
-    const both = new Uint8Array(SUPERBLOCK_PLACES * BLOCK_SIZE);
-    if (file.size() < both.length) throw new FormatError(`its file has ${file.size()} bytes`);
-    file.readNow(both, 0);
-    return chooseSuperblock(both.subarray(0, BLOCK_SIZE), both.subarray(BLOCK_SIZE)).superblock;
+    return superblockIn(file);
   } finally {
     file.close();
   }
+}
+
+/** What the superblock of an open file says. Throws FormatError, DiskError. */
+export function superblockIn(file: BlockFile): Superblock {
+  const both = new Uint8Array(SUPERBLOCK_PLACES * BLOCK_SIZE);
+  if (file.size() < both.length) throw new FormatError(`its file has ${file.size()} bytes`);
+  file.readNow(both, 0);
+  return chooseSuperblock(both.subarray(0, BLOCK_SIZE), both.subarray(BLOCK_SIZE)).superblock;
 }

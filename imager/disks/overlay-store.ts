@@ -8,17 +8,18 @@
  * is free what the superblock before named.
  */
 import type { BlockFile } from './block-file.ts';
-import { type Alterations, Checkpoints } from './checkpoints.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { DONE } from './disk.ts';
+import type { Alterations } from './draft.ts';
 import { Flushes } from './flushes.ts';
 import { BLOCK_SIZE, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import type { Generation } from './generation-table.ts';
-import { Journal, MAX_CHANGE_BLOCKS } from './journal.ts';
-import { changeSize } from './journal-record.ts';
+import { Journal } from './journal.ts';
+import { changeSize, MAX_CHANGE_BLOCKS } from './journal-record.ts';
 import { clearBlocks } from './map-change.ts';
 import type { PageWrite } from './map-page.ts';
 import type { MapTree } from './map-tree.ts';
-import { type Recovered, recover } from './recover.ts';
+import { type Recovered, recover, renew } from './recover.ts';
 import { Space } from './space.ts';
 import type { Superblock } from './superblock.ts';
 
@@ -47,7 +48,7 @@ export class OverlayStore {
 
   private constructor(file: BlockFile, found: Recovered, host: StoreHost) {
     this.file = file;
-    this.#space = new Space(Math.ceil(file.size() / BLOCK_SIZE));
+    this.#space = new Space(found.end);
     for (const place of found.retired) this.#space.retirePage(place);
     this.#journal = new Journal(file, this.#space, found, host.salt);
     this.flushes = new Flushes(host.name, file, this.#journal, this.#space);
@@ -72,6 +73,7 @@ export class OverlayStore {
     const found = recover(file, onDamage);
     if (found.cut) host.warn('writes that were not flushed were lost', { replayed: found.replayed });
     if (found.faults.length > 0) host.warn('a superblock was not valid', { faults: found.faults });
+    renew(file, found.unsure);
     return new OverlayStore(file, found, host);
   }
 
@@ -89,9 +91,9 @@ export class OverlayStore {
     return this.#checkpoints.tree;
   }
 
-  /** Places of the file that are used, and that could be used again. */
-  places(): { used: number; free: number } {
-    return { used: this.#space.used, free: this.#space.free };
+  /** Places of the file that are used, and that could be used again; `blind`: which are free could not be found out. */
+  places(): { used: number; free: number; blind: boolean } {
+    return { used: this.#space.used, free: this.#space.free, blind: this.#space.blind };
   }
 
   /**
@@ -162,7 +164,9 @@ export class OverlayStore {
   #noted(bytes: number): Promise<void> {
     this.flushes.noted(bytes);
     this.#checkpoints.changed();
-    return this.#journal.written();
+    const written = this.#journal.written();
+    const pressure = this.#checkpoints.pressure();
+    return pressure === undefined ? written : written.then(() => pressure);
   }
 
   /** The changed pages of another map in this file, with new places: they have to be written before anything names them. */

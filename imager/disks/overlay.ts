@@ -6,10 +6,10 @@
  * outside the overlap are never lost: a synchronous call is one step of the event loop, and a call through the
  * thread pool holds its blocks until it is done.
  */
-import { crc32 } from 'node:zlib';
 import { asDiskError } from './block-file.ts';
 import { type BaseContent, BlockReader } from './block-reader.ts';
-import { type Disk, DiskError, DONE, type Extent } from './disk.ts';
+import { checksums } from './checksums.ts';
+import { type Disk, DONE, type Extent } from './disk.ts';
 import { overlayExtents } from './extents.ts';
 import { BLOCK_SIZE, blockCount, FAN_OUT, ZERO } from './format.ts';
 import type { OverlayStore, Places } from './overlay-store.ts';
@@ -211,11 +211,6 @@ export class Overlay implements Disk {
       await this.write(ZEROES.subarray(0, Math.min(ZEROES.length, length - done)), offset + done);
   }
 
-  /** No more writes, for this reason. */
-  fail(code: DiskError['code'], reason: string): void {
-    this.store.flushes.fail(new DiskError(code, `${this.name}: ${reason}`));
-  }
-
   /** Flushes and closes the overlay's file, the latter also where the flush fails. */
   async close(): Promise<void> {
     await Promise.all(this.#held.map((held) => held.done));
@@ -254,10 +249,4 @@ function parts(bytes: Uint8Array, { extents }: Places): { part: Uint8Array; plac
     done += part.length;
     return { part, place };
   });
-}
-
-function checksums(bytes: Uint8Array): Uint32Array {
-  const crcs = new Uint32Array(bytes.length / BLOCK_SIZE);
-  for (let i = 0; i < crcs.length; i++) crcs[i] = crc32(bytes.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE));
-  return crcs;
 }

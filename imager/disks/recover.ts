@@ -7,10 +7,16 @@
 import { crc32 } from 'node:zlib';
 import type { BlockFile } from './block-file.ts';
 import { asDiskError } from './block-file.ts';
+import { checksums } from './checksums.ts';
 import { BLOCK_SIZE, blockCount, FormatError, type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
 import { decodeTable, type Generation } from './generation-table.ts';
-import type { JournalPosition, Mark } from './journal.ts';
-import { type Change, decodeRecord, type JournalRecord } from './journal-record.ts';
+import {
+  type Change,
+  decodeRecord,
+  type JournalPosition,
+  type JournalRecord,
+  type Mark,
+} from './journal-record.ts';
 import { clearBlocks } from './map-change.ts';
 import { MapTree } from './map-tree.ts';
 import { chooseSuperblock, type Segment, type Superblock } from './superblock.ts';
@@ -25,6 +31,8 @@ export interface Recovered {
   uneven: boolean;
   /** What is wrong with a copy of the superblock. */
   faults: string[];
+  /** With `onDamage`, what else is wrong: it counts as not there. */
+  lost: { what: 'generations' | 'journal'; message: string }[];
   generations: Generation[];
   tree: MapTree;
   journal: JournalPosition;
@@ -34,15 +42,22 @@ export interface Recovered {
   before: PlaceRun[];
   /** Nothing but zeroes lies behind the last record. */
   clean: boolean;
+  /**
+   * Where that is not so a sync may have failed: what was written and is not known to be durable may be in the kernel's
+   * memory only, and no later sync would bring it to the drive, unless it is written again.
+   */
+  unsure: PlaceRun[];
   /** Changes taken from the journal. */
   replayed: number;
   /** True where records were found whose data had not come to the drive. */
   cut: boolean;
   /** Places of pages that the last checkpoint has and the map has not. */
   retired: number[];
+  /** Places that the file has, or should have: none behind is the journal's, nor named by it. */
+  end: number;
 }
 
-/** Throws FormatError, DiskError. `onDamage`: see MapTree. */
+/** Throws FormatError, DiskError. `onDamage`: see MapTree; nothing but the superblock is an error then. */
 export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recovered {
   const places = Math.floor(file.size() / BLOCK_SIZE);
   const pair = readPlaces(file, { place: 0, count: SUPERBLOCK_PLACES }, places);
@@ -56,25 +71,55 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
   const found: Recovered = {
     ...chosen,
     uneven: !a.equals(b),
-    generations: readTable(file, superblock, places),
+    generations: [],
+    lost: [],
     tree,
     journal: chain.end,
     durable: durableMark(chain, superblock.journal, synced),
     before: chain.before,
     clean: chain.clean,
+    unsure: [],
     replayed: 0,
     cut: false,
     retired: [],
+    end: Math.ceil(file.size() / BLOCK_SIZE),
   };
-  const sound = soundRecords(file, chain, { synced, blocks: tree.blocks, places });
+  try {
+    found.generations = readTable(file, superblock, places);
+  } catch (error) {
+    if (onDamage === undefined || !(error instanceof FormatError)) throw error;
+    found.lost.push({ what: 'generations', message: `${error.message}: all of them are lost` });
+    found.superblock = { ...superblock, table: { place: 0, crc: 0, count: 0, rows: 0 } };
+  }
+  let sound = soundRecords(file, chain, { synced, blocks: tree.blocks, places });
+  const strange = chain.records.findIndex(({ record: { changes } }) =>
+    changes.some(({ block, count }) => block + count > tree.blocks),
+  );
+  if (strange >= 0 && strange < sound) {
+    const message = `the journal has blocks behind the disk's end, ${tree.blocks}`;
+    if (onDamage === undefined) throw new FormatError(message);
+    found.lost.push({ what: 'journal', message: `${message}: writes from there on are lost` });
+    sound = strange;
+  }
   for (const { record } of chain.records.slice(0, sound)) {
-    for (const change of record.changes) apply(tree, change, found.retired);
+    for (const change of record.changes) {
+      apply(tree, change, found.retired);
+      if (change.place < SUPERBLOCK_PLACES) continue;
+      found.end = Math.max(found.end, change.place + change.count);
+      if (!chain.clean && record.lsn > synced) found.unsure.push(change);
+    }
     found.replayed += record.changes.length;
   }
   const lost = chain.records[sound];
-  if (lost === undefined) return found;
-  // What lies behind the position is of no account: what leads on to another segment is written there.
-  return { ...found, journal: lost.at, before: lost.before, clean: false, cut: true };
+  if (lost !== undefined) {
+    // What lies behind the position is of no account: what leads on to another segment is written there.
+    Object.assign(found, { journal: lost.at, before: lost.before, clean: false, cut: true });
+  }
+  // A link may have come to the drive without the segment that it leads to.
+  const segments = [...found.before, found.journal.segment];
+  for (const { place, count } of segments) found.end = Math.max(found.end, place + count);
+  if (!chain.clean) found.unsure.push(...segments);
+  return found;
 }
 
 /**
@@ -155,7 +200,8 @@ function readChain(file: BlockFile, start: Segment & { lsn: number }, places: nu
     while (link === undefined) {
       const record = decodeRecord(bytes, offset, segment.salt, lsn);
       if (record === undefined) {
-        const clean = bytes.subarray(offset).equals(Buffer.alloc(bytes.length - offset));
+        const whole = segment.place + segment.count <= places;
+        const clean = whole && bytes.subarray(offset).equals(Buffer.alloc(bytes.length - offset));
         return { records, end: { segment, offset, lsn }, before, clean };
       }
       records.push({ record, at: { segment, offset, lsn }, before });
@@ -172,7 +218,20 @@ function durableMark({ records }: Chain, start: Segment, synced: number): Mark {
   const last = records.findLast(({ record }) => record.lsn <= synced);
   if (last === undefined) return { lsn: 0, end: start.place * BLOCK_SIZE };
   const { segment, offset, lsn } = last.at;
+  const { link } = last.record;
+  if (link !== undefined) return { lsn, end: link.place * BLOCK_SIZE };
   return { lsn, end: segment.place * BLOCK_SIZE + offset + last.record.length };
+}
+
+/** Writes runs of places again as they are. Throws DiskError. */
+export function renew(file: BlockFile, runs: readonly PlaceRun[]): void {
+  const places = Math.floor(file.size() / BLOCK_SIZE);
+  for (const { place, count } of runs)
+    for (let at = place; at < Math.min(places, place + count); at += READ_BLOCKS) {
+      const bytes = Buffer.alloc(Math.min(READ_BLOCKS, places - at, place + count - at) * BLOCK_SIZE);
+      file.readNow(bytes, at * BLOCK_SIZE);
+      file.writeNow(bytes, at * BLOCK_SIZE);
+    }
 }
 
 /** Of each block of a change, whether its data is in the file. */
@@ -183,8 +242,9 @@ function verify(file: BlockFile, { count, place, crcs }: Change, places: number)
   for (let done = 0; done < there; done += READ_BLOCKS) {
     const blocks = Math.min(READ_BLOCKS, there - done);
     file.readNow(buffer.subarray(0, blocks * BLOCK_SIZE), (place + done) * BLOCK_SIZE);
-    for (let i = 0; i < blocks; i++)
-      good[done + i] = crc32(buffer.subarray(i * BLOCK_SIZE, (i + 1) * BLOCK_SIZE)) === crcs[done + i];
+    checksums(buffer.subarray(0, blocks * BLOCK_SIZE)).forEach((crc, i) => {
+      good[done + i] = crc === crcs[done + i];
+    });
   }
   return good;
 }
@@ -192,8 +252,6 @@ function verify(file: BlockFile, { count, place, crcs }: Change, places: number)
 function apply(tree: MapTree, change: Change, retired: number[]): void {
   const { block, count, place, crcs } = change;
   // The file may have been cut off since behind places that later records replace: that is no fault.
-  if (block + count > tree.blocks)
-    throw new FormatError(`the journal has blocks ${block} to ${block + count - 1}, of ${tree.blocks}`);
   if (place >= SUPERBLOCK_PLACES) for (let i = 0; i < count; i++) tree.set(block + i, place + i, crcs[i]!);
   else
     clearBlocks(

@@ -1,6 +1,6 @@
 /** Finds out which places of an overlay's file are used: all that its superblock, journal and maps name. */
 import type { BlockFile } from './block-file.ts';
-import { blockCount, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
+import { BLOCK_SIZE, blockCount, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
 import type { Generation } from './generation-table.ts';
 import { MapTree } from './map-tree.ts';
 import type { Space } from './space.ts';
@@ -24,19 +24,25 @@ export interface ScanInput {
 export async function scan(input: ScanInput, stopped: () => boolean): Promise<void> {
   const { file, space, superblock, generations, tree, used } = input;
   const none = { data: 0, zero: 0 };
+  const prompt = (): boolean => file.prompt(BLOCK_SIZE);
   for (const { root, size } of generations)
-    await walk(new MapTree(file, root, blockCount(size), none), space, { kept: true, blocks: true }, stopped);
-  await walk(tree, space, { kept: false, blocks: true }, stopped);
+    await walk(
+      new MapTree(file, root, blockCount(size), none),
+      space,
+      { kept: true, blocks: true, prompt },
+      stopped,
+    );
+  await walk(tree, space, { kept: false, blocks: true, prompt }, stopped);
   // The pages of the last checkpoint are used until the next one; blocks that only they name are not.
   const saved = new MapTree(file, superblock.root, blockCount(superblock.size), none);
-  await walk(saved, space, { kept: false, blocks: false }, stopped);
+  await walk(saved, space, { kept: false, blocks: false, prompt }, stopped);
   for (const { place, count } of used) for (let at = place; at < place + count; at++) space.mark(at, false);
 }
 
 async function walk(
   tree: MapTree,
   space: Space,
-  { kept, blocks }: { kept: boolean; blocks: boolean },
+  { kept, blocks, prompt }: { kept: boolean; blocks: boolean; prompt: () => boolean },
   stopped: () => boolean,
 ): Promise<void> {
   const mark = (place: number): boolean => place < SUPERBLOCK_PLACES || space.mark(place, kept);
@@ -45,6 +51,8 @@ async function walk(
     if (level === 0) {
       if (++looks % LEAVES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
       if (stopped()) return;
+      // A leaf that a cold cache does not have is read without keeping others waiting.
+      if (blocks && !prompt()) await tree.load(index * FAN_OUT, index * FAN_OUT + 1);
     }
     const { place } = tree.pointer(level, index);
     const fresh = mark(place);

@@ -13,10 +13,12 @@ import { type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
 
 /** Runs shorter than this are no good for long writes as long as there is little to gain. */
 const LEAST_RUN = 16;
+/** Runs that are too short and are looked at before a long write goes to the end of the file: some 0.1 ms. */
+const LOOKS = 2048;
 
 export class Space {
   readonly #used = new Bits();
-  readonly #fresh = new Bits();
+  #fresh = new Bits();
   /** Free places without space of the file system, as far as that is known. */
   readonly #holes = new Bits();
   #holeCount = 0;
@@ -24,11 +26,17 @@ export class Space {
   #end: number;
   #free = 0;
   #cursor = SUPERBLOCK_PLACES;
+  /** Where runs of more than one place are looked for: goes round the file, a piece with each write. */
+  #far = SUPERBLOCK_PLACES;
   /** No run of so many free places was found, and none has been freed since. */
   #scarce = Number.POSITIVE_INFINITY;
-  #scan: { from: number; released: PlaceRun[]; retired: PlaceRun[] } | undefined;
+  #scan: { released: PlaceRun[]; retired: PlaceRun[] } | undefined;
+  /** The scan came to nothing: until there is another, nothing becomes free. */
+  #blind = false;
   #released: PlaceRun[] = [];
   #retired: PlaceRun[] = [];
+  /** What was fresh before a generation that is not durable yet, and what of it was released or retired since. */
+  #former: { fresh: Bits; released: PlaceRun[]; retired: PlaceRun[] } | undefined;
 
   /** Space in a file of `end` places of which nothing is known yet: a scan is under way. */
   constructor(end: number) {
@@ -57,6 +65,11 @@ export class Space {
     return this.#scan !== undefined;
   }
 
+  /** True where a scan failed: the file only grows. */
+  get blind(): boolean {
+    return this.#blind;
+  }
+
   /**
    * `count` places, in as few runs as can be had cheaply, or `scattered` wherever there are any. They are used and fresh
    * from now on.
@@ -80,21 +93,31 @@ export class Space {
     return taken[0] ?? this.#extend(count);
   }
 
-  /** Takes up to `count` free places in runs of at least `least`; gives how many. Goes round the file once. */
+  /**
+   * Takes up to `count` free places in runs of at least `least`; gives how many. Goes round the file once, but gives up
+   * early where runs longer than one place are rare.
+   */
   #reuse(count: number, least: number, taken: PlaceRun[]): number {
     let left = count;
+    let looks = 0;
+    const start = least > 1 ? this.#far : this.#cursor;
     for (const [from, to] of [
-      [this.#cursor, this.#end],
-      [SUPERBLOCK_PLACES, this.#cursor],
+      [start, this.#end],
+      [SUPERBLOCK_PLACES, start],
     ] as const) {
       for (let at = this.#used.nextClear(from, to); at < to; at = this.#used.nextClear(at, to)) {
+        if (least > 1) {
+          this.#far = at;
+          if (++looks > LOOKS) return count - left;
+        }
         const stop = this.#used.nextSet(at, Math.min(to, at + left));
         if (stop - at >= Math.min(least, left)) {
           this.#take(at, stop - at);
           taken.push({ place: at, count: stop - at });
           left -= stop - at;
           this.#free -= stop - at;
-          this.#cursor = stop;
+          if (least > 1) this.#far = stop;
+          else this.#cursor = stop;
           if (left === 0) return count;
         }
         at = stop;
@@ -121,25 +144,32 @@ export class Space {
 
   /** Places that were taken and that nothing ever named. */
   giveBack(extents: readonly PlaceRun[]): void {
-    if (this.#scan !== undefined) for (const extent of extents) append(this.#scan.released, extent);
+    if (this.#scan !== undefined) for (const extent of extents) this.#remember(this.#scan.released, extent);
     else this.freed(extents);
   }
 
   /** A journal record has something else in the stead of a place. */
   release(place: number): void {
-    if (this.#scan !== undefined) append(this.#scan.released, { place, count: 1 });
+    if (this.#scan !== undefined) this.#remember(this.#scan.released, { place, count: 1 });
     else if (this.#fresh.has(place)) append(this.#released, { place, count: 1 });
+    else if (this.#former?.fresh.has(place)) append(this.#former.released, { place, count: 1 });
   }
 
   /** The next checkpoint will not have a map page any more. */
   retirePage(place: number): void {
-    if (this.#scan !== undefined) append(this.#scan.retired, { place, count: 1 });
+    if (this.#scan !== undefined) this.#remember(this.#scan.retired, { place, count: 1 });
     else if (this.#fresh.has(place)) append(this.#retired, { place, count: 1 });
+    else if (this.#former?.fresh.has(place)) append(this.#former.retired, { place, count: 1 });
   }
 
   /** The next checkpoint will not have a journal segment, or table, any more. */
   retire(extent: PlaceRun): void {
-    append(this.#scan?.retired ?? this.#retired, extent);
+    if (this.#scan !== undefined) this.#remember(this.#scan.retired, extent);
+    else append(this.#retired, extent);
+  }
+
+  #remember(list: PlaceRun[], extent: PlaceRun): void {
+    if (!this.#blind) append(list, extent);
   }
 
   /** What was released up to now: to be freed once the journal up to now is durable. */
@@ -168,16 +198,34 @@ export class Space {
       for (let at = place; at < place + count; at++) {
         if (this.#used.delete(at)) this.#free++;
         this.#fresh.delete(at);
+        this.#former?.fresh.delete(at);
       }
     // The next writes go there: the kernel still has these pages, and the file system space for them.
-    for (const { place } of extents) this.#cursor = Math.min(this.#cursor, place);
+    for (const { place, count } of extents) {
+      this.#cursor = Math.min(this.#cursor, place);
+      if (count >= LEAST_RUN) this.#far = place;
+    }
     if (extents.length > 0) this.#scarce = Number.POSITIVE_INFINITY;
   }
 
-  /** All that the map names now is a generation's from now on, but not `unnamed`, which the map does not have yet. */
+  /**
+   * All that the map names now is a generation's from now on, but not `unnamed`, which the map does not have yet. To be
+   * followed by `kept`.
+   */
   keepAll(unnamed: readonly PlaceRun[]): void {
-    this.#fresh.clear();
+    this.#former = { fresh: this.#fresh, released: [], retired: [] };
+    this.#fresh = new Bits();
     for (const { place, count } of unnamed) this.#take(place, count);
+  }
+
+  /** The generation is durable, or nothing came of it: then what it would have kept is as it was before. */
+  kept(durable: boolean): void {
+    const former = this.#former;
+    this.#former = undefined;
+    if (former === undefined || durable) return;
+    this.#fresh.addAll(former.fresh);
+    for (const extent of former.released) append(this.#released, extent);
+    for (const extent of former.retired) append(this.#retired, extent);
   }
 
   /**
@@ -185,7 +233,8 @@ export class Space {
    * released or retired before may wait to be freed.
    */
   beginScan(): void {
-    this.#scan = { from: this.#end, released: [], retired: [] };
+    this.#scan = { released: [], retired: [] };
+    this.#blind = false;
     this.#used.clear();
     this.#fresh.clear();
     this.#holes.clear();
@@ -203,6 +252,12 @@ export class Space {
     if (!this.#used.add(place)) return false;
     if (!kept) this.#fresh.add(place);
     return true;
+  }
+
+  /** Not all could be marked. What becomes free is not even remembered: the next scan will find it. */
+  failScan(): void {
+    this.#scan = { released: [], retired: [] };
+    this.#blind = true;
   }
 
   /** All is marked, and all that was released since the scan began is durable. */
@@ -230,6 +285,7 @@ export class Space {
       if (this.#holes.delete(this.#end)) this.#holeCount--;
     }
     this.#cursor = Math.min(this.#cursor, this.#end);
+    this.#far = Math.min(this.#far, this.#end);
     return this.#end;
   }
 

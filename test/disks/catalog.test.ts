@@ -18,6 +18,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { SystemFile } from '../../imager/disks/block-file.ts';
 import { Disks, type MayOpen } from '../../imager/disks/catalog.ts';
 import type { Disk } from '../../imager/disks/disk.ts';
+import { lockFile } from '../../imager/disks/host.ts';
 
 const SIZE = 3 * 2 ** 20 + 512;
 const image = Buffer.alloc(SIZE);
@@ -207,6 +208,23 @@ test('one client at a time; free again as soon as it is given back, with what wa
   expect((await contentOf(await attach('n1'))).toString('latin1', 0, 5)).toBe('Jello');
 });
 
+test('a client that comes at the very moment the last one leaves has a disk that works', async () => {
+  await disks.addBase('debian', file);
+  await disks.create('n1', 'debian');
+  for (let steps = 0; steps < 20; steps++) {
+    const leaving = await attach('n1');
+    await leaving.flush();
+    const closing = leaving.close();
+    for (let i = 0; i < steps; i++) await Promise.resolve();
+    const next = await attach('n1', other);
+    await closing;
+    await new Promise((resolve) => setImmediate(resolve));
+    await next.write(Buffer.alloc(4096, steps), 0);
+    await next.flush();
+    await next.close();
+  }
+});
+
 test('a disk that changes hands twice during one flush keeps what each of them wrote', async () => {
   await disks.addBase('debian', file);
   await disks.create('n1', 'debian');
@@ -276,8 +294,32 @@ test('an overlay is never put over other content than it was made for', async ()
   writeFileSync(file, randomBytes(SIZE));
   await disks.addBase('debian', file);
   await expect(disks.open('n1', client)).rejects.toThrow(/made over another content of base "debian"/);
-  // The failed open holds nothing.
+  // The failed open holds nothing, and does no more to a file that may be another one's now.
   expect(disks.show('n1')).not.toHaveProperty('attached');
+  const reads = vi.spyOn(SystemFile.prototype, 'readNow');
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  expect(reads).not.toHaveBeenCalled();
+  expect(warnings).toEqual([]);
+});
+
+test('a file that is closed is closed to all', async () => {
+  const closed = new SystemFile(file, 'r+');
+  closed.close();
+  const bytes = Buffer.alloc(512);
+  const other = new SystemFile(file, 'r+');
+  for (const call of [
+    () => closed.readNow(bytes, 0),
+    () => closed.writeNow(bytes, 0),
+    () => closed.size(),
+    () => closed.truncate(0),
+    () => closed.punch(0, 4096),
+    () => closed.close(),
+  ])
+    expect(call).toThrow(/is closed/);
+  for (const call of [closed.read(bytes, 0), closed.write(bytes, 0), closed.sync()])
+    await expect(call).rejects.toThrow(/is closed/);
+  other.close();
+  expect(readFileSync(file).equals(image)).toBe(true);
 });
 
 test('a base image that is changed while it is in use is an error for all who read it, and for who comes next', async () => {
@@ -351,4 +393,11 @@ test('leftovers of a process that died are removed, those of a live one are kept
   disks = await openStore();
   for (const folder of ['bases', 'disks'])
     expect(readdirSync(join(dir, 'state', folder))).toEqual([`.new-${process.ppid}-0`]);
+});
+
+test('a lock that cannot be had is no lock', () => {
+  const locked = new SystemFile(file, 'r+');
+  expect(locked.lock()).toBe(true);
+  locked.close();
+  expect(() => lockFile(-1, 'x')).toThrow('x cannot be locked against other processes: EBADF');
 });

@@ -1,6 +1,7 @@
 /** The free places of a file against plain sets. */
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { Bits } from '../../imager/disks/bits.ts';
 import type { PlaceRun } from '../../imager/disks/format.ts';
 import { Space } from '../../imager/disks/space.ts';
 
@@ -139,4 +140,25 @@ test('runs to give back are told once', () => {
   expect([space.idle, [...space.idleRuns(16)]]).toEqual([0, []]);
   space.take(20);
   expect(space.idle).toBe(0);
+});
+
+test('on a file of many single free places a long write is not looked for long, nor are long runs never found', () => {
+  const places = 200_000;
+  const space = new Space(places);
+  for (let place = 0; place < places; place++)
+    if (place % 2 === 0 && (place < 150_000 || place >= 150_100)) space.mark(place, false);
+  space.endScan();
+  const looked = vi.spyOn(Bits.prototype, 'nextSet');
+  let found = 0;
+  for (let i = 0; i < 100 && found === 0; i++) {
+    looked.mockClear();
+    // Freed every time, as flushes do.
+    space.freed([{ place: 2 * i + 2, count: 1 }]);
+    const at = space.takeRun(32).place;
+    expect(looked.mock.calls.length).toBeLessThan(5000);
+    if (at < places) found = at;
+  }
+  looked.mockRestore();
+  expect(found).toBeGreaterThanOrEqual(149_999);
+  expect(found).toBeLessThan(150_100);
 });

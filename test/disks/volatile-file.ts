@@ -26,6 +26,7 @@ export class VolatileFile implements BlockFile {
   failing: 'read' | 'write' | 'sync' | undefined;
   /** Set to hold asynchronous calls of that kind until it resolves. */
   readGate: Promise<void> | undefined;
+  writeGate: Promise<void> | undefined;
   syncGate: Promise<void> | undefined;
   syncs = 0;
   writes = 0;
@@ -68,6 +69,7 @@ export class VolatileFile implements BlockFile {
 
   async write(source: Uint8Array, offset: number): Promise<void> {
     await later();
+    await this.writeGate;
     this.writeNow(source, offset);
   }
 
@@ -79,6 +81,11 @@ export class VolatileFile implements BlockFile {
     if (this.failing === 'sync') throw new DiskError('EIO', 'the drive failed');
     for (const { offset, bytes } of this.#pending.splice(0, covered))
       this.#stored = put(this.#stored, bytes, offset);
+  }
+
+  /** What was written in that range and is not safe will not be by a later sync. */
+  forget(from: number, to: number): void {
+    this.#pending = this.#pending.filter(({ offset }) => offset < from || offset >= to);
   }
 
   size(): number {
