@@ -73,10 +73,12 @@ describe.each(['arm64', 'x86'] as Rig[])('rig %s', (rig) => {
     const events = await cluster.imagerEvents('n1');
     const steps = events.flatMap(({ component, step }) => (component === 'agent' ? [step] : []));
     expect(steps.filter((step) => step !== 'hello' && step !== 'disconnect')).toEqual(AGENT_SEQUENCE);
-    for (const step of ['offer', 'ack', 'attach'])
-      expect(events.filter((event) => event.step === step)).toHaveLength(3);
+    const times = (step: string) => events.filter((event) => event.step === step).length;
+    expect([times('offer'), times('ack')]).toEqual([3, 3]);
+    // Once more where the relay of a pack has left by now.
+    expect(times('attach')).toBeGreaterThanOrEqual(3);
     const files = events.flatMap(({ step, detail }) =>
-      step === 'transfer-end' ? [String(detail?.file)] : [],
+      step === 'transfer-end' && !/^\/?packs\//.test(String(detail?.file)) ? [String(detail?.file)] : [],
     );
     expect(new Set(files.map((file) => file.replace(/^\//, '').split('/')[1]))).toEqual(new Set(['alpha']));
   });
