@@ -72,10 +72,10 @@ test('a client gets an address of its network, renews past the relay agent and g
   const release = await server.event((event) => event.step === 'release' && event.mac === mac);
   expect(release).toMatchObject({ address });
   const requests = server.events().filter((event) => event.step === 'request' && event.mac === mac);
-  // On a busy machine it asks a second time before the answer is there.
+  // It may ask a second time: on a busy machine before the answer is there, and where the answer to its renewal is so
+  // quick that the socket it asked with, not the one it listens with, still gets it (busybox, udhcp_send_kernel_packet).
   const ways = requests.map(({ detail }) => `${detail?.subnet} ${detail?.relay ?? 'by unicast'}`);
   expect([...new Set(ways)]).toEqual(['10.78.0.0/24 10.78.0.1', '10.78.0.0/24 by unicast']);
-  expect(ways.at(-1)).toBe('10.78.0.0/24 by unicast');
 });
 
 test('a node gets its reserved address there', async () => {
