@@ -32,9 +32,9 @@ proofs: build ## long versions of the NBD tests: 200 kills under fio, 20 under a
 build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node ## compile TypeScript and the native parts to dist/
 	@npx --no-install tsc -p tsconfig.build.json
 
-dist/imager/udp/udp.node: imager/udp/udp.c imager/udp/address.c imager/udp/address.h
-dist/imager/disks/host.node: imager/disks/host.c imager/disks/crc32.c imager/disks/crc32.h
-dist/imager/%.node: imager/%.c | setup
+dist/imager/udp/udp.node: imager/udp/address.c imager/udp/address.h
+dist/imager/disks/host.node: imager/disks/crc32.c imager/disks/crc32.h
+dist/imager/%.node: imager/%.c imager/native/addon.c imager/native/addon.h | setup
 	@mkdir -p $(@D)
 	@gcc -O2 -shared -fPIC -Wall -Wextra -Werror -I node_modules/node-api-headers/include $(filter %.c,$^) -o $@
 

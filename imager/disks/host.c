@@ -15,6 +15,9 @@
  *                               it free when the file is closed, also by SIGKILL
  */
 #define _GNU_SOURCE
+#include "../native/addon.h"
+#include "crc32.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -22,7 +25,6 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#include "crc32.h"
 
 enum { BLOCK_SIZE = 4096 };
 
@@ -129,17 +131,10 @@ static napi_value lock(napi_env env, napi_callback_info info) {
 }
 
 NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
-  const struct {
-    const char *name;
-    napi_callback body;
-  } functions[] = {
+  static const struct function functions[] = {
       {"read", read_range}, {"write", write_range}, {"slept", slept},
       {"checksums", checksums}, {"punch", punch}, {"reserve", reserve}, {"lock", lock},
   };
-  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-    napi_value value;
-    napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].body, NULL, &value);
-    napi_set_named_property(env, exports, functions[i].name, value);
-  }
+  export_functions(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;
 }

@@ -1,9 +1,7 @@
 /** What host.c has, which `make build` compiles. Where it is not built, disks work on without, or with what Node has. */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { constants } from 'node:os';
-import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
+import { lazyAddon } from '../native/addon.ts';
 import { StoreError } from './store-error.ts';
 
 /** See host.c. */
@@ -17,34 +15,13 @@ interface Addon {
   lock(fd: number): number;
 }
 
-const BUILT = 'dist/imager/disks/host.node';
 const { EAGAIN } = constants.errno;
 
-let addon: Addon | false | undefined;
-
-function host(): Addon | false {
-  addon ??= load();
-  return addon;
-}
-
-/** Sources and compiled files are at different depths below the project's folder. */
-function load(): Addon | false {
-  for (let folder = import.meta.dirname; folder !== dirname(folder); folder = dirname(folder)) {
-    const file = join(folder, BUILT);
-    if (!existsSync(file)) continue;
-    try {
-      return createRequire(import.meta.url)(file) as Addon;
-    } catch {
-      // Built for another machine.
-      return false;
-    }
-  }
-  return false;
-}
+const host = lazyAddon<Addon>('dist/imager/disks/host.node');
 
 /** Whether the system calls are built and load. */
 export function hasHostCalls(): boolean {
-  return host() !== false;
+  return host() !== undefined;
 }
 
 /**
@@ -53,13 +30,13 @@ export function hasHostCalls(): boolean {
  */
 export function readHere(fd: number, bytes: Uint8Array, from: number, offset: number): number | undefined {
   const calls = host();
-  return calls === false ? undefined : counted('read', calls.read(fd, bytes, from, offset));
+  return calls === undefined ? undefined : counted('read', calls.read(fd, bytes, from, offset));
 }
 
 /** Writes what `readHere` would fill. */
 export function writeHere(fd: number, bytes: Uint8Array, from: number, offset: number): number | undefined {
   const calls = host();
-  return calls === false ? undefined : counted('write', calls.write(fd, bytes, from, offset));
+  return calls === undefined ? undefined : counted('write', calls.write(fd, bytes, from, offset));
 }
 
 /**
@@ -68,7 +45,7 @@ export function writeHere(fd: number, bytes: Uint8Array, from: number, offset: n
  */
 export function slept(): boolean {
   const calls = host();
-  return calls === false || calls.slept();
+  return calls === undefined || calls.slept();
 }
 
 function counted(call: string, result: number): number {
@@ -79,20 +56,17 @@ function counted(call: string, result: number): number {
 
 /** Puts the CRC-32 of each 4096 bytes into `crcs`, as many as there are; false where that cannot be done here. */
 export function checksumsHere(bytes: Uint8Array, crcs: Uint32Array): boolean {
-  const calls = host();
-  return calls !== false && calls.checksums(bytes, crcs);
+  return host()?.checksums(bytes, crcs) === true;
 }
 
 /** Gives the space of a range of an open file back; false where it cannot be done. */
 export function punchHole(fd: number, offset: number, length: number): boolean {
-  const calls = host();
-  return calls !== false && calls.punch(fd, offset, length) === 0;
+  return host()?.punch(fd, offset, length) === 0;
 }
 
 /** Has space for a range behind the end of an open file, which stays where it is; false where it cannot be done. */
 export function reserveSpace(fd: number, offset: number, length: number): boolean {
-  const calls = host();
-  return calls !== false && calls.reserve(fd, offset, length) === 0;
+  return host()?.reserve(fd, offset, length) === 0;
 }
 
 /**
@@ -101,7 +75,7 @@ export function reserveSpace(fd: number, offset: number, length: number): boolea
  */
 export function lockFile(fd: number, path: string): boolean {
   const calls = host();
-  if (calls === false) return true;
+  if (calls === undefined) return true;
   const error = calls.lock(fd);
   if (error !== 0 && error !== EAGAIN)
     throw new StoreError(`${path} cannot be locked against other processes: ${getSystemErrorName(-error)}`);

@@ -3,13 +3,11 @@
  * handshake is done: the native side duplicates the descriptor and Node's side closes its own, which ends nothing as
  * long as the duplicate is open, so that at no time two read from it.
  */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { constants } from 'node:os';
-import { dirname, join } from 'node:path';
 import { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
+import { lazyAddon } from '../native/addon.ts';
 import type { Stream, StreamListener } from './stream.ts';
 
 type Handle = { readonly native: unique symbol };
@@ -25,7 +23,6 @@ interface Addon {
   close(handle: Handle): void;
 }
 
-const BUILT = 'dist/imager/nbd/stream.node';
 const [CAME, ENDED, WRITABLE] = [0, 1, 2];
 const [INCOMING, ROOM_TO_SEND] = [1, 2];
 const { EAGAIN } = constants.errno;
@@ -40,12 +37,17 @@ const EMPTY = Buffer.alloc(0);
 /** How often within the time a stream has to be quiet is looked at it. */
 const QUARTERS = 4;
 
-let library: Library | false | undefined;
+const library = lazyAddon(
+  'dist/imager/nbd/stream.node',
+  (addon: Addon): Library => ({
+    addon,
+    room: new Room(addon),
+  }),
+);
 
 /** Whether the native streams are built and load. */
 export function hasNativeStreams(): boolean {
-  library ??= load();
-  return library !== false;
+  return library() !== undefined;
 }
 
 /**
@@ -54,34 +56,18 @@ export function hasNativeStreams(): boolean {
  * sent all yet, and where the system has no more descriptors.
  */
 export function takeOver(socket: Socket): Stream | undefined {
-  library ??= load();
+  const native = library();
   const { _handle: handle } = socket as { _handle?: { fd?: number } };
   const fd = handle?.fd ?? -1;
-  if (library === false || socket instanceof TLSSocket || fd < 0 || socket.writableLength > 0)
+  if (native === undefined || socket instanceof TLSSocket || fd < 0 || socket.writableLength > 0)
     return undefined;
   try {
-    const stream = new NativeStream(library, fd);
+    const stream = new NativeStream(native, fd);
     socket.destroy();
     return stream;
   } catch {
     return undefined;
   }
-}
-
-/** Sources and compiled files are at different depths below the project's folder. */
-function load(): Library | false {
-  for (let folder = import.meta.dirname; folder !== dirname(folder); folder = dirname(folder)) {
-    const file = join(folder, BUILT);
-    if (!existsSync(file)) continue;
-    try {
-      const addon = createRequire(import.meta.url)(file) as Addon;
-      return { addon, room: new Room(addon) };
-    } catch {
-      // Built for another machine: Node's sockets do as well.
-      return false;
-    }
-  }
-  return false;
 }
 
 interface Library {

@@ -17,6 +17,8 @@
  *                       1 the other side sends no more; 2 there is room to send; 3 the socket failed, errno `length`
  */
 #define _GNU_SOURCE
+#include "../native/addon.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <node_api.h>
@@ -59,17 +61,7 @@ struct stream {
 };
 
 static napi_value fail(napi_env env, const char *what, int number) {
-  napi_value code, message, error, value;
-  char text[128];
-  snprintf(text, sizeof text, "%s %s", what, uv_err_name(-number));
-  napi_create_string_utf8(env, uv_err_name(-number), NAPI_AUTO_LENGTH, &code);
-  napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &message);
-  napi_create_error(env, code, message, &error);
-  napi_create_string_utf8(env, what, NAPI_AUTO_LENGTH, &value);
-  napi_set_named_property(env, error, "syscall", value);
-  napi_create_int32(env, -number, &value);
-  napi_set_named_property(env, error, "errno", value);
-  napi_throw(env, error);
+  napi_throw(env, system_error(env, what, number, ""));
   return NULL;
 }
 
@@ -84,23 +76,14 @@ static void keep(napi_env env, struct memory *memory, napi_value value) {
   napi_create_reference(env, value, 1, &memory->holder);
 }
 
-/* Calls `wake` in a turn of its own: ticks and promises run behind it, what it throws goes the way of all such. */
 static void tell(struct stream *stream, uint32_t what, size_t length) {
   napi_handle_scope scope;
-  napi_value target, global, error, values[2];
-  bool thrown = false;
+  napi_value values[2];
   if (stream->closing) return;
   napi_open_handle_scope(stream->env, &scope);
   napi_create_uint32(stream->env, what, &values[0]);
   napi_create_uint32(stream->env, (uint32_t)length, &values[1]);
-  napi_get_reference_value(stream->env, stream->wake, &target);
-  napi_get_global(stream->env, &global);
-  napi_make_callback(stream->env, stream->context, global, target, 2, values, NULL);
-  napi_is_exception_pending(stream->env, &thrown);
-  if (thrown) {
-    napi_get_and_clear_last_exception(stream->env, &error);
-    napi_fatal_exception(stream->env, error);
-  }
+  call_in_turn(stream->env, stream->context, stream->wake, 2, values);
   napi_close_handle_scope(stream->env, scope);
 }
 
@@ -187,14 +170,11 @@ static napi_value open_stream(napi_env env, napi_callback_info info) {
   int fd = fcntl(given, F_DUPFD_CLOEXEC, 0);
   if (fd < 0) return fail(env, "dup", errno);
   struct stream *stream = calloc(1, sizeof *stream);
-  uv_poll_t *poll = calloc(1, uv_handle_size(UV_POLL));
-  uv_loop_t *loop = NULL;
-  int number = stream == NULL || poll == NULL ? ENOMEM : 0;
-  if (number == 0) number = napi_get_uv_event_loop(env, &loop) == napi_ok ? -uv_poll_init(loop, poll, fd) : EINVAL;
+  uv_poll_t *poll = NULL;
+  int number = stream == NULL ? ENOMEM : open_poll(env, fd, stream, &poll);
   if (number != 0) {
     close(fd);
     free(stream);
-    free(poll);
     return fail(env, "poll", number);
   }
   *stream = (struct stream){.env = env, .room = room, .poll = poll, .fd = fd};
@@ -202,7 +182,6 @@ static napi_value open_stream(napi_env env, napi_callback_info info) {
   napi_create_string_utf8(env, "bootwright-stream", NAPI_AUTO_LENGTH, &result);
   napi_async_init(env, NULL, result, &stream->context);
   napi_add_async_cleanup_hook(env, on_cleanup, stream, &stream->hook);
-  uv_handle_set_data((uv_handle_t *)poll, stream);
   napi_create_external(env, stream, NULL, NULL, &result);
   return result;
 }
@@ -269,22 +248,15 @@ static napi_value close_stream(napi_env env, napi_callback_info info) {
 
 NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   struct memory *room = calloc(1, sizeof *room);
-  napi_value value;
   if (room == NULL) {
     napi_throw_error(env, "ENOMEM", "no memory");
     return NULL;
   }
   napi_set_instance_data(env, room, NULL, NULL);
-  const struct {
-    const char *name;
-    napi_callback body;
-  } functions[] = {
+  static const struct function functions[] = {
       {"open", open_stream}, {"room", set_room}, {"fill", fill},          {"send", send_bytes},
       {"watch", watch},      {"shut", shut},     {"close", close_stream},
   };
-  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-    napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].body, NULL, &value);
-    napi_set_named_property(env, exports, functions[i].name, value);
-  }
+  export_functions(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;
 }

@@ -1,9 +1,7 @@
 /** UDP sockets of udp.c, which `make build` compiles. */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { constants } from 'node:os';
-import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
+import { lazyAddon } from '../native/addon.ts';
 import type { Sent, UdpListener, UdpOptions, UdpSocket } from './socket.ts';
 
 type Handle = { readonly native: unique symbol };
@@ -27,25 +25,23 @@ interface Addon {
   interface(address: string): string;
 }
 
-const BUILT = 'dist/imager/udp/udp.node';
 /** Datagrams that wait for room at most; what is beyond is lost, as on a wire. */
 const MAX_WAITING = 1024;
 const { EAGAIN } = constants.errno;
 
-let addon: Addon | false | undefined;
+const addon = lazyAddon<Addon>('dist/imager/udp/udp.node');
 
 /** Whether the native sockets are built and load. */
 export function hasNative(): boolean {
-  addon ??= load();
-  return addon !== false;
+  return addon() !== undefined;
 }
 
 /** Undefined where they are not built. Rejects with the system's error. */
 export function openNative(options: UdpOptions): Promise<UdpSocket> | undefined {
-  addon ??= load();
-  if (addon === false) return undefined;
+  const native = addon();
+  if (native === undefined) return undefined;
   try {
-    return Promise.resolve(new NativeSocket(addon, options));
+    return Promise.resolve(new NativeSocket(native, options));
   } catch (error) {
     return Promise.reject(error);
   }
@@ -56,23 +52,7 @@ export function openNative(options: UdpOptions): Promise<UdpSocket> | undefined 
  * have it, where it is the loopback interface's, and where the native sockets are not built.
  */
 export function interfaceOf(address: string): string | undefined {
-  addon ??= load();
-  return (addon !== false && addon.interface(address)) || undefined;
-}
-
-/** Sources and compiled files are at different depths below the project's folder. */
-function load(): Addon | false {
-  for (let folder = import.meta.dirname; folder !== dirname(folder); folder = dirname(folder)) {
-    const file = join(folder, BUILT);
-    if (!existsSync(file)) continue;
-    try {
-      return createRequire(import.meta.url)(file) as Addon;
-    } catch {
-      // Built for another machine: Node's sockets do as well.
-      return false;
-    }
-  }
-  return false;
+  return addon()?.interface(address) || undefined;
 }
 
 class NativeSocket implements UdpSocket {

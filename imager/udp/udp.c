@@ -16,6 +16,7 @@
  *                                      address and port are left out where they are the last datagram's
  */
 #define _GNU_SOURCE
+#include "../native/addon.h"
 #include "address.h"
 
 #include <errno.h>
@@ -52,16 +53,10 @@ struct udp {
 
 /* Throws an Error as Node's own are: "bind EADDRINUSE 10.77.0.1:69". */
 static napi_value fail(napi_env env, const char *what, int number, const char *where, uint32_t port) {
-  napi_value code, message, error, value;
-  char text[2 * ADDRESS];
-  snprintf(text, sizeof text, "%s %s %s:%u", what, uv_err_name(-number), where, port);
-  napi_create_string_utf8(env, uv_err_name(-number), NAPI_AUTO_LENGTH, &code);
-  napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &message);
-  napi_create_error(env, code, message, &error);
-  napi_create_string_utf8(env, what, NAPI_AUTO_LENGTH, &value);
-  napi_set_named_property(env, error, "syscall", value);
-  napi_create_int32(env, -number, &value);
-  napi_set_named_property(env, error, "errno", value);
+  napi_value error, value;
+  char place[ADDRESS + 8];
+  snprintf(place, sizeof place, "%s:%u", where, port);
+  error = system_error(env, what, number, place);
   napi_create_string_utf8(env, where, NAPI_AUTO_LENGTH, &value);
   napi_set_named_property(env, error, "address", value);
   napi_create_uint32(env, port, &value);
@@ -70,17 +65,8 @@ static napi_value fail(napi_env env, const char *what, int number, const char *w
   return NULL;
 }
 
-/* Calls `function` in a turn of its own: ticks and promises run behind it, what it throws goes the way of all such. */
 static void call(struct udp *udp, napi_ref function, size_t count, const napi_value *values) {
-  napi_value target, global, error;
-  napi_get_reference_value(udp->env, function, &target);
-  napi_get_global(udp->env, &global);
-  napi_make_callback(udp->env, udp->context, global, target, count, values, NULL);
-  bool thrown = false;
-  napi_is_exception_pending(udp->env, &thrown);
-  if (!thrown) return;
-  napi_get_and_clear_last_exception(udp->env, &error);
-  napi_fatal_exception(udp->env, error);
+  call_in_turn(udp->env, udp->context, function, count, values);
 }
 
 /* An event of the socket: room to send, or its error. */
@@ -219,14 +205,11 @@ static napi_value open_socket(napi_env env, napi_callback_info info) {
   const char *what = "";
   int number = prepare(fd, &place, length, reuse, broadcast, room, device, &what);
   struct udp *udp = calloc(1, sizeof *udp);
-  uv_poll_t *poll = calloc(1, uv_handle_size(UV_POLL));
-  uv_loop_t *loop = NULL;
-  if (number == 0 && (udp == NULL || poll == NULL)) number = ENOMEM;
-  if (number == 0) number = napi_get_uv_event_loop(env, &loop) == napi_ok ? -uv_poll_init(loop, poll, fd) : EINVAL;
+  uv_poll_t *poll = NULL;
+  if (number == 0) number = udp == NULL ? ENOMEM : open_poll(env, fd, udp, &poll);
   if (number != 0) {
     close(fd);
     free(udp);
-    free(poll);
     return fail(env, what, number, address, port);
   }
   *udp = (struct udp){.env = env, .home = home, .poll = poll, .fd = fd};
@@ -234,18 +217,22 @@ static napi_value open_socket(napi_env env, napi_callback_info info) {
   napi_create_string_utf8(env, "bootwright-udp", NAPI_AUTO_LENGTH, &result);
   napi_async_init(env, NULL, result, &udp->context);
   napi_add_async_cleanup_hook(env, on_cleanup, udp, &udp->hook);
-  uv_handle_set_data((uv_handle_t *)poll, udp);
   uv_poll_start(poll, UV_READABLE, on_poll);
   napi_create_external(env, udp, NULL, NULL, &result);
   return result;
 }
 
-static napi_value get_port(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value value;
+/* The arguments of a call, the first of them a socket. */
+static struct udp *udp_of(napi_env env, napi_callback_info info, size_t count, napi_value *values) {
   struct udp *udp = NULL;
-  napi_get_cb_info(env, info, &count, &value, NULL, NULL);
-  napi_get_value_external(env, value, (void **)&udp);
+  napi_get_cb_info(env, info, &count, values, NULL, NULL);
+  napi_get_value_external(env, values[0], (void **)&udp);
+  return udp;
+}
+
+static napi_value get_port(napi_env env, napi_callback_info info) {
+  napi_value value;
+  struct udp *udp = udp_of(env, info, 1, &value);
   union place place;
   socklen_t length = sizeof place;
   if (getsockname(udp->fd, &place.any, &length) < 0) return fail(env, "getsockname", errno, "", 0);
@@ -254,14 +241,12 @@ static napi_value get_port(napi_env env, napi_callback_info info) {
 }
 
 static napi_value send_datagram(napi_env env, napi_callback_info info) {
-  size_t count = 4, length = 0;
+  size_t length = 0;
   napi_value values[4], result;
-  struct udp *udp = NULL;
+  struct udp *udp = udp_of(env, info, 4, values);
   void *bytes = NULL;
   uint32_t port = 0;
   char address[ADDRESS] = "";
-  napi_get_cb_info(env, info, &count, values, NULL, NULL);
-  napi_get_value_external(env, values[0], (void **)&udp);
   napi_get_typedarray_info(env, values[1], NULL, &length, &bytes, NULL, NULL);
   napi_get_value_uint32(env, values[2], &port);
   napi_get_value_string_utf8(env, values[3], address, sizeof address, NULL);
@@ -274,21 +259,15 @@ static napi_value send_datagram(napi_env env, napi_callback_info info) {
 }
 
 static napi_value watch(napi_env env, napi_callback_info info) {
-  size_t count = 1;
   napi_value value;
-  struct udp *udp = NULL;
-  napi_get_cb_info(env, info, &count, &value, NULL, NULL);
-  napi_get_value_external(env, value, (void **)&udp);
+  struct udp *udp = udp_of(env, info, 1, &value);
   if (!udp->closing) uv_poll_start(udp->poll, UV_READABLE | UV_WRITABLE, on_poll);
   return NULL;
 }
 
 static napi_value close_socket(napi_env env, napi_callback_info info) {
-  size_t count = 2;
   napi_value values[2];
-  struct udp *udp = NULL;
-  napi_get_cb_info(env, info, &count, values, NULL, NULL);
-  napi_get_value_external(env, values[0], (void **)&udp);
+  struct udp *udp = udp_of(env, info, 2, values);
   if (udp->closing) return NULL;
   napi_create_reference(env, values[1], 1, &udp->closed);
   shut(udp);
@@ -318,16 +297,10 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   napi_create_reference(env, value, 1, &home->buffer);
   napi_set_instance_data(env, home, NULL, NULL);
   napi_set_named_property(env, exports, "buffer", value);
-  const struct {
-    const char *name;
-    napi_callback body;
-  } functions[] = {
+  static const struct function functions[] = {
       {"open", open_socket}, {"port", get_port},       {"send", send_datagram},
       {"watch", watch},      {"close", close_socket}, {"interface", get_interface},
   };
-  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-    napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].body, NULL, &value);
-    napi_set_named_property(env, exports, functions[i].name, value);
-  }
+  export_functions(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;
 }
