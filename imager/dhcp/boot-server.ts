@@ -54,20 +54,31 @@ export function decideBootServer(
   sender: Sender,
   seen: (request: Request) => LeaseChange[],
 ): Decision {
-  const options = readClientOptions(message.options);
-  const request: Request = { message, options, client: identify(message, options, world) };
-  const subject = subjectOf(request);
+  const { request, subject, fault } = readBootRequest(message, world);
   const silence = (reason: Silence): Decision => ({ kind: 'silence', subject, reason });
+  if (fault !== undefined) return silence(fault);
+  const { options } = request;
   const { step } = subject;
-  if (message.op !== 'request') return silence('not-request');
-  if (options.messageType === undefined) return silence('bootp');
-  if (step === undefined) return silence('message-type');
   if (!isBootFirmware(options)) return silence('no-boot-firmware');
   if (step !== 'request' && step !== 'inform') return silence('message-type');
   const chosen = options.serverIdentifier;
   if (chosen !== undefined && chosen !== world.config.serverAddress) return silence('other-server');
   if (sender.address === UNSPECIFIED || sender.port === 0) return silence('no-address');
   return bootReply('ack', request, subject, world, sender, seen(request));
+}
+
+/** Reads what may be a request for a boot file. `fault` says why it is none, whoever sent it. Throws as the decisions do. */
+export function readBootRequest(
+  message: DhcpMessage,
+  world: World,
+): { request: Request; subject: Subject; fault?: Silence } {
+  const options = readClientOptions(message.options);
+  const request: Request = { message, options, client: identify(message, options, world) };
+  const subject = subjectOf(request);
+  if (message.op !== 'request') return { request, subject, fault: 'not-request' };
+  if (options.messageType === undefined) return { request, subject, fault: 'bootp' };
+  if (subject.step === undefined) return { request, subject, fault: 'message-type' };
+  return { request, subject };
 }
 
 /** What a boot server, or a proxy's OFFER, tells the sender. `changes` are made durable before. */

@@ -8,15 +8,14 @@
  *     REQUEST on port 67         not answered, but heard: what a node of ours asks the other server for is its address
  *                                from now on, and is kept as a lease of our own would be
  */
-import { bootReply, decideBootServer, isBootFirmware, type Sender } from './boot-server.ts';
+import { bootReply, decideBootServer, isBootFirmware, readBootRequest, type Sender } from './boot-server.ts';
 import type { DhcpMessage } from './codec.ts';
-import { type Decision, destination, type Silence, type Subject, subjectOf } from './decision.ts';
+import { type Decision, destination, type Silence, type Subject } from './decision.ts';
 import { UNSPECIFIED } from './ipv4.ts';
 import type { Lease, LeaseChange } from './lease.ts';
 import { isHostOf, networkContaining } from './networks.ts';
-import { readClientOptions } from './options/client.ts';
 import type { Request } from './reply.ts';
-import { identify, type World } from './world.ts';
+import type { World } from './world.ts';
 
 /**
  * Decides. `sender` is given for what came to port 4011, undefined for port 67. Throws DhcpError where an option the
@@ -25,14 +24,11 @@ import { identify, type World } from './world.ts';
 export function decideProxy(message: DhcpMessage, world: World, sender?: Sender): Decision {
   if (sender !== undefined)
     return decideBootServer(message, world, sender, (request) => seenAt(message.ciaddr, request, world));
-  const options = readClientOptions(message.options);
-  const request: Request = { message, options, client: identify(message, options, world) };
-  const subject = subjectOf(request);
+  const { request, subject, fault } = readBootRequest(message, world);
   const silence = (reason: Silence): Decision => ({ kind: 'silence', subject, reason });
+  if (fault !== undefined) return silence(fault);
+  const { options } = request;
   const { step } = subject;
-  if (message.op !== 'request') return silence('not-request');
-  if (options.messageType === undefined) return silence('bootp');
-  if (step === undefined) return silence('message-type');
   // Everybody on the wire is heard here, and most are no business of ours.
   const isFirmware = isBootFirmware(options);
   if (!isFirmware && request.client.reservation === undefined) return silence('no-boot-firmware');
