@@ -32,7 +32,7 @@ proofs: build ## long versions of the NBD tests: 200 kills under fio, 20 under a
 build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node ## compile TypeScript and the native parts to dist/
 	@npx --no-install tsc -p tsconfig.build.json
 
-dist/imager/udp/udp.node: imager/udp/address.c imager/udp/address.h
+dist/imager/udp/udp.node: $(wildcard imager/udp/*.c imager/udp/*.h)
 dist/imager/disks/host.node: imager/disks/crc32.c imager/disks/crc32.h
 dist/imager/%.node: imager/%.c imager/native/addon.c imager/native/addon.h | setup
 	@mkdir -p $(@D)

@@ -180,8 +180,17 @@ export function encodePacket(packet: Packet): Uint8Array {
 
 /** Writes the header of a DATA packet in place; `block` is cut to 16 bits, so that it wraps to 0 after 65535. */
 export function writeDataHeader(packet: Uint8Array, block: number): void {
+  writeHeader(packet, OPCODE.data, block);
+}
+
+/** Writes an ACK in place; `block` is cut to 16 bits as well. */
+export function writeAck(packet: Uint8Array, block: number): void {
+  writeHeader(packet, OPCODE.ack, block);
+}
+
+function writeHeader(packet: Uint8Array, opcode: number, block: number): void {
   packet[0] = 0;
-  packet[1] = OPCODE.data;
+  packet[1] = opcode;
   packet[2] = block >> 8;
   packet[3] = block;
 }

@@ -4,11 +4,12 @@ import type { Clock } from '../journal/clock.ts';
 import type { Tally } from '../journal/tally.ts';
 import type { UdpSocket } from '../udp/socket.ts';
 import { BlockBuffer } from './blocks.ts';
-import { decodePacket, ERROR_CODE, encodePacket, type Packet, TftpPacketError } from './codec.ts';
+import { decodePacket, ERROR_CODE, encodePacket, type Packet, TftpPacketError, writeAck } from './codec.ts';
 import type { Agreement } from './options.ts';
 import { type ByteSource, ShortFileError } from './source.ts';
 import {
   begin,
+  blockAfterAck,
   DEFAULT_MAX_RETRANSMISSION_MS,
   type FailureReason,
   next,
@@ -45,6 +46,9 @@ export class Session {
   #wakeAt = 0;
   #timerAt = 0;
   #reading: Promise<void> | undefined;
+  /** The block that the socket sends by itself when the ACK before it comes. */
+  #ready = 0;
+  readonly #ack = new Uint8Array(4);
 
   constructor(options: SessionOptions) {
     const { agreement, socket, clock } = options;
@@ -61,7 +65,7 @@ export class Session {
     this.#onEnd = resolve;
     this.ended = promise.then((outcome) => this.#closed(outcome));
     socket.listen({
-      receive: (bytes, address, port) => this.#receive(bytes, address, port),
+      receive: (bytes, address, port, answered) => this.#receive(bytes, address, port, answered),
       // A packet that cannot be sent (no route, a firewall) is a lost packet: the timer sends it again or gives up.
       failed: (error) => this.#sendFailed(error),
     });
@@ -99,7 +103,7 @@ export class Session {
     this.#feed({ type: 'stop', reason, message });
   }
 
-  #receive(bytes: Buffer, address: string, port: number): void {
+  #receive(bytes: Buffer, address: string, port: number, answered: boolean): void {
     const { client, tally } = this.#options;
     let packet: Packet;
     try {
@@ -110,7 +114,7 @@ export class Session {
       return;
     }
     if (port !== client.port || address !== client.address) this.#refuseStranger(packet, address, port);
-    else if (packet.type === 'ack' || packet.type === 'error') this.#feed(packet);
+    else if (packet.type === 'ack' || packet.type === 'error') this.#feed(packet, answered);
     else tally.notice(`dropped.unexpected-${packet.type}`, { address });
   }
 
@@ -124,21 +128,36 @@ export class Session {
     socket.send(encodePacket({ type: 'error', code, message: 'unknown transfer ID' }), port, address);
   }
 
-  #feed(input: TransferInput): void {
+  /** `answered`: the first block to be sent has been. */
+  #feed(input: TransferInput, answered = false): void {
     const step = next(this.#state, input, this.#options.clock.now());
     this.#state = step.state;
-    this.#perform(step);
-    if (this.#running) this.#readAhead();
+    this.#perform(step, answered);
+    if (!this.#running) return;
+    this.#expectAck();
+    this.#readAhead();
   }
 
-  #perform(step: Step): void {
+  /** While the client answers: whatever is done between its ACK and the next block, it waits for. */
+  #expectAck(): void {
+    const { socket, client } = this.#options;
+    const block = blockAfterAck(this.#state);
+    if (socket.expect === undefined || block === undefined || block === this.#ready) return;
+    this.#ready = block;
+    writeAck(this.#ack, block - 1);
+    socket.expect(this.#ack, this.#blocks.packet(block), client.port, client.address);
+  }
+
+  #perform(step: Step, answered = false): void {
     const { socket, client, agreement, tally } = this.#options;
     const send = (bytes: Uint8Array) => socket.send(bytes, client.port, client.address);
     for (const effect of step.effects) {
       switch (effect.type) {
-        case 'send-blocks':
-          for (let block = effect.from; block <= effect.to; block++) send(this.#blocks.packet(block));
+        case 'send-blocks': {
+          const from = answered ? effect.from + 1 : effect.from;
+          for (let block = from; block <= effect.to; block++) send(this.#blocks.packet(block));
           break;
+        }
         case 'send-oack':
           send(encodePacket({ type: 'oack', options: agreement.reply }));
           break;

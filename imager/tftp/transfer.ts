@@ -162,6 +162,15 @@ export function next(state: TransferState, input: TransferInput, now: number): S
   }
 }
 
+/**
+ * The block that `next` sends first should its next input be the ACK of the newest block sent (0 where that is the OACK):
+ * known before that ACK comes, and until then so long as no other input changes it. Undefined where it would send none.
+ */
+export function blockAfterAck(state: TransferState): number | undefined {
+  const { sent, available } = state.progress;
+  return state.phase === 'ended' || sent >= available ? undefined : sent + 1;
+}
+
 function onOfferAck(state: TransferState, block: number, now: number): Step {
   if (block !== 0) return ignore(state, 'ack.ahead');
   return proceed(acknowledge(state.progress, 0, now, state.progress.windowAt), now, []);

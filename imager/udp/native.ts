@@ -15,11 +15,12 @@ interface Addon {
     reuse: boolean,
     broadcast: boolean,
     receiveBuffer: number,
-    receive: (offset: number, length: number, address?: string, port?: number) => void,
+    receive: (offset: number, length: number, answered: boolean, address?: string, port?: number) => void,
     device: string,
   ): Handle;
   port(handle: Handle): number;
-  send(handle: Handle, bytes: Uint8Array, port: number, address: string): number;
+  send(handle: Handle, bytes: Uint8Array, port?: number, address?: string): number;
+  expect(handle: Handle, question: Uint8Array, answer: Uint8Array, port?: number, address?: string): void;
   watch(handle: Handle): void;
   close(handle: Handle, closed: () => void): void;
   interface(address: string): string;
@@ -67,6 +68,8 @@ class NativeSocket implements UdpSocket {
   #from = { address: '', port: 0 };
   #view: Buffer;
   #offset = 0;
+  /** The place last named to the addon. */
+  #to = { address: '', port: 0 };
 
   constructor(native: Addon, options: UdpOptions) {
     const { address, port, reuseAddress = false, broadcast = false, receiveBuffer = 0, device } = options;
@@ -75,7 +78,7 @@ class NativeSocket implements UdpSocket {
     this.#view = native.buffer.subarray(0, 0);
     this.#handle = native.open(
       ...[address, port, reuseAddress, broadcast, receiveBuffer],
-      (offset, length, address, port) => this.#received(offset, length, address, port),
+      (offset, length, answered, address, port) => this.#received(offset, length, answered, address, port),
       device ?? '',
     );
     this.port = native.port(this.#handle);
@@ -92,11 +95,17 @@ class NativeSocket implements UdpSocket {
 
   send(bytes: Uint8Array, port: number, address: string, sent: Sent = this.#failed): void {
     if (this.#closed !== undefined) return;
-    const errno = this.#waiting.length > 0 ? EAGAIN : this.#addon.send(this.#handle, bytes, port, address);
+    const errno = this.#waiting.length > 0 ? EAGAIN : this.#sendNow(bytes, port, address);
     if (errno === EAGAIN && this.#waiting.length < MAX_WAITING) {
       this.#waiting.push({ bytes: Uint8Array.from(bytes), port, address, sent });
       if (this.#waiting.length === 1) this.#addon.watch(this.#handle);
     } else sent(errno === 0 ? null : systemError(errno, 'sendto'));
+  }
+
+  expect(question: Uint8Array, answer: Uint8Array, port: number, address: string): void {
+    if (this.#closed !== undefined) return;
+    if (this.#isLast(port, address)) this.#addon.expect(this.#handle, question, answer);
+    else this.#addon.expect(this.#handle, question, answer, port, address);
   }
 
   close(): Promise<void> {
@@ -105,12 +114,26 @@ class NativeSocket implements UdpSocket {
     return this.#closed;
   }
 
-  #received(offset: number, length: number, address?: string, port?: number): void {
+  /** Gives 0 or an errno. */
+  #sendNow(bytes: Uint8Array, port: number, address: string): number {
+    return this.#isLast(port, address)
+      ? this.#addon.send(this.#handle, bytes)
+      : this.#addon.send(this.#handle, bytes, port, address);
+  }
+
+  /** Whether the last call named this place too, as most do. */
+  #isLast(port: number, address: string): boolean {
+    if (port === this.#to.port && address === this.#to.address) return true;
+    this.#to = { address, port };
+    return false;
+  }
+
+  #received(offset: number, length: number, answered: boolean, address?: string, port?: number): void {
     if (length === -EAGAIN) this.#sendWaiting();
-    else if (length < 0) this.#listener?.failed(systemError(-length, 'recvmmsg'));
+    else if (length < 0) this.#listener?.failed(systemError(-length, 'recv'));
     else {
       if (address !== undefined && port !== undefined) this.#from = { address, port };
-      this.#listener?.receive(this.#bytes(offset, length), this.#from.address, this.#from.port);
+      this.#listener?.receive(this.#bytes(offset, length), this.#from.address, this.#from.port, answered);
     }
   }
 

@@ -41,7 +41,7 @@ class PlainSocket implements UdpSocket {
   constructor(socket: Socket) {
     this.#socket = socket;
     this.port = socket.address().port;
-    socket.on('message', (bytes, from) => this.#listener?.receive(bytes, from.address, from.port));
+    socket.on('message', (bytes, from) => this.#listener?.receive(bytes, from.address, from.port, false));
     socket.on('error', (error) => this.#listener?.failed(error));
   }
 

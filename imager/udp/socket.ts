@@ -15,8 +15,11 @@ export interface UdpOptions {
 }
 
 export interface UdpListener {
-  /** `bytes` are good until the call returns: copy what is to be kept. */
-  receive(bytes: Buffer, address: string, port: number): void;
+  /**
+   * `bytes` are good until the call returns: copy what is to be kept. `answered`: they were expected, and the answer has
+   * been sent.
+   */
+  receive(bytes: Buffer, address: string, port: number, answered: boolean): void;
   /** The system's error where something could not be sent or received. */
   failed(error: NodeJS.ErrnoException): void;
 }
@@ -36,6 +39,12 @@ export interface UdpSocket {
    * listener does. Without effect once closed.
    */
   send(bytes: Uint8Array, port: number, address: string, sent?: Sent): void;
+  /**
+   * Lets the socket itself answer the next datagram where that is `question` from there, before the listener hears of it;
+   * another one has this forgotten. Both are copied. Only sockets that can do so sooner than a listener have it, and they
+   * do not promise to: `receive` tells.
+   */
+  expect?(question: Uint8Array, answer: Uint8Array, port: number, address: string): void;
   /** Resolves when the port is free. */
   close(): Promise<void>;
 }

@@ -8,48 +8,26 @@
  *                                      throws an Error with `code`, `errno`, `syscall`, `address`, `port`
  *   port(socket) -> number
  *   send(socket, bytes, port, address) -> 0 or an errno (11: no room now, see watch)
+ *   expect(socket, question, answer, port, address)
+ *                                      has the answer sent at once if the next datagram is `question` from there
+ *                                      send, expect: address and port are left out where they are the last call's
  *   watch(socket)                      has `receive` called with length -11 once there is room to send
  *   close(socket, closed)
  *   interface(address) -> string       the interface that has an IPv4 address, see address.h
  *
- *   receive(offset, length, address, port): length < 0: the negative errno of a socket error;
+ *   receive(offset, length, answered, address, port): length < 0: the negative errno of a socket error;
+ *                                      answered: it was expected, and the answer has been sent;
  *                                      address and port are left out where they are the last datagram's
  */
 #define _GNU_SOURCE
 #include "../native/addon.h"
-#include "address.h"
+#include "udp.h"
 
 #include <errno.h>
-#include <node_api.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
-#include <uv.h>
-
-enum { BATCH = 16, LARGEST = 65536 };
-/* So many times a socket is read before others have their turn, the first of them one datagram at a time. */
-enum { ROUNDS = 6, ALONE = 4 };
-
-/* One for each environment (main thread or worker). */
-struct home {
-  napi_ref buffer;
-  uint8_t *bytes;
-};
-
-struct udp {
-  napi_env env;
-  napi_ref receive, closed;
-  napi_async_context context;
-  napi_async_cleanup_hook_handle hook;
-  struct home *home;
-  uv_poll_t *poll;
-  int fd;
-  /* Where the last datagram came from. */
-  union place last;
-  bool closing;
-};
 
 /* Throws an Error as Node's own are: "bind EADDRINUSE 10.77.0.1:69". */
 static napi_value fail(napi_env env, const char *what, int number, const char *where, uint32_t port) {
@@ -65,92 +43,19 @@ static napi_value fail(napi_env env, const char *what, int number, const char *w
   return NULL;
 }
 
-static void call(struct udp *udp, napi_ref function, size_t count, const napi_value *values) {
-  call_in_turn(udp->env, udp->context, function, count, values);
-}
-
-/* An event of the socket: room to send, or its error. */
-static void tell(struct udp *udp, int number) {
-  napi_handle_scope scope;
-  napi_open_handle_scope(udp->env, &scope);
-  napi_value values[2];
-  napi_create_int32(udp->env, 0, &values[0]);
-  napi_create_int32(udp->env, -number, &values[1]);
-  call(udp, udp->receive, 2, values);
-  napi_close_handle_scope(udp->env, scope);
-}
-
-static void hand_over(struct udp *udp, size_t offset, uint32_t length, const union place *from) {
-  napi_handle_scope scope;
-  napi_open_handle_scope(udp->env, &scope);
-  napi_value values[4];
-  napi_create_uint32(udp->env, (uint32_t)offset, &values[0]);
-  napi_create_uint32(udp->env, length, &values[1]);
-  size_t count = 2;
-  if (!same_place(from, &udp->last)) {
-    char text[ADDRESS];
-    write_address(from, text);
-    napi_create_string_latin1(udp->env, text, NAPI_AUTO_LENGTH, &values[2]);
-    napi_create_uint32(udp->env, port_of(from), &values[3]);
-    udp->last = *from;
-    count = 4;
-  }
-  call(udp, udp->receive, count, values);
-  napi_close_handle_scope(udp->env, scope);
-}
-
-/* Takes up to `most` datagrams. Gives how many there were. */
-static int receive(struct udp *udp, unsigned int most) {
-  struct mmsghdr messages[BATCH];
-  struct iovec parts[BATCH];
-  union place places[BATCH];
-  for (size_t i = 0; i < most; i++) {
-    parts[i] = (struct iovec){udp->home->bytes + i * LARGEST, LARGEST};
-    messages[i].msg_hdr =
-        (struct msghdr){.msg_name = &places[i], .msg_namelen = sizeof places[i], .msg_iov = &parts[i], .msg_iovlen = 1};
-  }
-  int count = recvmmsg(udp->fd, messages, most, MSG_DONTWAIT, NULL);
-  if (count < 0 && errno != EAGAIN && errno != EINTR) tell(udp, errno);
-  for (int i = 0; i < count && !udp->closing; i++)
-    hand_over(udp, (size_t)i * LARGEST, messages[i].msg_len, &places[i]);
-  return count;
-}
-
-/*
- * One datagram, and another if an answer to what it caused to be sent is here already: that costs less than a turn of
- * the event loop. Batches where more came meanwhile.
- */
-static void receive_all(struct udp *udp) {
-  unsigned int most = 1;
-  for (int i = 0; i < ROUNDS && !udp->closing && receive(udp, most) == (int)most; i++)
-    if (i == ALONE - 1) most = BATCH;
-}
-
-static void on_poll(uv_poll_t *poll, int status, int events) {
-  struct udp *udp = uv_handle_get_data((uv_handle_t *)poll);
-  if (status < 0) {
-    tell(udp, -status);
-    return;
-  }
-  if (events & UV_WRITABLE) {
-    uv_poll_start(poll, UV_READABLE, on_poll);
-    tell(udp, EAGAIN);
-  }
-  if ((events & UV_READABLE) && !udp->closing) receive_all(udp);
-}
-
 static void on_closed(uv_handle_t *handle) {
   struct udp *udp = uv_handle_get_data(handle);
   if (udp->closed != NULL) {
     napi_handle_scope scope;
     napi_open_handle_scope(udp->env, &scope);
-    call(udp, udp->closed, 0, NULL);
+    call_for(udp, udp->closed, 0, NULL);
     napi_close_handle_scope(udp->env, scope);
     napi_delete_reference(udp->env, udp->closed);
   }
   napi_delete_reference(udp->env, udp->receive);
   napi_async_destroy(udp->env, udp->context);
   napi_remove_async_cleanup_hook(udp->hook);
+  drop_answer(&udp->answer);
   free(handle);
   free(udp);
 }
@@ -222,17 +127,18 @@ static napi_value open_socket(napi_env env, napi_callback_info info) {
   return result;
 }
 
-/* The arguments of a call, the first of them a socket. */
-static struct udp *udp_of(napi_env env, napi_callback_info info, size_t count, napi_value *values) {
+/* The arguments of a call, `count` at most and how many there are then, the first of them a socket. */
+static struct udp *udp_of(napi_env env, napi_callback_info info, size_t *count, napi_value *values) {
   struct udp *udp = NULL;
-  napi_get_cb_info(env, info, &count, values, NULL, NULL);
+  napi_get_cb_info(env, info, count, values, NULL, NULL);
   napi_get_value_external(env, values[0], (void **)&udp);
   return udp;
 }
 
 static napi_value get_port(napi_env env, napi_callback_info info) {
+  size_t count = 1;
   napi_value value;
-  struct udp *udp = udp_of(env, info, 1, &value);
+  struct udp *udp = udp_of(env, info, &count, &value);
   union place place;
   socklen_t length = sizeof place;
   if (getsockname(udp->fd, &place.any, &length) < 0) return fail(env, "getsockname", errno, "", 0);
@@ -240,34 +146,61 @@ static napi_value get_port(napi_env env, napi_callback_info info) {
   return value;
 }
 
-static napi_value send_datagram(napi_env env, napi_callback_info info) {
-  size_t length = 0;
-  napi_value values[4], result;
-  struct udp *udp = udp_of(env, info, 4, values);
-  void *bytes = NULL;
+/* From a port and an address. */
+static void set_receiver(napi_env env, struct udp *udp, const napi_value values[2]) {
   uint32_t port = 0;
   char address[ADDRESS] = "";
-  napi_get_typedarray_info(env, values[1], NULL, &length, &bytes, NULL, NULL);
-  napi_get_value_uint32(env, values[2], &port);
-  napi_get_value_string_utf8(env, values[3], address, sizeof address, NULL);
-  union place place;
-  socklen_t size = read_place(address, port, &place);
+  napi_get_value_uint32(env, values[0], &port);
+  napi_get_value_string_utf8(env, values[1], address, sizeof address, NULL);
+  udp->size = read_place(address, port, &udp->to);
+}
+
+/* The bytes of a typed array. */
+static struct datagram bytes_of(napi_env env, napi_value array) {
+  void *bytes = NULL;
+  struct datagram datagram = {0};
+  napi_get_typedarray_info(env, array, NULL, &datagram.length, &bytes, NULL, NULL);
+  datagram.bytes = bytes;
+  return datagram;
+}
+
+static napi_value send_datagram(napi_env env, napi_callback_info info) {
+  size_t count = 4;
+  napi_value values[4], result;
+  struct udp *udp = udp_of(env, info, &count, values);
+  struct datagram out = bytes_of(env, values[1]);
+  if (count == 4) set_receiver(env, udp, &values[2]);
   int number = EINVAL;
-  if (size > 0) number = sendto(udp->fd, bytes, length, MSG_DONTWAIT, &place.any, size) < 0 ? errno : 0;
+  if (udp->size > 0)
+    number = sendto(udp->fd, out.bytes, out.length, MSG_DONTWAIT, &udp->to.any, udp->size) < 0 ? errno : 0;
   napi_create_int32(env, number, &result);
   return result;
 }
 
+static napi_value expect(napi_env env, napi_callback_info info) {
+  size_t count = 5;
+  napi_value values[5];
+  struct udp *udp = udp_of(env, info, &count, values);
+  struct datagram question = bytes_of(env, values[1]), answer = bytes_of(env, values[2]);
+  if (count == 5) set_receiver(env, udp, &values[3]);
+  question.place = &udp->to;
+  expect_question(&udp->answer, &question, udp->size, answer.bytes, answer.length);
+  return NULL;
+}
+
 static napi_value watch(napi_env env, napi_callback_info info) {
+  size_t count = 1;
   napi_value value;
-  struct udp *udp = udp_of(env, info, 1, &value);
+  struct udp *udp = udp_of(env, info, &count, &value);
+  udp->waiting = true;
   if (!udp->closing) uv_poll_start(udp->poll, UV_READABLE | UV_WRITABLE, on_poll);
   return NULL;
 }
 
 static napi_value close_socket(napi_env env, napi_callback_info info) {
+  size_t count = 2;
   napi_value values[2];
-  struct udp *udp = udp_of(env, info, 2, values);
+  struct udp *udp = udp_of(env, info, &count, values);
   if (udp->closing) return NULL;
   napi_create_reference(env, values[1], 1, &udp->closed);
   shut(udp);
@@ -299,7 +232,7 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   napi_set_named_property(env, exports, "buffer", value);
   static const struct function functions[] = {
       {"open", open_socket}, {"port", get_port},       {"send", send_datagram},
-      {"watch", watch},      {"close", close_socket}, {"interface", get_interface},
+      {"expect", expect}, {"watch", watch},      {"close", close_socket}, {"interface", get_interface},
   };
   export_functions(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;

@@ -26,8 +26,8 @@ export function udpContract(name: string, open: (options: UdpOptions) => Promise
       sockets.push(socket);
       return socket;
     };
-    const peer = async (address = '127.0.0.1') => {
-      const socket = await bindUdp(address, 0);
+    const peer = async (address = '127.0.0.1', port = 0) => {
+      const socket = await bindUdp(address, port);
       peers.push(socket);
       return socket;
     };
@@ -93,6 +93,64 @@ export function udpContract(name: string, open: (options: UdpOptions) => Promise
       const [got, from] = (await message) as [Buffer, { port: number }];
       expect(got.toString()).toBe('one');
       expect(from.port).toBe(socket.port);
+    });
+
+    test('each datagram goes where it is to, whatever the last one went to', async () => {
+      const socket = await opened();
+      const { failures, until } = inbox(socket);
+      const here = await peer();
+      const { port } = here.address();
+      const receivers = [here, await peer(), await peer('127.0.0.2', port)];
+      const order = [0, 0, 1, 1, 0, 2, 2, 0, 9, 9, 0];
+      const got: string[] = [];
+      const all = new Promise<void>((resolve) => {
+        for (const [index, receiver] of receivers.entries())
+          receiver.on('message', (bytes) => {
+            got.push(`${index} ${bytes}`);
+            if (got.length === 9) resolve();
+          });
+      });
+      for (const [at, index] of order.entries()) {
+        const to = receivers[index]?.address() ?? { port, address: '255.255.255.255' };
+        socket.send(Buffer.from(`${at}`), to.port, to.address);
+      }
+      await all;
+      await until(() => failures.length === 2);
+      expect(got.sort()).toEqual(
+        order.flatMap((index, at) => (index === 9 ? [] : [`${index} ${at}`])).sort(),
+      );
+    });
+
+    test('what is expected is answered once, by the socket or its listener', async () => {
+      const socket = await opened();
+      const asker = await peer();
+      const { port } = asker.address();
+      const question = Buffer.from('1?');
+      const answer = Buffer.from('1!');
+      const expectNext = (number: number) => {
+        question.write(`${number}`);
+        answer.write(`${number}`);
+        socket.expect?.(question, answer, port, '127.0.0.1');
+        // They are copied.
+        question.fill('x');
+        answer.fill('x');
+      };
+      let number = 1;
+      socket.listen({
+        receive: (bytes, _address, _port, answered) => {
+          if (!answered) socket.send(Buffer.from(`${String(bytes)[0]}!`), port, '127.0.0.1');
+          expectNext(++number);
+        },
+        failed: () => {},
+      });
+      expectNext(number);
+      const got: string[] = [];
+      while (got.length < 5) {
+        asker.send(`${number}?`, socket.port, '127.0.0.1');
+        const [bytes] = (await once(asker, 'message')) as [Buffer];
+        got.push(String(bytes));
+      }
+      expect(got).toEqual(['1!', '2!', '3!', '4!', '5!']);
     });
 
     test('IPv6', async () => {

@@ -1,6 +1,8 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   begin,
+  blockAfterAck,
   FINAL_RETRIES,
   next,
   PATIENCE_MS,
@@ -271,4 +273,41 @@ describe('windows (RFC 7440 section 4)', () => {
     expect(transfer.ack(0, 1)).toEqual(['send 65537-65540']);
     expect(transfer.state.progress.base).toBe(65_536);
   });
+});
+
+test('the block after the ACK of the newest is known beforehand, whatever came before', () => {
+  const input = fc.oneof(
+    fc.record({ type: fc.constant('ack' as const), beyond: fc.integer({ min: -1, max: 6 }) }),
+    fc.record({ type: fc.constant('read' as const), blocks: fc.integer({ min: 1, max: 6 }) }),
+    fc.constant({ type: 'timer' as const }),
+  );
+  const terms = fc.record({
+    windowsize: fc.integer({ min: 1, max: 5 }),
+    offer: fc.boolean(),
+    maxRetransmissionMs: fc.constant(2000),
+  });
+  const LAST = 14;
+  const known = new Set<boolean>();
+  fc.assert(
+    fc.property(terms, fc.array(fc.tuple(input, fc.nat(60)), { maxLength: 40 }), (terms, inputs) => {
+      const transfer = new Driver(terms);
+      for (const [given, after] of inputs) {
+        const { base, sent, available } = transfer.state.progress;
+        const block = blockAfterAck(transfer.state);
+        known.add(block !== undefined);
+        const { effects } = next(transfer.state, { type: 'ack', block: sent }, transfer.now + after);
+        expect(effects.find(({ type }) => type.startsWith('send'))).toEqual(
+          block === undefined
+            ? undefined
+            : { type: 'send-blocks', from: block, to: expect.toSatisfy((to) => to >= block) },
+        );
+        const read = available + (given.type === 'read' ? given.blocks : 0);
+        if (given.type === 'ack') transfer.ack(Math.max(0, base + given.beyond), after);
+        else if (given.type === 'timer') transfer.feed(given, after);
+        else if (read < LAST) transfer.feed({ type: 'available', block: read, last: undefined }, after);
+        else if (available < LAST) transfer.feed({ type: 'available', block: LAST, last: LAST }, after);
+      }
+    }),
+  );
+  expect(known.size).toBe(2);
 });
