@@ -111,7 +111,10 @@ export class Directory {
   async claim(node: string, disks: string[]): Promise<void> {
     const record = this.#records.get(node);
     if (record === undefined) throw new Error(`no hello of ${node}`);
-    await this.#storeNaming(node, { ...record, claimed: [...(record.claimed ?? []), ...disks] });
+    await this.#storeNaming(node, {
+      ...record,
+      claimed: [...new Set([...(record.claimed ?? []), ...disks])],
+    });
   }
 
   /** Notes that a node was not flashed: it has the disks of its pointer alone. Resolves once durable. */
