@@ -106,21 +106,20 @@ export class Directory {
   /**
    * Makes disks the node's before its pointer names them, so that of two flashes with one disk at once the second is
    * refused. Who is to be refused is asked before, in the same turn: `foreignDisks`. Stands until the node is noted to be
-   * `pointed`, is `spared`, or says hello. Resolves once durable.
+   * `pointed`, is `spared`, or says hello. Resolves once durable, with what is still claimed of flashes before.
    */
-  async claim(node: string, disks: string[]): Promise<void> {
+  async claim(node: string, disks: string[]): Promise<string[]> {
     const record = this.#records.get(node);
     if (record === undefined) throw new Error(`no hello of ${node}`);
-    await this.#storeNaming(node, {
-      ...record,
-      claimed: [...new Set([...(record.claimed ?? []), ...disks])],
-    });
+    const { claimed = [] } = record;
+    await this.#storeNaming(node, { ...record, claimed: [...new Set([...claimed, ...disks])] });
+    return claimed;
   }
 
-  /** Notes that a node was not flashed: it has the disks of its pointer alone. Resolves once durable. */
-  async spared(node: string): Promise<void> {
+  /** Notes that a node was not flashed: beside the disks of its pointer it has those of `claimed`. Resolves once durable. */
+  async spared(node: string, claimed: string[]): Promise<void> {
     const record = this.#records.get(node);
-    if (record !== undefined) await this.#storeNaming(node, unclaimed(record));
+    if (record !== undefined) await this.#storeNaming(node, { ...record, claimed });
   }
 
   /** Notes the pointer a node was flashed with and confirmed: its disks are now that node's. Resolves once durable. */

@@ -41,17 +41,19 @@ export class Flashes {
     this.#underWay.add(node);
     try {
       // In the same turn as the question whose they are: nobody else comes between.
-      await this.#directory.claim(node, request.disks);
-      return await this.#write(node, request);
+      const before = await this.#directory.claim(node, request.disks);
+      return await this.#write(node, request, before);
     } finally {
       this.#underWay.delete(node);
     }
   }
 
-  async #write(node: string, request: FlashRequest): Promise<BootPointer> {
+  /** `before`: what flashes before this one still claim. */
+  async #write(node: string, request: FlashRequest, before: string[]): Promise<BootPointer> {
     const pointer = await this.#agents.push(node, request).catch(async (error: PushError) => {
       // In all other cases nobody knows what the node has written: its next hello tells.
-      if (error.reason === 'refused' || error.reason === 'not-connected') await this.#directory.spared(node);
+      if (error.reason === 'refused' || error.reason === 'not-connected')
+        await this.#directory.spared(node, before);
       throw error;
     });
     if (pointer === undefined || !holds(pointer, request))

@@ -31,7 +31,8 @@ export function addExplain(pxe: Command): void {
     .addHelpText(
       'after',
       `
-The first line names the cause; where nothing was ever heard of a node or MAC it says so, which is no failure of this verb. A node's last boot is explained from the imager's journal; a capture needs no imager:
+The first line names the cause. A node's last boot is explained from the imager's journal; where nothing was ever heard of it,
+that is said, and no failure; a name that is no node's is one (exit code 1). A capture needs no imager:
 take it on the node's link with "tcpdump -i eth0 -w boot.pcap" while the node boots.
 
 Examples:

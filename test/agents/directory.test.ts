@@ -108,9 +108,9 @@ describe('a disk belongs to the first node whose pointer names it', () => {
     await directory.claim('a', ['y']);
     await directory.pointed('a', { ...POINTER, disks: ['y'] });
     expect(owners('x', 'y')).toEqual(['b', 'a']);
-    await directory.claim('b', ['z']);
-    await directory.spared('b');
-    expect(owners('x', 'z')).toEqual(['b', undefined]);
+    await directory.claim('b', ['w']);
+    await directory.spared('b', await directory.claim('b', ['z']));
+    expect(owners('x', 'w', 'z')).toEqual(['b', 'b', undefined]);
     await directory.claim('a', ['z']);
     await directory.join('a', naming('y'), '10.0.0.1', 3);
     expect(owners('y', 'z')).toEqual(['a', undefined]);
