@@ -3,9 +3,11 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: './test/support/programs.ts',
     reporters: ['default', './test/support/tally.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // For what hangs, however busy the machine is: a dozen processes may wait for their turn.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     // Most tests wait for real clients and emulated nodes rather than for the processor.
     maxWorkers: 3,
   },

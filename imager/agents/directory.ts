@@ -17,6 +17,8 @@ export interface NodeRecord {
   bootedImage: string;
   /** What the node's pointer store was last known to hold. */
   pointer: BootPointer | null;
+  /** Disks it is being flashed with, or was with nothing known of how that ended: its next hello tells. */
+  claimed?: string[];
   /** The last boots, the present one last. */
   boots: BootRecord[];
 }
@@ -56,7 +58,7 @@ export class Directory {
     return this.#records.get(node)?.boots.find((boot) => boot.bootId === bootId)?.lastSeq ?? 0;
   }
 
-  /** Notes a hello. Resolves once durable. */
+  /** Notes a hello, whose pointer says how any flash before it ended. Resolves once durable. */
   join(node: string, hello: Hello, address: string, at: number): Promise<void> {
     const { uid, macs, bootId, bootedImage, pointer } = hello;
     const boots = this.#records.get(node)?.boots ?? [];
@@ -101,25 +103,44 @@ export class Directory {
     if (record !== undefined && same) await this.#store(node, { ...record, pointer });
   }
 
+  /**
+   * Makes disks the node's before its pointer names them, so that of two flashes with one disk at once the second is
+   * refused. Who is to be refused is asked before, in the same turn: `foreignDisks`. Stands until the node is noted to be
+   * `pointed`, is `spared`, or says hello. Resolves once durable, with what is still claimed of flashes before.
+   */
+  async claim(node: string, disks: string[]): Promise<string[]> {
+    const record = this.#records.get(node);
+    if (record === undefined) throw new Error(`no hello of ${node}`);
+    const { claimed = [] } = record;
+    await this.#storeNaming(node, { ...record, claimed: [...new Set([...claimed, ...disks])] });
+    return claimed;
+  }
+
+  /** Notes that a node was not flashed: beside the disks of its pointer it has those of `claimed`. Resolves once durable. */
+  async spared(node: string, claimed: string[]): Promise<void> {
+    const record = this.#records.get(node);
+    if (record !== undefined) await this.#storeNaming(node, { ...record, claimed });
+  }
+
   /** Notes the pointer a node was flashed with and confirmed: its disks are now that node's. Resolves once durable. */
   async pointed(node: string, pointer: BootPointer): Promise<void> {
     const record = this.#records.get(node);
     if (record === undefined) return;
     for (const disk of pointer.disks) this.#owners.set(disk, node);
-    await this.#storeNaming(node, { ...record, pointer });
+    await this.#storeNaming(node, { ...unclaimed(record), pointer });
   }
 
   /**
-   * The configured node this disk belongs to: the first whose pointer named it, as long as it does, unless another was
-   * flashed with it since.
+   * The configured node this disk belongs to: the first whose pointer named it or that was to be flashed with it, as long
+   * as that is so, unless another was flashed with it since.
    */
   ownerOf(disk: string): string | undefined {
     return this.#owners.get(disk);
   }
 
-  /** Disks the node's pointer names although they are another node's. */
-  foreignDisks(node: string): { disk: string; owner: string }[] {
-    return (this.#records.get(node)?.pointer?.disks ?? []).flatMap((disk) => {
+  /** Which of `disks`, or of those the node's pointer names, are another node's. */
+  foreignDisks(node: string, disks?: readonly string[]): { disk: string; owner: string }[] {
+    return (disks ?? this.#records.get(node)?.pointer?.disks ?? []).flatMap((disk) => {
       const owner = this.#owners.get(disk);
       return owner === undefined || owner === node ? [] : [{ disk, owner }];
     });
@@ -130,12 +151,12 @@ export class Directory {
     this.#settleOwners();
   }
 
-  /** Who owned a disk that its pointer still names keeps it; others fall to the next whose pointer names them. */
+  /** Who owned a disk that it still names keeps it; others fall to the next who names them. */
   #settleOwners(): void {
     const owners = new Map<string, string>();
-    for (const [node, { pointer }] of this.#records) {
+    for (const [node, { pointer, claimed = [] }] of this.#records) {
       if (!this.#isConfigured(node)) continue;
-      for (const disk of pointer?.disks ?? [])
+      for (const disk of [...(pointer?.disks ?? []), ...claimed])
         if (!owners.has(disk) || this.#owners.get(disk) === node) owners.set(disk, node);
     }
     this.#owners = owners;
@@ -168,6 +189,10 @@ export class Directory {
       throw error;
     }
   }
+}
+
+function unclaimed({ claimed: _, ...record }: NodeRecord): NodeRecord {
+  return record;
 }
 
 /** A node's detail within bounds: what a node may make the imager keep is limited here, not by the node. */

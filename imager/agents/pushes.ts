@@ -4,12 +4,16 @@ export type Answer<T> = (answer: T) => void;
 
 /** A push that brought no confirmation; `message` says what is known. */
 export class PushError extends Error {
-  readonly reason: 'not-connected' | 'refused' | 'disconnected' | 'deadline' | 'mismatch';
+  readonly reason: 'conflict' | 'not-connected' | 'refused' | 'disconnected' | 'deadline' | 'mismatch';
   constructor(reason: PushError['reason'], message: string) {
     super(message);
     this.name = 'PushError';
     this.reason = reason;
   }
+}
+
+export function notConnected(node: string): PushError {
+  return new PushError('not-connected', `no agent of ${node} is connected`);
 }
 
 interface Pending<T> {

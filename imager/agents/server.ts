@@ -1,7 +1,7 @@
 /** The agent endpoint: who is connected, what they report, and what is pushed to them. */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
-import type { AgentMessage, Flash, ImagerMessage } from '../../agent/protocol/messages.ts';
+import type { AgentMessage, ImagerMessage } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
@@ -10,7 +10,8 @@ import type { NodeConfig, UserConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import { Connection } from './connection.ts';
 import { type Directory, shortened } from './directory.ts';
-import { PushError, Pushes } from './pushes.ts';
+import { Flashes, type FlashRequest } from './flashes.ts';
+import { notConnected, Pushes } from './pushes.ts';
 import { type Output, receive, type Session } from './session.ts';
 
 export interface AgentServerOptions {
@@ -38,9 +39,6 @@ export interface ConnectedNode {
   since: number;
 }
 
-/** What a node's pointer shall say; sequence, phase and attempts are the node's to fill in. */
-export type FlashRequest = Omit<Flash, 'type' | 'request'>;
-
 type PushAnswer = { pointer?: BootPointer };
 
 /** Beside one for each node. */
@@ -65,6 +63,7 @@ export class AgentServer {
   readonly #server: Server;
   readonly #peers = new Set<Peer>();
   readonly #byNode = new Map<string, Peer>();
+  readonly #flashes: Flashes;
   readonly #pushes: Pushes<PushAnswer>;
   readonly #tally: Tally;
 
@@ -73,6 +72,11 @@ export class AgentServer {
     this.#tally = new Tally(options.log);
     this.#server = server;
     this.#pushes = new Pushes(options.pushMs ?? PUSH_MS);
+    this.#flashes = new Flashes(options.directory, {
+      isConnected: (node) => this.#byNode.has(node),
+      push: async (node, flash) =>
+        (await this.#push(node, 'flash', (request) => ({ type: 'flash', request, ...flash }))).pointer,
+    });
     server.on('connection', (socket) => this.#accept(socket));
   }
 
@@ -116,20 +120,9 @@ export class AgentServer {
     }));
   }
 
-  /**
-   * Has the node write a new boot pointer. Resolves with the record it read back; rejects with PushError where the
-   * node is not connected, says it failed, goes away, does not answer in time, or confirms something else.
-   */
-  async flash(node: string, request: FlashRequest): Promise<BootPointer> {
-    const { pointer } = await this.#push(node, 'flash', (number) => ({
-      type: 'flash',
-      request: number,
-      ...request,
-    }));
-    if (pointer === undefined || !holds(pointer, request))
-      throw new PushError('mismatch', `${node} confirmed another pointer than it was asked to write`);
-    await this.#options.directory.pointed(node, pointer);
-    return pointer;
+  /** Has the node write a new boot pointer: `Flashes.flash`. */
+  flash(node: string, request: FlashRequest): Promise<BootPointer> {
+    return this.#flashes.flash(node, request);
   }
 
   /** Has the node reboot or power off. Resolves once the agent says it does; rejects with PushError. */
@@ -146,8 +139,7 @@ export class AgentServer {
 
   #push(node: string, what: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
     const peer = this.#byNode.get(node);
-    if (peer === undefined)
-      return Promise.reject(new PushError('not-connected', `no agent of ${node} is connected`));
+    if (peer === undefined) return Promise.reject(notConnected(node));
     this.#tally.count(`pushed.${what}`);
     return this.#pushes.request(peer, `${what} ${node}`, (request) => peer.connection.send(message(request)));
   }
@@ -296,9 +288,4 @@ export class AgentServer {
       detail,
     });
   }
-}
-
-function holds(pointer: BootPointer, request: FlashRequest): boolean {
-  const fields = ['image', 'disks', 'imagers', 'cluster', 'deployment'] as const;
-  return fields.every((field) => JSON.stringify(pointer[field]) === JSON.stringify(request[field]));
 }

@@ -30,7 +30,8 @@ export function addBoots(node: Command): void {
     .addHelpText(
       'after',
       `
-The journal outlives the imager. Strangers are in it too, under their MAC.
+The journal outlives the imager. Strangers are in it too, under their MAC. Of whom nothing was ever heard it says so, which is
+no failure; a name that is no node's is one (exit code 1).
 
 Examples:
   imager node boots node1

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, type Stats, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type Explanation, explainCapture, explainJournal, type Surroundings } from '../explain/explain.ts';
+import type { Finding } from '../explain/finding.ts';
 import { CaptureError } from '../explain/frame.ts';
 import { findingText } from '../explain/timeline.ts';
 import { generatedFile } from '../images/generated.ts';
@@ -30,7 +31,8 @@ export function addExplain(pxe: Command): void {
     .addHelpText(
       'after',
       `
-The first line names the cause. A node's last boot is explained from the imager's journal; a capture needs no imager:
+The first line names the cause. A node's last boot is explained from the imager's journal; where nothing was ever heard of it,
+that is said, and no failure; a name that is no node's is one (exit code 1). A capture needs no imager:
 take it on the node's link with "tcpdump -i eth0 -w boot.pcap" while the node boots.
 
 Examples:
@@ -57,6 +59,15 @@ function whatElse(there: Stats | undefined): string {
   return there.isDirectory() ? 'a folder, no capture file' : 'no capture file';
 }
 
+const UNHEARD: Finding = {
+  cause: 'nothing was ever heard of it',
+  evidence: [],
+  advice: [
+    'is it on, with network boot first in its firmware, and its link in the network of this imager or of a relay agent?',
+    'or it has another MAC than the configuration says: "imager node show NODE" has the one, its firmware shows the other',
+  ],
+};
+
 async function printNode(context: Context, name: string): Promise<void> {
   const { who, node, attempts } = await context.get<BootsView>(
     `/api/boots/${encodeURIComponent(name)}?last=3`,
@@ -71,10 +82,10 @@ async function printNode(context: Context, name: string): Promise<void> {
     },
   );
   if (explanation === undefined)
-    throw new VerbError(
-      `nothing was ever heard of ${name}: its requests do not reach this imager, or it has another MAC than the configuration says`,
+    context.print({ who: node ?? who, ...UNHEARD }, (unheard) =>
+      findingText(unheard.who, unheard).join('\n'),
     );
-  context.print(explanation, explanationText);
+  else context.print(explanation, explanationText);
 }
 
 /** What there is to be had from the imager, for `node` and for everybody. */

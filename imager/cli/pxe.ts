@@ -43,6 +43,8 @@ export function addPxe(program: Command): void {
     .addHelpText(
       'after',
       `
+Exit code 1 where the node gets none of the menus that are shown.
+
 Templates are Liquid, in the folder the configuration names with templates: boot.ipxe.liquid takes the place of the
 built-in boot.ipxe; files without .liquid are served as they are. They know node (name, mac, uid, address, hostname,
 serial, ip, variables), image (name, kind, arch, args, files, urls), pointer (image, disks, cluster, deployment, phase),
@@ -70,8 +72,12 @@ async function render(context: Context, name: string, options: RenderOptions): P
     : await context.get<NodeMenus>(`/api/nodes/${encodeURIComponent(name)}/menus`);
   const wanted = options.file === undefined ? undefined : (FILES[options.file] ?? [options.file]);
   const files = menus.files.filter(({ menu }) => wanted?.includes(menu) ?? true);
-  if (context.json || wanted === undefined)
-    return context.print({ ...menus, files }, (shown) => showMenus(shown, options.all === true));
+  if (context.json || wanted === undefined) {
+    context.print({ ...menus, files }, (shown) => showMenus(shown, options.all === true));
+    if (files.length > 0 && files.every(({ error }) => error !== null))
+      throw new VerbError(`${name} gets none of these menus: ${files[0]!.error}`);
+    return;
+  }
   if (files.length === 0) {
     const known = new Set([...Object.keys(FILES), ...menus.files.map(({ menu }) => menu)]);
     throw new VerbError(`no menu ${JSON.stringify(options.file)}; there is: ${[...known].join(', ')}`);

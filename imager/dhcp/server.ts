@@ -18,6 +18,7 @@ import { type Networks, networksOf } from './networks.ts';
 import { readClientOptions } from './options/client.ts';
 import { type Ask, askOnWire, Probes } from './probes.ts';
 import { decideProxy } from './proxy.ts';
+import { rehearse } from './rehearsal.ts';
 import { DhcpSockets, otherInterfaces } from './sockets.ts';
 import { identify, type World } from './world.ts';
 
@@ -135,6 +136,7 @@ export class DhcpServer {
       inUse: (address) => options.inUse(address),
       probed: (address) => this.#probes.result(address),
     };
+    rehearse((message) => this.#decide(message, this.#world(), undefined));
     const others = otherInterfaces(interfaces, options.config.serverAddress);
     if (sockets.hearsAll && others.length > 0)
       options.log.warn(

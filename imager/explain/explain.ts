@@ -1,7 +1,7 @@
 /** From what was seen to what is wrong, in words. Pure. */
 import type { RecordedEvent } from '../journal/event.ts';
 import { readCapture } from './capture.ts';
-import { type Finding, where } from './finding.ts';
+import { type Finding, patienceOf, where } from './finding.ts';
 import { observeCapture } from './from-capture.ts';
 import { observeJournal } from './from-journal.ts';
 import type { Observation } from './observation.ts';
@@ -31,9 +31,6 @@ export interface Surroundings {
   /** When the imager began to run: milliseconds since the epoch. */
   started?: number;
 }
-
-/** A boot that was active so lately may still be going well. */
-const ACTIVE_MS = 5000;
 
 /** What is wrong with the last boot of each client of a capture, and what is wrong with the file itself. */
 export function explainCapture(bytes: Uint8Array): { clients: Explanation[]; fault?: string } {
@@ -90,12 +87,14 @@ function judge(story: Story): Finding {
   };
 }
 
-/** Only good news, and lately. */
-function isUnderWay({ boot, endAt, over, agent }: Story): boolean {
+/** Only good news, and so lately that more may come. */
+function isUnderWay(story: Story): boolean {
+  const { boot, endAt, over, agent } = story;
   if (over || agent.some(({ step }) => step === 'ready')) return false;
   if (boot.some((each) => each.kind === 'transfer' && each.end === 'open')) return true;
   const last = boot.at(-1)!;
-  return endAt - (last.kind === 'transfer' ? last.lastAt : last.at) < ACTIVE_MS && isGood(last);
+  const at = last.kind === 'transfer' ? last.lastAt : last.at;
+  return endAt - at < patienceOf(story, last) && isGood(last);
 }
 
 function isGood(last: Observation): boolean {

@@ -1,5 +1,5 @@
 /** What a rule finds, and the words all rules share. Pure. */
-import type { Ask, Transfer } from './observation.ts';
+import type { Ask, Seen, Transfer } from './observation.ts';
 import type { Story } from './story.ts';
 
 export interface Finding {
@@ -70,13 +70,28 @@ export function lastRefusals({ transfers }: Story): Transfer[] {
   return transfers.slice(good + 1).filter(({ end }) => end === 'refused');
 }
 
-/** A capture's next packet may be the good news. */
+/** A client's next packet may be the good news: boot ROMs ask again after 4 seconds (PXE specification 2.1). */
 const SOON_MS = 5000;
+/** iPXE has its address, and goes on only when it has looked for an IPv6 router for 16 seconds, or found one. */
+const ROUTER_MS = 20_000;
+
+/** What an observation says of time, and of DHCP. */
+type Heard = Seen & { type?: string; lastAt?: number };
+
+/** Milliseconds for which a client that was last heard of by `last` may well be silent. */
+export function patienceOf({ program }: Story, last: Heard): number {
+  return last.type === 'ack' && program.userClass === 'iPXE' ? ROUTER_MS : SOON_MS;
+}
 
 /** ` (the capture ends there)` where it does, so soon after `last` that the node may have gone on. */
-export function endWords({ source, endAt, over }: Story, last: Transfer): string {
-  return source === 'capture' && !over && endAt - last.lastAt < SOON_MS ? ' (the capture ends there)' : '';
+export function endWords(story: Story, last: Heard): string {
+  const { source, endAt, over } = story;
+  const soon = endAt - (last.lastAt ?? last.at) < patienceOf(story, last);
+  return source === 'capture' && !over && soon ? ' (the capture ends there)' : '';
 }
+
+/** What to do about a capture that ends too early to tell. */
+export const CAPTURE_ON = 'capture on until nothing more comes: what follows shows how it went on';
 
 /** True where an address is of the network `10.0.0.0/24`. */
 export function isIn(subnet: string, address: string): boolean {

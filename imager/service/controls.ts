@@ -98,12 +98,7 @@ async function flash(
   const images = table.list().map((image) => image.name);
   if (!images.includes(target.image)) throw unknownName('boot image', target.image, images);
   const known = disks.names();
-  for (const disk of target.disks) {
-    if (!known.includes(disk)) throw unknownName('disk', disk, known);
-    const owner = directory.ownerOf(disk);
-    if (owner !== undefined && owner !== name)
-      throw new ApiError(409, `disk ${disk} is ${owner}'s: flash that to another disk first`);
-  }
+  for (const disk of target.disks) if (!known.includes(disk)) throw unknownName('disk', disk, known);
   if (new Set(target.disks).size < target.disks.length)
     throw new ApiError(400, `the same disk twice: ${target.disks.join(', ')}`);
   const old = directory.get(name)?.pointer ?? null;
@@ -187,6 +182,8 @@ function nodeNamed(nodes: NodeIndex, name: string): NodeConfig {
 function pushFailure(error: unknown, node: string): unknown {
   if (!(error instanceof PushError)) return error;
   switch (error.reason) {
+    case 'conflict':
+      return new ApiError(409, error.message);
     case 'not-connected':
       return new ApiError(409, `${error.message}: power ${node} on and let it boot`);
     case 'deadline':

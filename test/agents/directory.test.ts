@@ -95,10 +95,33 @@ describe('a disk belongs to the first node whose pointer names it', () => {
     expect(owners('x')).toEqual(['a']);
   });
 
+  test('a node that is to be flashed with one has it until it says how that ended, also after a restart', async () => {
+    for (const node of ['a', 'b']) await directory.join(node, hello({ pointer: null }), '10.0.0.1', 1);
+    const claimed = directory.claim('a', ['x']);
+    // At once, not only when it is durable.
+    expect(directory.foreignDisks('b', ['x', 'y'])).toEqual([{ disk: 'x', owner: 'a' }]);
+    await claimed;
+    await directory.join('b', naming('x'), '10.0.0.2', 2);
+    await directory.step('a', 'boot-1', step(1), 2);
+    directory = open();
+    expect(owners('x')).toEqual(['a']);
+    await directory.claim('a', ['y']);
+    await directory.pointed('a', { ...POINTER, disks: ['y'] });
+    expect(owners('x', 'y')).toEqual(['b', 'a']);
+    await directory.claim('b', ['w']);
+    await directory.spared('b', await directory.claim('b', ['z']));
+    expect(owners('x', 'w', 'z')).toEqual(['b', 'b', undefined]);
+    await directory.claim('a', ['z']);
+    await directory.join('a', naming('y'), '10.0.0.1', 3);
+    expect(owners('y', 'z')).toEqual(['a', undefined]);
+    await expect(directory.claim('c', ['z'])).rejects.toThrow('no hello of c');
+  });
+
   test('what cannot be stored moves nothing', async () => {
     await directory.join('a', hello({ pointer: null }), '10.0.0.1', 1);
     registry.transact = () => Promise.reject(new Error('disk full'));
     await expect(directory.pointed('a', { ...POINTER, disks: ['x'] })).rejects.toThrow('disk full');
+    await expect(directory.claim('a', ['x'])).rejects.toThrow('disk full');
     expect(owners('x')).toEqual([undefined]);
   });
 });

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import fc from 'fast-check';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
 import type { Flash, ImagerMessage } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
@@ -257,6 +257,58 @@ test('flash rejects what the agent says failed, and a confirmation of something 
   expect(await flashed((push) => ({ type: 'done', request: push.request, pointer: POINTER }))).toMatchObject({
     reason: 'mismatch',
   });
+});
+
+const written = (disks: string[]) => ({ ...POINTER, ...request, disks, sequence: 2 });
+
+test('of two flashes with one disk at the same moment one is refused, every time', async () => {
+  const one = await agent();
+  await one.greet({ pointer: null });
+  const two = await agent('127.0.0.20');
+  await two.greet({ uid: 'serial:q', macs: ['52:54:00:00:00:02'], pointer: null });
+  const names = ['node1', 'node2'];
+  for (let round = 0; round < 200; round++) {
+    const disks = [`d${round}`];
+    const order = round % 2 === 0 ? names : names.toReversed();
+    const ends = Promise.allSettled(order.map((node) => server.flash(node, { ...request, disks })));
+    const first = order[0] === 'node1' ? one : two;
+    const push = (await first.next()) as Extract<ImagerMessage, { type: 'flash' }>;
+    first.send({ type: 'done', request: push.request, pointer: written(disks) });
+    const [won, lost] = await ends;
+    expect(won).toMatchObject({ status: 'fulfilled', value: { disks } });
+    expect(lost).toMatchObject({
+      status: 'rejected',
+      reason: {
+        reason: 'conflict',
+        message: `disk d${round} is ${order[0]}'s: flash that to another disk first`,
+      },
+    });
+    expect(directoryOf(registry).ownerOf(`d${round}`)).toBe(order[0]);
+  }
+});
+
+test('a disk stays claimed unless the node is known not to have been flashed with it', async () => {
+  await server.close();
+  await start({ pushMs: 300 });
+  const one = await agent();
+  await one.greet({ pointer: null });
+  const flash = (disk: string) => server.flash('node1', { ...request, disks: [disk] });
+  const owner = () => directoryOf(registry).ownerOf('x');
+  const failed = expect(flash('x')).rejects.toMatchObject({ reason: 'refused' });
+  await expect(flash('y')).rejects.toMatchObject({
+    reason: 'conflict',
+    message: 'node1 is being flashed already',
+  });
+  const push = (await one.next()) as Extract<ImagerMessage, { type: 'flash' }>;
+  expect(owner()).toBe('node1');
+  one.send({ type: 'failed', request: push.request, why: 'EEPROM: EIO' });
+  await failed;
+  expect(owner()).toBeUndefined();
+  await expect(flash('x')).rejects.toMatchObject({ reason: 'deadline' });
+  expect(owner()).toBe('node1');
+  const again = await agent();
+  await again.greet({ pointer: null });
+  await vi.waitFor(() => expect(owner()).toBeUndefined());
 });
 
 test('flash to nobody, and to an agent that never answers', async () => {

@@ -1,4 +1,4 @@
-/** `imager pxe render --check --offline`: a configuration's menus and images, without an imager. */
+/** `imager pxe render --offline`: a configuration's menus and images, without an imager. */
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,16 +27,18 @@ function configure(nodes: string[], boot = 'image: base'): void {
   writeFileSync(join(dir, 'imager.yaml'), `${head}boot: { ${boot} }\nnodes:\n${entries.join('')}`);
 }
 
-function check(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+function render(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
-      [program, 'pxe', 'render', '--check', '--offline', ...args],
+      [program, 'pxe', 'render', '--offline', ...args],
       { cwd: dir },
       (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
   });
 }
+
+const check = (...args: string[]) => render('--check', ...args);
 
 test('without a boot table nothing is said against images; with one, each node without its image is named', async () => {
   expect(await check()).toEqual({
@@ -69,4 +71,19 @@ test('without a boot table nothing is said against images; with one, each node w
       '7 menus for 1 node: 1 fault\n',
     stderr: 'imager: a wrong template is not in force, and a wrong file boots nobody\n',
   });
+});
+
+test('a node that gets none of its menus: shown, said on stderr, exit code 1', async () => {
+  configure(['n1'], '');
+  const why = 'the configuration has no boot.image';
+  const failed = { code: 1, stderr: expect.stringMatching(`^imager: n1 gets none of these menus: .*${why}`) };
+  expect(await render('n1')).toMatchObject({ ...failed, stdout: expect.stringContaining(why) });
+  const json = await render('n1', '--json');
+  expect(json).toMatchObject(failed);
+  expect(JSON.parse(json.stdout)).toMatchObject({ node: 'n1', image: null });
+  expect(await render('n1', '--json', '--file', 'grub')).toMatchObject(failed);
+  // One that it gets is enough.
+  writeFileSync(join(dir, 'templates/name.txt.liquid'), '{{ node.name }}');
+  expect(await render('n1', '--json')).toMatchObject({ code: 0, stderr: '' });
+  expect(await render('n1', '--json', '--file', 'grub')).toMatchObject(failed);
 });

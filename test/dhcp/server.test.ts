@@ -208,6 +208,7 @@ test('a start on all interfaces warns of those of other networks, one on an addr
 
 test('an error in the configured choice of boot files is no end of the server', async () => {
   await server.close();
+  let choices = 0;
   const broken = await DhcpServer.start({
     config: {
       serverAddress: SERVER,
@@ -215,7 +216,8 @@ test('an error in the configured choice of boot files is no end of the server', 
       pools: [{ from: '127.0.0.100', to: '127.0.0.199' }],
       leaseSeconds: 600,
       bootFile: ({ userClass }) => {
-        if (userClass === 'bad') throw new Error('no such boot file');
+        choices++;
+        if (userClass === 'bad' || choices === 1) throw new Error('no such boot file');
         return undefined;
       },
     },
@@ -228,6 +230,9 @@ test('an error in the configured choice of boot files is no end of the server', 
     ports: { server: server.port, client: 68 },
     listenAddress: SERVER,
   });
+  // The first one was for nobody, before anybody could ask.
+  expect(choices).toBe(1);
+  expect([broken.stats(), broken.leases(), events]).toEqual([{}, [], []]);
   await send(encodeMessage(request('discover', relayed, { 77: text('bad') })).bytes);
   expect((await ask(request('discover', { ...relayed, mac: NODE_MAC }))).siaddr).toBe('0.0.0.0');
   expect(broken.stats()).toMatchObject({ 'failed.internal': 1, 'sent.offer': 1 });

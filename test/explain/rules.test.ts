@@ -259,6 +259,84 @@ describe('from a capture', () => {
     );
   });
 
+  describe('where the capture ends while the client may wait or go on, nothing is said for good', () => {
+    const discover = ask(0);
+    const offered = [ask(0), answer(0.1)];
+    const requested = [...offered, ask(1, { type: 'request', server: SERVER })];
+    const fileless = leased().map((each) => (each.kind === 'answer' ? without(each) : each));
+    const first = (requests: number) => ({ ...arp(1.2, SERVER), requests });
+
+    test.each<[string, Observation[], number, string, string]>([
+      [
+        'a DISCOVER',
+        [discover],
+        0,
+        'nobody has answered 52:54:00:00:00:01, which asked once (the capture ends there)',
+        'no DHCP answer at all: 52:54:00:00:00:01 asked 1 time and nobody offered an address',
+      ],
+      [
+        'an offer',
+        offered,
+        0.1,
+        'offered and not requested yet: x86 BIOS (arch 0) took no offer of 10.0.0.1 (the capture ends there)',
+        'offered but never requested: x86 BIOS (arch 0) took no offer of 10.0.0.1',
+      ],
+      [
+        'an offer that will not do',
+        [ask(0), without(answer(0.1))],
+        0.1,
+        'offered and not requested yet: x86 BIOS (arch 0) took no offer of 10.0.0.1 (the capture ends there)',
+        'offered but never requested: x86 BIOS (arch 0) took no offer of 10.0.0.1: PXE firmware takes no offer without a boot file',
+      ],
+      [
+        'a REQUEST',
+        requested,
+        1,
+        'DHCP server 10.0.0.1 offered 10.0.0.11 and has not answered the request for it (the capture ends there)',
+        'DHCP server 10.0.0.1 offered 10.0.0.11 and does not answer the request for it',
+      ],
+      [
+        'an ACK',
+        leased(),
+        1.1,
+        'x86 BIOS (arch 0) was told to load start.pxe and has not asked for it yet (the capture ends there)',
+        'x86 BIOS (arch 0) was told to load start.pxe and asked nobody for it',
+      ],
+      [
+        'an ACK without a file',
+        fileless,
+        1.1,
+        'no boot file: 10.0.0.1 gave x86 BIOS (arch 0) the address 10.0.0.11 and nothing to load (the capture ends there)',
+        'no boot file: 10.0.0.1 gave x86 BIOS (arch 0) the address 10.0.0.11 and nothing to load',
+      ],
+      [
+        'an ARP request',
+        [...leased(), first(1)],
+        1.2,
+        'x86 BIOS (arch 0) was told to load start.pxe and has not asked for it yet (the capture ends there)',
+        "boot server 10.0.0.1 is not there: nobody answers for its address on the node's link (ARP)",
+      ],
+    ])('%s', (_name, observations, end, open, firm) => {
+      expect(cause(observations, end * 1000)).toBe(open);
+      expect(cause(observations, end * 1000 + 4900)).toBe(open);
+      expect(cause(observations, end * 1000 + 5100)).toBe(firm);
+    });
+
+    test('but of who has asked again', () => {
+      expect(cause([discover, ask(4)], 4000)).toContain('asked 2 times and nobody offered');
+      expect(cause([...offered, ask(4)], 4000)).toContain('offered but never requested');
+      const again = ask(5, { type: 'request', server: SERVER });
+      expect(cause([...requested, again], 5000)).toContain('does not answer the request for it');
+      expect(cause([...leased(), first(2)], 1200)).toContain('nobody answers for its address');
+    });
+
+    test('iPXE looks for an IPv6 router before it goes on', () => {
+      const yet = /has not asked for it yet \(the capture ends there\)$/;
+      expect(cause(leased({}, IPXE), 1100 + 16_000)).toMatch(yet);
+      expect(cause(leased({}, IPXE), 1100 + 21_000)).toMatch(/asked nobody for it$/);
+    });
+  });
+
   describe('a request without an answer', () => {
     const silent = (at: number, rest: Partial<Transfer> = {}) =>
       transfer(at, { end: 'unanswered', bytes: 0, ...rest });
@@ -494,6 +572,14 @@ describe('from the journal', () => {
   test('a boot that goes well so far is told as such', () => {
     const found = explainJournal(events(...lease()), { who: 'n1', imager, now: 2000 });
     expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
+  });
+
+  test('iPXE may look for an IPv6 router for a while', () => {
+    const at = (client: BootEvent['detail'], now: number) =>
+      explainJournal(events(...lease({}, client)), { who: 'n1', imager, now })?.cause;
+    expect(at(IPXE, 18_000)).toBe('it is booting: nothing has gone wrong so far');
+    expect(at(IPXE, 22_000)).toContain('blocked port');
+    expect(at(BIOS, 18_000)).toContain('blocked port');
   });
 
   test('a node that was switched on and is silent', () => {

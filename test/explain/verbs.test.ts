@@ -69,6 +69,16 @@ test('--check names the nodes whose image is not there', async () => {
   );
 });
 
+test('a node that gets no menu: exit code 1', async () => {
+  const { code, stdout, stderr } = await lab.imager('pxe', 'render', 'node1');
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr:
+      'imager: node1 gets none of these menus: image base is not in the boot table (boot.image of the configuration)\n',
+  });
+  expect(stdout).toMatch(/^MENU .*SERVED AS\nboot\.ipxe .*image base is not in the boot table/m);
+});
+
 test('--follow shows what happens as it happens, and goes on when the imager is back', async () => {
   const program = lab.command(['node', 'boots', 'node1', '--follow', '--config', lab.config]);
   const child = spawn(process.execPath, program, { cwd: lab.dir });
@@ -124,9 +134,15 @@ test('nobody, and somebody who was never heard of', async () => {
   expect(silent).toMatchObject({ code: 0, stdout: '02:00:00:00:00:01: nothing was ever heard of it\n' });
   const unexplained = await lab.imager('pxe', 'explain', '02:00:00:00:00:01');
   expect(unexplained).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('nothing was ever heard of'),
+    code: 0,
+    stdout: expect.stringMatching(/^02:00:00:00:00:01: nothing was ever heard of it\n\nwhat to do:\n/),
   });
+  expect(await lab.json('pxe', 'explain', 'node3')).toMatchObject({
+    who: 'node3',
+    cause: 'nothing was ever heard of it',
+  });
+  expect(await lab.json<BootsView>('node', 'boots', 'node3')).toMatchObject({ node: 'node3', attempts: [] });
+  expect(await lab.imager('pxe', 'explain', 'nod1')).toMatchObject({ code: 1, stderr: nobody.stderr });
 });
 
 test('a capture needs no imager; its first line names the cause', async () => {

@@ -8,6 +8,7 @@ import { addLinuxNbi } from '../../imager/images/nbi/add.ts';
 import { BootTable } from '../../imager/images/table.ts';
 import { bundle } from '../support/inside.ts';
 import { asKernel } from '../support/kernels.ts';
+import { SmallDisk } from '../support/small-disk.ts';
 
 let program: string;
 let dir: string;
@@ -108,12 +109,13 @@ test('an image has its name once its files are on disk, and is told of once its 
 
 test('without space: told so, nothing stays, and what was there is as it was', async () => {
   const own = folder('small');
-  mkdirSync(join(own, 'images'));
+  const images = join(own, 'images');
+  mkdirSync(images);
   // Room for the kernel and the initrd, and not for both again.
-  const script = 'mount -t tmpfs -o size=400k none "$0/images" && "$1" "$2" "$0" && ls -A "$0/images"';
-  const said = await new Promise<string>((resolve) => {
-    const inside = ['unshare', '-rm', 'sh', '-c', script, own, process.execPath, program];
-    execFile(inside[0]!, inside.slice(1), (_error, stdout, stderr) => resolve(stdout + stderr));
-  });
-  expect(said).toMatch(/^added a\nError: image b cannot be added: ENOSPC: no space left on device.*\na\n$/);
+  const small = await SmallDisk.over(images, 400 * 1024);
+  const said = await add(small.enter, [own]);
+  const left = readdirSync(small.here);
+  await small.close();
+  expect(said).toMatch(/^added a\nError: image b cannot be added: ENOSPC: no space left on device.*\n$/);
+  expect(left).toEqual(['a']);
 });

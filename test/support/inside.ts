@@ -9,8 +9,9 @@ const ROOT = resolve(import.meta.dirname, '../..');
 
 /** Bundles `entry` (a path from the project's root) and gives the path of the program for Node. */
 export async function bundle(entry: string): Promise<string> {
-  mkdirSync(join(ROOT, 'build/programs'), { recursive: true });
-  const folder = mkdtempSync(join(ROOT, 'build/programs/'));
+  const programs = process.env.BOOTWRIGHT_PROGRAMS ?? join(ROOT, 'build/programs');
+  mkdirSync(programs, { recursive: true });
+  const folder = mkdtempSync(join(programs, 'program-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const outfile = join(folder, 'program.mjs');
   await build({

@@ -1,5 +1,6 @@
 /** Requests that nothing comes back for: a port that is blocked on the way, or a server that has fallen silent. */
 import {
+  CAPTURE_ON,
   endWords,
   fileWords,
   lastTransfer,
@@ -29,7 +30,7 @@ export const blockedPort: Rule = (story) => {
     return {
       cause: `${serverWords(last)} has not answered the request for ${what}${ends}`,
       evidence,
-      advice: ['capture on until nothing more comes: what follows shows whether the answer came'],
+      advice: [CAPTURE_ON],
     };
   if (before !== undefined)
     return {

@@ -1,5 +1,5 @@
 /** Nobody answers the client's DHCP messages. */
-import { programWords, type Rule, times, where } from '../finding.ts';
+import { CAPTURE_ON, endWords, programWords, type Rule, times, where } from '../finding.ts';
 import type { Ask } from '../observation.ts';
 import type { Story } from '../story.ts';
 
@@ -50,6 +50,10 @@ export const noAnswer: Rule = (story) => {
       evidence,
       advice: ['check its entry under nodes, and network.pool, in the configuration'],
     };
+  const ends = endWords(story, last);
+  // Who asks again has waited for an answer.
+  if (ends !== '' && asks.length === 1)
+    return { cause: `nobody has answered ${who}, which asked once${ends}`, evidence, advice: [CAPTURE_ON] };
   return {
     cause: `no DHCP answer at all: ${who} asked ${times(asks.length, 'time')} and nobody offered an address`,
     evidence,
@@ -63,11 +67,19 @@ export const noAnswer: Rule = (story) => {
 function noAck(story: Story, last: Ask): ReturnType<Rule> {
   if (story.hasAddress || last.type !== 'request') return undefined;
   const server = last.server ?? story.answers[0]!.server;
+  const requests = story.asks.filter(({ type }) => type === 'request').length;
+  const offered = `DHCP server ${server} offered ${story.answers[0]!.address ?? 'an address'}`;
+  const evidence = [`${times(requests, 'REQUEST')}, the last ${where(story, last)}`];
+  const ends = endWords(story, last);
+  if (ends !== '' && requests === 1)
+    return {
+      cause: `${offered} and has not answered the request for it${ends}`,
+      evidence,
+      advice: [CAPTURE_ON],
+    };
   return {
-    cause: `DHCP server ${server} offered ${story.answers[0]!.address ?? 'an address'} and does not answer the request for it`,
-    evidence: [
-      `${times(story.asks.filter(({ type }) => type === 'request').length, 'REQUEST')}, the last ${where(story, last)}`,
-    ],
+    cause: `${offered} and does not answer the request for it`,
+    evidence,
     advice: [`the log of ${server} tells why; where it stores its leases there may be no room`],
   };
 }

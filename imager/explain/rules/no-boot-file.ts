@@ -1,5 +1,5 @@
 /** The client has an address and was told nothing to load. */
-import { askedWords, programWords, type Rule, where } from '../finding.ts';
+import { askedWords, endWords, programWords, type Rule, where } from '../finding.ts';
 
 export const noBootFile: Rule = (story) => {
   const ack = story.answers.findLast(({ type }) => type === 'ack');
@@ -7,7 +7,7 @@ export const noBootFile: Rule = (story) => {
   if (story.agent.length + story.disk.length > 0) return undefined;
   const why = story.answers.findLast(({ noFile }) => noFile !== undefined)?.noFile;
   return {
-    cause: `no boot file: ${ack.server} gave ${programWords(story)} the address ${ack.address ?? ''} and nothing to load${why === undefined ? '' : `: ${why}`}`,
+    cause: `no boot file: ${ack.server} gave ${programWords(story)} the address ${ack.address ?? ''} and nothing to load${why === undefined ? '' : `: ${why}`}${endWords(story, ack)}`,
     evidence: [...askedWords(story), `ACK without a boot file: ${where(story, ack)}`],
     advice: [
       'the imager tells nodes of its configuration what to boot (boot.image, boot.files); other servers need a boot file (option 67) and its server (next-server, option 66)',

@@ -1,5 +1,5 @@
 /** Offers came, and the client asked for none of them. */
-import { programWords, type Rule, times, where } from '../finding.ts';
+import { CAPTURE_ON, endWords, programWords, type Rule, times, where } from '../finding.ts';
 import type { Story } from '../story.ts';
 
 export const offerNotTaken: Rule = (story) => {
@@ -9,10 +9,17 @@ export const offerNotTaken: Rule = (story) => {
   if (asks.some(({ type, at }) => type === 'request' && at >= first.at)) return undefined;
   const why = unacceptable(story);
   const servers = [...new Set(answers.map(({ server }) => server))].join(', ');
+  const discovers = asks.filter(({ type }) => type === 'discover').length;
+  const ends = endWords(story, answers.at(-1)!);
+  // Clients collect offers for seconds; who asks again has taken none of those before.
+  const open = ends !== '' && discovers <= 1;
+  const took = `${programWords(story)} took no offer of ${servers}`;
   return {
-    cause: `offered but never requested: ${programWords(story)} took no offer of ${servers}${why === undefined ? '' : `: ${why}`}`,
+    cause: open
+      ? `offered and not requested yet: ${took}${ends}`
+      : `offered but never requested: ${took}${why === undefined ? '' : `: ${why}`}`,
     evidence: [
-      `${times(asks.filter(({ type }) => type === 'discover').length, 'DISCOVER')}, ${times(answers.length, 'OFFER')}, the first ${where(story, first)}`,
+      `${times(discovers, 'DISCOVER')}, ${times(answers.length, 'OFFER')}, the first ${where(story, first)}`,
       ...answers
         .slice(0, 4)
         .map(
@@ -21,6 +28,7 @@ export const offerNotTaken: Rule = (story) => {
         ),
     ],
     advice: [
+      ...(open ? [CAPTURE_ON] : []),
       why === undefined
         ? 'either the offer does not reach the node (a switch port that is not forwarding yet, a firewall), or its firmware waits for an offer with what it needs'
         : 'have the DHCP server send what this firmware needs, or leave the client to a boot server beside it (dhcp.mode: proxy)',

@@ -1,5 +1,5 @@
 /** The server's machine or port says, by ARP's silence, ICMP or a reset, that nobody is there. */
-import { isIn, lastTransfer, type Rule, serverWords, times, toldWords, where } from '../finding.ts';
+import { endWords, isIn, lastTransfer, type Rule, serverWords, times, toldWords, where } from '../finding.ts';
 import type { Unreachable } from '../observation.ts';
 
 /** Codes of ICMP type 3 (RFC 792, RFC 1812 section 5.2.7.1). */
@@ -31,6 +31,8 @@ export const unreachable: Rule = (story) => {
   const silent = story.questions.find(
     ({ target, answered }) => !answered && target === (nearby ? server : router),
   );
+  // Who asks again has waited for an answer.
+  if (silent?.requests === 1 && endWords(story, silent) !== '') return undefined;
   if (silent === undefined) return undefined;
   const what = nearby
     ? last === undefined

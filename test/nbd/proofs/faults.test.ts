@@ -9,8 +9,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { projectFile } from '../../../firmware-stubs/rig/project.ts';
 import { Disks } from '../../../imager/disks/catalog.ts';
 import { bundle } from '../../support/inside.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
 import { FLUSH, RawClient, READ, request, WRITE } from '../raw-client.ts';
-import { SmallDisk } from './small-disk.ts';
 import { Victim } from './victim.ts';
 
 const { EIO, ENOSPC } = constants.errno;

@@ -1,4 +1,4 @@
-/** A file system of a few megabytes that a server can have as its state folder, and that outlives the server. */
+/** A file system of a few megabytes that a program can have for a folder, and that outlives the program. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 

@@ -1,0 +1,70 @@
+/** Boot pointers that nodes are told to write: which disks they may name, and one at a time for each node. */
+import type { Flash } from '../../agent/protocol/messages.ts';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import type { Directory } from './directory.ts';
+import { notConnected, PushError } from './pushes.ts';
+
+/** What a node's pointer shall say; sequence, phase and attempts are the node's to fill in. */
+export type FlashRequest = Omit<Flash, 'type' | 'request'>;
+
+export interface Agents {
+  isConnected(node: string): boolean;
+  /** Resolves with the record the node has read back; rejects with PushError. */
+  push(node: string, request: FlashRequest): Promise<BootPointer | undefined>;
+}
+
+export class Flashes {
+  readonly #directory: Directory;
+  readonly #agents: Agents;
+  /** Nodes whose answer is awaited. */
+  readonly #underWay = new Set<string>();
+
+  constructor(directory: Directory, agents: Agents) {
+    this.#directory = directory;
+    this.#agents = agents;
+  }
+
+  /**
+   * Has the node write a new boot pointer. Resolves with the record it read back; rejects with PushError where a disk is
+   * another node's, the node is being flashed already, is not connected, says it failed, goes away, does not answer in
+   * time, or confirms something else.
+   */
+  async flash(node: string, request: FlashRequest): Promise<BootPointer> {
+    const [foreign] = this.#directory.foreignDisks(node, request.disks);
+    if (foreign !== undefined)
+      throw new PushError(
+        'conflict',
+        `disk ${foreign.disk} is ${foreign.owner}'s: flash that to another disk first`,
+      );
+    if (!this.#agents.isConnected(node)) throw notConnected(node);
+    if (this.#underWay.has(node)) throw new PushError('conflict', `${node} is being flashed already`);
+    this.#underWay.add(node);
+    try {
+      // In the same turn as the question whose they are: nobody else comes between.
+      const before = await this.#directory.claim(node, request.disks);
+      return await this.#write(node, request, before);
+    } finally {
+      this.#underWay.delete(node);
+    }
+  }
+
+  /** `before`: what flashes before this one still claim. */
+  async #write(node: string, request: FlashRequest, before: string[]): Promise<BootPointer> {
+    const pointer = await this.#agents.push(node, request).catch(async (error: PushError) => {
+      // In all other cases nobody knows what the node has written: its next hello tells.
+      if (error.reason === 'refused' || error.reason === 'not-connected')
+        await this.#directory.spared(node, before);
+      throw error;
+    });
+    if (pointer === undefined || !holds(pointer, request))
+      throw new PushError('mismatch', `${node} confirmed another pointer than it was asked to write`);
+    await this.#directory.pointed(node, pointer);
+    return pointer;
+  }
+}
+
+/** True where the record says what was asked for. */
+function holds(pointer: BootPointer, request: FlashRequest): boolean {
+  const fields = ['image', 'disks', 'imagers', 'cluster', 'deployment'] as const;
+  return fields.every((field) => JSON.stringify(pointer[field]) === JSON.stringify(request[field]));
+}
