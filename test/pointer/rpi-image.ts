@@ -8,8 +8,8 @@ export type Part = { code: number } | { padding: number } | { file: string; cont
 
 /** What a new image has: code, padding up to a sector, key and signature (unused), the configuration at the end. */
 export const USUAL: Part[] = [
-  { code: 44640 },
-  { padding: 4096 - ((8 + 44640 + 8) % 4096) },
+  { code: 72016 },
+  { padding: 4096 - ((8 + 72016 + 8) % 4096) },
   { file: 'pubkey.bin', content: new Uint8Array(512).fill(0xff) },
   { padding: 224 },
   { file: 'bootconf.sig', content: new Uint8Array(1024).fill(0xff) },

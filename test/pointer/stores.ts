@@ -26,13 +26,13 @@ export const POINTER: BootPointer = {
 const { sequence: _, ...fields } = POINTER;
 export const FIELDS: Omit<BootPointer, 'sequence'> = fields;
 
-export const ENV_SIZE = 0x800;
+export const ENV_SIZE = 0x400;
 
 /** Variables of a board, among them one that reaches into the block's last 512 bytes. */
 export const VARIABLES: ReadonlyMap<string, string> = new Map([
   ['bootcmd', 'run distro_bootcmd'],
   ['ethaddr', '52:54:00:77:00:11'],
-  ['script', 'x'.repeat(0x5c0)],
+  ['script', 'x'.repeat(0x1e0)],
 ]);
 
 /** One block with the board's variables, the other erased. */

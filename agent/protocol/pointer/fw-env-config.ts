@@ -49,7 +49,7 @@ function placeOf([device = '', offset, size, sectorSize]: string[], number: numb
     device,
     offset: cNumber(offset),
     size: hexNumber(size),
-    sectorSize: sectorSize === undefined ? undefined : hexNumber(sectorSize) || undefined,
+    sectorSize: sectorSize === undefined || /^(0x)?0+$/.test(sectorSize) ? undefined : hexNumber(sectorSize),
   };
   if (!Number.isSafeInteger(place.offset)) throw fault(`offset "${offset}" is not a number`);
   if (!(place.size >= 16 && place.size <= LARGEST))

@@ -10,7 +10,7 @@
  *                0x18     its content, length - 16 bytes of it
  *     magic 0 or 0xffffffff: the end of the sections
  *
- * Files may have 4076 bytes: one sector of 4096 that can be erased alone. The last sector is the bootloader's own. What a file leaves free
+ * Files may have 4076 bytes, and 4072 where a section begins one sector behind: they have a sector of 4096 that is erased alone. The last sector is the bootloader's own. What a file leaves free
  * up to the next section is 0xff, as one padding section where more sections come and 8 bytes are there for its head.
  * Images for two boot partitions (with a file `bootsys`) have room for one set of files in each: the first is meant.
  */
@@ -28,7 +28,7 @@ const NAME_SIZE = 12;
 /** From a file section's beginning to its content. */
 const FILE_HEAD = 24;
 const SECTOR = 4096;
-/** Where the first boot partition ends, in images with two. */
+/** Where the first boot partition ends, in images with two; `rpi-eeprom-config` writes no further in others either. */
 const FIRST_PARTITION_END = (64 + 988) * 1024;
 
 export class RpiImageError extends Error {}
@@ -67,7 +67,7 @@ export function rpiFileUpdate(
   if (content.length > MAX_FILE)
     throw new RpiImageError(`${name} would have ${content.length} bytes, at most ${MAX_FILE} are possible`);
   const rest = sections.slice(sections.indexOf(file) + 1);
-  const room = roomEnd(image, file, sections, rest) - file.offset;
+  const room = roomEnd(image, file, rest) - file.offset;
   if (FILE_HEAD + content.length > room)
     throw new RpiImageError(
       `${name} would have ${content.length} bytes, ${room - FILE_HEAD} are free up to the next section`,
@@ -76,12 +76,11 @@ export function rpiFileUpdate(
 }
 
 /** Where what belongs to nothing after `file` ends. */
-function roomEnd(image: Uint8Array, file: Section, sections: Section[], rest: Section[]): number {
+function roomEnd(image: Uint8Array, file: Section, rest: Section[]): number {
   const next = rest.find(({ magic }) => magic !== PADDING_MAGIC);
   if (next !== undefined) return next.offset;
   const scratch = image.length - SECTOR;
-  const partitions = sections.some(({ name }) => name === 'bootsys') && file.offset < FIRST_PARTITION_END;
-  return partitions ? Math.min(scratch, FIRST_PARTITION_END) : scratch;
+  return file.offset < FIRST_PARTITION_END ? Math.min(scratch, FIRST_PARTITION_END) : scratch;
 }
 
 function fileSection(
