@@ -3,8 +3,8 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { openPointerStore, STORE_KINDS, storeFault } from '../linux/eeprom.ts';
 import type { Host } from '../linux/host.ts';
 import { rpiDigestFile } from '../linux/rpi-eeprom.ts';
-import { FRESH_ATTEMPTS } from '../protocol/pointer/record.ts';
-import { PointerRefusedError, type PointerStore } from '../protocol/pointer/store.ts';
+import { type BootPointer, FRESH_ATTEMPTS } from '../protocol/pointer/record.ts';
+import { PointerRefusedError, type PointerStore, PointerStoreError } from '../protocol/pointer/store.ts';
 import { faultOf, historyOf, historyText, recordText, viewText } from './pointer-text.ts';
 
 interface StoreOption {
@@ -95,7 +95,7 @@ function set(host: Host, print: (text: string) => void, options: SetOptions): vo
       `${store.path} was not written: ${fault}. Is it the EEPROM? --force writes all the same`,
     );
   const old = target.read().pointer;
-  const now = target.write({
+  const now = write(target, store, {
     ...{ image, disks: disk, imagers: imager, cluster },
     deployment: newDeployment(),
     phase: 'deploy',
@@ -111,6 +111,20 @@ function set(host: Host, print: (text: string) => void, options: SetOptions): vo
       print(
         `${digest} no longer fits the image: make it again with rpi-eeprom-digest before the next update`,
       );
+  }
+}
+
+/** Errors say which store it was. */
+function write(
+  target: PointerStore,
+  { kind, path }: StoreOption['store'],
+  fields: Omit<BootPointer, 'sequence'>,
+): BootPointer {
+  try {
+    return target.write(fields);
+  } catch (error) {
+    if (error instanceof PointerStoreError) error.message = `${kind}:${path}: ${error.message}`;
+    throw error;
   }
 }
 
