@@ -73,10 +73,7 @@ describe("U-Boot's environment in flash", () => {
   const erased = new Uint8Array(block.length).fill(0xff);
   const config = (name: string) => {
     const path = join(dir, 'fw_env.config');
-    writeFileSync(
-      path,
-      `${name} 0 400 400\n${name} 400 400 400\n`.replaceAll(' 400 400 400', ' 0x400 400 400'),
-    );
+    writeFileSync(path, `${name} 0 400\n${name} 0x400 400 400\n`);
     return path;
   };
 
