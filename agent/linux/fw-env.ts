@@ -3,7 +3,12 @@
  * environment's configuration lies our spare copy of it, `CONFIG.spare`.
  */
 import { redundantFwEnv, singleFwEnv } from '../protocol/pointer/fw-env.ts';
-import { type EnvPlace, FwEnvConfigError, parseFwEnvConfig } from '../protocol/pointer/fw-env-config.ts';
+import {
+  conflictOf,
+  type EnvPlace,
+  FwEnvConfigError,
+  parseFwEnvConfig,
+} from '../protocol/pointer/fw-env-config.ts';
 import { type Eeprom, PointerRefusedError, PointerStore } from '../protocol/pointer/store.ts';
 import type { Host } from './host.ts';
 
@@ -12,30 +17,37 @@ type Place = Eeprom;
 
 /** Throws where there is no such configuration and where it has faults. */
 export function openFwEnv(host: Host, config: string): PointerStore {
-  const places = placesOf(host, config);
-  const [first, second] = places;
+  const [first, second] = placesOf(host, config);
+  const { size } = first;
   if (second === undefined)
     return new PointerStore(
-      singleFwEnv(first.size),
-      oneBehindTheOther(first.size, [placeOf(host, first), spareOf(host, `${config}.spare`, first.size)]),
+      singleFwEnv(size),
+      oneBehindTheOther(size, [placeOf(host, first), spareOf(host, `${config}.spare`, size)], undefined),
     );
-  const scheme = places.every(({ device }) => isNor(host, device)) ? 'boolean' : 'counter';
+  const scheme = isNor(host, first.device) && isNor(host, second.device) ? 'boolean' : 'counter';
   return new PointerStore(
-    redundantFwEnv(first.size, scheme),
-    oneBehindTheOther(first.size, [placeOf(host, first), placeOf(host, second)]),
+    redundantFwEnv(size, scheme),
+    oneBehindTheOther(size, [placeOf(host, first), placeOf(host, second)], conflictOf(first, second)),
   );
 }
 
 function placesOf(host: Host, config: string): [EnvPlace] | [EnvPlace, EnvPlace] {
   try {
-    return parseFwEnvConfig(new TextDecoder().decode(host.readFile(config)));
+    const places = parseFwEnvConfig(new TextDecoder().decode(host.readFile(config)));
+    for (const place of places) place.sectorSize ??= eraseSize(host, place.device);
+    return places;
   } catch (error) {
     if (error instanceof FwEnvConfigError) throw new Error(`${config}: ${error.message}`);
     throw error;
   }
 }
 
-function oneBehindTheOther(size: number, [first, second]: [Place, Place]): Eeprom {
+/** `conflict`: why neither may be written. */
+function oneBehindTheOther(
+  size: number,
+  [first, second]: [Place, Place],
+  conflict: string | undefined,
+): Eeprom {
   return {
     read(offset, length) {
       const bytes = new Uint8Array(2 * size);
@@ -43,8 +55,11 @@ function oneBehindTheOther(size: number, [first, second]: [Place, Place]): Eepro
       bytes.set(second.read(0, size), size);
       return bytes.subarray(offset, offset + length);
     },
-    write: (offset, bytes) =>
-      offset < size ? first.write(offset, bytes) : second.write(offset - size, bytes),
+    write(offset, bytes) {
+      if (conflict !== undefined) throw new PointerRefusedError(`boot pointer not written: ${conflict}`);
+      if (offset < size) first.write(offset, bytes);
+      else second.write(offset - size, bytes);
+    },
   };
 }
 
@@ -60,9 +75,26 @@ function placeOf(host: Host, { device, offset, size }: EnvPlace): Place {
       // A file of its own on a file system (uboot.env): U-Boot too finds the former or the new one, whole.
       if (!isDevice && offset === 0 && bytes.length === size && host.readFile(device).length === size)
         host.replaceFile(device, bytes);
-      else host.writeStored(device, offset + at, bytes);
+      else unlocked(host, device, () => host.writeStored(device, offset + at, bytes));
     },
   };
+}
+
+/** The boot partitions of an eMMC are read-only but while somebody writes (Linux' mmc-dev-parts.rst). */
+function unlocked(host: Host, device: string, write: () => void): void {
+  const name = /^\/dev\/(mmcblk\d+boot\d+)$/.exec(device)?.[1];
+  const lock = `/sys/block/${name}/force_ro`;
+  const locked = name !== undefined && host.exists(lock) && textOf(host, lock) === '1';
+  if (!locked) {
+    write();
+    return;
+  }
+  host.writeStored(lock, 0, Uint8Array.of(0x30));
+  try {
+    write();
+  } finally {
+    host.writeStored(lock, 0, Uint8Array.of(0x31));
+  }
 }
 
 function spareOf(host: Host, path: string, size: number): Place {
@@ -77,11 +109,20 @@ function spareOf(host: Host, path: string, size: number): Place {
 
 /** True for MTD devices that are NOR flash, as U-Boot's tools tell them apart; dataflash has its flag byte as well. */
 function isNor(host: Host, device: string): boolean {
+  return ['nor', 'dataflash'].includes(mtdAttribute(host, device, 'type') ?? '');
+}
+
+/** Bytes of an MTD device that are erased at once; undefined for other devices. */
+function eraseSize(host: Host, device: string): number | undefined {
+  return Number(mtdAttribute(host, device, 'erasesize')) || undefined;
+}
+
+function mtdAttribute(host: Host, device: string, name: string): string | undefined {
   const number = /^\/dev\/mtd(?:block)?(\d+)$/.exec(device)?.[1];
-  const type = `/sys/class/mtd/mtd${number}/type`;
-  return (
-    number !== undefined &&
-    host.exists(type) &&
-    ['nor', 'dataflash'].includes(new TextDecoder().decode(host.readFile(type)).trim())
-  );
+  const path = `/sys/class/mtd/mtd${number}/${name}`;
+  return number !== undefined && host.exists(path) ? textOf(host, path) : undefined;
+}
+
+function textOf(host: Host, path: string): string {
+  return new TextDecoder().decode(host.readFile(path)).trim();
 }

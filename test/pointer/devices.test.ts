@@ -102,4 +102,36 @@ describe("U-Boot's environment in flash", () => {
     );
     expect(host.writes).toEqual([]);
   });
+
+  test('two copies in one sector that is erased are read, and not written', () => {
+    device('/sys/class/mtd/mtd3/type', 'nor\n');
+    device('/sys/class/mtd/mtd3/erasesize', '65536\n');
+    device('/dev/mtdblock3', Buffer.concat([block, erased]));
+    const path = join(dir, 'fw_env.config');
+    writeFileSync(path, '/dev/mtdblock3 0 400\n/dev/mtdblock3 0x400 400\n');
+    const host = new DeviceHost();
+    const store = openPointerStore(host, 'fw-env', path);
+    expect(store.read().pointer).toMatchObject({ image: 'alpha' });
+    expect(() => store.write({ ...FIELDS, image: 'beta' })).toThrow(
+      'share bytes or an erase sector of /dev/mtdblock3',
+    );
+    expect(host.writes).toEqual([]);
+  });
+
+  test('an eMMC boot partition is writable only while it is written', () => {
+    device('/sys/block/mmcblk0boot0/force_ro', '1');
+    device('/dev/mmcblk0boot0', Buffer.concat([block, erased]));
+    const seen: string[] = [];
+    class Watched extends DeviceHost {
+      override writeStored(path: string, offset: number, bytes: Uint8Array) {
+        seen.push(path.startsWith('/sys/') ? `force_ro ${Buffer.from(bytes)}` : path);
+        super.writeStored(path, offset, bytes);
+      }
+    }
+    openPointerStore(new Watched(), 'fw-env', config('/dev/mmcblk0boot0')).write({
+      ...FIELDS,
+      image: 'beta',
+    });
+    expect(seen).toEqual(['force_ro 0', '/dev/mmcblk0boot0', 'force_ro 1']);
+  });
 });

@@ -13,7 +13,7 @@ import {
   encodeEnvBlock,
   sortedVariables,
 } from '../../agent/protocol/pointer/env-block.ts';
-import { parseFwEnvConfig } from '../../agent/protocol/pointer/fw-env-config.ts';
+import { conflictOf, parseFwEnvConfig } from '../../agent/protocol/pointer/fw-env-config.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import { parseEnvironment } from '../../firmware-stubs/rig/uboot-environment.ts';
 import { ENV_SIZE, FIELDS } from './stores.ts';
@@ -120,10 +120,20 @@ describe('fw_env.config', () => {
       'line 1: offset 0x2000 is not where a sector of 0x10000 bytes begins',
     ],
     ['/dev/a 0 4000\n/dev/b 0 8000', 'the copies have 16384 and 32768 bytes'],
-    ['/dev/a 0 4000\n/dev/a 0x2000 4000', 'the copies share bytes or an erase sector of /dev/a'],
-    ['/dev/a 0 4000 10000\n/dev/a 0x4000 4000', 'the copies share bytes or an erase sector of /dev/a'],
   ])('%j', (text, fault) => {
     expect(() => parseFwEnvConfig(text)).toThrow(fault);
+  });
+
+  test.each([
+    ['/dev/a 0 4000\n/dev/a 0x4000 4000', false],
+    ['/dev/a 0 4000\n/dev/a 0x3fff 4000', true],
+    ['/dev/a 0x3fff 4000\n/dev/a 0 4000', true],
+    ['/dev/a 0 4000 10000\n/dev/a 0x10000 4000 10000', false],
+    ['/dev/a 0 4000 10000\n/dev/a 0x4000 4000', true],
+    ['/dev/a 0 4000 10000\n/dev/b 0x0 4000', false],
+  ])('%j: copies in the way of each other: %s', (text, conflict) => {
+    const [first, second] = parseFwEnvConfig(text);
+    expect(conflictOf(first, second!) !== undefined).toBe(conflict);
   });
 });
 

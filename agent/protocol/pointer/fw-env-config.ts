@@ -32,12 +32,15 @@ export function parseFwEnvConfig(text: string): [EnvPlace] | [EnvPlace, EnvPlace
     throw new FwEnvConfigError(
       `the copies have ${first.size} and ${second.size} bytes, both must have the same size`,
     );
-  const [a, b] = [extent(first), extent(second)];
-  if (first.device === second.device && a.from < b.to && b.from < a.to)
-    throw new FwEnvConfigError(
-      `the copies share bytes or an erase sector of ${first.device}: a write of one would destroy the other`,
-    );
   return [first, second];
+}
+
+/** Why a write of one copy would destroy the other: they share bytes, or a sector that is erased. Undefined where it would not. */
+export function conflictOf(first: EnvPlace, second: EnvPlace): string | undefined {
+  const [a, b] = [extent(first), extent(second)];
+  return first.device === second.device && a.from < b.to && b.from < a.to
+    ? `the copies share bytes or an erase sector of ${first.device}: a write of one would destroy the other`
+    : undefined;
 }
 
 function placeOf([device = '', offset, size, sectorSize]: string[], number: number): EnvPlace {
@@ -62,7 +65,8 @@ function placeOf([device = '', offset, size, sectorSize]: string[], number: numb
 
 /** What a write of the place erases. */
 function extent({ offset, size, sectorSize = 1 }: EnvPlace): { from: number; to: number } {
-  return { from: offset, to: offset + Math.ceil(size / sectorSize) * sectorSize };
+  const from = Math.floor(offset / sectorSize) * sectorSize;
+  return { from, to: Math.ceil((offset + size) / sectorSize) * sectorSize };
 }
 
 function cNumber(text: string): number {
