@@ -197,8 +197,12 @@ describe('with fw_printenv and fw_setenv', () => {
     );
   });
 
-  test('a write of ours is, byte for byte, that of fw_setenv', () => {
-    const [a, b] = [open([golden('mkenvimage-redundant.bin'), ERASED], 'a'), join(dir, 'b.config')];
+  test.each([
+    ['as it is', BOARD],
+    ['with types of variables', new Map([...BOARD, ['.flags', 'bootdelay:da,ethaddr:ma'], ['zeta', '9']])],
+  ])('a write of ours is, byte for byte, that of fw_setenv: %s', (_name, variables) => {
+    const before = encodeEnvBlock({ variables, flag: 1 }, ENV_SIZE);
+    const [a, b] = [open([before, ERASED], 'a'), join(dir, 'b.config')];
     const other = join(dir, 'b');
     writeFileSync(other, readFileSync(a.path));
     writeFileSync(b, readFileSync(a.config, 'utf8').replaceAll(a.path, other));

@@ -46,6 +46,7 @@ const TEXTS: Record<string, string> = {
   shorter: '[all]\n',
   'of a length that needs padding': `${CONF}TFTP_IP=10.77.0.1\n`,
   long: `${CONF}# ${'x'.repeat(2000)}\n`,
+  'eight bytes less than a sector': `${CONF}${'#'.repeat(4064 - CONF.length)}`,
   'the longest': `${CONF}${'#'.repeat(MAX_FILE - CONF.length)}`,
 };
 
