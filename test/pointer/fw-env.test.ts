@@ -197,12 +197,8 @@ describe('with fw_printenv and fw_setenv', () => {
     );
   });
 
-  test.each([
-    ['as it is', BOARD],
-    ['with types of variables', new Map([...BOARD, ['.flags', 'bootdelay:da,ethaddr:ma'], ['zeta', '9']])],
-  ])('a write of ours is, byte for byte, that of fw_setenv: %s', (_name, variables) => {
-    const before = encodeEnvBlock({ variables, flag: 1 }, ENV_SIZE);
-    const [a, b] = [open([before, ERASED], 'a'), join(dir, 'b.config')];
+  test('a write of ours is, byte for byte, that of fw_setenv', () => {
+    const [a, b] = [open([golden('mkenvimage-redundant.bin'), ERASED], 'a'), join(dir, 'b.config')];
     const other = join(dir, 'b');
     writeFileSync(other, readFileSync(a.path));
     writeFileSync(b, readFileSync(a.config, 'utf8').replaceAll(a.path, other));
@@ -213,6 +209,17 @@ describe('with fw_printenv and fw_setenv', () => {
       execFileSync('fw_setenv', ['-c', b, '-s', script]);
       expect(readFileSync(a.path)).toEqual(readFileSync(other));
     }
+  });
+
+  // libubootenv 0.3.2 writes this one with NULs in its middle, and loses the variables behind it.
+  test('types of variables (.flags) are kept as they are', () => {
+    const flags = 'bootdelay:da,ethaddr:ma';
+    const block = encodeEnvBlock({ variables: new Map([...BOARD, ['.flags', flags]]), flag: 1 }, ENV_SIZE);
+    const { store, path } = open([block, ERASED]);
+    store().write({ ...FIELDS, image: 'beta' });
+    const written = decodeEnvBlock(new Uint8Array(readFileSync(path)).subarray(ENV_SIZE), true) as EnvBlock;
+    expect([...written.variables][0]).toEqual(['.flags', flags]);
+    expect(written.variables.size).toBe(BOARD.size + 1);
   });
 
   test('both take turns for more than one round of the counter', { timeout: 60_000 }, () => {

@@ -62,10 +62,9 @@ export function encodeEnvBlock({ variables, flag }: EnvBlock, size: number): Uin
   return block;
 }
 
-/** The variables in the order of fw_setenv and saveenv: by name, byte by byte; libubootenv keeps `.flags` last. */
+/** The variables in the order of fw_setenv and saveenv: by name, byte by byte. */
 export function sortedVariables(variables: ReadonlyMap<string, string>): Map<string, string> {
-  const key = ([name]: [string, string]) => (name === '.flags' ? '\uffff' : name);
-  return new Map([...variables].sort((a, b) => (key(a) < key(b) ? -1 : 1)));
+  return new Map([...variables].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function variablesOf(data: Uint8Array): Map<string, string> {
