@@ -211,7 +211,7 @@ describe('with fw_printenv and fw_setenv', () => {
     }
   });
 
-  // libubootenv 0.3.2 writes this one with NULs in its middle, and loses the variables behind it.
+  // libubootenv 0.3.2 keeps the first of the types alone.
   test('types of variables (.flags) are kept as they are', () => {
     const flags = 'bootdelay:da,ethaddr:ma';
     const block = encodeEnvBlock({ variables: new Map([...BOARD, ['.flags', flags]]), flag: 1 }, ENV_SIZE);
