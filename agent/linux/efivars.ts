@@ -98,6 +98,7 @@ function dataOf(host: Host, file: string): Uint8Array | undefined {
 function requireEfivars(host: Host, folder: string): void {
   if (!host.exists(folder))
     throw new Error(
-      `no UEFI variables at ${folder}: this machine was booted by something else, or efivarfs is not mounted there (mount -t efivarfs efivarfs ${EFIVARS})`,
+      `no UEFI variables at ${folder}: this machine was booted by something else, or efivarfs is not mounted there ` +
+        `(mount -t efivarfs efivarfs ${EFIVARS})`,
     );
 }
