@@ -16,8 +16,8 @@
  * for the former one (`boolean`: NOR flash, where a 1 becomes a 0 without erasing; 255 beside anything else but 1 and 0 is in
  * force). There a write ends by setting the former block's to 0. A write goes to the block that is not taken, whole.
  *
- * Single: one block that is written in place, and a spare copy of ours that is written first. Where the block's CRC is
- * wrong the spare copy is the pointer, and the next write begins with it; U-Boot itself does not know of it.
+ * Single: one block that is written in place, and a spare copy of ours that is written before it. Where the block's CRC is
+ * wrong the spare copy is the pointer, and the next write restores all from it; U-Boot itself does not know of it.
  *
  * Nothing is written where no block has a right CRC: our few variables alone in an environment with a right CRC would take
  * the place of U-Boot's built-in defaults, `bootcmd` included, or of what a technician might still rescue.
@@ -73,13 +73,16 @@ export function singleFwEnv(size: number): PointerLayout {
     fixedSlot: 0,
     active,
     patches(image, _slot, pointer): Patch[] {
-      const former = blocks(image)[active(image) ?? 0];
+      const from = active(image) ?? 0;
+      const former = blocks(image)[from];
       if ('why' in former) throw new RangeError('no environment to keep');
       const bytes = encoded(former, pointer, undefined, size);
-      return [
+      const places = [
         { offset: size, bytes },
         { offset: 0, bytes },
       ];
+      // The one that is sound stays so until the other is.
+      return from === 0 ? places : places.reverse();
     },
   };
 }
