@@ -1,5 +1,4 @@
-/** Serial ports of this machine: the only place that imports npm `serialport`. */
-import { SerialPort } from 'serialport';
+/** Serial ports of this machine: the only place that imports npm `serialport`, and only when a port is opened. */
 import { SerialFailure } from './failure.ts';
 import { lockPort } from './lock.ts';
 
@@ -27,6 +26,7 @@ export async function openPort(path: string, baudRate: number): Promise<Line> {
 }
 
 async function open(path: string, baudRate: number, unlock: () => void): Promise<Line> {
+  const { SerialPort } = await import('serialport');
   // hupcl: many boards reset when the line that says "somebody is there" falls.
   const port = new SerialPort({ path, baudRate, autoOpen: false, lock: true, hupcl: false });
   await new Promise<void>((resolve, reject) => {

@@ -15,6 +15,8 @@ export interface Identity {
 }
 
 export type Progress =
+  /** The port is open, and somebody has been asked. */
+  | { step: 'waiting' }
   | { step: 'found'; identity: Identity }
   | { step: 'reading' | 'sending' | 'checking'; done: number; total: number }
   /** The store is about to be changed. */

@@ -19,6 +19,8 @@ import { BANNER, command, interruptAutoboot, printedVariables, variable } from '
 const PLAIN = /^[A-Za-z0-9._,:-]*$/;
 const RESET_MS = 10_000;
 const CRC_SIZE = 4;
+/** Stands for a slot with a wrong CRC-32: a block of these has one too. */
+const TORN = 0x5a;
 /** Blocks of 512 bytes. */
 const SLOT_BLOCKS = UBOOT_SLOT_SIZE / 512;
 
@@ -132,7 +134,10 @@ class EepromSlots implements PromptStore {
     for (const slot of [0, 1]) {
       // Also where a name is missing from the slot; a slot with a wrong CRC-32 changes nothing.
       const imported = yield* command(`env import -c ${expanded(`bw_slot${slot}`)} 0x1000 ${keys()}`);
-      if (!imported.ok) continue;
+      if (!imported.ok) {
+        if (!(yield* isBlank(slot))) image.fill(TORN, slot * UBOOT_SLOT_SIZE, (slot + 1) * UBOOT_SLOT_SIZE);
+        continue;
+      }
       const { output } = yield* command(`printenv ${keys()}`);
       image.set(environmentBlock(printedVariables(output)), slot * UBOOT_SLOT_SIZE);
     }
@@ -144,6 +149,12 @@ class EepromSlots implements PromptStore {
     yield* succeeds(`setenv bw_to ${(slot * SLOT_BLOCKS).toString(16)}`);
     yield* succeeds('run bw_write');
   }
+}
+
+/** As it left the factory, as far as its first eight bytes tell: a CRC-32 and a name. */
+function* isBlank(slot: number): Task<boolean> {
+  const { output } = yield* command(`md.l ${expanded(`bw_slot${slot}`)} 2`);
+  return /: (?:00000000 00000000|ffffffff ffffffff) /.test(output);
 }
 
 /** The environment itself: one record, and U-Boot's own care for it where it keeps two copies. */

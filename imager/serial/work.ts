@@ -15,6 +15,8 @@ export type Target = Pick<BootPointer, 'image' | 'disks' | 'imagers' | 'cluster'
 export interface Shown {
   identity: Identity;
   view: PointerView;
+  /** The node's log, where it was asked for and the node keeps one. */
+  log?: string;
 }
 
 export interface Written {
@@ -69,8 +71,10 @@ function* leave(end: NodeEnd): Task<void> {
   if (end.leave !== undefined) yield* end.leave();
 }
 
-export function* show(end: NodeEnd): Task<Shown> {
-  return { identity: end.identity, view: yield* end.read() };
+export function* show(end: NodeEnd, { log }: { log: boolean }): Task<Shown> {
+  const view = yield* end.read();
+  if (!log || end.log === undefined) return { identity: end.identity, view };
+  return { identity: end.identity, view, log: yield* end.log() };
 }
 
 /**

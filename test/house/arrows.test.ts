@@ -116,7 +116,7 @@ it('cbor-x is imported in agent/protocol alone', () => {
 });
 
 it('serialport is imported in imager/serial/port.ts alone', () => {
-  const users = FILES.filter((file) => /from 'serialport'/.test(readFileSync(join(ROOT, file), 'utf8')));
+  const users = FILES.filter((file) => /'serialport'/.test(readFileSync(join(ROOT, file), 'utf8')));
   expect(users).toEqual(['imager/serial/port.ts']);
 });
 

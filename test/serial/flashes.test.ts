@@ -97,8 +97,14 @@ describe('a clean line', () => {
     flashing(TARGET)(open);
     const line = new VirtualLine({ image, locked: true });
     expect(failure(flashing({ ...TARGET, image: 'beta' })(line)).kind).toBe('locked');
-    const shown = line.run((state) => withNode(state, REACH, show));
-    expect(shown).toMatchObject({ value: { identity: { locked: true }, view: { pointer: TARGET } } });
+    const shown = line.run((state) => withNode(state, REACH, (end) => show(end, { log: true })));
+    expect(shown).toMatchObject({
+      value: {
+        identity: { locked: true },
+        view: { pointer: TARGET },
+        log: 'bootwright: firmware start\r\n',
+      },
+    });
   });
 });
 
