@@ -1,5 +1,5 @@
 /** Runs a task on an open line, with the clock and the timers of this process. */
-import { randomInt } from 'node:crypto';
+import { newSession } from '../../agent/protocol/serial/caller.ts';
 import { SerialFailure } from './failure.ts';
 import type { Line } from './port.ts';
 import type { Progress } from './progress.ts';
@@ -19,7 +19,7 @@ export function runOnLine<T>(line: Line, { task, baud, tell }: RunOptions<T>): P
     const session = new SerialSession<T>({
       task,
       baud,
-      session: randomInt(1, 0x10000),
+      session: newSession(Math.random),
       send: (bytes) => line.write(bytes),
       tell,
     });

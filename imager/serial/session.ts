@@ -15,7 +15,7 @@ const LONGEST_TEXT = 64 * 1024;
 export interface SessionOptions<T> {
   task: (line: LineState) => Task<T>;
   baud: number;
-  /** 1 to 0xffff, chosen at random. */
+  /** Of newSession (agent/protocol/serial/caller.ts). */
   session: number;
   send(bytes: Uint8Array): void;
   tell(progress: Progress): void;

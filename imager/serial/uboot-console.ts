@@ -17,7 +17,7 @@ const ECHO_MS = 2000;
 const INTERRUPT_MS = 25;
 /** From the banner to the prompt, autoboot's delay included. */
 const INTERRUPTS = 800;
-const TYPING_TRIES = 4;
+const TYPING_TRIES = 8;
 
 /**
  * Interrupts autoboot: a key too early or too late is of no use, so keys are pressed all the time. Throws SerialFailure

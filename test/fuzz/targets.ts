@@ -10,6 +10,7 @@ import { nbiTarget } from './targets/nbi.ts';
 import { overlayTarget } from './targets/overlay.ts';
 import { pathTarget } from './targets/paths.ts';
 import { ipxeScriptTarget, ubootEnvTarget } from './targets/pointer.ts';
+import { serialTarget } from './targets/serial.ts';
 import { tftpTarget } from './targets/tftp.ts';
 
 export const TARGETS: Record<string, () => Target> = {
@@ -20,6 +21,7 @@ export const TARGETS: Record<string, () => Target> = {
   'uboot-env': ubootEnvTarget,
   'ipxe-script': ipxeScriptTarget,
   frame: frameTarget,
+  serial: serialTarget,
   nbd: nbdTarget,
   'nbd-talk': nbdTalkTarget,
   nbi: nbiTarget,

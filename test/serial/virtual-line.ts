@@ -1,6 +1,7 @@
 /** A technician's session and a simulated node on a noisy line, in virtual time. */
 import type { PointerLayout } from '../../agent/protocol/pointer/layout.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
+import { newSession } from '../../agent/protocol/serial/caller.ts';
 import { NoisyLine } from '../../firmware-stubs/simulated/noisy-line.ts';
 import { SimulatedSerialNode } from '../../firmware-stubs/simulated/serial-node.ts';
 import type { Progress } from '../../imager/serial/progress.ts';
@@ -65,7 +66,7 @@ export class VirtualLine {
     const session = new SerialSession<T>({
       task,
       baud: this.baud,
-      session: 1 + Math.floor(this.random() * 0xffff),
+      session: newSession(this.random),
       send: (bytes) => this.toNode.put(bytes, this.now),
       tell,
     });

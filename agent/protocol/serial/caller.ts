@@ -35,9 +35,17 @@ export function chunkFor(baud: number): number {
   return clampChunk(Math.floor(((baud / BITS_A_BYTE) * CHUNK_MS) / 1000), LONGEST_CHUNK);
 }
 
+/** A session number from `random` (0 to 1, below 1): without a zero and without keys in its bytes, as a hello needs it. */
+export function newSession(random: () => number): number {
+  for (;;) {
+    const session = Math.floor(random() * 0x10000);
+    if (![session >> 8, session & 0xff].some((byte) => byte === 0 || KEYS.includes(byte))) return session;
+  }
+}
+
 export interface CallerOptions {
   baud: number;
-  /** 1 to 0xffff, unlike those of sessions just before. */
+  /** Of newSession. */
   session: number;
   send(bytes: Uint8Array): void;
 }
