@@ -61,7 +61,7 @@ export class LiveTable {
     const rows = [...this.#rows].map(([port, { node, state }]) => [port, node, state]);
     const whole = plain(table(['port', 'node', 'state'], rows));
     // A line that goes on in the next would be counted as one.
-    const text = whole.replaceAll(new RegExp(`(?<=^.{${this.#screen.columns ?? WIDEST}}).*`, 'gm'), '');
+    const text = whole.replaceAll(new RegExp(`(?<=^.{${this.#screen.columns || WIDEST}}).*`, 'gm'), '');
     this.#screen.write(`${this.#drawn === 0 ? '' : UP_AND_CLEAR(this.#drawn)}${text}\n`);
     this.#drawn = text.split('\n').length;
     this.#drawnAt = this.#now();

@@ -180,8 +180,13 @@ function runValues({ bytes, fill, length }: Run): unknown[] {
 
 function decodeArray(payload: Uint8Array): Items {
   if (cborFault(payload) !== undefined) return new Items([]);
-  const value: unknown = decoder.decode(payload);
-  return new Items(Array.isArray(value) ? value : []);
+  try {
+    const value: unknown = decoder.decode(payload);
+    return new Items(Array.isArray(value) ? value : []);
+  } catch {
+    // Good CBOR that the decoder makes nothing of: a map for a key.
+    return new Items([]);
+  }
 }
 
 /** A cursor over an array's items. A wrong one is remembered, and what is read from there on has no meaning. */
