@@ -23,6 +23,8 @@ export class SimulatedSerialNode {
   starts = 0;
   /** Bytes written to the store so far. */
   written = 0;
+  /** The power goes when so many bytes have been written, in the middle of a write too. */
+  cutAfter = Number.POSITIVE_INFINITY;
   readonly #options: SimulatedSerialOptions;
   #reader = new SerialFrameReader();
   #answerer: SerialAnswerer | undefined;
@@ -41,8 +43,10 @@ export class SimulatedSerialNode {
     const store: Eeprom = {
       read: (offset, length) => image.slice(offset, offset + length),
       write: (offset, bytes) => {
-        image.set(bytes, offset);
-        this.written += bytes.length;
+        const left = this.cutAfter - this.written;
+        image.set(bytes.subarray(0, left), offset);
+        this.written += Math.min(bytes.length, left);
+        if (bytes.length >= left) this.cutPower();
       },
     };
     const identity = { uid, layout: layout.name, size: layout.size, locked, firmware: 'simulated firmware' };
@@ -66,7 +70,8 @@ export class SimulatedSerialNode {
     for (const item of this.#reader.push(bytes)) {
       if (item.kind !== 'frame') continue;
       const reaction = this.#answerer?.take(item.frame);
-      if (reaction === undefined) continue;
+      // It may have lost its power in the middle of what was asked.
+      if (reaction === undefined || this.#answerer === undefined) continue;
       this.#options.send(reaction.send);
       if (reaction.reset) this.start();
     }

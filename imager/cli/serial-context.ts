@@ -7,6 +7,7 @@ import type { ImagerConfig } from '../model/config.ts';
 import { AuditTrail } from '../serial/audit.ts';
 import { SerialFailure, type SerialFailureKind } from '../serial/failure.ts';
 import { listPorts } from '../serial/ports.ts';
+import type { Identity } from '../serial/progress.ts';
 import { onPorts, type PortResult } from '../serial/rack.ts';
 import type { LineState, Task } from '../serial/task.ts';
 import type { Target } from '../serial/work.ts';
@@ -84,10 +85,13 @@ export class SerialContext {
   }
 
   /** Prints every result; throws SerialError where one is a failure. */
-  report<T extends object>(results: readonly PortResult<T>[], words: (value: T) => string): void {
+  report<T extends { identity: Identity }>(
+    results: readonly PortResult<T>[],
+    words: (value: T) => string,
+  ): void {
     const only = results.length === 1 ? results[0] : undefined;
     if (this.#context.json || only === undefined)
-      this.print(results.map(jsonOf), () => summary(results, words));
+      this.print(results.map(jsonOf), () => summary(results, this.nameOf, words));
     else if (only.ok) this.print(only.value, words);
     const failed = results.flatMap((result) => (result.ok ? [] : [result]));
     if (failed.length === 0) return;
@@ -148,12 +152,18 @@ function jsonOf<T extends object>(result: PortResult<T>): object {
   return { port: result.port, ok: false, kind, why: message };
 }
 
-function summary<T>(results: readonly PortResult<T>[], words: (value: T) => string): string {
+/** One line a port; why one failed is told on standard error. */
+function summary<T extends { identity: Identity }>(
+  results: readonly PortResult<T>[],
+  nameOf: (uid: string) => string | undefined,
+  words: (value: T) => string,
+): string {
   return table(
-    ['port', 'result'],
-    results.map((result) => [
-      result.port,
-      result.ok ? (words(result.value).split('\n')[0] ?? '') : `failed: ${result.failure.message}`,
-    ]),
+    ['port', 'node', 'result'],
+    results.map((result) => {
+      if (!result.ok) return [result.port, '', 'failed'];
+      const { uid } = result.value.identity;
+      return [result.port, nameOf(uid) ?? uid, words(result.value).split('\n')[0] ?? ''];
+    }),
   );
 }

@@ -280,12 +280,14 @@ function targetOf({ image, disk, imager, cluster }: TargetOptions): Partial<Targ
 }
 
 function showWords({ identity, view, log }: Shown): string {
+  const { image, phase } = view.pointer ?? {};
   const head = fields([
+    ['pointer', image === undefined ? 'none that is usable' : `${image}, ${phase}`],
     ['UID', identity.uid],
     ['firmware', identity.firmware],
     ['store', `${identity.layout}, ${identity.locked ? 'locked' : 'open'}`],
     ['slots', slotWords(view)],
-    ...(view.pointer === undefined ? [['pointer', 'none'] as const] : pointerFields(view.pointer)),
+    ...(view.pointer === undefined ? [] : pointerFields(view.pointer)),
   ]);
   return log === undefined ? head : `${head}\n\n${log.replaceAll('\r', '').trimEnd()}`;
 }

@@ -26,7 +26,7 @@ export function attachConsole(line: Line, { input, output, log }: ConsoleOptions
       }
     });
     line.onGone((why) =>
-      reject(new SerialFailure('pulled', `the port is gone (${why}): was the cable pulled?`)),
+      reject(new SerialFailure('pulled', `the port is gone: was the cable pulled? (${why})`)),
     );
     input.on('data', (typed: Buffer) => {
       const leave = typed.indexOf(LEAVE);

@@ -37,7 +37,7 @@ export function runOnLine<T>(line: Line, { task, baud, tell }: RunOptions<T>): P
     line.onData((bytes) => step((now) => session.receive(bytes, now)));
     line.onGone((why) =>
       step((now) =>
-        session.fail(new SerialFailure('pulled', `the port is gone (${why}): was the cable pulled?`), now),
+        session.fail(new SerialFailure('pulled', `the port is gone: was the cable pulled? (${why})`), now),
       ),
     );
     if (session.outcome === undefined) step((now) => session.start(now));

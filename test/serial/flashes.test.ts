@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ipxeScript } from '../../agent/protocol/pointer/ipxe-script.ts';
+import type { PointerLayout } from '../../agent/protocol/pointer/layout.ts';
 import { PointerStore } from '../../agent/protocol/pointer/store.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { SerialFailure } from '../../imager/serial/failure.ts';
@@ -23,9 +24,14 @@ function flashing(target: Target, changes: { again?: boolean; dryRun?: boolean; 
     );
 }
 
-function stored(line: VirtualLine, layout = ubootEnv) {
+function stored(line: VirtualLine, layout: PointerLayout = ubootEnv) {
   const image = line.image;
   return new PointerStore(layout, { read: (at, n) => image.slice(at, at + n), write() {} }).read();
+}
+
+function factory(layout: PointerLayout): Uint8Array {
+  const stub = resolve(import.meta.dirname, '../../firmware-stubs/ipxe/eeprom.ipxe');
+  return layout === ipxeScript ? new Uint8Array(readFileSync(stub)) : new Uint8Array(layout.size);
 }
 
 function failure(outcome: { kind: string; error?: unknown }): SerialFailure {
@@ -49,10 +55,7 @@ describe('a clean line', () => {
   });
 
   it('the iPXE layout: the slot first, its digit last', () => {
-    const image = new Uint8Array(
-      readFileSync(resolve(import.meta.dirname, '../../firmware-stubs/ipxe/eeprom.ipxe')),
-    );
-    const line = new VirtualLine({ layout: ipxeScript, image });
+    const line = new VirtualLine({ layout: ipxeScript, image: factory(ipxeScript) });
     expect(flashing(TARGET)(line)).toMatchObject({ kind: 'done' });
     expect(stored(line, ipxeScript).pointer).toMatchObject(TARGET);
   });
@@ -210,6 +213,38 @@ describe('a line that is bad', () => {
       line.node.start();
       const again = flashing({ ...TARGET, image: 'beta' })(line);
       expect(again).toMatchObject({ kind: 'done' });
+    },
+  );
+
+  it.each([ubootEnv, ipxeScript])(
+    'power cut at any byte of the store, $name: the old or the new pointer',
+    (layout) => {
+      const first = new VirtualLine({ layout, image: factory(layout) });
+      flashing(TARGET)(first);
+      const before = first.node.written;
+      const found = { 'debian-12': 0, beta: 0 };
+      const probe = new VirtualLine({ layout, image: first.image.slice() });
+      flashing({ ...TARGET, image: 'beta' })(probe);
+      for (
+        let cut = 0;
+        cut <= probe.node.written;
+        cut += cut < 400 || cut > probe.node.written - 8 ? 1 : 61
+      ) {
+        const line = new VirtualLine({ layout, image: first.image.slice() });
+        line.node.cutAfter = cut;
+        const outcome = flashing({ ...TARGET, image: 'beta' })(line);
+        if (cut < before) expect(failure(outcome).kind).toBe('pulled');
+        const image = stored(line, layout).pointer?.image as keyof typeof found;
+        expect(Object.keys(found)).toContain(image);
+        found[image]++;
+        // And the next attempt succeeds on what was left behind.
+        line.node.cutAfter = Number.POSITIVE_INFINITY;
+        line.node.start();
+        if (cut % 16 === 0)
+          expect(flashing({ ...TARGET, image: 'beta' })(line)).toMatchObject({ kind: 'done' });
+      }
+      expect(found['debian-12']).toBeGreaterThan(100);
+      expect(found.beta).toBeGreaterThan(0);
     },
   );
 
