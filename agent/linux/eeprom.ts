@@ -1,40 +1,92 @@
-/** Pointer stores on block devices and files. */
+/** Pointer stores by kind, as `--store KIND:PATH` and the kernel's bootwright.pointer=KIND:PATH name them. */
 
 import type { Pointers } from '../ports.ts';
 import { ipxeScript } from '../protocol/pointer/ipxe-script.ts';
-import type { PointerLayout } from '../protocol/pointer/layout.ts';
+import type { LayoutName, PointerLayout } from '../protocol/pointer/layout.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
-import { PointerStore } from '../protocol/pointer/store.ts';
+import { type Eeprom, PointerStore } from '../protocol/pointer/store.ts';
 import { ubootEnv } from '../protocol/pointer/uboot-env.ts';
+import { openAt24 } from './at24.ts';
+import { openEfiPointers } from './efivars.ts';
+import { openFwEnv } from './fw-env.ts';
 import type { Host } from './host.ts';
+import { openRpiEeprom } from './rpi-eeprom.ts';
 
-export const LAYOUTS: readonly PointerLayout[] = [ubootEnv, ipxeScript];
-
-/** The store of layout `layout` on `device`. Throws where the layout is unknown, naming those that exist. */
-export function openPointerStore(host: Host, layout: string, device: string): PointerStore {
-  const found = LAYOUTS.find(({ name }) => name === layout);
-  if (found === undefined)
-    throw new Error(
-      `pointer layout "${layout}" is unknown; there are ${LAYOUTS.map(({ name }) => name).join(', ')}`,
-    );
-  return new PointerStore(found, {
-    read: (offset, length) => host.readStored(device, offset, length),
-    write: (offset, bytes) => host.writeStored(device, offset, bytes),
-  });
+interface StoreKind {
+  /** What PATH is, in a few words. */
+  path: string;
+  open(host: Host, path: string): PointerStore;
+  /** Why what is there does not look like such a store; undefined where it does. */
+  fault(host: Host, store: PointerStore, path: string): string | undefined;
 }
 
-/**
- * Why `device` does not look like an EEPROM for pointers of this layout; undefined where it does: it has just the
- * layout's size, and holds a boot pointer or is as it left the factory.
- */
-export function eepromFault(host: Host, store: PointerStore, device: string): string | undefined {
-  const { size, name } = store.layout;
+const none = () => undefined;
+
+export const STORE_KINDS: Record<LayoutName, StoreKind> = {
+  'uboot-env': {
+    path: "block device or file of 8 KiB, for the project's own U-Boot script",
+    open: (host, path) => new PointerStore(ubootEnv, inPlace(host, path)),
+    fault: deviceFault,
+  },
+  'ipxe-script': {
+    path: "block device or file of 8 KiB, for the project's own iPXE script",
+    open: (host, path) => new PointerStore(ipxeScript, inPlace(host, path)),
+    fault: deviceFault,
+  },
+  eeprom: {
+    path: 'a 24Cxx chip: /sys/bus/i2c/devices/BUS-ADDRESS/eeprom, or a file of 256 to 65536 bytes',
+    open: openAt24,
+    fault: (_host, store) => contentFault(store),
+  },
+  'fw-env': {
+    path: "U-Boot's environment, where a file like /etc/fw_env.config says it is",
+    open: openFwEnv,
+    fault: none,
+  },
+  efivars: {
+    path: 'UEFI variables: /sys/firmware/efi/efivars',
+    open: openEfiPointers,
+    fault: none,
+  },
+  'rpi-eeprom': {
+    path: 'an image of the Raspberry Pi bootloader (pieeprom.bin)',
+    open: openRpiEeprom,
+    fault: none,
+  },
+};
+
+/** The store of kind `kind` at `path`. Throws where the kind is unknown, naming those that exist, and where there is none. */
+export function openPointerStore(host: Host, kind: string, path: string): PointerStore {
+  if (!Object.hasOwn(STORE_KINDS, kind))
+    throw new Error(`pointer store "${kind}" is unknown; there are ${Object.keys(STORE_KINDS).join(', ')}`);
+  return STORE_KINDS[kind as LayoutName].open(host, path);
+}
+
+/** Why what is at `path` does not look like a store of this kind; undefined where it does. */
+export function storeFault(host: Host, store: PointerStore, path: string): string | undefined {
+  return STORE_KINDS[store.layout.name].fault(host, store, path);
+}
+
+function inPlace(host: Host, path: string): Eeprom {
+  return {
+    read: (offset, length) => host.readStored(path, offset, length),
+    write: (offset, bytes) => host.writeStored(path, offset, bytes),
+  };
+}
+
+/** A device has just the layout's size, and holds a boot pointer or is as it left the factory. */
+function deviceFault(host: Host, store: PointerStore, device: string): string | undefined {
+  const { size }: PointerLayout = store.layout;
   const length = host.readStored(device, 0, size).length;
   if (length < size) return `it has ${length} bytes, an EEPROM ${size}`;
   if (host.readStored(device, size, 1).length > 0) return `it is larger than an EEPROM of ${size} bytes`;
+  return contentFault(store);
+}
+
+function contentFault(store: PointerStore): string | undefined {
   const kinds = store.read().slots.map(({ kind }) => kind);
   const known = kinds.includes('valid') || kinds.every((kind) => kind === 'empty');
-  return known ? undefined : `it holds something else than boot pointers of layout ${name}`;
+  return known ? undefined : `it holds something else than boot pointers of layout ${store.layout.name}`;
 }
 
 /** The store as the boot sequence writes it; `written` is told what is in force afterwards. */

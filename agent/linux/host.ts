@@ -55,6 +55,11 @@ export interface Host {
   writeStored(path: string, offset: number, bytes: Uint8Array): void;
   /** Replaces a file: write beside it, fsync, rename, fsync the directory. `mode` in octal, 0o644 by default. */
   replaceFile(path: string, bytes: Uint8Array, mode?: number): void;
+  /**
+   * Writes a UEFI variable's file (efivarfs): all bytes in one write(2), the file made where there is none, and the flag
+   * `immutable`, which the kernel gives such files, taken off meanwhile.
+   */
+  writeVariable(path: string, bytes: Uint8Array): void;
   list(path: string): string[];
   exists(path: string): boolean;
   makeDirectory(path: string): void;

@@ -42,6 +42,26 @@ export class NodeHost implements Host {
     withFile(dirname(path), 'r', 0, syncFile);
   }
 
+  writeVariable(path: string, bytes: Uint8Array): void {
+    const write = () =>
+      withFile(path, 'w', 0o644, (fd) => {
+        const put = fs.writeSync(fd, bytes);
+        if (put !== bytes.length)
+          throw new HostError('EIO', `${path}: ${put} of ${bytes.length} bytes written`);
+      });
+    try {
+      write();
+    } catch (error) {
+      if (hostError(error).code !== 'EPERM') throw error;
+      tool(['chattr', '-i', path]);
+      try {
+        write();
+      } finally {
+        tool(['chattr', '+i', path]);
+      }
+    }
+  }
+
   list(path: string): string[] {
     return attempt(() => fs.readdirSync(path).sort());
   }

@@ -1,16 +1,26 @@
 #!/usr/bin/env node
 /** Entry of the agent on Node. */
 import { CommanderError } from 'commander';
+import { PointerRefusedError, PointerStoreError } from '../protocol/pointer/store.ts';
 import { agentProgram } from './cli.ts';
 import { NodeHost } from './host.ts';
 
 try {
-  agentProgram(new NodeHost(), (text) => console.log(text)).parse();
+  const exit = (code: number) => {
+    process.exitCode = code;
+  };
+  agentProgram(new NodeHost(), (text) => console.log(text), exit).parse();
 } catch (error) {
-  // Commander has told its own errors already. 1: it failed, 2: wrong usage.
+  // Commander has told its own errors already.
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else {
     console.error(`agent: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = 1;
+    process.exitCode = exitCodeOf(error);
   }
+}
+
+/** As `agent --help` lists them. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof PointerRefusedError) return 4;
+  return error instanceof PointerStoreError ? 5 : 1;
 }

@@ -20,6 +20,8 @@ declare module 'bw' {
   export function fsync(fd: number): void;
   export function readFile(path: string): ArrayBuffer;
   export function readStored(path: string, offset: number, length: number): ArrayBuffer;
+  /** The inode flag FS_IMMUTABLE_FL, as chattr +i and -i set it. */
+  export function setImmutable(path: string, on: boolean): void;
   export function list(path: string): string[];
   export function exists(path: string): boolean;
   /** One level; an existing directory is no error. */

@@ -2,9 +2,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -171,6 +173,23 @@ static JSValue read_stored(JSContext *ctx, JSValueConst self, int argc, JSValueC
   return result;
 }
 
+/* The inode flag FS_IMMUTABLE_FL (chattr +i). */
+static JSValue set_immutable(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  int on = JS_ToBool(ctx, argv[1]);
+  const char *path = JS_ToCString(ctx, argv[0]);
+  if (!path) return JS_EXCEPTION;
+  int flags, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  int failed = fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0;
+  if (!failed) {
+    flags = on ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
+    failed = ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0;
+  }
+  JSValue result = failed ? bw_fail(ctx, "change flags of", path) : JS_UNDEFINED;
+  if (fd >= 0) close(fd);
+  JS_FreeCString(ctx, path);
+  return result;
+}
+
 static JSValue list_directory(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   const char *path = JS_ToCString(ctx, argv[0]);
   if (!path) return JS_EXCEPTION;
@@ -231,6 +250,7 @@ const JSCFunctionListEntry bw_file_calls[] = {
     JS_CFUNC_DEF("fsync", 1, fsync_fd),
     JS_CFUNC_DEF("readFile", 1, read_file),
     JS_CFUNC_DEF("readStored", 3, read_stored),
+    JS_CFUNC_DEF("setImmutable", 2, set_immutable),
     JS_CFUNC_DEF("list", 1, list_directory),
     JS_CFUNC_DEF("exists", 1, exists),
     JS_CFUNC_DEF("makeDirectory", 1, make_directory),

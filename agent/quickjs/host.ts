@@ -57,6 +57,31 @@ export class QuickjsHost implements Host {
     withFile(slash > 0 ? path.slice(0, slash) : slash === 0 ? '/' : '.', 0, bw.fsync);
   }
 
+  writeVariable(path: string, bytes: Uint8Array): void {
+    const write = () =>
+      withFile(
+        path,
+        O_WRONLY | O_CREAT | O_TRUNC,
+        (fd) => {
+          const put = bw.write(fd, bytes);
+          if (put !== bytes.length)
+            throw new HostError('EIO', `${path}: ${put} of ${bytes.length} bytes written`);
+        },
+        0o644,
+      );
+    try {
+      write();
+    } catch (error) {
+      if (!(error instanceof HostError) || error.code !== 'EPERM') throw error;
+      bw.setImmutable(path, false);
+      try {
+        write();
+      } finally {
+        bw.setImmutable(path, true);
+      }
+    }
+  }
+
   list(path: string): string[] {
     return bw.list(path).sort();
   }

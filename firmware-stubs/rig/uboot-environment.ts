@@ -1,15 +1,13 @@
 /**
  * U-Boot environment images as `mkenvimage` makes them, and the flash bank of QEMU's `virt` machine that holds one.
- * Layout (U-Boot env/common.c, one copy): CRC-32 of all that follows, little-endian; "name=value" texts, each ended by
- * NUL, the list by one more; NUL up to the size.
+ * Layout: agent/protocol/pointer/env-block.ts, one copy.
  */
 import { open } from 'node:fs/promises';
-import { crc32 } from '../../agent/protocol/crc32.ts';
+import { encodeEnvBlock } from '../../agent/protocol/pointer/env-block.ts';
 
 /** Size of the environment that Debian's `qemu_arm64` U-Boot expects at the start of the second flash bank. */
 export const ENVIRONMENT_SIZE = 0x40000;
 const FLASH_SIZE = 64 * 1024 * 1024;
-const CRC_SIZE = 4;
 
 /**
  * Variables from text: `NAME=VALUE` lines, `#` begins a comment line, a backslash at the end of a line goes on in the next.
@@ -34,21 +32,17 @@ export function parseEnvironment(text: string): Map<string, string> {
   return variables;
 }
 
-/** The image of `size` bytes. Throws RangeError where the variables do not fit, Error where one holds a NUL. */
+/** The image of `size` bytes. Throws RangeError where the variables do not fit, Error where one is no ASCII text. */
 export function environmentImage(
   variables: ReadonlyMap<string, string>,
   size: number = ENVIRONMENT_SIZE,
 ): Uint8Array {
-  const entries = [...variables].map(([name, value]) => `${name}=${value}`);
-  const bad = entries.find((entry) => entry.includes('\0'));
-  if (bad !== undefined) throw new Error(`variable with a NUL: ${JSON.stringify(bad)}`);
-  const text = new TextEncoder().encode(entries.map((entry) => `${entry}\0`).join(''));
-  if (CRC_SIZE + text.length + 1 > size)
-    throw new RangeError(`environment of ${text.length} bytes, at most ${size - CRC_SIZE - 1}`);
-  const image = new Uint8Array(size);
-  image.set(text, CRC_SIZE);
-  new DataView(image.buffer).setUint32(0, crc32(image.subarray(CRC_SIZE)), true);
-  return image;
+  const bad = [...variables]
+    .map((entry) => entry.join('='))
+    .find((text) => [...text].some((letter) => letter === '\0' || letter > '~'));
+  if (bad !== undefined)
+    throw new Error(`variable with a NUL or a letter beyond ASCII: ${JSON.stringify(bad)}`);
+  return encodeEnvBlock({ variables, flag: undefined }, size);
 }
 
 /**

@@ -25,13 +25,13 @@ function agent(...args: string[]): string {
 }
 
 const flash = (...more: string[]) =>
-  agent('pointer', 'flash', '--store', `uboot-env:${eeprom}`, '--cluster', 'demo', ...more);
+  agent('pointer', 'set', '--store', `uboot-env:${eeprom}`, '--cluster', 'demo', ...more);
 
 it('flashes a pointer and shows it, in words and as JSON', () => {
   expect(agent('pointer', 'show', '--store', `uboot-env:${eeprom}`)).toBe('slot 0: empty\nslot 1: empty');
   const text = flash('--image', 'alpha', '--disk', 'root', '--disk', 'data', '--imager', '10.0.0.1');
   expect(text).toMatch(
-    /^written and verified\n {2}sequence {4}1\n {2}image {7}alpha\n {2}disks {7}root,data\n/,
+    /^old: none\nnew, written and verified:\n {2}sequence {4}1\n {2}image {7}alpha\n {2}disks {7}root,data\n/,
   );
   const shown = JSON.parse(agent('pointer', 'show', '--json', '--store', `uboot-env:${eeprom}`));
   expect(shown).toMatchObject({
@@ -39,8 +39,8 @@ it('flashes a pointer and shows it, in words and as JSON', () => {
     pointer: { image: 'alpha', disks: ['root', 'data'], phase: 'deploy' },
   });
   const again = JSON.parse(flash('--image', 'beta', '--disk', 'root', '--imager', '10.0.0.1', '--json'));
-  expect(again).toMatchObject({ image: 'beta', sequence: 2 });
-  expect(again.deployment).not.toBe(shown.pointer.deployment);
+  expect(again).toMatchObject({ old: shown.pointer, new: { image: 'beta', sequence: 2 } });
+  expect(again.new.deployment).not.toBe(shown.pointer.deployment);
 });
 
 it('refuses what cannot be a pointer, and leaves the EEPROM alone', () => {
@@ -57,9 +57,9 @@ it('refuses what cannot be a pointer, and leaves the EEPROM alone', () => {
 
 it('names the layouts there are, and the file that is not', () => {
   expect(() => agent('pointer', 'show', '--store', `spi:${eeprom}`)).toThrow(
-    'pointer layout "spi" is unknown; there are uboot-env, ipxe-script',
+    'pointer store "spi" is unknown; there are uboot-env, ipxe-script, eeprom, fw-env, efivars, rpi-eeprom',
   );
-  expect(() => agent('pointer', 'show', '--store', 'uboot-env')).toThrow('expected LAYOUT:DEVICE');
+  expect(() => agent('pointer', 'show', '--store', 'uboot-env')).toThrow('expected KIND:PATH');
   expect(() => agent('pointer', 'show', '--store', `uboot-env:${dir}/none`)).toThrow(/none/);
 });
 
@@ -74,5 +74,5 @@ it('does not write to what is no EEPROM unless it is told to', () => {
     expect(() => flash(...words)).toThrow(`was not written: ${fault}`);
     expect(readFileSync(eeprom)).toEqual(content);
   }
-  expect(flash(...words, '--force')).toMatch(/^written and verified/);
+  expect(flash(...words, '--force')).toMatch(/new, written and verified/);
 });

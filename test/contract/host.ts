@@ -20,6 +20,7 @@ export async function runHostContract(
   return {
     ...files(host, folder),
     ...stored(host, folder),
+    ...(await variables(host, folder)),
     ...(await network(host, echoPort, closedPort)),
     ...(await programs(host, folder)),
     ...(await time(host)),
@@ -53,6 +54,10 @@ export const EXPECTED: Seen = {
   storedInPlace: 'xxYYxx',
   storeMissing: 'ENOENT',
   procStored: true,
+  variableMade: '\x07\0\0\0made',
+  variableReplaced: '\x07\0\0\0',
+  immutableKept: 'EPERM',
+  variableInMissing: 'ENOENT',
   echoed: 9_000_000,
   echoIntact: true,
   endOfStream: 'undefined',
@@ -139,6 +144,25 @@ async function filling(host: Host, echoPort: number): Promise<Seen> {
     filledIntact: same(target.subarray(5), sent),
     filledToEnd: toEnd,
     filledInSilence: inSilence,
+  };
+}
+
+async function variables(host: Host, folder: string): Promise<Seen> {
+  const path = `${folder}/Name-guid`;
+  const read = () => text(host.readFile(path));
+  host.writeVariable(path, bytes('\x07\0\0\0made'));
+  const variableMade = read();
+  // What the kernel does to most variables; not every file system knows the flag.
+  const flag = (change: string) => host.run(['chattr', change, path], { timeoutMs: 5000 });
+  const { code: unknown } = await flag('+i');
+  host.writeVariable(path, bytes('\x07\0\0\0'));
+  const immutableKept = unknown !== 0 ? 'EPERM' : code(() => host.writeStored(path, 0, bytes('x')));
+  if (unknown === 0) await flag('-i');
+  return {
+    variableMade,
+    variableReplaced: read(),
+    immutableKept,
+    variableInMissing: code(() => host.writeVariable(`${folder}/none/Name-guid`, bytes('x'))),
   };
 }
 

@@ -1,4 +1,4 @@
-/** What agents send, and what EEPROMs and files hold. */
+/** What agents send, and what files hold. */
 import { fuzz } from './million.ts';
 
-fuzz(['frame', 'serial', 'uboot-env', 'ipxe-script', 'nbi', 'capture', 'overlay']);
+fuzz(['frame', 'serial', 'nbi', 'capture', 'overlay']);

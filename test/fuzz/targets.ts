@@ -9,7 +9,8 @@ import { nbdTalkTarget } from './targets/nbd-talk.ts';
 import { nbiTarget } from './targets/nbi.ts';
 import { overlayTarget } from './targets/overlay.ts';
 import { pathTarget } from './targets/paths.ts';
-import { ipxeScriptTarget, ubootEnvTarget } from './targets/pointer.ts';
+import { binarySlotTarget, fwEnvTarget, ipxeScriptTarget, ubootEnvTarget } from './targets/pointer.ts';
+import { efiVariableTarget, fwEnvConfigTarget, rpiImageTarget } from './targets/pointer-stores.ts';
 import { serialTarget } from './targets/serial.ts';
 import { tftpTarget } from './targets/tftp.ts';
 
@@ -20,6 +21,11 @@ export const TARGETS: Record<string, () => Target> = {
   path: pathTarget,
   'uboot-env': ubootEnvTarget,
   'ipxe-script': ipxeScriptTarget,
+  'binary-slot': binarySlotTarget,
+  'fw-env': fwEnvTarget,
+  'fw-env-config': fwEnvConfigTarget,
+  'efi-variable': efiVariableTarget,
+  'rpi-image': rpiImageTarget,
   frame: frameTarget,
   serial: serialTarget,
   nbd: nbdTarget,

@@ -29,6 +29,9 @@ const IMAGER_KEYS = ['bw_imager1', 'bw_imager2', 'bw_imager3', 'bw_imager4'];
 export const ipxeScript: PointerLayout = {
   name: 'ipxe-script',
   firmwareCounts: false,
+  wraps: false,
+  fixedSlot: undefined,
+  refusal: () => undefined,
   size: 0x2000,
   read: (image) => [readSlot(image, 0), readSlot(image, 1)],
   active(image) {

@@ -22,17 +22,28 @@ export interface Patch {
   bytes: Uint8Array;
 }
 
+export type LayoutName = 'uboot-env' | 'ipxe-script' | 'eeprom' | 'fw-env' | 'efivars' | 'rpi-eeprom';
+
 export interface PointerLayout {
-  readonly name: 'uboot-env' | 'ipxe-script';
+  readonly name: LayoutName;
   /** True where the firmware counts attempts down in phase `deploy` and takes the fallback image at none. */
   readonly firmwareCounts: boolean;
   /** Bytes of EEPROM the layout covers, from offset 0. */
   readonly size: number;
+  /** True where sequence numbers wrap (sequence.ts); else the larger one counts and 0xffffffff is the last. */
+  readonly wraps: boolean;
+  /** The slot that is in force after every write, where it is always the same one: the other is a spare copy then. */
+  readonly fixedSlot: SlotIndex | undefined;
   /** Both slots as found in `image` (at least `size` bytes). Never throws on any content. */
   read(image: Uint8Array): [Slot, Slot];
   /** The slot the firmware takes, by its own rule, be its record usable or not. Undefined: it takes none. */
   active(image: Uint8Array): SlotIndex | undefined;
-  /** The writes that store `pointer` in `slot` and make the firmware obey it, the deciding one last. */
+  /** Why nothing may be written over what `image` holds; undefined where it may. */
+  refusal(image: Uint8Array): string | undefined;
+  /**
+   * The writes that store `pointer` in `slot` and make the firmware obey it, the deciding one last. Only for images without
+   * refusal. Throws RangeError where the pointer does not fit, saying how much would.
+   */
   patches(image: Uint8Array, slot: SlotIndex, pointer: BootPointer): Patch[];
 }
 

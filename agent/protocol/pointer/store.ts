@@ -2,8 +2,9 @@
  * Reading and writing boot pointers on an EEPROM of any layout: the procedure that a power cut at any byte
  * leaves with the former or the new pointer, never none.
  */
-import { type PointerLayout, type Slot, type SlotIndex, slotSequence } from './layout.ts';
+import { type Patch, type PointerLayout, type Slot, type SlotIndex, slotSequence } from './layout.ts';
 import { type BootPointer, pointerFaults, samePointer } from './record.ts';
+import { newestSlot, sequenceAfter } from './sequence.ts';
 
 /** The bytes under a pointer store: a block device, a file, a chip behind a serial line. */
 export interface Eeprom {
@@ -13,7 +14,11 @@ export interface Eeprom {
   write(offset: number, bytes: Uint8Array): void;
 }
 
+/** A write whose result is not what it should be; what is in force now must be read. */
 export class PointerStoreError extends Error {}
+
+/** Nothing was written: the record has faults or does not fit, or the store holds what must not be written over. */
+export class PointerRefusedError extends PointerStoreError {}
 
 export interface PointerView {
   slots: [Slot, Slot];
@@ -51,30 +56,59 @@ export class PointerStore {
   /**
    * Stores `fields` with the next sequence number in the slot that is not in force, reads it back past every
    * cache and gives what the firmware will obey. Nothing is written where that pointer is in force already.
-   * Throws PointerStoreError for a record with faults, or where the read-back differs.
+   * Throws PointerRefusedError before anything is written, PointerStoreError where the read-back differs.
    */
   write(fields: Omit<BootPointer, 'sequence'>): BootPointer {
     const image = this.#image();
     const before = this.#view(image);
-    const sequence = highestSequence(before.slots) + 1;
-    const pointer: BootPointer = { ...fields, sequence };
+    const pointer: BootPointer = { ...fields, sequence: this.#nextSequence(before) };
     const faults = pointerFaults(pointer);
-    if (faults.length > 0) throw new PointerStoreError(`boot pointer not written: ${faults.join('; ')}`);
-    if (before.pointer !== undefined && samePointer(before.pointer, pointer)) return before.pointer;
+    if (faults.length > 0) throw new PointerRefusedError(`boot pointer not written: ${faults.join('; ')}`);
+    const refusal = this.layout.refusal(image);
+    if (refusal !== undefined) throw new PointerRefusedError(`boot pointer not written: ${refusal}`);
+    if (this.#isInForce(before, pointer)) return before.pointer!;
 
-    const slot: SlotIndex = before.active === 0 ? 1 : 0;
-    for (const patch of this.layout.patches(image, slot, pointer)) {
-      this.#eeprom.write(patch.offset, patch.bytes);
-      const stored = this.#eeprom.read(patch.offset, patch.bytes.length);
-      if (!stored.every((byte, i) => byte === patch.bytes[i]))
-        throw new PointerStoreError(
-          `boot pointer not verified: ${patch.bytes.length} bytes at ${patch.offset} read back differently`,
-        );
-    }
+    const slot: SlotIndex = this.layout.fixedSlot ?? (before.active === 0 ? 1 : 0);
+    for (const patch of this.#patches(image, slot, pointer)) this.#writeAndVerify(patch);
     const after = this.read();
     if (after.active !== slot || after.pointer === undefined || !samePointer(after.pointer, pointer))
       throw new PointerStoreError(`boot pointer not verified: slot ${slot} is not the one in force`);
     return after.pointer;
+  }
+
+  #nextSequence({ slots, active }: PointerView): number {
+    if (!this.layout.wraps) return highestSequence(slots) + 1;
+    const newest = active ?? newestSlot(slots);
+    return sequenceAfter(newest === undefined ? undefined : slots[newest]);
+  }
+
+  /** A pointer that only a spare copy has is not: the firmware does not see it. */
+  #isInForce({ pointer, active }: PointerView, wanted: BootPointer): boolean {
+    const { fixedSlot } = this.layout;
+    return (
+      pointer !== undefined &&
+      samePointer(pointer, wanted) &&
+      (fixedSlot === undefined || active === fixedSlot)
+    );
+  }
+
+  #patches(image: Uint8Array, slot: SlotIndex, pointer: BootPointer): Patch[] {
+    try {
+      return this.layout.patches(image, slot, pointer);
+    } catch (error) {
+      if (error instanceof RangeError)
+        throw new PointerRefusedError(`boot pointer not written: ${error.message}`);
+      throw error;
+    }
+  }
+
+  #writeAndVerify({ offset, bytes }: Patch): void {
+    this.#eeprom.write(offset, bytes);
+    const stored = this.#eeprom.read(offset, bytes.length);
+    if (stored.length !== bytes.length || !stored.every((byte, i) => byte === bytes[i]))
+      throw new PointerStoreError(
+        `boot pointer not verified: ${bytes.length} bytes at ${offset} read back differently`,
+      );
   }
 }
 

@@ -1,10 +1,14 @@
-/** Boot pointers in both byte layouts, and a write over whatever is there. */
+/** Boot pointers in every byte layout, and a write over whatever is there. */
 import { crc32 } from 'node:zlib';
 import { isName } from '../../../agent/protocol/names.ts';
+import { eepromLayout } from '../../../agent/protocol/pointer/at24.ts';
+import { encodeBinarySlot } from '../../../agent/protocol/pointer/binary-slot.ts';
+import { encodeEnvBlock } from '../../../agent/protocol/pointer/env-block.ts';
+import { redundantFwEnv } from '../../../agent/protocol/pointer/fw-env.ts';
 import { encodeIpxeSlot, ipxeScript } from '../../../agent/protocol/pointer/ipxe-script.ts';
 import { type PointerLayout, slotSequence } from '../../../agent/protocol/pointer/layout.ts';
-import { type BootPointer, pointerFaults } from '../../../agent/protocol/pointer/record.ts';
-import { PointerStore, PointerStoreError } from '../../../agent/protocol/pointer/store.ts';
+import { type BootPointer, fieldsOf, pointerFaults } from '../../../agent/protocol/pointer/record.ts';
+import { PointerRefusedError, PointerStore } from '../../../agent/protocol/pointer/store.ts';
 import { encodeUbootSlot, UBOOT_SLOT_SIZE, ubootEnv } from '../../../agent/protocol/pointer/uboot-env.ts';
 import { promise, type Target } from '../target.ts';
 
@@ -31,14 +35,16 @@ interface SlotOf {
   /** Gives a slot the right checksum. */
   seal(slot: Uint8Array): void;
   tokens: string[];
+  /** What the EEPROM holds before slot 1 is written; zeroes where it is not set. */
+  blank?: Uint8Array;
 }
 
 /**
  * A packet is slot 0. Two of three get a right checksum: what comes behind it is to be fuzzed as well. Now and then an
  * EEPROM with a good slot 1 is written to.
  */
-function pointerTarget({ layout, at, bytes: size, encode, seal, tokens }: SlotOf): Target {
-  const image = new Uint8Array(layout.size);
+function pointerTarget({ layout, at, bytes: size, encode, seal, tokens, blank }: SlotOf): Target {
+  const image = blank === undefined ? new Uint8Array(layout.size) : blank.slice();
   for (const patch of layout.patches(image, 1, POINTER)) image.set(patch.bytes, patch.offset);
   const slot = image.subarray(at, at + size);
   const alone = image.subarray(0, at + size);
@@ -60,20 +66,74 @@ function pointerTarget({ layout, at, bytes: size, encode, seal, tokens }: SlotOf
   };
 }
 
-/** Whatever an EEPROM holds, a write comes through, but where no sequence number is left above what it holds. */
+/**
+ * Whatever an EEPROM holds, a write comes through and the next number is its, but where no number is left above what it holds,
+ * or the layout refuses.
+ */
 function written(layout: PointerLayout, image: Uint8Array): void {
   const store = new PointerStore(layout, {
     read: (at, length) => image.slice(at, at + length),
     write: (at, bytes) => image.set(bytes, at),
   });
-  const before = store.read().slots.map((slot) => slotSequence(slot) ?? 0);
+  const { slots, active } = store.read();
+  const before = slots.map((slot) => slotSequence(slot) ?? 0);
+  const full = !layout.wraps && Math.max(...before) === 0xffffffff;
+  const refused = layout.refusal(image) !== undefined;
   try {
     const after = store.write(FIELDS);
+    promise(!full && !refused, 'what is refused is not written');
     promise(after.image === 'written' && store.read().pointer?.image === 'written', 'what is written counts');
-    promise(after.sequence > Math.max(...before), 'sequence numbers grow');
+    const next = layout.wraps
+      ? ((active === undefined ? 0 : before[active]!) + 1) >>> 0
+      : Math.max(...before) + 1;
+    promise(after.sequence === next, `number ${after.sequence} is the next one`);
   } catch (error) {
-    if (!(error instanceof PointerStoreError) || Math.max(...before) < 0xffffffff) throw error;
+    if (!(error instanceof PointerRefusedError) || !(full || refused)) throw error;
   }
+}
+
+export function binarySlotTarget(): Target {
+  return pointerTarget({
+    layout: eepromLayout(1024),
+    at: 0,
+    bytes: 512,
+    encode: encodeBinarySlot,
+    seal: (slot) => {
+      const view = new DataView(slot.buffer, slot.byteOffset);
+      const length = Math.min(view.getUint16(8, true), slot.length - 8);
+      slot.set(Buffer.from('BWP1'));
+      view.setUint16(8, length, true);
+      view.setUint32(4, crc32(slot.subarray(8, 8 + length)), true);
+    },
+    tokens: ['BWP1', '\0', '\xff', '\x05alpha', '\x01\x0a\x4d\x00\x01', '\x3f', '\x02..'],
+  });
+}
+
+/** The other copy has flag byte 255; where it is damaged too, nothing may be written. */
+export function fwEnvTarget(): Target {
+  const size = 0x400;
+  const blank = new Uint8Array(2 * size);
+  const variables = new Map([['bootcmd', 'run distro_bootcmd']]);
+  blank.set(encodeEnvBlock({ variables, flag: 254 }, size));
+  return pointerTarget({
+    layout: redundantFwEnv(size, 'counter'),
+    at: 0,
+    bytes: size,
+    blank,
+    encode: (pointer) =>
+      encodeEnvBlock({ variables: new Map([...variables, ...fieldsOf(pointer)]), flag: 0 }, size),
+    seal: (slot) => new DataView(slot.buffer, slot.byteOffset).setUint32(0, crc32(slot.subarray(5)), true),
+    tokens: [
+      'bw_sequence=',
+      'bw_image=',
+      'bw_imagers=10.77.0.1\0',
+      '\0',
+      '=',
+      '\0\0',
+      '.flags=',
+      '4294967295\0',
+    ],
+  });
 }
 
 export function ubootEnvTarget(): Target {

@@ -1,0 +1,103 @@
+/** UEFI variables on Linux (efivarfs): the pointer store `efivars`, and the order in which firmware tries its boot options. */
+import {
+  type BootOption,
+  bootOptionName,
+  bootOptionNumber,
+  decodeBootNumbers,
+  decodeBootOption,
+  decodeVariable,
+  encodeBootNumbers,
+  encodeVariable,
+  GLOBAL_GUID,
+  POINTER_GUID,
+} from '../protocol/pointer/efi-variables.ts';
+import { LARGEST_SLOT, slotPair } from '../protocol/pointer/slot-pair.ts';
+import { PointerStore } from '../protocol/pointer/store.ts';
+import type { Host } from './host.ts';
+
+export const EFIVARS = '/sys/firmware/efi/efivars';
+
+/** The pointer in the variables under `folder`. Throws where there is no efivarfs. */
+export function openEfiPointers(host: Host, folder: string): PointerStore {
+  requireEfivars(host, folder);
+  const file = (slot: number) => `${folder}/BootPointer${slot}-${POINTER_GUID}`;
+  return new PointerStore(slotPair('efivars', LARGEST_SLOT), {
+    read(offset, length) {
+      const image = new Uint8Array(2 * LARGEST_SLOT);
+      for (const slot of [0, 1])
+        image.set(dataOf(host, file(slot))?.subarray(0, LARGEST_SLOT) ?? [], slot * LARGEST_SLOT);
+      return image.subarray(offset, offset + length);
+    },
+    write: (offset, bytes) => host.writeVariable(file(offset / LARGEST_SLOT), encodeVariable(bytes)),
+  });
+}
+
+export interface BootOrder {
+  /** The option the machine was booted by; undefined where the firmware does not say. */
+  current: number | undefined;
+  /** The option for the next boot alone. */
+  next: number | undefined;
+  order: number[];
+  /** By number. */
+  options: ({ number: number } & BootOption)[];
+}
+
+/** Throws where there is no efivarfs, and EfiVariableError for variables that cannot be read. */
+export function readBootOrder(host: Host, folder: string = EFIVARS): BootOrder {
+  requireEfivars(host, folder);
+  const numbers = (name: string) =>
+    decodeBootNumbers(dataOf(host, globalFile(folder, name)) ?? new Uint8Array());
+  return {
+    current: numbers('BootCurrent')[0],
+    next: numbers('BootNext')[0],
+    order: numbers('BootOrder'),
+    options: host.list(folder).flatMap((file) => {
+      const name = file.endsWith(`-${GLOBAL_GUID}`) ? file.slice(0, -GLOBAL_GUID.length - 1) : '';
+      const number = bootOptionNumber(name);
+      const data = number === undefined ? undefined : dataOf(host, `${folder}/${file}`);
+      return number === undefined || data === undefined ? [] : [{ number, ...decodeBootOption(data) }];
+    }),
+  };
+}
+
+/** Has the firmware take option `number` at the next boot, and only then. Throws where there is no such option. */
+export function setBootNext(host: Host, number: number, folder: string = EFIVARS): void {
+  writeNumbers(host, folder, 'BootNext', [number]);
+}
+
+/** Replaces BootOrder. Throws where one of `order` is no option, or is named twice. */
+export function setBootOrder(host: Host, order: readonly number[], folder: string = EFIVARS): void {
+  writeNumbers(host, folder, 'BootOrder', order);
+}
+
+function writeNumbers(host: Host, folder: string, name: string, numbers: readonly number[]): void {
+  const known = readBootOrder(host, folder).options.map(({ number }) => number);
+  for (const [i, number] of numbers.entries()) {
+    if (!known.includes(number))
+      throw new Error(
+        `${name} not written: there is no ${bootOptionName(number)}; there are ${known.map(bootOptionName).join(', ')}`,
+      );
+    if (numbers.indexOf(number) !== i)
+      throw new Error(`${name} not written: ${bootOptionName(number)} is named twice`);
+  }
+  const file = globalFile(folder, name);
+  const attributes = host.exists(file) ? decodeVariable(host.readFile(file)).attributes : undefined;
+  host.writeVariable(file, encodeVariable(encodeBootNumbers(numbers), attributes));
+  const stored = decodeBootNumbers(dataOf(host, file) ?? new Uint8Array());
+  if (stored.join() !== numbers.join()) throw new Error(`${name} not verified: it reads back differently`);
+}
+
+function globalFile(folder: string, name: string): string {
+  return `${folder}/${name}-${GLOBAL_GUID}`;
+}
+
+function dataOf(host: Host, file: string): Uint8Array | undefined {
+  return host.exists(file) ? decodeVariable(host.readFile(file)).data : undefined;
+}
+
+function requireEfivars(host: Host, folder: string): void {
+  if (!host.exists(folder))
+    throw new Error(
+      `no UEFI variables at ${folder}: this machine was booted by something else, or efivarfs is not mounted there (mount -t efivarfs efivarfs ${EFIVARS})`,
+    );
+}

@@ -1,0 +1,225 @@
+/** `agent pointer` and `agent efi` on every kind of store: what they print; and their exit codes, as a program. */
+import { execFile } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { STORE_KINDS } from '../../agent/linux/eeprom.ts';
+import { agentProgram } from '../../agent/node/cli.ts';
+import { NodeHost } from '../../agent/node/host.ts';
+import {
+  encodeBootNumbers,
+  encodeVariable,
+  GLOBAL_GUID,
+} from '../../agent/protocol/pointer/efi-variables.ts';
+import { projectFile } from '../../firmware-stubs/rig/project.ts';
+import { rpiImage } from '../pointer/rpi-image.ts';
+import { bundle } from '../support/inside.ts';
+
+let program: string;
+beforeAll(async () => {
+  program = await bundle('agent/node/main.ts');
+});
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'pointer-verbs-'));
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+interface Ended {
+  code: number;
+  out: string;
+  err: string;
+}
+
+/** Without a process for each: for what ends well. */
+function verb(...args: string[]): { code: number; out: string } {
+  const ended = { code: 0, out: '' };
+  const print = (text: string) => {
+    ended.out += `${text}\n`;
+  };
+  const exit = (code: number) => {
+    ended.code = code;
+  };
+  agentProgram(new NodeHost(), print, exit).parse(args, { from: 'user' });
+  return ended;
+}
+
+function agent(...args: string[]): Promise<Ended> {
+  return new Promise((resolve) =>
+    execFile(process.execPath, [program, ...args], (error, out, err) =>
+      resolve({ code: error === null ? 0 : Number(error.code), out, err }),
+    ),
+  );
+}
+
+const POINTER = '--image alpha --disk n1-root --imager 10.77.0.1 --cluster lab'.split(' ');
+const set = (store: string, ...more: string[]) =>
+  agent('pointer', 'set', '--store', store, ...POINTER, ...more);
+
+/** A store of each kind that never had a pointer. */
+const FRESH: Record<keyof typeof STORE_KINDS, () => string> = {
+  'uboot-env': () => file('disk', new Uint8Array(0x2000)),
+  'ipxe-script': () => file('disk', readFileSync(projectFile('firmware-stubs/ipxe/eeprom.ipxe'))),
+  eeprom: () => file('eeprom', new Uint8Array(4096).fill(0xff)),
+  'fw-env': () => {
+    const block = readFileSync(projectFile('fixtures/pointer/mkenvimage-redundant.bin'));
+    const env = file('env', Buffer.concat([block, Buffer.alloc(block.length, 0xff)]));
+    return file('fw_env.config', Buffer.from(`${env} 0 400\n${env} 0x400 400\n`));
+  },
+  efivars: () => {
+    mkdirSync(join(dir, 'efivars'));
+    return join(dir, 'efivars');
+  },
+  'rpi-eeprom': () => file('pieeprom.bin', rpiImage()),
+};
+
+function file(name: string, content: Uint8Array): string {
+  writeFileSync(join(dir, name), content);
+  return join(dir, name);
+}
+
+describe.each(Object.keys(FRESH) as (keyof typeof FRESH)[])('%s', (kind) => {
+  it('set, show, verify, history', () => {
+    const store = `${kind}:${FRESH[kind]()}`;
+    // U-Boot's environment in fixtures/ has a pointer already.
+    const had = kind === 'fw-env';
+    const first = had ? 8 : 1;
+    if (!had) {
+      const { code, out } = verb('pointer', 'verify', '--store', store);
+      expect({ code, out }).toEqual({
+        code: 3,
+        out: 'no boot pointer: slot 0 is empty; slot 1 is empty; `agent pointer set` writes one\n',
+      });
+    }
+    const one = verb('pointer', 'set', '--store', store, ...POINTER);
+    expect(one.code).toBe(0);
+    expect(one.out).toMatch(had ? /^old:\n {2}sequence {4}7\n {2}image {7}alpha\n/ : /^old: none\n/);
+    expect(one.out).toMatch(
+      new RegExp(
+        `new, written and verified:\n {2}sequence {4}${first}\n {2}image {7}alpha\n {2}disks {7}n1-root\n`,
+      ),
+    );
+
+    const two = JSON.parse(
+      verb('pointer', 'set', '--store', store, ...POINTER, '--image', 'beta', '--json').out,
+    );
+    expect(two).toMatchObject({
+      old: { sequence: first, image: 'alpha' },
+      new: { sequence: first + 1, image: 'beta' },
+    });
+
+    const shown = verb('pointer', 'show', '--store', store);
+    expect(shown.out).toMatch(/slot [01], in force: \n {2}sequence {4}\d\n {2}image {7}beta\n/);
+    const history = verb('pointer', 'history', '--store', store);
+    expect(history.out).toMatch(
+      new RegExp(
+        `^ {9}${first + 1} {2}slot [01], in force: image beta, deployment \\w{16}, deploy, 3 attempts\n {9}${first} {2}slot [01]: image alpha, `,
+      ),
+    );
+    expect(JSON.parse(verb('pointer', 'history', '--store', store, '--json').out)).toMatchObject([
+      { inForce: true, sequence: first + 1, kind: 'valid', pointer: two.new, fault: '' },
+      { inForce: false, sequence: first, kind: 'valid', pointer: two.old },
+    ]);
+    const verified = verb('pointer', 'verify', '--store', store, '--json');
+    expect(verified.code).toBe(0);
+    expect(JSON.parse(verified.out)).toMatchObject({ ok: true, pointer: two.new });
+  });
+});
+
+describe('exit codes', () => {
+  it.each([
+    ['nothing there', 1, 'uboot-env:DIR/none', /^agent: .*ENOENT.*none/],
+    ['no efivarfs', 1, 'efivars:DIR/none', /^agent: no UEFI variables at .*mount -t efivarfs/],
+    ['no chip', 1, 'eeprom:DIR/text', /^agent: 5 bytes is not the size of a 24Cxx chip/],
+    ['no kind', 1, 'spi:DIR/text', /^agent: pointer store "spi" is unknown; there are uboot-env, /],
+    ['no path', 2, 'eeprom:', /expected KIND:PATH, KIND one of uboot-env, /],
+    [
+      'not an EEPROM',
+      4,
+      'uboot-env:DIR/text',
+      /^agent: .*text was not written: it has 5 bytes, an EEPROM 8192/,
+    ],
+    [
+      'wrong CRCs',
+      4,
+      'fw-env:DIR/config',
+      /^agent: fw-env:.*config: boot pointer not written: no copy .* restore it first/,
+    ],
+  ])('%s: %i', async (_name, code, store, words) => {
+    file('text', Buffer.from('text\n'));
+    const env = file('env', Buffer.alloc(0x400, 0x5a));
+    file('config', Buffer.from(`${env} 0 400\n`));
+    const ended = await set(store.replace('DIR', dir));
+    expect(ended.err).toMatch(words);
+    expect(ended).toMatchObject({ code, out: '' });
+  });
+
+  it('a pointer that cannot be one is refused', async () => {
+    const store = `uboot-env:${FRESH['uboot-env']()}`;
+    const ended = await set(store, '--image', '../x');
+    expect(ended).toMatchObject({ code: 4, out: '' });
+    expect(ended.err).toBe(`agent: ${store}: boot pointer not written: image "../x" is not a name\n`);
+  });
+
+  it('a pointer that only the spare copy has: verify says so, set restores it', async () => {
+    const env = join(dir, 'env');
+    copyFileSync(projectFile('fixtures/pointer/mkenvimage-single.bin'), env);
+    const store = `fw-env:${file('fw_env.config', Buffer.from(`${env} 0 400\n`))}`;
+    await set(store);
+    writeFileSync(env, Buffer.alloc(0x400, 0xff));
+    const { code, out } = await agent('pointer', 'verify', '--store', store);
+    expect(code).toBe(3);
+    expect(out).toMatch(
+      /^only the spare copy has the boot pointer, and the firmware does not read it: slot 0 is empty; /,
+    );
+    expect((await set(store)).code).toBe(0);
+    expect((await agent('pointer', 'verify', '--store', store)).code).toBe(0);
+    expect(readFileSync(env, 'latin1')).toContain('ethaddr=52:54:00:77:00:11');
+  });
+
+  it('help lists stores, examples and codes', async () => {
+    for (const name of ['show', 'set', 'verify', 'history']) {
+      const { code, out } = await agent('pointer', name, '--help');
+      expect(code).toBe(0);
+      for (const kind of Object.keys(STORE_KINDS)) expect(out).toContain(`  ${kind}:PATH`);
+      expect(out).toMatch(/Examples:\n {2}agent pointer/);
+    }
+    expect((await agent('--help')).out).toMatch(/Exit codes:\n {2}0 {2}done\n/);
+  });
+});
+
+it('a digest beside a Raspberry Pi image is said to fit no longer', async () => {
+  const store = `rpi-eeprom:${FRESH['rpi-eeprom']()}`;
+  const digest = file('pieeprom.sig', Buffer.from('00\n'));
+  expect((await set(store)).out).toContain(
+    `${digest} no longer fits the image: make it again with rpi-eeprom-digest`,
+  );
+  expect(JSON.parse((await set(store, '--json')).out)).toMatchObject({ staleDigest: digest });
+});
+
+it('boot options of UEFI firmware', async () => {
+  const efivars = FRESH.efivars();
+  const variable = (name: string, data: Uint8Array) =>
+    writeFileSync(join(efivars, `${name}-${GLOBAL_GUID}`), encodeVariable(data));
+  for (const number of [1, 2]) variable(`Boot000${number}`, Buffer.from([1, 0, 0, 0, 0, 0, 0x41, 0, 0, 0]));
+  variable('BootOrder', encodeBootNumbers([1, 2]));
+  const efi = (...args: string[]) => agent('efi', ...args, '--efivars', efivars);
+  expect((await efi('show')).out).toBe(
+    'current none\nnext    none\norder   Boot0001, Boot0002\nBoot0001 A\nBoot0002 A\n',
+  );
+  expect((await efi('next', '0002')).out).toMatch(/^current none\nnext {4}Boot0002\n/);
+  expect(JSON.parse((await efi('order', '0002,0001', '--json')).out)).toMatchObject({
+    next: 2,
+    order: [2, 1],
+  });
+  expect(await efi('next', '0009')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('there is no Boot0009'),
+  });
+  expect(await efi('next', '9')).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('four hexadecimal digits'),
+  });
+});
