@@ -111,7 +111,12 @@ test.each([false, true])('answers as the one in TypeScript does, locked: %s', as
   const request = (): SerialRequest => {
     switch (below(7)) {
       case 0:
-        return { op: 'read', offset: offset(), length: length(), most: below(520) };
+        return {
+          op: 'read',
+          offset: offset(),
+          length: length(),
+          most: [0, 1, 512, 513, below(520)][below(5)]!,
+        };
       case 1: {
         const literal = bytes();
         return {
