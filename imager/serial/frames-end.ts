@@ -1,8 +1,10 @@
 /** A node that speaks the serial protocol: its store is read and written in pieces that fit the line. */
 import { crc32 } from '../../agent/protocol/crc32.ts';
+import { eepromLayout } from '../../agent/protocol/pointer/at24.ts';
 import { ipxeScript } from '../../agent/protocol/pointer/ipxe-script.ts';
 import type { Patch, PointerLayout } from '../../agent/protocol/pointer/layout.ts';
 import { type BootPointer, samePointer } from '../../agent/protocol/pointer/record.ts';
+import { LARGEST_SLOT, slotPair } from '../../agent/protocol/pointer/slot-pair.ts';
 import type { PointerView } from '../../agent/protocol/pointer/store.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import type { SerialAnswer, SerialRequest } from '../../agent/protocol/serial/operations.ts';
@@ -15,7 +17,6 @@ import { type LineState, type Task, tell, wait } from './task.ts';
 
 export type Hello = Extract<SerialAnswer, { op: 'hello' }>;
 
-const LAYOUTS: readonly PointerLayout[] = [ubootEnv, ipxeScript];
 /** A piece is asked for so often before a smaller one is tried. */
 const TRIES_A_PIECE = 2;
 /** No line that is still there loses as many: with one byte in a hundred wrong it is two in five. */
@@ -34,7 +35,7 @@ export class FramesEnd implements NodeEnd {
 
   /** Throws SerialFailure where the store's layout is none that is known here. */
   constructor(hello: Hello, line: LineState) {
-    const layout = LAYOUTS.find(({ name }) => name === hello.layout);
+    const layout = layoutOf(hello);
     if (layout === undefined)
       throw new SerialFailure('refused', `its pointer store has a layout unknown here: "${hello.layout}"`);
     if (hello.size < layout.size)
@@ -188,6 +189,31 @@ export class FramesEnd implements NodeEnd {
         yield* this.#ask(() => ({ op: 'hello', version: 1 }));
       }
     }
+  }
+}
+
+/** Layouts whose store can be read from its first byte to its last; undefined for others. */
+function layoutOf({ layout, size }: Hello): PointerLayout | undefined {
+  switch (layout) {
+    case ubootEnv.name:
+      return ubootEnv;
+    case ipxeScript.name:
+      return ipxeScript;
+    case 'eeprom':
+      return chipLayout(size);
+    case 'efivars':
+      // The two variables' data one behind the other, each filled up to the largest slot.
+      return slotPair('efivars', LARGEST_SLOT);
+    default:
+      return undefined;
+  }
+}
+
+function chipLayout(size: number): PointerLayout | undefined {
+  try {
+    return eepromLayout(size);
+  } catch {
+    return undefined; // No 24Cxx chip has that size.
   }
 }
 

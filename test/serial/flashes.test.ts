@@ -3,8 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { eepromLayout } from '../../agent/protocol/pointer/at24.ts';
 import { ipxeScript } from '../../agent/protocol/pointer/ipxe-script.ts';
 import type { PointerLayout } from '../../agent/protocol/pointer/layout.ts';
+import { LARGEST_SLOT, slotPair } from '../../agent/protocol/pointer/slot-pair.ts';
 import { PointerStore } from '../../agent/protocol/pointer/store.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { SerialFailure } from '../../imager/serial/failure.ts';
@@ -58,6 +60,20 @@ describe('a clean line', () => {
     const line = new VirtualLine({ layout: ipxeScript, image: factory(ipxeScript) });
     expect(flashing(TARGET)(line)).toMatchObject({ kind: 'done' });
     expect(stored(line, ipxeScript).pointer).toMatchObject(TARGET);
+  });
+
+  it.each([
+    ['a 24C02', eepromLayout(256)],
+    ['a 24C64', eepromLayout(8192)],
+    ['UEFI variables', slotPair('efivars', LARGEST_SLOT)],
+  ])('binary slots: %s', (_what, layout) => {
+    const line = new VirtualLine({ layout, image: new Uint8Array(layout.size).fill(0xff) });
+    expect(flashing(TARGET)(line)).toMatchObject({ kind: 'done', value: { outcome: 'written' } });
+    expect(flashing({ ...TARGET, image: 'beta' })(line)).toMatchObject({ kind: 'done' });
+    expect(stored(line, layout).pointer).toMatchObject({ image: 'beta' });
+    if (layout.size > 256) return;
+    const error = failure(flashing({ ...TARGET, disks: Array(8).fill('d'.repeat(63)) })(line));
+    expect(error).toMatchObject({ kind: 'refused', message: expect.stringContaining('a slot here has 128') });
   });
 
   it('is safe to repeat: the second flash writes nothing, one of another image does', () => {
