@@ -14,8 +14,8 @@ export interface ReachOptions {
   uboot: boolean;
 }
 
-/** Some hellos get lost on a bad line, and a node that starts is soon asked again. */
-const PROBE_MS = 300;
+/** Twice what a hello and its answer take at 9600 baud; a node that starts is soon asked again. */
+const PROBE_MS = 400;
 /** Fewer bytes say nothing about the baud rate. */
 const FEW_BYTES = 8;
 
