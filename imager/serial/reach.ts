@@ -10,7 +10,7 @@ import { openUboot } from './uboot-end.ts';
 export interface ReachOptions {
   /** How long to go on asking: time enough to switch the node on. */
   withinMs: number;
-  /** Whether U-Boot may be interrupted. Without it nothing is typed, and a prompt is none of ours. */
+  /** Whether U-Boot may be interrupted. Without it nothing but hellos is sent. */
   uboot: boolean;
 }
 
