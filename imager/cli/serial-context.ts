@@ -9,6 +9,7 @@ import { SerialFailure, type SerialFailureKind } from '../serial/failure.ts';
 import { listPorts } from '../serial/ports.ts';
 import type { Identity } from '../serial/progress.ts';
 import { onPorts, type PortResult } from '../serial/rack.ts';
+import { sharedDisk } from '../serial/target.ts';
 import type { LineState, Task } from '../serial/task.ts';
 import type { Target } from '../serial/work.ts';
 import { Context } from './context.ts';
@@ -60,6 +61,8 @@ export class SerialContext {
     this.#configured = named !== undefined || existsSync(this.#context.configFile);
     this.#ports = [...new Set(port ?? (all === true ? listPorts().map(({ path }) => path) : []))];
     if (port === undefined && all !== true) throw new VerbError('name a port with --port, or all with --all');
+    if (all === true && this.#ports.length === 0)
+      throw new SerialError(CODES.port, 'this machine has no serial port');
     this.#baud = baud;
     this.reach = { withinMs: wait * 1000, uboot: true };
     this.audit = new AuditTrail(state ?? this.#config?.state ?? userState());
@@ -67,7 +70,6 @@ export class SerialContext {
 
   /** Runs a task on each port, with its progress on standard error. */
   async onPorts<T>(task: (port: string, line: LineState) => Task<T>): Promise<PortResult<T>[]> {
-    if (this.#ports.length === 0) throw new SerialError(CODES.port, 'this machine has no serial port');
     const live = new LiveTable(this.#ports, process.stderr, () => performance.now());
     try {
       return await onPorts({
@@ -106,7 +108,9 @@ export class SerialContext {
   readonly nameOf = (uid: string): string | undefined =>
     this.#config?.nodes.find((node) => node.uid === uid)?.name;
 
-  /** `named` completed from the configuration. Throws VerbError where that is not there. */
+  /**
+   * `named` completed from the configuration. Throws VerbError where that is not there, and where nodes would share a disk.
+   */
   wholeTarget(named: Partial<Target>): Target {
     const config = this.#config;
     const imagers = named.imagers ?? (config === undefined ? undefined : [config.network.address]);
@@ -115,7 +119,13 @@ export class SerialContext {
       throw new VerbError(
         `there is no configuration file ${this.#context.configFile}: name --imager and --cluster, or the file`,
       );
-    return { image: '', disks: [], ...named, imagers, cluster };
+    const target = { image: '', disks: [], ...named, imagers, cluster };
+    const shared = sharedDisk(target, this.#ports.length);
+    if (shared !== undefined)
+      throw new VerbError(
+        `disk ${shared} for ${this.#ports.length} nodes: name it after each, "{node}-root"`,
+      );
+    return target;
   }
 
   /** What was last flashed from here to the node with this UID; empty where nothing is on record. */

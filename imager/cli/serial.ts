@@ -64,7 +64,12 @@ function addList(serial: Command): void {
     .description('serial ports of this machine and what answers there; nothing is typed on consoles')
     .addHelpText(
       'after',
-      '\nExamples:\n  imager serial list\n  imager serial list --port /dev/ttyUSB0 --json',
+      `
+A console sees a few stray characters, and no Enter; as any key, they stop autoboot where U-Boot waits for one.
+
+Examples:
+  imager serial list
+  imager serial list --port /dev/ttyUSB0 --json`,
     )
     .action(async (options: PortOptions, command: Command) => {
       const ports = listPorts();

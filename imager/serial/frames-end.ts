@@ -21,6 +21,8 @@ export type Hello = Extract<SerialAnswer, { op: 'hello' }>;
 const TRIES_A_PIECE = 2;
 /** No line that is still there loses as many: with one byte in a hundred wrong it is two in five. */
 const MOST_TRIES = 30;
+/** Of 256 characters or so. */
+const MOST_LOG_PIECES = 1000;
 /** How often a node may be reset in the middle of our work. */
 const RESTARTS = 3;
 
@@ -146,13 +148,15 @@ export class FramesEnd implements NodeEnd {
 
   *#readLog(): Task<string> {
     let text = '';
-    for (let from = 0; ; ) {
+    let from = 0;
+    for (let pieces = 0; pieces < MOST_LOG_PIECES; pieces++) {
       const at = from;
       const { answer } = yield* this.#ask(() => ({ op: 'log', from: at }));
       if (answer.op !== 'log' || answer.next <= from) return text;
       text += answer.text;
       from = answer.next;
     }
+    return text;
   }
 
   /** Asks until there is an answer, smaller where the line is bad. `request` is made anew each time it was lost. */

@@ -10,12 +10,12 @@ import { openUboot } from './uboot-end.ts';
 export interface ReachOptions {
   /** How long to go on asking: time enough to switch the node on. */
   withinMs: number;
-  /** Whether U-Boot may be interrupted. Without it nothing is typed, and a prompt is none of ours. */
+  /** Whether U-Boot may be interrupted. Without it nothing but hellos is sent. */
   uboot: boolean;
 }
 
-/** Some hellos get lost on a bad line, and a node that starts is soon asked again. */
-const PROBE_MS = 300;
+/** Twice what a hello and its answer take at 9600 baud; a node that starts is soon asked again. */
+const PROBE_MS = 400;
 /** Fewer bytes say nothing about the baud rate. */
 const FEW_BYTES = 8;
 

@@ -54,11 +54,6 @@ export class SerialSession<T> {
     return Math.min(this.#deadline, this.#caller.wakeAt);
   }
 
-  /** Requests sent again so far. */
-  get repeats(): number {
-    return this.#caller.repeats;
-  }
-
   start(now: number): void {
     this.#advance(now, () => this.#task.next(undefined));
   }

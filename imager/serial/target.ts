@@ -3,6 +3,11 @@ import { SerialFailure } from './failure.ts';
 import type { Identity } from './progress.ts';
 import type { Target } from './work.ts';
 
+/** The disk that several nodes would get; undefined where each gets its own. Two nodes that write to one would ruin it. */
+export function sharedDisk({ disks }: Pick<Target, 'disks'>, nodes: number): string | undefined {
+  return nodes < 2 ? undefined : disks.find((disk) => !disk.includes('{'));
+}
+
 /** Replaces `{node}` by the name that the node with this UID has, and `{uid}` by the UID. Throws SerialFailure `refused`. */
 export function targetFor<T extends Partial<Target>>(
   target: T,

@@ -4,12 +4,13 @@ import { type Task, wait } from './task.ts';
 
 /** Ctrl-C: stops autoboot as any key does, and at a prompt does nothing but show it again. */
 export const INTERRUPT = '\x03';
-export const PROMPT = /(?:^|[\r\n])[^\r\n]{0,32}(?:=>|U-Boot>) $/;
+/** `=> `, `U-Boot> `, `Zynq> `: what boards have in common. Whether it is U-Boot's is asked before anything else. */
+export const PROMPT = /(?:^|[\r\n])[^\r\n<]{0,32}> $/;
 export const AUTOBOOT = /Hit any key to stop autoboot/;
 export const BANNER = /U-Boot (?:SPL )?20\d\d\.\d\d/;
 /** Autoboot went on: the project's own script, or a kernel. */
 const BOOTS_ON = /bootwright: firmware (?:start|pointer|load)|Starting kernel/;
-const DONE = /bw=(\d+)[\r\n]+[^\r\n]{0,32}(?:=>|U-Boot>) $/;
+const DONE = /bw=(\d+)[\r\n]+[^\r\n<]{0,32}> $/;
 
 /** What a UART holds: more at once may be lost where U-Boot is slow to read. */
 const PIECE = 16;
@@ -18,6 +19,9 @@ const INTERRUPT_MS = 25;
 /** From the banner to the prompt, autoboot's delay included. */
 const INTERRUPTS = 800;
 const TYPING_TRIES = 8;
+/** Nothing more comes of keys that were pressed before. */
+const QUIET_MS = 120;
+const QUIET_TRIES = 20;
 
 /**
  * Interrupts autoboot: a key too early or too late is of no use, so keys are pressed all the time. Throws SerialFailure
@@ -27,7 +31,7 @@ export function* interruptAutoboot(): Task<void> {
   for (let i = 0; i < INTERRUPTS; i++) {
     const got = yield* wait({ type: INTERRUPT, until: [PROMPT, BOOTS_ON], withinMs: INTERRUPT_MS });
     if (got.kind !== 'match') continue;
-    if (got.index === 0) return;
+    if (got.index === 0) return yield* untilQuiet();
     throw new SerialFailure(
       'locked',
       'U-Boot boots on and lets nobody in: bootdelay is -2, or 0 and the key came too late',
@@ -70,8 +74,15 @@ function* typeChecked(text: string): Task<void> {
   for (let tries = 0; tries < TYPING_TRIES; tries++) {
     if (yield* typeOnce(text)) return;
     yield* wait({ type: INTERRUPT, until: [PROMPT], withinMs: ECHO_MS });
+    yield* untilQuiet();
   }
   throw new SerialFailure('pulled', 'U-Boot does not give back what is typed: is the cable still in?');
+}
+
+/** Passes over what earlier keys have led to: the echo of what is typed next is to come alone. */
+export function* untilQuiet(): Task<void> {
+  for (let i = 0; i < QUIET_TRIES; i++)
+    if ((yield* wait({ until: [/[\s\S]+/], withinMs: QUIET_MS })).kind === 'lost') return;
 }
 
 function* typeOnce(text: string): Task<boolean> {

@@ -13,7 +13,14 @@ import type { NodeEnd } from './node-end.ts';
 import { planWrite, viewOf } from './plan.ts';
 import type { Identity } from './progress.ts';
 import { type Task, tell, wait } from './task.ts';
-import { BANNER, command, interruptAutoboot, printedVariables, variable } from './uboot-console.ts';
+import {
+  BANNER,
+  command,
+  interruptAutoboot,
+  printedVariables,
+  untilQuiet,
+  variable,
+} from './uboot-console.ts';
 
 /** What every command line is safe to carry: nothing that the shell would act on. */
 const PLAIN = /^[A-Za-z0-9._,:-]*$/;
@@ -26,7 +33,7 @@ const SLOT_BLOCKS = UBOOT_SLOT_SIZE / 512;
 
 /** Gets hold of the prompt. `waiting`: it is there already, and is left there in the end. */
 export function* openUboot({ waiting }: { waiting: boolean }): Task<NodeEnd> {
-  if (!waiting) yield* interruptAutoboot();
+  yield* waiting ? untilQuiet() : interruptAutoboot();
   const version = (yield* command('version')).output.match(/U-Boot [^\n]*/)?.[0];
   if (version === undefined)
     throw new SerialFailure('unanswered', 'there is a prompt, but not of U-Boot: it knows no "version"');

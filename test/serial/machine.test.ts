@@ -19,7 +19,7 @@ import { AuditTrail } from '../../imager/serial/audit.ts';
 import { lockPort } from '../../imager/serial/lock.ts';
 import { listPorts } from '../../imager/serial/ports.ts';
 import type { Identity } from '../../imager/serial/progress.ts';
-import { targetFor } from '../../imager/serial/target.ts';
+import { sharedDisk, targetFor } from '../../imager/serial/target.ts';
 
 const UID = '0f9d1c3a-5d0e-4a52-9d3e-1b5b0a1f0001';
 const IDENTITY: Identity = { via: 'frames', uid: UID, layout: 'uboot-env', firmware: 'stub', locked: false };
@@ -127,6 +127,9 @@ it('targets take the node in', () => {
   expect(fill('{node}-root')).toEqual(['n1-root']);
   expect(fill('{uid}')).toEqual([UID]);
   expect(fill('plain')).toEqual(['plain']);
+  expect(sharedDisk({ disks: ['{node}-root', 'data'] }, 2)).toBe('data');
+  expect(sharedDisk({ disks: ['{node}-root', '{uid}'] }, 8)).toBeUndefined();
+  expect(sharedDisk({ disks: ['root'] }, 1)).toBeUndefined();
   expect(() => fill('{name}')).toThrow('no {name}');
   expect(() => fill('{node}', { ...IDENTITY, uid: 'serial:x' })).toThrow(
     'no node of the configuration has UID serial:x',

@@ -3,6 +3,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { SimulatedSerialNode } from '../../firmware-stubs/simulated/serial-node.ts';
@@ -72,12 +73,12 @@ export function attachNode(cable: Cable, options: NodeOptions): SimulatedSerialN
   return node;
 }
 
-/** Runs the imager's command line to its end, in `dir`. Calls `waiting` when it waits for a node. */
+/** Runs the imager's command line to its end, in `dir`. Calls `onLine` with each line of its progress. */
 export function runImager(
   program: string,
   dir: string,
   args: readonly string[],
-  waiting?: () => void,
+  onLine: (line: string) => void = () => {},
 ): Promise<Ran> {
   return new Promise((resolve) => {
     const options = { cwd: dir, env: { PATH: process.env.PATH ?? '', HOME: dir } };
@@ -87,12 +88,7 @@ export function runImager(
       options,
       (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
-    let said = '';
-    child.stderr?.on('data', (chunk) => {
-      const before = said.includes('waiting');
-      said += chunk;
-      if (!before && said.includes('waiting')) waiting?.();
-    });
+    if (child.stderr !== null) createInterface(child.stderr).on('line', onLine);
     child.stdin?.end();
   });
 }

@@ -159,6 +159,12 @@ test('each failure has its own exit code and words', async () => {
     stderr: expect.stringContaining('name a port with --port'),
   });
 
+  const both = ['--port', cable.near, '--port', '/dev/other'];
+  expect(await imager('flash', ...both, '--image', 'a', '--disk', 'root')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('disk root for 2 nodes'),
+  });
+
   const locked = await plug('c');
   attachNode(locked, { uid: UIDS[2]!, locked: true });
   expect(await imager('flash', '--port', locked.near, ...TARGET)).toMatchObject({

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
+import { encodeUbootSlot, ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { InsideProcess } from '../../firmware-stubs/rig/inside.ts';
 import { qemuCommand } from '../../firmware-stubs/rig/qemu.ts';
 import {
@@ -12,7 +12,7 @@ import {
   parseEnvironment,
   writeFlash,
 } from '../../firmware-stubs/rig/uboot-environment.ts';
-import { openBootLab, UID } from '../firmware/boot-lab.ts';
+import { openBootLab, pointer, UID } from '../firmware/boot-lab.ts';
 import { bundle } from '../support/inside.ts';
 import { type Ran, runImager } from './pty-lines.ts';
 
@@ -85,9 +85,20 @@ async function powerOn(): Promise<Machine> {
 /** Runs a verb on a node that is switched on when it is waited for. */
 async function imager(verb: string, ...args: string[]): Promise<Ran> {
   machine = await powerOn();
-  const { port, go } = machine;
+  return onNode(machine, [verb, ...args]);
+}
+
+/** `cutAt`: the power goes when the tool says that. */
+function onNode(
+  { port, go, cutPower }: Machine,
+  [verb = '', ...args]: string[],
+  cutAt?: string,
+): Promise<Ran> {
   const where = ['--port', port, '--wait', '60', '--state', join(boot.dir, 'state')];
-  return runImager(program, boot.dir, [verb, ...where, ...args], go);
+  return runImager(program, boot.dir, [verb, ...where, ...args], (line) => {
+    if (line.endsWith(': waiting for an answer')) go();
+    if (cutAt !== undefined && line.endsWith(`: ${cutAt}`)) void cutPower();
+  });
 }
 
 /** Power-cycles the node and reads its console through `imager serial console` until `seen` shows. */
@@ -145,6 +156,30 @@ test('flashed through the prompt, power-cycled, the node boots what was flashed;
   ]);
   expect(await bootedWith(/firmware boot/)).toMatch(/pointer image=beta slot=0 attempts=3.*boot beta/s);
 });
+
+test.each(['sending', 'checking'])(
+  'power cut while %s: pulled, and a usable pointer is left',
+  async (cutAt) => {
+    await environment('2');
+    const image = new Uint8Array(8192);
+    image.set(encodeUbootSlot(pointer({ image: 'alpha', sequence: 7 })));
+    await writeFile(boot.eeprom, image);
+    machine = await powerOn();
+    const target = ['--image', 'beta', '--disk', 'n1-root', '--imager', '10.77.0.1', '--cluster', 'one'];
+    const cut = await onNode(machine, ['flash', ...target], cutAt);
+    expect(cut).toMatchObject({ code: 8, stderr: expect.stringContaining('was the cable pulled?') });
+    const [first, second] = await slots();
+    expect(first).toMatchObject({ kind: 'valid', pointer: { image: 'alpha' } });
+    // Written before it is read back; not before it is all sent.
+    if (cutAt === 'sending') expect(second).toEqual({ kind: 'empty' });
+    else expect(second).toMatchObject({ kind: 'valid', pointer: { image: 'beta', sequence: 8 } });
+    const trail = await readFile(join(boot.dir, 'state/serial-audit.jsonl'), 'utf8');
+    expect(JSON.parse(trail.trim().split('\n').at(-1)!)).toMatchObject({
+      event: 'failed',
+      new: { image: 'beta' },
+    });
+  },
+);
 
 test('a torn slot is shown as one, and the node goes its way afterwards', async () => {
   await environment('2');

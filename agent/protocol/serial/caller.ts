@@ -60,8 +60,6 @@ interface Open {
 export class SerialCaller {
   /** When `tick` wants to be called. Infinity: never. */
   wakeAt = Number.POSITIVE_INFINITY;
-  /** Requests sent again so far. */
-  repeats = 0;
   readonly #options: CallerOptions;
   #largest: number;
   #chunk: number;
@@ -132,7 +130,6 @@ export class SerialCaller {
       this.cancel();
       return 'lost';
     }
-    this.repeats++;
     this.#send(open, now);
     return undefined;
   }
