@@ -9,7 +9,7 @@ const STEP = 4096;
 /** Throws where there is no such file, and where its size is no chip's. */
 export function openAt24(host: Host, path: string): PointerStore {
   const size = sizeOf(host, path);
-  const page = pageSize(size);
+  const page = pageSizeOf(size, path);
   return new PointerStore(eepromLayout(size), {
     read: (offset, length) => host.readStored(path, offset, length),
     write(offset, bytes) {
@@ -17,6 +17,14 @@ export function openAt24(host: Host, path: string): PointerStore {
         host.writeStored(path, write.offset, write.bytes);
     },
   });
+}
+
+function pageSizeOf(size: number, path: string): number {
+  try {
+    return pageSize(size);
+  } catch (error) {
+    throw error instanceof RangeError ? new Error(`${path}: ${error.message}`) : error;
+  }
 }
 
 /** By reading: sysfs has the size as a file's, which not every host can ask for. No more is read than must be, at 10 KB/s. */

@@ -6,6 +6,7 @@ import {
   decodeBootNumbers,
   decodeBootOption,
   decodeVariable,
+  EfiVariableError,
   encodeBootNumbers,
   encodeVariable,
   GLOBAL_GUID,
@@ -42,11 +43,10 @@ export interface BootOrder {
   options: ({ number: number } & BootOption)[];
 }
 
-/** Throws where there is no efivarfs, and EfiVariableError for variables that cannot be read. */
+/** Throws where there is no efivarfs, and EfiVariableError for variables that cannot be read. A damaged option says so. */
 export function readBootOrder(host: Host, folder: string = EFIVARS): BootOrder {
   requireEfivars(host, folder);
-  const numbers = (name: string) =>
-    decodeBootNumbers(dataOf(host, globalFile(folder, name)) ?? new Uint8Array());
+  const numbers = (name: string) => numbersIn(host, globalFile(folder, name));
   return {
     current: numbers('BootCurrent')[0],
     next: numbers('BootNext')[0],
@@ -54,10 +54,23 @@ export function readBootOrder(host: Host, folder: string = EFIVARS): BootOrder {
     options: host.list(folder).flatMap((file) => {
       const name = file.endsWith(`-${GLOBAL_GUID}`) ? file.slice(0, -GLOBAL_GUID.length - 1) : '';
       const number = bootOptionNumber(name);
-      const data = number === undefined ? undefined : dataOf(host, `${folder}/${file}`);
-      return number === undefined || data === undefined ? [] : [{ number, ...decodeBootOption(data) }];
+      return number === undefined ? [] : [{ number, ...optionIn(host, `${folder}/${file}`) }];
     }),
   };
+}
+
+function numbersIn(host: Host, file: string): number[] {
+  const data = dataOf(host, file);
+  return data === undefined ? [] : inFile(file, () => decodeBootNumbers(data));
+}
+
+function optionIn(host: Host, file: string): BootOption {
+  try {
+    return decodeBootOption(dataOf(host, file) ?? new Uint8Array());
+  } catch (error) {
+    if (!(error instanceof EfiVariableError)) throw error;
+    return { active: false, description: `damaged: ${error.message}` };
+  }
 }
 
 /** Has the firmware take option `number` at the next boot, and only then. Throws where there is no such option. */
@@ -83,7 +96,7 @@ function writeNumbers(host: Host, folder: string, name: string, numbers: readonl
   const file = globalFile(folder, name);
   const attributes = host.exists(file) ? decodeVariable(host.readFile(file)).attributes : undefined;
   host.writeVariable(file, encodeVariable(encodeBootNumbers(numbers), attributes));
-  const stored = decodeBootNumbers(dataOf(host, file) ?? new Uint8Array());
+  const stored = numbersIn(host, file);
   if (stored.join() !== numbers.join()) throw new Error(`${name} not verified: it reads back differently`);
 }
 
@@ -92,12 +105,22 @@ function globalFile(folder: string, name: string): string {
 }
 
 function dataOf(host: Host, file: string): Uint8Array | undefined {
-  return host.exists(file) ? decodeVariable(host.readFile(file)).data : undefined;
+  return host.exists(file) ? inFile(file, () => decodeVariable(host.readFile(file)).data) : undefined;
+}
+
+/** Errors of `decode` say which file it was. */
+function inFile<T>(file: string, decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    throw error instanceof EfiVariableError ? new EfiVariableError(`${file}: ${error.message}`) : error;
+  }
 }
 
 function requireEfivars(host: Host, folder: string): void {
   if (!host.exists(folder))
     throw new Error(
-      `no UEFI variables at ${folder}: this machine was booted by something else, or efivarfs is not mounted there (mount -t efivarfs efivarfs ${EFIVARS})`,
+      `no UEFI variables at ${folder}: this machine was booted by something else, or efivarfs is not mounted there ` +
+        `(mount -t efivarfs efivarfs ${EFIVARS})`,
     );
 }

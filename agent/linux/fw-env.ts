@@ -70,7 +70,8 @@ function placeOf(host: Host, { device, offset, size }: EnvPlace): Place {
     write(at, bytes) {
       if (/^\/dev\/(mtd|ubi)\d/.test(device))
         throw new PointerRefusedError(
-          `boot pointer not written: ${device} must be erased before it is written, which this agent does not do; name its block device (/dev/mtdblockN) in the configuration`,
+          `boot pointer not written: ${device} must be erased before it is written, which this agent does not do; ` +
+            'name its block device (/dev/mtdblockN) in the configuration',
         );
       // A file of its own on a file system (uboot.env): U-Boot too finds the former or the new one, whole.
       if (!isDevice && offset === 0 && bytes.length === size && host.readFile(device).length === size)

@@ -1,6 +1,6 @@
 /**
- * Pointer store `rpi-eeprom`: an image of the Raspberry Pi bootloader, a file. It gets into the chip as always: as `pieeprom.upd` on the
- * boot partition beside its `.sig`, or by flashrom.
+ * Pointer store `rpi-eeprom`: an image of the Raspberry Pi bootloader, a file. It gets into the chip as always: as
+ * `pieeprom.upd` on the boot partition beside its `.sig`, or by flashrom.
  */
 import { rpiEeprom } from '../protocol/pointer/rpi-eeprom.ts';
 import { IMAGE_SIZES } from '../protocol/pointer/rpi-image.ts';
@@ -23,8 +23,8 @@ export function openRpiEeprom(host: Host, path: string): PointerStore {
 }
 
 /**
- * The file of the image's digest that a bootloader asks for beside it (`pieeprom.sig` of `pieeprom.upd`), if there is one: it is
- * wrong as soon as the image is changed. Made anew by `rpi-eeprom-digest`.
+ * The file of the image's digest that a bootloader asks for beside it (`pieeprom.sig` of `pieeprom.upd`), if there is one:
+ * it is wrong as soon as the image is changed. Made anew by `rpi-eeprom-digest`.
  */
 export function rpiDigestFile(host: Host, path: string): string | undefined {
   const digest = `${path.replace(/\.(bin|upd)$/, '')}.sig`;

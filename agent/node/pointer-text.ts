@@ -52,7 +52,10 @@ export function faultOf(
   { slots, active, pointer }: PointerView,
 ): string | undefined {
   if (active !== undefined && fixedSlot !== undefined && active !== fixedSlot)
-    return `only the spare copy has the boot pointer, and the firmware does not read it: slot ${fixedSlot} is ${slotText(slots[fixedSlot])}; \`agent pointer set\` restores it from the spare copy`;
+    return (
+      'only the spare copy has the boot pointer, and the firmware does not read it: ' +
+      `slot ${fixedSlot} is ${slotText(slots[fixedSlot])}; \`agent pointer set\` restores it from the spare copy`
+    );
   if (pointer !== undefined) return undefined;
   const found = slots.map((slot, i) => `slot ${i} is ${slotText(slot)}`).join('; ');
   return active === undefined

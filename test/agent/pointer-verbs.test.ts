@@ -132,7 +132,7 @@ describe('exit codes', () => {
   it.each([
     ['nothing there', 1, 'uboot-env:DIR/none', /^agent: .*ENOENT.*none/],
     ['no efivarfs', 1, 'efivars:DIR/none', /^agent: no UEFI variables at .*mount -t efivarfs/],
-    ['no chip', 1, 'eeprom:DIR/text', /^agent: 5 bytes is not the size of a 24Cxx chip/],
+    ['no chip', 1, 'eeprom:DIR/text', /^agent: .*text: 5 bytes is not the size of a 24Cxx chip/],
     ['no kind', 1, 'spi:DIR/text', /^agent: pointer store "spi" is unknown; there are uboot-env, /],
     ['no path', 2, 'eeprom:', /expected KIND:PATH, KIND one of uboot-env, /],
     [

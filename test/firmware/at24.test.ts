@@ -1,4 +1,4 @@
-/** Boot pointers through Linux' at24 driver, on chips that the kernel's i2c-stub plays: sizes as sysfs shows them, writes as it takes them. */
+/** Boot pointers through Linux' at24 driver, on chips that the kernel's i2c-stub plays. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,5 @@
 /** Binary slots, byte for byte, and the chips they are written to. */
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
 import { eepromLayout, pageSize, pageWrites } from '../../agent/protocol/pointer/at24.ts';
@@ -6,6 +7,7 @@ import { decodeBinarySlot, encodeBinarySlot } from '../../agent/protocol/pointer
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { LARGEST_SLOT } from '../../agent/protocol/pointer/slot-pair.ts';
 import { PointerRefusedError, PointerStore } from '../../agent/protocol/pointer/store.ts';
+import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import { TornEeprom } from '../fakes/torn-eeprom.ts';
 import { FIELDS, POINTER } from './stores.ts';
 
@@ -40,6 +42,16 @@ test('golden bytes', () => {
     ...[2, 4, ...ascii('root'), 4, ...ascii('data')], // disks
   ]);
   expect(decodeBinarySlot(bytes)).toEqual({ kind: 'valid', pointer: POINTER });
+});
+
+test('a 24C02 with two pointers, for readers in other languages', () => {
+  const eeprom = new TornEeprom(new Uint8Array(256).fill(0xff));
+  const store = new PointerStore(eepromLayout(256), eeprom);
+  store.write(FIELDS);
+  store.write({ ...FIELDS, image: 'beta', disks: [], phase: 'ready', attempts: 255, fallback: 'beta' });
+  expect(
+    Buffer.from(eeprom.bytes).equals(readFileSync(projectFile('fixtures/pointer/eeprom-24c02.bin'))),
+  ).toBe(true);
 });
 
 test('the longest record fits the largest slot', () => {

@@ -63,7 +63,7 @@ describe('a 24Cxx chip', () => {
   it.each([100, 5000, 65_537, 131_072])('a file of %i bytes is none', (size) => {
     device(CHIP, new Uint8Array(size));
     expect(() => openPointerStore(new DeviceHost(), 'eeprom', CHIP)).toThrow(
-      `${Math.min(size, 65_537)} bytes is not the size of a 24Cxx chip`,
+      `${CHIP}: ${Math.min(size, 65_537)} bytes is not the size of a 24Cxx chip`,
     );
   });
 });

@@ -161,6 +161,17 @@ describe('boot options', () => {
     });
   });
 
+  it('that are damaged are told, with the others; an order that is damaged is an error', () => {
+    put('Boot0003', SHELL.subarray(0, 9));
+    expect(readBootOrder(host, dir).options[1]).toEqual({
+      number: 3,
+      active: false,
+      description: 'damaged: boot option whose description has no end',
+    });
+    put('BootOrder', new Uint8Array(3));
+    expect(() => readBootOrder(host, dir)).toThrow(`${dir}/BootOrder-${GLOBAL}: boot options in 3 bytes`);
+  });
+
   it('BootNext and BootOrder are set, and read back', () => {
     setBootNext(host, 0, dir);
     setBootOrder(host, [0, 10], dir);

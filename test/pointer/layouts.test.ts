@@ -75,6 +75,28 @@ describe('golden bytes', () => {
   });
 });
 
+it.each([
+  ['uboot-env', ubootEnv],
+  ['ipxe-script', ipxeScript],
+] as const)('%s: what earlier versions wrote is read, and written again byte for byte', (name, layout) => {
+  const image = new Uint8Array(
+    readFileSync(resolve(import.meta.dirname, `../../fixtures/pointer/${name}.bin`)),
+  );
+  const second = { ...POINTER, sequence: 2, image: 'beta', phase: 'ready', fallback: 'beta' };
+  expect(new PointerStore(layout, new TornEeprom(image)).read()).toEqual({
+    slots: [
+      { kind: 'valid', pointer: { ...POINTER, sequence: 1 } },
+      { kind: 'valid', pointer: second },
+    ],
+    active: 1,
+    pointer: second,
+  });
+  const again = new TornEeprom(FACTORY[name]);
+  for (const fields of [FIELDS, { ...FIELDS, image: 'beta', phase: 'ready' as const, fallback: 'beta' }])
+    new PointerStore(layout, again).write(fields);
+  expect(Buffer.from(again.bytes).equals(image)).toBe(true);
+});
+
 describe.each([
   { layout: ubootEnv, blank: FACTORY['uboot-env'] },
   { layout: ipxeScript, blank: FACTORY['ipxe-script'] },

@@ -138,6 +138,18 @@ describe('fw-env, redundant: as U-Boot takes them', () => {
     expect([eeprom.bytes[4], eeprom.bytes[ENV_SIZE + 4]]).toEqual(flags);
   });
 
+  it('whatever the counters are, a write goes to the other copy and is in force after it', () => {
+    for (let first = 0; first < 256; first++)
+      for (const second of [first - 1, first, first + 1, 0, 1, 254, 255].map((flag) => flag & 0xff)) {
+        const { store } = storeOf('counter', first, second);
+        const { active } = store.read();
+        store.write({ ...FIELDS, deployment: 'new' });
+        const after = store.read();
+        if (after.active === active || after.pointer?.deployment !== 'new')
+          expect.fail(`${first} and ${second}`);
+      }
+  });
+
   // tools/env/fw_env.c, FLAG_BOOLEAN.
   it.each<[Copy, Copy, 0 | 1, [number, number]]>([
     [1, 0, 0, [0, 1]],

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { type Slot, slotSequence } from '../../agent/protocol/pointer/layout.ts';
 import { PointerStore } from '../../agent/protocol/pointer/store.ts';
 import { PowerCut, TornEeprom } from '../fakes/torn-eeprom.ts';
-import { FIELDS, STORES } from './stores.ts';
+import { ENV_SIZE, FIELDS, STORES } from './stores.ts';
 
 const WANTED = { ...FIELDS, image: 'beta', deployment: 'd2', disks: ['other'] };
 
@@ -47,11 +47,37 @@ describe.each(STORES)('$name', ({ layout, factory }) => {
       if (cut % 61 === 0) {
         expect(store.write(WANTED)).toMatchObject(WANTED);
         expect(store.read().pointer).toMatchObject(WANTED);
+        if (layout.name === 'fw-env') {
+          const taken = (layout.active(eeprom.bytes) ?? 0) * ENV_SIZE;
+          expect(
+            Buffer.from(eeprom.bytes.subarray(taken, taken + ENV_SIZE)).includes('\0ethaddr=52:54:'),
+          ).toBe(true);
+        }
       }
     }
     expect(cut).toBeGreaterThan(40);
     expect(before).toBeGreaterThan(0);
     expect(before + now).toBe(cut);
+  });
+
+  it('cut again in the next write, and again', () => {
+    const start = holding(2);
+    const old = new PointerStore(layout, new TornEeprom(start)).read().pointer;
+    const known = [old?.deployment, 'd2'];
+    for (let first = 0; ; first += 97) {
+      const once = cutAfter(first, start, layout);
+      if (once === undefined) break;
+      for (let second = 0; ; second += 89) {
+        const twice = cutAfter(second, once.bytes, layout);
+        if (twice === undefined) break;
+        const thrice = cutAfter(first, twice.bytes, layout) ?? twice;
+        for (const { bytes } of [twice, thrice]) {
+          const found = new PointerStore(layout, new TornEeprom(bytes)).read().pointer;
+          if (!known.includes(found?.deployment))
+            expect.fail(`cut at ${first}, ${second}: ${found?.deployment}`);
+        }
+      }
+    }
   });
 
   it('the first pointer: none, or the new one', () => {

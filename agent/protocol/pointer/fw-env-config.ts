@@ -35,7 +35,7 @@ export function parseFwEnvConfig(text: string): [EnvPlace] | [EnvPlace, EnvPlace
   return [first, second];
 }
 
-/** Why a write of one copy would destroy the other: they share bytes, or a sector that is erased. Undefined where it would not. */
+/** Why a write of one copy would destroy the other (shared bytes, a shared erase sector); undefined where it would not. */
 export function conflictOf(first: EnvPlace, second: EnvPlace): string | undefined {
   const [a, b] = [extent(first), extent(second)];
   return first.device === second.device && a.from < b.to && b.from < a.to

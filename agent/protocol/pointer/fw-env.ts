@@ -4,19 +4,20 @@
  *
  * Redundant: two blocks, of which U-Boot takes one (env/common.c env_import_redund(), tools/env/fw_env.c):
  *
- *     | CRCs                  | flag bytes                         | taken |
- *     | one right             | any                                | that  |
- *     | both wrong            | any                                | none: U-Boot goes on with its built-in defaults |
- *     | both right            | 255 and 0, in either order         | the 0: the counter has wrapped |
- *     |                       | otherwise different                | the larger: this is no serial arithmetic |
- *     |                       | equal                              | the first |
+ *     | CRCs        | flag bytes                 | taken                                       |
+ *     | ----------- | -------------------------- | ------------------------------------------- |
+ *     | one right   | any                        | that one                                    |
+ *     | both wrong  | any                        | none: U-Boot goes on with built-in defaults |
+ *     | both right  | 255 and 0, in either order | the 0: the counter has wrapped              |
+ *     |             | otherwise different        | the larger: no serial arithmetic            |
+ *     |             | equal                      | the first                                   |
  *
  * The flag byte is an 8-bit counter (`counter`: files, block devices, NAND, UBI), or says 1 for the block in force and 0
- * for the former one (`boolean`: NOR flash, where a 1 can become a 0 without erasing), in which case a write ends by setting
- * the former block's to 0, and 255 beside anything but 1 and 0 is the block in force. A write goes to the block that is not taken, whole.
+ * for the former one (`boolean`: NOR flash, where a 1 becomes a 0 without erasing; 255 beside anything else but 1 and 0 is in
+ * force). There a write ends by setting the former block's to 0. A write goes to the block that is not taken, whole.
  *
- * Single: one block that is written in place, and a spare copy of ours that is written first. Where the block's CRC is
- * wrong the spare copy is the pointer, and the next write begins with it; U-Boot itself does not know of it.
+ * Single: one block that is written in place, and a spare copy of ours that is written before it. Where the block's CRC is
+ * wrong the spare copy is the pointer, and the next write restores all from it; U-Boot itself does not know of it.
  *
  * Nothing is written where no block has a right CRC: our few variables alone in an environment with a right CRC would take
  * the place of U-Boot's built-in defaults, `bootcmd` included, or of what a technician might still rescue.
@@ -72,13 +73,16 @@ export function singleFwEnv(size: number): PointerLayout {
     fixedSlot: 0,
     active,
     patches(image, _slot, pointer): Patch[] {
-      const former = blocks(image)[active(image) ?? 0];
+      const from = active(image) ?? 0;
+      const former = blocks(image)[from];
       if ('why' in former) throw new RangeError('no environment to keep');
       const bytes = encoded(former, pointer, undefined, size);
-      return [
+      const places = [
         { offset: size, bytes },
         { offset: 0, bytes },
       ];
+      // The one that is sound stays so until the other is.
+      return from === 0 ? places : places.reverse();
     },
   };
 }
@@ -97,9 +101,15 @@ function shared(size: number, blocks: (image: Uint8Array) => Blocks) {
       const both = blocks(image);
       if (both.some((block) => 'variables' in block)) return undefined;
       if (both.every((block) => 'why' in block && block.empty))
-        return 'there is no environment yet, and one of boot pointers alone would take the place of the built-in one: let U-Boot write its own first (saveenv)';
+        return (
+          'there is no environment yet, and one of boot pointers alone would take the place of the built-in one: ' +
+          'let U-Boot write its own first (saveenv)'
+        );
       const why = both.map((block, i) => `copy ${i}: ${'why' in block ? block.why : ''}`).join('; ');
-      return `no copy of the environment is sound (${why}), and a fresh one would end what may still be rescued: restore it first (mkenvimage, or saveenv in U-Boot)`;
+      return (
+        `no copy of the environment is sound (${why}), and a fresh one would end what may still be rescued: ` +
+        'restore it first (mkenvimage, or saveenv in U-Boot)'
+      );
     },
   };
 }

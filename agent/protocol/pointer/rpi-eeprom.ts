@@ -77,7 +77,8 @@ function refusal(image: Uint8Array): string | undefined {
     partsOf(configOf(image));
     const signature = rpiFile(image, SIGNATURE);
     return signature?.some((byte) => byte !== 0 && byte !== 0xff)
-      ? `its ${CONFIG} is signed (${SIGNATURE}): a bootloader that checks signatures would refuse the changed one; change and sign it with the key's owner's tools`
+      ? `its ${CONFIG} is signed (${SIGNATURE}), and a bootloader that checks signatures would refuse a changed one: ` +
+          "change it where the key is, with its owner's tools"
       : undefined;
   } catch (error) {
     if (error instanceof RpiImageError) return error.message;

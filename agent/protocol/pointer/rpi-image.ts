@@ -10,8 +10,9 @@
  *                0x18     its content, length - 16 bytes of it
  *     magic 0 or 0xffffffff: the end of the sections
  *
- * Files may have 4076 bytes, and 4072 where a section begins one sector behind: they have a sector of 4096 that is erased alone. The last sector is the bootloader's own. What a file leaves free
- * up to the next section is 0xff, as one padding section where more sections come and 8 bytes are there for its head.
+ * Files may have 4076 bytes, and 4072 where a section begins one sector behind: they have a sector of 4096 that is erased
+ * alone. The last sector is the bootloader's own. What a file leaves free up to the next section is 0xff, as one padding
+ * section where more sections come and 8 bytes are there for its head.
  * Images for two boot partitions (with a file `bootsys`) have room for one set of files in each: the first is meant.
  */
 
