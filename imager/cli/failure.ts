@@ -4,11 +4,22 @@ export const EXIT_CODES = `Exit codes:
   0  done
   1  failed: the message says what and why
   2  wrong usage, or a fault in the configuration file
-  3  the imager is not running, or cannot be reached`;
+  3  the imager is not running, or cannot be reached
+  4 to 10  "imager serial": its help says which`;
 
 /** The imager was reached and said no, or what was asked for failed on the way. */
 export class VerbError extends Error {
   readonly exitCode = 1;
+}
+
+/** Work on serial ports failed; `exitCode` tells how (serial.ts). */
+export class SerialError extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number, message: string) {
+    super(message);
+    this.exitCode = exitCode;
+  }
 }
 
 /** Nothing answers on the control socket. */

@@ -2,7 +2,7 @@
 /** Runs the imager's command line (program.ts) and turns what goes wrong into words and an exit code. */
 import { CommanderError } from 'commander';
 import { ConfigError } from '../model/fault.ts';
-import { NotReachableError, VerbError } from './failure.ts';
+import { NotReachableError, SerialError, VerbError } from './failure.ts';
 import { commandLine } from './program.ts';
 import { outliveReaders, plain } from './terminal.ts';
 
@@ -13,7 +13,8 @@ function report(error: unknown): number {
   const message = plain(error instanceof Error ? error.message : String(error));
   process.stderr.write(error instanceof ConfigError ? `${message}\n` : `imager: ${message}\n`);
   if (error instanceof ConfigError) return 2;
-  return error instanceof VerbError || error instanceof NotReachableError ? error.exitCode : 1;
+  const known = [VerbError, NotReachableError, SerialError].find((kind) => error instanceof kind);
+  return known === undefined ? 1 : (error as SerialError).exitCode;
 }
 
 outliveReaders();

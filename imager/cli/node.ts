@@ -139,7 +139,8 @@ function showNode(node: NodeDetails): string {
   return [head, ...boots].join('\n\n');
 }
 
-function pointerFields(pointer: BootPointer): (readonly [string, string])[] {
+/** One field of a boot pointer a line. */
+export function pointerFields(pointer: BootPointer): (readonly [string, string])[] {
   return [
     ['sequence', String(pointer.sequence)],
     ['image', pointer.image],

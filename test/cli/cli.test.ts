@@ -70,6 +70,11 @@ const VERBS = [
   ['disk', 'repair'],
   ['pxe', 'render'],
   ['pxe', 'explain'],
+  ['serial', 'list'],
+  ['serial', 'show'],
+  ['serial', 'flash'],
+  ['serial', 'verify'],
+  ['serial', 'recover'],
 ];
 
 describe('usage', () => {

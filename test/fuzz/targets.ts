@@ -11,6 +11,7 @@ import { overlayTarget } from './targets/overlay.ts';
 import { pathTarget } from './targets/paths.ts';
 import { binarySlotTarget, fwEnvTarget, ipxeScriptTarget, ubootEnvTarget } from './targets/pointer.ts';
 import { efiVariableTarget, fwEnvConfigTarget, rpiImageTarget } from './targets/pointer-stores.ts';
+import { serialTarget } from './targets/serial.ts';
 import { tftpTarget } from './targets/tftp.ts';
 
 export const TARGETS: Record<string, () => Target> = {
@@ -26,6 +27,7 @@ export const TARGETS: Record<string, () => Target> = {
   'efi-variable': efiVariableTarget,
   'rpi-image': rpiImageTarget,
   frame: frameTarget,
+  serial: serialTarget,
   nbd: nbdTarget,
   'nbd-talk': nbdTalkTarget,
   nbi: nbiTarget,

@@ -30,6 +30,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'imager/nbd': ['agent/protocol', 'imager/native', ...STORES],
   'imager/http': ['agent/protocol', ...STORES, 'imager/menus'],
   'imager/agents': ['agent/protocol', ...STORES],
+  'imager/serial': ['agent/protocol', 'imager/storage'],
   'imager/explain': ['agent/protocol', 'imager/dhcp', 'imager/tftp', 'imager/journal', 'imager/model'],
   'imager/service.ts': [
     ...['agent/protocol', ...STORES, 'imager/service', 'imager/menus'],
@@ -46,12 +47,13 @@ const MAY_IMPORT: Record<string, string[]> = {
     'imager/explain',
     ...STORES,
     'imager/menus',
+    'imager/serial',
     'imager/service.ts',
   ],
   'firmware-stubs/rig': ['agent/protocol', 'imager/journal'],
   'firmware-stubs/uboot': [],
   'firmware-stubs/ipxe': [],
-  'firmware-stubs/simulated': [],
+  'firmware-stubs/simulated': ['agent/protocol'],
   'firmware-stubs/demo': ['agent/protocol', 'firmware-stubs/rig', 'imager/journal'],
 };
 
@@ -111,6 +113,11 @@ it('no imports run in a circle', () => {
 it('cbor-x is imported in agent/protocol alone', () => {
   const users = FILES.filter((file) => /from 'cbor-x'/.test(readFileSync(join(ROOT, file), 'utf8')));
   expect(users.map(dirname).filter((folder) => !folder.startsWith('agent/protocol'))).toEqual([]);
+});
+
+it('serialport is imported in imager/serial/port.ts alone', () => {
+  const users = FILES.filter((file) => /'serialport'/.test(readFileSync(join(ROOT, file), 'utf8')));
+  expect(users).toEqual(['imager/serial/port.ts']);
 });
 
 it('files stay readable: about 300 lines at most', () => {
