@@ -223,6 +223,18 @@ describe('fw-env, single, and its spare copy', () => {
   });
 });
 
+test('uboot-env: a record with a number beyond 32 bits is what the script obeys, and no write can come after it', () => {
+  const eeprom = new TornEeprom(new Uint8Array(0x2000));
+  eeprom.write(0, encodeUbootSlot({ ...POINTER, sequence: 9_999_999_999 }));
+  const store = new PointerStore(ubootEnv, eeprom);
+  expect(store.read()).toMatchObject({
+    active: 0,
+    slots: [{ kind: 'invalid' }, { kind: 'empty' }],
+    pointer: undefined,
+  });
+  expect(() => store.write(FIELDS)).toThrow(PointerRefusedError);
+});
+
 test('uboot-env: the larger number, as the script compares; none is left after 0xffffffff, and nothing is written then', () => {
   const eeprom = new TornEeprom(new Uint8Array(0x2000));
   eeprom.write(0, encodeUbootSlot({ ...POINTER, sequence: TOP }));

@@ -16,6 +16,7 @@
  */
 import { crc32 } from '../crc32.ts';
 import { ipv4ToNumber, numberToIpv4 } from '../ipv4.ts';
+import { fromLatin1 } from '../latin1.ts';
 import type { Slot } from './layout.ts';
 import { type BootPointer, pointerFaults } from './record.ts';
 
@@ -53,7 +54,7 @@ export function encodeBinarySlot(pointer: BootPointer): Uint8Array {
 export function decodeBinarySlot(bytes: Uint8Array): Slot {
   if (bytes.length < BODY + FIXED_BODY) return { kind: 'torn', why: `slot of ${bytes.length} bytes` };
   if (bytes.every((byte) => byte === 0) || bytes.every((byte) => byte === 0xff)) return { kind: 'empty' };
-  const magic = String.fromCharCode(...bytes.subarray(0, MAGIC.length));
+  const magic = fromLatin1(bytes.subarray(0, MAGIC.length));
   if (magic !== MAGIC) return { kind: 'torn', why: `slot begins ${JSON.stringify(magic)}, not "${MAGIC}"` };
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const length = view.getUint16(0x08, true);
@@ -73,7 +74,7 @@ function decodeRecord(view: DataView, rest: Uint8Array): Slot {
     at += length;
     return rest.subarray(at - length, at);
   };
-  const text = () => String.fromCharCode(...take(byte()));
+  const text = () => fromLatin1(take(byte()));
   const list = <T>(item: () => T): T[] => Array.from({ length: byte() }, item);
   const address = () => {
     const [a = 0, b = 0, c = 0, d = 0] = take(4);

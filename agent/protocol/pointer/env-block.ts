@@ -9,6 +9,7 @@
  * Bytes after the list count for the CRC and nothing else; we write NUL there, as saveenv does.
  */
 import { crc32 } from '../crc32.ts';
+import { fromLatin1, toLatin1 } from '../latin1.ts';
 
 const CRC_SIZE = 4;
 const FLAG = 4;
@@ -55,7 +56,8 @@ export function encodeEnvBlock({ variables, flag }: EnvBlock, size: number): Uin
       );
       throw new RangeError(`environment of ${needed} bytes, at most ${size} fit`);
     }
-    for (let i = 0; i < entry.length; i++) block[at++] = entry.charCodeAt(i);
+    block.set(toLatin1(entry), at);
+    at += entry.length;
   }
   if (flag !== undefined) block[FLAG] = flag;
   new DataView(block.buffer).setUint32(0, crc32(block.subarray(start)), true);
@@ -75,16 +77,10 @@ function variablesOf(data: Uint8Array): Map<string, string> {
     const equals = data.indexOf(0x3d, start);
     // Without a name, or a value, it is no variable to U-Boot either.
     if (equals > start && equals < end)
-      variables.set(latin1(data.subarray(start, equals)), latin1(data.subarray(equals + 1, end)));
+      variables.set(fromLatin1(data.subarray(start, equals)), fromLatin1(data.subarray(equals + 1, end)));
     start = end + 1;
   }
   return variables;
-}
-
-function latin1(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
 }
 
 function hex(value: number): string {

@@ -21,6 +21,7 @@
  * takes the place of whole; nothing is written in place into a chip.
  */
 import { crc32 } from '../crc32.ts';
+import { fromLatin1, toLatin1 } from '../latin1.ts';
 import type { Patch, PointerLayout, Slot, SlotIndex } from './layout.ts';
 import { type BootPointer, fieldsOf, pointerFromFields } from './record.ts';
 import { RpiImageError, rpiFile, rpiFileUpdate } from './rpi-image.ts';
@@ -55,7 +56,7 @@ export function rpiEeprom(size: number): PointerLayout {
       slots[slot] = slotText(slot, pointer);
       const ours = `${BEGIN}[none]\n${slots.join('')}[all]\nTFTP_IP=${pointer.imagers[0]}\n${END}`;
       try {
-        return [rpiFileUpdate(image, CONFIG, bytesOf(`${before}${ours}${after}`))];
+        return [rpiFileUpdate(image, CONFIG, toLatin1(`${before}${ours}${after}`))];
       } catch (error) {
         throw error instanceof RpiImageError ? new RangeError(error.message) : error;
       }
@@ -67,9 +68,7 @@ export function rpiEeprom(size: number): PointerLayout {
 function configOf(image: Uint8Array): string {
   const config = rpiFile(image, CONFIG);
   if (config === undefined) throw new RpiImageError(`no file ${CONFIG} in the image`);
-  let text = '';
-  for (const byte of config) text += String.fromCharCode(byte);
-  return text;
+  return fromLatin1(config);
 }
 
 function refusal(image: Uint8Array): string | undefined {
@@ -141,10 +140,5 @@ function readSlot(text: string): Slot {
 }
 
 function checksum(body: string): string {
-  return crc32(bytesOf(body)).toString(16).padStart(8, '0');
-}
-
-/** ISO 8859-1: what was read is written again as it was. */
-function bytesOf(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+  return crc32(toLatin1(body)).toString(16).padStart(8, '0');
 }

@@ -15,6 +15,7 @@
  * section where more sections come and 8 bytes are there for its head.
  * Images for two boot partitions (with a file `bootsys`) have room for one set of files in each: the first is meant.
  */
+import { fromLatin1 } from '../latin1.ts';
 
 export const IMAGE_SIZES: readonly number[] = [512 * 1024, 2 * 1024 * 1024];
 export const MAX_FILE = 4076;
@@ -128,7 +129,7 @@ function sectionsOf(image: Uint8Array): Section[] {
 
 function nameAt(image: Uint8Array, offset: number): string {
   const name = image.subarray(offset + SECTION_HEAD, offset + SECTION_HEAD + NAME_SIZE);
-  return String.fromCharCode(...name).replaceAll('\0', '');
+  return fromLatin1(name).replaceAll('\0', '');
 }
 
 function align(offset: number): number {

@@ -77,7 +77,7 @@ function written(layout: PointerLayout, image: Uint8Array): void {
   });
   const { slots, active } = store.read();
   const before = slots.map((slot) => slotSequence(slot) ?? 0);
-  const full = !layout.wraps && Math.max(...before) === 0xffffffff;
+  const full = !layout.wraps && Math.max(...before) >= 0xffffffff;
   const refused = layout.refusal(image) !== undefined;
   try {
     const after = store.write(FIELDS);
