@@ -3,24 +3,28 @@
  * zeroes, in BASES/NAME.zeros (zero-map.ts). The content's SHA-256 is part of a base's identity, so that an overlay is never put over anything but what it was made for. NAME.json also has
  * the file's inode number and time of change: where they differ the content is verified before it is used.
  */
-import {
-  chmodSync,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
-import { open } from 'node:fs/promises';
+import { chmodSync, existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isName } from '../../agent/protocol/names.ts';
 import { Additions } from '../storage/additions.ts';
-import { removeUnfinished, replaceDurably, unfinishedPath } from '../storage/durable.ts';
-import { BaseImage, copySparsely, digestOf, fullRead, type ImageSource, identityOf } from './base-image.ts';
+import {
+  makeFolder,
+  removeUnfinished,
+  replaceDurably,
+  syncPath,
+  unfinishedPath,
+} from '../storage/durable.ts';
+import {
+  BaseImage,
+  copySparsely,
+  digestOf,
+  type ImageSource,
+  identityOf,
+  withImageFile,
+} from './base-image.ts';
 import type { BaseContent } from './block-reader.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
+import { inWords } from './system-error.ts';
 import { ZeroMap } from './zero-map.ts';
 
 export interface BaseView {
@@ -56,8 +60,13 @@ export class Bases {
 
   /** Opens the store in `dir`, which is made where it is missing. */
   static open(dir: string): Bases {
-    mkdirSync(dir, { recursive: true });
+    makeFolder(dir);
     removeUnfinished(dir);
+    return new Bases(dir);
+  }
+
+  /** The store in `dir`, which another process may be at work in: for reading. */
+  static at(dir: string): Bases {
     return new Bases(dir);
   }
 
@@ -122,18 +131,11 @@ export class Bases {
 
   /**
    * Takes a copy of the raw image in `file` in as `name`. A name stands for one content for ever: adding the same
-   * content again changes nothing, other content is refused (StoreError).
+   * content again changes nothing, other content is refused (StoreError), as is a file that is no plain one, or that is
+   * written to meanwhile. Durable once it resolves.
    */
   add(name: string, file: string): Promise<BaseView> {
-    return this.#additions.run(async (signal) => {
-      const source = await open(file, 'r');
-      try {
-        const { size } = await source.stat();
-        return await this.#add(name, { name: file, size, read: fullRead(source, file, size) }, signal);
-      } finally {
-        await source.close();
-      }
-    });
+    return this.#additions.run((signal) => withImageFile(file, (source) => this.#add(name, source, signal)));
   }
 
   /** Like `add`, with content from anywhere. */
@@ -159,7 +161,12 @@ export class Bases {
         replaceDurably(this.#dir, `${name}.zeros`, zeros.encode(digest));
         const identity = identityOf(this.#image(name));
         replaceDurably(this.#dir, `${name}.json`, `${JSON.stringify({ name, size, digest, identity })}\n`);
+      } else {
+        // Who added it may have been stopped before its names were durable.
+        syncPath(this.#dir);
       }
+    } catch (error) {
+      throw inWords(error, `${this.#image(name)} cannot be written`);
     } finally {
       rmSync(copy, { force: true });
     }
@@ -198,6 +205,23 @@ export class Bases {
     if (found !== digest)
       throw new StoreError(`base image "${name}" was changed: its content is not what was added`);
     replaceDurably(this.#dir, `${name}.json`, `${JSON.stringify({ name, size, digest, identity })}\n`);
+  }
+
+  /**
+   * Reads a whole image and compares it with what was added; `took` is told how many bytes were read. Gives what is wrong,
+   * undefined where nothing is. Rejects with UnknownNameError.
+   */
+  async verify(name: string, took: (bytes: number) => void): Promise<string | undefined> {
+    try {
+      const { digest } = this.get(name);
+      const found = await this.#additions.run((signal) => digestOf(this.#image(name), signal, took));
+      return found === digest
+        ? undefined
+        : `base image "${name}" is damaged: its content has sha256 ${found}, not ${digest}`;
+    } catch (error) {
+      if (error instanceof UnknownNameError || !(error instanceof StoreError)) throw error;
+      return error.message;
+    }
   }
 
   /** Looks whether images in use were changed. */

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { isName } from '../../agent/protocol/names.ts';
-import { removeUnfinished, syncPath, unfinishedPath } from '../storage/durable.ts';
+import { makeFolder, removeUnfinished, syncPath, unfinishedPath } from '../storage/durable.ts';
 import { BaseDisk } from './base-disk.ts';
 import type { ImageSource } from './base-image.ts';
 import { Bases, type BaseView } from './bases.ts';
@@ -66,7 +66,7 @@ export class Disks implements DiskCatalog {
   /** Opens the store in `dir`, which is made where it is missing. `mayOpen` is asked for each export by name. */
   static async open(o: { dir: string; log: Logger; mayOpen?: MayOpen }): Promise<Disks> {
     const dir = join(o.dir, 'disks');
-    mkdirSync(dir, { recursive: true });
+    makeFolder(dir);
     removeUnfinished(dir);
     if (!hasHostCalls())
       o.log.warn(
