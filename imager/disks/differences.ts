@@ -2,6 +2,7 @@
 import { BLOCK_SIZE, FAN_OUT } from './format.ts';
 import { ALL_BASE, type PageWords } from './map-page.ts';
 import type { MapTree } from './map-tree.ts';
+import type { Steps } from './turns.ts';
 
 /** Bytes of a disk. */
 export interface ByteRange {
@@ -14,10 +15,11 @@ export interface ByteRange {
  * what they share is not looked into. A block that was written with what it had counts as changed. The last may reach
  * beyond the disk's end. Throws FormatError, DiskError.
  */
-export function differences(a: MapTree, b: MapTree): ByteRange[] {
+export function* differences(a: MapTree, b: MapTree): Steps<ByteRange[]> {
   const ranges: ByteRange[] = [];
   const leaves = Math.ceil(Math.max(a.blocks, b.blocks) / FAN_OUT);
   for (let leaf = 0; leaf < leaves; leaf++) {
+    yield;
     const [one, other] = [leafOf(a, leaf), leafOf(b, leaf)];
     if (one === undefined && other === undefined) continue;
     if (one?.place === other?.place) continue;
