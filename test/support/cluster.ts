@@ -23,6 +23,8 @@ export interface ClusterOptions {
   images: string[];
   /** Kernel arguments of one image besides those it needs. */
   args?: Record<string, string>;
+  /** Addresses that a node's pointer names before the imager's, by the node's name. */
+  before?: Record<string, string[]>;
   /** More of the configuration's `network`. */
   network?: object;
   /** `userConfigs.web` of the configuration. */
@@ -110,12 +112,12 @@ export class Cluster {
     for (const node of nodes) await this.json('disk', 'create', `${node}-root`, '--base', 'web');
   }
 
-  async #addNode({ rig, images }: ClusterOptions, name: string, index: number): Promise<void> {
+  async #addNode({ rig, images, before = {} }: ClusterOptions, name: string, index: number): Promise<void> {
     makeEeprom(this.#eeprom(name), rig);
     eepromPointers(this.#eeprom(name), rig).write({
       image: images[0]!,
       disks: [`${name}-root`],
-      imagers: [IMAGER],
+      imagers: [...(before[name] ?? []), IMAGER],
       cluster: 'test',
       deployment: 'first',
       phase: 'deploy',
