@@ -92,10 +92,10 @@ export class DiskWork {
   differences(disk: string, from: Moment, to: Moment): Promise<Differences> {
     return this.#disks.withOverlay(disk, async (overlay) => {
       if (from === 'now' || to === 'now') await overlay.store.checkpoint();
-      const ranges = await overlay.store.still(() =>
+      const found = await overlay.store.still(() =>
         inTurns(differences(mapAt(overlay, from), mapAt(overlay, to))),
       );
-      return { from, to, bytes: ranges.reduce((sum, { length }) => sum + length, 0), ranges };
+      return { from, to, ...found };
     });
   }
 

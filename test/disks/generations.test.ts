@@ -216,7 +216,7 @@ test('the present and every generation are what they were, whatever is done', as
       for (const [one, tree] of trees)
         for (const [other, otherTree] of trees) {
           const changed = new Set(
-            atOnce(differences(tree, otherTree)).flatMap(({ offset, length }) =>
+            atOnce(differences(tree, otherTree)).ranges.flatMap(({ offset, length }) =>
               Array.from({ length: length / BLOCK_SIZE }, (_, i) => offset / BLOCK_SIZE + i),
             ),
           );
