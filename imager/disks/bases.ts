@@ -3,7 +3,18 @@
  * zeroes, in BASES/NAME.zeros (zero-map.ts). The content's SHA-256 is part of a base's identity, so that an overlay is never put over anything but what it was made for. NAME.json also has
  * the file's inode number and time of change: where they differ the content is verified before it is used.
  */
-import { chmodSync, existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { isName } from '../../agent/protocol/names.ts';
 import { Additions } from '../storage/additions.ts';
@@ -23,6 +34,8 @@ import {
   withImageFile,
 } from './base-image.ts';
 import type { BaseContent } from './block-reader.ts';
+import { HEAD_LENGTH, sectorSizeOf } from './file-system.ts';
+import { BLOCK_SIZE } from './format.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
 import { inWords } from './system-error.ts';
 import { ZeroMap } from './zero-map.ts';
@@ -122,6 +135,24 @@ export class Bases {
       return { name, size, digest, allocatedBytes: image.blocks * 512 };
     } catch (error) {
       throw new StoreError(`base image "${name}" is damaged: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  /**
+   * Bytes of the sectors that a device has to have for what is on the image (file-system.ts); 4096 where it cannot be
+   * read, which whoever opens it will hear of.
+   */
+  sectorSize(name: string): number {
+    const head = Buffer.alloc(HEAD_LENGTH);
+    try {
+      const fd = openSync(this.#image(name), 'r');
+      try {
+        return sectorSizeOf(head.subarray(0, readSync(fd, head, 0, head.length, 0)));
+      } finally {
+        closeSync(fd);
+      }
+    } catch {
+      return BLOCK_SIZE;
     }
   }
 
