@@ -7,7 +7,7 @@ import { type BlockFile, SystemFile } from './block-file.ts';
 import type { BaseContent } from './block-reader.ts';
 import { DiskError } from './disk.ts';
 import { MAX_DISK_SIZE } from './format.ts';
-import { StoreError } from './store-error.ts';
+import { SourceError, StoreError } from './store-error.ts';
 import { inWords } from './system-error.ts';
 import { ZeroMap } from './zero-map.ts';
 
@@ -26,14 +26,14 @@ export interface ImageSource {
 }
 
 /**
- * Runs `work` on a plain file. Rejects with StoreError where `file` is something else, or cannot be read; `read` and
- * `unchanged` do where the file was written to since.
+ * Runs `work` on a plain file. Rejects with SourceError where `file` is something else, or cannot be read; `read` and
+ * `unchanged` do with StoreError where the file was written to since.
  */
 export async function withImageFile<T>(file: string, work: (source: ImageSource) => Promise<T>): Promise<T> {
   const unreadable = (error: unknown): never => {
     throw error instanceof NotPlainError
-      ? new StoreError(error.message, { cause: error })
-      : inWords(error, `${file} cannot be read`);
+      ? new SourceError(error.message, { cause: error })
+      : inWords(error, `${file} cannot be read`, SourceError);
   };
   const handle = await openPlain(file).catch(unreadable);
   try {

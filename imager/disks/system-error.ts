@@ -12,10 +12,10 @@ const WORDS: Readonly<Record<string, string>> = {
   EROFS: 'its file system is read-only',
 };
 
-/** A StoreError for a failed call of the system: `what` failed, with the file's name. Others are given as they are. */
-export function inWords(error: unknown, what: string): Error {
+/** A StoreError, of class `Kind`, for a failed call of the system: `what` failed, with the file's name. Others are given as they are. */
+export function inWords(error: unknown, what: string, Kind: typeof StoreError = StoreError): Error {
   const { code, errno, message } = error as NodeJS.ErrnoException;
   if (code === undefined || errno === undefined) return error as Error;
   const why = WORDS[code];
-  return new StoreError(`${what}: ${why === undefined ? message : `${why} (${code})`}`, { cause: error });
+  return new Kind(`${what}: ${why === undefined ? message : `${why} (${code})`}`, { cause: error });
 }
