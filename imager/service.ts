@@ -1,34 +1,22 @@
 /** The composition root: puts stores and servers together, starts them in order and closes them in reverse. */
-import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { parseUid } from '../agent/protocol/uid.ts';
-import { Directory } from './agents/directory.ts';
 import { AgentServer } from './agents/server.ts';
-import { leaseAt } from './dhcp/leases.ts';
 import { DhcpServer } from './dhcp/server.ts';
-import { Disks } from './disks/catalog.ts';
 import { ControlServer, HttpServer } from './http/server.ts';
-import { BootTable } from './images/table.ts';
-import { BootTree, installedIpxe } from './images/tree.ts';
+import { installedIpxe } from './images/tree.ts';
 import { systemClock } from './journal/clock.ts';
-import { Journal } from './journal/journal.ts';
-import { Recorder } from './journal/recorder.ts';
-import { bootFileFaults } from './menus/boot-file-check.ts';
-import { controlSocketPath, type ImagerConfig, type NodeConfig } from './model/config.ts';
-import { NodeIndex } from './model/nodes.ts';
+import type { Recorder } from './journal/recorder.ts';
+import { controlSocketPath, type ImagerConfig } from './model/config.ts';
 import { NbdServer } from './nbd/server.ts';
 import { hasNativeStreams } from './nbd/stream-native.ts';
-import { Packs } from './packs/packs.ts';
-import { LmdbRegistry } from './registry/lmdb.ts';
 import { nodeBoot } from './service/boot-choice.ts';
 import { controlsOf } from './service/controls.ts';
-import { dhcpConfig, nodeOfLease, reservationsOf } from './service/dhcp-settings.ts';
-import { mayOpen } from './service/disk-policy.ts';
+import { dhcpConfig, reservationsOf } from './service/dhcp-settings.ts';
 import { readNbdTls } from './service/nbd-tls.ts';
-import { openMenus } from './service/node-menus.ts';
 import { readModelOf } from './service/read-model.ts';
 import { startFault } from './service/start-fault.ts';
-import { lockState } from './service/state-lock.ts';
+import { type Started, startedParts } from './service/started.ts';
+import { openStores } from './service/stores.ts';
 import { readTlsFiles } from './service/tls-files.ts';
 import { TftpServer } from './tftp/server.ts';
 import { hasNative } from './udp/native.ts';
@@ -60,25 +48,7 @@ export class StartError extends Error {}
 
 /** Starts everything `config` asks for. Rejects with StartError, having closed what was started before. */
 export async function startImager(config: ImagerConfig, { log }: { log: Logger }): Promise<Imager> {
-  const closers: { what: string; close: () => Promise<void> | void }[] = [];
-  const close = async () => {
-    for (const { what, close: end } of closers.splice(0).reverse()) {
-      try {
-        await end();
-      } catch (error) {
-        log.error({ err: error }, `closing ${what} failed`);
-      }
-    }
-  };
-  const started = async <T>(
-    what: string,
-    start: () => Promise<T> | T,
-    end: (part: T) => Promise<void> | void,
-  ) => {
-    const part = await start();
-    closers.push({ what, close: () => end(part) });
-    return part;
-  };
+  const { started, close } = startedParts(log);
   try {
     return { ...(await startParts(config, log, started)), close };
   } catch (error) {
@@ -89,12 +59,6 @@ export async function startImager(config: ImagerConfig, { log }: { log: Logger }
   }
 }
 
-type Started = <T>(
-  what: string,
-  start: () => Promise<T> | T,
-  end: (part: T) => Promise<void> | void,
-) => Promise<T>;
-
 async function startParts(
   config: ImagerConfig,
   log: Logger,
@@ -102,84 +66,21 @@ async function startParts(
 ): Promise<Omit<Imager, 'close'>> {
   const clock = systemClock;
   const { address } = config.network;
-  const nodes = new NodeIndex(config.nodes);
-  await started(
-    'state lock',
-    () => lockState(config.state),
-    (lock) => lock.release(),
-  );
-  const journal = await started(
-    'boot journal',
-    () => new Journal({ dir: join(config.state, 'journal'), log: log.child({ room: 'journal' }) }),
-    (part) => part.close(),
-  );
-  const recorder = new Recorder({ names: nodes, log: log.child({ room: 'journal' }), journal });
-  const { sink } = recorder;
-  const registry = await started(
-    'registry',
-    () => LmdbRegistry.open(join(config.state, 'registry')),
-    (part) => part.close(),
-  );
-  const directory = new Directory(registry, (node) => nodes.byName(node) !== undefined);
-  const table = await started(
-    'boot table',
-    () => BootTable.open(join(config.state, 'images')),
-    (part) => part.close(),
-  );
   if (!hasNative()) log.warn('the native UDP sockets are not built (make build): DHCP and TFTP are slower');
   if (!hasNativeStreams()) log.warn('the native NBD streams are not built (make build): disks are slower');
   const ipxe = installedIpxe();
   const { ports } = config;
   // Servers that start later are asked for their ports and counters through these.
   const running: Partial<Record<keyof ImagerPorts, { port: number; stats(): Record<string, number> }>> = {};
-  const holderOf = (client: string) => nodeOfLease(nodes, leaseAt(registry, client));
-  const holdsLease = (node: NodeConfig, client: string) => holderOf(client)?.name === node.name;
-  const addressOf = (name: string) => {
-    const node = nodes.byName(name);
-    const last = directory.get(name)?.address;
-    if (node?.address !== undefined) return node.address;
-    return node !== undefined && last !== undefined && holdsLease(node, last) ? last : undefined;
-  };
-  const menus = await started(
-    'templates',
-    () =>
-      openMenus({
-        ...{ config, nodes, directory, table, holderOf, addressOf, log: log.child({ room: 'menus' }) },
-        port: (service) => running[service]?.port,
-      }),
-    (part) => part.library.close(),
-  );
-  const files = new BootTree(table, ipxe, menus);
-  for (const { error } of await bootFileFaults(config, files))
-    log.warn(`${error}: such firmware will not boot`);
-  const disks = await started(
-    'disks',
-    () =>
-      Disks.open({
-        dir: config.state,
-        log: log.child({ room: 'disks' }),
-        mayOpen: (disk, client) =>
-          mayOpen(disk, client, {
-            network: config.network,
-            subnets: config.dhcp.subnets,
-            ownerOf: (name) => directory.ownerOf(name),
-            nodeNamed: (identity) =>
-              (nodes.byName(identity) ?? nodes.byUid(parseUid(identity) ?? identity))?.name,
-            addressOf,
-          }),
-      }),
-    (part) => part.close(),
-  );
-  const packs = await started(
-    'packs',
-    async () => {
-      const part = new Packs({ disks, dir: join(config.state, 'bases'), log: log.child({ room: 'packs' }) });
-      await part.makeMissing();
-      return part;
-    },
-    (part) => part.close(),
-  );
-  recorder.watch((event) => packs.take(event));
+  const stores = await openStores({
+    config,
+    log,
+    ipxe,
+    started,
+    portOf: (service) => running[service]?.port,
+  });
+  const { nodes, journal, recorder, registry, directory, table, menus, files, disks, packs } = stores;
+  const { sink } = recorder;
 
   const common = (room: string) => ({ address, sink, clock, log: log.child({ room }) });
   const serve = <T extends { close(): Promise<void> }>(service: keyof ImagerPorts, start: () => Promise<T>) =>
@@ -213,7 +114,7 @@ async function startParts(
       nodes,
       userConfigs: config.userConfigs,
       directory,
-      holdsLease,
+      holdsLease: stores.holdsLease,
     }),
   );
   Object.assign(running, { tftp, nbd, agent: agents });

@@ -6,6 +6,7 @@ import { buildBaseDisk } from '../images/base-disk.ts';
 import type { Architecture } from '../images/image.ts';
 import { clearWorkFolders } from '../images/work-folder.ts';
 import type { BootReads } from '../model/views.ts';
+import { addVerify } from './base-verify.ts';
 import { architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
@@ -16,7 +17,7 @@ type ListedBase = BaseView & { boot: BootReads | null };
 export function addBase(program: Command): void {
   const base = program
     .command('base')
-    .description('list, add and build base images for disks')
+    .description('list, add, build and verify base images for disks')
     .addHelpText('after', '\nExamples:\n  imager base list\n  imager base build web --arch arm64');
   base
     .command('list')
@@ -67,6 +68,7 @@ Examples:
     .action(async (name: string, options: { arch: Architecture; cache?: string }, command: Command) => {
       await build(new Context(command), name, options);
     });
+  addVerify(base);
 }
 
 async function build(

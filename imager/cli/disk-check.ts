@@ -5,8 +5,8 @@ import type { Command } from 'commander';
 import { isName } from '../../agent/protocol/names.ts';
 import type { CheckReport } from '../disks/check.ts';
 import { Context } from './context.ts';
-import { percent } from './disk-generations.ts';
 import { VerbError } from './failure.ts';
+import { percent } from './percent.ts';
 import { plain } from './terminal.ts';
 
 /** Adds the verbs to `disk`. */

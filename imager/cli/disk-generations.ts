@@ -8,6 +8,7 @@ import type { Differences, DiskWork, Generations, GenerationView, Moment } from 
 import { showBase } from './base.ts';
 import { Context } from './context.ts';
 import { NotRunningError, VerbError } from './failure.ts';
+import { percent } from './percent.ts';
 import { bytes, fields, table, time } from './table.ts';
 
 /** Adds the verbs to `disk`. */
@@ -131,17 +132,6 @@ async function either<T>(
       await disks.close();
     }
   }
-}
-
-/** Tells each tenth that is done. */
-export function percent(context: Context): (share: number) => void {
-  let told = 0;
-  return (share) => {
-    const tenth = Math.floor(share * 10);
-    if (tenth <= told) return;
-    told = tenth;
-    context.progress(`${tenth * 10} %`);
-  };
 }
 
 function generationNumber(text: string): number {

@@ -2,11 +2,13 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { NotPlainError, openPlain } from '../storage/regular.ts';
 import { type BlockFile, SystemFile } from './block-file.ts';
 import type { BaseContent } from './block-reader.ts';
 import { DiskError } from './disk.ts';
 import { MAX_DISK_SIZE } from './format.ts';
-import { StoreError } from './store-error.ts';
+import { SourceError, StoreError } from './store-error.ts';
+import { inWords } from './system-error.ts';
 import { ZeroMap } from './zero-map.ts';
 
 const COPY_LENGTH = 1024 * 1024;
@@ -19,21 +21,56 @@ export interface ImageSource {
   size: number;
   /** Fills `target` from `offset`. */
   read(target: Uint8Array, offset: number): Promise<void>;
+  /** Rejects where what was read until now may be of several moments. Absent: it never changes. */
+  unchanged?(): Promise<void>;
 }
 
-/** Reads of an open file that fail where it ends too early. */
-export function fullRead(file: FileHandle, name: string, size: number): ImageSource['read'] {
-  return async (target, offset) => {
-    for (let done = 0; done < target.length; ) {
-      const { bytesRead } = await file.read(target, done, target.length - done, offset + done);
-      if (bytesRead === 0)
-        throw new StoreError(`${name} ended at byte ${offset + done} of ${size} while it was copied`);
-      done += bytesRead;
-    }
+/**
+ * Runs `work` on a plain file. Rejects with SourceError where `file` is something else, or cannot be read; `read` and
+ * `unchanged` do with StoreError where the file was written to since.
+ */
+export async function withImageFile<T>(file: string, work: (source: ImageSource) => Promise<T>): Promise<T> {
+  const unreadable = (error: unknown): never => {
+    throw error instanceof NotPlainError
+      ? new SourceError(error.message, { cause: error })
+      : inWords(error, `${file} cannot be read`, SourceError);
   };
+  const handle = await openPlain(file).catch(unreadable);
+  try {
+    const moment = async (): Promise<{ size: number; changed: bigint }> => {
+      const { size, mtimeNs } = await handle.stat({ bigint: true });
+      return { size: Number(size), changed: mtimeNs };
+    };
+    const before = await moment();
+    return await work({
+      name: file,
+      size: before.size,
+      read: async (target, offset) => {
+        for (let done = 0; done < target.length; ) {
+          const part = handle.read(target, done, target.length - done, offset + done);
+          const { bytesRead } = await part.catch(unreadable);
+          if (bytesRead === 0)
+            throw new StoreError(
+              `${file} ended at byte ${offset + done} of ${before.size} while it was copied`,
+            );
+          done += bytesRead;
+        }
+      },
+      unchanged: async () => {
+        const { size, changed } = await moment();
+        if (size !== before.size || changed !== before.changed)
+          throw new StoreError(`${file} was written to while it was copied: nothing was added`);
+      },
+    });
+  } finally {
+    await handle.close();
+  }
 }
 
-/** Copies an image to a new file, leaving out what is zero, and makes the copy durable. Gives its SHA-256, and its zeroes. */
+/**
+ * Copies an image to a new file, leaving out what is zero, and makes the copy durable. Gives its SHA-256, and its zeroes.
+ * Rejects with what the source does, and with the system's errors of the copy.
+ */
 export async function copySparsely(
   source: ImageSource,
   to: string,
@@ -46,6 +83,7 @@ export async function copySparsely(
   try {
     const zeros = new ZeroMap(size);
     const digest = await copyContent(source, target, zeros, signal);
+    await source.unchanged?.();
     await target.truncate(size);
     await target.sync();
     return { digest, zeros };
@@ -73,12 +111,24 @@ async function copyContent(
   return hash.digest('hex');
 }
 
-/** SHA-256 of a file. Rejects with the signal's reason soon after it. */
-export async function digestOf(path: string, signal: AbortSignal): Promise<string> {
+/**
+ * SHA-256 of a file; `took` is told how many bytes of it were read. Rejects with StoreError where it cannot be read, and
+ * with the signal's reason soon after it.
+ */
+export async function digestOf(
+  path: string,
+  signal: AbortSignal,
+  took: (bytes: number) => void = () => {},
+): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: COPY_LENGTH })) {
-    signal.throwIfAborted();
-    hash.update(chunk);
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: COPY_LENGTH })) {
+      signal.throwIfAborted();
+      hash.update(chunk);
+      took((chunk as Buffer).length);
+    }
+  } catch (error) {
+    throw inWords(error, `${path} cannot be read`);
   }
   return hash.digest('hex');
 }

@@ -5,22 +5,39 @@
  */
 import {
   chmodSync,
+  closeSync,
   existsSync,
   linkSync,
-  mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
+  readSync,
   rmSync,
   statSync,
 } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isName } from '../../agent/protocol/names.ts';
 import { Additions } from '../storage/additions.ts';
-import { removeUnfinished, replaceDurably, unfinishedPath } from '../storage/durable.ts';
-import { BaseImage, copySparsely, digestOf, fullRead, type ImageSource, identityOf } from './base-image.ts';
+import {
+  makeFolder,
+  removeUnfinished,
+  replaceDurably,
+  syncPath,
+  unfinishedPath,
+} from '../storage/durable.ts';
+import {
+  BaseImage,
+  copySparsely,
+  digestOf,
+  type ImageSource,
+  identityOf,
+  withImageFile,
+} from './base-image.ts';
 import type { BaseContent } from './block-reader.ts';
+import { HEAD_LENGTH, sectorSizeOf } from './file-system.ts';
+import { BLOCK_SIZE } from './format.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
+import { inWords } from './system-error.ts';
 import { ZeroMap } from './zero-map.ts';
 
 export interface BaseView {
@@ -56,8 +73,13 @@ export class Bases {
 
   /** Opens the store in `dir`, which is made where it is missing. */
   static open(dir: string): Bases {
-    mkdirSync(dir, { recursive: true });
+    makeFolder(dir);
     removeUnfinished(dir);
+    return new Bases(dir);
+  }
+
+  /** The store in `dir`, which another process may be at work in: for reading. */
+  static at(dir: string): Bases {
     return new Bases(dir);
   }
 
@@ -116,24 +138,35 @@ export class Bases {
     }
   }
 
+  /**
+   * Bytes of the sectors that a device has to have for what is on the image (file-system.ts); 4096 where it cannot be
+   * read, which whoever opens it will hear of.
+   */
+  sectorSize(name: string): number {
+    const head = Buffer.alloc(HEAD_LENGTH);
+    try {
+      const fd = openSync(this.#image(name), 'r');
+      try {
+        return sectorSizeOf(head.subarray(0, readSync(fd, head, 0, head.length, 0)));
+      } finally {
+        closeSync(fd);
+      }
+    } catch {
+      return BLOCK_SIZE;
+    }
+  }
+
   #record(name: string): BaseRecord {
     return parseRecord(readFileSync(join(this.#dir, `${name}.json`), 'utf8'));
   }
 
   /**
    * Takes a copy of the raw image in `file` in as `name`. A name stands for one content for ever: adding the same
-   * content again changes nothing, other content is refused (StoreError).
+   * content again changes nothing, other content is refused (StoreError), as is a file that is no plain one, or that is
+   * written to meanwhile. Durable once it resolves.
    */
   add(name: string, file: string): Promise<BaseView> {
-    return this.#additions.run(async (signal) => {
-      const source = await open(file, 'r');
-      try {
-        const { size } = await source.stat();
-        return await this.#add(name, { name: file, size, read: fullRead(source, file, size) }, signal);
-      } finally {
-        await source.close();
-      }
-    });
+    return this.#additions.run((signal) => withImageFile(file, (source) => this.#add(name, source, signal)));
   }
 
   /** Like `add`, with content from anywhere. */
@@ -159,7 +192,12 @@ export class Bases {
         replaceDurably(this.#dir, `${name}.zeros`, zeros.encode(digest));
         const identity = identityOf(this.#image(name));
         replaceDurably(this.#dir, `${name}.json`, `${JSON.stringify({ name, size, digest, identity })}\n`);
+      } else {
+        // Who added it may have been stopped before its names were durable.
+        syncPath(this.#dir);
       }
+    } catch (error) {
+      throw inWords(error, `${this.#image(name)} cannot be written`);
     } finally {
       rmSync(copy, { force: true });
     }
@@ -198,6 +236,23 @@ export class Bases {
     if (found !== digest)
       throw new StoreError(`base image "${name}" was changed: its content is not what was added`);
     replaceDurably(this.#dir, `${name}.json`, `${JSON.stringify({ name, size, digest, identity })}\n`);
+  }
+
+  /**
+   * Reads a whole image and compares it with what was added; `took` is told how many bytes were read. Gives what is wrong,
+   * undefined where nothing is. Rejects with UnknownNameError.
+   */
+  async verify(name: string, took: (bytes: number) => void): Promise<string | undefined> {
+    try {
+      const { digest } = this.get(name);
+      const found = await this.#additions.run((signal) => digestOf(this.#image(name), signal, took));
+      return found === digest
+        ? undefined
+        : `base image "${name}" is damaged: its content has sha256 ${found}, not ${digest}`;
+    } catch (error) {
+      if (error instanceof UnknownNameError || !(error instanceof StoreError)) throw error;
+      return error.message;
+    }
   }
 
   /** Looks whether images in use were changed. */

@@ -63,7 +63,7 @@ export class BlockReader {
       if (run.place >= SUPERBLOCK_PLACES) {
         this.#file.readNow(run.out, run.place * BLOCK_SIZE);
         const bad = firstWrong(run.out, run.crcs);
-        if (bad !== undefined) throw this.#damaged(run.block + bad, run);
+        if (bad !== undefined) throw this.#damaged(run, bad);
       } else {
         const part = this.#ofBase(run);
         if (part !== undefined) this.#base.file.readNow(part, run.block * BLOCK_SIZE);
@@ -95,7 +95,7 @@ export class BlockReader {
     if (run.place >= SUPERBLOCK_PLACES) {
       await this.#file.read(run.out, run.place * BLOCK_SIZE);
       const bad = firstWrong(run.out, run.crcs);
-      if (bad !== undefined) throw this.#damaged(run.block + bad, run);
+      if (bad !== undefined) throw this.#damaged(run, bad);
       return;
     }
     const part = this.#ofBase(run);
@@ -140,9 +140,10 @@ export class BlockReader {
     }
   }
 
-  #damaged(block: number, { place }: Run): DiskError {
-    const at = block * BLOCK_SIZE;
-    const text = `${this.#name}: what is stored of bytes ${at} to ${at + BLOCK_SIZE - 1} is damaged (place ${place})`;
+  /** The block of a run with that index is not as it was written. */
+  #damaged({ block, place }: Run, index: number): DiskError {
+    const at = (block + index) * BLOCK_SIZE;
+    const text = `${this.#name}: what is stored of bytes ${at} to ${at + BLOCK_SIZE - 1} is damaged (place ${place + index})`;
     return new DiskError('EIO', text);
   }
 }

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { isName } from '../../agent/protocol/names.ts';
-import { removeUnfinished, syncPath, unfinishedPath } from '../storage/durable.ts';
+import { makeFolder, removeUnfinished, syncPath, unfinishedPath } from '../storage/durable.ts';
 import { BaseDisk } from './base-disk.ts';
 import type { ImageSource } from './base-image.ts';
 import { Bases, type BaseView } from './bases.ts';
@@ -19,6 +19,7 @@ import { newSalt, OpenOverlays, superblockOf } from './open-overlays.ts';
 import type { Overlay } from './overlay.ts';
 import { FILE_NAME, writeEmptyOverlay } from './overlay-file.ts';
 import { BusyError, StoreError, UnknownNameError } from './store-error.ts';
+import type { Superblock } from './superblock.ts';
 
 export interface DiskView {
   name: string;
@@ -66,7 +67,7 @@ export class Disks implements DiskCatalog {
   /** Opens the store in `dir`, which is made where it is missing. `mayOpen` is asked for each export by name. */
   static async open(o: { dir: string; log: Logger; mayOpen?: MayOpen }): Promise<Disks> {
     const dir = join(o.dir, 'disks');
-    mkdirSync(dir, { recursive: true });
+    makeFolder(dir);
     removeUnfinished(dir);
     if (!hasHostCalls())
       o.log.warn(
@@ -155,8 +156,7 @@ export class Disks implements DiskCatalog {
 
   #view(name: string): DiskView {
     const open = this.#overlays.get(name);
-    const { base, size, blocks, table, parent } =
-      open?.overlay.store.superblock ?? superblockOf(this.#dir, name);
+    const { base, size, blocks, table, parent } = this.#superblock(name);
     const { data, zero } = open?.overlay.store.tree.counts() ?? blocks;
     return {
       name,
@@ -181,16 +181,19 @@ export class Disks implements DiskCatalog {
 
   describe(name: string, client: DiskClient): Pick<Disk, 'size' | 'readOnly' | 'blockSize'> | Refusal {
     const readOnly = name.startsWith(BASE_EXPORT);
-    const found = readOnly
-      ? this.#bases.find(name.slice(BASE_EXPORT.length))
-      : this.#has(name)
-        ? (this.#overlays.get(name)?.overlay ?? superblockOf(this.#dir, name))
-        : undefined;
+    const base = readOnly ? this.#bases.find(name.slice(BASE_EXPORT.length)) : undefined;
+    const overlay = !readOnly && this.#has(name) ? this.#superblock(name) : undefined;
+    const found = base ?? overlay;
     if (found === undefined)
       return { refused: 'unknown', why: new UnknownNameError('disk', name, this.list(client)).message };
     const verdict = this.#mayOpen(name, client);
     if (verdict !== true) return { refused: 'policy', why: verdict };
-    return { size: found.size, readOnly, blockSize: BLOCK_SIZE };
+    const blockSize = this.#bases.sectorSize(overlay?.base.name ?? name.slice(BASE_EXPORT.length));
+    return { size: found.size, readOnly, blockSize };
+  }
+
+  #superblock(name: string): Superblock {
+    return this.#overlays.get(name)?.overlay.store.superblock ?? superblockOf(this.#dir, name);
   }
 
   /**

@@ -19,6 +19,9 @@ import { tidy } from './tidy.ts';
 /** A journal longer than this, or so many changed leaves of the map, ask for a checkpoint. */
 const LONG_JOURNAL = 2 * 1024 * 1024;
 const MANY_LEAVES = 4096;
+/** A scan that failed is tried again with a write after this time, then after twice as long, and so on. */
+const SCAN_AGAIN_MS = 60_000;
+const SCAN_AGAIN_MOST_MS = 60 * SCAN_AGAIN_MS;
 /** Writes wait then. */
 const TOO_LONG_JOURNAL = 8 * LONG_JOURNAL;
 
@@ -32,6 +35,8 @@ export interface Parts {
   writing: ReadonlySet<readonly PlaceRun[]>;
   /** Told what went wrong that nobody waits for. */
   warn: (message: string, detail: Record<string, unknown>) => void;
+  /** Milliseconds of a clock that only goes on. */
+  now: () => number;
 }
 
 export class Checkpoints {
@@ -41,6 +46,7 @@ export class Checkpoints {
   readonly #flushes: Flushes;
   readonly #writing: Parts['writing'];
   readonly #warn: Parts['warn'];
+  readonly #now: Parts['now'];
   #tree: MapTree;
   #superblock: Superblock;
   #copy: 0 | 1;
@@ -51,6 +57,8 @@ export class Checkpoints {
   #last: Promise<unknown> = Promise.resolve();
   #running = 0;
   #patience = LONG_JOURNAL;
+  /** When a scan that failed is tried again, and how long the wait for that is. */
+  #scanAgain: { at: number; after: number } | undefined;
   #closing = false;
 
   /** Begins with a scan. */
@@ -61,6 +69,7 @@ export class Checkpoints {
     this.#flushes = parts.flushes;
     this.#writing = parts.writing;
     this.#warn = parts.warn;
+    this.#now = parts.now;
     this.#tree = found.tree;
     this.#superblock = found.superblock;
     this.#copy = found.copy;
@@ -90,6 +99,15 @@ export class Checkpoints {
     this.#changed = true;
     const long = this.#journal.length > this.#patience || this.#tree.dirtyLeaves > MANY_LEAVES;
     if (long && this.#running === 0 && this.#mayCheckpoint()) void this.#tryCheckpoint();
+    if (this.#scanAgain !== undefined && this.#now() >= this.#scanAgain.at) this.#tryScan(this.#scanAgain);
+  }
+
+  /** A scan nobody waits for. */
+  #tryScan({ after }: { after: number }): void {
+    // Not once more before this one is through.
+    this.#scanAgain = { at: Number.POSITIVE_INFINITY, after };
+    // Where the flush before it fails, there are no more writes that could want space.
+    void this.rescan().catch(() => undefined);
   }
 
   /**
@@ -122,6 +140,14 @@ export class Checkpoints {
     return turn;
   }
 
+  /** Does `work`, which must not ask for a checkpoint, while there is none: pages that the last one has stay where they are. */
+  still<T>(work: () => Promise<T>): Promise<T> {
+    this.#running++;
+    return this.#inTurn(work).finally(() => {
+      this.#running--;
+    });
+  }
+
   /** Resolves once checkpoints and scans asked for so far are done: after an open, once free places are known. */
   async settled(): Promise<void> {
     await this.#last;
@@ -146,10 +172,14 @@ export class Checkpoints {
       // What a record replaced is free once the record is durable.
       await this.#flushes.flush();
       this.#space.endScan();
+      if (this.#scanAgain !== undefined) this.#warn('free space can be told again', {});
+      this.#scanAgain = undefined;
       this.#tidy();
     } catch (error) {
-      // The disk works on without: only, nothing becomes free.
+      // The disk works on without: only, nothing becomes free. What the cause is may pass.
       this.#space.failScan();
+      const after = Math.min(SCAN_AGAIN_MOST_MS, 2 * (this.#scanAgain?.after ?? SCAN_AGAIN_MS / 2));
+      this.#scanAgain = { at: this.#now() + after, after };
       this.#warn('free space cannot be told', { error: (error as Error).message });
     }
   }
@@ -169,10 +199,7 @@ export class Checkpoints {
    * with what an alteration throws: the checkpoint before still holds then.
    */
   checkpoint(alterations: Alterations = {}): Promise<void> {
-    this.#running++;
-    return this.#inTurn(() => this.#checkpoint(alterations)).finally(() => {
-      this.#running--;
-    });
+    return this.still(() => this.#checkpoint(alterations));
   }
 
   async #checkpoint(alterations: Alterations): Promise<void> {

@@ -9,6 +9,7 @@ import { drop, generationOf, grow, mapOf, rollBack, snapshot } from './generatio
 import { MapTree } from './map-tree.ts';
 import type { Overlay } from './overlay.ts';
 import { StoreError } from './store-error.ts';
+import { inTurns } from './turns.ts';
 
 /** A generation as people see it. */
 export interface GenerationView {
@@ -91,8 +92,10 @@ export class DiskWork {
   differences(disk: string, from: Moment, to: Moment): Promise<Differences> {
     return this.#disks.withOverlay(disk, async (overlay) => {
       if (from === 'now' || to === 'now') await overlay.store.checkpoint();
-      const ranges = differences(mapAt(overlay, from), mapAt(overlay, to));
-      return { from, to, bytes: ranges.reduce((sum, { length }) => sum + length, 0), ranges };
+      const found = await overlay.store.still(() =>
+        inTurns(differences(mapAt(overlay, from), mapAt(overlay, to))),
+      );
+      return { from, to, ...found };
     });
   }
 

@@ -60,7 +60,10 @@ export interface DiskClient {
 export interface DiskCatalog {
   /** Names this client may open. */
   list(client: DiskClient): string[];
-  /** What `name` is, without opening it: an answer to NBD_OPT_INFO must not disturb whoever has the disk open. */
+  /**
+   * What `name` is, without opening it: an answer to NBD_OPT_INFO must not disturb whoever has the disk open. `blockSize` is
+   * what clients are to have for their blocks: no larger than those of the file system in it.
+   */
   describe(
     name: string,
     client: DiskClient,

@@ -2,45 +2,37 @@
  * The journal of an overlay's map: changes go into it before they are acknowledged, and are in the kernel's hands then.
  * Changes noted in one turn of the event loop leave in one record, with one write.
  *
- * It is a chain of segments, written out in full before they are needed, so that what was promised room never fails for
- * lack of space: `promise` does, before anything is changed.
+ * It is a chain of segments (journal-chain.ts), written out in full before they are needed, so that what was promised room
+ * never fails for lack of space: `promise` does, before anything is changed.
  */
 import type { BlockFile } from './block-file.ts';
 import { asDiskError } from './block-file.ts';
 import { type DiskError, DONE } from './disk.ts';
-import { BLOCK_SIZE, type PlaceRun } from './format.ts';
+import type { PlaceRun } from './format.ts';
 import { type Batch, newBatch } from './journal-batch.ts';
+import { JournalChain, type JournalWrite } from './journal-chain.ts';
 import {
   type Change,
   changeSize,
-  encodeLink,
   type JournalPosition,
-  LINK_SIZE,
   MAX_RECORD,
   type Mark,
   putChange,
   RECORD_HEAD,
-  sealRecord,
 } from './journal-record.ts';
-import { SpareSegments, SURE_BYTES } from './journal-segments.ts';
 import type { Space } from './space.ts';
 import type { Segment } from './superblock.ts';
 
 export class Journal {
   readonly #file: BlockFile;
   readonly #space: Space;
-  #segment: Segment;
-  #offset: number;
-  #lsn: number;
+  readonly #chain: JournalChain;
   #written: number;
   /** Byte of the file behind the last record that is in it. */
   #writtenEnd: number;
   #synced: Mark;
   /** The last record that was in the file already. */
   readonly #inherited: Mark;
-  /** Segments of the chain before the present one, from the checkpoint on. */
-  #before: PlaceRun[];
-  readonly #spares: SpareSegments;
   readonly #batches: Batch[] = [];
   readonly #waiting: (() => void)[] = [];
   #released: PlaceRun[] = [];
@@ -65,23 +57,15 @@ export class Journal {
     found: { journal: JournalPosition; before: PlaceRun[]; durable: Mark; clean: boolean },
     salt: () => string,
   ) {
-    const { journal: position, before, durable, clean } = found;
+    const { durable, clean } = found;
     this.#file = file;
     this.#space = space;
     this.#soiled = !clean;
-    this.#segment = position.segment;
-    this.#offset = position.offset;
-    this.#lsn = position.lsn;
-    this.#written = position.lsn - 1;
-    this.#writtenEnd = this.#end();
+    this.#chain = new JournalChain(file, space, found, salt);
+    this.#written = this.#chain.lsn - 1;
+    this.#writtenEnd = this.#chain.end;
     this.#synced = durable;
     this.#inherited = { lsn: this.#written, end: this.#writtenEnd };
-    this.#before = before;
-    this.#spares = new SpareSegments(file, space, salt);
-  }
-
-  #end(): number {
-    return this.#segment.place * BLOCK_SIZE + this.#offset;
   }
 
   /**
@@ -101,12 +85,12 @@ export class Journal {
 
   /** Bytes since the checkpoint. */
   get length(): number {
-    return this.#before.reduce((sum, { count }) => sum + count * BLOCK_SIZE, this.#offset);
+    return this.#chain.length;
   }
 
   /** All that it takes up. */
   segments(): PlaceRun[] {
-    return [...this.#before, this.#segment, ...this.#spares.all()];
+    return this.#chain.segments();
   }
 
   /**
@@ -117,8 +101,7 @@ export class Journal {
     if (this.#failure !== undefined) throw this.#failure;
     this.settle();
     const promised = bytes + RECORD_HEAD * (1 + Math.ceil((2 * bytes) / MAX_RECORD));
-    const room = (): number => Math.max(0, SURE_BYTES - this.#offset) + this.#spares.count * SURE_BYTES;
-    while (room() < this.#pending + this.#promised + promised) this.#spares.add();
+    this.#chain.reserve(this.#pending + this.#promised + promised);
     this.#promised += promised;
     return promised;
   }
@@ -220,8 +203,7 @@ export class Journal {
     const batch = this.#batches.shift()!;
     this.#pending -= batch.length;
     this.#unused = batch.bytes;
-    this.#written = this.#lsn - 1;
-    this.#writtenEnd = this.#end();
+    this.#tookIn();
     this.#changed ||= batch.length > RECORD_HEAD;
     if (batch.released.length > 0) this.#released.push(...batch.released);
     batch.resolve();
@@ -234,29 +216,14 @@ export class Journal {
     for (const work of this.#waiting.splice(0)) work();
   }
 
-  #writesOf(batch: Batch): { bytes: Uint8Array; offset: number }[] {
-    const writes = [];
-    if (this.#offset + batch.length + LINK_SIZE > this.#segment.count * BLOCK_SIZE) writes.push(this.#link());
-    const bytes = batch.bytes.subarray(0, batch.length);
-    sealRecord(bytes, this.#head());
-    writes.push({ bytes, offset: this.#segment.place * BLOCK_SIZE + this.#offset });
-    this.#offset += batch.length;
-    return writes;
+  #writesOf(batch: Batch): JournalWrite[] {
+    return this.#chain.put(batch.bytes.subarray(0, batch.length), this.#synced.lsn);
   }
 
-  #head(): { salt: string; lsn: number; synced: number } {
-    return { salt: this.#segment.salt, lsn: this.#lsn++, synced: this.#synced.lsn };
-  }
-
-  /** Goes on in the next segment: the record that says so. */
-  #link(): { bytes: Uint8Array; offset: number } {
-    const next = this.#spares.take();
-    const bytes = encodeLink(this.#head(), next);
-    const offset = this.#segment.place * BLOCK_SIZE + this.#offset;
-    this.#before.push({ place: this.#segment.place, count: this.#segment.count });
-    this.#segment = next;
-    this.#offset = 0;
-    return { bytes, offset };
+  /** All that the chain has is in the file. */
+  #tookIn(): void {
+    this.#written = this.#chain.lsn - 1;
+    this.#writtenEnd = this.#chain.end;
   }
 
   /**
@@ -265,19 +232,17 @@ export class Journal {
    */
   rotate(): { start: Segment & { lsn: number }; before: PlaceRun[] } {
     if (this.#failure !== undefined) throw this.#failure;
-    const needed = this.#pending + this.#promised;
-    while (this.#spares.count === 0 || this.#spares.count * SURE_BYTES < needed) this.#spares.add();
+    this.#chain.reserveNext(this.#pending + this.#promised);
     this.#soiled = false;
     try {
-      const { bytes, offset } = this.#link();
+      const { bytes, offset } = this.#chain.link(this.#synced.lsn);
       this.#file.writeNow(bytes, offset);
-      this.#written = this.#lsn - 1;
-      this.#writtenEnd = this.#end();
+      this.#tookIn();
     } catch (error) {
       this.#fail(error);
       throw this.#failure;
     }
-    return { start: { ...this.#segment, lsn: this.#lsn }, before: [...this.#before] };
+    return { start: this.#chain.start, before: this.#chain.before };
   }
 
   /** Sees to it that nothing behind the last record is taken for one; only `between` records. Throws DiskError. */
@@ -287,7 +252,7 @@ export class Journal {
 
   /** A checkpoint is durable: segments before its start are not the journal's any more. */
   forget(before: readonly PlaceRun[]): void {
-    this.#before = this.#before.slice(before.length);
+    this.#chain.forget(before);
   }
 
   /** Records up to `mark`, and their data, are durable. Later records say so; one of its own does where none waits. */

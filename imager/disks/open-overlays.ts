@@ -6,7 +6,6 @@ import type { Logger } from 'pino';
 import { AttachedOverlay } from './attached-overlay.ts';
 import type { Bases } from './bases.ts';
 import { SystemFile } from './block-file.ts';
-import type { BaseContent } from './block-reader.ts';
 import type { DiskClient } from './disk.ts';
 import { FormatError } from './format.ts';
 import { Overlay } from './overlay.ts';
@@ -30,6 +29,8 @@ export class OpenOverlays {
   readonly #bases: Bases;
   readonly #log: Logger;
   readonly #open = new Map<string, OpenOverlay>();
+  /** Overlays that are being opened: whoever wants one waits for that. */
+  readonly #opening = new Map<string, Promise<void>>();
   /** Overlays that are being closed: nobody may open them before. */
   readonly #closing = new Map<string, Promise<void>>();
 
@@ -79,24 +80,25 @@ export class OpenOverlays {
   }
 
   /**
-   * Opens the overlay where it is not, and gives it to `take` in the same step: a step later its last user may have
-   * begun to close it. Rejects with StoreError.
+   * Opens the overlay where it is not, and gives it to `take` in the step in which it is found open: a step later its last
+   * user may have begun to close it. Rejects with StoreError.
    */
   async #opened<T>(name: string, take: (open: OpenOverlay) => T | Promise<T>): Promise<T> {
     for (;;) {
-      const closing = this.#closing.get(name);
-      if (closing !== undefined) await closing;
-      else {
-        const open = this.#open.get(name);
-        if (open !== undefined) return take(open);
-        const { base } = superblockOf(this.#dir, name);
-        const content = await this.#bases.content(base.name);
-        if (!this.#closing.has(name) && !this.#open.has(name)) return take(this.#load(name, content));
-      }
+      const open = this.#open.get(name);
+      if (open !== undefined) return take(open);
+      await (this.#closing.get(name) ?? this.#opening.get(name) ?? this.#begin(name));
     }
   }
 
-  #load(name: string, base: BaseContent): OpenOverlay {
+  #begin(name: string): Promise<void> {
+    const opening = this.#load(name).finally(() => this.#opening.delete(name));
+    this.#opening.set(name, opening);
+    return opening;
+  }
+
+  async #load(name: string): Promise<void> {
+    const base = await this.#bases.content(superblockOf(this.#dir, name).base.name);
     const file = new SystemFile(join(this.#dir, name, FILE_NAME), 'r+');
     try {
       if (!file.lock()) throw new BusyError(`disk "${name}" is in use by another process of this machine`);
@@ -105,14 +107,13 @@ export class OpenOverlays {
       if (there.digest !== made.digest || there.size !== made.size)
         throw new FormatError(`it was made over another content of base "${made.name}"`);
       // Last: from then on the store works on the file.
-      const store = OverlayStore.open(file, {
+      const store = await OverlayStore.openInTurns(file, {
         name,
         salt: newSalt,
         warn: (message, detail) => this.#log.warn({ disk: name, ...detail }, message),
       });
-      const open = { overlay: new Overlay(name, store, base), holder: undefined, busy: undefined, users: 0 };
-      this.#open.set(name, open);
-      return open;
+      const overlay = new Overlay(name, store, base);
+      this.#open.set(name, { overlay, holder: undefined, busy: undefined, users: 0 });
     } catch (error) {
       file.close();
       throw error instanceof StoreError ? error : damaged(name, error);
@@ -148,6 +149,7 @@ export class OpenOverlays {
 
   /** Flushes and closes all of them. */
   async close(): Promise<void> {
+    await Promise.allSettled(this.#opening.values());
     await Promise.all([...this.#open].map(([name, open]) => this.#release(name, open)));
     await Promise.all(this.#closing.values());
   }

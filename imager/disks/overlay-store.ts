@@ -19,9 +19,10 @@ import { changeSize, MAX_CHANGE_BLOCKS } from './journal-record.ts';
 import { clearBlocks } from './map-change.ts';
 import type { PageWrite } from './map-page.ts';
 import type { MapTree } from './map-tree.ts';
-import { type Recovered, recover, renew } from './recover.ts';
+import { type Recovered, recovery, renewal } from './recover.ts';
 import { Space } from './space.ts';
 import type { Superblock } from './superblock.ts';
+import { atOnce, inTurns, type Steps } from './turns.ts';
 
 export interface StoreHost {
   name: string;
@@ -29,6 +30,8 @@ export interface StoreHost {
   salt: () => string;
   /** Told what went wrong that nobody waits for. */
   warn: (message: string, detail: Record<string, unknown>) => void;
+  /** Milliseconds of a clock that only goes on. Default: the system's. */
+  now?: () => number;
 }
 
 /** Places that nothing names yet, and room to note them. */
@@ -60,6 +63,7 @@ export class OverlayStore {
         flushes: this.flushes,
         writing: this.#writing,
         warn: host.warn,
+        now: host.now ?? (() => performance.now()),
       },
       found,
     );
@@ -70,10 +74,19 @@ export class OverlayStore {
    * of the map, which count as zeroes then.
    */
   static open(file: BlockFile, host: StoreHost, onDamage?: MapTree['onDamage']): OverlayStore {
-    const found = recover(file, onDamage);
+    return atOnce(OverlayStore.#opening(file, host, onDamage));
+  }
+
+  /** As open(), with turns for others: after a crash there may be much to read, and to write again. */
+  static openInTurns(file: BlockFile, host: StoreHost): Promise<OverlayStore> {
+    return inTurns(OverlayStore.#opening(file, host, undefined));
+  }
+
+  static *#opening(file: BlockFile, host: StoreHost, onDamage: MapTree['onDamage']): Steps<OverlayStore> {
+    const found = yield* recovery(file, onDamage);
     if (found.cut) host.warn('writes that were not flushed were lost', { replayed: found.replayed });
     if (found.faults.length > 0) host.warn('a superblock was not valid', { faults: found.faults });
-    renew(file, found.unsure);
+    yield* renewal(file, found.unsure);
     return new OverlayStore(file, found, host);
   }
 
@@ -184,6 +197,11 @@ export class OverlayStore {
   /** See Checkpoints. */
   checkpoint(alterations?: Alterations): Promise<void> {
     return this.#checkpoints.checkpoint(alterations);
+  }
+
+  /** See Checkpoints. */
+  still<T>(work: () => Promise<T>): Promise<T> {
+    return this.#checkpoints.still(work);
   }
 
   /** See Checkpoints. */

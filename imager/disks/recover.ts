@@ -20,6 +20,7 @@ import {
 import { clearBlocks } from './map-change.ts';
 import { MapTree } from './map-tree.ts';
 import { chooseSuperblock, type Segment, type Superblock } from './superblock.ts';
+import { atOnce, type Steps } from './turns.ts';
 
 const READ_BLOCKS = 64;
 
@@ -59,6 +60,11 @@ export interface Recovered {
 
 /** Throws FormatError, DiskError. `onDamage`: see MapTree; nothing but the superblock is an error then. */
 export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recovered {
+  return atOnce(recovery(file, onDamage));
+}
+
+/** As recover(), in steps: there may be some MiB of journal, and much data to verify after a power cut. */
+export function* recovery(file: BlockFile, onDamage?: MapTree['onDamage']): Steps<Recovered> {
   const places = Math.floor(file.size() / BLOCK_SIZE);
   const pair = readPlaces(file, { place: 0, count: SUPERBLOCK_PLACES }, places);
   const [a, b] = [pair.subarray(0, BLOCK_SIZE), pair.subarray(BLOCK_SIZE)];
@@ -66,7 +72,7 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
   const { superblock } = chosen;
   const tree = new MapTree(file, superblock.root, blockCount(superblock.size), superblock.blocks);
   tree.onDamage = onDamage;
-  const chain = readChain(file, superblock.journal, places);
+  const chain = yield* readChain(file, superblock.journal, places);
   const synced = chain.records.reduce((most, { record }) => Math.max(most, record.synced), 0);
   const found: Recovered = {
     ...chosen,
@@ -91,7 +97,7 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
     found.lost.push({ what: 'generations', message: `${error.message}: all of them are lost` });
     found.superblock = { ...superblock, table: { place: 0, crc: 0, count: 0, rows: 0 } };
   }
-  let sound = soundRecords(file, chain, { synced, blocks: tree.blocks, places });
+  let sound = yield* soundRecords(file, chain, { synced, blocks: tree.blocks, places });
   const strange = chain.records.findIndex(({ record: { changes } }) =>
     changes.some(({ block, count }) => block + count > tree.blocks),
   );
@@ -102,6 +108,7 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
     sound = strange;
   }
   for (const { record } of chain.records.slice(0, sound)) {
+    yield;
     for (const change of record.changes) {
       apply(tree, change, found.retired);
       if (change.place < SUPERBLOCK_PLACES) continue;
@@ -126,11 +133,11 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
  * How many records to take. A block whose data is not what its record says does no harm where a later record that is
  * taken has the block, too: its place may have been used again since.
  */
-function soundRecords(
+function* soundRecords(
   file: BlockFile,
   { records }: Chain,
   { synced, blocks, places }: { synced: number; blocks: number; places: number },
-): number {
+): Steps<number> {
   const first = records.findIndex(({ record }) => record.lsn > synced);
   if (first < 0) return records.length;
   /** Blocks that the records so far have, and whether the data is theirs. */
@@ -147,11 +154,10 @@ function soundRecords(
     for (const change of records[i]!.record.changes) {
       const { block, count, place } = change;
       if (block + count > blocks) return sound;
-      if (place >= SUPERBLOCK_PLACES)
-        verify(file, change, places).forEach((good, at) => {
-          set(block + at, good);
-        });
-      else if (count > arrived.size) {
+      if (place >= SUPERBLOCK_PLACES) {
+        const good = yield* verify(file, change, places);
+        for (let at = 0; at < count; at++) set(block + at, good[at]!);
+      } else if (count > arrived.size) {
         for (const each of [...arrived.keys()])
           if (each >= block && each < block + count) set(each, undefined);
       } else for (let at = 0; at < count; at++) set(block + at, undefined);
@@ -188,7 +194,7 @@ interface Chain {
 }
 
 /** The journal's records, up to the first that is not one. */
-function readChain(file: BlockFile, start: Segment & { lsn: number }, places: number): Chain {
+function* readChain(file: BlockFile, start: Segment & { lsn: number }, places: number): Steps<Chain> {
   const records: Chain['records'] = [];
   let { lsn } = start;
   let segment: Segment = { place: start.place, count: start.count, salt: start.salt };
@@ -198,6 +204,7 @@ function readChain(file: BlockFile, start: Segment & { lsn: number }, places: nu
     let offset = 0;
     let link: Segment | undefined;
     while (link === undefined) {
+      yield;
       const record = decodeRecord(bytes, offset, segment.salt, lsn);
       if (record === undefined) {
         const whole = segment.place + segment.count <= places;
@@ -224,18 +231,19 @@ function durableMark({ records }: Chain, start: Segment, synced: number): Mark {
 }
 
 /** Writes runs of places again as they are. Throws DiskError. */
-export function renew(file: BlockFile, runs: readonly PlaceRun[]): void {
+export function* renewal(file: BlockFile, runs: readonly PlaceRun[]): Steps<void> {
   const places = Math.floor(file.size() / BLOCK_SIZE);
   for (const { place, count } of runs)
     for (let at = place; at < Math.min(places, place + count); at += READ_BLOCKS) {
       const bytes = Buffer.alloc(Math.min(READ_BLOCKS, places - at, place + count - at) * BLOCK_SIZE);
       file.readNow(bytes, at * BLOCK_SIZE);
       file.writeNow(bytes, at * BLOCK_SIZE);
+      yield;
     }
 }
 
 /** Of each block of a change, whether its data is in the file. */
-function verify(file: BlockFile, { count, place, crcs }: Change, places: number): boolean[] {
+function* verify(file: BlockFile, { count, place, crcs }: Change, places: number): Steps<boolean[]> {
   const there = Math.max(0, Math.min(count, places - place));
   const good = new Array<boolean>(count).fill(false);
   const buffer = new Uint8Array(Math.min(count, READ_BLOCKS) * BLOCK_SIZE);
@@ -245,6 +253,7 @@ function verify(file: BlockFile, { count, place, crcs }: Change, places: number)
     checksums(buffer.subarray(0, blocks * BLOCK_SIZE)).forEach((crc, i) => {
       good[done + i] = crc === crcs[done + i];
     });
+    yield;
   }
   return good;
 }

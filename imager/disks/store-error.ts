@@ -1,6 +1,9 @@
 /** A wrong wish: a bad name, one that is taken, something that is damaged. The message tells people what and why. */
 export class StoreError extends Error {}
 
+/** A file that somebody named for the imager to read cannot be read. */
+export class SourceError extends StoreError {}
+
 /** Somebody else has it. */
 export class BusyError extends StoreError {}
 

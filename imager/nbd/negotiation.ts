@@ -125,7 +125,7 @@ class Haggling {
         const found = await this.#exports.open(wish.name);
         const answer =
           wish.kind === 'go'
-            ? answerInfo(wish, found, this.#structured)
+            ? answerInfo(wish, this.#advised(wish.name, found), this.#structured)
             : answerExportName(found, this.#structured, this.#noZeroes);
         return 'refused' in found ? { answer } : { answer, disk: found, name: wish.name };
       }
@@ -146,6 +146,14 @@ class Haggling {
         if (wish.error === REP_ERR.tlsRequired) this.#talk.tlsMissing();
         return { answer: answerRefusal(option.option, wish.error, wish.why) };
     }
+  }
+
+  /** The block size is that which a client is to have, not that in which the disk is stored. */
+  #advised(name: string, found: Disk | Refused): ExportFacts | Refused {
+    if ('refused' in found) return found;
+    const { size, readOnly } = found;
+    const said = this.#exports.describe(name);
+    return { size, readOnly, blockSize: 'refused' in said ? found.blockSize : said.blockSize };
   }
 
   /** What was agreed on in the open counts no more, and what came in the open behind the wish must not be obeyed. */

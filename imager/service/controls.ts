@@ -6,7 +6,7 @@ import { PushError } from '../agents/pushes.ts';
 import type { AgentServer } from '../agents/server.ts';
 import type { Disks } from '../disks/catalog.ts';
 import { DiskWork } from '../disks/disk-work.ts';
-import { StoreError, UnknownNameError } from '../disks/store-error.ts';
+import { SourceError, StoreError, UnknownNameError } from '../disks/store-error.ts';
 import type { Controls } from '../http/control-routes.ts';
 import type { DiskControls } from '../http/disk-routes.ts';
 import { ApiError, unknownName } from '../http/errors.ts';
@@ -200,6 +200,7 @@ async function wish<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (error instanceof UnknownNameError) throw new ApiError(404, error.message, error.known);
+    if (error instanceof SourceError) throw new ApiError(400, error.message);
     if (error instanceof StoreError || error instanceof ImageError) throw new ApiError(409, error.message);
     if (code === 'ENOENT' || code === 'EACCES' || code === 'EISDIR')
       throw new ApiError(400, (error as Error).message);

@@ -5,9 +5,16 @@ import { run as dhcp } from './dhcp.bench.ts';
 import { run as nbd } from './nbd.bench.ts';
 import type { BenchRow } from './row.ts';
 import { run as tftp } from './tftp.bench.ts';
+import { run as wholeBoot } from './whole-boot.bench.ts';
 
 const rows: BenchRow[] = [];
-for (const [name, run] of Object.entries({ dhcp, tftp, nbd, 'boot packs': bootPack })) {
+for (const [name, run] of Object.entries({
+  dhcp,
+  tftp,
+  nbd,
+  'boot packs': bootPack,
+  'a whole boot': wholeBoot,
+})) {
   console.log(`measuring ${name}`);
   rows.push(...(await run()));
 }

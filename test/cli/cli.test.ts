@@ -56,6 +56,7 @@ const VERBS = [
   ['base', 'list'],
   ['base', 'add'],
   ['base', 'build'],
+  ['base', 'verify'],
   ['disk', 'list'],
   ['disk', 'show'],
   ['disk', 'create'],

@@ -1,6 +1,6 @@
 /** The verbs of a disk's states, without an imager: on the files. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
@@ -37,13 +37,21 @@ afterAll(() => {
   rmSync(dirname(program), { recursive: true, force: true });
 });
 
-function disk(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function imager(...args: string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [program, 'disk', ...args], { cwd: dir }, (_, stdout, stderr) =>
+    const child = execFile(process.execPath, [program, ...args], { cwd: dir }, (_, stdout, stderr) =>
       resolve({ code: child.exitCode, stdout, stderr }),
     );
   });
 }
+
+const disk = (...args: string[]): Promise<Ended> => imager('disk', ...args);
 
 test('a disk is kept, changed, compared, rolled back, made a base image, and grows', async () => {
   await write(0, 1);
@@ -96,4 +104,24 @@ test('damage is told with exit code 1, and repaired only where one says so', asy
   expect(await disk('repair', 'd', '--yes')).toMatchObject({ code: 0 });
   expect(await disk('check', 'd')).toMatchObject({ code: 0 });
   expect(await disk('check', 'e')).toMatchObject({ code: 1, stderr: expect.stringContaining('no disk "e"') });
+}, 60_000);
+
+test('base images are verified: all or one, and exit code 1 tells of a damaged one', async () => {
+  const good = await imager('base', 'verify');
+  expect(good).toMatchObject({ code: 0, stdout: 'b is good: 1.0 MiB read\nb2 is good: 1.0 MiB read\n' });
+  expect(good.stderr).toBe('50 %\n100 %\n');
+  const image = join(dir, 'bases/b2.img');
+  chmodSync(image, 0o644);
+  writeFileSync(image, Buffer.alloc(2 ** 20, 6));
+  expect(await imager('base', 'verify', 'b')).toMatchObject({ code: 0 });
+  const damaged = await imager('base', 'verify', '--json');
+  expect(damaged.code).toBe(1);
+  expect(JSON.parse(damaged.stdout)).toEqual([
+    { name: 'b', bytes: 2 ** 20, damage: null },
+    { name: 'b2', bytes: 2 ** 20, damage: expect.stringContaining('base image "b2" is damaged') },
+  ]);
+  expect(await imager('base', 'verify', 'b3')).toMatchObject({
+    code: 1,
+    stderr: 'imager: no base image "b3"; there is: b, b2\n',
+  });
 }, 60_000);

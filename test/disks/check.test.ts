@@ -154,3 +154,25 @@ test('without a superblock there is nothing to tell', async () => {
   content.fill(0, 0, 2 * BLOCK_SIZE);
   await expect(check(new VolatileFile(content), quiet)).rejects.toThrow('no valid superblock');
 });
+
+test('a read tells which block is damaged, of however many that are read together', async () => {
+  const file = new VolatileFile(
+    emptyOverlay({ name: 'b', size: SIZE, digest: '00'.repeat(32) }, SIZE, host.salt()),
+  );
+  let disk = open(file);
+  await disk.write(new Uint8Array(10 * BLOCK_SIZE).fill(1), 2 * BLOCK_SIZE);
+  const place = disk.store.tree.leaf(0)[2 * 7]!;
+  await disk.close();
+  const content = file.content();
+  content[place * BLOCK_SIZE + 99]! ^= 1;
+  const damaged = new VolatileFile(content);
+  disk = open(damaged);
+  await disk.store.settled();
+  for (const prompts of [true, false]) {
+    damaged.prompts = prompts;
+    const bytes = new Uint8Array(10 * BLOCK_SIZE);
+    await expect(disk.read(bytes, 2 * BLOCK_SIZE)).rejects.toThrow(
+      `what is stored of bytes ${7 * BLOCK_SIZE} to ${8 * BLOCK_SIZE - 1} is damaged (place ${place})`,
+    );
+  }
+});

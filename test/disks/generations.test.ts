@@ -8,6 +8,7 @@ import { drop, grow, mapOf, rollBack, snapshot } from '../../imager/disks/genera
 import { Overlay } from '../../imager/disks/overlay.ts';
 import { emptyOverlay } from '../../imager/disks/overlay-file.ts';
 import { OverlayStore } from '../../imager/disks/overlay-store.ts';
+import { atOnce } from '../../imager/disks/turns.ts';
 import { ZeroMap } from '../../imager/disks/zero-map.ts';
 import { VolatileFile } from './volatile-file.ts';
 
@@ -215,7 +216,7 @@ test('the present and every generation are what they were, whatever is done', as
       for (const [one, tree] of trees)
         for (const [other, otherTree] of trees) {
           const changed = new Set(
-            differences(tree, otherTree).flatMap(({ offset, length }) =>
+            atOnce(differences(tree, otherTree)).ranges.flatMap(({ offset, length }) =>
               Array.from({ length: length / BLOCK_SIZE }, (_, i) => offset / BLOCK_SIZE + i),
             ),
           );

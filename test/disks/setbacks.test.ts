@@ -428,3 +428,50 @@ test('writes wait for a checkpoint that the journal has outgrown', async () => {
   await write(disk, 1, 2);
   expect([await byteOf(disk, 0), await byteOf(disk, 1)]).toEqual([0, 2]);
 });
+
+test('a scan that failed is tried again with a write a minute later, then after two more', async () => {
+  let file = fresh();
+  let disk = await opened(file);
+  await snapshot(disk.store, 'one', 1);
+  for (let block = 0; block < BLOCKS; block++) await write(disk, block, 1);
+  const { root } = await snapshot(disk.store, 'two', 1);
+  await disk.trim(0, BLOCKS * BLOCK_SIZE);
+  await disk.close();
+  file = killed(file);
+  let unreadable = true;
+  const readNow = file.readNow.bind(file);
+  file.readNow = (target, offset) => {
+    if (unreadable && offset === root.place * BLOCK_SIZE) throw new DiskError('EIO', 'unreadable');
+    readNow(target, offset);
+  };
+  let now = 0;
+  const warnings: string[] = [];
+  const warn = (message: string): void => {
+    warnings.push(message);
+  };
+  disk = new Overlay('disk', OverlayStore.open(file, { name: 'disk', salt, warn, now: () => now }), base);
+  const { store } = disk;
+  const scansAfter = async (time: number): Promise<number> => {
+    now = time;
+    await write(disk, 0, 2);
+    await write(disk, 1, 2);
+    await store.settled();
+    return warnings.length;
+  };
+  await store.settled();
+  expect([warnings, store.places().blind]).toEqual([['free space cannot be told'], true]);
+  expect(await scansAfter(59_999)).toBe(1);
+  expect(await scansAfter(60_000)).toBe(2);
+  expect(await scansAfter(179_999)).toBe(2);
+  unreadable = false;
+  expect(await scansAfter(180_000)).toBe(3);
+  expect([warnings[2], store.places().blind]).toEqual(['free space can be told again', false]);
+  expect(await scansAfter(1e9)).toBe(3);
+  const { used } = store.places();
+  for (let i = 0; i < 10; i++) {
+    await write(disk, 0, i);
+    await disk.flush();
+  }
+  expect(store.places().used).toBeLessThan(used + 5);
+  await disk.close();
+});

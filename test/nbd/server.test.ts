@@ -105,6 +105,19 @@ describe('handshake', () => {
     ]);
   });
 
+  test('blocks that clients are to have: those of what is on the disk, in INFO and GO alike', async () => {
+    vi.spyOn(catalog, 'describe').mockReturnValue({ size: n1.size, readOnly: false, blockSize: 1024 });
+    const client = await RawClient.open(server.port);
+    await client.take(18);
+    client.send(CLIENT_FLAGS, option(6, infoRequest('n1')), option(7, infoRequest('n1')));
+    const preferred = async (): Promise<number[]> =>
+      (await client.optionReplies())
+        .filter(({ type, data }) => type === 3 && data.readUInt16BE(0) === 3)
+        .map(({ data }) => data.readUInt32BE(6));
+    expect(await preferred()).toEqual([1024]);
+    expect(await preferred()).toEqual([1024]);
+  });
+
   test('EXPORT_NAME of an old client: 124 zero bytes, and requests at once', async () => {
     const client = await RawClient.open(server.port);
     await client.take(18);

@@ -21,8 +21,12 @@ export interface ClusterOptions {
   nodes: string[];
   /** Names of boot images, all of Debian's kernel and the agent. The nodes' pointers name the first. */
   images: string[];
+  /** Raw image of the base disk "web" in the stead of the usual one. */
+  base?: string;
   /** Kernel arguments of one image besides those it needs. */
   args?: Record<string, string>;
+  /** Addresses that a node's pointer names before the imager's, by the node's name. */
+  before?: Record<string, string[]>;
   /** More of the configuration's `network`. */
   network?: object;
   /** `userConfigs.web` of the configuration. */
@@ -101,21 +105,21 @@ export class Cluster {
     rmSync(this.dir, { recursive: true, force: true });
   }
 
-  async #stock({ images, nodes, args = {} }: ClusterOptions, stock: Stock): Promise<void> {
+  async #stock({ images, nodes, args = {}, base }: ClusterOptions, stock: Stock): Promise<void> {
     for (const image of images) {
       const files = ['--arch', stock.arch, '--kernel', stock.kernel, '--initrd', stock.initrd];
       await this.json('image', 'add', image, ...files, '--args', `${stock.args} ${args[image] ?? ''}`.trim());
     }
-    await this.json('base', 'add', 'web', stock.base);
+    await this.json('base', 'add', 'web', base ?? stock.base);
     for (const node of nodes) await this.json('disk', 'create', `${node}-root`, '--base', 'web');
   }
 
-  async #addNode({ rig, images }: ClusterOptions, name: string, index: number): Promise<void> {
+  async #addNode({ rig, images, before = {} }: ClusterOptions, name: string, index: number): Promise<void> {
     makeEeprom(this.#eeprom(name), rig);
     eepromPointers(this.#eeprom(name), rig).write({
       image: images[0]!,
       disks: [`${name}-root`],
-      imagers: [IMAGER],
+      imagers: [...(before[name] ?? []), IMAGER],
       cluster: 'test',
       deployment: 'first',
       phase: 'deploy',

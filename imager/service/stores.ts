@@ -1,0 +1,123 @@
+/** What the imager keeps under its state folder, opened in order, and what is told from several of them at once. */
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { parseUid } from '../../agent/protocol/uid.ts';
+import { Directory } from '../agents/directory.ts';
+import { leaseAt } from '../dhcp/leases.ts';
+import { Disks } from '../disks/catalog.ts';
+import { BootTable } from '../images/table.ts';
+import { BootTree } from '../images/tree.ts';
+import { Journal } from '../journal/journal.ts';
+import { Recorder } from '../journal/recorder.ts';
+import { bootFileFaults } from '../menus/boot-file-check.ts';
+import type { Menus } from '../menus/menus.ts';
+import type { ImagerConfig, NodeConfig } from '../model/config.ts';
+import { NodeIndex } from '../model/nodes.ts';
+import { Packs } from '../packs/packs.ts';
+import { LmdbRegistry } from '../registry/lmdb.ts';
+import { nodeOfLease } from './dhcp-settings.ts';
+import { mayOpen } from './disk-policy.ts';
+import { openMenus } from './node-menus.ts';
+import type { Started } from './started.ts';
+import { lockState } from './state-lock.ts';
+
+export interface Stores {
+  nodes: NodeIndex;
+  journal: Journal;
+  recorder: Recorder;
+  registry: LmdbRegistry;
+  directory: Directory;
+  table: BootTable;
+  menus: Menus;
+  files: BootTree;
+  disks: Disks;
+  packs: Packs;
+  /** Whether an address was last given to that node. */
+  holdsLease(node: NodeConfig, client: string): boolean;
+}
+
+export interface StoreParts {
+  config: ImagerConfig;
+  log: Logger;
+  /** iPXE's programs of this machine. */
+  ipxe: ConstructorParameters<typeof BootTree>[1];
+  started: Started;
+  /** Ports of those servers that run by now. */
+  portOf(service: 'http' | 'tftp'): number | undefined;
+}
+
+/** Opens them all. Rejects where one cannot be. */
+export async function openStores({ config, log, ipxe, started, portOf }: StoreParts): Promise<Stores> {
+  const nodes = new NodeIndex(config.nodes);
+  await started(
+    'state lock',
+    () => lockState(config.state),
+    (lock) => lock.release(),
+  );
+  const journal = await started(
+    'boot journal',
+    () => new Journal({ dir: join(config.state, 'journal'), log: log.child({ room: 'journal' }) }),
+    (part) => part.close(),
+  );
+  const recorder = new Recorder({ names: nodes, log: log.child({ room: 'journal' }), journal });
+  const registry = await started(
+    'registry',
+    () => LmdbRegistry.open(join(config.state, 'registry')),
+    (part) => part.close(),
+  );
+  const directory = new Directory(registry, (node) => nodes.byName(node) !== undefined);
+  const table = await started(
+    'boot table',
+    () => BootTable.open(join(config.state, 'images')),
+    (part) => part.close(),
+  );
+  const holderOf = (client: string) => nodeOfLease(nodes, leaseAt(registry, client));
+  const holdsLease = (node: NodeConfig, client: string) => holderOf(client)?.name === node.name;
+  const addressOf = (name: string) => {
+    const node = nodes.byName(name);
+    const last = directory.get(name)?.address;
+    if (node?.address !== undefined) return node.address;
+    return node !== undefined && last !== undefined && holdsLease(node, last) ? last : undefined;
+  };
+  const menus = await started(
+    'templates',
+    () =>
+      openMenus({
+        ...{ config, nodes, directory, table, holderOf, addressOf, log: log.child({ room: 'menus' }) },
+        port: portOf,
+      }),
+    (part) => part.library.close(),
+  );
+  const files = new BootTree(table, ipxe, menus);
+  for (const { error } of await bootFileFaults(config, files))
+    log.warn(`${error}: such firmware will not boot`);
+  const disks = await started(
+    'disks',
+    () =>
+      Disks.open({
+        dir: config.state,
+        log: log.child({ room: 'disks' }),
+        mayOpen: (disk, client) =>
+          mayOpen(disk, client, {
+            network: config.network,
+            subnets: config.dhcp.subnets,
+            ownerOf: (name) => directory.ownerOf(name),
+            nodeNamed: (identity) =>
+              (nodes.byName(identity) ?? nodes.byUid(parseUid(identity) ?? identity))?.name,
+            addressOf,
+          }),
+      }),
+    (part) => part.close(),
+  );
+  const packs = await started(
+    'packs',
+    async () => {
+      const part = new Packs({ disks, dir: join(config.state, 'bases'), log: log.child({ room: 'packs' }) });
+      await part.makeMissing();
+      return part;
+    },
+    (part) => part.close(),
+  );
+  recorder.watch((event) => packs.take(event));
+  return { nodes, journal, recorder, registry, directory, table, menus, files, disks, packs, holdsLease };
+}

@@ -1,0 +1,48 @@
+/** How often the boot of a whole node waits for its disk: from its pack, and from nbdkit. */
+import type { RigNode } from '../../firmware-stubs/rig/node.ts';
+import type { BootReads } from '../../imager/model/views.ts';
+import type { Cluster } from './cluster.ts';
+import { NbdkitDisk } from './nbdkit-disk.ts';
+
+/** Time for one boot. */
+export const BOOTED = 240_000;
+const within = { withinMs: BOOTED };
+
+/** Boots a node, so that there is a pack of what it read, and switches it off. Gives the pack's bytes. */
+export async function bootForPack(cluster: Cluster, node: RigNode): Promise<number> {
+  await node.powerOn();
+  await node.waitForStep('ready', within);
+  // Made in the background: made again here, so that it is there.
+  const { pack, current } = await cluster.json<BootReads>('disk', 'pack', 'web');
+  if (pack === null || !current) throw new Error('no pack of the boot');
+  await node.cutPower();
+  return pack;
+}
+
+/** Boots a node from the pack: reads that its last boot had from it, and round trips to the imager until the relay left. */
+export async function bootFromPack(node: RigNode): Promise<{ fromPack: number; roundTrips: number }> {
+  await node.powerOn();
+  await node.waitForStep('ready', within);
+  const line = /booted, (\d+) reads from its pack, (\d+) from the imager/;
+  await node.waitForLine(line, within);
+  const [, fromPack, fromImager] = line.exec(node.serial())!.map(Number);
+  // The request for the pack is one more.
+  return { fromPack: fromPack!, roundTrips: fromImager! + 1 };
+}
+
+/**
+ * Boots a node, whose pointer names NBDKIT first, from nbdkit: the reads of its last boot, and round trips for them, until
+ * it was ready.
+ */
+export async function bootFromNbdkit(
+  cluster: Cluster,
+  node: RigNode,
+): Promise<{ reads: number; roundTrips: number }> {
+  const disk = await NbdkitDisk.start(cluster);
+  await node.powerOn();
+  await node.waitForStep('ready', within);
+  const counts = disk.counts();
+  await node.cutPower();
+  await disk.end();
+  return counts;
+}
