@@ -1,5 +1,4 @@
 /** The leases of a server: durable in the registry, indexed in memory so that a decision never searches. */
-import { setTimeout } from 'node:timers/promises';
 import type { Change, Registry } from '../registry/registry.ts';
 import { FreeAddresses } from './free-addresses.ts';
 import {
@@ -175,7 +174,7 @@ export class Leases implements LeaseBook {
   async #commit(batch: Batch): Promise<void> {
     const { changes } = batch;
     await this.#turn;
-    this.#turn = setTimeout(COMMIT_INTERVAL_MS);
+    this.#turn = new Promise((resolve) => setTimeout(resolve, COMMIT_INTERVAL_MS));
     try {
       await this.#registry.transact((tx) => {
         batch.open = false;
