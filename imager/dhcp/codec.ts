@@ -146,20 +146,21 @@ function encodeWith(
 ): { bytes: Uint8Array; omitted: number[] } {
   const size = limit <= BOOTP_LENGTH ? BOOTP_LENGTH : Math.max(limit, DEFAULT_LIMIT);
   // Out of the memory that small buffers share.
-  const bytes = Buffer.allocUnsafe(size).fill(0);
+  const memory = Buffer.allocUnsafe(size).fill(0);
+  const bytes = new Uint8Array(memory.buffer, memory.byteOffset, size);
   bytes[0] = message.op === 'request' ? 1 : 2;
   bytes[1] = 1;
   bytes[2] = 6;
   bytes[3] = message.hops;
-  bytes.writeUInt32BE(message.xid, 4);
-  bytes.writeUInt16BE(message.secs, 8);
-  bytes.writeUInt16BE(message.broadcast ? 0x8000 : 0, 10);
-  bytes.writeUInt32BE(ipv4ToNumber(message.ciaddr), 12);
-  bytes.writeUInt32BE(ipv4ToNumber(message.yiaddr), 16);
-  bytes.writeUInt32BE(ipv4ToNumber(message.siaddr), 20);
-  bytes.writeUInt32BE(ipv4ToNumber(message.giaddr), 24);
+  memory.writeUInt32BE(message.xid, 4);
+  memory.writeUInt16BE(message.secs, 8);
+  memory.writeUInt16BE(message.broadcast ? 0x8000 : 0, 10);
+  memory.writeUInt32BE(ipv4ToNumber(message.ciaddr), 12);
+  memory.writeUInt32BE(ipv4ToNumber(message.yiaddr), 16);
+  memory.writeUInt32BE(ipv4ToNumber(message.siaddr), 20);
+  memory.writeUInt32BE(ipv4ToNumber(message.giaddr), 24);
   writeMac(bytes, 28, message.mac);
-  bytes.writeUInt32BE(COOKIE, COOKIE_OFFSET);
+  memory.writeUInt32BE(COOKIE, COOKIE_OFFSET);
 
   let { options } = message;
   const fields = [bytes.subarray(OPTIONS_OFFSET)];

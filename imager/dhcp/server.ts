@@ -19,6 +19,7 @@ import { readClientOptions } from './options/client.ts';
 import { type Ask, askOnWire, Probes } from './probes.ts';
 import { decideProxy } from './proxy.ts';
 import { DhcpSockets, otherInterfaces } from './sockets.ts';
+import { warmUp } from './warm-up.ts';
 import { identify, type World } from './world.ts';
 
 const SERVER_PORT = 67;
@@ -141,6 +142,7 @@ export class DhcpServer {
         { interfaces: others },
         'dhcp: clients on these interfaces are heard too and would be taken for nodes: keep their requests away',
       );
+    warmUp((message) => this.#decide(message, this.#world(), undefined));
     const failed = (error: Error) => this.#notice('failed.socket', { error }, 'socket error');
     sockets.listen({ receive: (bytes) => this.#intake.take(bytes), failed });
     bootServer?.listen({

@@ -38,7 +38,8 @@ export function readOptions(field: Uint8Array, base: number, into: Options): voi
     }
     at += 2 + length;
   }
-  if (instances !== undefined) for (const [code, parts] of instances) into.set(code, Buffer.concat(parts));
+  if (instances !== undefined)
+    for (const [code, parts] of instances) into.set(code, Uint8Array.from(Buffer.concat(parts)));
 }
 
 /** Bytes of an option on the wire where it is not split over fields. */
