@@ -15,12 +15,6 @@ import type { Subnet } from './networks.ts';
 
 const PREFIX = ['lease'] as const;
 
-/**
- * Milliseconds from the beginning of one commit to that of the next, at least. A disk that syncs in a fraction of that
- * would have the server do little else than commit a lease or two at a time; the first of a crowd never waits.
- */
-const COMMIT_INTERVAL_MS = 2;
-
 /** Changes that become durable together. */
 interface Batch {
   /** True until the transaction begins. */
@@ -46,8 +40,6 @@ export class Leases implements LeaseBook {
   /** Commits under way for each address: until they are through, memory is ahead of the registry. */
   readonly #pending = new Map<string, number>();
   #last: Batch | undefined;
-  /** Resolves when the next commit may begin. */
-  #turn: Promise<void> = Promise.resolve();
   /** The addresses of each pool by the time from which they are free. */
   readonly #free = new Map<Pick<Subnet, 'pool'>, FreeAddresses>();
   readonly #unwatch: () => void;
@@ -173,8 +165,6 @@ export class Leases implements LeaseBook {
 
   async #commit(batch: Batch): Promise<void> {
     const { changes } = batch;
-    await this.#turn;
-    this.#turn = new Promise((resolve) => setTimeout(resolve, COMMIT_INTERVAL_MS));
     try {
       await this.#registry.transact((tx) => {
         batch.open = false;

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Lease } from '../../imager/dhcp/lease.ts';
 import { Leases } from '../../imager/dhcp/leases.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
@@ -42,28 +42,6 @@ test('it counts at once and is durable when the promise resolves', async () => {
   expect(leases.byAddress('10.77.0.100')).toEqual(lease());
   await applied;
   expect(registry.get(['lease', '10.77.0.100'])).toEqual(lease());
-});
-
-test('the first commit does not wait; those who come within two milliseconds of it share the next', async () => {
-  vi.useFakeTimers();
-  try {
-    const registry = new MemoryRegistry();
-    const leases = new Leases(registry, ignore);
-    await leases.apply([put(lease())]);
-    expect(registry.revision()).toBe(1);
-    const shared: Promise<void>[] = [];
-    for (const address of ['10.77.0.101', '10.77.0.102']) {
-      shared.push(leases.apply([put(lease({ address, client: address, mac: address }))]));
-      await vi.advanceTimersByTimeAsync(0);
-    }
-    expect(registry.get(['lease', '10.77.0.101'])).toBeUndefined();
-    await vi.advanceTimersByTimeAsync(2);
-    await Promise.all(shared);
-    expect(registry.revision()).toBe(2);
-    expect(registry.get(['lease', '10.77.0.102'])).toBeDefined();
-  } finally {
-    vi.useRealTimers();
-  }
 });
 
 test('a failed commit rejects and leaves what the registry holds', async () => {
