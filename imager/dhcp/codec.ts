@@ -6,7 +6,7 @@ import { ipv4ToNumber } from '../../agent/protocol/ipv4.ts';
 import { DhcpError } from './error.ts';
 import { addressFromBytes } from './ipv4.ts';
 import { OPTION } from './options/codes.ts';
-import { concatenate, type Options, placeOptions, readOptions } from './options/field.ts';
+import { type Options, placeOptions, readOptions } from './options/field.ts';
 import { textFromBytes, textToBytes } from './options/values.ts';
 
 /** A message. Addresses are dotted quads, 0.0.0.0 for none. */
@@ -91,20 +91,29 @@ export function senderOf(bytes: Uint8Array): string | undefined {
 }
 
 function decodeOptions(bytes: Uint8Array): { options: Options; overload: number } {
-  const instances = new Map<number, Uint8Array[]>();
-  readOptions(bytes.subarray(OPTIONS_OFFSET), OPTIONS_OFFSET, instances);
-  const overload = overloadOf(instances.get(OPTION.overload));
+  const options: Options = new Map();
+  readOptions(copyOf(bytes, OPTIONS_OFFSET, bytes.length), OPTIONS_OFFSET, options);
+  const overload = overloadOf(options.get(OPTION.overload));
   // The order of RFC 3396 section 5: options, file, sname.
-  for (const [bit, field] of [[OVERLOAD_FILE, FILE] as const, [OVERLOAD_SNAME, SNAME] as const])
-    if (overload & bit)
-      readOptions(bytes.subarray(field.offset, field.offset + field.length), field.offset, instances);
-  instances.delete(OPTION.overload);
-  return { options: new Map([...instances].map(([code, parts]) => [code, concatenate(parts)])), overload };
+  if (overload & OVERLOAD_FILE) readField(bytes, FILE, options);
+  if (overload & OVERLOAD_SNAME) readField(bytes, SNAME, options);
+  options.delete(OPTION.overload);
+  return { options, overload };
 }
 
-function overloadOf(instances: Uint8Array[] | undefined): number {
-  if (instances === undefined) return 0;
-  const value = concatenate(instances);
+function readField(bytes: Uint8Array, { offset, length }: typeof FILE, into: Options): void {
+  readOptions(copyOf(bytes, offset, offset + length), offset, into);
+}
+
+/** One copy, out of the memory that small buffers share, in place of one for each option. */
+function copyOf(bytes: Uint8Array, from: number, to: number): Uint8Array {
+  const copy = Buffer.allocUnsafe(to - from);
+  copy.set(bytes.subarray(from, to));
+  return copy;
+}
+
+function overloadOf(value: Uint8Array | undefined): number {
+  if (value === undefined) return 0;
   if (value.length !== 1 || value[0]! < 1 || value[0]! > 3)
     throw new DhcpError('overload', `option overload holds ${Buffer.from(value).toString('hex')}`);
   return value[0]!;
@@ -135,21 +144,23 @@ function encodeWith(
   limit: number,
   overload: number,
 ): { bytes: Uint8Array; omitted: number[] } {
-  const bytes = new Uint8Array(limit <= BOOTP_LENGTH ? BOOTP_LENGTH : Math.max(limit, DEFAULT_LIMIT));
-  const view = new DataView(bytes.buffer);
+  const size = limit <= BOOTP_LENGTH ? BOOTP_LENGTH : Math.max(limit, DEFAULT_LIMIT);
+  // Out of the memory that small buffers share.
+  const memory = Buffer.allocUnsafe(size).fill(0);
+  const bytes = new Uint8Array(memory.buffer, memory.byteOffset, size);
   bytes[0] = message.op === 'request' ? 1 : 2;
   bytes[1] = 1;
   bytes[2] = 6;
   bytes[3] = message.hops;
-  view.setUint32(4, message.xid);
-  view.setUint16(8, message.secs);
-  view.setUint16(10, message.broadcast ? 0x8000 : 0);
-  view.setUint32(12, ipv4ToNumber(message.ciaddr));
-  view.setUint32(16, ipv4ToNumber(message.yiaddr));
-  view.setUint32(20, ipv4ToNumber(message.siaddr));
-  view.setUint32(24, ipv4ToNumber(message.giaddr));
+  memory.writeUInt32BE(message.xid, 4);
+  memory.writeUInt16BE(message.secs, 8);
+  memory.writeUInt16BE(message.broadcast ? 0x8000 : 0, 10);
+  memory.writeUInt32BE(ipv4ToNumber(message.ciaddr), 12);
+  memory.writeUInt32BE(ipv4ToNumber(message.yiaddr), 16);
+  memory.writeUInt32BE(ipv4ToNumber(message.siaddr), 20);
+  memory.writeUInt32BE(ipv4ToNumber(message.giaddr), 24);
   writeMac(bytes, 28, message.mac);
-  view.setUint32(COOKIE_OFFSET, COOKIE);
+  memory.writeUInt32BE(COOKIE, COOKIE_OFFSET);
 
   let { options } = message;
   const fields = [bytes.subarray(OPTIONS_OFFSET)];

@@ -94,21 +94,22 @@ const CLIENT_STEPS: ReadonlyMap<number, ClientStep> = new Map(
 export function subjectOf({ message, client, options }: Request, subnet?: string): Subject {
   const { architecture, userClass, vendorClass, messageType, relay, ignored } = options;
   const asked = message.options.get(OPTION.parameterRequestList);
+  // One by one and not spread: this is made for every message.
+  const detail: Subject['detail'] = {};
+  if (architecture !== undefined) detail.arch = architecture;
+  if (userClass !== undefined) detail.userClass = userClass;
+  if (vendorClass !== undefined) detail.vendorClass = vendorClass;
+  if (asked !== undefined) detail.asked = asked.join();
+  if (subnet !== undefined) detail.subnet = subnet;
+  if (message.giaddr !== UNSPECIFIED) detail.relay = message.giaddr;
+  if (relay.circuit !== undefined) detail.circuit = relay.circuit;
   return {
     step: messageType === undefined ? 'bootp' : CLIENT_STEPS.get(messageType),
     mac: client.mac,
     address: options.requestedAddress,
     node: client.reservation?.node,
     ignored,
-    detail: {
-      ...(architecture === undefined ? {} : { arch: architecture }),
-      ...(userClass === undefined ? {} : { userClass }),
-      ...(vendorClass === undefined ? {} : { vendorClass }),
-      ...(asked === undefined ? {} : { asked: asked.join() }),
-      ...(subnet === undefined ? {} : { subnet }),
-      ...(message.giaddr === UNSPECIFIED ? {} : { relay: message.giaddr }),
-      ...(relay.circuit === undefined ? {} : { circuit: relay.circuit }),
-    },
+    detail,
   };
 }
 

@@ -31,12 +31,12 @@ export function leaseAt(registry: Pick<Registry, 'get'>, address: string): Lease
 export class Leases implements LeaseBook {
   readonly #registry: Registry;
   readonly #byAddress = new Map<string, Lease>();
-  readonly #byClient = new Map<string, string>();
-  readonly #byMac = new Map<string, string>();
+  readonly #byClient = new Map<string, Lease>();
+  readonly #byMac = new Map<string, Lease>();
   /** Addresses put aside, by the MAC that declined them. */
   readonly #declined = new Map<string, Set<string>>();
   readonly #offerOf = new Map<string, Offer>();
-  readonly #offerTo = new Map<string, string>();
+  readonly #offerTo = new Map<string, Offer>();
   /** Commits under way for each address: until they are through, memory is ahead of the registry. */
   readonly #pending = new Map<string, number>();
   #last: Batch | undefined;
@@ -63,13 +63,11 @@ export class Leases implements LeaseBook {
   }
 
   byClient(client: string): Lease | undefined {
-    const lease = this.#byAddress.get(this.#byClient.get(client) ?? '');
-    return lease?.client === client ? lease : undefined;
+    return this.#byClient.get(client);
   }
 
   byMac(mac: string): Lease | undefined {
-    const lease = this.#byAddress.get(this.#byMac.get(mac) ?? '');
-    return lease?.mac === mac ? lease : undefined;
+    return this.#byMac.get(mac);
   }
 
   offerOf(address: string, now: number): Offer | undefined {
@@ -78,8 +76,8 @@ export class Leases implements LeaseBook {
   }
 
   offerTo(client: string, now: number): Offer | undefined {
-    const offer = this.offerOf(this.#offerTo.get(client) ?? '', now);
-    return offer?.client === client ? offer : undefined;
+    const offer = this.#offerTo.get(client);
+    return offer !== undefined && offer.expires > now ? offer : undefined;
   }
 
   *unused(subnet: Pick<Subnet, 'pool'>, now: number): Generator<string> {
@@ -110,11 +108,12 @@ export class Leases implements LeaseBook {
       return;
     }
     const { address, client } = change.offer;
-    this.#withdraw(client);
-    const former = this.#offerOf.get(address);
-    if (former !== undefined) this.#withdraw(former.client);
+    const former = this.#offerTo.get(client);
+    if (former !== undefined && former.address !== address) this.#withdraw(client);
+    const contested = this.#offerOf.get(address);
+    if (contested !== undefined && contested.client !== client) this.#withdraw(contested.client);
     this.#offerOf.set(address, change.offer);
-    this.#offerTo.set(client, address);
+    this.#offerTo.set(client, change.offer);
     this.#touch(address);
   }
 
@@ -142,11 +141,11 @@ export class Leases implements LeaseBook {
   }
 
   #withdraw(client: string): void {
-    const address = this.#offerTo.get(client);
-    if (address === undefined) return;
+    const offer = this.#offerTo.get(client);
+    if (offer === undefined) return;
     this.#offerTo.delete(client);
-    if (this.#offerOf.get(address)?.client === client) this.#offerOf.delete(address);
-    this.#touch(address);
+    this.#offerOf.delete(offer.address);
+    this.#touch(offer.address);
   }
 
   /** From when nobody has or is offered `address`: 0 where nobody ever was. */
@@ -216,27 +215,27 @@ export class Leases implements LeaseBook {
   }
 
   #change(change: LeaseChange): void {
-    const before = this.#byAddress.get(addressOf(change));
+    const address = addressOf(change);
+    const before = this.#byAddress.get(address);
     if (before !== undefined) this.#forget(before);
     if (change.type === 'put') this.#remember(change.lease);
+    this.#touch(address);
   }
 
   #remember(lease: Lease): void {
     this.#byAddress.set(lease.address, lease);
-    this.#byClient.set(lease.client, lease.address);
-    this.#byMac.set(lease.mac, lease.address);
+    this.#byClient.set(lease.client, lease);
+    this.#byMac.set(lease.mac, lease);
     if (lease.state === 'declined')
       this.#declined.set(lease.mac, (this.#declined.get(lease.mac) ?? new Set()).add(lease.address));
-    this.#touch(lease.address);
   }
 
   #forget(lease: Lease): void {
     this.#byAddress.delete(lease.address);
-    if (this.#byClient.get(lease.client) === lease.address) this.#byClient.delete(lease.client);
-    if (this.#byMac.get(lease.mac) === lease.address) this.#byMac.delete(lease.mac);
+    if (this.#byClient.get(lease.client) === lease) this.#byClient.delete(lease.client);
+    if (this.#byMac.get(lease.mac) === lease) this.#byMac.delete(lease.mac);
     const declined = this.#declined.get(lease.mac);
     if (declined?.delete(lease.address) && declined.size === 0) this.#declined.delete(lease.mac);
-    this.#touch(lease.address);
   }
 }
 

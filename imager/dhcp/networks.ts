@@ -108,6 +108,9 @@ export function isInPool(subnet: Subnet, address: string): boolean {
 
 /** Where `number` is in `sorted` (ascending). */
 export function indexIn(sorted: Uint32Array, number: number): number | undefined {
+  // Most pools are one range without gaps.
+  const guess = number - (sorted[0] ?? 0);
+  if (sorted[guess] === number) return guess;
   let low = 0;
   let high = sorted.length - 1;
   while (low <= high) {

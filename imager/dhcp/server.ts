@@ -2,7 +2,7 @@
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
 import type { Clock } from '../journal/clock.ts';
-import type { EventSink } from '../journal/event.ts';
+import type { BootEvent, EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import type { Registry } from '../registry/registry.ts';
 import { interfaceOf } from '../udp/native.ts';
@@ -20,6 +20,7 @@ import { type Ask, askOnWire, Probes } from './probes.ts';
 import { decideProxy } from './proxy.ts';
 import { rehearse } from './rehearsal.ts';
 import { DhcpSockets, otherInterfaces } from './sockets.ts';
+import { warmUp } from './warm-up.ts';
 import { identify, type World } from './world.ts';
 
 const SERVER_PORT = 67;
@@ -143,6 +144,7 @@ export class DhcpServer {
         { interfaces: others },
         'dhcp: clients on these interfaces are heard too and would be taken for nodes: keep their requests away',
       );
+    warmUp((message) => this.#decide(message, this.#world(), undefined));
     const failed = (error: Error) => this.#notice('failed.socket', { error }, 'socket error');
     sockets.listen({ receive: (bytes) => this.#intake.take(bytes), failed });
     bootServer?.listen({
@@ -295,16 +297,15 @@ export class DhcpServer {
     reason?: string,
   ): void {
     const { mac, address, node } = subject;
-    this.#options.sink({
-      at: this.#options.clock.now(),
-      component: 'dhcp',
-      step,
-      mac,
-      ...(address === undefined ? {} : { address }),
-      ...(node === undefined ? {} : { node }),
-      ...(reason === undefined ? {} : { reason }),
-      ...(Object.keys(detail).length === 0 ? {} : { detail }),
-    });
+    const event: BootEvent = { at: this.#options.clock.now(), component: 'dhcp', step, mac };
+    if (address !== undefined) event.address = address;
+    if (node !== undefined) event.node = node;
+    if (reason !== undefined) event.reason = reason;
+    for (const _ in detail) {
+      event.detail = detail;
+      break;
+    }
+    this.#options.sink(event);
   }
 
   #notice(key: string, about: Record<string, unknown>, words: string): void {

@@ -25,10 +25,9 @@ export function writeKey(key: Key): string {
 
 /** The key whose written form is `written`. */
 export function readKey(written: string): Key {
-  return written
-    .split('\0')
-    .slice(0, -1)
-    .map((part) => Buffer.from(part, 'latin1').toString('utf8'));
+  const parts = written.split('\0');
+  parts.pop();
+  return parts.map((part) => (ASCII.test(part) ? part : Buffer.from(part, 'latin1').toString('utf8')));
 }
 
 function writePart(part: string, key: Key): string {

@@ -8,8 +8,8 @@ import { join, resolve } from 'node:path';
 import { Wire } from './dhcp-servers.ts';
 import { type BenchRow, median } from './row.ts';
 
-const PAIRS = 5;
-const SECONDS = 3;
+const PAIRS = 9;
+const SECONDS = 2;
 const SWEEP_SECONDS = 2;
 /** Exchanges begun a second: as coarse steps, then as factors of the best of those. */
 const COARSE = [300, 600, 1200, 2400, 4800, 9600, 19_200];
@@ -48,8 +48,8 @@ export async function run(): Promise<BenchRow[]> {
     const rows: BenchRow[] = [];
     for (const peer of [quick, kea]) rows.push(await exchanges(ours, peer, best));
     // The ping check takes seconds: one client a turn will do.
-    rows.push(await firstOffer(ours, shipped, 1));
-    for (const peer of [quick, kea]) rows.push(await firstOffer(ours, peer, 50));
+    rows.push(await firstOffer(ours, shipped, 3, 1, 0));
+    for (const peer of [quick, kea]) rows.push(await firstOffer(ours, peer, PAIRS, 100, 100));
     return rows;
   } finally {
     for (const wire of wires) await wire.close();
@@ -84,9 +84,15 @@ async function exchanges(
   return { name: 'dhcp, four-way exchanges, 10,000 clients', unit: 'exchanges/s', ...row };
 }
 
-async function firstOffer(ours: Contender, peer: Contender, clients: number): Promise<BenchRow> {
-  const measure = async ({ wire }: Contender) => median(await wire.firstOffers(clients));
-  const row = await inPairs(ours, peer, 3, measure, (mine, others) => others / mine);
+async function firstOffer(
+  ours: Contender,
+  peer: Contender,
+  pairs: number,
+  clients: number,
+  before: number,
+): Promise<BenchRow> {
+  const measure = async ({ wire }: Contender) => median(await wire.firstOffers(clients, before));
+  const row = await inPairs(ours, peer, pairs, measure, (mine, others) => others / mine);
   return { name: 'dhcp, DISCOVER to first OFFER', unit: 'ms', ...row };
 }
 

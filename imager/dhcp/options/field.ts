@@ -9,15 +9,17 @@ export type Options = Map<number, Uint8Array>;
 const MAX_INSTANCE = 255;
 
 /**
- * Adds the options found in `field` to `into`. Instances of one code are concatenated in the order found, across
- * fields (RFC 3396 section 7). A field that ends without an end option is accepted: senders that leave it out exist.
- * Throws DhcpError 'option-truncated'; `base` is the field's offset in the message, for the error.
+ * Adds the options found in `field` to `into`, as views of its bytes. Instances of one code are concatenated in the order
+ * found, across fields (RFC 3396 section 7). A field that ends without an end option is accepted: senders that leave
+ * it out exist. Throws DhcpError 'option-truncated'; `base` is the field's offset in the message, for the error.
  */
-export function readOptions(field: Uint8Array, base: number, into: Map<number, Uint8Array[]>): void {
+export function readOptions(field: Uint8Array, base: number, into: Options): void {
+  /** Of the codes that come several times: nearly never any. */
+  let instances: Map<number, Uint8Array[]> | undefined;
   let at = 0;
   while (at < field.length) {
     const code = field[at]!;
-    if (code === OPTION.end) return;
+    if (code === OPTION.end) break;
     if (code === OPTION.pad) {
       at += 1;
       continue;
@@ -25,24 +27,19 @@ export function readOptions(field: Uint8Array, base: number, into: Map<number, U
     const length = field[at + 1];
     if (length === undefined || at + 2 + length > field.length)
       throw new DhcpError('option-truncated', `option ${code} runs past the end of its field`, base + at);
-    const value = field.subarray(at + 2, at + 2 + length);
-    const instances = into.get(code);
-    if (instances === undefined) into.set(code, [value]);
-    else instances.push(value);
+    const value = new Uint8Array(field.buffer, field.byteOffset + at + 2, length);
+    const former = into.get(code);
+    if (former === undefined) into.set(code, value);
+    else {
+      instances ??= new Map();
+      const parts = instances.get(code);
+      if (parts === undefined) instances.set(code, [former, value]);
+      else parts.push(value);
+    }
     at += 2 + length;
   }
-}
-
-/** One value out of the instances of an option, copied. */
-export function concatenate(instances: readonly Uint8Array[]): Uint8Array {
-  if (instances.length === 1) return new Uint8Array(instances[0]!);
-  const value = new Uint8Array(instances.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of instances) {
-    value.set(part, at);
-    at += part.length;
-  }
-  return value;
+  if (instances !== undefined)
+    for (const [code, parts] of instances) into.set(code, Uint8Array.from(Buffer.concat(parts)));
 }
 
 /** Bytes of an option on the wire where it is not split over fields. */

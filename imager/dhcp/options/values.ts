@@ -16,7 +16,11 @@ export function readRaw(options: Options, code: number, length: number): Uint8Ar
 
 /** Unsigned number of `length` bytes (1, 2 or 4), big-endian. */
 export function readUint(options: Options, code: number, length: 1 | 2 | 4): number | undefined {
-  return readRaw(options, code, length)?.reduce((number, byte) => number * 256 + byte, 0);
+  const value = readRaw(options, code, length);
+  if (value === undefined) return undefined;
+  let number = 0;
+  for (let i = 0; i < length; i++) number = number * 256 + value[i]!;
+  return number;
 }
 
 export function readAddress(options: Options, code: number): string | undefined {
