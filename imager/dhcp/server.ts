@@ -18,7 +18,6 @@ import { type Networks, networksOf } from './networks.ts';
 import { readClientOptions } from './options/client.ts';
 import { type Ask, askOnWire, Probes } from './probes.ts';
 import { decideProxy } from './proxy.ts';
-import { rehearse } from './rehearsal.ts';
 import { DhcpSockets, otherInterfaces } from './sockets.ts';
 import { warmUp } from './warm-up.ts';
 import { identify, type World } from './world.ts';
@@ -137,7 +136,6 @@ export class DhcpServer {
       inUse: (address) => options.inUse(address),
       probed: (address) => this.#probes.result(address),
     };
-    rehearse((message) => this.#decide(message, this.#world(), undefined));
     const others = otherInterfaces(interfaces, options.config.serverAddress);
     if (sockets.hearsAll && others.length > 0)
       options.log.warn(

@@ -1,5 +1,4 @@
-/** So that the first client of a new process does not wait for its code to be compiled. */
-
+/** So that the first client of a new process does not wait for its pool to be put in order and its code to be compiled. */
 import { type DhcpMessage, decodeMessage, encodeMessage } from './codec.ts';
 import type { Decision } from './decision.ts';
 import { UNSPECIFIED } from './ipv4.ts';
