@@ -9,7 +9,7 @@
 import { asDiskError } from './block-file.ts';
 import { type BaseContent, BlockReader } from './block-reader.ts';
 import { checksums } from './checksums.ts';
-import { type Disk, DONE, type Extent } from './disk.ts';
+import { type Disk, DONE, type Extent, type FilePart } from './disk.ts';
 import { overlayExtents } from './extents.ts';
 import { BLOCK_SIZE, blockCount, FAN_OUT, ZERO } from './format.ts';
 import type { OverlayStore, Places } from './overlay-store.ts';
@@ -49,6 +49,10 @@ export class Overlay implements Disk {
 
   read(target: Uint8Array, offset: number): Promise<void> {
     return this.#reader.read(target, offset);
+  }
+
+  fileParts(offset: number, length: number, least: number): FilePart[] {
+    return this.#reader.fileParts(offset, length, least);
   }
 
   write(source: Uint8Array, offset: number): Promise<void> {

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
+import type { FilePart } from '../disks/disk.ts';
 import { lazyAddon } from '../native/addon.ts';
 import type { Stream, StreamListener } from './stream.ts';
 
@@ -18,6 +19,7 @@ interface Addon {
   room(bytes: Buffer): void;
   fill(handle: Handle, bytes: Buffer): void;
   send(handle: Handle, bytes: Buffer): number;
+  sendFile(handle: Handle, bytes: Buffer, fd: number, offset: number, length: number): number;
   watch(handle: Handle, events: number): void;
   shut(handle: Handle): void;
   close(handle: Handle): void;
@@ -210,9 +212,21 @@ class NativeStream implements Stream {
     this.#watch();
   }
 
-  /** How many of the bytes the system took. */
+  get takesFiles(): boolean {
+    return !this.#closed && !this.#ending && this.#queue.length === 0;
+  }
+
+  sendFile(bytes: Buffer, part: FilePart): number {
+    if (!this.takesFiles) return 0;
+    return this.#sent(part.lend((fd, at) => this.#addon.sendFile(this.#handle, bytes, fd, at, part.length)));
+  }
+
   #sendNow(bytes: Buffer): number {
-    const count = this.#addon.send(this.#handle, bytes);
+    return this.#sent(this.#addon.send(this.#handle, bytes));
+  }
+
+  /** How many bytes the system took of what was sent with result `count`. */
+  #sent(count: number): number {
     if (count > 0) this.#stirred = true;
     if (count >= 0) return count;
     if (count !== -EAGAIN) this.#fail(-count);

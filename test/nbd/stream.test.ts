@@ -7,5 +7,5 @@ test('the native streams are built', () => {
   expect(hasNativeStreams()).toBe(true);
 });
 
-streamContract('native streams', (socket) => takeOver(socket)!);
-streamContract("Node's sockets", (socket) => new PlainStream(socket));
+streamContract('native streams', (socket) => takeOver(socket)!, true);
+streamContract("Node's sockets", (socket) => new PlainStream(socket), false);
