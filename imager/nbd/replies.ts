@@ -138,7 +138,10 @@ export class StreamReplies implements Replies {
     this.#onSent();
   }
 
-  /** What the system does not take at once of a part is read: nobody knows how long the file is there. */
+  /**
+   * What the system does not take at once of a part is read: what waits to be sent is memory, that counts, and that stays
+   * good when the disk is given back.
+   */
   #sendPart(before: Buffer, part: FilePart, used: () => void): void {
     const gone = this.#stream.sendFile(before, part);
     this.#handed += gone;

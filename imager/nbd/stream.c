@@ -241,7 +241,7 @@ static napi_value send_file(napi_env env, napi_callback_info info) {
   napi_get_value_int64(env, values[4], &length);
   ssize_t count = send(stream->fd, bytes, begin, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
   int64_t sent = count < 0 ? -errno : count;
-  /* It takes some pages at a time, and gives a smaller count at the end of what it found in memory at once. */
+  /* The socket does not block (uv_poll_init), and Node ignores SIGPIPE: this call has no flags for either. */
   for (off_t at = place; count > 0 && sent >= (int64_t)begin && length > 0; length -= count) {
     count = sendfile(stream->fd, file, &at, (size_t)length);
     if (count <= 0) break;

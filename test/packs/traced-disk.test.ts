@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { Attachment } from '../../imager/packs/attachment.ts';
 import { TracedDisk } from '../../imager/packs/traced-disk.ts';
 import { MemoryDisk } from '../nbd/memory-catalog.ts';
 
@@ -21,4 +22,17 @@ test('what is sent from files is told as what is read is, for as long as somebod
     [50, 300],
     [9, 7],
   ]);
+});
+
+test('a disk whose map cannot be read is traced no further, and says so itself', async () => {
+  const attachment = new Attachment({ base: 'b', image: { size: 8192, digest: '' }, address: '10.0.0.1' });
+  const inner = new MemoryDisk('n1', 8192);
+  attachment.disks.add(inner);
+  const disk = new TracedDisk(inner, attachment, () => {});
+  await disk.read(Buffer.alloc(1), 0);
+  inner.extents = () => {
+    throw new Error('damaged');
+  };
+  await disk.read(Buffer.alloc(1), 4096);
+  expect(attachment.runs).toEqual([{ block: 0, count: 1 }]);
 });
