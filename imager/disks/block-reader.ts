@@ -1,9 +1,8 @@
 /** Reads a disk as one of its maps tells it: from the overlay's file, each block verified, and from the base. */
 import { asDiskError, type BlockFile } from './block-file.ts';
 import { firstWrong } from './checksums.ts';
-import { DiskError, DONE, type FilePart } from './disk.ts';
-import { runAt } from './extents.ts';
-import { BASE, BLOCK_SIZE, FAN_OUT, SUPERBLOCK_PLACES, ZERO } from './format.ts';
+import { DiskError, DONE } from './disk.ts';
+import { BLOCK_SIZE, FAN_OUT, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import type { MapTree } from './map-tree.ts';
 import type { ZeroMap } from './zero-map.ts';
 
@@ -54,26 +53,6 @@ export class BlockReader {
       return DONE;
     } catch (error) {
       return Promise.reject(asDiskError(error));
-    }
-  }
-
-  /** As Disk.fileParts has it: what is the base's. What is the overlay's has a checksum to be verified. */
-  fileParts(offset: number, length: number, least: number): FilePart[] {
-    const parts: FilePart[] = [];
-    if (!this.#base.file.prompt(length)) return parts;
-    const end = Math.min(offset + length, this.#base.size);
-    try {
-      this.#base.intact();
-      for (let at = offset; end - at >= least; ) {
-        const { place, to } = runAt(this.#tree(), Math.floor(at / BLOCK_SIZE), Math.ceil(end / BLOCK_SIZE));
-        const stop = Math.min(end, to * BLOCK_SIZE);
-        const part = place === BASE && stop - at >= least ? this.#base.file.part(at, stop - at) : undefined;
-        if (part !== undefined) parts.push(part);
-        at = stop;
-      }
-      return parts;
-    } catch (error) {
-      throw asDiskError(error);
     }
   }
 

@@ -11,6 +11,7 @@ import { type BaseContent, BlockReader } from './block-reader.ts';
 import { checksums } from './checksums.ts';
 import { type Disk, DONE, type Extent, type FilePart } from './disk.ts';
 import { overlayExtents } from './extents.ts';
+import { overlayFileParts } from './file-parts.ts';
 import { BLOCK_SIZE, blockCount, FAN_OUT, ZERO } from './format.ts';
 import type { OverlayStore, Places } from './overlay-store.ts';
 
@@ -52,7 +53,7 @@ export class Overlay implements Disk {
   }
 
   fileParts(offset: number, length: number, least: number): FilePart[] {
-    return this.#reader.fileParts(offset, length, least);
+    return overlayFileParts(this.store.tree, this.base, { offset, length, least });
   }
 
   write(source: Uint8Array, offset: number): Promise<void> {
