@@ -9,6 +9,7 @@ import { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
 import type { FilePart } from '../disks/disk.ts';
 import { lazyAddon } from '../native/addon.ts';
+import { isPaced } from './pacing.ts';
 import type { Stream, StreamListener } from './stream.ts';
 
 type Handle = { readonly native: unique symbol };
@@ -20,6 +21,7 @@ interface Addon {
   fill(handle: Handle, bytes: Buffer): void;
   send(handle: Handle, bytes: Buffer): number;
   sendFile(handle: Handle, bytes: Buffer, fd: number, offset: number, length: number): number;
+  congestion(handle: Handle): string;
   watch(handle: Handle, events: number): void;
   shut(handle: Handle): void;
   close(handle: Handle): void;
@@ -129,6 +131,7 @@ class NativeStream implements Stream {
   readonly #addon: Addon;
   readonly #room: Room;
   readonly #handle: Handle;
+  readonly #sendsFiles: boolean;
   #listener: StreamListener | undefined;
   #filled: (() => void) | undefined;
   #queue: Unsent[] = [];
@@ -148,6 +151,7 @@ class NativeStream implements Stream {
     this.#addon = addon;
     this.#room = room;
     this.#handle = addon.open(fd, (what, length) => this.#wake(what, length));
+    this.#sendsFiles = !isPaced(addon.congestion(this.#handle));
   }
 
   get unsent(): number {
@@ -213,7 +217,7 @@ class NativeStream implements Stream {
   }
 
   get takesFiles(): boolean {
-    return !this.#closed && !this.#ending && this.#queue.length === 0;
+    return this.#sendsFiles && !this.#closed && !this.#ending && this.#queue.length === 0;
   }
 
   sendFile(bytes: Buffer, part: FilePart): number {

@@ -12,6 +12,7 @@
  *   sendFile(stream, bytes, fd, offset, length) -> count of bytes sent, those of an open file behind `bytes`, which are few;
  *                                       or a negative errno. It says nothing of errors behind the first byte: what is
  *                                       left tells them when it is read or sent
+ *   congestion(stream) -> name of its congestion control, as `bbr`
  *   watch(stream, events)               what to wait for: 1 bytes that come in, 2 room to send, 3 both
  *   shut(stream)                        the end of what is sent
  *   close(stream)                       `wake` is never called again
@@ -24,6 +25,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <node_api.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,6 +253,15 @@ static napi_value send_file(napi_env env, napi_callback_info info) {
   return result;
 }
 
+static napi_value congestion(napi_env env, napi_callback_info info) {
+  napi_value value, result;
+  char name[16] = "";
+  socklen_t length = sizeof name - 1;
+  getsockopt(stream_of(env, info, 1, &value)->fd, IPPROTO_TCP, TCP_CONGESTION, name, &length);
+  napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &result);
+  return result;
+}
+
 static napi_value watch(napi_env env, napi_callback_info info) {
   napi_value values[2];
   struct stream *stream = stream_of(env, info, 2, values);
@@ -282,7 +293,7 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   napi_set_instance_data(env, room, NULL, NULL);
   static const struct function functions[] = {
       {"open", open_stream}, {"room", set_room}, {"fill", fill},          {"send", send_bytes},
-      {"sendFile", send_file}, {"watch", watch}, {"shut", shut}, {"close", close_stream},
+      {"sendFile", send_file}, {"congestion", congestion}, {"watch", watch}, {"shut", shut}, {"close", close_stream},
   };
   export_functions(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;

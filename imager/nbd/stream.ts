@@ -31,7 +31,7 @@ export interface Stream {
   keep(): () => void;
   /** Sends `bytes`, which are in use until `sent` is called; that may be at once. */
   send(bytes: Buffer, sent: () => void): void;
-  /** Whether parts of files can be sent now, from where they are: not so while anything waits to be sent. */
+  /** Whether parts of files can be sent now, from where they are, and better so: not while anything waits to be sent. */
   readonly takesFiles: boolean;
   /**
    * Sends `bytes`, which are few, and `part` behind them, as far as the system takes it at once; gives how many bytes that

@@ -12,6 +12,9 @@ import { eventually } from './eventually.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import { RawClient, READ, request } from './raw-client.ts';
 
+// Whatever the machine has its connections paced by.
+vi.mock('../../imager/nbd/pacing.ts', () => ({ isPaced: () => false }));
+
 const KIB = 1024;
 const SIZE = 4096 * KIB;
 /** Parts in files begin each so many bytes, and are as long as the next figure. */
