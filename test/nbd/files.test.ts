@@ -1,16 +1,20 @@
 /** READs of disks that have parts of their bytes in files: what is sent from there, and what is not. */
+
+import { randomBytes } from 'node:crypto';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { SystemFile } from '../../imager/disks/block-file.ts';
+import { Disks } from '../../imager/disks/catalog.ts';
 import { DiskError, type FilePart } from '../../imager/disks/disk.ts';
 import { BufferPool } from '../../imager/nbd/buffer-pool.ts';
 import { NbdServer } from '../../imager/nbd/server.ts';
 import { takeOver } from '../../imager/nbd/stream-native.ts';
 import { eventually } from './eventually.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
-import { RawClient, READ, request } from './raw-client.ts';
+import { RawClient, READ, request, WRITE } from './raw-client.ts';
 
 // Whatever the machine has its connections paced by.
 vi.mock('../../imager/nbd/pacing.ts', () => ({ isPaced: () => false }));
@@ -202,4 +206,36 @@ test('a disk that can tell neither its parts in files nor its extents says so to
     const { payload } = await structured.chunk();
     expect([payload.readUInt32BE(0), payload.toString('latin1', 6)]).toEqual([5, 'the map is damaged']);
   }
+});
+
+test('an overlay over a base, some blocks of which are its own', async () => {
+  const image = randomBytes(SIZE + 1000);
+  writeFileSync(join(dir, 'image'), image);
+  const disks = await Disks.open({ dir: join(dir, 'store'), log: pino({ level: 'silent' }) });
+  await disks.addBase('b', join(dir, 'image'));
+  await disks.create('n2', 'b');
+  const lending = vi.spyOn(SystemFile.prototype, 'part');
+  const other = await NbdServer.start({
+    ...{ address: '127.0.0.1', port: 0, catalog: disks },
+    ...{ sink: () => {}, clock: { now: () => 0 }, log: pino({ level: 'silent' }) },
+  });
+  const client = await RawClient.attach(other.port, 'n2');
+  for (const block of [0, 17, 100, 101, 300, 511, 512]) {
+    const payload = randomBytes(5000);
+    image.set(payload, block * 4096 + 30);
+    client.send(request({ type: WRITE, offset: block * 4096 + 30, payload }));
+    expect((await client.reply()).error).toBe(0);
+  }
+  const structured = await RawClient.attachStructured(other.port, 'base:b');
+  for (let at = 0; at < image.length; at += 200 * KIB) {
+    const length = Math.min(256 * KIB, image.length - at);
+    client.send(request({ type: READ, offset: at, length }));
+    expect((await client.reply(length)).data.equals(image.subarray(at, at + length))).toBe(true);
+    structured.send(request({ type: READ, offset: at, length, flags: DF }));
+    expect((await structured.chunk()).payload.length).toBe(8 + length);
+  }
+  const parts = lending.mock.results.filter(({ value }) => value !== undefined).length;
+  expect(parts > 20).toBe(native);
+  await other.close();
+  await disks.close();
 });
