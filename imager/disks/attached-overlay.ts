@@ -1,4 +1,4 @@
-import type { Disk, Extent } from './disk.ts';
+import type { Disk, Extent, FilePart } from './disk.ts';
 import type { Overlay } from './overlay.ts';
 
 /** An overlay in the hands of one client. Closing it gives it back. */
@@ -23,6 +23,10 @@ export class AttachedOverlay implements Disk {
 
   read(target: Uint8Array, offset: number): Promise<void> {
     return this.#overlay.read(target, offset);
+  }
+
+  fileParts(offset: number, length: number, least: number): FilePart[] {
+    return this.#overlay.fileParts(offset, length, least);
   }
 
   write(source: Uint8Array, offset: number): Promise<void> {

@@ -1,5 +1,6 @@
+import { asDiskError } from './block-file.ts';
 import type { BaseContent } from './block-reader.ts';
-import { type Disk, DiskError, type Extent } from './disk.ts';
+import { type Disk, DiskError, DONE, type Extent, type FilePart } from './disk.ts';
 import { BLOCK_SIZE } from './format.ts';
 
 /** A base image as a disk of its own, for looking into it: any number of clients, no writes. */
@@ -16,11 +17,22 @@ export class BaseDisk implements Disk {
     this.#content = content;
   }
 
-  async read(target: Uint8Array, offset: number): Promise<void> {
+  read(target: Uint8Array, offset: number): Promise<void> {
     const { file } = this.#content;
+    try {
+      this.#content.intact();
+      if (!file.prompt(target.length)) return file.read(target, offset);
+      file.readNow(target, offset);
+      return DONE;
+    } catch (error) {
+      return Promise.reject(asDiskError(error));
+    }
+  }
+
+  fileParts(offset: number, length: number, least: number): FilePart[] {
     this.#content.intact();
-    if (file.prompt(target.length)) file.readNow(target, offset);
-    else await file.read(target, offset);
+    const part = length < least ? undefined : this.#content.file.part(offset, length);
+    return part === undefined ? [] : [part];
   }
 
   async write(): Promise<void> {

@@ -15,8 +15,8 @@ import {
   write,
   writeSync,
 } from 'node:fs';
-import { DiskError } from './disk.ts';
-import { lockFile, punchHole, readHere, reserveSpace, slept, writeHere } from './host.ts';
+import { DiskError, type FilePart } from './disk.ts';
+import { beginCall, lockFile, punchHole, readHere, reserveSpace, slept, writeHere } from './host.ts';
 
 export interface BlockFile {
   /** True where a call of `length` bytes may be made synchronously at present. */
@@ -24,6 +24,8 @@ export interface BlockFile {
   /** Fills `target` from `offset`. Throws DiskError, also where the file is too short. */
   readNow(target: Uint8Array, offset: number): void;
   read(target: Uint8Array, offset: number): Promise<void>;
+  /** A range that is to be sent from the file; undefined where that cannot be done here, or not synchronously at present. */
+  part(offset: number, length: number): FilePart | undefined;
   /** Writes all of `source`. Throws DiskError; part of it may be written then. */
   writeNow(source: Uint8Array, offset: number): void;
   write(source: Uint8Array, offset: number): Promise<void>;
@@ -129,6 +131,22 @@ export class SystemFile implements BlockFile {
       throw asDiskError(error);
     }
     this.#judge(start);
+  }
+
+  part(offset: number, length: number): FilePart | undefined {
+    if (!this.prompt(length)) return undefined;
+    return {
+      offset,
+      length,
+      lend: (send) => {
+        const start = this.#now();
+        beginCall();
+        const result = send(this.#fd, offset);
+        this.#judge(start);
+        return result;
+      },
+      readNow: (target, from) => this.readNow(target, offset + from),
+    };
   }
 
   writeNow(source: Uint8Array, offset: number): void {

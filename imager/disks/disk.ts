@@ -11,6 +11,20 @@ export interface Extent {
   dirty: boolean;
 }
 
+/** Bytes of a disk that lie in a file as they are: they can be sent from there, and are good without a look at them. */
+export interface FilePart {
+  /** Of the disk, in bytes. */
+  readonly offset: number;
+  readonly length: number;
+  /**
+   * Has `send` move bytes of the open file from the place `at` on, where the part begins: gives what `send` gives. Throws
+   * DiskError where the file is closed.
+   */
+  lend(send: (fd: number, at: number) => number): number;
+  /** Fills `target` with what begins with the part's byte `from`. Throws DiskError. */
+  readNow(target: Uint8Array, from: number): void;
+}
+
 /** A virtual disk as the NBD server sees it. Offsets and lengths in bytes; any alignment is accepted. */
 export interface Disk {
   readonly name: string;
@@ -20,6 +34,12 @@ export interface Disk {
   readonly blockSize: number;
   /** Fills `target` from `offset`. The caller keeps the range within `size`. */
   read(target: Uint8Array, offset: number): Promise<void>;
+  /**
+   * Those parts of the range, in order and each of `least` bytes or more, that are better sent from their files than read
+   * at present: to be asked anew for each read, and to be used soon. All else of the range is to be read. Throws DiskError
+   * where a read would fail.
+   */
+  fileParts(offset: number, length: number, least: number): FilePart[];
   /** Stores a copy of `source` at `offset`; durable after a later flush. */
   write(source: Uint8Array, offset: number): Promise<void>;
   /**

@@ -29,7 +29,7 @@ export function overlayExtents(
 }
 
 /** Of what kind a block is, and the first one after it, at most `limit`, that is not; or a leaf's end. */
-function runAt(tree: MapTree, block: number, limit: number): { place: number; to: number } {
+export function runAt(tree: MapTree, block: number, limit: number): { place: number; to: number } {
   const words = tree.leaf(Math.floor(block / FAN_OUT));
   const kind = (entry: number): number => Math.min(words[2 * entry]!, SUPERBLOCK_PLACES);
   const first = block % FAN_OUT;

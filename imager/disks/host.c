@@ -3,7 +3,8 @@
  *
  *   read(fd, bytes, from, offset)   pread of what fills `bytes` from its byte `from` on: the count, or a negative errno
  *   write(fd, bytes, from, offset)  pwrite of the same
- *   slept()                         whether the last of these two gave the processor up to wait for something, as for a
+ *   begin()                         a call of another kind begins
+ *   slept()                         whether the last of these three gave the processor up to wait for something, as for a
  *                                   drive: not so where it was taken from it
  *   checksums(bytes, crcs)          puts the CRC-32 of each 4096 of `bytes` into `crcs`: false where this processor
  *                                   cannot, and where `crcs` is not as long as that
@@ -28,7 +29,7 @@
 
 enum { BLOCK_SIZE = 4096 };
 
-/* As the last read or write began. */
+/* As the last call began. */
 static struct rusage before;
 
 static int64_t number(napi_env env, napi_value value) {
@@ -83,6 +84,12 @@ static napi_value write_range(napi_env env, napi_callback_info info) {
   return answer(env, count < 0 ? -errno : count);
 }
 
+static napi_value begin(napi_env env, napi_callback_info info) {
+  (void)env, (void)info;
+  getrusage(RUSAGE_THREAD, &before);
+  return NULL;
+}
+
 static napi_value slept(napi_env env, napi_callback_info info) {
   (void)info;
   struct rusage now;
@@ -132,7 +139,7 @@ static napi_value lock(napi_env env, napi_callback_info info) {
 
 NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   static const struct function functions[] = {
-      {"read", read_range}, {"write", write_range}, {"slept", slept},
+      {"read", read_range}, {"write", write_range}, {"begin", begin},     {"slept", slept},
       {"checksums", checksums}, {"punch", punch}, {"reserve", reserve}, {"lock", lock},
   };
   export_functions(env, exports, sizeof functions / sizeof *functions, functions);

@@ -8,6 +8,7 @@ import { StoreError } from './store-error.ts';
 interface Addon {
   read(fd: number, bytes: Uint8Array, from: number, offset: number): number;
   write(fd: number, bytes: Uint8Array, from: number, offset: number): number;
+  begin(): void;
   slept(): boolean;
   checksums(bytes: Uint8Array, crcs: Uint32Array): boolean;
   punch(fd: number, offset: number, length: number): number;
@@ -39,8 +40,13 @@ export function writeHere(fd: number, bytes: Uint8Array, from: number, offset: n
   return calls === undefined ? undefined : counted('write', calls.write(fd, bytes, from, offset));
 }
 
+/** A call that others make begins, of which `slept` is going to be asked. */
+export function beginCall(): void {
+  host()?.begin();
+}
+
 /**
- * Whether the last of these two calls waited, as for a drive; false where it took long only because other threads had
+ * Whether the last of these three calls waited, as for a drive; false where it took long only because other threads had
  * the processor. Where that is not known, true.
  */
 export function slept(): boolean {

@@ -9,8 +9,9 @@
 import { asDiskError } from './block-file.ts';
 import { type BaseContent, BlockReader } from './block-reader.ts';
 import { checksums } from './checksums.ts';
-import { type Disk, DONE, type Extent } from './disk.ts';
+import { type Disk, DONE, type Extent, type FilePart } from './disk.ts';
 import { overlayExtents } from './extents.ts';
+import { overlayFileParts } from './file-parts.ts';
 import { BLOCK_SIZE, blockCount, FAN_OUT, ZERO } from './format.ts';
 import type { OverlayStore, Places } from './overlay-store.ts';
 
@@ -49,6 +50,10 @@ export class Overlay implements Disk {
 
   read(target: Uint8Array, offset: number): Promise<void> {
     return this.#reader.read(target, offset);
+  }
+
+  fileParts(offset: number, length: number, least: number): FilePart[] {
+    return overlayFileParts(this.store.tree, this.base, { offset, length, least });
   }
 
   write(source: Uint8Array, offset: number): Promise<void> {

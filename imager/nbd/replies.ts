@@ -2,7 +2,9 @@
  * Replies on their way to a stream. Those that are made in one turn of the event loop leave together, and neighbours in
  * memory as one piece: a system call for each reply would cost more than all else that is done for it.
  */
+import type { FilePart } from '../disks/disk.ts';
 import type { Budget } from './budget.ts';
+import type { Insert } from './read-pieces.ts';
 import type { ReplyMemory } from './reply-memory.ts';
 import type { Stream } from './stream.ts';
 
@@ -14,12 +16,19 @@ const READY = Promise.resolve();
 export interface Replies {
   /** Bytes that were sent and did not leave yet. */
   readonly unsent: number;
+  /** Whether parts of files may be sent as they are at present. */
+  readonly takesFiles: boolean;
   /** Memory for one reply; its content is arbitrary. */
   reserve(length: number): Buffer;
   /** Takes back a reply that is not to be sent. */
   drop(reply: Buffer): void;
   /** Sends a reply, reserved or not, whose memory is not its maker's any more. */
   send(reply: Buffer): void;
+  /**
+   * The same where parts of files go in. Throws DiskError where one has not what it had: the connection is over then, for
+   * a part of the reply is out.
+   */
+  sendWith(reply: Buffer, inserts: readonly Insert[]): void;
 }
 
 export class StreamReplies implements Replies {
@@ -56,6 +65,10 @@ export class StreamReplies implements Replies {
     return this.#stream.unsent + this.#readyBytes;
   }
 
+  get takesFiles(): boolean {
+    return this.#stream.takesFiles;
+  }
+
   reserve(length: number): Buffer {
     return this.#memory.reserve(length);
   }
@@ -84,12 +97,64 @@ export class StreamReplies implements Replies {
       end += reply.length;
     }
     const piece = next === from + 1 ? first : Buffer.from(buffer, byteOffset, end - byteOffset);
-    this.#handed += piece.length;
-    this.#budget.add(piece.length);
-    this.#stream.send(piece, () => {
-      this.#budget.give(piece.length);
-      this.#memory.release(first, next - from);
-    });
+    this.#sendBytes(piece, () => this.#memory.release(first, next - from));
     return next;
+  }
+
+  #sendBytes(bytes: Buffer, sent: () => void): void {
+    if (bytes.length === 0) {
+      sent();
+      return;
+    }
+    this.#handed += bytes.length;
+    this.#budget.add(bytes.length);
+    this.#stream.send(bytes, () => {
+      this.#budget.give(bytes.length);
+      sent();
+    });
+  }
+
+  /** At once, behind all that is ready. */
+  sendWith(reply: Buffer, inserts: readonly Insert[]): void {
+    this.#flush();
+    let users = inserts.length + 1;
+    const used = (): void => {
+      if (--users === 0) this.#memory.release(reply, 1);
+    };
+    let from = 0;
+    try {
+      for (const { at, part } of inserts) {
+        this.#sendPart(reply.subarray(from, at), part, used);
+        from = at;
+      }
+    } catch (error) {
+      this.#stream.destroy();
+      // Whoever has a part of it yet sends it no more.
+      users = Number.POSITIVE_INFINITY;
+      this.#memory.release(reply, 1);
+      throw error;
+    }
+    this.#sendBytes(reply.subarray(from), used);
+    this.#onSent();
+  }
+
+  /**
+   * What the system does not take at once of a part is read: what waits to be sent is memory, that counts, and that stays
+   * good when the disk is given back.
+   */
+  #sendPart(before: Buffer, part: FilePart, used: () => void): void {
+    const gone = this.#stream.sendFile(before, part);
+    this.#handed += gone;
+    this.#sendBytes(before.subarray(gone), used);
+    const done = Math.max(0, gone - before.length);
+    if (done === part.length) return;
+    const rest = this.#memory.reserve(part.length - done);
+    try {
+      part.readNow(rest, done);
+    } catch (error) {
+      this.#memory.release(rest, 1);
+      throw error;
+    }
+    this.#sendBytes(rest, () => this.#memory.release(rest, 1));
   }
 }

@@ -7,7 +7,10 @@ import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
+import type { FilePart } from '../disks/disk.ts';
 import { lazyAddon } from '../native/addon.ts';
+import { isPaced } from './pacing.ts';
+import { ReceiveRoom } from './receive-room.ts';
 import type { Stream, StreamListener } from './stream.ts';
 
 type Handle = { readonly native: unique symbol };
@@ -18,6 +21,8 @@ interface Addon {
   room(bytes: Buffer): void;
   fill(handle: Handle, bytes: Buffer): void;
   send(handle: Handle, bytes: Buffer): number;
+  sendFile(handle: Handle, bytes: Buffer, fd: number, offset: number, length: number): number;
+  congestion(handle: Handle): string;
   watch(handle: Handle, events: number): void;
   shut(handle: Handle): void;
   close(handle: Handle): void;
@@ -26,12 +31,8 @@ interface Addon {
 const [CAME, ENDED, WRITABLE] = [0, 1, 2];
 const [INCOMING, ROOM_TO_SEND] = [1, 2];
 const { EAGAIN } = constants.errno;
-/** Bytes of one read: what one client sends ahead must not keep the others waiting. */
-const ROOM_SIZE = 64 * 1024;
 /** What waits to be sent is copied up to this length, so that a few bytes do not hold on to a lot of memory. */
 const COPIED = 16 * 1024;
-/** Buffers kept for when one is held back. */
-const MAX_SPARES = 16;
 const NOTHING = (): void => undefined;
 const EMPTY = Buffer.alloc(0);
 /** How often within the time a stream has to be quiet is looked at it. */
@@ -41,7 +42,7 @@ const library = lazyAddon(
   'dist/imager/nbd/stream.node',
   (addon: Addon): Library => ({
     addon,
-    room: new Room(addon),
+    room: new ReceiveRoom((bytes) => addon.room(bytes)),
   }),
 );
 
@@ -72,50 +73,7 @@ export function takeOver(socket: Socket): Stream | undefined {
 
 interface Library {
   addon: Addon;
-  room: Room;
-}
-
-/** The buffer that all streams read into; another one takes its place while somebody keeps what is in it. */
-class Room {
-  readonly #addon: Addon;
-  readonly #spares: KeptBytes[] = [];
-  #current: KeptBytes;
-
-  constructor(addon: Addon) {
-    this.#addon = addon;
-    this.#current = fresh();
-    addon.room(this.#current.bytes);
-  }
-
-  get bytes(): Buffer {
-    return this.#current.bytes;
-  }
-
-  keep(): () => void {
-    const kept = this.#current;
-    kept.users++;
-    return () => {
-      kept.users--;
-      if (kept.users === 0 && kept !== this.#current && this.#spares.length < MAX_SPARES)
-        this.#spares.push(kept);
-    };
-  }
-
-  /** To be called after each time bytes were received. */
-  turn(): void {
-    if (this.#current.users === 0) return;
-    this.#current = this.#spares.pop() ?? fresh();
-    this.#addon.room(this.#current.bytes);
-  }
-}
-
-interface KeptBytes {
-  bytes: Buffer;
-  users: number;
-}
-
-function fresh(): KeptBytes {
-  return { bytes: Buffer.allocUnsafeSlow(ROOM_SIZE), users: 0 };
+  room: ReceiveRoom;
 }
 
 interface Unsent {
@@ -125,8 +83,9 @@ interface Unsent {
 
 class NativeStream implements Stream {
   readonly #addon: Addon;
-  readonly #room: Room;
+  readonly #room: ReceiveRoom;
   readonly #handle: Handle;
+  readonly #sendsFiles: boolean;
   #listener: StreamListener | undefined;
   #filled: (() => void) | undefined;
   #queue: Unsent[] = [];
@@ -146,6 +105,7 @@ class NativeStream implements Stream {
     this.#addon = addon;
     this.#room = room;
     this.#handle = addon.open(fd, (what, length) => this.#wake(what, length));
+    this.#sendsFiles = !isPaced(addon.congestion(this.#handle));
   }
 
   get unsent(): number {
@@ -210,9 +170,21 @@ class NativeStream implements Stream {
     this.#watch();
   }
 
-  /** How many of the bytes the system took. */
+  get takesFiles(): boolean {
+    return this.#sendsFiles && !this.#closed && !this.#ending && this.#queue.length === 0;
+  }
+
+  sendFile(bytes: Buffer, part: FilePart): number {
+    if (!this.takesFiles) return 0;
+    return this.#sent(part.lend((fd, at) => this.#addon.sendFile(this.#handle, bytes, fd, at, part.length)));
+  }
+
   #sendNow(bytes: Buffer): number {
-    const count = this.#addon.send(this.#handle, bytes);
+    return this.#sent(this.#addon.send(this.#handle, bytes));
+  }
+
+  /** How many bytes the system took of what was sent with result `count`. */
+  #sent(count: number): number {
     if (count > 0) this.#stirred = true;
     if (count >= 0) return count;
     if (count !== -EAGAIN) this.#fail(-count);

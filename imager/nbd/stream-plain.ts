@@ -5,6 +5,7 @@ import type { Stream, StreamListener } from './stream.ts';
 const NOTHING = (): void => undefined;
 
 export class PlainStream implements Stream {
+  readonly takesFiles = false;
   readonly #socket: Socket;
   #target: Buffer | undefined;
   #filled: () => void = NOTHING;
@@ -67,6 +68,11 @@ export class PlainStream implements Stream {
   send(bytes: Buffer, sent: () => void): void {
     if (this.#socket.writable) this.#socket.write(bytes, sent);
     else sent();
+  }
+
+  /** Node has no such call, and TLS would have to read them. */
+  sendFile(): number {
+    return 0;
   }
 
   watchQuiet(ms: number, quiet: () => void): void {

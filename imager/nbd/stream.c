@@ -9,6 +9,10 @@
  *   fill(stream, bytes)                 what comes next goes there; `wake` is called when all of it is filled. An
  *                                       empty array ends it before
  *   send(stream, bytes) -> count of bytes sent, or a negative errno (-11: no room now, see watch)
+ *   sendFile(stream, bytes, fd, offset, length) -> count of bytes sent, those of an open file behind `bytes`, which are few;
+ *                                       or a negative errno. It says nothing of errors behind the first byte: what is
+ *                                       left tells them when it is read or sent
+ *   congestion(stream) -> name of its congestion control, as `bbr`
  *   watch(stream, events)               what to wait for: 1 bytes that come in, 2 room to send, 3 both
  *   shut(stream)                        the end of what is sent
  *   close(stream)                       `wake` is never called again
@@ -21,10 +25,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <node_api.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -224,6 +230,38 @@ static napi_value send_bytes(napi_env env, napi_callback_info info) {
   return result;
 }
 
+static napi_value send_file(napi_env env, napi_callback_info info) {
+  napi_value values[5], result;
+  struct stream *stream = stream_of(env, info, 5, values);
+  void *bytes = NULL;
+  size_t begin = 0;
+  int32_t file = -1;
+  int64_t place = 0, length = 0;
+  napi_get_typedarray_info(env, values[1], NULL, &begin, &bytes, NULL, NULL);
+  napi_get_value_int32(env, values[2], &file);
+  napi_get_value_int64(env, values[3], &place);
+  napi_get_value_int64(env, values[4], &length);
+  ssize_t count = send(stream->fd, bytes, begin, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+  int64_t sent = count < 0 ? -errno : count;
+  /* The socket does not block (uv_poll_init), and Node ignores SIGPIPE: this call has no flags for either. */
+  for (off_t at = place; count > 0 && sent >= (int64_t)begin && length > 0; length -= count) {
+    count = sendfile(stream->fd, file, &at, (size_t)length);
+    if (count <= 0) break;
+    sent += count;
+  }
+  napi_create_int64(env, sent, &result);
+  return result;
+}
+
+static napi_value congestion(napi_env env, napi_callback_info info) {
+  napi_value value, result;
+  char name[16] = "";
+  socklen_t length = sizeof name - 1;
+  getsockopt(stream_of(env, info, 1, &value)->fd, IPPROTO_TCP, TCP_CONGESTION, name, &length);
+  napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &result);
+  return result;
+}
+
 static napi_value watch(napi_env env, napi_callback_info info) {
   napi_value values[2];
   struct stream *stream = stream_of(env, info, 2, values);
@@ -255,7 +293,7 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   napi_set_instance_data(env, room, NULL, NULL);
   static const struct function functions[] = {
       {"open", open_stream}, {"room", set_room}, {"fill", fill},          {"send", send_bytes},
-      {"watch", watch},      {"shut", shut},     {"close", close_stream},
+      {"sendFile", send_file}, {"congestion", congestion}, {"watch", watch}, {"shut", shut}, {"close", close_stream},
   };
   export_functions(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;

@@ -5,9 +5,9 @@
  *
  * Memory is bounded: while too many bytes or requests are in flight or unsent, no more are taken.
  */
-import { type Disk, DiskError, DONE } from '../disks/disk.ts';
+import { type Disk, DiskError, DONE, type Extent } from '../disks/disk.ts';
 import type { Budget } from './budget.ts';
-import { CHUNK_SIZE, encodeBlockStatus, encodeError, encodeNone, encodePiece, planRead } from './chunks.ts';
+import { encodeBlockStatus, encodeError } from './chunks.ts';
 import {
   CMD,
   CMD_FLAG,
@@ -21,7 +21,8 @@ import { statusesOf } from './contexts.ts';
 import type { RequestSink } from './incoming.ts';
 import type { Terms } from './negotiation.ts';
 import { Prefetch } from './prefetch.ts';
-import { readPieces } from './read-pieces.ts';
+import type { Insert } from './read-pieces.ts';
+import { Reads } from './reads.ts';
 import type { Replies } from './replies.ts';
 import { type Fault, findFault, type Target } from './validate.ts';
 
@@ -32,9 +33,6 @@ const MAX_UNSENT = 512 * 1024;
 const MAX_PENDING_REQUESTS = 256;
 /** Bytes that a connection may read whatever the others hold: what a kernel asks for at once. */
 const OWN_BYTES = 256 * 1024;
-/** Runs of a disk that one READ is cut into at most, and bytes of a hole that are worth a chunk of its own. */
-const MAX_RUNS = 64;
-const WORTH_A_HOLE = 4096;
 /** What one BLOCK_STATUS looks at: 1 GiB takes a millisecond, and 4096 runs a reply of 32 KiB. */
 const STATUS_BYTES = 2 ** 30;
 const STATUS_RUNS = 4096;
@@ -58,6 +56,7 @@ export class Transmission implements RequestSink {
   readonly #budget: Budget;
   readonly #events: TransmissionEvents;
   readonly #prefetch: Prefetch;
+  readonly #reads: Reads;
   /** A refused WRITE whose payload is still coming in. */
   #skipping: { request: Request; fault: Fault } | undefined;
   #pendingBytes = 0;
@@ -84,6 +83,7 @@ export class Transmission implements RequestSink {
       contexts: terms.contexts.length > 0,
     };
     this.#prefetch = new Prefetch(disk);
+    this.#reads = new Reads(disk, replies, terms.structured);
   }
 
   /** Bytes of requests that are under way and of replies that were not taken. */
@@ -192,56 +192,27 @@ export class Transmission implements RequestSink {
   }
 
   #read(request: Request): void {
-    const { offset, length } = request;
+    const { length } = request;
     this.bytesRead += length;
-    if (this.#terms.structured) {
-      this.#readStructured(request);
-      return;
-    }
-    const reply = this.#replies.reserve(SIMPLE_REPLY_SIZE + length);
-    const reading = this.#disk.read(reply.subarray(SIMPLE_REPLY_SIZE), offset);
-    const answer = (): void => {
-      this.#done(length);
-      encodeSimpleReply(reply, request, 0);
-      this.#reply(reply);
-    };
-    if (reading === DONE) {
-      answer();
-      return;
-    }
-    reading.then(answer, (error: unknown) => {
-      this.#replies.drop(reply);
-      this.#fail(request, length, error);
-    });
-  }
-
-  /** Data in chunks, holes by name: all of it is read before the first chunk leaves, so that an error is known by then. */
-  #readStructured(request: Request): void {
-    const { offset, length } = request;
-    if (length === 0) {
-      const reply = this.#replies.reserve(CHUNK_SIZE);
-      encodeNone(reply, request);
-      this.#reply(reply);
-      return;
-    }
-    const { pieces, size } = planRead(request, this.#disk.extents(offset, length, MAX_RUNS), WORTH_A_HOLE);
-    const reply = this.#replies.reserve(size);
-    readPieces(this.#disk, reply, pieces, (failed) => {
-      if (failed !== undefined) {
-        this.#replies.drop(reply);
-        this.#fail(request, length, failed.error, failed.offset);
-        return;
-      }
-      this.#done(length);
-      for (const piece of pieces) encodePiece(reply, request, piece, piece === pieces.at(-1));
-      this.#reply(reply);
+    this.#reads.answer(request, {
+      made: (reply, inserts) => {
+        this.#done(length);
+        this.#reply(reply, inserts);
+      },
+      failed: (error, offset) => this.#fail(request, length, error, offset),
     });
   }
 
   #status(request: Request): void {
     const { offset, length, flags } = request;
     const one = (flags & CMD_FLAG.reqOne) !== 0;
-    const extents = this.#disk.extents(offset, Math.min(length, STATUS_BYTES), STATUS_RUNS);
+    let extents: Extent[];
+    try {
+      extents = this.#disk.extents(offset, Math.min(length, STATUS_BYTES), STATUS_RUNS);
+    } catch (error) {
+      this.#fail(request, 0, error);
+      return;
+    }
     const { contexts } = this.#terms;
     const chunks = contexts.map((context) =>
       encodeBlockStatus(request, context.id, statusesOf(context, extents, one), context === contexts.at(-1)),
@@ -269,7 +240,7 @@ export class Transmission implements RequestSink {
   }
 
   #fail(request: Request, bytes: number, error: unknown, offset?: number): void {
-    const known = error instanceof DiskError ? error : new DiskError('EIO', String(error), { cause: error });
+    const known = failureOf(error);
     this.#done(bytes);
     this.#events.failed(known);
     this.#answer(request, ERRNO[known.code], known.message, offset);
@@ -286,9 +257,15 @@ export class Transmission implements RequestSink {
     this.#reply(reply);
   }
 
-  #reply(reply: Buffer): void {
+  #reply(reply: Buffer, inserts: readonly Insert[] = []): void {
     this.#pending--;
-    this.#replies.send(reply);
+    try {
+      if (inserts.length === 0) this.#replies.send(reply);
+      else this.#replies.sendWith(reply, inserts);
+    } catch (error) {
+      // A part of it is out: no other answer can be given.
+      this.#events.failed(failureOf(error));
+    }
     this.#leaveIdle();
   }
 
@@ -301,4 +278,8 @@ export class Transmission implements RequestSink {
       for (const resolve of idle) resolve();
     });
   }
+}
+
+function failureOf(error: unknown): DiskError {
+  return error instanceof DiskError ? error : new DiskError('EIO', String(error), { cause: error });
 }

@@ -57,8 +57,14 @@ export class Attachment implements Watcher {
     if (disk === undefined) return;
     // A disk that has grown has more than its base.
     const blocks = Math.ceil(Math.min(offset + length, this.image.size) / BLOCK_SIZE);
-    for (const { block, count, dirty } of ownRuns(disk, Math.floor(offset / BLOCK_SIZE), blocks))
-      if (!dirty) this.#note(block, block + count);
+    let runs: OwnRun[];
+    try {
+      runs = ownRuns(disk, Math.floor(offset / BLOCK_SIZE), blocks);
+    } catch {
+      // Its map cannot be read: the read itself is going to tell.
+      return;
+    }
+    for (const { block, count, dirty } of runs) if (!dirty) this.#note(block, block + count);
   }
 
   #note(from: number, to: number): void {

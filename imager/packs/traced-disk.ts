@@ -1,5 +1,5 @@
 /** A disk in the hands of one client, with an eye on what it reads of the base and on its first write. */
-import type { Disk, Extent } from '../disks/disk.ts';
+import type { Disk, Extent, FilePart } from '../disks/disk.ts';
 
 /** What is told of it; `reads` may throw nothing and is asked before the read. */
 export interface Watcher {
@@ -37,6 +37,12 @@ export class TracedDisk implements Disk {
   read(target: Uint8Array, offset: number): Promise<void> {
     if (this.#watcher.listening) this.#watcher.reads(offset, target.length);
     return this.#disk.read(target, offset);
+  }
+
+  /** Whoever asks is about to read the range. */
+  fileParts(offset: number, length: number, least: number): FilePart[] {
+    if (this.#watcher.listening) this.#watcher.reads(offset, length);
+    return this.#disk.fileParts(offset, length, least);
   }
 
   write(source: Uint8Array, offset: number): Promise<void> {

@@ -1,12 +1,17 @@
 /** What every implementation of a connection's byte stream does, tried against Node's own sockets. */
 import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { FilePart } from '../../imager/disks/disk.ts';
 import type { Stream } from '../../imager/nbd/stream.ts';
 
 const MIB = 2 ** 20;
 
-export function streamContract(name: string, make: (socket: Socket) => Stream): void {
+/** `hasFiles`: it can send parts of files. */
+export function streamContract(name: string, make: (socket: Socket) => Stream, hasFiles: boolean): void {
   describe(name, () => {
     let server: Server;
     let peer: Socket;
@@ -80,6 +85,77 @@ export function streamContract(name: string, make: (socket: Socket) => Stream): 
       expect(Buffer.concat(all).equals(expected)).toBe(true);
       await vi.waitFor(() => expect(sent).toHaveBeenCalledTimes(25));
       expect([stream.unsent, said]).toEqual([0, ['drained']]);
+    });
+
+    describe('a part of a file', () => {
+      let dir: string;
+      let fd: number;
+      const content = pattern(4 * MIB);
+      beforeEach(() => {
+        dir = mkdtempSync(join(tmpdir(), 'nbd-stream-'));
+        writeFileSync(join(dir, 'file'), content);
+        fd = openSync(join(dir, 'file'), 'r');
+      });
+      afterEach(() => {
+        closeSync(fd);
+        rmSync(dir, { recursive: true });
+      });
+      const partAt = (at: number, length: number): FilePart => ({
+        ...{ offset: 0, length },
+        lend: (send) => send(fd, at),
+        readNow: (target, from) => void readSync(fd, target, 0, target.length, at + from),
+      });
+
+      test('leaves behind the bytes before it, as far as it is taken at once; the rest is sent as all else', async () => {
+        listen();
+        const expected: Buffer[] = [];
+        let [taken, whole] = [0, 0];
+        for (let i = 0; i < 24; i++) {
+          const head = Buffer.from(`before ${i};`);
+          const part = partAt(5000 * i + 1, MIB);
+          const could = stream.takesFiles;
+          const gone = stream.sendFile(head, part);
+          expect(gone).toBeLessThanOrEqual(could ? head.length + MIB : 0);
+          taken += gone;
+          if (gone === head.length + MIB) whole++;
+          const all = Buffer.concat([head, content.subarray(5000 * i + 1, 5000 * i + 1 + MIB)]);
+          expected.push(all);
+          stream.send(all.subarray(gone), () => {});
+        }
+        expect([taken > 0, whole < 24]).toEqual([hasFiles, true]);
+        const waiting = [
+          stream.unsent > 0,
+          stream.takesFiles,
+          stream.sendFile(Buffer.from('x'), partAt(0, 1)),
+        ];
+        expect(waiting).toEqual([true, false, 0]);
+        const came: Buffer[] = [];
+        peer.on('data', (chunk) => came.push(chunk));
+        await vi.waitFor(() => expect(Buffer.concat(came).length).toBe(Buffer.concat(expected).length), {
+          timeout: 20_000,
+        });
+        expect(Buffer.concat(came).equals(Buffer.concat(expected))).toBe(true);
+        await vi.waitFor(() => expect([stream.unsent, stream.takesFiles]).toEqual([0, hasFiles]));
+      });
+
+      test('that the file has not all of, or that cannot be read: only what is there leaves', async () => {
+        listen();
+        const gone = stream.sendFile(Buffer.from('head'), partAt(content.length - 10_000, 20_000));
+        expect(gone).toBe(hasFiles ? 10_004 : 0);
+        const folder = openSync(dir, 'r');
+        expect(
+          stream.sendFile(Buffer.from('head'), { ...partAt(0, 1), lend: (send) => send(folder, 0) }),
+        ).toBe(hasFiles ? 4 : 0);
+        closeSync(folder);
+      });
+
+      test('nothing leaves of it behind the end', async () => {
+        listen();
+        stream.end();
+        expect([stream.takesFiles, stream.sendFile(Buffer.from('x'), partAt(0, 1000))]).toEqual([false, 0]);
+        stream.destroy();
+        expect([stream.takesFiles, stream.sendFile(Buffer.from('x'), partAt(0, 1000))]).toEqual([false, 0]);
+      });
     });
 
     test.each([

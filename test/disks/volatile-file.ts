@@ -50,6 +50,10 @@ export class VolatileFile implements BlockFile {
     target.set(this.#cached.subarray(offset, offset + target.length));
   }
 
+  part(): undefined {
+    return undefined;
+  }
+
   async read(target: Uint8Array, offset: number): Promise<void> {
     await later();
     await this.readGate;

@@ -1,5 +1,5 @@
 /** A catalog of disks in memory that tells what was done to them, and that can be slow and can fail. */
-import type { Disk, DiskCatalog, DiskClient, DiskError, Extent } from '../../imager/disks/disk.ts';
+import type { Disk, DiskCatalog, DiskClient, DiskError, Extent, FilePart } from '../../imager/disks/disk.ts';
 
 export class MemoryDisk implements Disk {
   readonly name: string;
@@ -21,6 +21,8 @@ export class MemoryDisk implements Disk {
   failure: DiskError | undefined;
   /** Bytes of reads that were under way at once, at most. */
   mostBytes = 0;
+  /** Set to have parts of it in files. */
+  fileParts: (offset: number, length: number, least: number) => FilePart[] = () => [];
   #bytes = 0;
 
   constructor(name: string, size: number, readOnly = false) {

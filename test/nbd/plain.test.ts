@@ -6,6 +6,7 @@ vi.mock('../../imager/nbd/stream-native.ts', () => ({ takeOver: vi.fn(() => unde
 describe("on Node's sockets", async () => {
   await import('./server.test.ts');
   await import('./structured.test.ts');
+  await import('./files.test.ts');
   await import('./fuzz.test.ts');
 });
 

@@ -10,6 +10,7 @@ import { ProtocolError } from '../../../imager/nbd/codec.ts';
 import { contextsOf } from '../../../imager/nbd/contexts.ts';
 import { Incoming } from '../../../imager/nbd/incoming.ts';
 import { negotiate, type Terms } from '../../../imager/nbd/negotiation.ts';
+import type { Insert } from '../../../imager/nbd/read-pieces.ts';
 import { Reader } from '../../../imager/nbd/reader.ts';
 import type { Stream } from '../../../imager/nbd/stream.ts';
 import { Transmission } from '../../../imager/nbd/transmission.ts';
@@ -47,6 +48,12 @@ function inside(offset: number, length: number): void {
 const disk: Disk = {
   ...{ name: 'n1', size: SIZE, readOnly: false, blockSize: BLOCK },
   read: async (target, offset) => inside(offset, target.length),
+  fileParts(offset, length, least) {
+    inside(offset, length);
+    return length < least
+      ? []
+      : [{ offset, length, lend: () => 0, readNow: (target) => void target.fill(1) }];
+  },
   write: async (source, offset) => inside(offset, source.length),
   writeZeroes: async (offset, length) => inside(offset, length),
   trim: async (offset, length) => inside(offset, length),
@@ -84,6 +91,7 @@ export function nbdTalkTarget(): Target {
     request({ type: FLUSH, cookie: 7 }),
     request({ type: WRITE, offset: SIZE, payload: Buffer.alloc(30, 1), cookie: 8 }),
     request({ type: READ, offset: 0, length: 8 * BLOCK, cookie: 9 }),
+    request({ type: READ, offset: 0, length: 32 * BLOCK, cookie: 10, flags: 4 }),
     request({ type: DISC }),
   ];
   const attached = Buffer.of(ATTACHED);
@@ -111,6 +119,8 @@ const NOTHING = (): void => {};
 /** A stream of bytes that are handed to it. */
 class Pieces implements Stream {
   readonly unsent = 0;
+  readonly takesFiles = true;
+  readonly sendFile = () => 0;
   readonly listen = NOTHING;
   readonly pause = NOTHING;
   readonly resume = NOTHING;
@@ -191,6 +201,7 @@ async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolea
   let broken: Error | undefined;
   const replies = {
     unsent: 0,
+    takesFiles: true,
     reserve: (length: number) => Buffer.allocUnsafe(length),
     drop: () => {},
     send: (reply: Buffer) => {
@@ -198,6 +209,14 @@ async function transmit(terms: Terms, chunks: readonly Buffer[]): Promise<boolea
       check(reply, terms.structured);
       // As replies do once they have left.
       queueMicrotask(() => incoming?.relieved());
+    },
+    sendWith(reply: Buffer, inserts: readonly Insert[]) {
+      const pieces = inserts.flatMap(({ at, part }, i) => {
+        const bytes = Buffer.alloc(part.length);
+        part.readNow(bytes, 0);
+        return [reply.subarray(inserts[i - 1]?.at ?? 0, at), bytes];
+      });
+      this.send(Buffer.concat([...pieces, reply.subarray(inserts.at(-1)!.at)]));
     },
   };
   const pool = new BufferPool();

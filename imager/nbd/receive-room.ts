@@ -1,0 +1,49 @@
+/** The buffer that all streams read into; another one takes its place while somebody keeps what is in it. */
+
+/** Bytes of one read: what one client sends ahead must not keep the others waiting. */
+const ROOM_SIZE = 64 * 1024;
+/** Buffers kept for when one is held back. */
+const MAX_SPARES = 16;
+
+export class ReceiveRoom {
+  readonly #use: (bytes: Buffer) => void;
+  readonly #spares: KeptBytes[] = [];
+  #current: KeptBytes;
+
+  /** `use` is given the buffer to read into, and each that takes its place. */
+  constructor(use: (bytes: Buffer) => void) {
+    this.#use = use;
+    this.#current = fresh();
+    use(this.#current.bytes);
+  }
+
+  get bytes(): Buffer {
+    return this.#current.bytes;
+  }
+
+  keep(): () => void {
+    const kept = this.#current;
+    kept.users++;
+    return () => {
+      kept.users--;
+      if (kept.users === 0 && kept !== this.#current && this.#spares.length < MAX_SPARES)
+        this.#spares.push(kept);
+    };
+  }
+
+  /** To be called after each time bytes were received. */
+  turn(): void {
+    if (this.#current.users === 0) return;
+    this.#current = this.#spares.pop() ?? fresh();
+    this.#use(this.#current.bytes);
+  }
+}
+
+interface KeptBytes {
+  bytes: Buffer;
+  users: number;
+}
+
+function fresh(): KeptBytes {
+  return { bytes: Buffer.allocUnsafeSlow(ROOM_SIZE), users: 0 };
+}
