@@ -81,6 +81,7 @@ export class Flushes {
       this.#space.freed([...held, ...released]);
       return;
     }
+    this.#space.syncBegins();
     this.#unsynced = false;
     this.#unflushed = 0;
     try {

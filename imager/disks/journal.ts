@@ -223,7 +223,7 @@ export class Journal {
     this.#written = this.#lsn - 1;
     this.#writtenEnd = this.#end();
     this.#changed ||= batch.length > RECORD_HEAD;
-    if (batch.released.length > 0) this.#released.push(...batch.released);
+    if (batch.released.length > 0) this.#released.push(...this.#space.replaced(batch.released));
     batch.resolve();
   }
 

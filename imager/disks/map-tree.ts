@@ -193,6 +193,42 @@ export class MapTree {
     return before;
   }
 
+  /**
+   * Gives blocks from `block` on, one for each of `crcs`, the places from `place` on. `released` is told the runs of
+   * places that they had. Throws as page() does.
+   */
+  setRun(
+    block: number,
+    place: number,
+    crcs: ArrayLike<number>,
+    released: (place: number, count: number) => void,
+  ): void {
+    for (let done = 0; done < crcs.length; ) {
+      const first = (block + done) % FAN_OUT;
+      const words = this.#own(0, Math.floor((block + done) / FAN_OUT));
+      const count = Math.min(FAN_OUT - first, crcs.length - done);
+      let [from, run, stored] = [0, 0, 0];
+      for (let i = 0; i < count; i++) {
+        const at = 2 * (first + i);
+        const before = words[at]!;
+        words[at] = place + done + i;
+        words[at + 1] = crcs[done + i]!;
+        if (before === ZERO) this.#zero--;
+        if (before < SUPERBLOCK_PLACES) continue;
+        stored++;
+        if (before === from + run) run++;
+        else {
+          if (run > 0) released(from, run);
+          from = before;
+          run = 1;
+        }
+      }
+      if (run > 0) released(from, run);
+      this.#data += count - stored;
+      done += count;
+    }
+  }
+
   #count(place: number, times: number): void {
     if (place >= SUPERBLOCK_PLACES) this.#data += times;
     else if (place === ZERO) this.#zero += times;

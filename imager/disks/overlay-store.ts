@@ -15,7 +15,7 @@ import { Flushes } from './flushes.ts';
 import { BLOCK_SIZE, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import type { Generation } from './generation-table.ts';
 import { Journal } from './journal.ts';
-import { changeSize, MAX_CHANGE_BLOCKS } from './journal-record.ts';
+import { changeSize, MAX_CHANGE_BLOCKS, NO_CRCS } from './journal-record.ts';
 import { clearBlocks } from './map-change.ts';
 import type { PageWrite } from './map-page.ts';
 import type { MapTree } from './map-tree.ts';
@@ -132,12 +132,16 @@ export class OverlayStore {
     for (const { place, count } of extents)
       for (let from = 0; from < count; from += MAX_CHANGE_BLOCKS) {
         const part = Math.min(MAX_CHANGE_BLOCKS, count - from);
-        const change = { block: block + done, count: part, place: place + from };
-        for (let i = 0; i < part; i++) {
-          const before = this.tree.set(change.block + i, change.place + i, crcs[done + i]!);
-          if (before >= SUPERBLOCK_PLACES) this.#space.release(before);
-        }
-        this.#journal.note({ ...change, crcs: crcs.subarray(done, done + part) });
+        const change = {
+          block: block + done,
+          count: part,
+          place: place + from,
+          crcs: crcs.subarray(done, done + part),
+        };
+        this.tree.setRun(change.block, change.place, change.crcs, (before, count) =>
+          this.#space.release(before, count),
+        );
+        this.#journal.note(change);
         done += part;
       }
     return this.#noted(done * BLOCK_SIZE);
@@ -157,7 +161,7 @@ export class OverlayStore {
       (place) => this.#space.release(place),
       (place) => this.#space.retirePage(place),
     );
-    this.#journal.note({ block: from, count: to - from, place: ZERO, crcs: [] });
+    this.#journal.note({ block: from, count: to - from, place: ZERO, crcs: NO_CRCS });
     return this.#noted(0);
   }
 

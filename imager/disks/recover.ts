@@ -252,7 +252,7 @@ function verify(file: BlockFile, { count, place, crcs }: Change, places: number)
 function apply(tree: MapTree, change: Change, retired: number[]): void {
   const { block, count, place, crcs } = change;
   // The file may have been cut off since behind places that later records replace: that is no fault.
-  if (place >= SUPERBLOCK_PLACES) for (let i = 0; i < count; i++) tree.set(block + i, place + i, crcs[i]!);
+  if (place >= SUPERBLOCK_PLACES) tree.setRun(block, place, crcs, () => {});
   else
     clearBlocks(
       tree,

@@ -19,6 +19,8 @@ const LOOKS = 2048;
 export class Space {
   readonly #used = new Bits();
   #fresh = new Bits();
+  /** Taken since the last sync began: no record that names them can be known to be durable. */
+  readonly #young = new Bits();
   /** Free places without space of the file system, as far as that is known. */
   readonly #holes = new Bits();
   #holeCount = 0;
@@ -135,11 +137,11 @@ export class Space {
   }
 
   #take(place: number, count: number): void {
-    for (let at = place; at < place + count; at++) {
-      this.#used.add(at);
-      this.#fresh.add(at);
-      if (this.#holes.delete(at)) this.#holeCount--;
-    }
+    const end = place + count;
+    this.#used.addRun(place, end);
+    this.#fresh.addRun(place, end);
+    this.#young.addRun(place, end);
+    this.#holeCount -= this.#holes.deleteRun(place, end);
   }
 
   /** Places that were taken and that nothing ever named. */
@@ -148,11 +150,16 @@ export class Space {
     else this.freed(extents);
   }
 
-  /** A journal record has something else in the stead of a place. */
-  release(place: number): void {
-    if (this.#scan !== undefined) this.#remember(this.#scan.released, { place, count: 1 });
-    else if (this.#fresh.has(place)) append(this.#released, { place, count: 1 });
-    else if (this.#former?.fresh.has(place)) append(this.#former.released, { place, count: 1 });
+  /** A journal record has something else in the stead of `count` places. */
+  release(place: number, count = 1): void {
+    if (this.#scan !== undefined) this.#remember(this.#scan.released, { place, count });
+    else
+      for (const { run, set } of parted(this.#fresh, { place, count })) {
+        if (set) append(this.#released, run);
+        else if (this.#former !== undefined)
+          for (const { run: part, set: kept } of parted(this.#former.fresh, run))
+            if (kept) append(this.#former.released, part);
+      }
   }
 
   /** The next checkpoint will not have a map page any more. */
@@ -179,6 +186,24 @@ export class Space {
     return released;
   }
 
+  /** A sync begins: records that are in the file now will be durable. */
+  syncBegins(): void {
+    this.#young.clear();
+  }
+
+  /**
+   * The records that replaced these places, which were released before, are in the file. Frees those that no durable
+   * record can name; gives the others, to be freed once the journal up to now is durable.
+   */
+  replaced(extents: readonly PlaceRun[]): PlaceRun[] {
+    const old: PlaceRun[] = [];
+    const free: PlaceRun[] = [];
+    for (const extent of extents)
+      for (const { run, set } of parted(this.#young, extent)) append(set ? free : old, run);
+    this.freed(free);
+    return old;
+  }
+
   /** What was retired up to now: to be freed once the checkpoint made now is durable. */
   takeRetired(): PlaceRun[] {
     const retired = this.#retired;
@@ -194,12 +219,12 @@ export class Space {
   /** Places are free. While a scan is under way it finds that out by itself. */
   freed(extents: readonly PlaceRun[]): void {
     if (this.#scan !== undefined) return;
-    for (const { place, count } of extents)
-      for (let at = place; at < place + count; at++) {
-        if (this.#used.delete(at)) this.#free++;
-        this.#fresh.delete(at);
-        this.#former?.fresh.delete(at);
-      }
+    for (const { place, count } of extents) {
+      const end = place + count;
+      this.#free += this.#used.deleteRun(place, end);
+      this.#fresh.deleteRun(place, end);
+      this.#former?.fresh.deleteRun(place, end);
+    }
     // The next writes go there: the kernel still has these pages, and the file system space for them.
     for (const { place, count } of extents) {
       this.#cursor = Math.min(this.#cursor, place);
@@ -302,6 +327,17 @@ export class Space {
   /** The space of free places was given back to the file system. */
   punched({ place, count }: PlaceRun): void {
     for (let at = place; at < place + count; at++) if (this.#holes.add(at)) this.#holeCount++;
+  }
+}
+
+/** A run in parts that are set throughout, or not at all. */
+function* parted(bits: Bits, { place, count }: PlaceRun): Generator<{ run: PlaceRun; set: boolean }> {
+  const end = place + count;
+  for (let at = place; at < end; ) {
+    const set = bits.has(at);
+    const stop = set ? bits.nextClear(at, end) : bits.nextSet(at, end);
+    yield { run: { place: at, count: stop - at }, set };
+    at = stop;
   }
 }
 
