@@ -7,7 +7,7 @@
  *                                       read or write it any more. Throws an Error with `code`, `errno`, `syscall`
  *   room(bytes)                         where what comes in is put from now on, for all streams
  *   fill(stream, bytes)                 what comes next goes there; `wake` is called when all of it is filled. An
- *                                       empty array ends it before
+ *                                       empty array ends it before. The caller keeps `bytes` until then
  *   send(stream, bytes) -> count of bytes sent, or a negative errno (-11: no room now, see watch)
  *   watch(stream, events)               what to wait for: 1 bytes that come in, 2 room to send, 3 both
  *   shut(stream)                        the end of what is sent
@@ -38,9 +38,18 @@ enum { CAME, ENDED, WRITABLE, FAILED };
  */
 enum { BEHIND_LONG = 4096 };
 
+/* Bytes that are read in one turn, if they are there: one read more may go beyond it. */
+enum { MOST_OF_A_TURN = 256 * 1024 };
+
 /* Memory of a typed array, kept from the collector. */
 struct memory {
   napi_ref holder;
+  uint8_t *bytes;
+  size_t length;
+};
+
+/* Memory of a typed array that JavaScript keeps. */
+struct range {
   uint8_t *bytes;
   size_t length;
 };
@@ -51,7 +60,7 @@ struct stream {
   napi_async_context context;
   napi_async_cleanup_hook_handle hook;
   struct memory *room;
-  struct memory fill;
+  struct range fill;
   size_t behind;
   uv_poll_t *poll;
   int fd;
@@ -87,11 +96,13 @@ static void tell(struct stream *stream, uint32_t what, size_t length) {
   napi_close_handle_scope(stream->env, scope);
 }
 
-/* One read of what is there, so that every stream gets its turn. */
-static void receive(struct stream *stream) {
-  struct memory *fill = &stream->fill, *room = stream->room;
-  struct iovec parts[2] = {{fill->bytes, fill->length}, {room->bytes, stream->behind}};
+/* One read of what is there. Gives its length, where there is likely to be more; else 0. */
+static size_t receive_some(struct stream *stream) {
+  struct range *fill = &stream->fill;
+  struct memory *room = stream->room;
   bool filling = fill->length > 0;
+  struct iovec parts[2] = {{fill->bytes, fill->length}, {room->bytes, filling ? stream->behind : room->length}};
+  size_t most = parts[0].iov_len + parts[1].iov_len;
   ssize_t count = filling ? readv(stream->fd, parts, 2) : recv(stream->fd, room->bytes, room->length, 0);
   if (count < 0) {
     if (errno != EAGAIN && errno != EINTR) tell(stream, FAILED, (size_t)errno);
@@ -102,9 +113,30 @@ static void receive(struct stream *stream) {
     fill->length -= (size_t)count;
   } else {
     size_t filled = fill->length;
-    if (filling) forget(stream->env, fill);
+    *fill = (struct range){0};
     tell(stream, CAME, (size_t)count - filled);
   }
+  return count > 0 && (size_t)count == most ? most : 0;
+}
+
+/*
+ * Reads what is there, up to a limit, so that every stream gets its turn. What is said of it waits for the end of all
+ * this: promises run then, and what they send leaves at once.
+ */
+static void receive(struct stream *stream) {
+  napi_env env = stream->env;
+  napi_handle_scope handles;
+  napi_callback_scope turn;
+  napi_value nothing;
+  napi_open_handle_scope(env, &handles);
+  napi_get_undefined(env, &nothing);
+  napi_open_callback_scope(env, nothing, stream->context, &turn);
+  for (size_t done = 0, count = 1; done < MOST_OF_A_TURN && count > 0; done += count) {
+    if (stream->closing || !(stream->wanted & UV_READABLE)) break;
+    count = receive_some(stream);
+  }
+  napi_close_callback_scope(env, turn);
+  napi_close_handle_scope(env, handles);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -127,7 +159,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     return;
   }
   if (events & stream->wanted & UV_WRITABLE) tell(stream, WRITABLE, 0);
-  if (events & stream->wanted & UV_READABLE && !stream->closing) receive(stream);
+  if (events & UV_READABLE) receive(stream);
   /* What nobody wants any more is polled for until it comes: mostly it is wanted again before, and nothing was done. */
   if (events & ~stream->wanted) poll_wanted(stream);
 }
@@ -136,7 +168,6 @@ static void on_closed(uv_handle_t *handle) {
   struct stream *stream = uv_handle_get_data(handle);
   napi_handle_scope scope;
   napi_open_handle_scope(stream->env, &scope);
-  forget(stream->env, &stream->fill);
   napi_delete_reference(stream->env, stream->wake);
   napi_async_destroy(stream->env, stream->context);
   napi_close_handle_scope(stream->env, scope);
@@ -207,7 +238,7 @@ static struct stream *stream_of(napi_env env, napi_callback_info info, size_t co
 static napi_value fill(napi_env env, napi_callback_info info) {
   napi_value values[2];
   struct stream *stream = stream_of(env, info, 2, values);
-  keep(env, &stream->fill, values[1]);
+  napi_get_typedarray_info(env, values[1], NULL, &stream->fill.length, (void **)&stream->fill.bytes, NULL, NULL);
   size_t room = stream->room->length;
   stream->behind = stream->fill.length > room && room > BEHIND_LONG ? BEHIND_LONG : room;
   return NULL;
