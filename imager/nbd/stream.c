@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -38,8 +39,11 @@ enum { CAME, ENDED, WRITABLE, FAILED };
  */
 enum { BEHIND_LONG = 4096 };
 
-/* Bytes that are read in one turn, if they are there: one read more may go beyond it. */
-enum { MOST_OF_A_TURN = 256 * 1024 };
+/*
+ * What is said of a long range waits for the one behind it, so that both leave together, where so much waits besides that
+ * the other side has no reason to be idle meanwhile; and where no more than this was read in the turn.
+ */
+enum { WORTH_WAITING = 256 * 1024, MOST_OF_A_TURN = 512 * 1024 };
 
 /* Memory of a typed array, kept from the collector. */
 struct memory {
@@ -96,13 +100,13 @@ static void tell(struct stream *stream, uint32_t what, size_t length) {
   napi_close_handle_scope(stream->env, scope);
 }
 
-/* One read of what is there. Gives its length, where there is likely to be more; else 0. */
+/* One read of what is there. Gives its length, where that was a long range and there is more; else 0. */
 static size_t receive_some(struct stream *stream) {
   struct range *fill = &stream->fill;
   struct memory *room = stream->room;
-  bool filling = fill->length > 0;
-  struct iovec parts[2] = {{fill->bytes, fill->length}, {room->bytes, filling ? stream->behind : room->length}};
-  size_t most = parts[0].iov_len + parts[1].iov_len;
+  struct iovec parts[2] = {{fill->bytes, fill->length}, {room->bytes, stream->behind}};
+  bool filling = fill->length > 0, longer = filling && stream->behind < room->length;
+  size_t most = fill->length + stream->behind;
   ssize_t count = filling ? readv(stream->fd, parts, 2) : recv(stream->fd, room->bytes, room->length, 0);
   if (count < 0) {
     if (errno != EAGAIN && errno != EINTR) tell(stream, FAILED, (size_t)errno);
@@ -116,13 +120,16 @@ static size_t receive_some(struct stream *stream) {
     *fill = (struct range){0};
     tell(stream, CAME, (size_t)count - filled);
   }
-  return count > 0 && (size_t)count == most ? most : 0;
+  return longer && count > 0 && (size_t)count == most ? most : 0;
 }
 
-/*
- * Reads what is there, up to a limit, so that every stream gets its turn. What is said of it waits for the end of all
- * this: promises run then, and what they send leaves at once.
- */
+static bool more_waits(const struct stream *stream) {
+  int waiting = 0;
+  return !stream->closing && (stream->wanted & UV_READABLE) && ioctl(stream->fd, FIONREAD, &waiting) == 0 &&
+         waiting >= WORTH_WAITING;
+}
+
+/* A turn: promises that follow from what is told run at its end, and what they send leaves at once. */
 static void receive(struct stream *stream) {
   napi_env env = stream->env;
   napi_handle_scope handles;
@@ -131,10 +138,11 @@ static void receive(struct stream *stream) {
   napi_open_handle_scope(env, &handles);
   napi_get_undefined(env, &nothing);
   napi_open_callback_scope(env, nothing, stream->context, &turn);
-  for (size_t done = 0, count = 1; done < MOST_OF_A_TURN && count > 0; done += count) {
-    if (stream->closing || !(stream->wanted & UV_READABLE)) break;
+  size_t done = 0, count;
+  do {
     count = receive_some(stream);
-  }
+    done += count;
+  } while (count > 0 && done < MOST_OF_A_TURN && more_waits(stream));
   napi_close_callback_scope(env, turn);
   napi_close_handle_scope(env, handles);
 }
@@ -159,7 +167,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     return;
   }
   if (events & stream->wanted & UV_WRITABLE) tell(stream, WRITABLE, 0);
-  if (events & UV_READABLE) receive(stream);
+  if (events & stream->wanted & UV_READABLE && !stream->closing) receive(stream);
   /* What nobody wants any more is polled for until it comes: mostly it is wanted again before, and nothing was done. */
   if (events & ~stream->wanted) poll_wanted(stream);
 }
