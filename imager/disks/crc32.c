@@ -7,7 +7,6 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <stdbool.h>
 
 #define WITH_CLMUL __attribute__((target("pclmul,sse4.1")))
 
@@ -93,16 +92,16 @@ WITH_WIDE_CLMUL static uint32_t wide(const uint8_t *bytes, size_t length) {
                 _mm512_extracti32x4_epi32(a, 3));
 }
 
-uint32_t crc32_folded(const uint8_t *bytes, size_t length) {
-  return has() == WIDE ? wide(bytes, length) : narrow(bytes, length);
+uint32_t crc32_folded(const uint8_t *bytes, size_t length, bool narrowly) {
+  return has() == WIDE && !narrowly ? wide(bytes, length) : narrow(bytes, length);
 }
 
 #else
 
 int crc32_available(void) { return 0; }
 
-uint32_t crc32_folded(const uint8_t *bytes, size_t length) {
-  (void)bytes, (void)length;
+uint32_t crc32_folded(const uint8_t *bytes, size_t length, bool narrowly) {
+  (void)bytes, (void)length, (void)narrowly;
   return 0;
 }
 #endif
