@@ -4,8 +4,8 @@
  * a crash leaves no place lost. Until a scan is through, places are taken at the end of the file only.
  *
  * A place that the map does not name any more is used again only once that is durable: `release` for what a journal
- * record replaced (free after the next sync), `retire` for what a checkpoint replaces (free after its superblock is
- * durable). A place that a kept generation may name is neither: those taken since the last generation are "fresh",
+ * record replaced (free after the next sync; at once where none began since it was taken: README.md, "Places used
+ * again"), `retire` for what a checkpoint replaces (free after its superblock is durable). A place that a kept generation may name is neither: those taken since the last generation are "fresh",
  * others stay. No I/O.
  */
 import { Bits } from './bits.ts';
