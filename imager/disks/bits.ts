@@ -1,6 +1,12 @@
 /** A row of bits that grows. */
 export class Bits {
   #words = new Uint32Array(64);
+  #count = 0;
+
+  /** How many are set. */
+  get count(): number {
+    return this.#count;
+  }
 
   has(index: number): boolean {
     return ((this.#words[index >>> 5] ?? 0) & (1 << (index & 31))) !== 0;
@@ -8,11 +14,7 @@ export class Bits {
 
   /** True where it was not set before. */
   add(index: number): boolean {
-    const at = index >>> 5;
-    if (at >= this.#words.length) this.#grow(at + 1);
-    const before = this.#words[at]!;
-    this.#words[at] = before | (1 << (index & 31));
-    return this.#words[at] !== before;
+    return this.addRun(index, index + 1) > 0;
   }
 
   /** True where it was set before. */
@@ -20,40 +22,43 @@ export class Bits {
     return this.deleteRun(index, index + 1) > 0;
   }
 
-  /** Sets those from `from` up to, not including, `to`. */
-  addRun(from: number, to: number): void {
+  /** Sets those from `from` up to, not including, `to`; gives how many of them were not set before. */
+  addRun(from: number, to: number): number {
     if (to > 32 * this.#words.length) this.#grow(((to - 1) >>> 5) + 1);
-    for (let at = from; at < to; ) {
-      const stop = Math.min(to, at - (at & 31) + 32);
-      this.#words[at >>> 5]! |= mask(at, stop);
-      at = stop;
+    const before = this.#count;
+    for (let at = from; at < to; at = at - (at & 31) + 32) {
+      const word = this.#words[at >>> 5]!;
+      this.#put(at >>> 5, word | mask(at, to));
     }
+    return this.#count - before;
   }
 
   /** Those from `from` up to, not including, `to` are not set any more; gives how many of them were. */
   deleteRun(from: number, to: number): number {
-    let count = 0;
-    for (let at = from; at < Math.min(to, 32 * this.#words.length); ) {
-      const stop = Math.min(to, at - (at & 31) + 32);
-      const before = this.#words[at >>> 5]!;
-      const after = before & ~mask(at, stop);
-      if (after !== before) {
-        count += ones(before ^ after);
-        this.#words[at >>> 5] = after;
-      }
-      at = stop;
+    const before = this.#count;
+    const end = Math.min(to, 32 * this.#words.length);
+    for (let at = from; at < end; at = at - (at & 31) + 32) {
+      const word = this.#words[at >>> 5]!;
+      this.#put(at >>> 5, word & ~mask(at, end));
     }
-    return count;
+    return before - this.#count;
+  }
+
+  #put(at: number, word: number): void {
+    const before = this.#words[at]!;
+    this.#words[at] = word;
+    this.#count += ones(word) - ones(before);
   }
 
   clear(): void {
     this.#words.fill(0);
+    this.#count = 0;
   }
 
   /** Sets all that are set in `other`. */
   addAll(other: Bits): void {
     if (other.#words.length > this.#words.length) this.#grow(other.#words.length);
-    for (const [at, word] of other.#words.entries()) if (word !== 0) this.#words[at]! |= word;
+    for (const [at, word] of other.#words.entries()) if (word !== 0) this.#put(at, this.#words[at]! | word);
   }
 
   /** The first bit from `from` on that is not set; `end` where there is none before that. */
@@ -82,9 +87,10 @@ export class Bits {
   }
 }
 
-/** The bits of one word from `from` up to, not including, `to`, which may be the next word's first. */
+/** The bits from `from` up to, not including, `to` in the word that has `from`. */
 function mask(from: number, to: number): number {
-  return (-1 << (from & 31)) & (-1 >>> (31 - ((to - 1) & 31)));
+  const left = to - from + (from & 31);
+  return (-1 << (from & 31)) & (left < 32 ? -1 >>> (32 - left) : -1);
 }
 
 /** How many bits are set. */

@@ -26,9 +26,6 @@ import { SpareSegments, SURE_BYTES } from './journal-segments.ts';
 import type { Space } from './space.ts';
 import type { Segment } from './superblock.ts';
 
-/** For work behind the present step, with less ado than queueMicrotask. */
-const READY = Promise.resolve();
-
 export class Journal {
   readonly #file: BlockFile;
   readonly #space: Space;
@@ -157,7 +154,10 @@ export class Journal {
     this.#pending += RECORD_HEAD;
     if (!this.#scheduled && !this.#appending) {
       this.#scheduled = true;
-      void READY.then(this.#appendScheduled);
+      void DONE.then(() => {
+        this.#scheduled = false;
+        this.#append();
+      });
     }
     return newBatch(bytes);
   }
@@ -167,11 +167,6 @@ export class Journal {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return this.#batches.at(-1)?.written ?? DONE;
   }
-
-  readonly #appendScheduled = (): void => {
-    this.#scheduled = false;
-    this.#append();
-  };
 
   #append(): void {
     if (this.#failure !== undefined) this.#fail(this.#failure);

@@ -16,7 +16,7 @@ import { BLOCK_SIZE, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES, ZERO } from './f
 import type { Generation } from './generation-table.ts';
 import { Journal } from './journal.ts';
 import { changeSize, MAX_CHANGE_BLOCKS, NO_CRCS } from './journal-record.ts';
-import { clearBlocks } from './map-change.ts';
+import { clearBlocks, putBlocks } from './map-change.ts';
 import type { PageWrite } from './map-page.ts';
 import type { MapTree } from './map-tree.ts';
 import { type Recovered, recover, renew } from './recover.ts';
@@ -45,6 +45,8 @@ export class OverlayStore {
   readonly #checkpoints: Checkpoints;
   /** Places that are being written to and that the map does not have yet. */
   readonly #writing = new Set<readonly PlaceRun[]>();
+
+  readonly #release = (place: number, count: number): void => this.#space.release(place, count);
 
   private constructor(file: BlockFile, found: Recovered, host: StoreHost) {
     this.file = file;
@@ -131,18 +133,11 @@ export class OverlayStore {
     let done = 0;
     for (const { place, count } of extents)
       for (let from = 0; from < count; from += MAX_CHANGE_BLOCKS) {
-        const part = Math.min(MAX_CHANGE_BLOCKS, count - from);
-        const change = {
-          block: block + done,
-          count: part,
-          place: place + from,
-          crcs: crcs.subarray(done, done + part),
-        };
-        this.tree.setRun(change.block, change.place, change.crcs, (before, count) =>
-          this.#space.release(before, count),
-        );
-        this.#journal.note(change);
-        done += part;
+        const [first, at] = [block + done, place + from];
+        const part = crcs.subarray(done, done + Math.min(MAX_CHANGE_BLOCKS, count - from));
+        putBlocks(this.tree, first, { place: at, crcs: part, released: this.#release });
+        this.#journal.note({ block: first, count: part.length, place: at, crcs: part });
+        done += part.length;
       }
     return this.#noted(done * BLOCK_SIZE);
   }

@@ -5,11 +5,12 @@
  *
  * A place that the map does not name any more is used again only once that is durable: `release` for what a journal
  * record replaced (free after the next sync; at once where none began since it was taken: README.md, "Places used
- * again"), `retire` for what a checkpoint replaces (free after its superblock is durable). A place that a kept generation may name is neither: those taken since the last generation are "fresh",
- * others stay. No I/O.
+ * again"), `retire` for what a checkpoint replaces (free after its superblock is durable). A place that a kept
+ * generation may name is neither: those taken since the last generation are "fresh", others stay. No I/O.
  */
 import { Bits } from './bits.ts';
 import { type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
+import { append, split } from './runs.ts';
 
 /** Runs shorter than this are no good for long writes as long as there is little to gain. */
 const LEAST_RUN = 16;
@@ -23,7 +24,6 @@ export class Space {
   readonly #young = new Bits();
   /** Free places without space of the file system, as far as that is known. */
   readonly #holes = new Bits();
-  #holeCount = 0;
   /** Places of the file. */
   #end: number;
   #free = 0;
@@ -60,7 +60,7 @@ export class Space {
 
   /** Free places that take up space of the file system, as far as that is known. */
   get idle(): number {
-    return this.#free - this.#holeCount;
+    return this.#free - this.#holes.count;
   }
 
   get scanning(): boolean {
@@ -141,7 +141,7 @@ export class Space {
     this.#used.addRun(place, end);
     this.#fresh.addRun(place, end);
     this.#young.addRun(place, end);
-    this.#holeCount -= this.#holes.deleteRun(place, end);
+    this.#holes.deleteRun(place, end);
   }
 
   /** Places that were taken and that nothing ever named. */
@@ -152,14 +152,14 @@ export class Space {
 
   /** A journal record has something else in the stead of `count` places. */
   release(place: number, count = 1): void {
-    if (this.#scan !== undefined) this.#remember(this.#scan.released, { place, count });
-    else
-      for (const { run, set } of parted(this.#fresh, { place, count })) {
-        if (set) append(this.#released, run);
-        else if (this.#former !== undefined)
-          for (const { run: part, set: kept } of parted(this.#former.fresh, run))
-            if (kept) append(this.#former.released, part);
-      }
+    if (this.#scan !== undefined) {
+      this.#remember(this.#scan.released, { place, count });
+      return;
+    }
+    const { set, clear } = split(this.#fresh, [{ place, count }]);
+    for (const run of set) append(this.#released, run);
+    if (this.#former === undefined) return;
+    for (const run of split(this.#former.fresh, clear).set) append(this.#former.released, run);
   }
 
   /** The next checkpoint will not have a map page any more. */
@@ -191,17 +191,11 @@ export class Space {
     this.#young.clear();
   }
 
-  /**
-   * The records that replaced these places, which were released before, are in the file. Frees those that no durable
-   * record can name; gives the others, to be freed once the journal up to now is durable.
-   */
+  /** Records that replaced these places are in the file. Gives those to be freed once they are durable, frees the others. */
   replaced(extents: readonly PlaceRun[]): PlaceRun[] {
-    const old: PlaceRun[] = [];
-    const free: PlaceRun[] = [];
-    for (const extent of extents)
-      for (const { run, set } of parted(this.#young, extent)) append(set ? free : old, run);
-    this.freed(free);
-    return old;
+    const { set, clear } = split(this.#young, extents);
+    this.freed(set);
+    return clear;
   }
 
   /** What was retired up to now: to be freed once the checkpoint made now is durable. */
@@ -224,9 +218,7 @@ export class Space {
       this.#free += this.#used.deleteRun(place, end);
       this.#fresh.deleteRun(place, end);
       this.#former?.fresh.deleteRun(place, end);
-    }
-    // The next writes go there: the kernel still has these pages, and the file system space for them.
-    for (const { place, count } of extents) {
+      // The next writes go there: the kernel still has these pages, and the file system space for them.
       this.#cursor = Math.min(this.#cursor, place);
       if (count >= LEAST_RUN) this.#far = place;
     }
@@ -263,7 +255,6 @@ export class Space {
     this.#used.clear();
     this.#fresh.clear();
     this.#holes.clear();
-    this.#holeCount = 0;
     this.#released = [];
     this.#free = 0;
     this.#scarce = Number.POSITIVE_INFINITY;
@@ -294,11 +285,8 @@ export class Space {
       this.#free += stop - at;
       at = this.#used.nextClear(stop, this.#end);
     }
-    const each = (extents: readonly PlaceRun[], then: (place: number) => void): void => {
-      for (const { place, count } of extents) for (let at = place; at < place + count; at++) then(at);
-    };
-    each(released, (place) => this.release(place));
-    each(retired, (place) => this.retirePage(place));
+    for (const { place, count } of released) this.release(place, count);
+    for (const { place, count } of retired) for (let i = 0; i < count; i++) this.retirePage(place + i);
   }
 
   /** Makes the file's end that of its last used place; gives it. */
@@ -307,7 +295,7 @@ export class Space {
     while (this.#end > SUPERBLOCK_PLACES && !this.#used.has(this.#end - 1)) {
       this.#end--;
       this.#free--;
-      if (this.#holes.delete(this.#end)) this.#holeCount--;
+      this.#holes.delete(this.#end);
     }
     this.#cursor = Math.min(this.#cursor, this.#end);
     this.#far = Math.min(this.#far, this.#end);
@@ -326,24 +314,6 @@ export class Space {
 
   /** The space of free places was given back to the file system. */
   punched({ place, count }: PlaceRun): void {
-    for (let at = place; at < place + count; at++) if (this.#holes.add(at)) this.#holeCount++;
+    this.#holes.addRun(place, place + count);
   }
-}
-
-/** A run in parts that are set throughout, or not at all. */
-function* parted(bits: Bits, { place, count }: PlaceRun): Generator<{ run: PlaceRun; set: boolean }> {
-  const end = place + count;
-  for (let at = place; at < end; ) {
-    const set = bits.has(at);
-    const stop = set ? bits.nextClear(at, end) : bits.nextSet(at, end);
-    yield { run: { place: at, count: stop - at }, set };
-    at = stop;
-  }
-}
-
-/** Adds an extent to a list, to its last one where it follows that. */
-function append(list: PlaceRun[], { place, count }: PlaceRun): void {
-  const last = list[list.length - 1];
-  if (last !== undefined && last.place + last.count === place) last.count += count;
-  else list.push({ place, count });
 }
