@@ -158,6 +158,7 @@ async function startParts(
       Disks.open({
         dir: config.state,
         log: log.child({ room: 'disks' }),
+        lingerMs: 10_000,
         mayOpen: (disk, client) =>
           mayOpen(disk, client, {
             network: config.network,
