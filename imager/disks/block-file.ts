@@ -12,6 +12,7 @@ import {
   openSync,
   read,
   readSync,
+  statSync,
   write,
   writeSync,
 } from 'node:fs';
@@ -37,6 +38,8 @@ export interface BlockFile {
   truncate(size: number): void;
   /** Gives the space of a range back, which reads as zeroes then; false where that cannot be done here. */
   punch(offset: number, length: number): boolean;
+  /** Whether it is still what is at that path. */
+  isAt(path: string): boolean;
   close(): void;
 }
 
@@ -205,6 +208,11 @@ export class SystemFile implements BlockFile {
 
   punch(offset: number, length: number): boolean {
     return punchHole(this.#fd, offset, length);
+  }
+
+  isAt(path: string): boolean {
+    const [here, there] = [fstatSync(this.#fd), statSync(path, { throwIfNoEntry: false })];
+    return here.ino === there?.ino && here.dev === there.dev;
   }
 
   /** False where another process has the file locked. Throws StoreError; see lockFile. */

@@ -81,8 +81,8 @@ export class BlockReader {
         const reads = await Promise.allSettled(runs.map((run) => this.#readRun(run)));
         const failed = reads.findIndex((read) => read.status === 'rejected');
         if (failed < 0) break;
-        // Its place may have been used for something else since: then the block is elsewhere.
-        if (tries === TRIES || !this.#moved(runs[failed]!))
+        // Its place may have been used for something else since: then the block is elsewhere, or there again by now.
+        if (tries === TRIES || (tries > 1 && !this.#moved(runs[failed]!)))
           throw (reads[failed] as PromiseRejectedResult).reason;
       } catch (error) {
         throw asDiskError(error);

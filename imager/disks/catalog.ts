@@ -57,15 +57,18 @@ export class Disks implements DiskCatalog {
   readonly #mayOpen: MayOpen;
   readonly #overlays: OpenOverlays;
 
-  private constructor(dir: string, bases: Bases, log: Logger, mayOpen: MayOpen) {
+  private constructor(dir: string, bases: Bases, o: { log: Logger; mayOpen: MayOpen; lingerMs: number }) {
     this.#dir = dir;
     this.#bases = bases;
-    this.#overlays = new OpenOverlays(dir, bases, log);
-    this.#mayOpen = mayOpen;
+    this.#overlays = new OpenOverlays(dir, bases, o.log, o.lingerMs);
+    this.#mayOpen = o.mayOpen;
   }
 
-  /** Opens the store in `dir`, which is made where it is missing. `mayOpen` is asked for each export by name. */
-  static async open(o: { dir: string; log: Logger; mayOpen?: MayOpen }): Promise<Disks> {
+  /**
+   * Opens the store in `dir`, which is made where it is missing. `mayOpen` is asked for each export by name; overlays stay
+   * open for `lingerMs`, or not at all, after their clients left.
+   */
+  static async open(o: { dir: string; log: Logger; mayOpen?: MayOpen; lingerMs?: number }): Promise<Disks> {
     const dir = join(o.dir, 'disks');
     makeFolder(dir);
     removeUnfinished(dir);
@@ -73,7 +76,8 @@ export class Disks implements DiskCatalog {
       o.log.warn(
         'host.node is not built: space is not given back, and nothing guards disks against a second imager',
       );
-    return new Disks(dir, Bases.open(join(o.dir, 'bases')), o.log, o.mayOpen ?? (() => true));
+    const { log, mayOpen = () => true, lingerMs = 0 } = o;
+    return new Disks(dir, Bases.open(join(o.dir, 'bases')), { log, mayOpen, lingerMs });
   }
 
   /** Takes a raw image in as a base; see Bases.add. */

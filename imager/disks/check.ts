@@ -99,7 +99,7 @@ export async function repair(file: BlockFile, host: StoreHost, progress: Progres
 
 /** Gives a generation the map `tree`, with zeroes for `bad` blocks. */
 function replace(store: OverlayStore, { id }: Generation, tree: MapTree, bad: number[]): Promise<void> {
-  for (const block of bad) tree.set(block, ZERO, 0);
+  for (const block of bad) tree.clear(block);
   return store.checkpoint({
     alter: ({ generations, writes }) => {
       writes.push(...store.captureOf(tree));

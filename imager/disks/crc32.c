@@ -10,10 +10,22 @@
 
 #define WITH_CLMUL __attribute__((target("pclmul,sse4.1")))
 
-int crc32_available(void) {
+#define WITH_WIDE_CLMUL __attribute__((target("vpclmulqdq,avx512f,pclmul,sse4.1")))
+
+enum { NONE, NARROW, WIDE };
+
+/* What this processor has; asked once. */
+static int has(void) {
+  static int known = -1;
+  if (known >= 0) return known;
   __builtin_cpu_init();
-  return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
+  bool narrow = __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
+  bool wide = narrow && __builtin_cpu_supports("vpclmulqdq") && __builtin_cpu_supports("avx512f");
+  known = wide ? WIDE : narrow ? NARROW : NONE;
+  return known;
 }
+
+int crc32_available(void) { return has() != NONE; }
 
 WITH_CLMUL static inline __m128i load(const uint8_t *bytes) { return _mm_loadu_si128((const __m128i *)bytes); }
 
@@ -23,23 +35,20 @@ WITH_CLMUL static inline __m128i fold(__m128i ahead, __m128i by, __m128i to) {
   return _mm_xor_si128(_mm_xor_si128(low, high), to);
 }
 
-WITH_CLMUL uint32_t crc32_folded(const uint8_t *bytes, size_t length) {
-  /* Each pair: the power for the low eight bytes, and for the high ones. */
-  const __m128i by_64_bytes = _mm_set_epi64x(0x1c6e41596, 0x154442bd4);
+/* Each pair: the power for the low eight bytes, and for the high ones. */
+WITH_CLMUL static inline __m128i by_256_bytes(void) { return _mm_set_epi64x(0x1322d1430, 0x11542778a); }
+WITH_CLMUL static inline __m128i by_64_bytes(void) { return _mm_set_epi64x(0x1c6e41596, 0x154442bd4); }
+
+/* The register begins with ones. */
+WITH_CLMUL static inline __m128i ones(void) { return _mm_setr_epi32(-1, 0, 0, 0); }
+
+/* 64 bytes, to which all was folded, to the checksum. */
+WITH_CLMUL static inline uint32_t reduce(__m128i a, __m128i b, __m128i c, __m128i d) {
   const __m128i by_16_bytes = _mm_set_epi64x(0x0ccaa009e, 0x1751997d0);
   const __m128i by_4_bytes = _mm_set_epi64x(0, 0x163cd6124);
   /* The polynomial, and x^64 divided by it (Barrett). */
   const __m128i reduction = _mm_set_epi64x(0x1f7011641, 0x1db710641);
   const __m128i word = _mm_setr_epi32(-1, 0, 0, 0);
-  /* The register begins with ones. */
-  __m128i a = _mm_xor_si128(load(bytes), word);
-  __m128i b = load(bytes + 16), c = load(bytes + 32), d = load(bytes + 48);
-  for (size_t at = 64; at < length; at += 64) {
-    a = fold(a, by_64_bytes, load(bytes + at));
-    b = fold(b, by_64_bytes, load(bytes + at + 16));
-    c = fold(c, by_64_bytes, load(bytes + at + 32));
-    d = fold(d, by_64_bytes, load(bytes + at + 48));
-  }
   a = fold(fold(fold(a, by_16_bytes, b), by_16_bytes, c), by_16_bytes, d);
   /* 128 bits to 96, to 64, to 32. */
   a = _mm_xor_si128(_mm_srli_si128(a, 8), _mm_clmulepi64_si128(a, by_16_bytes, 0x10));
@@ -49,12 +58,50 @@ WITH_CLMUL uint32_t crc32_folded(const uint8_t *bytes, size_t length) {
   return ~(uint32_t)_mm_extract_epi32(_mm_xor_si128(a, product), 1);
 }
 
+WITH_CLMUL static uint32_t narrow(const uint8_t *bytes, size_t length) {
+  __m128i a = _mm_xor_si128(load(bytes), ones());
+  __m128i b = load(bytes + 16), c = load(bytes + 32), d = load(bytes + 48);
+  for (size_t at = 64; at < length; at += 64) {
+    a = fold(a, by_64_bytes(), load(bytes + at));
+    b = fold(b, by_64_bytes(), load(bytes + at + 16));
+    c = fold(c, by_64_bytes(), load(bytes + at + 32));
+    d = fold(d, by_64_bytes(), load(bytes + at + 48));
+  }
+  return reduce(a, b, c, d);
+}
+
+WITH_WIDE_CLMUL static inline __m512i fold_wide(__m512i ahead, __m512i by, __m512i to) {
+  enum { XOR_OF_THREE = 0x96 };
+  __m512i low = _mm512_clmulepi64_epi128(ahead, by, 0x00), high = _mm512_clmulepi64_epi128(ahead, by, 0x11);
+  return _mm512_ternarylogic_epi64(low, high, to, XOR_OF_THREE);
+}
+
+/* The same, four times as wide. */
+WITH_WIDE_CLMUL static uint32_t wide(const uint8_t *bytes, size_t length) {
+  const __m512i far = _mm512_broadcast_i32x4(by_256_bytes()), near = _mm512_broadcast_i32x4(by_64_bytes());
+  __m512i a = _mm512_xor_si512(_mm512_loadu_si512(bytes), _mm512_zextsi128_si512(ones()));
+  __m512i b = _mm512_loadu_si512(bytes + 64), c = _mm512_loadu_si512(bytes + 128), d = _mm512_loadu_si512(bytes + 192);
+  for (size_t at = 256; at < length; at += 256) {
+    a = fold_wide(a, far, _mm512_loadu_si512(bytes + at));
+    b = fold_wide(b, far, _mm512_loadu_si512(bytes + at + 64));
+    c = fold_wide(c, far, _mm512_loadu_si512(bytes + at + 128));
+    d = fold_wide(d, far, _mm512_loadu_si512(bytes + at + 192));
+  }
+  a = fold_wide(fold_wide(fold_wide(a, near, b), near, c), near, d);
+  return reduce(_mm512_extracti32x4_epi32(a, 0), _mm512_extracti32x4_epi32(a, 1), _mm512_extracti32x4_epi32(a, 2),
+                _mm512_extracti32x4_epi32(a, 3));
+}
+
+uint32_t crc32_folded(const uint8_t *bytes, size_t length, bool narrowly) {
+  return has() == WIDE && !narrowly ? wide(bytes, length) : narrow(bytes, length);
+}
+
 #else
 
 int crc32_available(void) { return 0; }
 
-uint32_t crc32_folded(const uint8_t *bytes, size_t length) {
-  (void)bytes, (void)length;
+uint32_t crc32_folded(const uint8_t *bytes, size_t length, bool narrowly) {
+  (void)bytes, (void)length, (void)narrowly;
   return 0;
 }
 #endif

@@ -5,7 +5,7 @@ import type { Journal } from './journal.ts';
 import type { Space } from './space.ts';
 
 /** Bytes written and not flushed that ask for a flush: what an open after a power cut may have to look through. */
-const MUCH_UNFLUSHED = 256 * 1024 * 1024;
+const MUCH_UNFLUSHED = 512 * 1024 * 1024;
 
 export class Flushes {
   readonly #name: string;
@@ -81,6 +81,7 @@ export class Flushes {
       this.#space.freed([...held, ...released]);
       return;
     }
+    this.#space.syncBegins();
     this.#unsynced = false;
     this.#unflushed = 0;
     try {

@@ -10,7 +10,7 @@ interface Addon {
   write(fd: number, bytes: Uint8Array, from: number, offset: number): number;
   begin(): void;
   slept(): boolean;
-  checksums(bytes: Uint8Array, crcs: Uint32Array): boolean;
+  checksums(bytes: Uint8Array, crcs: Uint32Array, narrowly: boolean): boolean;
   punch(fd: number, offset: number, length: number): number;
   reserve(fd: number, offset: number, length: number): number;
   lock(fd: number): number;
@@ -60,9 +60,12 @@ function counted(call: string, result: number): number {
   throw Object.assign(new Error(`${code}: ${call}`), { code });
 }
 
-/** Puts the CRC-32 of each 4096 bytes into `crcs`, as many as there are; false where that cannot be done here. */
-export function checksumsHere(bytes: Uint8Array, crcs: Uint32Array): boolean {
-  return host()?.checksums(bytes, crcs) === true;
+/**
+ * Puts the CRC-32 of each 4096 bytes into `crcs`, as many as there are; false where that cannot be done here. `narrowly`:
+ * as on a processor that cannot do it as fast.
+ */
+export function checksumsHere(bytes: Uint8Array, crcs: Uint32Array, narrowly = false): boolean {
+  return host()?.checksums(bytes, crcs, narrowly) === true;
 }
 
 /** Gives the space of a range of an open file back; false where it cannot be done. */

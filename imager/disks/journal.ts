@@ -137,7 +137,7 @@ export class Journal {
     this.#pending += RECORD_HEAD;
     if (!this.#scheduled && !this.#appending) {
       this.#scheduled = true;
-      queueMicrotask(() => {
+      void DONE.then(() => {
         this.#scheduled = false;
         this.#append();
       });
@@ -205,7 +205,7 @@ export class Journal {
     this.#unused = batch.bytes;
     this.#tookIn();
     this.#changed ||= batch.length > RECORD_HEAD;
-    if (batch.released.length > 0) this.#released.push(...batch.released);
+    if (batch.released.length > 0) this.#released.push(...this.#space.replaced(batch.released));
     batch.resolve();
   }
 

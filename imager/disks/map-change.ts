@@ -1,5 +1,6 @@
 /** Changes of a map that concern many blocks at once. */
-import { FAN_OUT, SUPERBLOCK_PLACES, ZERO } from './format.ts';
+import { FAN_OUT, SUPERBLOCK_PLACES } from './format.ts';
+import type { StoredRun } from './map-run.ts';
 import type { MapTree } from './map-tree.ts';
 
 /**
@@ -18,9 +19,18 @@ export function clearBlocks(
       tree.clearLeaf(block / FAN_OUT, released, retired);
       block += FAN_OUT;
     } else {
-      const before = tree.set(block, ZERO, 0);
+      const before = tree.clear(block);
       if (before >= SUPERBLOCK_PLACES) released(before);
       block++;
     }
+  }
+}
+
+/** Blocks from `block` on are a run. Throws as the map's page() does. */
+export function putBlocks(tree: MapTree, block: number, { place, crcs, released }: StoredRun): void {
+  for (let done = 0; done < crcs.length; ) {
+    const part = crcs.subarray(done, done + FAN_OUT - ((block + done) % FAN_OUT));
+    tree.put(block + done, { place: place + done, crcs: part, released });
+    done += part.length;
   }
 }

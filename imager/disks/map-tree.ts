@@ -17,6 +17,7 @@ import {
   ZERO,
 } from './format.ts';
 import { ALL_BASE, ALL_ZERO, inParts, type MapPage, type PageWords, type PageWrite } from './map-page.ts';
+import { putRun, type StoredRun } from './map-run.ts';
 import type { Space } from './space.ts';
 
 /** 4 MiB: the map of 2 GiB. */
@@ -181,21 +182,28 @@ export class MapTree {
     page.dirty = true;
   }
 
-  /** Gives a block a new entry. Gives the place it had. Throws as page() does. */
-  set(block: number, place: number, crc: number): number {
+  /** Makes a block zero. Gives the place it had. Throws as page() does. */
+  clear(block: number): number {
     const words = this.#own(0, Math.floor(block / FAN_OUT));
     const at = 2 * (block % FAN_OUT);
     const before = words[at]!;
-    words[at] = place;
-    words[at + 1] = crc;
-    this.#count(before, -1);
-    this.#count(place, 1);
+    words[at] = ZERO;
+    words[at + 1] = 0;
+    this.#uncount(before);
+    this.#zero++;
     return before;
   }
 
-  #count(place: number, times: number): void {
-    if (place >= SUPERBLOCK_PLACES) this.#data += times;
-    else if (place === ZERO) this.#zero += times;
+  /** See putRun: for blocks from `block` on, of one leaf. Throws as page() does. */
+  put(block: number, run: StoredRun): void {
+    const { data, zero } = putRun(this.#own(0, Math.floor(block / FAN_OUT)), block % FAN_OUT, run);
+    this.#data += data;
+    this.#zero += zero;
+  }
+
+  #uncount(place: number): void {
+    if (place >= SUPERBLOCK_PLACES) this.#data--;
+    else if (place === ZERO) this.#zero--;
   }
 
   /**
@@ -206,7 +214,7 @@ export class MapTree {
     const words = this.page(0, index);
     if (words === ALL_ZERO) return;
     for (let at = 0; at < words.length; at += 2) {
-      this.#count(words[at]!, -1);
+      this.#uncount(words[at]!);
       if (words[at]! >= SUPERBLOCK_PLACES) released(words[at]!);
     }
     this.#zero += FAN_OUT;

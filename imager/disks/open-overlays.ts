@@ -14,7 +14,7 @@ import { OverlayStore } from './overlay-store.ts';
 import { BusyError, StoreError } from './store-error.ts';
 import type { Superblock } from './superblock.ts';
 
-/** An overlay that is open here. It stays open until it is flushed after its client left. */
+/** An overlay that is open here. */
 export interface OpenOverlay {
   overlay: Overlay;
   holder: DiskClient | undefined;
@@ -22,23 +22,30 @@ export interface OpenOverlay {
   busy: string | undefined;
   /** Flushes under way for clients that left, and other work: the last one closes the overlay. */
   users: number;
+  /** Nobody has it; it is closed by this timer. */
+  lingering: NodeJS.Timeout | undefined;
 }
 
 export class OpenOverlays {
   readonly #dir: string;
   readonly #bases: Bases;
   readonly #log: Logger;
+  readonly #lingerMs: number;
   readonly #open = new Map<string, OpenOverlay>();
   /** Overlays that are being opened: whoever wants one waits for that. */
   readonly #opening = new Map<string, Promise<void>>();
   /** Overlays that are being closed: nobody may open them before. */
   readonly #closing = new Map<string, Promise<void>>();
 
-  /** Those in the folder `dir`. */
-  constructor(dir: string, bases: Bases, log: Logger) {
+  /**
+   * Those in the folder `dir`. An overlay stays open for `lingerMs` after its client left and it was flushed: who comes back
+   * finds the pages of free places in the page cache. Only at its close they are given back.
+   */
+  constructor(dir: string, bases: Bases, log: Logger, lingerMs: number) {
     this.#dir = dir;
     this.#bases = bases;
     this.#log = log;
+    this.#lingerMs = lingerMs;
   }
 
   /** The overlay, where it is open. */
@@ -85,9 +92,17 @@ export class OpenOverlays {
    */
   async #opened<T>(name: string, take: (open: OpenOverlay) => T | Promise<T>): Promise<T> {
     for (;;) {
+      const under = this.#closing.get(name) ?? this.#opening.get(name);
       const open = this.#open.get(name);
-      if (open !== undefined) return take(open);
-      await (this.#closing.get(name) ?? this.#opening.get(name) ?? this.#begin(name));
+      if (under !== undefined) await under;
+      else if (open === undefined) await this.#begin(name);
+      else if (open.lingering !== undefined && !this.#sound(name, open))
+        await this.#close(name, open).catch(() => undefined);
+      else {
+        clearTimeout(open.lingering);
+        open.lingering = undefined;
+        return take(open);
+      }
     }
   }
 
@@ -113,7 +128,8 @@ export class OpenOverlays {
         warn: (message, detail) => this.#log.warn({ disk: name, ...detail }, message),
       });
       const overlay = new Overlay(name, store, base);
-      this.#open.set(name, { overlay, holder: undefined, busy: undefined, users: 0 });
+      const free = { holder: undefined, busy: undefined, users: 0, lingering: undefined };
+      this.#open.set(name, { overlay, ...free });
     } catch (error) {
       file.close();
       throw error instanceof StoreError ? error : damaged(name, error);
@@ -121,36 +137,65 @@ export class OpenOverlays {
   }
 
   /**
-   * The client is gone: flush, and close the overlay unless another client came meanwhile. That one may be gone again
-   * too, and its flush still under way: then the overlay is the flush's, for the file tells of it only afterwards.
+   * The client is gone: flush, and close the overlay in a while unless another client came meanwhile. That one may be gone
+   * again too, and its flush still under way: then the overlay is the flush's, for the file tells of it only afterwards.
    */
   #release(name: string, open: OpenOverlay): Promise<void> {
     open.holder = undefined;
-    return this.#used(name, open, () => open.overlay.flush());
+    return this.#used(name, open, () => open.overlay.flush(), this.#lingerMs);
   }
 
-  async #used<T>(name: string, open: OpenOverlay, work: () => Promise<T>): Promise<T> {
+  /** What fails, or has no time to linger, is closed at once where nobody else uses it. */
+  async #used<T>(name: string, open: OpenOverlay, work: () => Promise<T>, lingerMs = 0): Promise<T> {
     open.users++;
+    let ms = 0;
     try {
-      return await work();
+      const result = await work();
+      ms = lingerMs;
+      return result;
     } finally {
       open.users--;
       if (open.users === 0 && open.holder === undefined && this.#open.get(name) === open) {
-        this.#open.delete(name);
-        const closing = open.overlay.close().finally(() => this.#closing.delete(name));
-        this.#closing.set(
-          name,
-          closing.catch(() => undefined),
-        );
-        await closing;
+        if (ms === 0) await this.#close(name, open);
+        else {
+          const close = (): void => void this.#close(name, open).catch(() => undefined);
+          open.lingering = setTimeout(close, ms).unref();
+        }
       }
     }
+  }
+
+  /** Whether what lingers is what would be opened. */
+  #sound(name: string, { overlay }: OpenOverlay): boolean {
+    try {
+      overlay.base.intact();
+      overlay.store.flushes.writable();
+      return overlay.store.file.isAt(join(this.#dir, name, FILE_NAME));
+    } catch {
+      return false;
+    }
+  }
+
+  #close(name: string, open: OpenOverlay): Promise<void> {
+    clearTimeout(open.lingering);
+    this.#open.delete(name);
+    const closing = open.overlay.close().finally(() => this.#closing.delete(name));
+    this.#closing.set(
+      name,
+      closing.catch(() => undefined),
+    );
+    return closing;
   }
 
   /** Flushes and closes all of them. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#opening.values());
-    await Promise.all([...this.#open].map(([name, open]) => this.#release(name, open)));
+    const flush = ([name, open]: [string, OpenOverlay]): Promise<void> => {
+      clearTimeout(open.lingering);
+      open.holder = undefined;
+      return this.#used(name, open, () => open.overlay.flush());
+    };
+    await Promise.all([...this.#open].map(flush));
     await Promise.all(this.#closing.values());
   }
 }

@@ -15,8 +15,8 @@ import { Flushes } from './flushes.ts';
 import { BLOCK_SIZE, FAN_OUT, type PlaceRun, SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import type { Generation } from './generation-table.ts';
 import { Journal } from './journal.ts';
-import { changeSize, MAX_CHANGE_BLOCKS } from './journal-record.ts';
-import { clearBlocks } from './map-change.ts';
+import { changeSize, MAX_CHANGE_BLOCKS, NO_CRCS } from './journal-record.ts';
+import { clearBlocks, putBlocks } from './map-change.ts';
 import type { PageWrite } from './map-page.ts';
 import type { MapTree } from './map-tree.ts';
 import { type Recovered, recovery, renewal } from './recover.ts';
@@ -48,6 +48,8 @@ export class OverlayStore {
   readonly #checkpoints: Checkpoints;
   /** Places that are being written to and that the map does not have yet. */
   readonly #writing = new Set<readonly PlaceRun[]>();
+
+  readonly #release = (place: number, count: number): void => this.#space.release(place, count);
 
   private constructor(file: BlockFile, found: Recovered, host: StoreHost) {
     this.file = file;
@@ -144,14 +146,11 @@ export class OverlayStore {
     let done = 0;
     for (const { place, count } of extents)
       for (let from = 0; from < count; from += MAX_CHANGE_BLOCKS) {
-        const part = Math.min(MAX_CHANGE_BLOCKS, count - from);
-        const change = { block: block + done, count: part, place: place + from };
-        for (let i = 0; i < part; i++) {
-          const before = this.tree.set(change.block + i, change.place + i, crcs[done + i]!);
-          if (before >= SUPERBLOCK_PLACES) this.#space.release(before);
-        }
-        this.#journal.note({ ...change, crcs: crcs.subarray(done, done + part) });
-        done += part;
+        const [first, at] = [block + done, place + from];
+        const part = crcs.subarray(done, done + Math.min(MAX_CHANGE_BLOCKS, count - from));
+        putBlocks(this.tree, first, { place: at, crcs: part, released: this.#release });
+        this.#journal.note({ block: first, count: part.length, place: at, crcs: part });
+        done += part.length;
       }
     return this.#noted(done * BLOCK_SIZE);
   }
@@ -170,7 +169,7 @@ export class OverlayStore {
       (place) => this.#space.release(place),
       (place) => this.#space.retirePage(place),
     );
-    this.#journal.note({ block: from, count: to - from, place: ZERO, crcs: [] });
+    this.#journal.note({ block: from, count: to - from, place: ZERO, crcs: NO_CRCS });
     return this.#noted(0);
   }
 

@@ -20,6 +20,9 @@ const ZEROES = new Uint8Array(1024 * 1024);
 /** Blocks made zero in one step of the event loop: 128 MiB of the disk. */
 const CLEARED_AT_ONCE = 64 * FAN_OUT;
 
+/** For checksums of a write that is carried out in one step. */
+const CRCS = new Uint32Array(64);
+
 /** Blocks held by a call in the thread pool. */
 interface Held {
   from: number;
@@ -136,7 +139,7 @@ export class Overlay implements Disk {
       if (asDiskError(error).code !== 'ENOSPC' || !this.store.hasFree(to - from)) throw error;
       places = writeAll(true);
     }
-    return this.store.enter(from, places, checksums(bytes));
+    return this.store.enter(from, places, checksums(bytes, room(to - from)));
   }
 
   async #storeLater(source: Uint8Array, offset: number, from: number, to: number): Promise<void> {
@@ -227,6 +230,11 @@ export class Overlay implements Disk {
 async function all(works: Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(works)).find((work) => work.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
+}
+
+/** For `count` checksums that are needed in the present step only. */
+function room(count: number): Uint32Array {
+  return count <= CRCS.length ? CRCS.subarray(0, count) : new Uint32Array(count);
 }
 
 /** `source` where it is of whole blocks, else a buffer that is; `edges` are its blocks that are covered in part. */

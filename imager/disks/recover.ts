@@ -17,7 +17,7 @@ import {
   type JournalRecord,
   type Mark,
 } from './journal-record.ts';
-import { clearBlocks } from './map-change.ts';
+import { clearBlocks, putBlocks } from './map-change.ts';
 import { MapTree } from './map-tree.ts';
 import { chooseSuperblock, type Segment, type Superblock } from './superblock.ts';
 import { atOnce, type Steps } from './turns.ts';
@@ -261,7 +261,7 @@ function* verify(file: BlockFile, { count, place, crcs }: Change, places: number
 function apply(tree: MapTree, change: Change, retired: number[]): void {
   const { block, count, place, crcs } = change;
   // The file may have been cut off since behind places that later records replace: that is no fault.
-  if (place >= SUPERBLOCK_PLACES) for (let i = 0; i < count; i++) tree.set(block + i, place + i, crcs[i]!);
+  if (place >= SUPERBLOCK_PLACES) putBlocks(tree, block, { place, crcs, released: () => {} });
   else
     clearBlocks(
       tree,

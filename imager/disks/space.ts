@@ -4,12 +4,13 @@
  * a crash leaves no place lost. Until a scan is through, places are taken at the end of the file only.
  *
  * A place that the map does not name any more is used again only once that is durable: `release` for what a journal
- * record replaced (free after the next sync), `retire` for what a checkpoint replaces (free after its superblock is
- * durable). A place that a kept generation may name is neither: those taken since the last generation are "fresh",
- * others stay. No I/O.
+ * record replaced (free after the next sync; at once where none began since it was taken: README.md, "Places used
+ * again"), `retire` for what a checkpoint replaces (free after its superblock is durable). A place that a kept
+ * generation may name is neither: those taken since the last generation are "fresh", others stay. No I/O.
  */
 import { Bits } from './bits.ts';
 import { type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
+import { append, split } from './runs.ts';
 
 /** Runs shorter than this are no good for long writes as long as there is little to gain. */
 const LEAST_RUN = 16;
@@ -19,9 +20,10 @@ const LOOKS = 2048;
 export class Space {
   readonly #used = new Bits();
   #fresh = new Bits();
+  /** Taken since the last sync began: no record that names them can be known to be durable. */
+  readonly #young = new Bits();
   /** Free places without space of the file system, as far as that is known. */
   readonly #holes = new Bits();
-  #holeCount = 0;
   /** Places of the file. */
   #end: number;
   #free = 0;
@@ -58,7 +60,7 @@ export class Space {
 
   /** Free places that take up space of the file system, as far as that is known. */
   get idle(): number {
-    return this.#free - this.#holeCount;
+    return this.#free - this.#holes.count;
   }
 
   get scanning(): boolean {
@@ -135,11 +137,11 @@ export class Space {
   }
 
   #take(place: number, count: number): void {
-    for (let at = place; at < place + count; at++) {
-      this.#used.add(at);
-      this.#fresh.add(at);
-      if (this.#holes.delete(at)) this.#holeCount--;
-    }
+    const end = place + count;
+    this.#used.addRun(place, end);
+    this.#fresh.addRun(place, end);
+    this.#young.addRun(place, end);
+    this.#holes.deleteRun(place, end);
   }
 
   /** Places that were taken and that nothing ever named. */
@@ -148,11 +150,16 @@ export class Space {
     else this.freed(extents);
   }
 
-  /** A journal record has something else in the stead of a place. */
-  release(place: number): void {
-    if (this.#scan !== undefined) this.#remember(this.#scan.released, { place, count: 1 });
-    else if (this.#fresh.has(place)) append(this.#released, { place, count: 1 });
-    else if (this.#former?.fresh.has(place)) append(this.#former.released, { place, count: 1 });
+  /** A journal record has something else in the stead of `count` places. */
+  release(place: number, count = 1): void {
+    if (this.#scan !== undefined) {
+      this.#remember(this.#scan.released, { place, count });
+      return;
+    }
+    const { set, clear } = split(this.#fresh, [{ place, count }]);
+    for (const run of set) append(this.#released, run);
+    if (this.#former === undefined) return;
+    for (const run of split(this.#former.fresh, clear).set) append(this.#former.released, run);
   }
 
   /** The next checkpoint will not have a map page any more. */
@@ -179,6 +186,18 @@ export class Space {
     return released;
   }
 
+  /** A sync begins: records that are in the file now will be durable. */
+  syncBegins(): void {
+    this.#young.clear();
+  }
+
+  /** Records that replaced these places are in the file. Gives those to be freed once they are durable, frees the others. */
+  replaced(extents: readonly PlaceRun[]): PlaceRun[] {
+    const { set, clear } = split(this.#young, extents);
+    this.freed(set);
+    return clear;
+  }
+
   /** What was retired up to now: to be freed once the checkpoint made now is durable. */
   takeRetired(): PlaceRun[] {
     const retired = this.#retired;
@@ -194,14 +213,12 @@ export class Space {
   /** Places are free. While a scan is under way it finds that out by itself. */
   freed(extents: readonly PlaceRun[]): void {
     if (this.#scan !== undefined) return;
-    for (const { place, count } of extents)
-      for (let at = place; at < place + count; at++) {
-        if (this.#used.delete(at)) this.#free++;
-        this.#fresh.delete(at);
-        this.#former?.fresh.delete(at);
-      }
-    // The next writes go there: the kernel still has these pages, and the file system space for them.
     for (const { place, count } of extents) {
+      const end = place + count;
+      this.#free += this.#used.deleteRun(place, end);
+      this.#fresh.deleteRun(place, end);
+      this.#former?.fresh.deleteRun(place, end);
+      // The next writes go there: the kernel still has these pages, and the file system space for them.
       this.#cursor = Math.min(this.#cursor, place);
       if (count >= LEAST_RUN) this.#far = place;
     }
@@ -238,7 +255,6 @@ export class Space {
     this.#used.clear();
     this.#fresh.clear();
     this.#holes.clear();
-    this.#holeCount = 0;
     this.#released = [];
     this.#free = 0;
     this.#scarce = Number.POSITIVE_INFINITY;
@@ -269,11 +285,8 @@ export class Space {
       this.#free += stop - at;
       at = this.#used.nextClear(stop, this.#end);
     }
-    const each = (extents: readonly PlaceRun[], then: (place: number) => void): void => {
-      for (const { place, count } of extents) for (let at = place; at < place + count; at++) then(at);
-    };
-    each(released, (place) => this.release(place));
-    each(retired, (place) => this.retirePage(place));
+    for (const { place, count } of released) this.release(place, count);
+    for (const { place, count } of retired) for (let i = 0; i < count; i++) this.retirePage(place + i);
   }
 
   /** Makes the file's end that of its last used place; gives it. */
@@ -282,7 +295,7 @@ export class Space {
     while (this.#end > SUPERBLOCK_PLACES && !this.#used.has(this.#end - 1)) {
       this.#end--;
       this.#free--;
-      if (this.#holes.delete(this.#end)) this.#holeCount--;
+      this.#holes.delete(this.#end);
     }
     this.#cursor = Math.min(this.#cursor, this.#end);
     this.#far = Math.min(this.#far, this.#end);
@@ -301,13 +314,6 @@ export class Space {
 
   /** The space of free places was given back to the file system. */
   punched({ place, count }: PlaceRun): void {
-    for (let at = place; at < place + count; at++) if (this.#holes.add(at)) this.#holeCount++;
+    this.#holes.addRun(place, place + count);
   }
-}
-
-/** Adds an extent to a list, to its last one where it follows that. */
-function append(list: PlaceRun[], { place, count }: PlaceRun): void {
-  const last = list[list.length - 1];
-  if (last !== undefined && last.place + last.count === place) last.count += count;
-  else list.push({ place, count });
 }

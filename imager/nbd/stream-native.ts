@@ -88,6 +88,8 @@ class NativeStream implements Stream {
   readonly #sendsFiles: boolean;
   #listener: StreamListener | undefined;
   #filled: (() => void) | undefined;
+  /** What is being filled: kept from the collector. */
+  #target: Buffer = EMPTY;
   #queue: Unsent[] = [];
   #unsent = 0;
   #paused = true;
@@ -129,13 +131,18 @@ class NativeStream implements Stream {
 
   fill(target: Buffer, filled: () => void): void {
     this.#filled = filled;
-    if (!this.#closed) this.#addon.fill(this.#handle, target);
+    this.#fill(target);
   }
 
   stopFilling(): void {
     if (this.#filled === undefined || this.#closed) return;
     this.#filled = undefined;
-    this.#addon.fill(this.#handle, EMPTY);
+    this.#fill(EMPTY);
+  }
+
+  #fill(target: Buffer): void {
+    this.#target = target;
+    if (!this.#closed) this.#addon.fill(this.#handle, this.#target);
   }
 
   keep(): () => void {

@@ -7,7 +7,7 @@
  *                                       read or write it any more. Throws an Error with `code`, `errno`, `syscall`
  *   room(bytes)                         where what comes in is put from now on, for all streams
  *   fill(stream, bytes)                 what comes next goes there; `wake` is called when all of it is filled. An
- *                                       empty array ends it before
+ *                                       empty array ends it before. The caller keeps `bytes` until then
  *   send(stream, bytes) -> count of bytes sent, or a negative errno (-11: no room now, see watch)
  *   sendFile(stream, bytes, fd, offset, length) -> count of bytes sent, those of an open file behind `bytes`, which are few;
  *                                       or a negative errno. It says nothing of errors behind the first byte: what is
@@ -30,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -44,9 +45,21 @@ enum { CAME, ENDED, WRITABLE, FAILED };
  */
 enum { BEHIND_LONG = 4096 };
 
+/*
+ * What is said of a long range waits for the one behind it, so that both leave together, where so much waits besides that
+ * the other side has no reason to be idle meanwhile; and where no more than this was read in the turn.
+ */
+enum { WORTH_WAITING = 256 * 1024, MOST_OF_A_TURN = 512 * 1024 };
+
 /* Memory of a typed array, kept from the collector. */
 struct memory {
   napi_ref holder;
+  uint8_t *bytes;
+  size_t length;
+};
+
+/* Memory of a typed array that JavaScript keeps. */
+struct range {
   uint8_t *bytes;
   size_t length;
 };
@@ -57,7 +70,7 @@ struct stream {
   napi_async_context context;
   napi_async_cleanup_hook_handle hook;
   struct memory *room;
-  struct memory fill;
+  struct range fill;
   size_t behind;
   uv_poll_t *poll;
   int fd;
@@ -93,11 +106,13 @@ static void tell(struct stream *stream, uint32_t what, size_t length) {
   napi_close_handle_scope(stream->env, scope);
 }
 
-/* One read of what is there, so that every stream gets its turn. */
-static void receive(struct stream *stream) {
-  struct memory *fill = &stream->fill, *room = stream->room;
+/* One read of what is there. Gives its length, where that was a long range and there is more; else 0. */
+static size_t receive_some(struct stream *stream) {
+  struct range *fill = &stream->fill;
+  struct memory *room = stream->room;
   struct iovec parts[2] = {{fill->bytes, fill->length}, {room->bytes, stream->behind}};
-  bool filling = fill->length > 0;
+  bool filling = fill->length > 0, longer = filling && stream->behind < room->length;
+  size_t most = fill->length + stream->behind;
   ssize_t count = filling ? readv(stream->fd, parts, 2) : recv(stream->fd, room->bytes, room->length, 0);
   if (count < 0) {
     if (errno != EAGAIN && errno != EINTR) tell(stream, FAILED, (size_t)errno);
@@ -108,9 +123,34 @@ static void receive(struct stream *stream) {
     fill->length -= (size_t)count;
   } else {
     size_t filled = fill->length;
-    if (filling) forget(stream->env, fill);
+    *fill = (struct range){0};
     tell(stream, CAME, (size_t)count - filled);
   }
+  return longer && count > 0 && (size_t)count == most ? most : 0;
+}
+
+static bool more_waits(const struct stream *stream) {
+  int waiting = 0;
+  return !stream->closing && (stream->wanted & UV_READABLE) && ioctl(stream->fd, FIONREAD, &waiting) == 0 &&
+         waiting >= WORTH_WAITING;
+}
+
+/* A turn: promises that follow from what is told run at its end, and what they send leaves at once. */
+static void receive(struct stream *stream) {
+  napi_env env = stream->env;
+  napi_handle_scope handles;
+  napi_callback_scope turn;
+  napi_value nothing;
+  napi_open_handle_scope(env, &handles);
+  napi_get_undefined(env, &nothing);
+  napi_open_callback_scope(env, nothing, stream->context, &turn);
+  size_t done = 0, count;
+  do {
+    count = receive_some(stream);
+    done += count;
+  } while (count > 0 && done < MOST_OF_A_TURN && more_waits(stream));
+  napi_close_callback_scope(env, turn);
+  napi_close_handle_scope(env, handles);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -142,7 +182,6 @@ static void on_closed(uv_handle_t *handle) {
   struct stream *stream = uv_handle_get_data(handle);
   napi_handle_scope scope;
   napi_open_handle_scope(stream->env, &scope);
-  forget(stream->env, &stream->fill);
   napi_delete_reference(stream->env, stream->wake);
   napi_async_destroy(stream->env, stream->context);
   napi_close_handle_scope(stream->env, scope);
@@ -213,7 +252,7 @@ static struct stream *stream_of(napi_env env, napi_callback_info info, size_t co
 static napi_value fill(napi_env env, napi_callback_info info) {
   napi_value values[2];
   struct stream *stream = stream_of(env, info, 2, values);
-  keep(env, &stream->fill, values[1]);
+  napi_get_typedarray_info(env, values[1], NULL, &stream->fill.length, (void **)&stream->fill.bytes, NULL, NULL);
   size_t room = stream->room->length;
   stream->behind = stream->fill.length > room && room > BEHIND_LONG ? BEHIND_LONG : room;
   return NULL;

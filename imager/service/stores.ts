@@ -97,6 +97,7 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
       Disks.open({
         dir: config.state,
         log: log.child({ room: 'disks' }),
+        lingerMs: 10_000,
         mayOpen: (disk, client) =>
           mayOpen(disk, client, {
             network: config.network,

@@ -9,6 +9,8 @@ import { startInside } from '../support/inside.ts';
 
 export const IMAGE_SIZE = 256 * 2 ** 20;
 export const ADDRESS = '127.0.0.1';
+/** As `imager serve` has it. */
+const LINGER_MS = '10000';
 
 export interface NbdServerUnderTest {
   name: string;
@@ -67,7 +69,7 @@ async function startOurs(
   for (const name of ['disk', ...Array.from({ length: crowd }, (_, i) => `crowd${i}`)])
     await disks.create(name, 'b');
   await disks.close();
-  const { ready } = await startInside(space, program, [dir]);
+  const { ready } = await startInside(space, program, [dir, ADDRESS, LINGER_MS]);
   return { name: 'ours', port: Number(ready.split(' ')[1]), disk: 'disk', crowdDisks: 'crowd%' };
 }
 

@@ -19,6 +19,7 @@ import { SystemFile } from '../../imager/disks/block-file.ts';
 import { Disks, type MayOpen } from '../../imager/disks/catalog.ts';
 import type { Disk } from '../../imager/disks/disk.ts';
 import { lockFile } from '../../imager/disks/host.ts';
+import { OverlayStore } from '../../imager/disks/overlay-store.ts';
 
 const SIZE = 3 * 2 ** 20 + 512;
 const image = Buffer.alloc(SIZE);
@@ -368,6 +369,47 @@ test('an overlay that another imager has is refused', async () => {
   const opened = await second.open('n1', other);
   expect(opened).not.toHaveProperty('refused');
   expect(await disks.open('n1', client)).toMatchObject({ refused: 'busy' });
+  await second.close();
+});
+
+test('an overlay that lingers is there for who comes back, but for no other imager before it is closed', async () => {
+  await disks.addBase('debian', file);
+  await disks.create('n1', 'debian');
+  await disks.close();
+  disks = await Disks.open({ dir: join(dir, 'state'), log: pino({ level: 'silent' }), lingerMs: 3_600_000 });
+  const opens = vi.spyOn(OverlayStore, 'open');
+  const first = await attach('n1');
+  await first.write(Buffer.alloc(4096, 7), 0);
+  await first.close();
+  const second = await openStore();
+  expect(await second.open('n1', other)).toMatchObject({ refused: 'busy' });
+  const again = await attach('n1');
+  expect(opens).toHaveBeenCalledTimes(1);
+  expect((await contentOf(again)).subarray(0, 4096)).toEqual(Buffer.alloc(4096, 7));
+  await again.close();
+  // Another file at its place is another disk.
+  const path = join(dir, 'state/disks/n1/overlay');
+  writeFileSync(`${path}.copy`, readFileSync(path));
+  renameSync(`${path}.copy`, path);
+  await (await attach('n1')).close();
+  expect(opens).toHaveBeenCalledTimes(2);
+  opens.mockRestore();
+  await disks.close();
+  await expect(second.open('n1', other)).resolves.not.toHaveProperty('refused');
+  await second.close();
+});
+
+test('an overlay is closed when it lingered for its time', async () => {
+  await disks.addBase('debian', file);
+  await disks.create('n1', 'debian');
+  await disks.close();
+  disks = await Disks.open({ dir: join(dir, 'state'), log: pino({ level: 'silent' }), lingerMs: 1 });
+  await (await attach('n1')).close();
+  const second = await openStore();
+  await vi.waitFor(async () => {
+    const opened = await second.open('n1', other);
+    expect(opened).not.toHaveProperty('refused');
+  });
   await second.close();
 });
 

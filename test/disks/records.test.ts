@@ -9,6 +9,7 @@ import {
   changeSize,
   decodeRecord,
   encodeLink,
+  NO_CRCS,
   putChange,
   RECORD_HEAD,
   sealRecord,
@@ -133,8 +134,8 @@ function record(changes: Change[], lsn: number, synced: number): Buffer {
 
 test('a record of the journal, byte by byte', () => {
   const changes: Change[] = [
-    { block: 3, count: 2, place: 0x50, crcs: [0xaabbccdd, 1] },
-    { block: 9, count: 4, place: 1, crcs: [] },
+    { block: 3, count: 2, place: 0x50, crcs: Uint32Array.of(0xaabbccdd, 1) },
+    { block: 9, count: 4, place: 1, crcs: NO_CRCS },
   ];
   const bytes = record(changes, 0x1_0000_0002, 0x1_0000_0001);
   expect(bytes.toString('hex')).toBe(
@@ -179,7 +180,7 @@ test('what is not the record that must be there is none', () => {
           block,
           place,
           count: crcs.length,
-          crcs: place < 2 ? [] : crcs,
+          crcs: place < 2 ? NO_CRCS : Uint32Array.from(crcs),
         }));
         const bytes = record(changes, 5, 4);
         expect(decodeRecord(bytes, 0, SALT, 5)).toMatchObject({ changes, link: undefined });

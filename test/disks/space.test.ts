@@ -29,7 +29,9 @@ const step = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       do: fc.constantFrom(
+        'written' as const,
         'sync' as const,
+        'synced' as const,
         'checkpoint' as const,
         'keep' as const,
         'scan' as const,
@@ -52,16 +54,36 @@ test('a place is used by one at a time, and free only after what replaced it is 
       const fresh = new Set<number>();
       let released: number[] = [];
       let retired: number[] = [];
+      /** What was taken since the last sync began; what waits for the next one, and for the one under way. */
+      const young = new Set<number>();
+      const [waiting, syncing]: [PlaceRun[], PlaceRun[]] = [[], []];
+      const written = (): void => {
+        const runs = space.takeReleased();
+        expect(placesOf(runs).sort()).toEqual([...released].sort());
+        const old = space.replaced(runs);
+        expect(placesOf(old).sort()).toEqual(released.filter((place) => !young.has(place)).sort());
+        waiting.push(...old);
+        released = [];
+      };
+      const sync = (): void => {
+        written();
+        space.syncBegins();
+        young.clear();
+        syncing.push(...waiting.splice(0));
+      };
+      const synced = (): void => space.freed(syncing.splice(0));
       for (const one of steps) {
         if (one.do === 'take' || one.do === 'run') {
           const runs = one.do === 'take' ? space.take(one.count) : [space.takeRun(one.count)];
           const places = placesOf(runs);
           expect(places).toHaveLength(one.count);
-          const others = new Set([...used, ...kept, ...released, ...retired]);
+          const waits = placesOf([...waiting, ...syncing]);
+          const others = new Set([...used, ...kept, ...released, ...retired, ...waits]);
           for (const place of places) {
             expect(others.has(place)).toBe(false);
             expect(place).toBeLessThan(space.end);
             fresh.add(place);
+            young.add(place);
           }
           expect(new Set(places).size).toBe(one.count);
           used.push(...places);
@@ -74,12 +96,10 @@ test('a place is used by one at a time, and free only after what replaced it is 
             else if (one.do === 'release') released.push(place!);
             else retired.push(place!);
           }
-        } else if (one.do === 'sync') {
-          const runs = space.takeReleased();
-          expect(placesOf(runs).sort()).toEqual([...released].sort());
-          space.freed(runs);
-          released = [];
-        } else if (one.do === 'checkpoint') {
+        } else if (one.do === 'written') written();
+        else if (one.do === 'sync') sync();
+        else if (one.do === 'synced') synced();
+        else if (one.do === 'checkpoint') {
           const runs = space.takeRetired();
           expect(placesOf(runs).sort()).toEqual([...retired].sort());
           space.freed(runs);
@@ -89,11 +109,15 @@ test('a place is used by one at a time, and free only after what replaced it is 
           fresh.clear();
         } else if (one.do === 'scan') {
           // Only what is named is marked, as after a crash; what was retired still is by the last checkpoint.
-          space.freed(space.takeReleased());
-          released = [];
+          synced();
+          sync();
+          synced();
           space.beginScan();
           const taken = placesOf(space.take(3));
-          for (const place of taken) fresh.add(place);
+          for (const place of taken) {
+            fresh.add(place);
+            young.add(place);
+          }
           for (const place of kept) space.mark(place, true);
           const stale = used.filter((place) => !fresh.has(place));
           for (const place of stale) space.mark(place, true);
@@ -102,9 +126,11 @@ test('a place is used by one at a time, and free only after what replaced it is 
           space.endScan();
         } else {
           const end = space.shrink();
-          expect(Math.max(...used, ...kept, ...released, ...retired) + 1).toBe(end);
+          const waits = placesOf([...waiting, ...syncing]);
+          expect(Math.max(...used, ...kept, ...released, ...retired, ...waits) + 1).toBe(end);
         }
-        const all = new Set([...used, ...kept, ...released, ...retired]);
+        const waits = placesOf([...waiting, ...syncing]);
+        const all = new Set([...used, ...kept, ...released, ...retired, ...waits]);
         expect(space.end - space.free).toBe(all.size);
         used = [...new Set(used)];
       }

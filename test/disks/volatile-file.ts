@@ -110,6 +110,10 @@ export class VolatileFile implements BlockFile {
     return true;
   }
 
+  isAt(): boolean {
+    return true;
+  }
+
   close(): void {}
 
   /** What is safe now: the content after a power cut that lost every write since the last sync. */

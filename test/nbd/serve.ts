@@ -1,15 +1,15 @@
 /**
  * A server for the tests with real clients: serves the store in DIR on a port of the system's choosing.
- * Usage: serve.ts DIR [ADDRESS]. Prints "ready PORT PID" and each event; ends in order at SIGTERM.
+ * Usage: serve.ts DIR [ADDRESS [LINGER_MS]]. Prints "ready PORT PID" and each event; ends in order at SIGTERM.
  */
 import { pino } from 'pino';
 import { Disks } from '../../imager/disks/catalog.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import { NbdServer } from '../../imager/nbd/server.ts';
 
-const [dir, address = '127.0.0.1'] = process.argv.slice(2);
+const [dir, address = '127.0.0.1', lingerMs = '0'] = process.argv.slice(2);
 const log = pino({ level: 'silent' });
-const disks = await Disks.open({ dir: dir!, log });
+const disks = await Disks.open({ dir: dir!, log, lingerMs: Number(lingerMs) });
 const server = await NbdServer.start({
   address,
   port: 0,
