@@ -116,10 +116,19 @@ export class Directory {
     return claimed;
   }
 
-  /** Notes that a node was not flashed: beside the disks of its pointer it has those of `claimed`. Resolves once durable. */
+  /** Whether the node's claim of these disks stands. */
+  hasClaim(node: string, disks: readonly string[]): boolean {
+    const { claimed = [] } = this.#records.get(node) ?? {};
+    return disks.every((disk) => claimed.includes(disk));
+  }
+
+  /**
+   * Notes that a node was not flashed: beside the disks of its pointer it has those of `claimed`, unless a hello has
+   * settled that since. Resolves once durable.
+   */
   async spared(node: string, claimed: string[]): Promise<void> {
     const record = this.#records.get(node);
-    if (record !== undefined) await this.#storeNaming(node, { ...record, claimed });
+    if (record?.claimed !== undefined) await this.#storeNaming(node, { ...record, claimed });
   }
 
   /** Notes the pointer a node was flashed with and confirmed: its disks are now that node's. Resolves once durable. */

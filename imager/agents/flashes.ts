@@ -34,7 +34,8 @@ export class Flashes {
     if (foreign !== undefined)
       throw new PushError(
         'conflict',
-        `disk ${foreign.disk} is ${foreign.owner}'s: flash that to another disk first`,
+        `disk ${foreign.disk} is ${foreign.owner}'s: flash that to another disk first, or, where its last flash did not ` +
+          'end, have it boot',
       );
     if (!this.#agents.isConnected(node)) throw notConnected(node);
     if (this.#underWay.has(node)) throw new PushError('conflict', `${node} is being flashed already`);
@@ -42,6 +43,12 @@ export class Flashes {
     try {
       // In the same turn as the question whose they are: nobody else comes between.
       const before = await this.#directory.claim(node, request.disks);
+      // A hello meanwhile has ended the claim; from here to the push it is one turn.
+      if (!this.#directory.hasClaim(node, request.disks))
+        throw new PushError(
+          'disconnected',
+          `${node} has connected anew meanwhile: nothing was sent, flash it again`,
+        );
       return await this.#write(node, request, before);
     } finally {
       this.#underWay.delete(node);
@@ -51,9 +58,9 @@ export class Flashes {
   /** `before`: what flashes before this one still claim. */
   async #write(node: string, request: FlashRequest, before: string[]): Promise<BootPointer> {
     const pointer = await this.#agents.push(node, request).catch(async (error: PushError) => {
-      // In all other cases nobody knows what the node has written: its next hello tells.
-      if (error.reason === 'refused' || error.reason === 'not-connected')
-        await this.#directory.spared(node, before);
+      // In all other cases nobody knows what the node has written, even where it says that it failed, which it does
+      // of a write that it could not read back, too: its next hello tells.
+      if (error.reason === 'not-connected') await this.#directory.spared(node, before);
       throw error;
     });
     if (pointer === undefined || !holds(pointer, request))

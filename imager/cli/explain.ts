@@ -82,7 +82,7 @@ async function printNode(context: Context, name: string): Promise<void> {
     },
   );
   if (explanation === undefined)
-    context.print({ who: node ?? who, ...UNHEARD }, (unheard) =>
+    context.print({ who: node ?? who, startedAt: null, ...UNHEARD, course: [] }, (unheard) =>
       findingText(unheard.who, unheard).join('\n'),
     );
   else context.print(explanation, explanationText);

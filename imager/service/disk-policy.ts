@@ -15,8 +15,9 @@ export interface DiskPolicyWorld {
 }
 
 /**
- * True, or why not. A client that proved by TLS which node it is has that node's disks, wherever it is. Without, a disk that belongs to a node, whose boot pointer was the first to name it, is opened from that
- * node's address alone. All others, which no node has claimed yet, by anybody on the nodes' networks; so
+ * True, or why not. A client that proved by TLS which node it is has that node's disks, wherever it is. Without, a
+ * disk that belongs to a node, whose boot pointer was the first to name it or that was to be flashed with it, is opened
+ * from that node's address alone. All others, which no node has claimed yet, by anybody on the nodes' networks; so
  * do base images, which nobody can change. The imager itself may open everything.
  */
 export function mayOpen(
@@ -41,5 +42,5 @@ export function mayOpen(
 }
 
 function notTheirs(disk: string, owner: string): string {
-  return `disk "${disk}" is ${owner}'s: the boot pointer there names it`;
+  return `disk "${disk}" is ${owner}'s: its boot pointer names it, or a flash with it did not end`;
 }

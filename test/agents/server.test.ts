@@ -280,7 +280,7 @@ test('of two flashes with one disk at the same moment one is refused, every time
       status: 'rejected',
       reason: {
         reason: 'conflict',
-        message: `disk d${round} is ${order[0]}'s: flash that to another disk first`,
+        message: expect.stringContaining(`disk d${round} is ${order[0]}'s: flash that to another disk first`),
       },
     });
     expect(directoryOf(registry).ownerOf(`d${round}`)).toBe(order[0]);
@@ -303,7 +303,8 @@ test('a disk stays claimed unless the node is known not to have been flashed wit
   expect(owner()).toBe('node1');
   one.send({ type: 'failed', request: push.request, why: 'EEPROM: EIO' });
   await failed;
-  expect(owner()).toBeUndefined();
+  // It may have failed to read back what it has written.
+  expect(owner()).toBe('node1');
   await expect(flash('x')).rejects.toMatchObject({ reason: 'deadline' });
   expect(owner()).toBe('node1');
   const again = await agent();

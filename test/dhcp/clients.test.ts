@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Lab, type RunningServer } from './lab.ts';
 
 const NODE_MAC = '52:54:00:77:00:11';
@@ -211,8 +211,10 @@ describe('dhcpcd', () => {
     const [, address] = /@BOUND (10\.77\.0\.1\d\d) 600/.exec(first!) ?? [];
     expect(address).toBeDefined();
     expect(second).toContain(`@REBOOT ${address} 600`);
-    const steps = server.events().filter((event) => event.mac === mac);
-    expect(steps.map(({ step }) => step)).toEqual(['discover', 'offer', 'request', 'ack', 'request', 'ack']);
+    const steps = () => server.events().flatMap((event) => (event.mac === mac ? [event.step] : []));
+    await vi.waitFor(() =>
+      expect(steps()).toEqual(['discover', 'offer', 'request', 'ack', 'request', 'ack']),
+    );
   });
 });
 

@@ -377,7 +377,7 @@ test('an overlay that lingers is there for who comes back, but for no other imag
   await disks.create('n1', 'debian');
   await disks.close();
   disks = await Disks.open({ dir: join(dir, 'state'), log: pino({ level: 'silent' }), lingerMs: 3_600_000 });
-  const opens = vi.spyOn(OverlayStore, 'open');
+  const opens = vi.spyOn(OverlayStore, 'openInTurns');
   const first = await attach('n1');
   await first.write(Buffer.alloc(4096, 7), 0);
   await first.close();

@@ -137,7 +137,7 @@ test('flashed through the prompt, power-cycled, the node boots what was flashed;
     { kind: 'valid', pointer: { image: 'alpha', disks: ['n1-root'], phase: 'deploy', sequence: 1 } },
     { kind: 'empty' },
   ]);
-  expect(await bootedWith(/firmware boot/)).toMatch(
+  expect(await bootedWith(/firmware boot \w+\r?\n/)).toMatch(
     /firmware pointer image=alpha slot=0 attempts=3.*firmware boot alpha/s,
   );
 
@@ -154,7 +154,9 @@ test('flashed through the prompt, power-cycled, the node boots what was flashed;
       pointer: { image: 'beta', sequence: 3 },
     },
   ]);
-  expect(await bootedWith(/firmware boot/)).toMatch(/pointer image=beta slot=0 attempts=3.*boot beta/s);
+  expect(await bootedWith(/firmware boot \w+\r?\n/)).toMatch(
+    /pointer image=beta slot=0 attempts=3.*boot beta/s,
+  );
 });
 
 test.each(['sending', 'checking'])(

@@ -80,7 +80,12 @@ describe('who may open a disk', () => {
   };
   test.each([
     ['its node', 'd1', '10.0.0.11', true],
-    ['another node', 'd1', '10.0.0.12', `disk "d1" is node1's: the boot pointer there names it`],
+    [
+      'another node',
+      'd1',
+      '10.0.0.12',
+      `disk "d1" is node1's: its boot pointer names it, or a flash with it did not end`,
+    ],
     ['the imager itself', 'd1', '10.0.0.1', true],
     ['anybody where no pointer names it', 'free', '10.0.0.99', true],
     [
