@@ -102,7 +102,7 @@ function replace(store: OverlayStore, { id }: Generation, tree: MapTree, bad: nu
   for (const block of bad) tree.clear(block);
   return store.checkpoint({
     alter: ({ generations, writes }) => {
-      writes.push(...store.captureOf(tree));
+      for (const page of store.captureOf(tree)) writes.push(page);
       const at = generations.findIndex((generation) => generation.id === id);
       generations[at] = { ...generations[at]!, root: tree.root, blocks: tree.counts() };
     },

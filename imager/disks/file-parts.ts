@@ -18,7 +18,7 @@ export function overlayFileParts(
   try {
     base.intact();
     for (let at = offset; end - at >= least; ) {
-      const { place, to } = runAt(tree, Math.floor(at / BLOCK_SIZE), Math.ceil(end / BLOCK_SIZE));
+      const { place, to } = runOfLeaves(tree, Math.floor(at / BLOCK_SIZE), Math.ceil(end / BLOCK_SIZE));
       const stop = Math.min(end, to * BLOCK_SIZE);
       const part = place === BASE && stop - at >= least ? base.file.part(at, stop - at) : undefined;
       if (part !== undefined) parts.push(part);
@@ -28,4 +28,17 @@ export function overlayFileParts(
   } catch (error) {
     throw asDiskError(error);
   }
+}
+
+/** The run that begins at a block, as long as it goes on with the base's in the leaves behind. */
+function runOfLeaves(tree: MapTree, from: number, limit: number): { place: number; to: number } {
+  const run = runAt(tree, from, limit);
+  if (run.place !== BASE) return run;
+  let { to } = run;
+  while (to < limit) {
+    const next = runAt(tree, to, limit);
+    if (next.place !== BASE) break;
+    to = next.to;
+  }
+  return { place: BASE, to };
 }

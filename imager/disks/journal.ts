@@ -127,8 +127,8 @@ export class Journal {
     }
     batch.length = putChange(batch.bytes, batch.length, change);
     this.#pending += size;
-    const released = this.#space.takeReleased();
-    if (released.length > 0) batch.released.push(...released);
+    // One by one: there may be more of them than a call takes arguments.
+    for (const run of this.#space.takeReleased()) batch.released.push(run);
   }
 
   #newBatch(): Batch {
@@ -205,7 +205,7 @@ export class Journal {
     this.#unused = batch.bytes;
     this.#tookIn();
     this.#changed ||= batch.length > RECORD_HEAD;
-    if (batch.released.length > 0) this.#released.push(...this.#space.replaced(batch.released));
+    for (const run of this.#space.replaced(batch.released)) this.#released.push(run);
     batch.resolve();
   }
 

@@ -232,6 +232,7 @@ class NativeStream implements Stream {
     this.#closed = true;
     clearInterval(this.#timer);
     this.#addon.close(this.#handle);
+    this.#target = EMPTY;
     const queue = this.#queue;
     this.#queue = [];
     this.#unsent = 0;
@@ -259,6 +260,7 @@ class NativeStream implements Stream {
   #came(length: number): void {
     const filled = this.#filled;
     this.#filled = undefined;
+    if (filled !== undefined) this.#target = EMPTY;
     filled?.();
     if (length === 0 || this.#closed) return;
     this.#listener?.receive(this.#room.bytes.subarray(0, length));
