@@ -37,6 +37,7 @@ async function bootNode(host: Host): Promise<void> {
   prepareKernel(host);
   const line = parseBootLine(readText(host, '/proc/cmdline'));
   configureNetwork(host, line);
+  if (line.pointer.layout === 'efivars') host.mount('efivarfs', line.pointer.device, 'efivarfs', '');
   const store = openPointerStore(host, line.pointer.layout, line.pointer.device);
   const boot: Boot = {
     bootId: readText(host, '/proc/sys/kernel/random/boot_id').trim(),
