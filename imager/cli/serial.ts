@@ -95,7 +95,12 @@ function addShow(serial: Command): void {
     .option('--log', "print the firmware's log too")
     .addHelpText(
       'after',
-      '\nExamples:\n  imager serial show --port /dev/ttyUSB0\n  imager serial show --all --json',
+      `
+A board whose pointer is in U-Boot's saved environment, found waiting at its prompt, is started again before it is read.
+
+Examples:
+  imager serial show --port /dev/ttyUSB0
+  imager serial show --all --json`,
     )
     .action(async (options: PortOptions & { log?: boolean }, command: Command) => {
       const context = new SerialContext(command, options);
@@ -173,7 +178,8 @@ function addRecover(serial: Command): void {
     .addHelpText(
       'after',
       `
-Takes the newest usable record in the node's own slots, else what was last flashed from here. A sound pointer stays.
+Takes the newest usable record in the node's own slots, else what was last flashed from here. A sound pointer stays. With
+--previous, where both slots name the same target (an attempt was counted), what was last flashed from here with another one.
 
 Examples:
   imager serial recover --port /dev/ttyUSB0

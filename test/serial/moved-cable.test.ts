@@ -4,6 +4,7 @@ import { eepromLayout } from '../../agent/protocol/pointer/at24.ts';
 import type { PointerLayout } from '../../agent/protocol/pointer/layout.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { SimulatedSerialNode } from '../../firmware-stubs/simulated/serial-node.ts';
+import { FramesEnd } from '../../imager/serial/frames-end.ts';
 import type { Progress } from '../../imager/serial/progress.ts';
 import { flash, show, type Target, withNode } from '../../imager/serial/work.ts';
 import { UID, VirtualLine } from './virtual-line.ts';
@@ -76,4 +77,20 @@ it('nodes without a UID cannot be told apart: refused while one is written, read
     },
   );
   expect(shown).toMatchObject({ kind: 'done' });
+});
+
+it('the same node, after a reset, may take less at once than before', () => {
+  const limits: number[] = [];
+  const hello = (chunk: number) => ({
+    ...{ op: 'hello' as const, version: 1, uid: UID, layout: ubootEnv.name, size: ubootEnv.size, chunk },
+    ...{ locked: false, firmware: 'stub' },
+  });
+  const console = { bytes: 0, odd: 0, lastLine: '' };
+  const end = new FramesEnd(hello(512), { chunk: 512, limitChunk: (most) => limits.push(most), console });
+  const log = end.log();
+  log.next();
+  const asked = log.next({ kind: 'answer', answer: { op: 'refused', code: 'session', why: '' } });
+  expect(asked.value).toMatchObject({ request: { op: 'hello' } });
+  log.next({ kind: 'answer', answer: hello(64) });
+  expect(limits).toEqual([512, 64]);
 });
