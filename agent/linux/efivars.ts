@@ -1,5 +1,6 @@
 /** UEFI variables on Linux (efivarfs): the pointer store `efivars`, and the order in which firmware tries its boot options. */
 import {
+  ATTRIBUTES_SIZE,
   type BootOption,
   bootOptionName,
   bootOptionNumber,
@@ -94,8 +95,7 @@ function writeNumbers(host: Host, folder: string, name: string, numbers: readonl
       throw new Error(`${name} not written: ${bootOptionName(number)} is named twice`);
   }
   const file = globalFile(folder, name);
-  const attributes = host.exists(file) ? decodeVariable(host.readFile(file)).attributes : undefined;
-  host.writeVariable(file, encodeVariable(encodeBootNumbers(numbers), attributes));
+  host.writeVariable(file, encodeVariable(encodeBootNumbers(numbers), variableIn(host, file)?.attributes));
   const stored = numbersIn(host, file);
   if (stored.join() !== numbers.join()) throw new Error(`${name} not verified: it reads back differently`);
 }
@@ -105,7 +105,17 @@ function globalFile(folder: string, name: string): string {
 }
 
 function dataOf(host: Host, file: string): Uint8Array | undefined {
-  return host.exists(file) ? inFile(file, () => decodeVariable(host.readFile(file)).data) : undefined;
+  return variableIn(host, file)?.data;
+}
+
+/**
+ * Undefined where there is no such variable. A file of fewer bytes than the attributes is none either: efivarfs makes the
+ * file before the variable, and leaves it empty where the firmware has no room for that.
+ */
+function variableIn(host: Host, file: string): ReturnType<typeof decodeVariable> | undefined {
+  if (!host.exists(file)) return undefined;
+  const bytes = host.readFile(file);
+  return bytes.length < ATTRIBUTES_SIZE ? undefined : decodeVariable(bytes);
 }
 
 /** Errors of `decode` say which file it was. */

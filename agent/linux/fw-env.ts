@@ -22,12 +22,20 @@ export function openFwEnv(host: Host, config: string): PointerStore {
   if (second === undefined)
     return new PointerStore(
       singleFwEnv(size),
-      oneBehindTheOther(size, [placeOf(host, first), spareOf(host, `${config}.spare`, size)], undefined),
+      oneBehindTheOther(
+        size,
+        [placeOf(host, first), spareOf(host, `${config}.spare`, size)],
+        mustBeErased(first),
+      ),
     );
   const scheme = isNor(host, first.device) && isNor(host, second.device) ? 'boolean' : 'counter';
   return new PointerStore(
     redundantFwEnv(size, scheme),
-    oneBehindTheOther(size, [placeOf(host, first), placeOf(host, second)], conflictOf(first, second)),
+    oneBehindTheOther(
+      size,
+      [placeOf(host, first), placeOf(host, second)],
+      mustBeErased(first) ?? mustBeErased(second) ?? conflictOf(first, second),
+    ),
   );
 }
 
@@ -42,7 +50,7 @@ function placesOf(host: Host, config: string): [EnvPlace] | [EnvPlace, EnvPlace]
   }
 }
 
-/** `conflict`: why neither may be written. */
+/** `conflict`: why neither may be written, be it the one or the other that cannot. */
 function oneBehindTheOther(
   size: number,
   [first, second]: [Place, Place],
@@ -63,16 +71,19 @@ function oneBehindTheOther(
   };
 }
 
+/** Why raw flash is not written; undefined for what takes bytes as they come. */
+function mustBeErased({ device }: EnvPlace): string | undefined {
+  return /^\/dev\/(mtd|ubi)\d/.test(device)
+    ? `${device} must be erased before it is written, which this agent does not do; ` +
+        'name its block device (/dev/mtdblockN) in the configuration'
+    : undefined;
+}
+
 function placeOf(host: Host, { device, offset, size }: EnvPlace): Place {
   const isDevice = device.startsWith('/dev/');
   return {
     read: (from, length) => host.readStored(device, offset + from, length),
     write(at, bytes) {
-      if (/^\/dev\/(mtd|ubi)\d/.test(device))
-        throw new PointerRefusedError(
-          `boot pointer not written: ${device} must be erased before it is written, which this agent does not do; ` +
-            'name its block device (/dev/mtdblockN) in the configuration',
-        );
       // A file of its own on a file system (uboot.env): U-Boot too finds the former or the new one, whole.
       if (!isDevice && offset === 0 && bytes.length === size && host.readFile(device).length === size)
         host.replaceFile(device, bytes);

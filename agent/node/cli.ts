@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { Host } from '../linux/host.ts';
 import { readUid } from '../linux/uid.ts';
+import { plain, plainJson } from '../protocol/plain.ts';
 import { addEfiVerbs } from './efi-verbs.ts';
 import { addPointerVerbs } from './pointer-verbs.ts';
 
@@ -14,12 +15,13 @@ Exit codes:
   4  refused: nothing was written
   5  written, but not verified: read it back before the next boot`;
 
-/** The program `agent`; `print` takes its output, line by line; `exit` the exit code of verbs that end well but say no. */
+/** The program `agent`; `show` takes its output, line by line, without control characters; `exit` the exit code of verbs that end well but say no. */
 export function agentProgram(
   host: Host,
-  print: (text: string) => void,
+  show: (text: string) => void,
   exit: (code: number) => void = () => {},
 ): Command {
+  const print = (text: string) => show(plain(text));
   const program = new Command('agent').description('hardware UID and boot pointer of a node');
   program.exitOverride().showHelpAfterError('(--help shows the usage)');
   program.addHelpText(
@@ -33,7 +35,7 @@ export function agentProgram(
     .addHelpText('after', '\nExample:\n  agent uid')
     .action(({ json }: { json?: boolean }) => {
       const uid = readUid(host);
-      print(json ? JSON.stringify({ uid }) : uid);
+      print(json ? plainJson(JSON.stringify({ uid })) : uid);
     });
   addPointerVerbs(program, host, print, exit);
   addEfiVerbs(program, host, print);

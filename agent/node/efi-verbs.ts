@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { type BootOrder, EFIVARS, readBootOrder, setBootNext, setBootOrder } from '../linux/efivars.ts';
 import type { Host } from '../linux/host.ts';
 import { bootOptionName } from '../protocol/pointer/efi-variables.ts';
+import { jsonText } from './json-text.ts';
 
 interface EfiOptions {
   efivars: string;
@@ -23,7 +24,7 @@ export function addEfiVerbs(program: Command, host: Host, print: (text: string) 
       .addHelpText('after', `\nExample:\n  ${example}`);
   const show = ({ efivars, json }: EfiOptions) => {
     const order = readBootOrder(host, efivars);
-    print(json ? JSON.stringify(order, null, 2) : orderText(order));
+    print(json ? jsonText(order) : orderText(order));
   };
 
   verb('show', 'the options, their order, and the one for the next boot', 'agent efi show').action(show);
@@ -57,7 +58,8 @@ function orderText({ current, next, order, options }: BootOrder): string {
     `order   ${order.map(bootOptionName).join(', ') || 'none'}`,
     ...options.map(
       ({ number, active, description }) =>
-        `${bootOptionName(number)} ${description}${active ? '' : ' (off)'}`,
+        // One line each, whatever the firmware calls it.
+        `${bootOptionName(number)} ${description.replaceAll('\n', '?')}${active ? '' : ' (off)'}`,
     ),
   ].join('\n');
 }

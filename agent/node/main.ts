@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** Entry of the agent on Node. */
 import { CommanderError } from 'commander';
+import { plain } from '../protocol/plain.ts';
 import { PointerRefusedError, PointerStoreError } from '../protocol/pointer/store.ts';
 import { agentProgram } from './cli.ts';
 import { NodeHost } from './host.ts';
@@ -14,7 +15,7 @@ try {
   // Commander has told its own errors already.
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else {
-    console.error(`agent: ${error instanceof Error ? error.message : String(error)}`);
+    console.error(plain(`agent: ${error instanceof Error ? error.message : String(error)}`));
     process.exitCode = exitCodeOf(error);
   }
 }

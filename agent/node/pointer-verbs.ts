@@ -5,6 +5,7 @@ import type { Host } from '../linux/host.ts';
 import { rpiDigestFile } from '../linux/rpi-eeprom.ts';
 import { type BootPointer, FRESH_ATTEMPTS } from '../protocol/pointer/record.ts';
 import { PointerRefusedError, type PointerStore, PointerStoreError } from '../protocol/pointer/store.ts';
+import { jsonText } from './json-text.ts';
 import { faultOf, historyOf, historyText, recordText, viewText } from './pointer-text.ts';
 
 interface StoreOption {
@@ -46,7 +47,7 @@ export function addPointerVerbs(
     '  agent pointer show --store uboot-env:/dev/vda\n  agent pointer show --store fw-env:/etc/fw_env.config --json',
   ).action(({ store, json }: StoreOption) => {
     const view = open(host, store).read();
-    print(json ? JSON.stringify(view, null, 2) : viewText(view));
+    print(json ? jsonText(view) : viewText(view));
   });
 
   verb(
@@ -55,7 +56,7 @@ export function addPointerVerbs(
     '  agent pointer history --store eeprom:/sys/bus/i2c/devices/0-0050/eeprom',
   ).action(({ store, json }: StoreOption) => {
     const history = historyOf(open(host, store).read());
-    print(json ? JSON.stringify(history, null, 2) : historyText(history));
+    print(json ? jsonText(history) : historyText(history));
   });
 
   verb(
@@ -66,7 +67,7 @@ export function addPointerVerbs(
     const target = open(host, store);
     const view = target.read();
     const fault = faultOf(target.layout, view);
-    if (json) print(JSON.stringify({ ok: fault === undefined, fault, ...view }, null, 2));
+    if (json) print(jsonText({ ok: fault === undefined, fault, ...view }));
     else print(fault ?? `a sound boot pointer is in force\n${viewText(view)}`);
     if (fault !== undefined) exit(NO_POINTER);
   });
@@ -103,7 +104,7 @@ function set(host: Host, print: (text: string) => void, options: SetOptions): vo
     fallback: old?.fallback ?? '',
   });
   const digest = target.layout.name === 'rpi-eeprom' ? rpiDigestFile(host, store.path) : undefined;
-  if (json) print(JSON.stringify({ old: old ?? null, new: now, staleDigest: digest }, null, 2));
+  if (json) print(jsonText({ old: old ?? null, new: now, staleDigest: digest }));
   else {
     print(old === undefined ? 'old: none' : `old:\n${recordText(old)}`);
     print(`new, written and verified:\n${recordText(now)}`);

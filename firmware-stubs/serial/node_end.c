@@ -232,7 +232,8 @@ static enum bw_event answer(struct bw_node_end *end, struct writer *out, struct 
     refuse(out, BAD_REQUEST, "no such operation");
     return BW_ANSWERED;
   }
-  if (operation != HELLO && session != end->session) {
+  /* Session 0 is none: before the first hello nothing is open. */
+  if (session == 0 || (operation != HELLO && session != end->session)) {
     refuse(out, SESSION, "no hello in this session");
     return BW_ANSWERED;
   }

@@ -1,6 +1,8 @@
 /** `imager node boots`: a node's attempts to boot as timelines, live where asked for. */
+
 import { setTimeout } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
+import { plain } from '../../agent/protocol/plain.ts';
 import { attemptText, latestRow } from '../explain/boots.ts';
 import type { Row } from '../explain/timeline.ts';
 import { type Attempt, attemptsOf, type BootsView } from '../journal/attempts.ts';
@@ -8,7 +10,7 @@ import type { RecordedEvent } from '../journal/event.ts';
 import { Context } from './context.ts';
 import { NotReachableError } from './failure.ts';
 import { time } from './table.ts';
-import { plain, plainJson } from './terminal.ts';
+import { plainJson } from './terminal.ts';
 
 /** Between two looks whether the imager is back. */
 const AGAIN_MS = 1000;

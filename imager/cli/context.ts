@@ -1,10 +1,12 @@
 /** What every verb needs: the configuration, the imager behind its control socket, and where output goes. */
+
 import { type IncomingMessage, request } from 'node:http';
 import type { Command } from 'commander';
+import { plain } from '../../agent/protocol/plain.ts';
 import { controlSocketPath, type ImagerConfig } from '../model/config.ts';
 import { loadConfig } from '../model/load.ts';
 import { NotReachableError, NotRunningError, VerbError } from './failure.ts';
-import { plain, plainJson } from './terminal.ts';
+import { plainJson } from './terminal.ts';
 
 interface GlobalOptions {
   config?: string;

@@ -1,13 +1,14 @@
 /** `imager disk check|repair`: without the imager, on a disk that nobody uses. */
+
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { isName } from '../../agent/protocol/names.ts';
+import { plain } from '../../agent/protocol/plain.ts';
 import type { CheckReport } from '../disks/check.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
 import { percent } from './percent.ts';
-import { plain } from './terminal.ts';
 
 /** Adds the verbs to `disk`. */
 export function addCheck(disk: Command): void {

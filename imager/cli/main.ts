@@ -1,10 +1,11 @@
 #!/usr/bin/env node
-/** Runs the imager's command line (program.ts) and turns what goes wrong into words and an exit code. */
 import { CommanderError } from 'commander';
+/** Runs the imager's command line (program.ts) and turns what goes wrong into words and an exit code. */
+import { plain } from '../../agent/protocol/plain.ts';
 import { ConfigError } from '../model/fault.ts';
 import { NotReachableError, SerialError, VerbError } from './failure.ts';
 import { commandLine } from './program.ts';
-import { outliveReaders, plain } from './terminal.ts';
+import { outliveReaders } from './terminal.ts';
 
 /** The exit code of a verb that threw; what is worth reading has been printed. */
 function report(error: unknown): number {

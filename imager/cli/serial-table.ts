@@ -1,7 +1,7 @@
 /** How far each port has come: a table that is drawn again in place on a terminal, plain lines elsewhere. */
+import { plain } from '../../agent/protocol/plain.ts';
 import type { Progress } from '../serial/progress.ts';
 import { table } from './table.ts';
-import { plain } from './terminal.ts';
 
 /** The part of a terminal that is needed. */
 export interface Screen {
@@ -76,6 +76,8 @@ function progressWords(progress: Progress): string {
       return 'found';
     case 'writing':
       return 'writing';
+    case 'verified':
+      return 'verified';
     case 'resetting':
       return 'resetting';
     case 'reading':

@@ -1,10 +1,7 @@
 /** `imager serial`: boot pointers over serial lines, and consoles. Parses, calls, prints. */
 import { randomBytes } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
-import { attachConsole } from '../serial/console.ts';
-import { openPort } from '../serial/port.ts';
 import { listPorts } from '../serial/ports.ts';
 import { reach } from '../serial/reach.ts';
 import { targetFor } from '../serial/target.ts';
@@ -19,9 +16,10 @@ import {
   type Written,
   withNode,
 } from '../serial/work.ts';
-import { Context } from './context.ts';
 import { pointerFields } from './node.ts';
-import { type PortOptions, SERIAL_EXIT_CODES, SerialContext, withExitCodes } from './serial-context.ts';
+import { addConsole } from './serial-console.ts';
+import { type PortOptions, SERIAL_EXIT_CODES, SerialContext } from './serial-context.ts';
+import { baudOption, collect, positive } from './serial-options.ts';
 import { fields, table } from './table.ts';
 
 interface TargetOptions {
@@ -97,7 +95,12 @@ function addShow(serial: Command): void {
     .option('--log', "print the firmware's log too")
     .addHelpText(
       'after',
-      '\nExamples:\n  imager serial show --port /dev/ttyUSB0\n  imager serial show --all --json',
+      `
+A board whose pointer is in U-Boot's saved environment, found waiting at its prompt, is started again before it is read.
+
+Examples:
+  imager serial show --port /dev/ttyUSB0
+  imager serial show --all --json`,
     )
     .action(async (options: PortOptions & { log?: boolean }, command: Command) => {
       const context = new SerialContext(command, options);
@@ -175,7 +178,8 @@ function addRecover(serial: Command): void {
     .addHelpText(
       'after',
       `
-Takes the newest usable record in the node's own slots, else what was last flashed from here. A sound pointer stays.
+Takes the newest usable record in the node's own slots, else what was last flashed from here. A sound pointer stays. With
+--previous, where both slots name the same target (an attempt was counted), what was last flashed from here with another one.
 
 Examples:
   imager serial recover --port /dev/ttyUSB0
@@ -184,43 +188,15 @@ Examples:
     .action(async (options: WriteOptions & { previous?: boolean }, command: Command) => {
       const context = new SerialContext(command, options);
       const { dryRun = false, reset = false, previous = false } = options;
-      const remembered = (uid: string) => context.audit.lastVerified(uid);
       const results = await context.onPorts((_port, line) =>
-        withNode(line, context.reach, (end) => recover(end, { remembered, previous, dryRun, reset })),
+        withNode(line, context.reach, (end) =>
+          recover(end, {
+            remembered: (uid, wanted) => context.audit.lastVerified(uid, wanted),
+            ...{ previous, dryRun, reset },
+          }),
+        ),
       );
       context.report(results, writtenWords);
-    });
-}
-
-function addConsole(serial: Command): void {
-  serial
-    .command('console')
-    .description("a node's console in this terminal; Ctrl-] leaves it")
-    .requiredOption('--port <device>', 'serial port')
-    .addOption(baudOption())
-    .option('--log <file>', 'append what the node says to this file')
-    .addHelpText('after', '\nExamples:\n  imager serial console --port /dev/ttyUSB0 --log node1.log')
-    .action(async ({ port, baud, log }: { port: string; baud: number; log?: string }, command: Command) => {
-      const { progress } = new Context(command);
-      const { stdin, stdout } = process;
-      const file = log === undefined ? undefined : createWriteStream(log, { flags: 'a' });
-      await withExitCodes(async () => {
-        const line = await openPort(port, baud);
-        progress(`${port} at ${baud} baud; Ctrl-] leaves`);
-        if (stdin.isTTY) stdin.setRawMode(true);
-        try {
-          await attachConsole(line, {
-            input: stdin,
-            output: stdout,
-            ...(file === undefined ? {} : { log: file }),
-          });
-        } finally {
-          if (stdin.isTTY) stdin.setRawMode(false);
-          stdin.pause();
-          file?.end();
-          await line.close();
-        }
-      });
     });
 }
 
@@ -259,20 +235,6 @@ function targetOptions(command: Command, mandatory: boolean): Command {
       ).argParser(collect),
     )
     .option('--cluster <name>', "cluster the node is in (default: the configuration's)");
-}
-
-function baudOption(): Option {
-  return new Option('--baud <rate>', 'bits a second').argParser(positive).default(115_200);
-}
-
-function collect(value: string, before: string[] | undefined): string[] {
-  return [...(before ?? []), value];
-}
-
-function positive(value: string): number {
-  const number = Number(value);
-  if (!Number.isFinite(number) || number <= 0) throw new InvalidArgumentError('expected a number above 0.');
-  return number;
 }
 
 function targetOf({ image, disk, imager, cluster }: TargetOptions): Partial<Target> {

@@ -1,6 +1,5 @@
 /** Plain text for people: tables and figures. Pure. */
-
-import { plain } from './terminal.ts';
+import { plain } from '../../agent/protocol/plain.ts';
 
 /** Columns as wide as their widest cell, two spaces between, a heading in capitals. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -1,24 +1,14 @@
-/** Texts on their way to a terminal. Nodes, and what others sent, choose some of them: none may steer it. */
-
-/** Without control characters (C0, DEL and C1); newlines stay. */
-export function plain(text: string): string {
-  return text.replaceAll(/[^\P{Cc}\n]/gu, '?');
-}
+/** What the verbs print, beside plain text (agent/protocol/plain.ts). */
+import { plainJson as withoutControls } from '../../agent/protocol/plain.ts';
 
 /** Fields that are milliseconds since the epoch: the imager's clock has fractions, which nobody is served by. */
 const TIMES: readonly string[] = ['at', 'startedAt', 'lastAt', 'lastHello'];
 
-/**
- * JSON of the same value without control characters: what JSON.stringify leaves of them stands inside texts. Times are
- * whole milliseconds.
- */
+/** JSON of the same value without control characters. Times are whole milliseconds. */
 export function plainJson(value: unknown): string {
   const whole = (name: string, field: unknown) =>
     TIMES.includes(name) && typeof field === 'number' ? Math.round(field) : field;
-  return JSON.stringify(value, whole, 2).replaceAll(
-    /[\u007f-\u009f]/g,
-    (character) => `\\u00${character.charCodeAt(0).toString(16)}`,
-  );
+  return withoutControls(JSON.stringify(value, whole, 2));
 }
 
 /** A reader that has seen enough (`| head -1`) is no failure: what is written to it goes nowhere. */

@@ -47,7 +47,7 @@ export class AuditTrail {
     this.path = join(folder, FILE);
   }
 
-  /** Returns once the entry survives a power cut. Throws what the file system throws. */
+  /** Returns once the entry survives a power cut. Throws what the file system throws, and where it takes a part alone. */
   append(entry: Omit<AuditEntry, 'at' | 'who'>): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     const fd = openSync(this.path, 'a+', 0o600);
@@ -55,7 +55,9 @@ export class AuditTrail {
       // A line that a power cut left without its end stays what it is.
       const begin = endsInLine(fd) ? '' : '\n';
       const whole: AuditEntry = { at: new Date().toISOString(), who: whoami(), ...entry };
-      writeSync(fd, `${begin}${JSON.stringify(whole)}\n`);
+      const line = Buffer.from(`${begin}${JSON.stringify(whole)}\n`);
+      const written = writeSync(fd, line);
+      if (written !== line.length) throw new Error(`${written} of ${line.length} bytes written`);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -63,10 +65,12 @@ export class AuditTrail {
     syncPath(this.#folder);
   }
 
-  /** The pointer that was last written to this node and verified. */
-  lastVerified(uid: string): BootPointer | undefined {
+  /** The pointer, of those that are `wanted`, that was last written to this node and verified. */
+  lastVerified(uid: string, wanted: (pointer: BootPointer) => boolean = () => true): BootPointer | undefined {
     if (uid === '') return undefined;
-    return this.entries().findLast((entry) => entry.uid === uid && entry.event === 'verified')?.new;
+    return this.entries().findLast(
+      (entry) => entry.uid === uid && entry.event === 'verified' && wanted(entry.new),
+    )?.new;
   }
 
   /** All entries, the oldest first; lines that are none (torn by a power cut) are left out. */

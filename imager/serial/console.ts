@@ -14,7 +14,8 @@ export interface ConsoleOptions {
   log?: Writable;
 }
 
-/** Resolves when Ctrl-] is typed. Rejects with SerialFailure `pulled` where the port goes. Input that ends leaves it open. */
+/** Resolves when Ctrl-] is typed. Rejects with SerialFailure `pulled` where the port goes, `refused` where the log cannot be
+ * written. Input that ends leaves it open. */
 export function attachConsole(line: Line, { input, output, log }: ConsoleOptions): Promise<void> {
   const reader = new SerialFrameReader();
   return new Promise((resolve, reject) => {
@@ -25,6 +26,9 @@ export function attachConsole(line: Line, { input, output, log }: ConsoleOptions
         log?.write(item.bytes);
       }
     });
+    log?.on('error', ({ message }) =>
+      reject(new SerialFailure('refused', `the log cannot be written: ${message}`)),
+    );
     line.onGone((why) =>
       reject(new SerialFailure('pulled', `the port is gone: was the cable pulled? (${why})`)),
     );

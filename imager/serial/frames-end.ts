@@ -7,7 +7,11 @@ import { type BootPointer, samePointer } from '../../agent/protocol/pointer/reco
 import { LARGEST_SLOT, slotPair } from '../../agent/protocol/pointer/slot-pair.ts';
 import type { PointerView } from '../../agent/protocol/pointer/store.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
-import type { SerialAnswer, SerialRequest } from '../../agent/protocol/serial/operations.ts';
+import {
+  SERIAL_VERSION,
+  type SerialAnswer,
+  type SerialRequest,
+} from '../../agent/protocol/serial/operations.ts';
 import { expandRun, runAt } from '../../agent/protocol/serial/run.ts';
 import { SerialFailure } from './failure.ts';
 import type { NodeEnd } from './node-end.ts';
@@ -31,6 +35,7 @@ class Restarted extends Error {}
 
 export class FramesEnd implements NodeEnd {
   readonly identity: Identity;
+  readonly #hello: Hello;
   readonly #layout: PointerLayout;
   readonly #line: LineState;
   #image: Uint8Array | undefined;
@@ -47,6 +52,7 @@ export class FramesEnd implements NodeEnd {
       );
     const { uid, firmware, locked } = hello;
     this.identity = { via: 'frames', uid, layout: layout.name, firmware, locked };
+    this.#hello = hello;
     this.#layout = layout;
     this.#line = line;
     line.limitChunk(hello.chunk);
@@ -63,7 +69,7 @@ export class FramesEnd implements NodeEnd {
   }
 
   *write(fields: Omit<BootPointer, 'sequence'>): Task<BootPointer> {
-    return yield* this.#restarting(() => this.#writeOnce(fields));
+    return yield* this.#restarting(() => this.#writeOnce(fields), { writing: true });
   }
 
   *reset(): Task<void> {
@@ -178,9 +184,10 @@ export class FramesEnd implements NodeEnd {
   }
 
   /** Does `work`, again from its beginning where the node was reset meanwhile. */
-  *#restarting<T>(work: () => Task<T>): Task<T> {
+  *#restarting<T>(work: () => Task<T>, { writing } = { writing: false }): Task<T> {
     for (let restarts = 0; ; restarts++) {
       try {
+        if (restarts > 0) yield* this.#greetAgain(writing);
         return yield* work();
       } catch (error) {
         if (!(error instanceof Restarted)) throw error;
@@ -190,9 +197,32 @@ export class FramesEnd implements NodeEnd {
             `the node was reset ${restarts + 1} times in the middle of the work`,
           );
         this.#image = undefined;
-        yield* this.#ask(() => ({ op: 'hello', version: 1 }));
       }
     }
+  }
+
+  /** Who does not know our session was reset, or is another node: what was planned for one is never written to the other. */
+  *#greetAgain(writing: boolean): Task<void> {
+    const { answer } = yield* this.#ask(() => ({ op: 'hello', version: SERIAL_VERSION }));
+    const { uid, layout, size, version } = this.#hello;
+    const same =
+      answer.op === 'hello' &&
+      answer.uid === uid &&
+      answer.layout === layout &&
+      answer.size === size &&
+      answer.version === version;
+    if (!same)
+      throw new SerialFailure(
+        'refused',
+        'another node answers than the one the work began with: was the cable moved? Begin anew',
+      );
+    if (writing && uid === '')
+      throw new SerialFailure(
+        'refused',
+        'the node was reset in the middle of the write, and without a UID it cannot be told from another: ' +
+          'was the cable moved? Begin anew',
+      );
+    this.#line.limitChunk(answer.chunk);
   }
 }
 

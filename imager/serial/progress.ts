@@ -21,4 +21,6 @@ export type Progress =
   | { step: 'reading' | 'sending' | 'checking'; done: number; total: number }
   /** The store is about to be changed. */
   | { step: 'writing'; identity: Identity; old: BootPointer | null; pointer: BootPointer }
+  /** The store was read back: the pointer is in force, whatever becomes of the line from here on. */
+  | { step: 'verified' }
   | { step: 'resetting' };

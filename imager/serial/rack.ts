@@ -39,6 +39,11 @@ async function onPort<T>(port: string, options: RackOptions<T>): Promise<PortRes
       record(audit, port, progress, 'begun');
       begun = progress;
     }
+    if (progress.step === 'verified' && begun !== undefined) {
+      const verified = begun;
+      begun = undefined;
+      record(audit, port, verified, 'verified');
+    }
     options.tell(port, progress);
   };
   try {
@@ -46,15 +51,33 @@ async function onPort<T>(port: string, options: RackOptions<T>): Promise<PortRes
     try {
       tell({ step: 'waiting' });
       const value = await runOnLine(line, { task: (state) => task(port, state), baud, tell });
-      if (begun !== undefined) record(audit, port, begun, 'verified');
       return { port, ok: true, value };
     } finally {
       await line.close();
     }
   } catch (error) {
     if (!(error instanceof SerialFailure)) throw error;
-    if (begun !== undefined) record(audit, port, begun, 'failed', error.message);
-    return { port, ok: false, failure: error };
+    return {
+      port,
+      ok: false,
+      failure: begun === undefined ? error : recordFailed(audit, port, begun, error),
+    };
+  }
+}
+
+/** Puts a failed write on record. Gives the failure, with what became of the record where it could not be made. */
+function recordFailed(
+  audit: AuditTrail,
+  port: string,
+  begun: Extract<Progress, { step: 'writing' }>,
+  failure: SerialFailure,
+): SerialFailure {
+  try {
+    record(audit, port, begun, 'failed', failure.message);
+    return failure;
+  } catch (error) {
+    if (!(error instanceof SerialFailure)) throw error;
+    return new SerialFailure(failure.kind, `${failure.message}; and ${error.message}`);
   }
 }
 
@@ -70,6 +93,7 @@ function record(
     audit.append({ event, port, uid, via, old, new: pointer, ...(why === undefined ? {} : { why }) });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new SerialFailure('refused', `the audit trail ${audit.path} cannot be written: ${reason}`);
+    const done = event === 'verified' ? 'the pointer was written and verified, but ' : '';
+    throw new SerialFailure('refused', `${done}the audit trail ${audit.path} cannot be written: ${reason}`);
   }
 }

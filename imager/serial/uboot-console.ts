@@ -69,8 +69,11 @@ export function printedVariables(output: string): Map<string, string> {
   return variables;
 }
 
-/** Types piece by piece, each when the former has come back as it was: a byte lost on the way changes no command. */
-function* typeChecked(text: string): Task<void> {
+/**
+ * Types piece by piece, each when the former has come back as it was: a byte lost on the way changes no command. Throws
+ * SerialFailure `pulled` where nothing comes back. Enter is the caller's.
+ */
+export function* typeChecked(text: string): Task<void> {
   for (let tries = 0; tries < TYPING_TRIES; tries++) {
     if (yield* typeOnce(text)) return;
     yield* wait({ type: INTERRUPT, until: [PROMPT], withinMs: ECHO_MS });

@@ -18,6 +18,7 @@ import {
   command,
   interruptAutoboot,
   printedVariables,
+  typeChecked,
   untilQuiet,
   variable,
 } from './uboot-console.ts';
@@ -51,7 +52,7 @@ export function* openUboot({ waiting }: { waiting: boolean }): Task<NodeEnd> {
     firmware: version,
     locked: false,
   };
-  const store = eeprom ? new EepromSlots() : new SavedEnvironment();
+  const store = eeprom ? new EepromSlots() : new SavedEnvironment(waiting);
   return new UbootEnd(identity, store, waiting);
 }
 
@@ -116,8 +117,10 @@ class UbootEnd implements NodeEnd {
   }
 
   *reset(): Task<void> {
-    yield* restart();
+    // Whatever comes of it, it is tried once: the line may be gone.
     this.#stays = true;
+    if (!(yield* restart()))
+      throw new SerialFailure('unanswered', 'U-Boot did not start again: switch the node off and on');
   }
 
   /** Autoboot that was interrupted is not taken up again: from the start, then, with an environment nobody touched. */
@@ -166,13 +169,21 @@ function* isBlank(slot: number): Task<boolean> {
 
 /** The environment itself: one record, and U-Boot's own care for it where it keeps two copies. */
 class SavedEnvironment implements PromptStore {
-  #written = false;
+  /** Whether memory may hold something else than what is stored. */
+  #stale: boolean;
+
+  /** `waiting`: at the prompt already, where a former hand, or a flash that failed, may have left its variables. */
+  constructor(waiting: boolean) {
+    this.#stale = waiting;
+  }
 
   *read(): Task<Uint8Array> {
     // What was stored shows after a start alone.
-    if (this.#written) {
-      yield* restart();
+    if (this.#stale) {
+      if (!(yield* restart()))
+        throw new SerialFailure('verify', 'U-Boot did not start again: what it stored is not known');
       yield* interruptAutoboot();
+      this.#stale = false;
     }
     const image = new Uint8Array(ubootEnv.size);
     const variables = printedVariables((yield* command(`printenv ${keys()}`)).output);
@@ -181,15 +192,17 @@ class SavedEnvironment implements PromptStore {
   }
 
   *write(): Task<void> {
+    this.#stale = true;
     const { ok, output } = yield* command('saveenv', 60_000);
     if (!ok) throw new SerialFailure('verify', `U-Boot could not save its environment: ${lastLine(output)}`);
-    this.#written = true;
   }
 }
 
-function* restart(): Task<void> {
+/** Gives whether it started. */
+function* restart(): Task<boolean> {
   yield* tell({ step: 'resetting' });
-  yield* wait({ type: 'reset\r', until: [BANNER], withinMs: RESET_MS });
+  yield* typeChecked('reset');
+  return (yield* wait({ type: '\r', until: [BANNER], withinMs: RESET_MS })).kind === 'match';
 }
 
 function* succeeds(line: string): Task<void> {

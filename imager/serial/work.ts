@@ -41,15 +41,18 @@ export interface FlashOptions {
 }
 
 export interface RecoverOptions {
-  /** The pointer last written to the node with this UID, as far as anybody remembers. */
-  remembered: (uid: string) => BootPointer | undefined;
-  /** Take the record before the one in force, be that sound or not. */
+  /** The pointer last written to the node with this UID that is `wanted`, as far as anybody remembers. */
+  remembered: (uid: string, wanted?: (pointer: BootPointer) => boolean) => BootPointer | undefined;
+  /** Take the record before the one in force, be that sound or not: the last one that names another target. */
   previous: boolean;
   dryRun: boolean;
   reset: boolean;
 }
 
-/** Finds who is there, does `work`, and lets the node go: also where the work fails with the node still there. */
+/**
+ * Finds who is there, does `work`, and lets the node go: also where the work fails with the node still there. What was done
+ * stands where the line goes as the node is let go.
+ */
 export function* withNode<T>(
   line: LineState,
   options: ReachOptions,
@@ -60,15 +63,37 @@ export function* withNode<T>(
   try {
     result = yield* work(end);
   } catch (error) {
-    if (!(error instanceof SerialFailure && error.kind === 'pulled')) yield* leave(end);
+    if (!isPulled(error)) yield* leaveAfter(end);
     throw error;
   }
-  yield* leave(end);
+  yield* unlessPulled(leave(end));
   return result;
 }
 
 function* leave(end: NodeEnd): Task<void> {
   if (end.leave !== undefined) yield* end.leave();
+}
+
+/** After a failure, which is the one to be told. */
+function* leaveAfter(end: NodeEnd): Task<void> {
+  try {
+    yield* leave(end);
+  } catch (error) {
+    if (!(error instanceof SerialFailure)) throw error;
+  }
+}
+
+/** A node's own USB console may go with it as it starts again. */
+function* unlessPulled(work: Task<void>): Task<void> {
+  try {
+    yield* work;
+  } catch (error) {
+    if (!isPulled(error)) throw error;
+  }
+}
+
+function isPulled(error: unknown): boolean {
+  return error instanceof SerialFailure && error.kind === 'pulled';
 }
 
 export function* show(end: NodeEnd, { log }: { log: boolean }): Task<Shown> {
@@ -125,13 +150,13 @@ export function* recover(end: NodeEnd, options: RecoverOptions): Task<Written> {
   const view = yield* end.read();
   const old = view.pointer ?? null;
   if (old !== null && !previous) return { identity: end.identity, old, pointer: old, outcome: 'kept' };
-  const taken = newestOther(view) ?? (previous ? undefined : remembered(end.identity.uid));
+  const taken = previous
+    ? previousOf(view, (wanted) => remembered(end.identity.uid, wanted))
+    : (newestOther(view) ?? remembered(end.identity.uid));
   if (taken === undefined)
     throw new SerialFailure(
       'refused',
-      previous
-        ? `there is no record before the one in force: ${slotWords(view)}`
-        : `nothing to recover from (${slotWords(view)}), and no flash of this node is on record here: flash it anew`,
+      `nothing to recover from (${slotWords(view)}), and no flash of this node is on record here: flash it anew`,
     );
   const { sequence: _, ...fields } = taken;
   return yield* write(end, old, { ...fields, attempts: FRESH_ATTEMPTS }, { dryRun, reset });
@@ -149,8 +174,28 @@ function* write(
   if (dryRun) return { identity, old, pointer: planned, outcome: 'planned' };
   yield* tell({ step: 'writing', identity, old, pointer: planned });
   const pointer = yield* end.write(fields);
-  if (reset) yield* end.reset();
+  yield* tell({ step: 'verified' });
+  if (reset) yield* unlessPulled(end.reset());
   return { identity, old, pointer, outcome: 'written' };
+}
+
+/** The last record that names another target. Throws SerialFailure `refused` where there is none. */
+function previousOf(
+  view: PointerView,
+  remembered: (wanted: (pointer: BootPointer) => boolean) => BootPointer | undefined,
+): BootPointer {
+  const { pointer } = view;
+  const other = newestOther(view);
+  if (other === undefined)
+    throw new SerialFailure('refused', `there is no record before the one in force: ${slotWords(view)}`);
+  if (pointer === undefined || !sameTarget(pointer, other)) return other;
+  // An attempt is counted by writing the other slot: the deployment before is in neither.
+  const before = remembered((written) => !sameTarget(pointer, written));
+  if (before !== undefined) return before;
+  throw new SerialFailure(
+    'refused',
+    `both slots name the same image, ${pointer.image}, and no flash of another to this node is on record here`,
+  );
 }
 
 /** The newest usable record that is not in force. */

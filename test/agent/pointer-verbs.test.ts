@@ -199,6 +199,32 @@ it('a digest beside a Raspberry Pi image is said to fit no longer', async () => 
   expect(JSON.parse((await set(store, '--json')).out)).toMatchObject({ staleDigest: digest });
 });
 
+it('nothing that a store or the firmware holds steers the terminal', async () => {
+  // 9B is CSI: as U+009B it begins a command to the terminal.
+  const chip = new Uint8Array(256);
+  chip.set([0x9b, 0x32, 0x4a, 0x1b]);
+  const store = `eeprom:${file('eeprom', chip)}`;
+  const efivars = FRESH.efivars();
+  const name = Buffer.from('A\u001b[2J\u009b2J\nBoot0009 B\0', 'utf16le');
+  writeFileSync(
+    join(efivars, `Boot0001-${GLOBAL_GUID}`),
+    encodeVariable(Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0]), name])),
+  );
+  const control = /[^\P{Cc}\n]/u;
+  for (const json of [[], ['--json']]) {
+    const shown = await agent('pointer', 'show', '--store', store, ...json);
+    expect(shown.code).toBe(0);
+    expect(shown.out).toContain('torn');
+    const efi = await agent('efi', 'show', '--efivars', efivars, ...json);
+    expect(efi.code).toBe(0);
+    for (const { out } of [shown, efi]) expect(out).not.toMatch(control);
+    if (json.length === 0) expect(efi.out).toContain('\nBoot0001 A?[2J?2J?Boot0009 B\n');
+    else expect(JSON.parse(efi.out).options[0].description).toBe('A\u001b[2J\u009b2J\nBoot0009 B');
+  }
+  const missing = await agent('pointer', 'show', '--store', 'eeprom:/none\u009b2J');
+  expect(missing.err).toContain('/none?2J');
+});
+
 it('boot options of UEFI firmware', async () => {
   const efivars = FRESH.efivars();
   const variable = (name: string, data: Uint8Array) =>

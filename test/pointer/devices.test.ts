@@ -1,5 +1,5 @@
 /** Pointer stores on devices that this machine lacks: a chip behind at24, NOR flash. Files stand for them. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
@@ -101,6 +101,17 @@ describe("U-Boot's environment in flash", () => {
       `not written: ${name} must be erased before it is written`,
     );
     expect(host.writes).toEqual([]);
+  });
+
+  test('a single one on /dev/mtd3 is refused before its spare copy is made', () => {
+    device('/dev/mtd3', readFileSync(projectFile('fixtures/pointer/mkenvimage-single.bin')));
+    const path = join(dir, 'fw_env.config');
+    writeFileSync(path, '/dev/mtd3 0 400\n');
+    const store = openPointerStore(new DeviceHost(), 'fw-env', path);
+    expect(store.read()).toMatchObject({ active: 0, pointer: { image: 'alpha' } });
+    expect(() => store.write({ ...FIELDS, image: 'beta' })).toThrow('/dev/mtd3 must be erased before');
+    expect(existsSync(`${path}.spare`)).toBe(false);
+    expect(store.read().slots[1]).toEqual({ kind: 'empty' });
   });
 
   test('two copies in one sector that is erased are read, and not written', () => {

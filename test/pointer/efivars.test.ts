@@ -92,15 +92,26 @@ describe('the boot pointer', () => {
     expect(open().read()).toMatchObject({ active: 0, pointer: { image: 'gamma', sequence: 3 } });
   });
 
-  it('a variable that lacks bytes, or attributes, is torn or an error, never a pointer', () => {
+  it('a variable that lacks bytes is torn or empty, never a pointer', () => {
     open().write(FIELDS);
     const whole = readFileSync(file(0));
     for (let length = 4; length < whole.length; length++) {
       writeFileSync(file(0), whole.subarray(0, length));
       expect(open().read().pointer).toBeUndefined();
     }
-    writeFileSync(file(0), whole.subarray(0, 2));
-    expect(() => open().read()).toThrow('variable of 2 bytes');
+  });
+
+  it('a file without attributes, as a full firmware leaves it, is no variable: it hides no sound one', () => {
+    open().write(FIELDS);
+    for (let length = 0; length < 4; length++) {
+      writeFileSync(file(1), new Uint8Array(length));
+      expect(open().read()).toMatchObject({
+        slots: [{ kind: 'valid' }, { kind: 'empty' }],
+        ...{ active: 0, pointer: { image: FIELDS.image } },
+      });
+    }
+    expect(open().write({ ...FIELDS, image: 'beta' })).toMatchObject({ image: 'beta' });
+    expect(open().read()).toMatchObject({ active: 1, pointer: { image: 'beta' } });
   });
 
   it('cut after every byte of the new variable: the former one is in force', () => {
@@ -177,6 +188,14 @@ describe('boot options', () => {
     setBootOrder(host, [0, 10], dir);
     expect(readBootOrder(host, dir)).toMatchObject({ next: 0, order: [0, 10] });
     expect([...readFileSync(join(dir, `BootNext-${GLOBAL}`))]).toEqual([7, 0, 0, 0, 0, 0]);
+  });
+
+  it.each([0, 3])('a BootNext of %i bytes is none, and is set', (length) => {
+    const path = join(dir, `BootNext-${GLOBAL}`);
+    writeFileSync(path, new Uint8Array(length));
+    expect(readBootOrder(host, dir)).toMatchObject({ next: undefined, order: [10, 0] });
+    setBootNext(host, 0, dir);
+    expect([...readFileSync(path)]).toEqual([7, 0, 0, 0, 0, 0]);
   });
 
   it('what is no option is refused, and nothing is written', () => {

@@ -101,6 +101,18 @@ it('another session begins with a blank memory, and the former one is closed', (
   expect(ask(node(), WRITE)).toMatchObject({ op: 'refused', code: 'session' });
 });
 
+it('session 0 is none: refused before a hello, and a hello in it opens nothing', () => {
+  const one = node();
+  for (const request of [WRITE, COMMIT, { op: 'hello', version: 1 } as const, COMMIT])
+    expect(ask(one, request, 0)).toMatchObject({ op: 'refused', code: 'session' });
+  expect(ask(one, { op: 'hello', version: 1 })).toMatchObject({ op: 'hello' });
+  expect(ask(one, { op: 'hello', version: 1 }, 0)).toMatchObject({ op: 'refused', code: 'session' });
+  // And closes nothing.
+  expect(ask(one, WRITE)).toEqual({ op: 'write' });
+  expect(ask(one, COMMIT, 0)).toMatchObject({ op: 'refused', code: 'session' });
+  expect(writes).toBe(0);
+});
+
 describe('refused', () => {
   it.each<[string, SerialRequest]>([
     ['a read past the end', { op: 'read', offset: 60, length: 5, most: 8 }],

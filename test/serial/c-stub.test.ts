@@ -146,11 +146,13 @@ test.each([false, true])('answers as the one in TypeScript does, locked: %s', as
         return { op: 'read', offset: below(600), length: 1 + below(3000), most: 1 + below(512) };
     }
   };
-  let session = 0x101;
+  let opened = 0x101;
   const seen = new Map<string, number>();
   for (let i = 0; i < 2000; i++) {
     const asked: SerialRequest = i === 3 ? { op: 'hello', version: 1 } : request();
-    if (below(60) === 0) session = 0x101 + below(3);
+    if (below(60) === 0) opened = 0x101 + below(3);
+    // Session 0 is none.
+    const session = i % 40 === 0 ? 0 : opened;
     const payload = encodeRequest(asked);
     const frame: SerialFrame = { kind: 'request', session, sequence: i & 0xff, payload };
     const answer = await ask(encodeSerialFrame(frame));

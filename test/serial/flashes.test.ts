@@ -8,7 +8,7 @@ import { ipxeScript } from '../../agent/protocol/pointer/ipxe-script.ts';
 import type { PointerLayout } from '../../agent/protocol/pointer/layout.ts';
 import { LARGEST_SLOT, slotPair } from '../../agent/protocol/pointer/slot-pair.ts';
 import { PointerStore } from '../../agent/protocol/pointer/store.ts';
-import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
+import { encodeUbootSlot, UBOOT_SLOT_SIZE, ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { SerialFailure } from '../../imager/serial/failure.ts';
 import type { Progress } from '../../imager/serial/progress.ts';
 import { flash, recover, show, type Target, verify, withNode } from '../../imager/serial/work.ts';
@@ -53,7 +53,7 @@ describe('a clean line', () => {
     });
     expect(stored(line).pointer).toMatchObject({ ...TARGET, phase: 'deploy', attempts: 3, sequence: 1 });
     const steps = seen.map(({ step }) => step).filter((step, i, all) => step !== all[i - 1]);
-    expect(steps).toEqual(['found', 'reading', 'writing', 'sending', 'checking']);
+    expect(steps).toEqual(['found', 'reading', 'writing', 'sending', 'checking', 'verified']);
   });
 
   it('the iPXE layout: the slot first, its digit last', () => {
@@ -145,10 +145,12 @@ describe('verify and recover', () => {
     line.run((state) =>
       withNode(state, REACH, (end) =>
         recover(end, {
-          remembered: (uid) =>
-            remembered === undefined || uid !== UID
-              ? undefined
-              : { ...remembered, sequence: 9, deployment: 'd0', phase: 'ready', attempts: 0, fallback: '' },
+          remembered: (uid, wanted = () => true) => {
+            if (remembered === undefined || uid !== UID) return undefined;
+            const state = { deployment: 'd0', phase: 'ready' as const, attempts: 0, fallback: '' };
+            const pointer = { ...remembered, ...state, sequence: 9 };
+            return wanted(pointer) ? pointer : undefined;
+          },
           ...{ previous, dryRun: false, reset: false },
         }),
       ),
@@ -169,6 +171,29 @@ describe('verify and recover', () => {
     flashing({ ...TARGET, image: 'beta' })(line);
     expect(recovering(line, undefined, true)).toMatchObject({ value: { outcome: 'written' } });
     expect(stored(line).pointer).toMatchObject({ image: 'debian-12', sequence: 3 });
+  });
+
+  it('the record before, where an attempt was counted into its slot: what is remembered of another target', () => {
+    const counted = () => {
+      const image = new Uint8Array(ubootEnv.size);
+      for (const [slot, attempts] of [3, 2].entries()) {
+        const state = { deployment: 'd1', phase: 'deploy' as const, attempts, fallback: '' };
+        image.set(encodeUbootSlot({ ...TARGET, ...state, sequence: slot + 1 }), slot * UBOOT_SLOT_SIZE);
+      }
+      return new VirtualLine({ image });
+    };
+    for (const remembered of [undefined, TARGET]) {
+      const line = counted();
+      expect(failure(recovering(line, remembered, true))).toMatchObject({
+        kind: 'refused',
+        message: expect.stringContaining('both slots name the same image, debian-12'),
+      });
+      expect(line.node.written).toBe(0);
+    }
+    const line = counted();
+    expect(recovering(line, { ...TARGET, image: 'beta' }, true)).toMatchObject({
+      value: { outcome: 'written', old: { image: 'debian-12' }, pointer: { image: 'beta', attempts: 3 } },
+    });
   });
 
   it('a node with nothing gets what is remembered of it, with fresh attempts', () => {

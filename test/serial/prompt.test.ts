@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { SimulatedUboot } from '../../firmware-stubs/simulated/uboot-console.ts';
 import { SerialFailure } from '../../imager/serial/failure.ts';
+import type { Progress } from '../../imager/serial/progress.ts';
 import { type Outcome, SerialSession } from '../../imager/serial/session.ts';
 import type { LineState, Task } from '../../imager/serial/task.ts';
 import { flash, show, type Target, withNode } from '../../imager/serial/work.ts';
@@ -12,19 +13,25 @@ const AUTOBOOT_MS = 500;
 const BYTE_MS = 0.1;
 
 interface World {
+  /** Switched on, and interrupted, before anybody asks. */
+  atPrompt?: boolean;
+  /** Its first reset is the last that is heard of it. */
+  diesAtReset?: boolean;
   stored?: Map<string, string>;
   interruptible?: boolean;
   saveFails?: boolean;
+  tell?: (progress: Progress) => void;
   /** Called with each byte on its way to the node; undefined: it is lost. */
   onKey?: (key: string) => string | undefined;
 }
 
-/** Runs a task on a board that is switched on after half a second. */
+/** Runs a task on a board that is switched on after half a second, or is at its prompt from the beginning. */
 function run<T>(
   task: (line: LineState) => Task<T>,
   world: World = {},
 ): { outcome: Outcome<T>; board: SimulatedUboot } {
   const { stored = new Map(), interruptible = true, saveFails = false, onKey = (key) => key } = world;
+  const { atPrompt = false, diesAtReset = false } = world;
   let now = 0;
   const arrivals: { at: number; toNode: boolean; text: string }[] = [];
   const free = { true: 0, false: 0 };
@@ -33,13 +40,26 @@ function run<T>(
     free[way] = Math.max(free[way], now) + BYTE_MS * text.length;
     arrivals.push({ at: free[way], toNode, text });
   };
-  const board = new SimulatedUboot({ stored, interruptible, saveFails, send: (text) => put(false, text) });
+  const say = (text: string) => {
+    if (!(diesAtReset && board.starts > 1)) put(false, text);
+  };
+  const board: SimulatedUboot = new SimulatedUboot({
+    stored,
+    interruptible,
+    saveFails,
+    send: (text) => say(text),
+  });
   const session = new SerialSession<T>({
-    ...{ task, baud: 115_200, session: 77, tell: () => {} },
+    ...{ task, baud: 115_200, session: 77, tell: world.tell ?? (() => {}) },
     send: (bytes) => put(true, Buffer.from(bytes).toString('latin1')),
   });
+  if (atPrompt) {
+    board.start();
+    board.receive(' ');
+    arrivals.splice(0);
+  }
   session.start(now);
-  let startsAt = 500;
+  let startsAt = atPrompt ? Number.POSITIVE_INFINITY : 500;
   let bootsAt = Number.POSITIVE_INFINITY;
   for (let steps = 0; session.outcome === undefined; steps++) {
     if (steps > 50_000) throw new Error('the session does not come to an end');
@@ -95,9 +115,10 @@ describe('the environment as a pointer store', () => {
     expect(board.starts).toBe(3);
     const again = run(flashing({ ...TARGET, image: 'beta' }), { stored });
     expect(again.outcome).toMatchObject({ value: { old: { image: 'debian-12' }, pointer: { sequence: 2 } } });
-    expect(run(flashing({ ...TARGET, image: 'beta' }), { stored }).board.entered).not.toContain(
-      expect.stringContaining('setenv'),
-    );
+    expect(again.board.entered.filter((line) => line.includes('setenv'))).not.toEqual([]);
+    const third = run(flashing({ ...TARGET, image: 'beta' }), { stored });
+    expect(third.outcome).toMatchObject({ value: { outcome: 'kept' } });
+    expect(third.board.entered.filter((line) => line.includes('setenv'))).toEqual([]);
   });
 
   it('a flash that cannot be written is a failed verify, and the node goes its way', () => {
@@ -107,6 +128,93 @@ describe('the environment as a pointer store', () => {
       message: 'U-Boot could not save its environment: Timeout writing to Flash',
     });
     expect(result.board.entered.at(-1)).toBe('reset');
+  });
+});
+
+/** Keeps nothing, and does not say so. */
+class Forgetful extends Map<string, string> {
+  override set(): this {
+    return this;
+  }
+}
+
+describe('what is in memory is no proof', () => {
+  it('at the prompt: a flash that failed is no pointer in force to the next one', () => {
+    const stored = new Map<string, string>();
+    const failures: unknown[] = [];
+    function* twice(line: LineState): Task<unknown> {
+      try {
+        yield* flashing(TARGET)(line);
+      } catch (error) {
+        failures.push(error);
+      }
+      return yield* flashing(TARGET)(line);
+    }
+    const result = run(twice, { stored, atPrompt: true, saveFails: true });
+    expect(failures).toMatchObject([{ kind: 'verify', message: expect.stringContaining('could not save') }]);
+    expect(failure(result)).toMatchObject({ kind: 'verify' });
+    expect(stored.size).toBe(0);
+  });
+
+  it('at the prompt: flashed, and left there', () => {
+    const stored = new Map<string, string>();
+    const { outcome, board } = run(flashing(TARGET), { stored, atPrompt: true });
+    expect(outcome).toMatchObject({ value: { outcome: 'written', pointer: TARGET } });
+    expect(stored.get('bw_image')).toBe('debian-12');
+    // Off and on to read what is stored, before the write and after it.
+    expect(board.starts).toBe(3);
+    expect(board.entered.at(-1)).not.toBe('reset');
+  });
+
+  it('a reset that lost a byte is typed again: nothing is verified from memory', () => {
+    let last = '';
+    let lost = 0;
+    const result = run(flashing(TARGET), {
+      stored: new Forgetful(),
+      onKey: (key) => {
+        last = (last + key).slice(-4);
+        if (!last.endsWith('res')) return key;
+        return ++lost === 1 ? undefined : key;
+      },
+    });
+    expect(lost).toBeGreaterThan(1);
+    expect(failure(result)).toMatchObject({
+      kind: 'verify',
+      message: 'the pointer in force is not the one that was written',
+    });
+  });
+
+  it('a board that does not start again: what it stored is not known', () => {
+    const result = run(flashing(TARGET), { diesAtReset: true });
+    expect(failure(result)).toMatchObject({
+      kind: 'verify',
+      message: 'U-Boot did not start again: what it stored is not known',
+    });
+  });
+
+  it('a board that is let go and does not start: said, but not as if it were not verified', () => {
+    const told: string[] = [];
+    let cut = false;
+    const result = run(flashing(TARGET), {
+      tell: ({ step }) => told.push(step),
+      onKey: (key) => {
+        cut ||= told.includes('verified') && key === '\r';
+        return cut ? undefined : key;
+      },
+    });
+    expect(failure(result)).toMatchObject({
+      kind: 'unanswered',
+      message: expect.stringContaining('off and on'),
+    });
+  });
+
+  it('a line that goes as the node is let go: what was verified stays written', () => {
+    const told: string[] = [];
+    const { outcome } = run(flashing(TARGET), {
+      tell: ({ step }) => told.push(step),
+      onKey: (key) => (told.includes('verified') ? undefined : key),
+    });
+    expect(outcome).toMatchObject({ kind: 'done', value: { outcome: 'written' } });
   });
 });
 

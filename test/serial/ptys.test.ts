@@ -1,7 +1,7 @@
 /** `imager serial` as it is run, on real ptys through npm serialport, against simulated nodes. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
@@ -66,7 +66,8 @@ test('flash, verify, show, recover; each write is on record before and after', a
 
   const flashed = await imager('flash', ...at, ...TARGET);
   expect(flashed.stderr.split('\n').map((line) => line.replace(/ \d+ %$/, ''))).toEqual(
-    [...['waiting for an answer', `found ${UIDS[0]}`, 'reading', 'writing', 'sending', 'checking', 'done']]
+    ['waiting for an answer', `found ${UIDS[0]}`, 'reading', 'writing', 'sending', 'checking', 'verified']
+      .concat('done')
       .map((step) => `${cable.near}: ${step}`)
       .concat(''),
   );
@@ -214,3 +215,26 @@ test('the console: both ways, frames left out, a log, Ctrl-] leaves', async () =
   expect(said).toBe('U-Boot 2023.01\r\n\x01=> ');
   expect(readFileSync(log, 'utf8')).toBe(said);
 });
+
+test.each([
+  ['a folder that is not there', '/nonexistent/console.log', /^imager: the log cannot be written: ENOENT/],
+  ['a disk that is full', '/dev/full', /\nimager: the log cannot be written: ENOSPC/],
+])(
+  'a console whose log cannot be written, %s: an error, and the port is free again',
+  async (_what, log, words) => {
+    const cable = await plug('e');
+    const name = realpathSync(cable.near).replace('/dev/', '').replaceAll('/', '_');
+    const args = [program, 'serial', 'console', '--port', cable.near, '--log', log];
+    const child = spawn(process.execPath, args, { cwd: dir });
+    let said = '';
+    child.stderr.on('data', (chunk) => {
+      if (said === '') cable.far.write(Buffer.from('U-Boot 2023.01\r\n'));
+      said += chunk;
+    });
+    const [code] = await once(child, 'close');
+    expect(said).toMatch(words);
+    expect(said).not.toContain('    at ');
+    expect(code).toBe(1);
+    expect(existsSync(`/run/lock/LCK..${name}`)).toBe(false);
+  },
+);

@@ -25,6 +25,7 @@ export interface VirtualOptions {
   seed?: number;
   noise?: number;
   baud?: number;
+  uid?: string;
   layout?: PointerLayout;
   image?: Uint8Array;
   locked?: boolean;
@@ -35,7 +36,7 @@ export interface VirtualOptions {
 /** Both directions, the node, and the clock. */
 export class VirtualLine {
   now = 0;
-  readonly node: SimulatedSerialNode;
+  node: SimulatedSerialNode;
   readonly image: Uint8Array;
   readonly toNode: NoisyLine;
   readonly fromNode: NoisyLine;
@@ -45,7 +46,7 @@ export class VirtualLine {
   #chatterAt: number;
 
   constructor(options: VirtualOptions = {}) {
-    const { seed = 1, noise = 0, baud = 115_200, layout = ubootEnv, locked = false } = options;
+    const { seed = 1, noise = 0, baud = 115_200, layout = ubootEnv, locked = false, uid = UID } = options;
     this.random = randomFrom(seed);
     this.baud = baud;
     this.image = options.image ?? new Uint8Array(layout.size);
@@ -55,10 +56,15 @@ export class VirtualLine {
     this.toNode = new NoisyLine(line);
     this.fromNode = new NoisyLine(line);
     this.node = new SimulatedSerialNode({
-      ...{ uid: UID, layout, image: this.image, locked },
+      ...{ uid, layout, image: this.image, locked },
       send: (bytes) => this.fromNode.put(bytes, this.now),
     });
     this.node.start();
+  }
+
+  /** Moves the cable to another node. */
+  plug(node: SimulatedSerialNode): void {
+    this.node = node;
   }
 
   /** Runs a task to its end. `at` is called before each step of time, for what the world does meanwhile. */

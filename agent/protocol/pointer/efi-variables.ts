@@ -17,20 +17,23 @@ export const STORED_FOR_ALL = 0x7;
 
 export class EfiVariableError extends Error {}
 
+/** Bytes before the data. */
+export const ATTRIBUTES_SIZE = 4;
+
 /** What a file of efivarfs holds for a variable. */
 export function encodeVariable(data: Uint8Array, attributes = STORED_FOR_ALL): Uint8Array {
-  const bytes = new Uint8Array(4 + data.length);
+  const bytes = new Uint8Array(ATTRIBUTES_SIZE + data.length);
   new DataView(bytes.buffer).setUint32(0, attributes, true);
-  bytes.set(data, 4);
+  bytes.set(data, ATTRIBUTES_SIZE);
   return bytes;
 }
 
 /** The data of a variable. Throws EfiVariableError for a file without attributes. */
 export function decodeVariable(bytes: Uint8Array): { attributes: number; data: Uint8Array } {
-  if (bytes.length < 4)
-    throw new EfiVariableError(`variable of ${bytes.length} bytes, attributes alone have 4`);
+  if (bytes.length < ATTRIBUTES_SIZE)
+    throw new EfiVariableError(`variable of ${bytes.length} bytes, attributes alone have ${ATTRIBUTES_SIZE}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  return { attributes: view.getUint32(0, true), data: bytes.subarray(4) };
+  return { attributes: view.getUint32(0, true), data: bytes.subarray(ATTRIBUTES_SIZE) };
 }
 
 /** Numbers of boot options: BootOrder, and BootNext where there is one of them. 16 bits each (section 3.3). */

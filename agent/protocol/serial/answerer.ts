@@ -34,6 +34,8 @@ export interface Reaction {
   reset: boolean;
 }
 
+/** Before the first hello nothing is open. */
+const NO_SESSION = 0;
 /** Bytes of log in one answer: with its head it is shorter than a frame may be. */
 const LOG_CHUNK = 256;
 
@@ -42,7 +44,7 @@ export class SerialAnswerer {
   readonly #store: Eeprom;
   readonly #log: () => string;
   readonly #memory: Uint8Array;
-  #session = 0;
+  #session = NO_SESSION;
   #sequence: number | undefined;
   #last: Reaction | undefined;
 
@@ -61,7 +63,7 @@ export class SerialAnswerer {
     if (session === this.#session && sequence === this.#sequence && this.#last !== undefined)
       return this.#last;
     const request = decodeRequest(frame.payload);
-    if (request?.op === 'hello' && session !== this.#session) {
+    if (request?.op === 'hello' && session !== NO_SESSION && session !== this.#session) {
       this.#session = session;
       this.#memory.fill(0);
     }
@@ -81,7 +83,8 @@ export class SerialAnswerer {
   }
 
   #answer(request: SerialRequest, session: number): SerialAnswer {
-    if (session !== this.#session) return refused('session', 'no hello in this session');
+    if (session === NO_SESSION || session !== this.#session)
+      return refused('session', 'no hello in this session');
     const { size, locked } = this.#identity;
     switch (request.op) {
       case 'hello':
