@@ -127,8 +127,9 @@ function inFile<T>(file: string, decode: () => T): T {
   }
 }
 
+/** The kernel makes the folder on every machine with UEFI; mounted, it is never empty. */
 function requireEfivars(host: Host, folder: string): void {
-  if (!host.exists(folder))
+  if (!host.exists(folder) || (folder === EFIVARS && host.list(folder).length === 0))
     throw new Error(
       `no UEFI variables at ${folder}: this machine was booted by something else, or efivarfs is not mounted there ` +
         `(mount -t efivarfs efivarfs ${EFIVARS})`,

@@ -148,6 +148,14 @@ describe('the boot pointer', () => {
       /no UEFI variables at .*none: this machine was booted by something else, or efivarfs is not mounted there/,
     );
   });
+
+  it('says so where nothing is mounted on the folder that the kernel makes', () => {
+    const folder = '/sys/firmware/efi/efivars';
+    const empty = new NodeHost();
+    empty.exists = (path) => path === folder;
+    empty.list = () => [];
+    expect(() => openPointerStore(empty, 'efivars', folder)).toThrow('efivarfs is not mounted there');
+  });
 });
 
 describe('boot options', () => {
