@@ -26,8 +26,10 @@ export class LmdbTree implements Base {
   readonly #meta: Database<number, string>;
 
   private constructor(path: string) {
-    // With overlappingSync a commit that a power cut can still take back would count as done.
-    this.#root = open({ path, noSubdir: true, overlappingSync: false, maxDbs: 2 });
+    // With overlappingSync a commit that a power cut can still take back would count as done. With batching of what one
+    // turn writes there is a promise more, which nobody sees: where it rejects the process ends.
+    const options = { overlappingSync: false, eventTurnBatching: false };
+    this.#root = open({ path, noSubdir: true, maxDbs: 2, ...options });
     this.#entries = this.#root.openDB<Record, Buffer>('entries', { keyEncoding: 'binary', ...CBOR });
     this.#meta = this.#root.openDB<number, string>('meta', { ...CBOR });
   }
@@ -64,7 +66,7 @@ export class LmdbTree implements Base {
   async apply(writes: ReadonlyMap<string, Stored | undefined>, revision: number): Promise<void> {
     const all = [...writes];
     for (let at = 0; at < all.length; at += SLICE)
-      await this.#root.transaction(() => {
+      await this.#transaction(() => {
         for (const [written, stored] of all.slice(at, at + SLICE)) {
           const key = Buffer.from(written, 'latin1');
           if (stored === undefined) this.#entries.removeSync(key);
@@ -72,6 +74,16 @@ export class LmdbTree implements Base {
         }
         if (at + SLICE >= all.length) this.#meta.putSync('revision', revision);
       });
+  }
+
+  async #transaction(work: () => void): Promise<void> {
+    try {
+      await this.#root.transaction(work);
+    } catch (error) {
+      // A second promise that says why; it may be settled later.
+      (error as { commitError?: Promise<never> }).commitError?.catch(() => {});
+      throw error;
+    }
   }
 
   async close(): Promise<void> {

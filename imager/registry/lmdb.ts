@@ -24,6 +24,9 @@ export interface LogLimits {
 
 const LIMITS: LogLimits = { quietMs: 100, bytes: 8 * 1024 * 1024 };
 
+/** Between attempts to write to LMDB that failed: mostly it is room that has to be made. */
+const PAUSE_MS = 2000;
+
 interface Call {
   work: (tx: Transaction) => unknown;
   resolve: (result: unknown) => void;
@@ -48,6 +51,8 @@ export class LmdbRegistry implements Registry {
   /** When the log is so long, it goes to LMDB in any case. */
   #longest: number;
   #quiet: NodeJS.Timeout | undefined;
+  /** Until it is tried again to write to LMDB. */
+  #pause: NodeJS.Timeout | undefined;
   /** Why no commit can be made any more. */
   #fault: Error | undefined;
   #closed = false;
@@ -133,6 +138,8 @@ export class LmdbRegistry implements Registry {
     this.#closed = true;
     await this.#turn;
     clearTimeout(this.#quiet);
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
     // Where this fails nothing is lost: the log is read again at the next opening.
     while (this.#applying !== undefined) await this.#applying;
     await this.#toTree();
@@ -150,8 +157,11 @@ export class LmdbRegistry implements Registry {
   async #workOff(): Promise<void> {
     for (;;) {
       if (this.#inTree !== undefined) await this.#beginLog(this.#inTree);
-      else if (this.#calls.length > 0) await this.#commit(this.#calls.splice(0));
-      else break;
+      else if (this.#calls.length > 0) {
+        await this.#commit(this.#calls.splice(0));
+        // What this turn of the event loop brings goes along with the next.
+        await new Promise<void>((resolve) => setImmediate(resolve));
+      } else break;
     }
     this.#turn = undefined;
   }
@@ -212,17 +222,17 @@ export class LmdbRegistry implements Registry {
   }
 
   #waitForQuiet(): void {
-    if (this.#closed || this.#fault !== undefined) return;
+    if (this.#closed || this.#fault !== undefined || this.#pause !== undefined) return;
     if (this.#log.end >= this.#longest) void this.#toTree();
     else if (this.#quiet !== undefined) this.#quiet.refresh();
     // Nothing is lost where the process ends before.
     else this.#quiet = setTimeout(() => void this.#toTree(), this.#limits.quietMs).unref();
   }
 
-  /** Brings LMDB up to date; never rejects. Without room there, it is tried again when it is quiet. */
+  /** Brings LMDB up to date; never rejects. Where that fails it is tried again: the log still has all of it. */
   async #toTree(): Promise<void> {
     // Until the log begins anew its places are about to change.
-    if (this.#applying !== undefined || this.#inTree !== undefined) return;
+    if (this.#applying !== undefined || this.#inTree !== undefined || this.#pause !== undefined) return;
     if (this.#fault !== undefined || this.#recent.size === 0) return;
     this.#applying = this.#apply();
     await this.#applying;
@@ -237,11 +247,14 @@ export class LmdbRegistry implements Registry {
       this.#recent.gone();
       this.#inTree = end;
       this.#wake();
-    } catch (error) {
+    } catch {
+      // LMDB says the same of a full disk as of a bad one. A bad one will show in the log as well.
       this.#recent.stay();
-      this.#longest = end + this.#limits.bytes;
-      if (!isFull(error))
-        this.#fault = new LogLost(`the registry cannot be written: ${(error as Error).message}`);
+      if (this.#closed) return;
+      this.#pause = setTimeout(() => {
+        this.#pause = undefined;
+        void this.#toTree();
+      }, PAUSE_MS).unref();
     }
   }
 
