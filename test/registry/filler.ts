@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
 
 const [, , dir, filler] = process.argv as [string, string, string, string];
-const quiet = { quietMs: 1, bytes: 2 ** 30 };
+const quiet = { quietMs: 20, bytes: 2 ** 30 };
 const registry = await LmdbRegistry.open(dir, quiet);
 const acknowledged: string[] = [];
 const codes = new Set<string>();
@@ -26,7 +26,7 @@ const stored = (from: LmdbRegistry) => from.range(['n']).map(({ key }) => key[1]
 for (let n = 0; codes.size === 0; n++) {
   await commit(n);
   // Now and then it is quiet, so that LMDB as well comes to the end of the disk.
-  if (n % 50 === 49) await sleep(30);
+  if (n % 200 === 199) await sleep(100);
 }
 const full = { acknowledged: acknowledged.length, same: String(stored(registry)) === String(acknowledged) };
 rmSync(filler);
