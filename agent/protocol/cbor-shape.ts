@@ -15,9 +15,9 @@ const ARGUMENT_SIZE: Record<number, number> = { 24: 1, 25: 2, 26: 4, 27: 8 };
 
 /**
  * Why `bytes` is not one item of this part of CBOR, in words; undefined where it is. Time and memory are bounded by
- * the length of `bytes`: each item takes at least one of them.
+ * the length of `bytes`: each item takes at least one of them. `deepest`: how many arrays and maps may be inside each other.
  */
-export function cborFault(bytes: Uint8Array): string | undefined {
+export function cborFault(bytes: Uint8Array, deepest = DEEPEST): string | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   /** Items still to come at each depth. */
   const open: number[] = [1];
@@ -46,7 +46,7 @@ export function cborFault(bytes: Uint8Array): string | undefined {
     else if (major === MAJOR.array || major === MAJOR.map) {
       const items = major === MAJOR.map ? 2 * value : value;
       if (items > bytes.length - at) return 'it ends early';
-      if (open.length > DEEPEST) return `nested more than ${DEEPEST} deep`;
+      if (open.length > deepest) return `nested more than ${deepest} deep`;
       open.push(items);
     }
     if (at > bytes.length) return 'it ends early';

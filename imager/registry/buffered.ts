@@ -1,6 +1,6 @@
 /** One transaction's writes, held back until it is known to succeed: how both embedded registries make it all or nothing. */
 import { RegistryError, readKey, writeEntryKey, writeKey } from './key.ts';
-import type { Change, Entry, Key, Transaction, Value } from './registry.ts';
+import type { Entry, Key, Transaction, Value } from './registry.ts';
 import { copyValue } from './value.ts';
 
 /** What is stored under a written key. */
@@ -76,9 +76,9 @@ export function runBuffered<T>(
         'registry transaction with asynchronous work: do the waiting before or after it',
       );
     }
-    const writes = [...buffered]
-      .filter(([written, stored]) => stored !== undefined || base.get(written) !== undefined)
-      .map(([written, stored]) => ({ written, stored }));
+    const writes: Write[] = [];
+    for (const [written, stored] of buffered)
+      if (stored !== undefined || base.get(written) !== undefined) writes.push({ written, stored });
     return { result, writes };
   } finally {
     over = true;
@@ -94,14 +94,4 @@ export function toEntries<T>(found: Iterable<[written: string, stored: Stored]>)
       value: copyValue(stored.value) as T,
       revision: stored.revision,
     }));
-}
-
-/** The writes of one committed transaction as watchers are told of them, values not copied. */
-export function toChanges(writes: readonly Write[], revision: number): Change[] {
-  return writes.map(({ written, stored }) => {
-    const key = readKey(written);
-    return stored === undefined
-      ? { type: 'delete', key, revision }
-      : { type: 'put', key, value: stored.value, revision };
-  });
 }

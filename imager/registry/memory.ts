@@ -1,5 +1,5 @@
 /** The registry in memory alone: for tests, with the same behaviour as the stored ones but for durability. */
-import { type Base, runBuffered, type Stored, toChanges, toEntries } from './buffered.ts';
+import { type Base, runBuffered, type Stored, toEntries } from './buffered.ts';
 import { RegistryError, writeEntryKey, writeKey } from './key.ts';
 import type { Change, Entry, Key, Registry, Transaction } from './registry.ts';
 import { copyValue } from './value.ts';
@@ -59,9 +59,9 @@ export class MemoryRegistry implements Registry {
     this.#revision = revision;
     for (const { written, stored } of writes) {
       if (stored === undefined) this.#entries.delete(written);
-      else this.#entries.set(written, { ...stored, value: copyValue(stored.value) });
+      else this.#entries.set(written, stored);
     }
-    this.#watchers.tell(toChanges(writes, revision));
+    this.#watchers.tell(writes, revision);
     return result;
   }
 

@@ -3,7 +3,7 @@ import { RegistryError } from './key.ts';
 import type { Value } from './registry.ts';
 
 /** Deeper nesting than any record has; a cycle ends here too. */
-const MAX_DEPTH = 64;
+export const MAX_DEPTH = 64;
 
 /**
  * A deep copy of `value`, made of plain objects, arrays, strings, finite numbers, booleans, null and Uint8Array.
@@ -39,10 +39,14 @@ function copyObject(value: object, path: string, depth: number): Value {
     throw new RegistryError(
       `registry ${path} is a ${value.constructor?.name ?? 'strange object'}, not a plain one`,
     );
+  const members = value as Record<string, Value>;
   const result: Record<string, Value> = {};
-  for (const [name, member] of Object.entries(value)) {
+  for (const name of Object.keys(members)) {
     if (name === '__proto__') throw new RegistryError(`registry ${path} has a member named __proto__`);
-    if (member !== undefined) result[name] = copy(member, `${path}.${name}`, depth + 1);
+    const member = members[name];
+    // Nearly all there is: no path is made for it.
+    if (typeof member === 'string' || typeof member === 'boolean') result[name] = member;
+    else if (member !== undefined) result[name] = copy(member, `${path}.${name}`, depth + 1);
   }
   return result;
 }

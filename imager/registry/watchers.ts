@@ -1,6 +1,8 @@
 /** Who is told of changes. */
-import { writeKey } from './key.ts';
+import type { Write } from './buffered.ts';
+import { readKey, writeKey } from './key.ts';
 import type { Change, Key } from './registry.ts';
+import { copyValue } from './value.ts';
 
 type Listener = (change: Change) => void;
 
@@ -17,16 +19,19 @@ export class Watchers {
   }
 
   /**
-   * Tells every watch of `changes`, in order. What a listener throws becomes an uncaught exception of its own: the
-   * commit stands, and the other listeners hear of it.
+   * Tells every watch of the writes of one committed transaction, in order. What a listener throws becomes an uncaught
+   * exception of its own: the commit stands, and the other listeners hear of it.
    */
-  tell(changes: readonly Change[]): void {
-    for (const change of changes) {
-      const written = writeKey(change.key);
-      for (const { prefix, listener } of [...this.#watches]) {
-        if (!written.startsWith(prefix)) continue;
+  tell(writes: readonly Write[], revision: number): void {
+    if (this.#watches.size === 0) return;
+    const watches = [...this.#watches];
+    for (const write of writes) {
+      let change: Change | undefined;
+      for (const watch of watches) {
+        if (!write.written.startsWith(watch.prefix) || !this.#watches.has(watch)) continue;
+        change ??= toChange(write, revision);
         try {
-          listener(change);
+          watch.listener(change);
         } catch (error) {
           queueMicrotask(() => {
             throw error;
@@ -39,4 +44,18 @@ export class Watchers {
   clear(): void {
     this.#watches.clear();
   }
+}
+
+/** A change for listeners. The value is the store's own: it is copied where somebody asks for it, and not before. */
+function toChange({ written, stored }: Write, revision: number): Change {
+  const key = readKey(written);
+  if (stored === undefined) return { type: 'delete', key, revision };
+  return {
+    type: 'put',
+    key,
+    get value() {
+      return copyValue(stored.value);
+    },
+    revision,
+  };
 }

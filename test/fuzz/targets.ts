@@ -11,6 +11,7 @@ import { overlayTarget } from './targets/overlay.ts';
 import { pathTarget } from './targets/paths.ts';
 import { binarySlotTarget, fwEnvTarget, ipxeScriptTarget, ubootEnvTarget } from './targets/pointer.ts';
 import { efiVariableTarget, fwEnvConfigTarget, rpiImageTarget } from './targets/pointer-stores.ts';
+import { registryLogTarget } from './targets/registry-log.ts';
 import { serialTarget } from './targets/serial.ts';
 import { tftpTarget } from './targets/tftp.ts';
 
@@ -33,4 +34,5 @@ export const TARGETS: Record<string, () => Target> = {
   nbi: nbiTarget,
   capture: captureTarget,
   overlay: overlayTarget,
+  'registry-log': registryLogTarget,
 };

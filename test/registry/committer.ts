@@ -1,8 +1,15 @@
-/** A process that commits for as long as it lives and prints each number once transact said it is durable, from argv[3] up. */
+/**
+ * A process that commits for as long as it lives and prints each number once transact said it is durable, from argv[3] up. argv[4]: bytes of the log
+ * after which it goes to LMDB.
+ */
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
 
 process.stdout.on('error', () => process.exit());
-const registry = await LmdbRegistry.open(process.argv[2]!);
+const limit = process.argv[4];
+const registry = await LmdbRegistry.open(
+  process.argv[2]!,
+  limit === undefined ? undefined : { quietMs: 100, bytes: Number(limit) },
+);
 console.log(`ready ${registry.revision()}`);
 // Four at a time, so that commits are shared and the kill can fall between the parts of one.
 const commitFrom = async (first: number) => {

@@ -18,6 +18,9 @@ afterEach(async () => {
 });
 
 registryContract('LmdbRegistry', async () => LmdbRegistry.open(await temporary()));
+registryContract('LmdbRegistry, each commit at once to LMDB,', async () =>
+  LmdbRegistry.open(await temporary(), { quietMs: 1, bytes: 1 }),
+);
 
 test('entries and revision survive closing and opening', async () => {
   const dir = join(await temporary(), 'made', 'by-open');
@@ -43,42 +46,48 @@ test('the map grows with what is stored', async () => {
   await registry.close();
 });
 
-test('a killed process loses nothing it was told is durable, and no transaction is there in part', async () => {
-  const dir = await temporary();
-  const program = await bundle('test/registry/committer.ts');
-  const printed = new Set<number>();
-  for (const [run, enough] of [30, 90, 200].entries()) {
-    const child = spawn(process.execPath, [program, dir, String(run * 1_000_000)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let output = '';
-    const ended = new Promise((resolve) => child.once('close', resolve));
-    child.stdout.on('data', (chunk) => {
-      output += chunk;
-      if (output.split('\n').length > enough) child.kill('SIGKILL');
-    });
-    await ended;
-    const lines = output.slice(0, output.lastIndexOf('\n')).split('\n');
-    expect(lines.length).toBeGreaterThan(enough - 1);
-    for (const line of lines) if (!line.startsWith('ready')) printed.add(Number(line));
+test.each([
+  ['which goes to LMDB now and then', []],
+  ['which goes to LMDB all the time', ['1']],
+])(
+  'a killed process loses nothing that is durable, and has none in part, with a log %s',
+  async (_, limit) => {
+    const dir = await temporary();
+    const program = await bundle('test/registry/committer.ts');
+    const printed = new Set<number>();
+    for (const [run, enough] of [30, 90, 200].entries()) {
+      const child = spawn(process.execPath, [program, dir, String(run * 1_000_000), ...limit], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      let output = '';
+      const ended = new Promise((resolve) => child.once('close', resolve));
+      child.stdout.on('data', (chunk) => {
+        output += chunk;
+        if (output.split('\n').length > enough) child.kill('SIGKILL');
+      });
+      await ended;
+      const lines = output.slice(0, output.lastIndexOf('\n')).split('\n');
+      expect(lines.length).toBeGreaterThan(enough - 1);
+      for (const line of lines) if (!line.startsWith('ready')) printed.add(Number(line));
 
-    const registry = await LmdbRegistry.open(dir);
-    const stored = new Map(registry.range<{ n: number }>(['n']).map((e) => [e.value.n, e.revision]));
-    const doubles = new Map(registry.range<number>(['double']).map((e) => [e.value / 2, e.revision]));
-    expect([...printed].filter((n) => !stored.has(n))).toEqual([]);
-    expect(doubles).toEqual(stored);
-    expect(registry.revision()).toBeGreaterThanOrEqual(Math.max(...stored.values()));
-    await registry.close();
-  }
-  await rm(dirname(program), { recursive: true });
-});
+      const registry = await LmdbRegistry.open(dir);
+      const stored = new Map(registry.range<{ n: number }>(['n']).map((e) => [e.value.n, e.revision]));
+      const doubles = new Map(registry.range<number>(['double']).map((e) => [e.value / 2, e.revision]));
+      expect([...printed].filter((n) => !stored.has(n))).toEqual([]);
+      expect(doubles).toEqual(stored);
+      expect(registry.revision()).toBeGreaterThanOrEqual(Math.max(...stored.values()));
+      await registry.close();
+    }
+    await rm(dirname(program), { recursive: true });
+  },
+);
 
-test('what was reported durable had been synced: fdatasync, then the synchronous write that makes it count', async () => {
+test('what was reported durable had been written synchronously, and a log gave way to LMDB once that was synced', async () => {
   const dir = await temporary();
   const program = await bundle('test/registry/committer.ts');
   const log = join(dir, 'calls');
-  const calls = ['-f', '-y', '-qq', '-e', 'trace=openat,fdatasync,pwrite64,pwritev,write', '-o', log];
-  const child = spawn('strace', [...calls, process.execPath, program, join(dir, 'registry'), '0'], {
+  const calls = ['-f', '-y', '-qq', '-e', 'trace=openat,fdatasync,pwrite64,write,rename', '-o', log];
+  const child = spawn('strace', [...calls, process.execPath, program, join(dir, 'registry'), '0', '20000'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise((resolve, reject) => {
@@ -89,31 +98,39 @@ test('what was reported durable had been synced: fdatasync, then the synchronous
   child.stdout.on('data', (chunk) => {
     output += chunk;
     // The traced program ends with its pipe.
-    if (output.split('\n').length > 40) child.stdout.destroy();
+    if (output.split('\n').length > 120) child.stdout.destroy();
   });
   await ended;
 
-  const lines = (await readFile(log, 'utf8')).split('\n');
-  const synchronous = lines.find((line) => /registry\.mdb".*O_DSYNC/.test(line))?.match(/= (\d+)</)?.[1];
-  expect(synchronous).toBeDefined();
-  // Four reports at most share a commit: the lanes of the committer.
+  // Four reports at most share a record: the lanes of the committer.
   let covered = 0;
-  let synced = false;
-  let reports = 0;
-  for (const line of lines) {
-    if (/fdatasync\(\d+<.*registry\.mdb>\) += 0|fdatasync resumed.*= 0/.test(line)) synced = true;
-    else if (new RegExp(`pwrite64\\(${synchronous}<`).test(line)) {
-      if (synced) covered = 4;
+  let synced = true;
+  const counts = { reports: 0, renames: 0 };
+  /** Threads whose write to the log, or sync of LMDB, has not returned. */
+  const writing = new Set<string>();
+  const syncing = new Set<string>();
+  for (const line of (await readFile(log, 'utf8')).split('\n')) {
+    const thread = line.split(' ')[0]!;
+    if (/openat\(.*registry\.log.*O_RDWR/.test(line)) expect(line).toContain('O_DSYNC');
+    else if (/ pwrite64\(\d+<[^>]*registry\.log/.test(line)) {
+      if (/<unfinished/.test(line)) writing.add(thread);
+      else covered = 4;
+    } else if (/ pwrite64 resumed/.test(line) && writing.delete(thread)) covered = 4;
+    else if (/ fdatasync\(\d+<[^>]*registry\.mdb/.test(line)) {
+      if (/<unfinished/.test(line)) syncing.add(thread);
+      else synced = true;
+    } else if (/ fdatasync resumed/.test(line) && syncing.delete(thread)) synced = true;
+    else if (/ rename\(/.test(line)) {
+      expect(synced || counts.renames === 0, line).toBe(true);
       synced = false;
-    } else if (/pwrite(64|v)\(\d+<.*registry\.mdb>/.test(line)) {
-      // Data written after the last fdatasync is not covered by it.
-      synced = false;
+      counts.renames++;
     } else if (/write\(1<.*, "\d+\\n"/.test(line)) {
-      reports++;
+      counts.reports++;
       expect(covered, line).toBeGreaterThan(0);
       covered--;
     }
   }
-  expect(reports).toBeGreaterThan(20);
+  expect(counts.reports).toBeGreaterThan(60);
+  expect(counts.renames).toBeGreaterThan(1);
   await rm(dirname(program), { recursive: true });
 });

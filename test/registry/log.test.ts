@@ -1,0 +1,249 @@
+/** The embedded registry's log: cut, damaged, without room, on a disk that fails. */
+import {
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  write,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
+import type { WriteBytes } from '../../imager/registry/log-file.ts';
+
+/** All stays in the log. */
+const NEVER = { quietMs: 2 ** 30, bytes: 2 ** 30 };
+
+let top: string;
+let dir: string;
+let log: string;
+beforeEach(() => {
+  top = mkdtempSync(join(tmpdir(), 'registry-log-'));
+  dir = join(top, 'registry');
+  log = join(dir, 'registry.log');
+});
+afterEach(() => rmSync(top, { recursive: true }));
+
+/** What a machine would find that lost its power now. */
+function crash(): void {
+  cpSync(dir, join(top, 'crashed'), { recursive: true });
+}
+
+async function reopened(folder = dir, limits = NEVER): Promise<{ range: unknown; revision: number }> {
+  const registry = await LmdbRegistry.open(folder, limits);
+  const seen = { range: registry.range([]), revision: registry.revision() };
+  await registry.close();
+  return seen;
+}
+
+test('of a log cut at any byte all that was acknowledged before that byte is there, and nothing in part', async () => {
+  const registry = await LmdbRegistry.open(dir, NEVER);
+  /** Length of the log when each state was acknowledged. */
+  const states = [{ length: statSync(log).size, range: [] as unknown, revision: 0 }];
+  for (const work of [
+    () => registry.transact((tx) => tx.put(['a'], 1)),
+    () => Promise.all([1, 2].map((n) => registry.transact((tx) => tx.put(['both', String(n)], 'x')))),
+    () =>
+      registry.transact((tx) => {
+        tx.put(['b'], [new Uint8Array([1])]);
+        tx.delete(['a']);
+      }),
+    () => registry.transact((tx) => tx.put(['b'], 2)),
+  ]) {
+    await work();
+    states.push({ length: statSync(log).size, range: registry.range([]), revision: registry.revision() });
+  }
+  crash();
+  await registry.close();
+  const whole = readFileSync(join(top, 'crashed', 'registry.log'));
+  expect(whole.length).toBe(states.at(-1)!.length);
+  for (let length = 0; length <= whole.length; length++) {
+    const folder = join(top, 'cut');
+    cpSync(join(top, 'crashed'), folder, { recursive: true });
+    truncateSync(join(folder, 'registry.log'), length);
+    const { range, revision } = states.findLast(
+      (state) => state.length <= Math.max(length, states[0]!.length),
+    )!;
+    expect(await reopened(folder), `cut at ${length}`).toEqual({ range, revision });
+    expect(await reopened(folder), `cut at ${length}, the second time`).toEqual({ range, revision });
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('a damaged record in the middle is an error that names file and place, and nothing is changed', async () => {
+  const registry = await LmdbRegistry.open(dir, NEVER);
+  await registry.transact((tx) => tx.put(['a'], 'first'));
+  const at = statSync(log).size;
+  await registry.transact((tx) => tx.put(['a'], 'second'));
+  await registry.transact((tx) => tx.put(['a'], 'third'));
+  crash();
+  await registry.close();
+  const damaged = join(top, 'crashed', 'registry.log');
+  const bytes = readFileSync(damaged);
+  bytes[at + 15]! ^= 4;
+  writeFileSync(damaged, bytes);
+  await expect(LmdbRegistry.open(join(top, 'crashed'))).rejects.toThrow(
+    `${damaged} is no log of a registry, at byte ${at}: a record is damaged, and others come behind it`,
+  );
+  expect(readFileSync(damaged)).toEqual(bytes);
+});
+
+test('a log that begins behind the tree is refused', async () => {
+  const first = await LmdbRegistry.open(dir, NEVER);
+  await first.transact((tx) => tx.put(['a'], 1));
+  await first.close();
+  const second = await LmdbRegistry.open(dir, NEVER);
+  await second.transact((tx) => tx.put(['b'], 1));
+  crash();
+  await second.close();
+  rmSync(join(top, 'crashed', 'registry.mdb'));
+  await expect(LmdbRegistry.open(join(top, 'crashed'))).rejects.toThrow(
+    /registry\.log begins at revision 2, registry\.mdb ends at 0: they do not belong together/,
+  );
+});
+
+test('what is in LMDB already is passed over, whatever is left of the log', async () => {
+  const registry = await LmdbRegistry.open(dir, NEVER);
+  await registry.transact((tx) => tx.put(['a'], 1));
+  await registry.transact((tx) => tx.put(['a'], 2));
+  const old = readFileSync(log);
+  await registry.close();
+  const seen = await reopened();
+  for (const length of [8, 20, old.length - 3, old.length]) {
+    writeFileSync(log, old.subarray(0, length));
+    expect(await reopened()).toEqual(seen);
+    writeFileSync(log, old.subarray(0, length));
+    const next = await LmdbRegistry.open(dir, NEVER);
+    await next.transact((tx) => tx.put(['a'], 2));
+    crash();
+    await next.close();
+    const found = await reopened(join(top, 'crashed'));
+    expect(found.revision).toBe(seen.revision + 1);
+    rmSync(join(top, 'crashed'), { recursive: true });
+    seen.range = found.range;
+    seen.revision = found.revision;
+  }
+});
+
+test('the log goes to LMDB when it is quiet, and begins anew', async () => {
+  const registry = await LmdbRegistry.open(dir, { quietMs: 1, bytes: 2 ** 30 });
+  const empty = statSync(log).size;
+  await registry.transact((tx) => tx.put(['a'], 'x'.repeat(100)));
+  await expect.poll(() => statSync(log).size).toBe(empty);
+  expect(registry.get(['a'])).toBe('x'.repeat(100));
+  await registry.transact((tx) => tx.delete(['a']));
+  expect(registry.range([])).toEqual([]);
+  await registry.close();
+  expect(await reopened()).toEqual({ range: [], revision: 2 });
+});
+
+test('commits go on while a long log goes to LMDB, and reads see all of them', async () => {
+  const registry = await LmdbRegistry.open(dir, { quietMs: 5, bytes: 30_000 });
+  const expected = new Map<string, number>();
+  for (let n = 0; n < 300; n++) {
+    const work = Array.from({ length: 10 }, (_, i) => String((n * 7 + i * 13) % 500));
+    await registry.transact((tx) => {
+      for (const key of work)
+        if (n % 5 === 4) tx.delete(['k', key]);
+        else tx.put(['k', key], n);
+    });
+    for (const key of work) {
+      if (n % 5 === 4) expected.delete(key);
+      else expected.set(key, n);
+      expect(registry.get(['k', key])).toBe(expected.get(key));
+    }
+    if (n % 20 === 0)
+      expect(new Map(registry.range<number>(['k']).map((e) => [e.key[1]!, e.value]))).toEqual(expected);
+  }
+  await registry.close();
+  const { range } = await reopened();
+  expect(new Map((range as { key: string[]; value: number }[]).map((e) => [e.key[1]!, e.value]))).toEqual(
+    expected,
+  );
+});
+
+/** Writes as the disk does, but where `fault` says what is wrong: then half of the bytes get there. */
+function faulty(fault: () => string | undefined): WriteBytes {
+  return (fd, bytes, at, done) => {
+    const code = fault();
+    if (code === undefined) write(fd, bytes, 0, bytes.length, at, done);
+    else
+      write(fd, bytes, 0, bytes.length >> 1, at, () =>
+        done(Object.assign(new Error(`${code}: as the test has it`), { code }), 0),
+      );
+  };
+}
+
+test('without room a transaction is rejected and nothing of it is seen; with room the next ones work', async () => {
+  let fault: string | undefined;
+  const registry = await LmdbRegistry.open(
+    dir,
+    NEVER,
+    faulty(() => fault),
+  );
+  await registry.transact((tx) => tx.put(['a'], 1));
+  const length = statSync(log).size;
+  const heard: unknown[] = [];
+  registry.watch([], (change) => heard.push(change));
+  fault = 'ENOSPC';
+  const both = await Promise.allSettled([
+    registry.transact((tx) => tx.put(['a'], 'long '.repeat(100))),
+    registry.transact((tx) => tx.put(['b'], tx.get(['a']))),
+  ]);
+  expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  expect(registry.range([])).toEqual([{ key: ['a'], value: 1, revision: 1 }]);
+  expect(registry.revision()).toBe(1);
+  expect(heard).toEqual([]);
+  expect(statSync(log).size).toBe(length);
+  expect(await registry.transact((tx) => tx.get(['a']))).toBe(1);
+  fault = undefined;
+  await registry.transact((tx) => tx.put(['b'], 2));
+  crash();
+  await registry.close();
+  const seen = {
+    range: [
+      { key: ['a'], value: 1, revision: 1 },
+      { key: ['b'], value: 2, revision: 2 },
+    ],
+    revision: 2,
+  };
+  expect(await reopened(join(top, 'crashed'))).toEqual(seen);
+  expect(await reopened()).toEqual(seen);
+});
+
+test('without room for a new log the old one goes on', async () => {
+  let fault: string | undefined;
+  const registry = await LmdbRegistry.open(
+    dir,
+    { quietMs: 1, bytes: 1 },
+    faulty(() => fault),
+  );
+  await registry.transact((tx) => tx.put(['a'], 1));
+  fault = 'ENOSPC';
+  await expect(registry.transact((tx) => tx.put(['b'], 1))).rejects.toThrow('ENOSPC');
+  fault = undefined;
+  for (let n = 2; n < 20; n++) await registry.transact((tx) => tx.put(['b'], n));
+  await registry.close();
+  expect(await reopened()).toMatchObject({ range: [{ value: 1 }, { value: 19 }], revision: 19 });
+});
+
+test('a disk that failed is final: nothing is committed any more, what was durable is read and found again', async () => {
+  let fault: string | undefined;
+  const registry = await LmdbRegistry.open(
+    dir,
+    NEVER,
+    faulty(() => fault),
+  );
+  await registry.transact((tx) => tx.put(['a'], 1));
+  fault = 'EIO';
+  await expect(registry.transact((tx) => tx.put(['a'], 2))).rejects.toThrow(/log cannot be written: EIO/);
+  fault = undefined;
+  await expect(registry.transact((tx) => tx.put(['a'], 3))).rejects.toThrow(/log cannot be written: EIO/);
+  expect(registry.get(['a'])).toBe(1);
+  await registry.close();
+  expect(await reopened()).toEqual({ range: [{ key: ['a'], value: 1, revision: 1 }], revision: 1 });
+});
