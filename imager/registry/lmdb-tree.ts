@@ -66,19 +66,20 @@ export class LmdbTree implements Base {
   async apply(writes: ReadonlyMap<string, Stored | undefined>, revision: number): Promise<void> {
     const all = [...writes];
     for (let at = 0; at < all.length; at += SLICE)
-      await this.#transaction(() => {
-        for (const [written, stored] of all.slice(at, at + SLICE)) {
-          const key = Buffer.from(written, 'latin1');
-          if (stored === undefined) this.#entries.removeSync(key);
-          else this.#entries.putSync(key, [stored.revision, stored.value]);
-        }
-        if (at + SLICE >= all.length) this.#meta.putSync('revision', revision);
-      });
+      await Promise.all(all.slice(at, at + SLICE).map(([written, stored]) => this.#put(written, stored)));
+    // Behind all of them: where one is not in, this may not be.
+    await this.#meta.put('revision', revision);
   }
 
-  async #transaction(work: () => void): Promise<void> {
+  /** No callback of LMDB's: its thread would wait for this one, and a process that ends meanwhile would hang. */
+  async #put(written: string, stored: Stored | undefined): Promise<void> {
+    const key = Buffer.from(written, 'latin1');
+    const committed =
+      stored === undefined
+        ? this.#entries.remove(key)
+        : this.#entries.put(key, [stored.revision, stored.value]);
     try {
-      await this.#root.transaction(work);
+      await committed;
     } catch (error) {
       // A second promise that says why; it may be settled later.
       (error as { commitError?: Promise<never> }).commitError?.catch(() => {});
