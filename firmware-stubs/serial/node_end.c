@@ -1,22 +1,10 @@
+#include "encoding.h"
 #include "node_end.h"
 
-enum { START = 0xf5, REQUEST = 0x51, ANSWER = 0x41, HEAD = 4, CRC = 4, CHUNK = 512, TEXT = 64 };
+enum { START = 0xf5, REQUEST = 0x51, ANSWER = 0x41, HEAD = 4, CRC = 4, CHUNK = 512 };
 enum { IN_TEXT, AFTER_ZERO, IN_FRAME };
 enum { HELLO = 1, READ, WRITE, VERIFY, COMMIT, RESET, LOG };
 enum { BAD_REQUEST = 1, LOCKED, MISMATCH, STORE, SESSION };
-
-/* Bitwise: a stub has no room for a table, and few bytes to sum. */
-static uint32_t crc_on(uint32_t crc, const uint8_t *bytes, uint32_t length) {
-  for (uint32_t i = 0; i < length; i++) {
-    crc ^= bytes[i];
-    for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? 0xedb88320u ^ (crc >> 1) : crc >> 1;
-  }
-  return crc;
-}
-
-static uint32_t crc32_of(const uint8_t *bytes, uint32_t length) {
-  return ~crc_on(0xffffffffu, bytes, length);
-}
 
 /* Of the store, piece by piece. Gives 0 where it was read. */
 static int crc32_stored(struct bw_node_end *end, uint32_t offset, uint32_t length, uint32_t *sum) {
@@ -24,7 +12,7 @@ static int crc32_stored(struct bw_node_end *end, uint32_t offset, uint32_t lengt
   while (length > 0) {
     uint32_t piece = length < sizeof end->line ? length : sizeof end->line;
     if (end->read(end->context, offset, end->line, piece) != 0) return -1;
-    crc = crc_on(crc, end->line, piece);
+    crc = bw_crc32_on(crc, end->line, piece);
     offset += piece;
     length -= piece;
   }
@@ -32,114 +20,18 @@ static int crc32_stored(struct bw_node_end *end, uint32_t offset, uint32_t lengt
   return 0;
 }
 
-/* --- COBS --- */
-
-/* Gives the length of what was encoded; -1 where it is no encoding. Works in place too. */
-static int32_t unstuff(const uint8_t *in, uint32_t length, uint8_t *out, uint32_t most) {
-  uint32_t at = 0, made = 0;
-  while (at < length) {
-    uint32_t code = in[at], next = at + code;
-    if (code == 0 || next > length) return -1;
-    for (at++; at < next; at++) {
-      if (made == most) return -1;
-      out[made++] = in[at];
-    }
-    if (code <= 254 && at < length) {
-      if (made == most) return -1;
-      out[made++] = 0;
-    }
-  }
-  return (int32_t)made;
-}
-
-static uint32_t stuff(const uint8_t *in, uint32_t length, uint8_t *out) {
-  uint32_t code = 0, at = 1;
-  for (uint32_t i = 0; i < length; i++) {
-    if (at - code - 1 == 254) {
-      out[code] = (uint8_t)(at - code);
-      code = at++;
-    }
-    if (in[i] == 0) {
-      out[code] = (uint8_t)(at - code);
-      code = at++;
-    } else
-      out[at++] = in[i];
-  }
-  out[code] = (uint8_t)(at - code);
-  return at;
-}
-
-/* --- CBOR: what the protocol has of it (RFC 8949 section 3): arrays, unsigned integers, byte and text strings --- */
-
-struct reader {
-  const uint8_t *at, *end;
-  int wrong;
-};
-
-static uint32_t head(struct reader *in, int major) {
-  if (in->at == in->end || *in->at >> 5 != major) {
-    in->wrong = 1;
-    return 0;
-  }
-  uint32_t info = *in->at++ & 31, value = 0;
-  if (info < 24) return info;
-  uint32_t size = info == 24 ? 1 : info == 25 ? 2 : info == 26 ? 4 : 0;
-  if (size == 0 || (uint32_t)(in->end - in->at) < size) {
-    in->wrong = 1;
-    return 0;
-  }
-  while (size-- > 0) value = value << 8 | *in->at++;
-  return value;
-}
-
-static uint32_t uint(struct reader *in) {
-  return head(in, 0);
-}
-
-static const uint8_t *string(struct reader *in, uint32_t *length) {
-  *length = head(in, 2);
-  if (in->wrong || (uint32_t)(in->end - in->at) < *length) {
-    in->wrong = 1;
-    *length = 0;
-    return in->at;
-  }
-  in->at += *length;
-  return in->at - *length;
-}
-
-struct writer {
-  uint8_t *at;
-};
-
-static void put_head(struct writer *out, int major, uint32_t value) {
-  int size = value < 24 ? 0 : value <= 0xff ? 1 : value <= 0xffff ? 2 : 4;
-  *out->at++ = (uint8_t)(major << 5 | (size == 0 ? (int)value : size == 1 ? 24 : size == 2 ? 25 : 26));
-  while (size-- > 0) *out->at++ = (uint8_t)(value >> 8 * size);
-}
-
-static void put_bytes(struct writer *out, int major, const uint8_t *bytes, uint32_t length) {
-  put_head(out, major, length);
-  for (uint32_t i = 0; i < length; i++) *out->at++ = bytes[i];
-}
-
-static void put_text(struct writer *out, const char *text) {
-  uint32_t length = 0;
-  while (length < TEXT && text[length] != 0) length++;
-  put_bytes(out, 3, (const uint8_t *)text, length);
-}
-
 /* --- Operations --- */
 
-static void refuse(struct writer *out, uint32_t code, const char *why) {
-  put_head(out, 4, 3);
-  put_head(out, 0, 0);
-  put_head(out, 0, code);
-  put_text(out, why);
+static void refuse(struct bw_writer *out, uint32_t code, const char *why) {
+  bw_put_head(out, 4, 3);
+  bw_put_head(out, 0, 0);
+  bw_put_head(out, 0, code);
+  bw_put_text(out, why);
 }
 
-static void done(struct writer *out, uint32_t operation, uint32_t values) {
-  put_head(out, 4, 1 + values);
-  put_head(out, 0, operation);
+static void done(struct bw_writer *out, uint32_t operation, uint32_t values) {
+  bw_put_head(out, 4, 1 + values);
+  bw_put_head(out, 0, operation);
 }
 
 /* Is [offset, offset + length) within the store? */
@@ -147,15 +39,15 @@ static int fits(const struct bw_node_end *end, uint32_t offset, uint32_t length)
   return offset <= end->size && length <= end->size - offset;
 }
 
-static void answer_hello(struct bw_node_end *end, struct writer *out) {
+static void answer_hello(struct bw_node_end *end, struct bw_writer *out) {
   done(out, HELLO, 7);
-  put_head(out, 0, 1);
-  put_text(out, end->uid);
-  put_text(out, end->layout);
-  put_head(out, 0, end->size);
-  put_head(out, 0, CHUNK);
-  put_head(out, 0, end->locked ? 1 : 0);
-  put_text(out, end->firmware);
+  bw_put_head(out, 0, 1);
+  bw_put_text(out, end->uid);
+  bw_put_text(out, end->layout);
+  bw_put_head(out, 0, end->size);
+  bw_put_head(out, 0, CHUNK);
+  bw_put_head(out, 0, end->locked ? 1 : 0);
+  bw_put_text(out, end->firmware);
 }
 
 /* Up to which offset the store holds `fill`, from `offset` on. */
@@ -171,7 +63,7 @@ static uint32_t filled(struct bw_node_end *end, uint32_t offset, uint32_t most, 
 }
 
 /* Literal bytes, and after them how often the last one comes again. */
-static void answer_read(struct bw_node_end *end, struct writer *out, uint32_t offset, uint32_t length, uint32_t most) {
+static void answer_read(struct bw_node_end *end, struct bw_writer *out, uint32_t offset, uint32_t length, uint32_t most) {
   if (length == 0 || most == 0 || most > CHUNK || !fits(end, offset, length)) {
     refuse(out, BAD_REQUEST, "out of range");
     return;
@@ -185,19 +77,19 @@ static void answer_read(struct bw_node_end *end, struct writer *out, uint32_t of
   uint32_t covered = filled(end, offset + literal, offset + length, fill) - offset;
   while (literal > 0 && end->line[literal - 1] == fill) literal--;
   done(out, READ, 3);
-  put_bytes(out, 2, end->line, literal);
-  put_head(out, 0, fill);
-  put_head(out, 0, covered);
+  bw_put_bytes(out, 2, end->line, literal);
+  bw_put_head(out, 0, fill);
+  bw_put_head(out, 0, covered);
 }
 
-static int staged(struct bw_node_end *end, struct writer *out, uint32_t length, uint32_t crc) {
+static int staged(struct bw_node_end *end, struct bw_writer *out, uint32_t length, uint32_t crc) {
   if (length == 0 || length > end->size) refuse(out, BAD_REQUEST, "out of range");
-  else if (crc32_of(end->memory, length) != crc) refuse(out, MISMATCH, "the CRC-32 of what was sent differs");
+  else if (bw_crc32(end->memory, length) != crc) refuse(out, MISMATCH, "the CRC-32 of what was sent differs");
   else return 1;
   return 0;
 }
 
-static void answer_commit(struct bw_node_end *end, struct writer *out, uint32_t offset, uint32_t length, uint32_t crc) {
+static void answer_commit(struct bw_node_end *end, struct bw_writer *out, uint32_t offset, uint32_t length, uint32_t crc) {
   uint32_t stored;
   if (end->locked) refuse(out, LOCKED, "writes are locked on this node");
   else if (!fits(end, offset, length)) refuse(out, BAD_REQUEST, "out of range");
@@ -207,14 +99,14 @@ static void answer_commit(struct bw_node_end *end, struct writer *out, uint32_t 
   else if (stored != crc) refuse(out, STORE, "the store holds something else than was written");
   else {
     done(out, COMMIT, 1);
-    put_head(out, 0, stored);
+    bw_put_head(out, 0, stored);
   }
 }
 
-static void write_memory(struct bw_node_end *end, struct writer *out, struct reader *in) {
-  uint32_t length, offset = uint(in);
-  const uint8_t *bytes = string(in, &length);
-  uint32_t fill = uint(in), covered = uint(in);
+static void write_memory(struct bw_node_end *end, struct bw_writer *out, struct bw_reader *in) {
+  uint32_t length, offset = bw_uint(in);
+  const uint8_t *bytes = bw_string(in, &length);
+  uint32_t fill = bw_uint(in), covered = bw_uint(in);
   if (in->wrong || in->at != in->end || fill > 0xff || covered < length || !fits(end, offset, covered)) {
     refuse(out, BAD_REQUEST, "out of range");
     return;
@@ -226,8 +118,8 @@ static void write_memory(struct bw_node_end *end, struct writer *out, struct rea
 /* How many values each operation has; a write reads its own. */
 static const uint8_t VALUES[] = {0, 1, 3, 4, 2, 3, 0, 1};
 
-static enum bw_event answer(struct bw_node_end *end, struct writer *out, struct reader *in, uint16_t session) {
-  uint32_t items = head(in, 4), operation = uint(in), value[3] = {0, 0, 0};
+static enum bw_event answer(struct bw_node_end *end, struct bw_writer *out, struct bw_reader *in, uint16_t session) {
+  uint32_t items = bw_head(in, 4), operation = bw_uint(in), value[3] = {0, 0, 0};
   if (in->wrong || operation < HELLO || operation > LOG || items != 1u + VALUES[operation]) {
     refuse(out, BAD_REQUEST, "no such operation");
     return BW_ANSWERED;
@@ -241,7 +133,7 @@ static enum bw_event answer(struct bw_node_end *end, struct writer *out, struct 
     write_memory(end, out, in);
     return BW_ANSWERED;
   }
-  for (uint32_t i = 0; i + 1 < items; i++) value[i] = uint(in);
+  for (uint32_t i = 0; i + 1 < items; i++) value[i] = bw_uint(in);
   if (in->wrong || in->at != in->end) {
     refuse(out, BAD_REQUEST, "no such operation");
     return BW_ANSWERED;
@@ -265,8 +157,8 @@ static enum bw_event answer(struct bw_node_end *end, struct writer *out, struct 
     case LOG:
       /* A stub keeps none. */
       done(out, LOG, 2);
-      put_head(out, 0, value[0]);
-      put_text(out, "");
+      bw_put_head(out, 0, value[0]);
+      bw_put_text(out, "");
       break;
     case RESET:
       done(out, RESET, 0);
@@ -282,7 +174,7 @@ static enum bw_event take_body(struct bw_node_end *end, uint32_t length) {
   if (length < HEAD + CRC || body[0] != REQUEST) return BW_NOTHING;
   const uint8_t *sum = body + length - CRC;
   uint32_t stated = (uint32_t)sum[0] << 24 | (uint32_t)sum[1] << 16 | (uint32_t)sum[2] << 8 | sum[3];
-  if (crc32_of(body, length - CRC) != stated) return BW_NOTHING;
+  if (bw_crc32(body, length - CRC) != stated) return BW_NOTHING;
   uint16_t session = (uint16_t)(body[1] << 8 | body[2]);
   int sequence = body[3];
   /* The last request again: its answer got lost. Session 0 is none. */
@@ -292,13 +184,13 @@ static enum bw_event take_body(struct bw_node_end *end, uint32_t length) {
   }
   /* The request is read from `held`, for the answer takes the place of the body. */
   for (uint32_t i = 0; i < length; i++) end->held[i] = body[i];
-  struct reader in = {end->held + HEAD, end->held + length - CRC, 0};
-  struct writer out = {body + HEAD};
+  struct bw_reader in = {end->held + HEAD, end->held + length - CRC, 0};
+  struct bw_writer out = {body + HEAD};
   enum bw_event event = answer(end, &out, &in, session);
   body[0] = ANSWER;
-  uint32_t crc = crc32_of(body, (uint32_t)(out.at - body));
+  uint32_t crc = bw_crc32(body, (uint32_t)(out.at - body));
   for (int shift = 24; shift >= 0; shift -= 8) *out.at++ = (uint8_t)(crc >> shift);
-  uint32_t stuffed = stuff(body, (uint32_t)(out.at - body), end->frame + 2);
+  uint32_t stuffed = bw_stuff(body, (uint32_t)(out.at - body), end->frame + 2);
   end->frame[0] = 0;
   end->frame[1] = START;
   end->frame[2 + stuffed] = 0;
@@ -323,7 +215,7 @@ enum bw_event bw_node_end_take(struct bw_node_end *end, uint8_t byte) {
   enum bw_event event = BW_NOTHING;
   if (byte == 0) {
     if (end->state == IN_FRAME) {
-      int32_t length = unstuff(end->held, end->held_length, end->body, sizeof end->body);
+      int32_t length = bw_unstuff(end->held, end->held_length, end->body, sizeof end->body);
       if (length >= 0) event = take_body(end, (uint32_t)length);
     }
     end->held_length = 0;

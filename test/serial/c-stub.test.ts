@@ -1,7 +1,7 @@
 /** firmware-stubs/serial, the node's end in C: beside the one in TypeScript, on a noisy line, and fed with garbage. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -39,11 +39,14 @@ let ended: Promise<unknown>;
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'c-stub-'));
   program = join(dir, 'stub');
-  const sources = ['firmware-stubs/serial/node_end.c', 'test/serial/node-main.c'];
+  const root = resolve(import.meta.dirname, '../..');
+  const room = join(root, 'firmware-stubs/serial');
+  const stub = readdirSync(room).filter((name) => name.endsWith('.c'));
   await promisify(execFile)('gcc', [
     ...['-std=c99', '-D_XOPEN_SOURCE=700', '-O1', '-Wall', '-Wextra', '-Werror'],
     ...['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-o', program],
-    ...sources.map((path) => resolve(import.meta.dirname, '../..', path)),
+    ...stub.map((name) => join(room, name)),
+    join(root, 'test/serial/node-main.c'),
   ]);
 });
 beforeEach(() => {
