@@ -43,7 +43,11 @@ function* find(line: LineState, withinMs: number, uboot: boolean): Task<NodeEnd>
         );
       return new FramesEnd(answer, line);
     }
-    if (got.kind === 'match') return yield* openUboot({ waiting: got.index === 0 });
+    if (got.kind === 'match') {
+      // A prompt that came together with words of a start is one that our own keys led to.
+      const started = AUTOBOOT.test(got.text) || BANNER.test(got.text);
+      return yield* openUboot({ waiting: got.index === 0 && !started });
+    }
   }
   throw nobody(line.console, withinMs);
 }

@@ -15,6 +15,8 @@ const BYTE_MS = 0.1;
 interface World {
   /** Switched on, and interrupted, before anybody asks. */
   atPrompt?: boolean;
+  /** What it says before this time comes all at once then: an adapter that holds bytes back. */
+  heardFrom?: number;
   /** Its first reset is the last that is heard of it. */
   diesAtReset?: boolean;
   stored?: Map<string, string>;
@@ -31,14 +33,14 @@ function run<T>(
   world: World = {},
 ): { outcome: Outcome<T>; board: SimulatedUboot } {
   const { stored = new Map(), interruptible = true, saveFails = false, onKey = (key) => key } = world;
-  const { atPrompt = false, diesAtReset = false } = world;
+  const { atPrompt = false, diesAtReset = false, heardFrom = 0 } = world;
   let now = 0;
   const arrivals: { at: number; toNode: boolean; text: string }[] = [];
   const free = { true: 0, false: 0 };
   const put = (toNode: boolean, text: string) => {
     const way = toNode ? 'true' : 'false';
     free[way] = Math.max(free[way], now) + BYTE_MS * text.length;
-    arrivals.push({ at: free[way], toNode, text });
+    arrivals.push({ at: toNode ? free[way] : Math.max(free[way], heardFrom), toNode, text });
   };
   const say = (text: string) => {
     if (!(diesAtReset && board.starts > 1)) put(false, text);
@@ -71,11 +73,13 @@ function run<T>(
       board.start();
     }
     if (now >= bootsAt) board.onTime();
+    let heard = '';
     while ((arrivals[0]?.at ?? Number.POSITIVE_INFINITY) <= now) {
       const { toNode, text } = arrivals.shift()!;
-      if (!toNode) session.receive(Buffer.from(text, 'latin1'), now);
+      if (!toNode) heard += text;
       else if (board.starts > 0) board.receive([...text].map((key) => onKey(key) ?? '').join(''));
     }
+    if (heard !== '') session.receive(Buffer.from(heard, 'latin1'), now);
     if (board.starts !== starts) bootsAt = now + AUTOBOOT_MS;
     else if (now >= bootsAt) bootsAt = Number.POSITIVE_INFINITY;
     session.tick(now);
@@ -119,6 +123,12 @@ describe('the environment as a pointer store', () => {
     const third = run(flashing({ ...TARGET, image: 'beta' }), { stored });
     expect(third.outcome).toMatchObject({ value: { outcome: 'kept' } });
     expect(third.board.entered.filter((line) => line.includes('setenv'))).toEqual([]);
+  });
+
+  it('a banner and a prompt that come at once: not found at the prompt, so let go in the end', () => {
+    const { outcome, board } = run(flashing(TARGET), { heardFrom: 900 });
+    expect(outcome).toMatchObject({ kind: 'done', value: { outcome: 'written' } });
+    expect(board.entered.at(-1)).toBe('reset');
   });
 
   it('a flash that cannot be written is a failed verify, and the node goes its way', () => {
