@@ -2,6 +2,7 @@
  * A task (task.ts) and a line: bytes and times come in, bytes go out through `send`. Pure; `wakeAt` says when `tick` wants to
  * be called (milliseconds).
  */
+import { fromLatin1 } from '../../agent/protocol/latin1.ts';
 import { SerialCaller } from '../../agent/protocol/serial/caller.ts';
 import { SerialFrameReader } from '../../agent/protocol/serial/frame.ts';
 import { ConsoleText } from './console-text.ts';
@@ -66,7 +67,7 @@ export class SerialSession<T> {
         if (answer !== undefined) this.#give({ kind: 'answer', answer }, now);
       } else {
         this.#console.push(item.bytes);
-        this.#text = (this.#text + latin1(item.bytes)).slice(-LONGEST_TEXT);
+        this.#text = (this.#text + fromLatin1(item.bytes)).slice(-LONGEST_TEXT);
         this.#match(now);
       }
     }
@@ -143,10 +144,4 @@ export class SerialSession<T> {
     if (want.type !== undefined) this.#options.send(new TextEncoder().encode(want.type));
     this.#match(now);
   }
-}
-
-function latin1(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
 }
