@@ -19,6 +19,7 @@ import { counted, table } from './table.ts';
 
 const CODES: Record<SerialFailureKind, number> = {
   refused: 1,
+  failed: 1,
   port: 4,
   'in-use': 5,
   unanswered: 6,

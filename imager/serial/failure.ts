@@ -16,13 +16,15 @@ export type SerialFailureKind =
   /** The store holds something else than it should. */
   | 'verify'
   /** The node, or this end, said no. */
-  | 'refused';
+  | 'refused'
+  /** Something that this end did not foresee. */
+  | 'failed';
 
 export class SerialFailure extends Error {
   readonly kind: SerialFailureKind;
 
-  constructor(kind: SerialFailureKind, message: string) {
-    super(message);
+  constructor(kind: SerialFailureKind, message: string, options?: ErrorOptions) {
+    super(message, options);
     this.kind = kind;
   }
 }

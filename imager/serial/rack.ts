@@ -10,6 +10,8 @@ export type PortResult<T> =
   | { port: string; ok: true; value: T }
   | { port: string; ok: false; failure: SerialFailure };
 
+type Writing = Extract<Progress, { step: 'writing' }>;
+
 export interface RackOptions<T> {
   ports: readonly string[];
   baud: number;
@@ -20,7 +22,7 @@ export interface RackOptions<T> {
   ended(result: PortResult<T>): void;
 }
 
-/** Resolves with one result a port, in the order of the ports. Rejects for what is no SerialFailure. */
+/** Resolves with one result a port, in the order of the ports: whatever goes wrong is that port's own. */
 export function onPorts<T>(options: RackOptions<T>): Promise<PortResult<T>[]> {
   return Promise.all(
     options.ports.map(async (port) => {
@@ -33,7 +35,7 @@ export function onPorts<T>(options: RackOptions<T>): Promise<PortResult<T>[]> {
 
 async function onPort<T>(port: string, options: RackOptions<T>): Promise<PortResult<T>> {
   const { baud, task, audit } = options;
-  let begun: Extract<Progress, { step: 'writing' }> | undefined;
+  let begun: Writing | undefined;
   const tell = (progress: Progress) => {
     if (progress.step === 'writing') {
       record(audit, port, progress, 'begun');
@@ -56,35 +58,41 @@ async function onPort<T>(port: string, options: RackOptions<T>): Promise<PortRes
       await line.close();
     }
   } catch (error) {
-    if (!(error instanceof SerialFailure)) throw error;
+    const failure = failureOf(error);
     return {
       port,
       ok: false,
-      failure: begun === undefined ? error : recordFailed(audit, port, begun, error),
+      failure: begun === undefined ? failure : recordFailed(audit, port, begun, failure),
     };
   }
+}
+
+/** What is no SerialFailure nobody foresaw: the other ports go on all the same. */
+function failureOf(error: unknown): SerialFailure {
+  if (error instanceof SerialFailure) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new SerialFailure('failed', why, { cause: error });
 }
 
 /** Puts a failed write on record. Gives the failure, with what became of the record where it could not be made. */
 function recordFailed(
   audit: AuditTrail,
   port: string,
-  begun: Extract<Progress, { step: 'writing' }>,
+  begun: Writing,
   failure: SerialFailure,
 ): SerialFailure {
   try {
     record(audit, port, begun, 'failed', failure.message);
     return failure;
   } catch (error) {
-    if (!(error instanceof SerialFailure)) throw error;
-    return new SerialFailure(failure.kind, `${failure.message}; and ${error.message}`);
+    return new SerialFailure(failure.kind, `${failure.message}; and ${failureOf(error).message}`);
   }
 }
 
 function record(
   audit: AuditTrail,
   port: string,
-  { identity, old, pointer }: Extract<Progress, { step: 'writing' }>,
+  { identity, old, pointer }: Writing,
   event: AuditEntry['event'],
   why?: string,
 ): void {
@@ -92,8 +100,8 @@ function record(
   try {
     audit.append({ event, port, uid, via, old, new: pointer, ...(why === undefined ? {} : { why }) });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
     const done = event === 'verified' ? 'the pointer was written and verified, but ' : '';
+    const reason = failureOf(error).message;
     throw new SerialFailure('refused', `${done}the audit trail ${audit.path} cannot be written: ${reason}`);
   }
 }

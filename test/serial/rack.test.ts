@@ -44,7 +44,11 @@ class FullTrail extends AuditTrail {
   }
 }
 
-async function flashed(audit: AuditTrail, tell: (port: string, progress: Progress) => void = () => {}) {
+async function flashed(
+  audit: AuditTrail,
+  tell: (port: string, progress: Progress) => void = () => {},
+  diskOf = (uid: string) => `${uid.slice(-1)}-root`,
+) {
   const ended: string[] = [];
   const results = await onPorts({
     ports: cables.map(({ near }) => near),
@@ -55,7 +59,7 @@ async function flashed(audit: AuditTrail, tell: (port: string, progress: Progres
       withNode(line, { withinMs: 20_000, uboot: false }, (end) =>
         flash(end, {
           target: ({ uid }) => ({
-            ...{ image: 'alpha', disks: [`${uid.slice(-1)}-root`], imagers: ['10.77.0.1'], cluster: 'c' },
+            ...{ image: 'alpha', disks: [diskOf(uid)], imagers: ['10.77.0.1'], cluster: 'c' },
           }),
           ...{ deployment: 'd1', again: false, dryRun: false, reset: true },
         }),
@@ -127,5 +131,34 @@ test('a trail that cannot take a failure: the failure is told, and that it is no
       },
     },
     { ok: true, value: { outcome: 'written' } },
+  ]);
+});
+
+test("an error that nobody foresaw is that port's: the others have their results", async () => {
+  for (const [i, cable] of cables.entries()) attachNode(cable, { uid: UIDS[i]! });
+  const diskOf = (uid: string) => {
+    if (uid === UIDS[0]) throw new TypeError('the moon is full');
+    return '2-root';
+  };
+  const { results, events } = await flashed(new AuditTrail(join(dir, 'state')), () => {}, diskOf);
+  expect(results).toMatchObject([
+    { ok: false, failure: { kind: 'failed', message: 'the moon is full', cause: expect.any(TypeError) } },
+    { ok: true, value: { outcome: 'written' } },
+  ]);
+  expect(events).toEqual([[], ['begun', 'verified']]);
+});
+
+test('an error that nobody foresaw in the middle of a write: told, and on record as failed', async () => {
+  for (const [i, cable] of cables.entries()) attachNode(cable, { uid: UIDS[i]! });
+  const { results, events } = await flashed(new AuditTrail(join(dir, 'state')), (port, { step }) => {
+    if (port === cables[0]!.near && step === 'checking') throw new RangeError('out of range');
+  });
+  expect(results).toMatchObject([
+    { ok: false, failure: { kind: 'failed', message: 'out of range' } },
+    { ok: true, value: { outcome: 'written' } },
+  ]);
+  expect(events).toEqual([
+    ['begun', 'failed'],
+    ['begun', 'verified'],
   ]);
 });
