@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { isName } from '../../agent/protocol/names.ts';
 import { plain } from '../../agent/protocol/plain.ts';
+import type { SystemFile } from '../disks/block-file.ts';
 import type { CheckReport } from '../disks/check.ts';
 import { Context } from './context.ts';
-import { VerbError } from './failure.ts';
+import { NotRunningError, VerbError } from './failure.ts';
 import { percent } from './percent.ts';
 
 /** Adds the verbs to `disk`. */
@@ -51,7 +52,7 @@ async function run(context: Context, name: string, mend: boolean): Promise<void>
   const file = new SystemFile(path, mend ? 'r+' : 'r');
   let report: CheckReport;
   try {
-    if (!file.lock()) throw new VerbError(`disk "${name}" is in use: stop whoever has it first`);
+    await lock(context, file, name);
     const host = {
       name,
       salt: newSalt,
@@ -63,6 +64,17 @@ async function run(context: Context, name: string, mend: boolean): Promise<void>
   }
   context.print(report, (it) => show(name, it, mend));
   if (report.damages.length > 0 && !mend) process.exitCode = 1;
+}
+
+/** The imager keeps a disk open for a while after its client left: it is asked to let go of one that nobody has. */
+async function lock(context: Context, file: SystemFile, name: string): Promise<void> {
+  if (file.lock()) return;
+  try {
+    await context.post(`/control/disks/${encodeURIComponent(name)}/let-go`, {});
+  } catch (error) {
+    if (!(error instanceof NotRunningError)) throw error;
+  }
+  if (!file.lock()) throw new VerbError(`disk "${name}" is in use: stop whoever has it first`);
 }
 
 function show(name: string, { blocks, generations, damages }: CheckReport, mended: boolean): string {

@@ -135,6 +135,11 @@ export class DiskWork {
     });
   }
 
+  /** Closes a disk that is open here though nobody has it: another process may have it then. */
+  letGo(disk: string): Promise<void> {
+    return this.#disks.exclusively(disk, 'being closed', async () => {});
+  }
+
   /** Makes a disk longer, in use or not. */
   async grow(disk: string, size: number): Promise<DiskView> {
     await this.#disks.withOverlay(disk, ({ store }) => grow(store, size));

@@ -8,7 +8,7 @@ import { checked } from './errors.ts';
 /** Each rejects with ApiError where the wish is wrong. */
 export type DiskControls = Pick<
   DiskWork,
-  'generations' | 'snapshot' | 'rollBack' | 'drop' | 'differences' | 'commit' | 'grow'
+  'generations' | 'snapshot' | 'rollBack' | 'drop' | 'differences' | 'commit' | 'grow' | 'letGo'
 >;
 
 const id = z.int().min(1).max(0xffffffff);
@@ -46,4 +46,8 @@ export function addDiskRoutes(app: FastifyInstance, disks: DiskControls): void {
   app.post<Named>(`${at}/grow`, async ({ params, body }) =>
     disks.grow(params.name, checked(grow, body).size),
   );
+  app.post<Named>(`${at}/let-go`, async ({ params }) => {
+    await disks.letGo(params.name);
+    return {};
+  });
 }

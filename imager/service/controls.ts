@@ -63,6 +63,7 @@ function diskControls(work: DiskWork): DiskControls {
     differences: (disk, from, to) => wish(() => work.differences(disk, from, to)),
     commit: (disk, base, id) => wish(() => work.commit(disk, base, id)),
     grow: (disk, size) => wish(() => work.grow(disk, size)),
+    letGo: (disk) => wish(() => work.letGo(disk)),
   };
 }
 

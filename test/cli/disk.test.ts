@@ -87,6 +87,16 @@ test('a disk is kept, changed, compared, rolled back, made a base image, and gro
   expect(readFileSync(join(dir, 'bases/b2.img')).equals(content)).toBe(true);
 }, 60_000);
 
+test('a disk that another process has is not checked', async () => {
+  const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
+  await disks.open('d', { address: 'x' });
+  expect(await disk('check', 'd')).toMatchObject({
+    code: 1,
+    stderr: 'imager: disk "d" is in use: stop whoever has it first\n',
+  });
+  await disks.close();
+}, 60_000);
+
 test('damage is told with exit code 1, and repaired only where one says so', async () => {
   expect((await disk('check', 'd')).stdout).toMatch(/^d is good: 2 blocks and 1 generations read\n$/);
   const path = join(dir, 'disks/d/overlay');

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { SystemFile } from '../../imager/disks/block-file.ts';
 import { Disks } from '../../imager/disks/catalog.ts';
 import type { Disk } from '../../imager/disks/disk.ts';
 import { DiskWork } from '../../imager/disks/disk-work.ts';
@@ -120,6 +121,21 @@ test('a disk grows under its client; what is new is zeroes', async () => {
   await expect(work.grow('d', SIZE)).rejects.toThrow(/cannot be made smaller/);
   await disk.close();
   expect(disks.describe('d', client)).toMatchObject({ size: 4 * 2 ** 30 });
+});
+
+test('a disk that lingers is let go, and another process may have it; one in use is not', async () => {
+  await disks.close();
+  disks = await Disks.open({ dir, log: pino({ level: 'silent' }), lingerMs: 3_600_000 });
+  work = new DiskWork(disks, Date.now);
+  const disk = await attach();
+  const other = new SystemFile(join(dir, 'disks/d/overlay'), 'r');
+  await expect(work.letGo('d')).rejects.toThrow('disk "d" is in use by 10.0.0.1: stop that first');
+  await disk.close();
+  expect(other.lock()).toBe(false);
+  await work.letGo('d');
+  expect(other.lock()).toBe(true);
+  await expect(work.letGo('d')).rejects.toThrow('disk "d" is in use by another process of this machine');
+  other.close();
 });
 
 test('space that is trimmed goes back to the file system', async () => {

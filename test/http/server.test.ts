@@ -78,6 +78,7 @@ const controls: Controls = {
     differences: (_, from, to) => Promise.resolve({ from, to, bytes: 0, ranges: [] }),
     commit: (_, name) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
     grow: () => Promise.reject(new ApiError(409, 'smaller')),
+    letGo: () => Promise.reject(new ApiError(409, 'in use')),
   },
 };
 

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { encodeMessage } from '../../imager/dhcp/codec.ts';
 import type { LeaseView } from '../../imager/dhcp/lease.ts';
 import type { DiskView } from '../../imager/disks/catalog.ts';
+import type { CheckReport } from '../../imager/disks/check.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import type { Flashed, Health, NodeDetails, NodeView } from '../../imager/model/views.ts';
 import { request } from '../dhcp/fakes.ts';
@@ -83,6 +84,11 @@ describe('a node boots', () => {
     expect(await node1.run('nbdcopy nbd://10.77.0.1/d1 d1.raw && cmp d1.raw root.img && echo same')).toBe(
       'same\n',
     );
+  });
+
+  test('a disk is checked as soon as its client left, though the imager keeps it open for a while', async () => {
+    const { blocks } = await lab.json<CheckReport>('disk', 'check', 'd1');
+    expect(blocks).toBe(0);
   });
 
   test('the events tell the story of the node by its name', async () => {
