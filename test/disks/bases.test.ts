@@ -16,19 +16,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Bases } from '../../imager/disks/bases.ts';
+import { synced } from '../support/noted-syncs.ts';
 
 const MIB = 2 ** 20;
-const synced = vi.hoisted((): string[] => []);
-vi.mock('node:fs', async (original) => {
-  const fs = await original<typeof import('node:fs')>();
-  return {
-    ...fs,
-    fsyncSync: (fd: number) => {
-      synced.push(fs.readlinkSync(`/proc/self/fd/${fd}`));
-      fs.fsyncSync(fd);
-    },
-  };
-});
+vi.mock('node:fs', async () => (await import('../support/noted-syncs.ts')).notingSyncs());
 
 let dir: string;
 let file: string;

@@ -4,18 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { makeFolder } from '../../imager/storage/durable.ts';
+import { synced } from '../support/noted-syncs.ts';
 
-const synced = vi.hoisted((): string[] => []);
-vi.mock('node:fs', async (original) => {
-  const fs = await original<typeof import('node:fs')>();
-  return {
-    ...fs,
-    fsyncSync: (fd: number) => {
-      synced.push(fs.readlinkSync(`/proc/self/fd/${fd}`));
-      fs.fsyncSync(fd);
-    },
-  };
-});
+vi.mock('node:fs', async () => (await import('../support/noted-syncs.ts')).notingSyncs());
 
 let dir: string;
 beforeEach(() => {
