@@ -2,20 +2,11 @@
  * Who wrote what to which node's boot pointer: one line of JSON each, in `serial-audit.jsonl`, durable before the store is
  * touched and again when it is known what came of it. Lines are only ever added.
  */
-import {
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
-import { syncPath } from '../storage/durable.ts';
+import { makeFolder, syncPath } from '../storage/durable.ts';
 import type { Identity } from './progress.ts';
 
 export interface AuditEntry {
@@ -49,7 +40,7 @@ export class AuditTrail {
 
   /** Returns once the entry survives a power cut. Throws what the file system throws, and where it takes a part alone. */
   append(entry: Omit<AuditEntry, 'at' | 'who'>): void {
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    makeFolder(this.#folder, 0o700);
     const fd = openSync(this.path, 'a+', 0o600);
     try {
       // A line that a power cut left without its end stays what it is.

@@ -1,7 +1,8 @@
 /** One imager a state directory, held by the kernel: whatever ends the process gives the lock back. */
 import { spawnSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../storage/durable.ts';
 
 export interface StateLock {
   release(): void;
@@ -13,7 +14,7 @@ export interface StateLock {
  * belong to the open file description).
  */
 export function lockState(directory: string): StateLock {
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  makeFolder(directory, 0o755);
   const path = join(directory, 'lock');
   const fd = openSync(path, 'a+', 0o644);
   const { status, error, stderr } = spawnSync('flock', ['--nonblock', '--conflict-exit-code', '75', '3'], {

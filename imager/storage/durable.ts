@@ -30,9 +30,12 @@ export function syncPath(path: string): void {
   }
 }
 
-/** Makes a folder, where it is missing, and those above it; the names of all that were made are durable then. */
-export function makeFolder(path: string): void {
-  const first = mkdirSync(path, { recursive: true });
+/**
+ * Makes a folder, where it is missing, and those above it, with `mode` less the umask; the names of all that were made are
+ * durable then.
+ */
+export function makeFolder(path: string, mode = 0o777): void {
+  const first = mkdirSync(path, { recursive: true, mode });
   if (first === undefined) return;
   const top = dirname(resolve(first));
   for (let made = resolve(path); made !== top; made = dirname(made)) syncPath(dirname(made));

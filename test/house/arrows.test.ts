@@ -39,7 +39,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   'imager/service': [
     ...['agent/protocol', ...STORES, 'imager/dhcp', 'imager/http', 'imager/agents', 'imager/menus'],
-    'imager/packs',
+    ...['imager/packs', 'imager/storage'],
   ],
   'imager/cli': [
     'agent/protocol',
