@@ -1,6 +1,4 @@
 /** U-Boot itself reads the environment that a boot pointer was written to, and writes one that we read. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +7,7 @@ import { openPointerStore } from '../../agent/linux/eeprom.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import { ENVIRONMENT_SIZE, writeFlash } from '../../firmware-stubs/rig/uboot-environment.ts';
 import { FIELDS } from '../pointer/stores.ts';
+import { runMachine } from './machine.ts';
 
 const SIZE = ENVIRONMENT_SIZE.toString(16);
 const SECTORS = (ENVIRONMENT_SIZE / 512).toString(16);
@@ -43,23 +42,12 @@ test('each reads what the other wrote', { timeout: 120_000 }, async () => {
   storeOn(flash).write(FIELDS);
   writeFileSync(disk, new Uint8Array(ENVIRONMENT_SIZE));
 
-  const machine = spawn(
-    'timeout',
-    [
-      ...['60', 'qemu-system-aarch64', '-machine', 'virt,accel=tcg', '-cpu', 'cortex-a57', '-m', '256'],
-      ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-serial', 'stdio'],
-      ...['-bios', '/usr/lib/u-boot/qemu_arm64/u-boot.bin'],
-      ...['-drive', `if=pflash,unit=1,format=raw,file=${flash}`],
-      ...['-drive', `if=none,id=disk,format=raw,file=${disk}`, '-device', 'virtio-blk-device,drive=disk'],
-    ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  let said = '';
-  machine.stdout.on('data', (chunk: Buffer) => {
-    said += chunk.toString();
-  });
-  const [code] = await once(machine, 'close');
-  expect(code, said).toBe(0);
+  const said = await runMachine(60, [
+    ...['qemu-system-aarch64', '-machine', 'virt,accel=tcg', '-cpu', 'cortex-a57', '-m', '256'],
+    ...['-bios', '/usr/lib/u-boot/qemu_arm64/u-boot.bin'],
+    ...['-drive', `if=pflash,unit=1,format=raw,file=${flash}`],
+    ...['-drive', `if=none,id=disk,format=raw,file=${disk}`, '-device', 'virtio-blk-device,drive=disk'],
+  ]);
   expect(said).toMatch(/SAID 1 alpha root,data kept\r?\n/);
   expect(said).toContain('WRITTEN');
 

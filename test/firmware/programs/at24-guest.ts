@@ -5,27 +5,15 @@
 import { openPointerStore } from '../../../agent/linux/eeprom.ts';
 import type { Host } from '../../../agent/linux/host.ts';
 import { start } from '../../../agent/quickjs/start.ts';
+import { FIELDS, modulesOf, mountSystem, say } from './guest.ts';
 
 const BUS = '/sys/bus/i2c/devices/i2c-0';
-const FIELDS = {
-  disks: ['root'],
-  imagers: ['10.77.0.1'],
-  cluster: 'one',
-  deployment: 'd1',
-  phase: 'deploy' as const,
-  attempts: 3,
-  fallback: '',
-};
-
 start(async (host) => {
-  host.mount('proc', '/proc', 'proc', 'nosuid,nodev,noexec');
-  host.mount('sys', '/sys', 'sysfs', '');
-  host.mount('dev', '/dev', 'devtmpfs', 'mode=755');
+  mountSystem(host);
   try {
     // A 24C16 answers at eight addresses, 256 bytes each.
     const addresses = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => `0x5${i}`).join(',');
-    const order = new TextDecoder().decode(host.readFile('/modules/order')).trim().split('\n');
-    for (const path of order) {
+    for (const path of modulesOf(host)) {
       const parameters = path.endsWith('/i2c_stub.ko') ? [`chip_addr=${addresses}`] : [];
       const { code, output } = await host.run(['/bin/busybox', 'insmod', path, ...parameters], {
         timeoutMs: 10_000,
@@ -34,7 +22,7 @@ start(async (host) => {
     }
     for (const chip of ['24c02', '24c16']) tryChip(host, chip);
   } catch (error) {
-    host.print(`STEP failed ${String(error)}`);
+    say(host, 'failed', String(error));
   }
   host.reboot('poweroff');
 });
@@ -48,7 +36,7 @@ function tryChip(host: Host, chip: string): void {
     const store = openPointerStore(host, 'eeprom', path);
     const before = store.read().pointer?.image ?? '-';
     const { sequence } = store.write({ ...FIELDS, image });
-    host.print(`STEP ${chip} ${before} ${image} ${sequence} ${store.layout.size}`);
+    say(host, chip, `${before} ${image} ${sequence} ${store.layout.size}`);
   }
   // The next chip finds nothing of this one.
   host.writeStored(path, 0, new Uint8Array(256).fill(0xff));

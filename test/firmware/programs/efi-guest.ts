@@ -7,29 +7,16 @@ import { openPointerStore } from '../../../agent/linux/eeprom.ts';
 import { EFIVARS, readBootOrder, setBootNext, setBootOrder } from '../../../agent/linux/efivars.ts';
 import type { Host } from '../../../agent/linux/host.ts';
 import { bootOptionName, GLOBAL_GUID, POINTER_GUID } from '../../../agent/protocol/pointer/efi-variables.ts';
-import type { BootPointer } from '../../../agent/protocol/pointer/record.ts';
 import type { PointerStore } from '../../../agent/protocol/pointer/store.ts';
 import { start } from '../../../agent/quickjs/start.ts';
+import { FIELDS, modulesOf, mountSystem, say, text } from './guest.ts';
 
 /** Number of a boot option that OVMF does not make. */
 const SECOND = 0x10;
 
-const FIELDS: Omit<BootPointer, 'sequence'> = {
-  image: 'alpha',
-  disks: ['root'],
-  imagers: ['10.77.0.1'],
-  cluster: 'one',
-  deployment: 'd1',
-  phase: 'deploy',
-  attempts: 3,
-  fallback: '',
-};
-
 start(async (host) => {
-  host.mount('proc', '/proc', 'proc', 'nosuid,nodev,noexec');
-  host.mount('sys', '/sys', 'sysfs', '');
-  host.mount('dev', '/dev', 'devtmpfs', 'mode=755');
-  for (const path of text(host, '/modules/order').trim().split('\n')) host.loadModule(path);
+  mountSystem(host);
+  for (const path of modulesOf(host)) host.loadModule(path);
   host.mount('efivarfs', EFIVARS, 'efivarfs', '');
   const store = openPointerStore(host, 'efivars', EFIVARS);
   try {
@@ -99,12 +86,4 @@ async function tool(host: Host, argv: string[], pattern: RegExp): Promise<string
   const { code, output } = await host.run(argv, { timeoutMs: 30_000, env: { LD_LIBRARY_PATH: '/lib' } });
   if (code !== 0) throw new Error(`${argv.join(' ')}: ${code}: ${output}`);
   return (output.match(pattern) ?? []).join(' ');
-}
-
-function say(host: Host, step: string, words: string): void {
-  host.print(`STEP ${step} ${words}`);
-}
-
-function text(host: Host, path: string): string {
-  return new TextDecoder().decode(host.readFile(path));
 }
