@@ -22,6 +22,9 @@ export interface Write {
   stored: Stored | undefined;
 }
 
+/** Writes in front of a store: undefined where an entry has gone away. */
+export type Layer = Map<string, Stored | undefined>;
+
 /**
  * Runs `work` over `base`. Gives its result and the writes that change something, in the order they were last made,
  * stamped with `revision`. Throws what `work` throws, and RegistryError where `work` is asynchronous: it would go on
@@ -32,7 +35,7 @@ export function runBuffered<T>(
   revision: number,
   work: (tx: Transaction) => T,
 ): { result: T; writes: Write[] } {
-  const buffered = new Map<string, Stored | undefined>();
+  const buffered: Layer = new Map();
   let over = false;
   const live = () => {
     if (over) throw new RegistryError('registry transaction used after its end');
@@ -52,11 +55,7 @@ export function runBuffered<T>(
       live();
       const start = writeKey(prefix);
       const seen = new Map(base.range(start));
-      for (const [written, stored] of buffered) {
-        if (!written.startsWith(start)) continue;
-        if (stored === undefined) seen.delete(written);
-        else seen.set(written, stored);
-      }
+      overlay(seen, buffered, start);
       return toEntries<V>(seen);
     },
     put(key, value) {
@@ -82,6 +81,15 @@ export function runBuffered<T>(
     return { result, writes };
   } finally {
     over = true;
+  }
+}
+
+/** Makes `seen` what it is with the entries of `layer` under `prefix` in front. */
+export function overlay(seen: Map<string, Stored>, layer: Layer, prefix: string): void {
+  for (const [written, stored] of layer) {
+    if (!written.startsWith(prefix)) continue;
+    if (stored === undefined) seen.delete(written);
+    else seen.set(written, stored);
   }
 }
 

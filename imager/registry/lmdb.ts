@@ -4,13 +4,13 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { type Base, runBuffered, type Stored, toEntries, type Write } from './buffered.ts';
+import { type Base, overlay, runBuffered, type Stored, toEntries, type Write } from './buffered.ts';
 import { syncDirectory } from './directory.ts';
 import { RegistryError, writeEntryKey, writeKey } from './key.ts';
 import { LmdbTree } from './lmdb-tree.ts';
 import { isFull, LogFile, LogLost, type WriteBytes } from './log-file.ts';
 import { encodeGroup, type Group, LOG_MAGIC } from './log-record.ts';
-import { overlay, Recent } from './recent.ts';
+import { Recent } from './recent.ts';
 import type { Change, Entry, Key, Registry, Transaction } from './registry.ts';
 import { copyValue } from './value.ts';
 import { Watchers } from './watchers.ts';

@@ -1,7 +1,5 @@
 /** What is durable in the log and not yet in the tree, in front of the tree. */
-import type { Base, Stored, Write } from './buffered.ts';
-
-type Layer = Map<string, Stored | undefined>;
+import { type Base, type Layer, overlay, type Stored, type Write } from './buffered.ts';
 
 export class Recent implements Base {
   readonly #under: Base;
@@ -55,14 +53,5 @@ export class Recent implements Base {
     for (const [written, stored] of this.#open) this.#leaving.set(written, stored);
     this.#open = this.#leaving;
     this.#leaving = new Map();
-  }
-}
-
-/** Makes `seen` what it is with the entries of `layer` under `prefix` in front. */
-export function overlay(seen: Map<string, Stored>, layer: Layer, prefix: string): void {
-  for (const [written, stored] of layer) {
-    if (!written.startsWith(prefix)) continue;
-    if (stored === undefined) seen.delete(written);
-    else seen.set(written, stored);
   }
 }
