@@ -66,20 +66,23 @@ export class LmdbTree implements Base {
   async apply(writes: ReadonlyMap<string, Stored | undefined>, revision: number): Promise<void> {
     const all = [...writes];
     for (let at = 0; at < all.length; at += SLICE)
-      await Promise.all(all.slice(at, at + SLICE).map(([written, stored]) => this.#put(written, stored)));
-    // Behind all of them: where one is not in, this may not be.
-    await this.#meta.put('revision', revision);
+      await this.#batch(() => {
+        for (const [written, stored] of all.slice(at, at + SLICE)) {
+          const key = Buffer.from(written, 'latin1');
+          if (stored === undefined) void this.#entries.remove(key);
+          else void this.#entries.put(key, [stored.revision, stored.value]);
+        }
+        if (at + SLICE >= all.length) void this.#meta.put('revision', revision);
+      });
   }
 
-  /** No callback of LMDB's: its thread would wait for this one, and a process that ends meanwhile would hang. */
-  async #put(written: string, stored: Stored | undefined): Promise<void> {
-    const key = Buffer.from(written, 'latin1');
-    const committed =
-      stored === undefined
-        ? this.#entries.remove(key)
-        : this.#entries.put(key, [stored.revision, stored.value]);
+  /**
+   * One transaction of what `work` puts and removes. LMDB's thread is handed all of it: it would wait for a callback, and a
+   * process that ends meanwhile for it.
+   */
+  async #batch(work: () => void): Promise<void> {
     try {
-      await committed;
+      await this.#root.batch(work);
     } catch (error) {
       // A second promise that says why; it may be settled later.
       (error as { commitError?: Promise<never> }).commitError?.catch(() => {});
