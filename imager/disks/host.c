@@ -69,21 +69,18 @@ static struct range range_of(napi_env env, napi_callback_info info) {
   return range;
 }
 
-static napi_value read_range(napi_env env, napi_callback_info info) {
+static napi_value transfer(napi_env env, napi_callback_info info, bool writes) {
   struct range range = range_of(env, info);
   ssize_t count;
-  do count = pread(range.fd, range.bytes, range.length, range.offset);
+  do count = writes ? pwrite(range.fd, range.bytes, range.length, range.offset)
+                    : pread(range.fd, range.bytes, range.length, range.offset);
   while (count < 0 && errno == EINTR);
   return answer(env, count < 0 ? -errno : count);
 }
 
-static napi_value write_range(napi_env env, napi_callback_info info) {
-  struct range range = range_of(env, info);
-  ssize_t count;
-  do count = pwrite(range.fd, range.bytes, range.length, range.offset);
-  while (count < 0 && errno == EINTR);
-  return answer(env, count < 0 ? -errno : count);
-}
+static napi_value read_range(napi_env env, napi_callback_info info) { return transfer(env, info, false); }
+
+static napi_value write_range(napi_env env, napi_callback_info info) { return transfer(env, info, true); }
 
 static napi_value begin(napi_env env, napi_callback_info info) {
   (void)env, (void)info;
