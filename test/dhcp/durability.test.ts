@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import type { LeaseView } from '../../imager/dhcp/lease.ts';
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
 import { Crowd, macOf } from './crowd.ts';
@@ -45,6 +45,7 @@ test('SIGKILL amid many: every lease whose ACK had left is there', async () => {
   const promised = new Map<string, string>();
   for (const [round, enough] of [3, 60, 150].entries()) {
     const server = await startLoopbackServer(directory);
+    onTestFinished(server.kill);
     const crowd = await Crowd.open(server.port);
     crowd.start(Array.from({ length: 200 }, (_, n) => macOf(round + 1, n)));
     await crowd.served(enough);

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { Disks } from '../../imager/disks/catalog.ts';
+import { endsWithTest } from '../support/ends-with-test.ts';
 import { bundle } from '../support/inside.ts';
 
 const BLOCKS = 9000;
@@ -62,9 +63,11 @@ test('killed at random moments: every confirmed flush is there, nothing is garba
   const promises = new Promises();
   let flushes = 0;
   for (let round = 0; round < 6; round++) {
-    const child = spawn(process.execPath, [program, dir, String(round * 7919 + 1)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = endsWithTest(
+      spawn(process.execPath, [program, dir, String(round * 7919 + 1)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      }),
+    );
     const ended = new Promise((resolve) => child.once('close', resolve));
     let text = '';
     // Killed after so many words, at whatever it does then.

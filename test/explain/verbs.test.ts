@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { BootsView } from '../../imager/journal/attempts.ts';
 import { CONFIG, NodeShell, ServiceLab } from '../service/lab.ts';
+import { endsWithTest } from '../support/ends-with-test.ts';
 
 // Generous: the machine may be busy with other tests.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 });
@@ -81,7 +82,7 @@ test('a node that gets no menu: exit code 1', async () => {
 
 test('--follow shows what happens as it happens, and goes on when the imager is back', async () => {
   const program = lab.command(['node', 'boots', 'node1', '--follow', '--config', lab.config]);
-  const child = spawn(process.execPath, program, { cwd: lab.dir });
+  const child = endsWithTest(spawn(process.execPath, program, { cwd: lab.dir }));
   await said(child, 'refused (unknown-file) file=images/nothing/kernel');
   const next = said(child, 'refused (unknown-file) file=images/nothing/again');
   await node.run('curl -sS -m 5 tftp://10.77.0.1/images/nothing/again');

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RecordedEvent } from '../../imager/journal/event.ts';
 import { EventFiles } from '../../imager/journal/event-files.ts';
+import { endsWithTest } from '../support/ends-with-test.ts';
 import { bundle } from '../support/inside.ts';
 
 let root: string;
@@ -128,7 +129,9 @@ test('too many readers at once are told', async () => {
 test('what was told of before SIGKILL is there', async () => {
   const dir = join(root, 'killed');
   const program = await bundle('test/journal/writer.ts');
-  const child = spawn(process.execPath, [program, dir], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = endsWithTest(
+    spawn(process.execPath, [program, dir], { stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
   let last = 0;
   await new Promise<void>((resolve) => {
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

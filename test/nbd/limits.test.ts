@@ -9,6 +9,7 @@ import { afterEach, expect, test } from 'vitest';
 import { Disks } from '../../imager/disks/catalog.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
+import { endsWithTest } from '../support/ends-with-test.ts';
 import { bundle } from '../support/inside.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import { CLIENT_FLAGS, infoRequest, option, RawClient, READ, request, WRITE } from './raw-client.ts';
@@ -167,7 +168,9 @@ function run(
   program: string,
   ...args: string[]
 ): { child: ChildProcess; line(what: RegExp): Promise<string> } {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = endsWithTest(
+    spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
   let said = '';
   let heard = (): void => {};
   child.stdout!.on('data', (chunk) => {

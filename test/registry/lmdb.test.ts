@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
 import { registryContract } from '../contract/registry.ts';
+import { endsWithTest } from '../support/ends-with-test.ts';
 import { bundle } from '../support/inside.ts';
 
 const made: string[] = [];
@@ -56,9 +57,11 @@ test.each([
     const program = await bundle('test/registry/committer.ts');
     const printed = new Set<number>();
     for (const [run, enough] of [30, 90, 200].entries()) {
-      const child = spawn(process.execPath, [program, dir, String(run * 1_000_000), ...limit], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
+      const child = endsWithTest(
+        spawn(process.execPath, [program, dir, String(run * 1_000_000), ...limit], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        }),
+      );
       let output = '';
       const ended = new Promise((resolve) => child.once('close', resolve));
       child.stdout.on('data', (chunk) => {
@@ -87,9 +90,11 @@ test('what was reported durable had been written synchronously, and a log gave w
   const program = await bundle('test/registry/committer.ts');
   const log = join(dir, 'calls');
   const calls = ['-f', '-y', '-qq', '-e', 'trace=openat,fdatasync,pwrite64,write,rename', '-o', log];
-  const child = spawn('strace', [...calls, process.execPath, program, join(dir, 'registry'), '0', '20000'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child = endsWithTest(
+    spawn('strace', [...calls, process.execPath, program, join(dir, 'registry'), '0', '20000'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }),
+  );
   const ended = new Promise((resolve, reject) => {
     child.once('close', resolve);
     child.once('error', reject);

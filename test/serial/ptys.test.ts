@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { PointerStore } from '../../agent/protocol/pointer/store.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { openPort } from '../../imager/serial/port.ts';
+import { endsWithTest } from '../support/ends-with-test.ts';
 import { bundle } from '../support/inside.ts';
 import { attachNode, Cable, type Ran, runImager } from './pty-lines.ts';
 
@@ -199,7 +200,7 @@ test('the console: both ways, frames left out, a log, Ctrl-] leaves', async () =
   const typed: number[] = [];
   cable.far.onData((bytes) => typed.push(...bytes));
   const args = [program, 'serial', 'console', '--port', cable.near, '--log', log];
-  const child = spawn(process.execPath, args, { cwd: dir });
+  const child = endsWithTest(spawn(process.execPath, args, { cwd: dir }));
   let said = '';
   child.stdout.on('data', (chunk) => {
     said += chunk;
@@ -225,7 +226,7 @@ test.each([
     const cable = await plug('e');
     const name = realpathSync(cable.near).replace('/dev/', '').replaceAll('/', '_');
     const args = [program, 'serial', 'console', '--port', cable.near, '--log', log];
-    const child = spawn(process.execPath, args, { cwd: dir });
+    const child = endsWithTest(spawn(process.execPath, args, { cwd: dir }));
     let said = '';
     child.stderr.on('data', (chunk) => {
       if (said === '') cable.far.write(Buffer.from('U-Boot 2023.01\r\n'));

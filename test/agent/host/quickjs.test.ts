@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encodeFrame, FrameReader } from '../../../agent/protocol/frame.ts';
 import { type AgentArch, buildAgent } from '../../../agent/quickjs/build.ts';
 import { EXPECTED } from '../../contract/host.ts';
+import { endsWithTest } from '../../support/ends-with-test.ts';
 import { closedPort, startEcho } from './echo.ts';
 
 const ARCH: AgentArch = process.arch === 'arm64' ? 'arm64' : 'amd64';
@@ -88,7 +89,8 @@ test('messages of the agent protocol mean the same on both runtimes', async () =
   const server: Server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const agent = spawn(programs.get('frames')!, [String((server.address() as { port: number }).port)]);
+  const { port } = server.address() as { port: number };
+  const agent = endsWithTest(spawn(programs.get('frames')!, [String(port)]));
   const [socket] = (await once(server, 'connection')) as [Socket];
   const reader = new FrameReader();
   const waiting: ((message: unknown) => void)[] = [];
