@@ -2,6 +2,7 @@
  * Fetches the pack of a disk: what a boot will read of it, in one piece, over HTTP from the imager that has the disk
  * (GET /packs/NAME; imager/packs/pack.ts has its bytes). A boot does without where there is none.
  */
+import { fromLatin1 } from '../protocol/latin1.ts';
 import type { Connection, Host } from './host.ts';
 
 const HTTP_PORT = 80;
@@ -41,7 +42,7 @@ export async function fetchPack(host: Host, imager: string, disk: string): Promi
 }
 
 /** Length and entity tag of a 200 (RFC 9110 sections 8.6 and 8.8.3). Throws PackRefused for all else. */
-export function parseHead(head: string): { length: number; base: string } {
+function parseHead(head: string): { length: number; base: string } {
   const [status = '', ...lines] = head.split('\r\n');
   if (!/^HTTP\/1\.\d 200 /.test(`${status} `)) throw new PackRefused(status.slice(0, 80) || 'no answer');
   const fields = new Map(
@@ -84,7 +85,7 @@ class Input {
       held.set(this.#rest);
       held.set(chunk, this.#rest.length);
       this.#rest = held;
-      text = String.fromCharCode(...held.subarray(0, HEAD_MAX));
+      text = fromLatin1(held.subarray(0, HEAD_MAX));
       const end = text.indexOf('\r\n\r\n');
       if (end >= 0) {
         this.#rest = held.slice(end + 4);

@@ -6,7 +6,6 @@
  */
 import { crc32 } from 'node:zlib';
 import type { BlockFile } from './block-file.ts';
-import { asDiskError } from './block-file.ts';
 import { checksums } from './checksums.ts';
 import { BLOCK_SIZE, blockCount, FormatError, type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
 import { decodeTable, type Generation } from './generation-table.ts';
@@ -176,7 +175,7 @@ function readPlaces(file: BlockFile, { place, count }: PlaceRun, places: number)
 }
 
 /** The generations that a superblock names. Throws FormatError, DiskError. */
-export function readTable(file: BlockFile, { table }: Superblock, places: number): Generation[] {
+function readTable(file: BlockFile, { table }: Superblock, places: number): Generation[] {
   if (table.rows === 0) return [];
   if (table.place + table.count > places || table.count > 64)
     throw new FormatError('the table of generations lies outside the file');
@@ -270,9 +269,4 @@ function apply(tree: MapTree, change: Change, retired: number[]): void {
       () => {},
       (page) => retired.push(page),
     );
-}
-
-/** For errors of the file while it is opened. */
-export function asFormatError(error: unknown): Error {
-  return error instanceof FormatError ? error : asDiskError(error);
 }

@@ -15,7 +15,7 @@ import { emptyPack, nodePack } from './node-pack.ts';
 import { PackError } from './pack.ts';
 import { PackFile, traceChecksum } from './pack-file.ts';
 import { PackMaker } from './pack-maker.ts';
-import { type BaseImage, blocksIn, type Trace } from './trace.ts';
+import { type BaseImage, BLOCK_SIZE, blocksIn, type Trace } from './trace.ts';
 import { TraceStore } from './trace-store.ts';
 import { TracedDisk } from './traced-disk.ts';
 import { warm } from './warm.ts';
@@ -214,7 +214,7 @@ export class Packs implements DiskCatalog {
     const pack = await this.#openFile(base);
     await pack?.close();
     return {
-      bytes: blocksIn(trace.runs) * 4096,
+      bytes: blocksIn(trace.runs) * BLOCK_SIZE,
       boots: trace.boots,
       pack: pack?.size ?? null,
       current: pack?.index.trace === traceChecksum(trace),
