@@ -1,0 +1,417 @@
+/** One failure after the other, as the journal tells it. */
+import { describe, expect, test } from 'vitest';
+import { explainJournal } from '../../imager/explain/explain.ts';
+import { eventRow } from '../../imager/explain/timeline.ts';
+import type { BootEvent, RecordedEvent } from '../../imager/journal/event.ts';
+import { MenuLab } from '../menus/world.ts';
+import { BIOS, IPXE, MAC, UEFI } from './clients.ts';
+
+describe('from the journal', () => {
+  const imager = '10.77.0.1';
+  /** `seconds component step`, detail, reason. */
+  const events = (...lines: [string, BootEvent['detail']?, string?][]): RecordedEvent[] =>
+    lines.map(([text, detail, reason], i) => {
+      const [at, component, step] = text.split(' ') as [string, BootEvent['component'], string];
+      const told = { id: i, at: Number(at) * 1000, component, step, mac: MAC, address: '10.77.0.11' };
+      return {
+        ...told,
+        ...(detail === undefined ? {} : { detail }),
+        ...(reason === undefined ? {} : { reason }),
+      };
+    });
+  const told = { subnet: '10.77.0.0/24', file: 'start.pxe', server: imager };
+  const lease = (
+    rest: BootEvent['detail'] = {},
+    client: BootEvent['detail'] = BIOS,
+  ): Parameters<typeof events> => [
+    ['0 dhcp discover', { ...client, asked: '66,67', subnet: '10.77.0.0/24' }],
+    ['0 dhcp offer', { ...told, ...rest }],
+    ['1 dhcp request', client],
+    ['1 dhcp ack', { ...told, ...rest }],
+  ];
+  const kernel = { file: 'images/a/kernel', bytes: 5 };
+
+  test.each<[string, Parameters<typeof events>, string]>([
+    [
+      'a stranger without a pool',
+      [['0 dhcp discover', BIOS, 'unknown-client']],
+      'the imager does not answer n1: the configuration has no such node and there is no pool of addresses',
+    ],
+    [
+      'why there is no boot file',
+      [
+        ['0 dhcp discover', UEFI],
+        ['0 dhcp offer', { why: 'no boot.image is configured' }],
+        ['1 dhcp request', UEFI],
+        ['1 dhcp ack', { why: 'no boot.image is configured' }],
+      ],
+      'no boot file: 10.77.0.1 gave x86-64 UEFI (arch 7) the address 10.77.0.11 and nothing to load: no boot.image is configured',
+    ],
+    [
+      'an offer of another server taken',
+      [...lease().slice(0, 2), ['1 dhcp request', { ...BIOS, chosen: '10.77.0.5' }, 'other-server']],
+      "second DHCP server on the wire: 10.77.0.1 and 10.77.0.5 both give addresses, and the node took 10.77.0.5's",
+    ],
+    [
+      'a NAK',
+      [
+        ['0 dhcp request', BIOS],
+        ['0 dhcp nak', {}, 'wrong-network'],
+      ],
+      'DHCP server 10.77.0.1 refuses the address 10.77.0.11: wrong network',
+    ],
+    [
+      'a transfer that broke',
+      [
+        ...lease(),
+        ['2 tftp transfer-start', { file: 'start.pxe', size: 9000 }],
+        ['30 tftp transfer-failed', { file: 'start.pxe', bytes: 1024, message: 'no answer' }, 'timeout'],
+      ],
+      'transfer stalled: start.pxe from TFTP server 10.77.0.1 stopped at byte 1024 of 9000 (no answer)',
+    ],
+    [
+      'a request refused for another reason',
+      [...lease(), ['2 tftp refused', { file: 'start.pxe', message: 'the disk is broken' }, 'open-failed']],
+      'TFTP server 10.77.0.1 refuses start.pxe: TFTP error 0 "the disk is broken"',
+    ],
+    [
+      'a kernel without an agent',
+      [...lease({}, IPXE), ['2 http transfer-end', kernel]],
+      'the kernel was loaded and the agent never spoke: images/a/kernel without an initrd',
+    ],
+    [
+      'an agent that gave up',
+      [
+        ...lease(),
+        ['2 http transfer-end', kernel],
+        ['8 agent hello'],
+        ['9 agent failed', { why: 'no disk d1' }],
+      ],
+      'the agent gave up: no disk d1',
+    ],
+    [
+      'a disk refused',
+      [...lease(), ['8 agent hello'], ['9 nbd refused', { export: 'd1' }, 'policy']],
+      'the imager refused the disk d1: policy',
+    ],
+    [
+      'a reboot without return',
+      [...lease(), ['8 agent hello'], ['9 agent reboot', { number: 1 }]],
+      'the agent restarted the node on purpose, and nothing was heard of it since',
+    ],
+    [
+      'silence after mounting',
+      [...lease(), ['8 agent hello'], ['9 agent mounted']],
+      'the node stopped on its way to ready: its last word was "mounted", 91 s ago',
+    ],
+    [
+      'all well',
+      [...lease(), ['2 http transfer-end', kernel], ['8 agent hello'], ['14 agent ready']],
+      'all well: ready 14.0 s after its first packet',
+    ],
+  ])('%s', (_name, lines, expected) => {
+    const found = explainJournal(events(...lines), { who: 'n1', imager, now: 100_000 });
+    expect(found?.cause).toContain(expected);
+    expect(found?.course.length).toBeGreaterThan(0);
+  });
+
+  test('the end of an earlier connection hides nothing', () => {
+    const lines = events(
+      ...lease(),
+      ['2 tftp refused', { file: 'start.pxe' }, 'unknown-file'],
+      ['3 agent disconnect', {}, 'silent'],
+      ['3 nbd detach', { export: 'd1' }, 'silent'],
+    );
+    const found = explainJournal(lines, { who: 'n1', imager, now: 100_000 });
+    expect(found?.cause).toContain('missing file');
+  });
+
+  test.each<[string, Parameters<typeof events>, string]>([
+    [
+      'no request for the file',
+      [
+        ['0 dhcp discover', BIOS],
+        ['0 dhcp offer', { file: 'start.pxe', server: imager }],
+        ['1 dhcp request', { ...BIOS, server: '10.77.0.9' }, 'other-server'],
+      ],
+      'blocked port: the node was told to load start.pxe, and no request for it reached UDP port 69 of 10.77.0.1',
+    ],
+    [
+      'nothing to load',
+      [['0 dhcp discover', { ...UEFI, why: 'no iPXE here' }, 'no-boot-file']],
+      'the imager does not answer n1: there is no boot file for it (no iPXE here)',
+    ],
+  ])('beside another DHCP server: %s', (_name, lines, expected) => {
+    const heard = events(...lines).map(({ address, ...event }) =>
+      event.step === 'request' ? { ...event, address: address! } : event,
+    );
+    const found = explainJournal(heard, { who: 'n1', imager, now: 100_000 });
+    expect(found?.cause).toContain(expected);
+  });
+
+  test('a boot that goes well so far is told as such', () => {
+    const found = explainJournal(events(...lease()), { who: 'n1', imager, now: 2000 });
+    expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
+  });
+
+  test('iPXE may look for an IPv6 router for a while', () => {
+    const at = (client: BootEvent['detail'], now: number) =>
+      explainJournal(events(...lease({}, client)), { who: 'n1', imager, now })?.cause;
+    expect(at(IPXE, 18_000)).toBe('it is booting: nothing has gone wrong so far');
+    expect(at(IPXE, 22_000)).toContain('blocked port');
+    expect(at(BIOS, 18_000)).toContain('blocked port');
+  });
+
+  test('a node that was switched on and is silent', () => {
+    const on = events(['0 imager power', { action: 'on' }]);
+    const at = (now: number) => explainJournal(on, { who: 'n1', imager, now });
+    expect(at(2000)?.cause).toBe('it is booting: nothing has gone wrong so far');
+    expect(at(42_000)?.cause).toBe('nothing was heard of it since it was switched on 42 s ago');
+  });
+
+  test('times of the course are whole milliseconds', () => {
+    const lines = events(...lease()).map((event, i) => ({ ...event, at: event.at + i / 3 }));
+    const course = explainJournal(lines, { who: 'n1', imager, now: 2000 })!.course;
+    expect(course.filter(({ seconds }) => !Number.isInteger(Math.round(seconds * 1e6) / 1000))).toEqual([]);
+  });
+
+  test('an address with nothing to load is told at once', () => {
+    const why = 'no image for it';
+    const lines = events(
+      ['0 dhcp discover', IPXE],
+      ['0 dhcp offer', { why }],
+      ['1 dhcp request', IPXE],
+      ['1 dhcp ack', { why }],
+    );
+    expect(explainJournal(lines, { who: 'n1', imager, now: 2000 })?.cause).toMatch(
+      /^no boot file: .*: no image for it$/,
+    );
+  });
+
+  test('asking for the size of a file first is no failure', () => {
+    const sized = events(...lease(), ['2 tftp transfer-failed', { file: 'start.pxe', bytes: 0 }, 'declined']);
+    const found = explainJournal(sized, { who: 'n1', imager, now: 4000 });
+    expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
+  });
+
+  test('a part of a file is not the whole of it', () => {
+    const read = (detail: Record<string, number>) =>
+      events(
+        ...lease(),
+        ['2 http transfer-start', { file: 'images/a/kernel', size: 100 }],
+        ['3 http transfer-end', { file: 'images/a/kernel', bytes: 100, ...detail }],
+      );
+    const at = (heard: RecordedEvent[]) => explainJournal(heard, { who: 'n1', imager, now: 100_000 })?.cause;
+    expect(at(read({}))).toContain('came whole');
+    expect(at(read({ of: 14_000_000 }))).not.toContain('came whole');
+  });
+
+  test('a request that waits for a place is not refused', () => {
+    const full: Parameters<typeof events>[0] = [
+      '2 tftp refused',
+      { file: 'start.pxe' },
+      'too-many-transfers',
+    ];
+    const waits = events(...lease(), full, full);
+    const at = (now: number, heard: RecordedEvent[]) =>
+      explainJournal(heard, { who: 'n1', imager, now })?.cause;
+    expect(at(4000, waits)).toBe('it is booting: nothing has gone wrong so far');
+    expect(at(100_000, waits)).toBe(
+      'TFTP server 10.77.0.1 had no place yet for start.pxe (too many transfers at once), and the node has not asked again since',
+    );
+    const loading = events(...lease(), full, ['3 tftp transfer-start', { file: 'start.pxe', size: 9 }], full);
+    expect(at(100_000, loading)).toBe('it is booting: nothing has gone wrong so far');
+  });
+
+  test('what a missing file may have meant', () => {
+    const lines = events(...lease(), ['2 tftp refused', { file: 'images/debain-12/kernel' }, 'unknown-file']);
+    const knownFiles = ['images/debian-12/kernel', 'images/other/initrd'];
+    const found = explainJournal(lines, { who: 'n1', imager, now: 100_000, known: { files: knownFiles } });
+    expect(found?.advice[0]).toBe('there is something like it: images/debian-12/kernel');
+  });
+
+  describe('the boot before, where the last one has hardly begun', () => {
+    const refused: Parameters<typeof events>[0] = ['2 tftp refused', { file: 'start.pxe' }, 'unknown-file'];
+    const again = events(['20 dhcp discover', BIOS], ['20 dhcp offer', told]);
+    const at = (now: number, ...heard: RecordedEvent[][]) =>
+      explainJournal(heard.flat(), { who: 'n1', imager, now });
+
+    test('is told where it failed, and as the one before', () => {
+      const found = at(30_000, events(...lease(), refused), again);
+      expect(found).toMatchObject({ startedAt: 0, nextAt: 20_000 });
+      expect(found?.cause).toContain('missing file');
+      expect(at(40_000, events(...lease(), refused), again)).not.toHaveProperty('nextAt');
+      const cut = events(...lease(), ['2 tftp transfer-start', { file: 'start.pxe', size: 9000 }]);
+      expect(at(30_000, cut, again)?.cause).toBe(
+        'transfer stalled: start.pxe from TFTP server 10.77.0.1 began and did not come to its end',
+      );
+    });
+
+    test('is past where the new one has failed itself', () => {
+      const kernel: Parameters<typeof events>[0] = ['3 http transfer-end', { file: 'kernel', bytes: 9 }];
+      const damaged: Parameters<typeof events>[0] = ['21 http refused', { file: 'a' }, 'unreadable'];
+      const found = at(22_000, events(...lease(), kernel), again, events(damaged));
+      expect(found).toMatchObject({
+        startedAt: 20_000,
+        cause: expect.stringContaining('refuses a: HTTP status 500'),
+      });
+    });
+
+    test('is past where it ended well, or the node was switched', () => {
+      const ready = events(...lease(), ['8 agent hello'], ['14 agent ready']);
+      const restarted = events(...lease(), ['8 agent hello'], ['14 agent reboot']);
+      const switched = events(['20 imager power', { action: 'cycle' }]);
+      for (const heard of [
+        [ready, again],
+        [restarted, again],
+        [events(...lease(), refused), switched],
+      ]) {
+        const found = at(21_000, ...heard);
+        expect(found).toMatchObject({
+          startedAt: 20_000,
+          cause: 'it is booting: nothing has gone wrong so far',
+        });
+        expect(found).not.toHaveProperty('nextAt');
+      }
+    });
+  });
+
+  test('what was refused on the way is told beside what goes on', () => {
+    const lines = events(
+      ...lease(),
+      ['2 tftp refused', { file: 'a.cfg', message: 'file not found' }, 'unknown-file'],
+      ['3 tftp transfer-end', { file: 'b.cfg', bytes: 9 }],
+      ['4 tftp transfer-start', { file: 'kernel', size: 9 }],
+    );
+    const found = explainJournal(lines, { who: 'n1', imager, now: 5000 });
+    expect(found).toMatchObject({
+      cause:
+        'it is booting, after a failure on the way: a.cfg from TFTP server 10.77.0.1: refused with 1 (file not found)',
+      evidence: ['a.cfg from TFTP server 10.77.0.1: refused with 1 (file not found): +2.00 s'],
+    });
+  });
+
+  test('a node that is ready and asks for its address again is ready', () => {
+    const lines = events(...lease(), ['8 agent hello'], ['14 agent ready'], ['90 dhcp ack', told]);
+    expect(explainJournal(lines, { who: 'n1', imager, now: 91_000 })?.cause).toContain('all well: ready');
+  });
+
+  test('a transfer that the end of the imager cut off', () => {
+    const lines = events(...lease(), ['2 tftp transfer-start', { file: 'start.pxe', size: 9000 }]);
+    const at = (started: number) =>
+      explainJournal(lines, { who: 'n1', imager, now: 100_000, known: { files: [], started } })?.cause;
+    expect(at(0)).toBe('it is booting: nothing has gone wrong so far');
+    expect(at(50_000)).toBe(
+      'transfer stalled: start.pxe from TFTP server 10.77.0.1 began and did not come to its end (the imager ended in the middle of it)',
+    );
+  });
+
+  describe('an image that is not there', () => {
+    const because = 'image base is not in the boot table (boot.image of the configuration)';
+    const heard = events(...lease({}, IPXE), [
+      '2 http refused',
+      { file: 'boot.ipxe', why: because },
+      'not-found',
+    ]);
+    const at = (lines: RecordedEvent[], images: string[]) =>
+      explainJournal(lines, { who: 'n1', imager, now: 100_000, known: { files: [], images } });
+
+    test('is named with what adds it, though a menu was asked for', () => {
+      const found = at(heard, ['bass', 'other']);
+      expect(found?.cause).toBe(
+        'missing image: "base" is not in the boot table (boot.image of the configuration), so HTTP server 10.77.0.1 has no boot.ipxe',
+      );
+      expect(found?.advice).toEqual([
+        expect.stringContaining('add it: imager image build base --arch amd64 '),
+        'or correct the name where it is told (boot.image of the configuration)',
+        'there is something like it: bass',
+      ]);
+    });
+
+    test('is found by the path asked for, where the table is known', () => {
+      const lines = events(...lease(), ['2 tftp refused', { file: 'images/nope/kernel' }, 'unknown-file']);
+      expect(at(lines, ['base'])?.cause).toContain('missing image: "nope" is not in the boot table, so');
+      expect(at(lines, ['nope'])?.cause).toContain('missing file: TFTP server');
+      expect(explainJournal(lines, { who: 'n1', imager, now: 100_000 })?.cause).toContain('missing file');
+    });
+
+    test('and has been added since', () =>
+      expect(at(heard, ['base'])?.advice).toEqual(['base has been added since: start the node again']));
+
+    test('and none that is to be booted at all', () => {
+      const why = 'no image to boot: no boot pointer is known, and the configuration has no boot.image';
+      const lines = events(...lease(), [
+        '2 tftp refused',
+        { file: 'grub.cfg', message: why },
+        'unknown-file',
+      ]);
+      expect(at(lines, ['base'])).toMatchObject({
+        cause: `${why}; so TFTP server 10.77.0.1 has no grub.cfg for it`,
+        advice: [expect.stringContaining('boot: { image: ... }'), 'there is: base'],
+      });
+    });
+
+    test('the words are those of the menus', async () => {
+      const lab = new MenuLab();
+      const menus = await lab.open();
+      lab.images = [];
+      const because = 'image board is not in the boot table (boot.image of the node in the configuration)';
+      expect(() => menus.find('boot.ipxe', { address: '10.77.0.12' })).toThrow(because);
+      lab.close();
+      menus.library.close();
+      const lines = events(...lease(), [
+        '2 tftp refused',
+        { file: 'boot.ipxe', message: because },
+        'unknown-file',
+      ]);
+      expect(at(lines, [])?.cause).toContain(
+        'missing image: "board" is not in the boot table (boot.image of the node in the configuration), so',
+      );
+    });
+  });
+
+  test('a request without a name is one of /', () => {
+    const lines = events(...lease(), [
+      '2 http refused',
+      { file: '', why: 'there is no such file' },
+      'not-found',
+    ]);
+    const known = { files: ['a', 'images/a/kernel'] };
+    expect(explainJournal(lines, { who: 'n1', imager, now: 100_000, known })).toMatchObject({
+      cause: 'missing file: HTTP server 10.77.0.1 has no / (HTTP status 404, "there is no such file")',
+      evidence: [expect.anything(), '/ was asked for and is not there: +2.00 s'],
+      advice: [expect.stringContaining('put the file there')],
+    });
+    expect(eventRow(lines.at(-1)!, 0).what).toBe('refused (not-found) file=/ why=there is no such file');
+  });
+
+  test('what the imager says of itself is told where it could not open a file', () => {
+    const lines = events(...lease(), [
+      '2 http refused',
+      { file: 'images/a/kernel', why: 'the file cannot be opened' },
+      'unreadable',
+    ]);
+    const known = { files: [], images: ['a'], problems: ['image a is damaged: no kernel'] };
+    expect(explainJournal(lines, { who: 'n1', imager, now: 100_000, known })).toMatchObject({
+      cause: 'HTTP server 10.77.0.1 refuses images/a/kernel: HTTP status 500 "the file cannot be opened"',
+      advice: ['the imager says: image a is damaged: no kernel', expect.anything()],
+    });
+  });
+
+  test('nobody is nobody', () => expect(explainJournal([], { who: 'n1', imager, now: 0 })).toBeUndefined());
+});
+
+test('a client that asks for days', () => {
+  const asks = Array.from({ length: 200_000 }, (_, i): RecordedEvent => {
+    return {
+      id: i + 1,
+      at: i * 100,
+      component: 'dhcp',
+      step: 'discover',
+      mac: '02:00:00:00:00:01',
+      detail: i === 0 ? { arch: 7 } : {},
+    };
+  });
+  const found = explainJournal(asks, { who: 'n1', imager: '10.77.0.1', now: 1e9 });
+  expect(found?.cause).toContain('does not answer n1');
+});
