@@ -1,22 +1,11 @@
 #include "node_end.h"
 
+#include "../pointer/crc32.h"
+
 enum { START = 0xf5, REQUEST = 0x51, ANSWER = 0x41, HEAD = 4, CRC = 4, CHUNK = 512, TEXT = 64 };
 enum { IN_TEXT, AFTER_ZERO, IN_FRAME };
 enum { HELLO = 1, READ, WRITE, VERIFY, COMMIT, RESET, LOG };
 enum { BAD_REQUEST = 1, LOCKED, MISMATCH, STORE, SESSION };
-
-/* Bitwise: a stub has no room for a table, and few bytes to sum. */
-static uint32_t crc_on(uint32_t crc, const uint8_t *bytes, uint32_t length) {
-  for (uint32_t i = 0; i < length; i++) {
-    crc ^= bytes[i];
-    for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? 0xedb88320u ^ (crc >> 1) : crc >> 1;
-  }
-  return crc;
-}
-
-static uint32_t crc32_of(const uint8_t *bytes, uint32_t length) {
-  return ~crc_on(0xffffffffu, bytes, length);
-}
 
 /* Of the store, piece by piece. Gives 0 where it was read. */
 static int crc32_stored(struct bw_node_end *end, uint32_t offset, uint32_t length, uint32_t *sum) {
@@ -24,7 +13,7 @@ static int crc32_stored(struct bw_node_end *end, uint32_t offset, uint32_t lengt
   while (length > 0) {
     uint32_t piece = length < sizeof end->line ? length : sizeof end->line;
     if (end->read(end->context, offset, end->line, piece) != 0) return -1;
-    crc = crc_on(crc, end->line, piece);
+    crc = bw_crc32_on(crc, end->line, piece);
     offset += piece;
     length -= piece;
   }
@@ -192,7 +181,7 @@ static void answer_read(struct bw_node_end *end, struct writer *out, uint32_t of
 
 static int staged(struct bw_node_end *end, struct writer *out, uint32_t length, uint32_t crc) {
   if (length == 0 || length > end->size) refuse(out, BAD_REQUEST, "out of range");
-  else if (crc32_of(end->memory, length) != crc) refuse(out, MISMATCH, "the CRC-32 of what was sent differs");
+  else if (bw_crc32(end->memory, length) != crc) refuse(out, MISMATCH, "the CRC-32 of what was sent differs");
   else return 1;
   return 0;
 }
@@ -282,7 +271,7 @@ static enum bw_event take_body(struct bw_node_end *end, uint32_t length) {
   if (length < HEAD + CRC || body[0] != REQUEST) return BW_NOTHING;
   const uint8_t *sum = body + length - CRC;
   uint32_t stated = (uint32_t)sum[0] << 24 | (uint32_t)sum[1] << 16 | (uint32_t)sum[2] << 8 | sum[3];
-  if (crc32_of(body, length - CRC) != stated) return BW_NOTHING;
+  if (bw_crc32(body, length - CRC) != stated) return BW_NOTHING;
   uint16_t session = (uint16_t)(body[1] << 8 | body[2]);
   int sequence = body[3];
   /* The last request again: its answer got lost. Session 0 is none. */
@@ -296,7 +285,7 @@ static enum bw_event take_body(struct bw_node_end *end, uint32_t length) {
   struct writer out = {body + HEAD};
   enum bw_event event = answer(end, &out, &in, session);
   body[0] = ANSWER;
-  uint32_t crc = crc32_of(body, (uint32_t)(out.at - body));
+  uint32_t crc = bw_crc32(body, (uint32_t)(out.at - body));
   for (int shift = 24; shift >= 0; shift -= 8) *out.at++ = (uint8_t)(crc >> shift);
   uint32_t stuffed = stuff(body, (uint32_t)(out.at - body), end->frame + 2);
   end->frame[0] = 0;
