@@ -2,19 +2,6 @@
 
 enum { TEXT = 64 };
 
-/* Bitwise: a stub has no room for a table, and few bytes to sum. */
-uint32_t bw_crc32_on(uint32_t crc, const uint8_t *bytes, uint32_t length) {
-  for (uint32_t i = 0; i < length; i++) {
-    crc ^= bytes[i];
-    for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? 0xedb88320u ^ (crc >> 1) : crc >> 1;
-  }
-  return crc;
-}
-
-uint32_t bw_crc32(const uint8_t *bytes, uint32_t length) {
-  return ~bw_crc32_on(0xffffffffu, bytes, length);
-}
-
 int32_t bw_unstuff(const uint8_t *in, uint32_t length, uint8_t *out, uint32_t most) {
   uint32_t at = 0, made = 0;
   while (at < length) {

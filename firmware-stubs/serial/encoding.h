@@ -1,16 +1,11 @@
 /*
- * What the frames of the serial protocol are made of (agent/protocol/serial/README.md): CRC-32, COBS, and what the protocol has
- * of CBOR (RFC 8949 section 3): arrays, unsigned integers, byte and text strings. Freestanding C99.
+ * What the frames of the serial protocol are made of (agent/protocol/serial/README.md): COBS, and what the protocol has of CBOR
+ * (RFC 8949 section 3): arrays, unsigned integers, byte and text strings. Freestanding C99.
  */
 #ifndef BW_ENCODING_H
 #define BW_ENCODING_H
 
 #include <stdint.h>
-
-/* CRC-32 of IEEE 802.3: begins with 0xffffffff, goes on piece by piece, and is complemented at the end. */
-uint32_t bw_crc32_on(uint32_t crc, const uint8_t *bytes, uint32_t length);
-/* The whole of it in one call. */
-uint32_t bw_crc32(const uint8_t *bytes, uint32_t length);
 
 /* Gives the length of what was encoded by COBS; -1 where it is no encoding, or longer than `most`. */
 int32_t bw_unstuff(const uint8_t *in, uint32_t length, uint8_t *out, uint32_t most);

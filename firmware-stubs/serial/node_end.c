@@ -1,5 +1,7 @@
-#include "encoding.h"
 #include "node_end.h"
+
+#include "../pointer/crc32.h"
+#include "encoding.h"
 
 enum { START = 0xf5, REQUEST = 0x51, ANSWER = 0x41, HEAD = 4, CRC = 4, CHUNK = 512 };
 enum { IN_TEXT, AFTER_ZERO, IN_FRAME };
