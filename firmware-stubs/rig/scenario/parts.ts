@@ -1,7 +1,7 @@
 /** Script items, expectations and cuts as they are run, from their form in the file. */
 import type { ConfigPath } from '../../../imager/model/fault.ts';
+import type { RigAction } from './action.ts';
 import type { Names } from './names.ts';
-import type { RigAction } from './rig.ts';
 import type { EventPattern, Expectation, RandomCuts, ScriptItem, TimedAction } from './scenario.ts';
 import type { ActionFile, EventFile, ExpectationFile, ScenarioFile } from './schema.ts';
 import { actionWords, patternWords } from './words.ts';

@@ -3,7 +3,8 @@ import type { Component } from '../../../imager/journal/event.ts';
 import type { ImagerConfig } from '../../../imager/model/config.ts';
 import type { ConfigPath } from '../../../imager/model/fault.ts';
 import type { NetworkFirmware, Rig } from '../qemu.ts';
-import type { PacketKind, RigAction } from './rig.ts';
+import type { RigAction } from './action.ts';
+import type { PacketKind } from './event.ts';
 
 export interface Scenario {
   /** As it was named; faults begin with it. */

@@ -14,7 +14,8 @@ import {
   word,
 } from '../../../imager/model/fields.ts';
 import { configFile } from '../../../imager/model/schema.ts';
-import { PACKETS, TRAFFIC } from './rig.ts';
+import { TRAFFIC } from './action.ts';
+import { PACKETS } from './event.ts';
 
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m)$/;
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000 };

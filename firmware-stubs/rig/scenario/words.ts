@@ -1,6 +1,7 @@
 /** Events and actions in words: what a report says of them. Pure. */
 
-import type { RigAction, RigEvent } from './rig.ts';
+import type { RigAction } from './action.ts';
+import type { RigEvent } from './event.ts';
 import type { EventPattern } from './scenario.ts';
 
 /** `n1 step load`, `n1 line /half way/`: what an event must be to fit. */
