@@ -51,6 +51,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'imager/service.ts',
   ],
   'firmware-stubs/rig': ['agent/protocol', 'imager/journal'],
+  'firmware-stubs/rig/scenario': ['agent/protocol', 'imager/journal', 'imager/model', 'firmware-stubs/rig'],
   'firmware-stubs/uboot': [],
   'firmware-stubs/ipxe': [],
   'firmware-stubs/simulated': ['agent/protocol'],
