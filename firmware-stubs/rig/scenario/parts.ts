@@ -12,6 +12,7 @@ const OFF_MS = 500;
 export function itemsOf(items: ScenarioFile['script'], names: Names): ScriptItem[] {
   return items.map(({ on, nth, after, do: actions }, i) => {
     const path: ConfigPath = ['script', i];
+    if (on === 'start' && nth !== 1) names.fault([...path, 'nth'], 'nothing, except beside an event');
     const each = Array.isArray(actions)
       ? actions.flatMap((action, j) => actionsOf(action, [...path, 'do', j], names))
       : actionsOf(actions, [...path, 'do'], names);

@@ -74,3 +74,8 @@ export function actionWords(action: RigAction): string {
       return `write ${action.bytes.length} bytes at ${action.offset} into the store of ${action.node}`;
   }
 }
+
+/** `1.234 s` */
+export function seconds(ms: number): string {
+  return `${Number((ms / 1000).toFixed(3))} s`;
+}
