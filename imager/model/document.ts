@@ -24,6 +24,8 @@ export interface CheckedYaml<T> {
   content: unknown;
   /** Throws ConfigError with these findings, each at its place. */
   refuse(findings: readonly Finding[]): never;
+  /** Line of what is at `path`, from 1; of the section that lacks it where it is missing. */
+  lineOf(path: ConfigPath): number;
 }
 
 /** Text of the file at `path`; `file` names it in the error, `expected` says what it should be. Throws ConfigError. */
@@ -66,7 +68,8 @@ export function checkYaml<T>(text: string, file: string, schema: z.ZodType<T>): 
   };
   const shape = schema.safeParse(content ?? {});
   if (!shape.success) return refuse(shape.error.issues.flatMap(findingsOf));
-  return { data: shape.data, content, refuse };
+  const lineOf = (path: ConfigPath) => lines.linePos(offsetOf({ path }, document)).line;
+  return { data: shape.data, content, refuse, lineOf };
 }
 
 function findingsOf(issue: z.core.$ZodIssue): Finding[] {
@@ -87,17 +90,18 @@ function findingsOf(issue: z.core.$ZodIssue): Finding[] {
 
 /** Looks up where a finding is. A missing value is reported at the section that lacks it. */
 function locate(finding: Finding, document: Document, lines: LineCounter): Fault {
-  let offset = 0;
-  for (let length = finding.path.length; length >= 0; length--) {
-    const range = rangeOf(finding.path.slice(0, length), document, finding.atKey === true);
-    if (range === undefined) continue;
-    offset = range;
-    break;
-  }
-  const { line, col } = lines.linePos(offset);
+  const { line, col } = lines.linePos(offsetOf(finding, document));
   const value = nodeAt(finding.path, document);
   const found = finding.found ?? describeNode(value, document);
   return { line, column: col, path: pathText(finding.path), found, expected: finding.expected };
+}
+
+function offsetOf({ path, atKey = false }: Pick<Finding, 'path' | 'atKey'>, document: Document): number {
+  for (let length = path.length; length >= 0; length--) {
+    const offset = rangeOf(path.slice(0, length), document, atKey);
+    if (offset !== undefined) return offset;
+  }
+  return 0;
 }
 
 /** Numbers as they are written. */

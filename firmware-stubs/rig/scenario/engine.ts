@@ -17,6 +17,7 @@ export interface DueAction {
   at: number;
   action: RigAction;
   words: string;
+  later?: { afterMs: number; action: RigAction };
 }
 
 interface Armed {
@@ -81,12 +82,23 @@ export class Engine {
   due(): DueAction[] {
     if (this.#cuts !== undefined && this.#cuts.nextAt <= this.#now) {
       const { node, offMs } = this.#cuts.cut();
-      this.#plan({ kind: 'power', node, power: 'cut' }, this.#now, ', at random');
-      this.#plan({ kind: 'power', node, power: 'on' }, this.#now + offMs);
+      const action: RigAction = { kind: 'power', node, power: 'cut' };
+      const later: RigAction = { kind: 'power', node, power: 'on' };
+      this.#timers.push({
+        ...{ at: this.#now, action, words: `${actionWords(action)}, at random` },
+        later: { afterMs: offMs, action: later },
+      });
     }
     const due = this.#timers.filter(({ at }) => at <= this.#now).sort((a, b) => a.at - b.at);
     this.#timers = this.#timers.filter(({ at }) => at > this.#now);
     return due;
+  }
+
+  /** It has been done, at `now`: what follows by itself is due so much later. */
+  performed({ later }: DueAction, now: number): void {
+    if (later === undefined) return;
+    const { afterMs, action } = later;
+    this.#timers.push({ at: now + afterMs, action, words: actionWords(action) });
   }
 
   /** True as soon as nothing can change the verdict, but for what is looked at in the end. */
@@ -116,11 +128,10 @@ export class Engine {
     armed.seen++;
     const { item } = armed;
     if (armed.seen !== item.nth) return;
-    for (const { action, afterMs, words } of item.actions)
-      this.#timers.push({ at: at + item.afterMs + afterMs, action, words });
-  }
-
-  #plan(action: RigAction, at: number, why = ''): void {
-    this.#timers.push({ at, action, words: `${actionWords(action)}${why}` });
+    for (const { action, later } of item.actions)
+      this.#timers.push({
+        ...{ at: at + item.afterMs, action, words: actionWords(action) },
+        ...(later === undefined ? {} : { later }),
+      });
   }
 }

@@ -22,7 +22,7 @@ export function loadScenario(file: string): Scenario {
 
 /** Checks the text of a scenario; `file` names it in errors and is what its paths are relative to. Throws ConfigError. */
 export function parseScenario(text: string, file: string): Scenario {
-  const { data, content, refuse } = checkYaml(text, file, scenarioFile);
+  const { data, content, refuse, lineOf } = checkYaml(text, file, scenarioFile);
   const findings: Finding[] = [];
   const imager = imagerOf(data.imager, (content as { imager: unknown }).imager, resolve(file), findings);
   if (imager === undefined) return refuse(findings);
@@ -35,7 +35,7 @@ export function parseScenario(text: string, file: string): Scenario {
   return {
     ...{ file, name: data.name, seed: data.seed, timeoutMs: data.timeout },
     images: new Map(Object.entries(data.images)),
-    ...{ nodes, imager, script, expect, cuts },
+    ...{ nodes, imager, script, expect, cuts, lineOf },
     writeStops: writeStopsOf([
       ...script.map(({ on }) => on),
       ...expect.flatMap((each) => ('on' in each ? [each.on] : [])),

@@ -2,9 +2,9 @@
 import type { ConfigPath } from '../../../imager/model/fault.ts';
 import type { RigAction } from './action.ts';
 import type { Names } from './names.ts';
-import type { EventPattern, Expectation, RandomCuts, ScriptItem, TimedAction } from './scenario.ts';
+import type { EventPattern, Expectation, RandomCuts, ScriptAction, ScriptItem } from './scenario.ts';
 import type { ActionFile, EventFile, ExpectationFile, ScenarioFile } from './schema.ts';
-import { actionWords, patternWords } from './words.ts';
+import { patternWords } from './words.ts';
 
 /** How long the power of a cycle is away where nothing else is said. */
 const OFF_MS = 500;
@@ -14,8 +14,8 @@ export function itemsOf(items: ScenarioFile['script'], names: Names): ScriptItem
     const path: ConfigPath = ['script', i];
     if (on === 'start' && nth !== 1) names.fault([...path, 'nth'], 'nothing, except beside an event');
     const each = Array.isArray(actions)
-      ? actions.flatMap((action, j) => actionsOf(action, [...path, 'do', j], names))
-      : actionsOf(actions, [...path, 'do'], names);
+      ? actions.map((action, j) => actionOf(action, [...path, 'do', j], names))
+      : [actionOf(actions, [...path, 'do'], names)];
     return { on: patternOf(on, [...path, 'on'], names), nth, afterMs: after, actions: each };
   });
 }
@@ -39,36 +39,41 @@ function whatOf(event: EventFile): EventPattern['what'] {
   return { kind: 'write', slot: write === 'any' ? undefined : write, stored };
 }
 
-/** A power cycle is two actions, and so is a fault that heals after a time. */
-function actionsOf(file: ActionFile, path: ConfigPath, names: Names): TimedAction[] {
-  const timed = (action: RigAction, afterMs = 0): TimedAction => ({
-    ...{ path, words: actionWords(action), afterMs, action },
-  });
-  if (file.imager !== undefined) return [timed({ kind: 'imager', imager: file.imager })];
+function actionOf(file: ActionFile, path: ConfigPath, names: Names): ScriptAction {
+  if (file.imager !== undefined) return { path, action: { kind: 'imager', imager: file.imager } };
   const node = names.node(file.node, path);
-  if (file.power !== undefined) {
-    const { power, off = OFF_MS } = file;
-    if (power !== 'cycle') return [timed({ kind: 'power', node, power })];
-    return [timed({ kind: 'power', node, power: 'cut' }), timed({ kind: 'power', node, power: 'on' }, off)];
+  if (file.power === 'cycle') {
+    const later: RigAction = { kind: 'power', node, power: 'on' };
+    return {
+      path,
+      action: { kind: 'power', node, power: 'cut' },
+      later: { afterMs: file.off ?? OFF_MS, action: later },
+    };
+  }
+  if (file.power !== undefined) return { path, action: { kind: 'power', node, power: file.power } };
+  if (file.cable !== undefined) return { path, action: { kind: 'cable', node, cable: file.cable } };
+  if (file.write !== undefined) {
+    const { offset, hex } = file.write;
+    return { path, action: { kind: 'write', node, offset, bytes: Uint8Array.from(Buffer.from(hex, 'hex')) } };
   }
   if (file.flash !== undefined) {
     names.image(file.flash.image, [...path, 'flash', 'image']);
     const disks = names.disks(file.flash.disks, node, [...path, 'flash']);
-    return [timed({ kind: 'flash', node, image: file.flash.image, disks })];
+    return { path, action: { kind: 'flash', node, image: file.flash.image, disks } };
   }
-  if (file.cable !== undefined) return [timed({ kind: 'cable', node, cable: file.cable })];
-  if (file.write !== undefined) {
-    const bytes = Uint8Array.from(Buffer.from(file.write.hex, 'hex'));
-    return [timed({ kind: 'write', node, offset: file.write.offset, bytes })];
-  }
-  const heal = timed({ kind: 'network', node, network: 'heal' }, file.for);
-  if (file.network === 'heal') return [heal];
+  return { path, ...networkAction(file, node) };
+}
+
+/** A fault that has a duration heals by itself. */
+function networkAction(file: ActionFile, node: string): Omit<ScriptAction, 'path'> {
+  const heal: RigAction = { kind: 'network', node, network: 'heal' };
+  if (file.network === 'heal') return { action: heal };
   const { traffic = 'all', by: delayMs = 0 } = file;
-  const fault: RigAction =
+  const action: RigAction =
     file.network === 'drop'
       ? { kind: 'network', node, network: 'drop', traffic }
       : { kind: 'network', node, network: 'delay', traffic, delayMs };
-  return [timed(fault), ...(file.for === undefined ? [] : [heal])];
+  return { action, ...(file.for === undefined ? {} : { later: { afterMs: file.for, action: heal } }) };
 }
 
 /** At least one must be an event in order: the scenario ends with the last of them. */

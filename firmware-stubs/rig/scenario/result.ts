@@ -4,6 +4,9 @@ import type { Failure } from './failure.ts';
 import type { Draw } from './random-cuts.ts';
 import type { RigKind } from './rig.ts';
 
+/** A failure, and the line of the file that it is about. */
+export type PlacedFailure = Failure & { line: number };
+
 export interface ScenarioResult {
   file: string;
   name: string;
@@ -13,7 +16,7 @@ export interface ScenarioResult {
   /** How long it took, on the rig's clock. */
   ms: number;
   /** In the file's order; empty where `ok`. */
-  failures: Failure[];
+  failures: PlacedFailure[];
   /** The rig itself could not go on, in words. */
   error: string | undefined;
   /** What was expected in order and has come. */

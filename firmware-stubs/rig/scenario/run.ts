@@ -25,7 +25,8 @@ export async function runScenario(
     const engine = new Engine(scenario, options.seed);
     try {
       await follow(rig, engine, result, options.progress);
-      result.failures = engine.verdict((node) => rig.pointer(node));
+      const failures = engine.verdict((node) => rig.pointer(node));
+      result.failures = failures.map((failure) => ({ ...failure, line: scenario.lineOf(failure.path) }));
       result.ok = result.failures.length === 0;
     } finally {
       result.cuts = engine.draws;
@@ -48,10 +49,12 @@ async function follow(
   progress: RunOptions['progress'],
 ): Promise<void> {
   while (true) {
-    for (const { action, words } of engine.due()) {
+    for (const due of engine.due()) {
+      const { action, words } = due;
       actions.push({ at: rig.now(), words });
       progress(rig.now(), words);
       await rig.perform(action);
+      engine.performed(due, rig.now());
     }
     if (engine.over) return;
     const until = engine.nextAt;

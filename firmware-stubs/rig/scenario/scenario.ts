@@ -21,6 +21,8 @@ export interface Scenario {
   cuts: RandomCuts | undefined;
   /** Counts of bytes that `write` events ask for: a write is to be told of there. */
   writeStops: readonly number[];
+  /** Line of the file, from 1, in which what is at `path` stands. */
+  lineOf(path: ConfigPath): number;
 }
 
 export interface ScenarioImage {
@@ -83,15 +85,15 @@ export interface ScriptItem {
   on: EventPattern;
   nth: number;
   afterMs: number;
-  actions: readonly TimedAction[];
+  /** One after the other. */
+  actions: readonly ScriptAction[];
 }
 
-export interface TimedAction {
+export interface ScriptAction {
   path: ConfigPath;
-  words: string;
-  /** After the first one of its item: a power cycle is a cut, and later the power again. */
-  afterMs: number;
   action: RigAction;
+  /** What follows by itself, so long after it was done: a power cycle is a cut, and later the power again. */
+  later?: { afterMs: number; action: RigAction };
 }
 
 export type Expectation =
