@@ -58,6 +58,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   'firmware-stubs/uboot': [],
   'firmware-stubs/ipxe': [],
   'firmware-stubs/simulated': ['agent/protocol'],
+  'firmware-stubs/simulated/lab': [
+    ...['agent/protocol', 'agent/linux', 'agent/main.ts', 'firmware-stubs/simulated'],
+    ...['firmware-stubs/rig', 'firmware-stubs/rig/scenario'],
+    ...['imager/agents', 'imager/service', 'imager/model', 'imager/registry', 'imager/journal'],
+  ],
   'firmware-stubs/demo': ['agent/protocol', 'firmware-stubs/rig', 'imager/journal'],
 };
 
