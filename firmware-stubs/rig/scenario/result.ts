@@ -8,6 +8,8 @@ import type { RigKind } from './rig.ts';
 export type PlacedFailure = Failure & { line: number };
 
 export interface ScenarioResult {
+  /** The file's name without its ending; unlike that of any other of one run. */
+  id: string;
   file: string;
   name: string;
   rig: RigKind['name'];

@@ -5,6 +5,8 @@ import type { OpenOptions, RigKind, ScenarioRig } from './rig.ts';
 import type { Scenario } from './scenario.ts';
 
 export interface RunOptions extends OpenOptions {
+  /** `id` of the result. */
+  id: string;
   /** Is told of what is done, and of what was expected and has come. */
   progress(at: number, words: string): void;
 }
@@ -17,7 +19,7 @@ export async function runScenario(
 ): Promise<ScenarioResult> {
   const { file, name } = scenario;
   const result: ScenarioResult = {
-    ...{ file, name, rig: kind.name, seed: options.seed, ok: false, ms: 0 },
+    ...{ id: options.id, file, name, rig: kind.name, seed: options.seed, ok: false, ms: 0 },
     ...{ failures: [], error: undefined, met: [], actions: [], cuts: [], events: [], logs: '' },
   };
   try {

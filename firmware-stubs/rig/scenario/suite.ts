@@ -66,7 +66,7 @@ async function runOne(
   mkdirSync(dir, { recursive: true });
   try {
     return await runScenario(scenario, kind, {
-      ...{ dir, seed },
+      ...{ id: name, dir, seed },
       say: (line) => progress(name, line),
       progress: (at, words) => progress(name, `${(at / 1000).toFixed(3).padStart(8)}  ${words}`),
     });
