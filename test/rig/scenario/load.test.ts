@@ -113,7 +113,7 @@ const FAULTS: [string, string, number, RegExp][] = [
   [
     '  - { on: { line: "^half way" }, within: 1.5m }\n',
     '',
-    4,
+    5,
     /^expect: .* expected at least one event in order/,
   ],
 ];
