@@ -129,14 +129,19 @@ export class Expectations {
   }
 
   #fail(on: EventPattern, expected: string, at: number): void {
-    const alike = this.#since.filter(
-      (event) => event.kind === on.what.kind && (on.node === undefined || event.node === on.node),
-    );
+    const alike = this.#since.filter((event) => isAlike(on, event));
     const shown = alike.slice(-SHOWN).map((event) => `${seconds(event.at)} ${eventWords(event)}`);
-    const left = alike.length > SHOWN ? [`${alike.length - SHOWN} more, then`] : [];
+    const left = alike.length > SHOWN ? [`${alike.length - SHOWN} others`] : [];
     const came = shown.length === 0 ? 'nothing of its kind' : [...left, ...shown].join('; ');
     this.failure = { path: on.path, expected, came, at, node: on.node };
   }
+}
+
+/** What might have been taken for it: steps of the servers are many, and only beside one of theirs of interest. */
+function isAlike({ node, what }: EventPattern, event: RigEvent): boolean {
+  if (event.kind !== what.kind || (node !== undefined && event.node !== node)) return false;
+  const server = (component: string | undefined) => ['dhcp', 'tftp', 'http', 'nbd'].includes(component ?? '');
+  return event.kind !== 'step' || what.kind !== 'step' || server(event.component) === server(what.component);
 }
 
 function times(count: number): string {

@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { BootPointer } from '../../../agent/protocol/pointer/record.ts';
 import { systemClock } from '../../../imager/journal/clock.ts';
+import { controlSocketPath } from '../../../imager/model/config.ts';
 import type { RigImager } from '../imager.ts';
 import { Lab } from '../lab.ts';
 import type { RigAction } from './action.ts';
 import { disksOf } from './disks.ts';
 import type { RigEvent } from './event.ts';
+import { ImagerSteps } from './imager-steps.ts';
 import { type Drop, dropRules } from './network-faults.ts';
 import { QemuNode } from './qemu-node.ts';
 import { EventQueue } from './queue.ts';
@@ -30,6 +32,7 @@ export class QemuRig implements ScenarioRig {
   /** The one that serves; undefined while there is none. */
   #imager: RigImager | undefined;
   #latestImager: RigImager | undefined;
+  #steps: ImagerSteps[] = [];
   #startedAt = systemClock.now();
 
   private constructor(scenario: Scenario, lab: Lab, config: string) {
@@ -94,7 +97,7 @@ export class QemuRig implements ScenarioRig {
 
   async close(): Promise<void> {
     this.#imager = undefined;
-    for (const node of this.#nodes) node.close();
+    for (const each of [...this.#nodes, ...this.#steps]) each.close();
     await this.#lab.close();
   }
 
@@ -135,11 +138,29 @@ export class QemuRig implements ScenarioRig {
   /** An imager that ends by itself ends the scenario. */
   async #startImager(): Promise<void> {
     const imager = await this.#lab.startImager({ config: this.#config });
+    await this.#followImager();
     this.#imager = imager;
     this.#latestImager = imager;
     void imager.ended.then((why) => {
       if (this.#imager === imager) this.#queue.break(new Error(`${why}\n${imager.tail()}`));
     });
+  }
+
+  /** Nodes that the imager knows by name. */
+  async #followImager(): Promise<void> {
+    const { config } = this.#scenario.imager;
+    const socket = controlSocketPath({ ...config, state: join(this.#lab.dir, 'state') });
+    const known = this.#scenario.nodes.filter((node) => config.nodes.some(({ name }) => name === node.name));
+    this.#steps = await Promise.all(
+      known.map(({ name }) =>
+        ImagerSteps.follow(socket, name, ({ component, step, at, reason, detail = {} }) =>
+          this.#queue.push({
+            ...{ at: this.#since(at), node: name, kind: 'step', component, step, detail },
+            ...(reason === undefined ? {} : { reason }),
+          }),
+        ),
+      ),
+    );
   }
 
   async #performImager(what: 'start' | 'stop' | 'kill'): Promise<void> {

@@ -17,8 +17,10 @@ export class EventQueue {
     this.#now = now;
   }
 
+  /** Those that nobody has taken are kept in the order of time: some sources are slower than others. */
   push(event: RigEvent): void {
-    this.#events.push(event);
+    const later = this.#events.findIndex(({ at }) => at > event.at);
+    this.#events.splice(later === -1 ? this.#events.length : later, 0, event);
     this.#waiter?.settle();
   }
 

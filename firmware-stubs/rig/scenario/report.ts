@@ -4,9 +4,9 @@ import type { Failure } from './failure.ts';
 import type { PlacedFailure, ScenarioResult } from './result.ts';
 import { eventWords, seconds } from './words.ts';
 
-/** Console lines and events that are shown before a failure. */
+/** Console lines, and events but for packets, that are shown before a failure. */
 const LINES = 20;
-const EVENTS = 10;
+const EVENTS = 15;
 
 /** `passed   27.1 s  double reboot (qemu, seed 1)`, and below it random cuts and failures. */
 export function resultText(result: ScenarioResult): string {
@@ -53,7 +53,7 @@ function consoleText({ events }: ScenarioResult, failure: Failure | undefined): 
       (failure === undefined || at <= failure.at) &&
       (failure?.node === undefined || node === undefined || node === failure.node),
   );
-  const steps = before.filter(({ kind }) => kind !== 'line').slice(-EVENTS);
+  const steps = before.filter(({ kind }) => kind !== 'line' && kind !== 'packet').slice(-EVENTS);
   const lines = before.filter(({ kind }) => kind === 'line').slice(-LINES);
   const who = failure?.node === undefined ? '' : ` of ${failure.node}`;
   return [
