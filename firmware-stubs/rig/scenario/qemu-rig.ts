@@ -8,6 +8,7 @@ import { controlSocketPath } from '../../../imager/model/config.ts';
 import type { RigImager } from '../imager.ts';
 import { Lab } from '../lab.ts';
 import type { RigAction } from './action.ts';
+import { disksOf } from './disks.ts';
 import type { RigEvent } from './event.ts';
 import { ImagerSteps } from './imager-steps.ts';
 import { type Drop, dropRules } from './network-faults.ts';
@@ -185,12 +186,4 @@ export class QemuRig implements ScenarioRig {
     const input = dropRules(this.#drops, this.#scenario.imager.config.ports);
     await this.#lab.space.check(['nft', '-f', '-'], { input });
   }
-}
-
-/** Disks that pointers name, from the beginning or later. */
-function disksOf({ nodes, script }: Scenario): Set<string> {
-  const flashed = script.flatMap(({ actions }) =>
-    actions.flatMap(({ action }) => (action.kind === 'flash' ? action.disks : [])),
-  );
-  return new Set([...nodes.flatMap(({ pointer }) => pointer?.disks ?? []), ...flashed]);
 }

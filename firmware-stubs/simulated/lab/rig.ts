@@ -3,10 +3,11 @@ import { FRESH_ATTEMPTS } from '../../../agent/protocol/pointer/record.ts';
 import type { BootEvent } from '../../../imager/journal/event.ts';
 import type { ImagerConfig } from '../../../imager/model/config.ts';
 import type { RigAction, Traffic } from '../../rig/scenario/action.ts';
+import { disksOf } from '../../rig/scenario/disks.ts';
 import type { PacketKind, RigEvent } from '../../rig/scenario/event.ts';
 import type { ScenarioRig } from '../../rig/scenario/rig.ts';
 import type { Scenario, ScenarioNode } from '../../rig/scenario/scenario.ts';
-import { lineMeaning } from '../../rig/serial.ts';
+import { type LineMeaning, lineMeaning } from '../../rig/serial.ts';
 import { SimulatedDisk } from './disk.ts';
 import { SimulatedImager } from './imager.ts';
 import { type Fate, SimulatedNetwork } from './network.ts';
@@ -36,6 +37,8 @@ export class SimulatedRig implements ScenarioRig {
   readonly #disks = new Map<string, SimulatedDisk>();
   readonly #nodes = new Map<string, SimulatedNode>();
   readonly #faults = new Map<string, Fault[]>();
+  /** Of each node: how often its firmware has started, and when its power came. */
+  readonly #counts = new Map<string, { boot: number; poweredOnAt: number }>();
   readonly #unplugged = new Set<string>();
   readonly #log: string[] = [];
   #events: RigEvent[] = [];
@@ -135,15 +138,15 @@ export class SimulatedRig implements ScenarioRig {
         },
         connect: (address, timeoutMs) => this.#network.connect(name, 'agent', address, timeoutMs),
         line: (text) => this.#say(name, text),
-        power: (step, reason) =>
-          this.#emit({
-            ...{ kind: 'step', node: name, component: 'rig', step, detail: {} },
-            ...(reason === undefined ? {} : { reason }),
-          }),
+        power: (step, reason) => {
+          if (step === 'power-on') this.#counts.get(name)!.poweredOnAt = this.now();
+          this.#tell(name, { component: 'rig', step, ...(reason === undefined ? {} : { reason }) });
+        },
         wrote: (slot, stored, length) => this.#emit({ kind: 'write', node: name, slot, stored, length }),
       },
     );
     this.#nodes.set(name, made);
+    this.#counts.set(name, { boot: 0, poweredOnAt: 0 });
     if (pointer === undefined) return;
     const { image, disks, phase, attempts, fallback } = pointer;
     made.pointers().write({
@@ -253,7 +256,21 @@ export class SimulatedRig implements ScenarioRig {
     if (this.#unplugged.has(node)) return;
     this.#emit({ kind: 'line', node, text });
     const meaning = lineMeaning(text);
-    if (meaning !== undefined) this.#emit({ kind: 'step', node, detail: {}, ...meaning });
+    if (meaning === undefined) return;
+    const { component, step } = meaning;
+    const counts = this.#counts.get(node)!;
+    if (component === 'firmware' && step === 'start') counts.boot++;
+    this.#tell(node, meaning);
+  }
+
+  /** A step of a node, with what real nodes' steps have beside it (rig/node.ts). */
+  #tell(node: string, { component, step, reason, detail }: LineMeaning): void {
+    const { boot, poweredOnAt } = this.#counts.get(node)!;
+    this.#emit({
+      ...{ kind: 'step', node, component, step },
+      ...(reason === undefined ? {} : { reason }),
+      detail: { boot, seconds: (this.now() - poweredOnAt) / 1000, ...detail },
+    });
   }
 
   /** What the imager's servers tell. */
@@ -271,12 +288,4 @@ export class SimulatedRig implements ScenarioRig {
   #emit(event: Without<RigEvent>): void {
     this.#events.push({ ...event, at: this.now() });
   }
-}
-
-/** Every disk that a node may be told to use. */
-function disksOf({ nodes, script }: Scenario): Set<string> {
-  const flashed = script.flatMap(({ actions }) =>
-    actions.flatMap(({ action }) => (action.kind === 'flash' ? action.disks : [])),
-  );
-  return new Set([...nodes.flatMap(({ pointer }) => pointer?.disks ?? []), ...flashed]);
 }
