@@ -9,6 +9,7 @@ import type { ConfigFile } from '../../../imager/model/schema.ts';
 import { absolutePaths } from './imager-content.ts';
 import { Names } from './names.ts';
 import { cutsOf, expectationsOf, itemsOf, writeStopsOf } from './parts.ts';
+import { patternsOf } from './patterns.ts';
 import type { Scenario, ScenarioImager, ScenarioNode } from './scenario.ts';
 import { type NodeFile, type ScenarioFile, scenarioFile } from './schema.ts';
 
@@ -36,11 +37,7 @@ export function parseScenario(text: string, file: string): Scenario {
     ...{ file, name: data.name, seed: data.seed, timeoutMs: data.timeout },
     images: new Map(Object.entries(data.images)),
     ...{ nodes, imager, script, expect, cuts, lineOf },
-    writeStops: writeStopsOf([
-      ...script.map(({ on }) => on),
-      ...expect.flatMap((each) => ('on' in each ? [each.on] : [])),
-      ...(cuts === undefined ? [] : [cuts.from, cuts.to]),
-    ]),
+    writeStops: writeStopsOf(patternsOf({ script, expect, cuts })),
   };
 }
 

@@ -1,5 +1,6 @@
 /** The QEMU rig as a kind of rig: what it can do, and opening one. */
 import type { ConfigPath } from '../../../imager/model/fault.ts';
+import { patternsOf } from './patterns.ts';
 import { QemuRig } from './qemu-rig.ts';
 import type { Refusal, RigKind } from './rig.ts';
 import type { EventPattern, Scenario } from './scenario.ts';
@@ -10,12 +11,8 @@ export const qemuKind: RigKind = {
   open: (scenario, options) => QemuRig.open(scenario, options),
 };
 
-function refusals({ nodes, script, expect, cuts }: Scenario): Refusal[] {
-  const patterns: EventPattern[] = [
-    ...script.map(({ on }) => on),
-    ...expect.flatMap((each) => ('on' in each ? [each.on] : [])),
-    ...(cuts === undefined ? [] : [cuts.from, cuts.to]),
-  ];
+function refusals(scenario: Scenario): Refusal[] {
+  const { nodes, script } = scenario;
   const refused: [ConfigPath, string | undefined][] = [
     ...nodes.map(({ rig }, i): [ConfigPath, string | undefined] => [
       ['nodes', i, 'rig'],
@@ -23,7 +20,10 @@ function refusals({ nodes, script, expect, cuts }: Scenario): Refusal[] {
         ? undefined
         : 'an image of the QEMU rig is of one architecture, so nodes are of one rig',
     ]),
-    ...patterns.map(({ path, what }): [ConfigPath, string | undefined] => [path, eventRefusal(what)]),
+    ...patternsOf(scenario).map(({ path, what }): [ConfigPath, string | undefined] => [
+      path,
+      eventRefusal(what),
+    ]),
     ...script.flatMap(({ actions }) =>
       actions.map(({ path, action }): [ConfigPath, string | undefined] => [
         path,

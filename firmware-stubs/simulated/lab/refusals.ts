@@ -1,8 +1,9 @@
 /** What a scenario may not ask of the simulated rig: everything that only real wires, kernels and firmware have. */
 import type { ConfigPath } from '../../../imager/model/fault.ts';
 import type { PacketKind } from '../../rig/scenario/event.ts';
+import { patternsOf } from '../../rig/scenario/patterns.ts';
 import type { Refusal } from '../../rig/scenario/rig.ts';
-import type { EventPattern, Scenario } from '../../rig/scenario/scenario.ts';
+import type { Scenario } from '../../rig/scenario/scenario.ts';
 import { scriptActs } from './shell.ts';
 
 /** Whole messages and streams are simulated; what these are is not. */
@@ -49,14 +50,6 @@ export function refusalsOf(scenario: Scenario): Refusal[] {
     }),
   );
   return [...nodes, ...patterns, ...actions];
-}
-
-function patternsOf({ script, expect, cuts }: Scenario): EventPattern[] {
-  return [
-    ...script.map(({ on }) => on),
-    ...expect.flatMap((each) => ('on' in each ? [each.on] : [])),
-    ...(cuts === undefined ? [] : [cuts.from, cuts.to]),
-  ];
 }
 
 /** Whether a pattern is of lines that can be said here: a pattern names "bootwright:", or fits what a script says. */
