@@ -33,7 +33,7 @@ export function accountOf(
       account.said[event.text] = (account.said[event.text] ?? 0) + 1;
     if (event.kind !== 'step') continue;
     if (event.component === 'rig' && event.step === 'power-on') account.powerOns.push([]);
-    if (event.component === 'firmware' || (event.component === 'agent' && 'uptime' in event.detail))
+    if (event.component === 'firmware' || event.component === 'agent')
       account.powerOns.at(-1)?.push(stepWords(event));
   }
   return account;
