@@ -157,7 +157,9 @@ expect:
   });
 
   it('with a node that has its address from a pool is refused', () => {
-    const pooled = text('').replace(', address: 10.77.0.11', '');
+    const pooled = text('')
+      .replace(', address: 10.77.0.11', '')
+      .replace('prefix: 24', 'prefix: 24, pool: { from: 10.77.0.100, to: 10.77.0.150 }');
     expect(simulatedRig.refusals(parseScenario(pooled, '/one.yaml'))).toEqual([
       {
         path: ['nodes', 0, 'name'],
