@@ -88,10 +88,10 @@ export class OneNode {
     return this.events.flatMap((event) => (event.kind === 'line' ? [event.text] : []));
   }
 
-  /** Steps of the node, as its console told them; of the imager's servers none. */
+  /** Steps that its console told. */
   get steps(): string[] {
     return this.events.flatMap((event) =>
-      event.kind === 'step' && (event.component === 'firmware' || 'uptime' in event.detail)
+      event.kind === 'step' && (event.component === 'firmware' || event.component === 'agent')
         ? [event.step]
         : [],
     );

@@ -273,13 +273,14 @@ export class SimulatedRig implements ScenarioRig {
     });
   }
 
-  /** What the imager's servers tell. */
+  /** What the imager tells. What it hears of agents is in its log alone: their consoles have that. */
   #heard({ component, step, node, reason, detail = {} }: BootEvent): void {
-    this.#emit({
-      ...{ kind: 'step', component, step, detail },
-      ...(node === undefined ? {} : { node }),
-      ...(reason === undefined ? {} : { reason }),
-    });
+    if (component !== 'agent')
+      this.#emit({
+        ...{ kind: 'step', component, step, detail },
+        ...(node === undefined ? {} : { node }),
+        ...(reason === undefined ? {} : { reason }),
+      });
     const words = Object.entries(detail).map(([key, value]) => ` ${key}=${value}`);
     this.#log.push(`${(this.now() / 1000).toFixed(3)} ${node ?? ''} ${component} ${step}${words.join('')}`);
     if (this.#log.length > LOG_LINES) this.#log.shift();
