@@ -156,6 +156,16 @@ expect:
     expect(result.events.at(-1)).toMatchObject({ step: 'off', reason: 'the power was cut' });
   });
 
+  it('with a node that has its address from a pool is refused', () => {
+    const pooled = text('').replace(', address: 10.77.0.11', '');
+    expect(simulatedRig.refusals(parseScenario(pooled, '/one.yaml'))).toEqual([
+      {
+        path: ['nodes', 0, 'name'],
+        why: "the simulated rig has no pools of addresses, and the imager's configuration reserves none for n1",
+      },
+    ]);
+  });
+
   it('that asks for more than it can do is refused with each place and why', () => {
     const patterns = [
       '- { on: { line: "Booting Linux" }, do: { power: cycle } }',

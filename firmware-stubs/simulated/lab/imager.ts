@@ -85,11 +85,6 @@ export class SimulatedImager implements Listener {
     return this.#nodes;
   }
 
-  /** What it knows of nodes. */
-  get directory(): Directory {
-    return this.#directory;
-  }
-
   /** Resolves when it serves. */
   start(): Promise<void> {
     return new Promise((resolve) => {

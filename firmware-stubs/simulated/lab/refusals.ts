@@ -20,11 +20,22 @@ const NO_TRAFFIC: Readonly<Record<string, string>> = { arp: NO_PACKETS.arp!, htt
 /** Everything in `scenario` that the simulated rig cannot do, each with its place. */
 export function refusalsOf(scenario: Scenario): Refusal[] {
   const refuse = (path: ConfigPath, has: string): Refusal => ({ path, why: `the simulated rig has ${has}` });
-  const nodes = scenario.nodes.flatMap(({ firmware }, i) =>
-    firmware === undefined
-      ? []
-      : [refuse(['nodes', i, 'firmware'], `no ${firmware}, only firmware that obeys a boot pointer`)],
+  const reserved = new Set(
+    scenario.imager.config.nodes.flatMap(({ name, address }) => (address === undefined ? [] : [name])),
   );
+  const nodes = scenario.nodes.flatMap(({ name, firmware }, i) => [
+    ...(firmware === undefined
+      ? []
+      : [refuse(['nodes', i, 'firmware'], `no ${firmware}, only firmware that obeys a boot pointer`)]),
+    ...(reserved.has(name)
+      ? []
+      : [
+          refuse(
+            ['nodes', i, 'name'],
+            `no pools of addresses, and the imager's configuration reserves none for ${name}`,
+          ),
+        ]),
+  ]);
   const sayable = sayableLines(scenario);
   const patterns = patternsOf(scenario).flatMap(({ path, what }) => {
     if (what.kind === 'packet') {

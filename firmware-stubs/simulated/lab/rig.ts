@@ -121,7 +121,7 @@ export class SimulatedRig implements ScenarioRig {
     const { name, rig, mac, uid, pointer } = node;
     const services: ServiceParts = {
       ...{ time: this.#time, network: this.#network, imager: this.#imager, node: name },
-      address: this.#addressOf(name, mac),
+      address: this.#addressOf(name),
       sink: (event) => this.#heard(event),
       blocks: () => this.#fate(name, 'tftp-data'),
     };
@@ -159,11 +159,9 @@ export class SimulatedRig implements ScenarioRig {
     return { imagers: [this.#config.network.address], cluster: this.#config.cluster };
   }
 
-  /** A node's address: its own in the configuration, else one of the first pool. */
-  #addressOf(name: string, mac?: string): string | undefined {
-    const { nodes } = this.#imager;
-    const configured = nodes.byName(name) ?? (mac === undefined ? undefined : nodes.byMac(mac));
-    return configured?.address;
+  /** A node's address: the one reserved for it in the configuration; there are no pools here. */
+  #addressOf(name: string): string | undefined {
+    return this.#imager.nodes.byName(name)?.address;
   }
 
   async #attach(
