@@ -24,9 +24,10 @@ bench: build ## measure against peers in pairs; prints a table and writes build/
 	@node --enable-source-maps node_modules/.bench/main.mjs
 
 .PHONY: proofs
-proofs: build ## long versions of the NBD tests: 200 kills under fio, 20 under a Linux kernel, 100 nodes on one base
+proofs: build ## long versions: disks under 200 kills, 20 under a Linux kernel, 100 nodes on one base; power cuts; scenarios on QEMU
 	@BOOTWRIGHT_KILL_ROUNDS=200 BOOTWRIGHT_KERNEL_KILLS=20 BOOTWRIGHT_NODES=100 \
-	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs
+	    BOOTWRIGHT_CUT_STOP=10 BOOTWRIGHT_CUT_RUNS=2000 BOOTWRIGHT_SCENARIOS=qemu \
+	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs test/simulated
 
 .PHONY: build
 build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node ## compile TypeScript and the native parts to dist/

@@ -1,5 +1,6 @@
 /** A timeline as text for a terminal. Pure. */
-import { breakdown, PARTS, type Timeline } from './timeline.ts';
+import { PARTS } from '../rig/boot-parts.ts';
+import { breakdown, type Timeline } from './timeline.ts';
 
 const DETAIL_WIDTH = 90;
 

@@ -1,5 +1,6 @@
 /** From the events of a boot sequence to its timeline: rows as seen, and how long each part took. Pure. */
 import type { BootEvent, Component } from '../../imager/journal/event.ts';
+import { BEGINS, type Part } from '../rig/boot-parts.ts';
 
 /** One thing that happened, seconds after power-on. */
 export interface Row {
@@ -8,20 +9,6 @@ export interface Row {
   step: string;
   detail: string;
 }
-
-/** The parts of a boot, in order. `reboot` is from the restart to the firmware's first word. */
-export const PARTS = [
-  'reboot',
-  'firmware',
-  'dhcp',
-  'load',
-  'kernel',
-  'agent',
-  'disk',
-  'configure',
-  'services',
-] as const;
-export type Part = (typeof PARTS)[number];
 
 /** A stretch of time in which one part ran. Seconds after power-on. */
 export interface Bar {
@@ -39,19 +26,6 @@ export interface Timeline {
   /** Seconds from power-on to ready; undefined where that was not reached. */
   ready: number | undefined;
 }
-
-/** What ends each part, and what the next one is. Steps that begin no part are left out. */
-const BEGINS: Record<string, Part> = {
-  'firmware start': 'firmware',
-  'firmware pointer': 'dhcp',
-  'firmware dhcp': 'load',
-  'firmware boot': 'kernel',
-  'agent agent': 'agent',
-  'nbd attach': 'disk',
-  'agent mounted': 'configure',
-  'agent reboot': 'reboot',
-  'agent services': 'configure',
-};
 
 /** Orders `events` (from serial line and imager, on one clock) from `powerOn`, in milliseconds since the epoch. */
 export function timelineOf(events: readonly BootEvent[], powerOn: number): Timeline {

@@ -67,6 +67,11 @@ export class RigImager {
     return tail(`imager's log; all of it: ${this.#place.logFile}`, this.#log);
   }
 
+  /** Resolves when it has ended, for whatever reason, with words that say how. */
+  get ended(): Promise<string> {
+    return this.#place.process.ended.then(() => this.#ended ?? 'the imager ended');
+  }
+
   get running(): boolean {
     return !this.#place.process.over;
   }

@@ -61,6 +61,7 @@ export class RigNode {
   readonly #options: NodeOptions;
   readonly #place: NodePlace;
   readonly #listeners = new Set<(line: SerialLine | undefined) => void>();
+  readonly #watchers = new Set<(event: BootEvent) => void>();
   readonly #events: BootEvent[] = [];
   #lines: SerialLine[] = [];
   #firstEvent = 0;
@@ -189,6 +190,12 @@ export class RigNode {
     return () => this.#listeners.delete(own);
   }
 
+  /** Calls back with each new event, before the line that told of it. Gives the function that ends it. */
+  onEvent(watcher: (event: BootEvent) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
   /**
    * The first line since the last power-on that fits, be it there already or still to come. Rejects with
    * DeadlineError, which carries the logs' ends, after `withinMs` or when the machine ends.
@@ -253,13 +260,15 @@ export class RigNode {
 
   #record(what: Omit<BootEvent, 'at'>, at: number): void {
     const seconds = (at - this.#poweredOnAt) / 1000;
-    this.#events.push({
+    const event: BootEvent = {
       ...what,
       at,
       node: this.name,
       mac: this.#options.mac,
       detail: { boot: this.#boots, seconds, ...what.detail },
-    });
+    };
+    this.#events.push(event);
+    for (const watcher of [...this.#watchers]) watcher(event);
   }
 
   #tell(line: SerialLine | undefined): void {

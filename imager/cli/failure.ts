@@ -12,6 +12,11 @@ export class VerbError extends Error {
   readonly exitCode = 1;
 }
 
+/** What was asked for cannot be done as it was asked for; nothing was begun. */
+export class UsageError extends Error {
+  readonly exitCode = 2;
+}
+
 /** Work on serial ports failed; `exitCode` tells how (serial.ts). */
 export class SerialError extends Error {
   readonly exitCode: number;

@@ -3,7 +3,7 @@ import { CommanderError } from 'commander';
 /** Runs the imager's command line (program.ts) and turns what goes wrong into words and an exit code. */
 import { plain } from '../../agent/protocol/plain.ts';
 import { ConfigError } from '../model/fault.ts';
-import { NotReachableError, SerialError, VerbError } from './failure.ts';
+import { NotReachableError, SerialError, UsageError, VerbError } from './failure.ts';
 import { commandLine } from './program.ts';
 import { outliveReaders } from './terminal.ts';
 
@@ -14,7 +14,7 @@ function report(error: unknown): number {
   const message = plain(error instanceof Error ? error.message : String(error));
   process.stderr.write(error instanceof ConfigError ? `${message}\n` : `imager: ${message}\n`);
   if (error instanceof ConfigError) return 2;
-  const known = [VerbError, NotReachableError, SerialError].find((kind) => error instanceof kind);
+  const known = [VerbError, UsageError, NotReachableError, SerialError].find((kind) => error instanceof kind);
   return known === undefined ? 1 : (error as SerialError).exitCode;
 }
 

@@ -6,6 +6,7 @@ import { EXIT_CODES } from './failure.ts';
 import { addImage } from './image.ts';
 import { addNode } from './node.ts';
 import { addPxe } from './pxe.ts';
+import { addRig } from './rig.ts';
 import { addSerial } from './serial.ts';
 import { addServe } from './serve.ts';
 
@@ -30,6 +31,6 @@ Examples:
   imager node flash node1 --image debian-12 --disk node1-root
   imager node list --json`,
     );
-  for (const add of [addServe, addNode, addImage, addBase, addDisk, addPxe, addSerial]) add(program);
+  for (const add of [addServe, addNode, addImage, addBase, addDisk, addPxe, addSerial, addRig]) add(program);
   return program;
 }

@@ -1,146 +1,40 @@
 /** Reads a configuration file: YAML to checked ImagerConfig, or every fault at once with its line and column. */
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import {
-  type Document,
-  isAlias,
-  isMap,
-  isNode,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Pair,
-  parseDocument,
-} from 'yaml';
-import type * as z from 'zod';
 import { MAX_FRAME } from '../../agent/protocol/frame.ts';
 import { assemble } from './assemble.ts';
 import type { ImagerConfig, UserConfig } from './config.ts';
 import { findContradictions } from './consistency.ts';
-import { ConfigError, type ConfigPath, describeValue, type Fault, type Finding, pathText } from './fault.ts';
+import { checkYaml, readYaml } from './document.ts';
+import type { ConfigPath, Finding } from './fault.ts';
 import { type ConfigFile, configFile, MAX_SCRIPT_BYTES } from './schema.ts';
 
-/** One anchor may serve every node of a big file. Aliases of aliases count as often as they multiply. */
-const MAX_ALIASES = 100_000;
 /** Room for what a welcome carries beside its scripts. */
 const FRAME_RESERVE = 64 * 1024;
 
 /** Reads and checks `file`. Throws ConfigError with every fault found. */
 export function loadConfig(file: string): ImagerConfig {
-  const path = resolve(file);
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const found = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : String(error);
-    throw new ConfigError(file, [{ line: 0, column: 0, path: '', found, expected: 'a configuration file' }]);
-  }
-  return parseConfig(text, file);
+  return parseConfig(readYaml(resolve(file), file, 'a configuration file'), file);
 }
 
 /** Checks the text of a configuration file; `file` names it in errors and is what its paths are relative to. */
 export function parseConfig(text: string, file: string): ImagerConfig {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
-  // Warnings are of tags that nobody resolves: what they stand for would be missing.
-  const unread = [...document.errors, ...document.warnings];
-  if (unread.length > 0)
-    throw new ConfigError(
-      file,
-      unread.map((error) => {
-        const { line, col } = lines.linePos(error.pos[0]);
-        return { line, column: col, path: '', found: error.message, expected: 'YAML' };
-      }),
-    );
-  let content: unknown;
-  try {
-    content = document.toJS({ maxAliasCount: MAX_ALIASES });
-  } catch (error) {
-    throw new ConfigError(file, [
-      { line: 1, column: 1, path: '', found: String(error), expected: 'YAML without excessive aliases' },
-    ]);
-  }
-  const refuse = (findings: Finding[]): never => {
-    throw new ConfigError(
-      file,
-      findings.map((finding) => locate(finding, document, lines)).sort((a, b) => a.line - b.line),
-    );
-  };
-  const shape = configFile.safeParse(content ?? {});
-  if (!shape.success) return refuse(shape.error.issues.flatMap(findingsOf));
-  const contradictions = findContradictions(shape.data);
-  const scripts = readScripts(shape.data, dirname(resolve(file)));
-  const findings = [
-    ...contradictions,
-    ...pathFindings(shape.data, dirname(resolve(file))),
-    ...scripts.findings,
-  ];
-  if (findings.length > 0) return refuse(findings);
-  return assemble(shape.data, resolve(file), scripts.userConfigs);
+  const { data, refuse } = checkYaml(text, file, configFile);
+  const checked = configOf(data, resolve(file));
+  return 'findings' in checked ? refuse(checked.findings) : checked.config;
 }
 
-function findingsOf(issue: z.core.$ZodIssue): Finding[] {
-  const path = issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part));
-  if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => ({
-      path: [...path, key],
-      found: `unknown key ${JSON.stringify(key)}`,
-      expected: issue.message,
-      atKey: true,
-    }));
-  if (issue.code === 'invalid_key')
-    return [
-      { path, found: describeValue(path.at(-1)), expected: issue.issues[0]?.message ?? '', atKey: true },
-    ];
-  return [{ path, expected: issue.message }];
-}
-
-/** Looks up where a finding is. A missing value is reported at the section that lacks it. */
-function locate(finding: Finding, document: Document, lines: LineCounter): Fault {
-  let offset = 0;
-  for (let length = finding.path.length; length >= 0; length--) {
-    const range = rangeOf(finding.path.slice(0, length), document, finding.atKey === true);
-    if (range === undefined) continue;
-    offset = range;
-    break;
-  }
-  const { line, col } = lines.linePos(offset);
-  const value = nodeAt(finding.path, document);
-  const found = finding.found ?? describeNode(value, document);
-  return { line, column: col, path: pathText(finding.path), found, expected: finding.expected };
-}
-
-/** Numbers as they are written. */
-function describeNode(node: unknown, document: Document): string {
-  if (isScalar(node) && typeof node.value === 'number' && node.source !== undefined) return node.source;
-  return describeValue(isNode(node) ? node.toJS(document, { maxAliasCount: MAX_ALIASES }) : node);
-}
-
-function rangeOf(path: ConfigPath, document: Document, atKey: boolean): number | undefined {
-  if (atKey && path.length > 0) {
-    const key = pairOf(nodeAt(path.slice(0, -1), document), path.at(-1), document)?.key;
-    return isScalar(key) ? key.range?.[0] : undefined;
-  }
-  const node = nodeAt(path, document);
-  return isNode(node) ? node.range?.[0] : undefined;
-}
-
-/** What is at `path`: behind an alias, where its anchor is. */
-function nodeAt(path: ConfigPath, document: Document): unknown {
-  return path.reduce<unknown>((node, part) => {
-    const target = behind(node, document);
-    return isSeq(target) ? target.items[Number(part)] : pairOf(target, part, document)?.value;
-  }, document.contents);
-}
-
-function pairOf(node: unknown, key: string | number | undefined, document: Document): Pair | undefined {
-  const target = behind(node, document);
-  if (!isMap(target)) return undefined;
-  return target.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key));
-}
-
-function behind(node: unknown, document: Document): unknown {
-  return isAlias(node) ? node.resolve(document) : node;
+/**
+ * The configuration that a file of the right shape says, or what is wrong with it. `path` (absolute) is the file that its
+ * paths are relative to. Reads scripts.
+ */
+export function configOf(
+  file: ConfigFile,
+  path: string,
+): { config: ImagerConfig } | { findings: readonly Finding[] } {
+  const scripts = readScripts(file, dirname(path));
+  const findings = [...findContradictions(file), ...pathFindings(file, dirname(path)), ...scripts.findings];
+  return findings.length > 0 ? { findings } : { config: assemble(file, path, scripts.userConfigs) };
 }
 
 interface ScriptsRead {

@@ -76,6 +76,7 @@ const VERBS = [
   ['serial', 'flash'],
   ['serial', 'verify'],
   ['serial', 'recover'],
+  ['rig', 'run'],
 ];
 
 describe('usage', () => {

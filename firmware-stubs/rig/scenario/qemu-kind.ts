@@ -1,0 +1,44 @@
+/** The QEMU rig as a kind of rig: what it can do, and opening one. */
+import type { ConfigPath } from '../../../imager/model/fault.ts';
+import { patternsOf } from './patterns.ts';
+import { QemuRig } from './qemu-rig.ts';
+import type { Refusal, RigKind } from './rig.ts';
+import type { EventPattern, Scenario } from './scenario.ts';
+
+export const qemuKind: RigKind = {
+  name: 'qemu',
+  refusals,
+  open: (scenario, options) => QemuRig.open(scenario, options),
+};
+
+function refusals(scenario: Scenario): Refusal[] {
+  const { nodes, script } = scenario;
+  const refused: [ConfigPath, string | undefined][] = [
+    ...nodes.map(({ rig }, i): [ConfigPath, string | undefined] => [
+      ['nodes', i, 'rig'],
+      rig === nodes[0]!.rig
+        ? undefined
+        : 'an image of the QEMU rig is of one architecture, so nodes are of one rig',
+    ]),
+    ...patternsOf(scenario).map(({ path, what }): [ConfigPath, string | undefined] => [
+      path,
+      eventRefusal(what),
+    ]),
+    ...script.flatMap(({ actions }) =>
+      actions.map(({ path, action }): [ConfigPath, string | undefined] => [
+        path,
+        action.kind === 'network' && action.network === 'delay'
+          ? 'the QEMU rig drops packets, and cannot delay them'
+          : undefined,
+      ]),
+    ),
+  ];
+  return refused.flatMap(([path, why]) => (why === undefined ? [] : [{ path, why }]));
+}
+
+function eventRefusal(what: EventPattern['what']): string | undefined {
+  if (what.kind === 'packet') return 'the QEMU rig does not look into packets';
+  if (what.kind === 'write' && what.stored !== undefined)
+    return 'a disk of QEMU takes a write as a whole: it cannot stop between bytes';
+  return undefined;
+}

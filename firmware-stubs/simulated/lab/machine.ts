@@ -1,0 +1,216 @@
+/**
+ * A node's machine as the agent sees it (agent/linux/host.ts), in virtual time: the agent runs on it as it is, from its
+ * composition root on. What stands in for Linux: a table of the files of /proc and /sys that are read, one file system, and
+ * scripts (shell.ts).
+ *
+ * The agent's file calls are synchronous, so none can wait for a disk that is away. What would lead to one waits instead: the
+ * end of a script, an answer, a pause.
+ */
+import { type Connection, type Host, HostError, type ProcessResult } from '../../../agent/linux/host.ts';
+import { SCRIPT_DIRECTORY } from '../../../agent/linux/journal.ts';
+import { AGENT_PORT } from '../../../agent/protocol/messages.ts';
+import type { Eeprom } from '../../../agent/protocol/pointer/store.ts';
+import { DiskKeeper, type DiskSource } from './keeper.ts';
+import type { Life } from './life.ts';
+import type { StreamEnd } from './network.ts';
+import { scriptActs } from './shell.ts';
+
+/** What holds for one boot of a machine. */
+export interface MachineBoot {
+  life: Life;
+  /** The kernel's command line. */
+  commandLine: string;
+  bootId: string;
+  uid: string;
+  mac: string;
+  store: Eeprom;
+}
+
+/** The board and the world around it. */
+export interface MachineWorld {
+  disks: DiskSource;
+  connect(address: string, timeoutMs: number): Promise<StreamEnd>;
+  print(line: string): void;
+  /** The machine restarts or stops. */
+  ended(action: 'reboot' | 'poweroff'): void;
+}
+
+const LOOPBACK = '127.0.0.1';
+const DISK_BYTES = 256 * 1024 * 1024;
+const MAX_DISKS = 8;
+/** What they take on the rig: Debian's busybox init with a web server, and a shell with little to do. */
+const SERVICES_MS = 300;
+const SHELL_MS = 20;
+/** Exit code of a program that SIGKILL has ended. */
+const KILLED = 128 + 9;
+
+export class SimulatedMachine implements Host {
+  readonly runtime = 'quickjs';
+  readonly #boot: MachineBoot;
+  readonly #world: MachineWorld;
+  readonly #keepers: DiskKeeper[] = [];
+  readonly #files: ReadonlyMap<string, () => string>;
+  readonly #streams: StreamEnd[] = [];
+  #root: DiskKeeper | undefined;
+  #servicesAtAge = Number.POSITIVE_INFINITY;
+
+  constructor(boot: MachineBoot, world: MachineWorld) {
+    this.#boot = boot;
+    this.#world = world;
+    const sectors = (index: number) => (this.#keepers[index]?.disk === undefined ? 0 : DISK_BYTES / 512);
+    this.#files = new Map([
+      ['/etc/bootwright/modules', () => ''],
+      ['/etc/bootwright/uid', () => boot.uid],
+      ['/proc/cmdline', () => boot.commandLine],
+      ['/proc/sys/kernel/random/boot_id', () => `${boot.bootId}\n`],
+      ['/sys/class/net/eth0/address', () => `${boot.mac}\n`],
+      ...Array.from(
+        { length: MAX_DISKS },
+        (_, index) => [`/sys/block/nbd${index}/size`, () => String(sectors(index))] as const,
+      ),
+    ]);
+  }
+
+  /** The power has gone: nobody hears of it. `kept`: as SimulatedDisk.lose() has it. */
+  lose(kept: () => boolean): void {
+    for (const stream of this.#streams) stream.vanish();
+    for (const { disk } of this.#keepers) disk?.raw.lose(kept);
+  }
+
+  readFile(path: string): Uint8Array {
+    const text = this.#files.get(path);
+    const bytes =
+      text === undefined ? this.#root?.disk?.mounted.read(path) : new TextEncoder().encode(text());
+    if (bytes === undefined) throw new HostError('ENOENT', `open ${path}: No such file or directory`);
+    return bytes;
+  }
+
+  exists(path: string): boolean {
+    return this.#files.has(path) || this.#root?.disk?.mounted.read(path) !== undefined;
+  }
+
+  readStored(_path: string, offset: number, length: number): Uint8Array {
+    return this.#boot.store.read(offset, length);
+  }
+
+  writeStored(_path: string, offset: number, bytes: Uint8Array): void {
+    this.#boot.store.write(offset, bytes);
+  }
+
+  replaceFile(path: string, bytes: Uint8Array): void {
+    const disk = this.#root?.disk;
+    if (disk === undefined) throw new HostError('EROFS', `open ${path}: Read-only file system`);
+    disk.mounted.replace(path, bytes);
+  }
+
+  list(path: string): string[] {
+    const names = [...this.#files.keys()].filter((file) => file.startsWith(`${path}/`));
+    return [...new Set(names.map((file) => file.slice(path.length + 1).split('/')[0]!))];
+  }
+
+  switchRoot(): void {
+    this.#root = this.#keepers[0];
+  }
+
+  startSelf([, index, name = '', ...imagers]: string[]): void {
+    const keeper = new DiskKeeper(name, this.#boot.life, (line) => this.print(line));
+    this.#keepers[Number(index)] = keeper;
+    void keeper.keep(this.#world.disks, imagers);
+  }
+
+  handOverInit(): void {
+    this.#servicesAtAge = this.#boot.life.age + SERVICES_MS;
+  }
+
+  async connect(address: string, port: number, timeoutMs: number): Promise<Connection> {
+    const { life } = this.#boot;
+    const refused = new HostError('ECONNREFUSED', `connect ${address}:${port}: Connection refused`);
+    if (address === LOOPBACK) {
+      if (life.age < this.#servicesAtAge) throw refused;
+      return { write: async () => {}, read: async () => undefined, close: () => {} };
+    }
+    if (port !== AGENT_PORT) throw refused;
+    const stream = await this.#possible(this.#world.connect(address, timeoutMs));
+    this.#streams.push(stream);
+    return {
+      write: async (bytes) => life.does(() => stream.write(bytes)),
+      read: () => this.#possible(stream.read()),
+      close: () => life.does(() => stream.close()),
+    };
+  }
+
+  async run(argv: string[], { timeoutMs }: { timeoutMs: number }): Promise<ProcessResult> {
+    const { life } = this.#boot;
+    const file = argv.find((word) => word.startsWith(`${SCRIPT_DIRECTORY}/`));
+    if (file === undefined) throw new HostError('ENOENT', `${argv.join(' ')}: not installed by the agent`);
+    const acts = scriptActs(new TextDecoder().decode(this.readFile(file)));
+    const deadline = life.age + timeoutMs;
+    const left = () => deadline - life.age;
+    let output = '';
+    const end = async (code: number, timedOut = false) => {
+      await this.#possible(Promise.resolve());
+      return { code, output, timedOut };
+    };
+    await life.sleep(Math.min(SHELL_MS, left()));
+    for (const act of acts) {
+      if (act.do === 'exit') return end(act.code);
+      if (act.do === 'sleep') await life.sleep(Math.min(act.milliseconds, left()));
+      else if (act.console) this.print(act.text);
+      else output += `${act.text}\n`;
+      if (left() <= 0) return end(KILLED, true);
+    }
+    return end(0);
+  }
+
+  reboot(action: 'reboot' | 'poweroff'): void {
+    for (const { disk, attached } of this.#keepers) if (attached) disk?.mounted.sync();
+    this.#boot.life.does(() => this.#world.ended(action));
+  }
+
+  uptime(): number {
+    return this.#boot.life.age / 1000;
+  }
+
+  async sleep(milliseconds: number): Promise<void> {
+    await this.#possible(this.#boot.life.sleep(milliseconds));
+  }
+
+  print(line: string): void {
+    this.#boot.life.does(() => this.#world.print(line));
+  }
+
+  // Nothing comes of these that anybody here could see.
+  makeDirectory(): void {}
+  mount(): void {}
+  loadModule(): void {}
+  configureInterface(): void {}
+  setHostName(): void {}
+
+  receive = absent('receive');
+  nbdAttach = absent('nbdAttach');
+  nbdAttachPacked = absent('nbdAttachPacked');
+  nbdReattach = absent('nbdReattach');
+  nbdLinkDead = absent('nbdLinkDead');
+  writeVariable = absent('writeVariable');
+  exit = absent('exit');
+
+  /** What comes of `promise` while the machine is on and can go on: its root disk is there, once it has one. */
+  async #possible<T>(promise: Promise<T>): Promise<T> {
+    const { life } = this.#boot;
+    try {
+      return await life.lived(promise);
+    } finally {
+      if (this.#root !== undefined) {
+        await life.lived(this.#root.untilAttached());
+        await life.lived(this.#world.disks.clear());
+      }
+    }
+  }
+}
+
+/** Calls of what does not run here: the keepers of disks, UEFI variables. */
+function absent(call: string): () => never {
+  return () => {
+    throw new HostError('ENOSYS', `${call}: a simulated machine has no such call`);
+  };
+}
