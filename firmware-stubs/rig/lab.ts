@@ -11,16 +11,18 @@
  * Needs ip (iproute2), util-linux, QEMU and the firmware packages in apt-packages.txt; root, or /dev/net/tun open to users.
  */
 import { mkdirSync } from 'node:fs';
-import { copyFile, readFile, rm, stat } from 'node:fs/promises';
+import { copyFile, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
+import { bootDisk } from '../bios/boot-disk.ts';
+import { EEPROM_SIZE } from './eeprom.ts';
 import { RigImager } from './imager.ts';
 import { InsideProcess } from './inside.ts';
 import { type CommandOptions, type CommandResult, NetworkNamespace } from './namespace.ts';
 import { type NodeOptions, RigNode } from './node.ts';
 import { projectFile } from './project.ts';
-import { isUefi, UEFI_VARIABLES } from './qemu.ts';
+import { IPXE, isUefi, UEFI_VARIABLES } from './qemu.ts';
 import { identityVariables, parseEnvironment, writeFlash } from './uboot-environment.ts';
 
 export interface LabOptions {
@@ -41,7 +43,6 @@ export interface ImagerOptions {
   program?: readonly string[];
 }
 
-const EEPROM_SIZE = 8192;
 const MAC = /^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$/i;
 const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
@@ -111,6 +112,7 @@ export class Lab {
     await this.#check(node);
     const tap = `tap${this.#nodes.length}`;
     const flash = join(this.dir, `${node.name}.flash`);
+    const boot = join(this.dir, `${node.name}.boot`);
     const place = {
       start: (argv: string[]) =>
         new InsideProcess(this.space.spawn(argv, { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] })),
@@ -118,6 +120,7 @@ export class Lab {
       serialLog: join(this.dir, `${node.name}.serial.log`),
       imagerLog: () => this.#imagers.at(-1)?.tail() ?? '--- no imager was started',
       ...(node.rig === 'arm64' || isUefi(node.firmware) ? { flash } : {}),
+      ...(node.firmware === 'bios-stub' ? { boot } : {}),
     };
     const made = new RigNode(node, place);
     this.#nodes.push(made);
@@ -132,6 +135,10 @@ export class Lab {
     } else if (isUefi(node.firmware)) {
       await copyFile(UEFI_VARIABLES, flash);
       this.#flashes.push(flash);
+    } else if (node.firmware === 'bios-stub') {
+      const stub = await readFile(projectFile('dist/firmware-stubs/bios/stub.bin'));
+      await writeFile(boot, bootDisk(stub, await readFile(IPXE), node));
+      this.#flashes.push(boot);
     }
     return made;
   }
@@ -166,7 +173,7 @@ export class Lab {
     if (node.rig === 'arm64' && node.firmware !== undefined)
       throw new Error(`firmware ${node.firmware} is of x86 nodes`);
     if (node.eeprom === undefined) {
-      if (node.firmware !== undefined) return;
+      if (node.firmware !== undefined && node.firmware !== 'bios-stub') return;
       throw new Error(`node ${node.name} has neither an EEPROM nor firmware that asks the network`);
     }
     const { size } = await stat(node.eeprom);

@@ -8,10 +8,13 @@ export type Rig = 'arm64' | 'x86';
  */
 export type NetworkFirmware = 'ipxe-bios' | 'ipxe-uefi' | 'uefi-pxe' | 'uefi-http' | 'uboot-x86';
 
+/** Firmware of ours that counts attempts, falls back and listens, on an x86-64 machine: the BIOS stub under SeaBIOS. */
+export type StubFirmware = 'bios-stub';
+
 export interface Machine {
   rig: Rig;
-  /** Only with rig `x86`; without it the machine boots what the pointer in its EEPROM names. */
-  firmware?: NetworkFirmware;
+  /** Only with rig `x86`; without it iPXE boots what the pointer in the EEPROM names. */
+  firmware?: NetworkFirmware | StubFirmware;
   /** Ethernet address, `52:54:00:00:00:01`. */
   mac: string;
   /** Hardware UID in the text form of agent/protocol/uid.ts. */
@@ -19,8 +22,10 @@ export interface Machine {
   memoryMiB: number;
   /** TAP device in the namespace QEMU is started in. */
   tap: string;
-  /** File of 8192 bytes: the node's first virtio disk. Every machine without `firmware` has one. */
+  /** File of 8192 bytes: the node's first virtio disk. Every machine without network firmware has one. */
   eeprom?: string;
+  /** BIOS stub: file with the boot disk (firmware-stubs/bios). */
+  boot?: string;
   /** arm64: file with U-Boot's environment, 64 MiB. UEFI: file with its variables. */
   flash?: string;
 }
@@ -29,13 +34,13 @@ export interface Machine {
 const UBOOT = '/usr/lib/u-boot/qemu_arm64/u-boot.bin';
 /** The 32-bit one: the 64-bit one loads a bzImage over itself. */
 const UBOOT_X86 = '/usr/lib/u-boot/qemu-x86/u-boot.rom';
-const IPXE = '/usr/lib/ipxe/ipxe.lkrn';
+export const IPXE = '/usr/lib/ipxe/ipxe.lkrn';
 const UEFI = '/usr/share/OVMF/OVMF_CODE_4M.fd';
 /** Variables of a UEFI machine as it leaves the factory. */
 export const UEFI_VARIABLES = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 
 /** Firmware that keeps variables in a flash file of its own. */
-export function isUefi(firmware: NetworkFirmware | undefined): boolean {
+export function isUefi(firmware: Machine['firmware']): boolean {
   return firmware === 'ipxe-uefi' || firmware === 'uefi-pxe' || firmware === 'uefi-http';
 }
 
@@ -44,8 +49,9 @@ export function isUefi(firmware: NetworkFirmware | undefined): boolean {
  * firmware and kernel would have to probe costs time under emulation.
  */
 export function qemuCommand(machine: Machine): string[] {
+  if (machine.firmware === 'bios-stub') return x86Command(machine, biosStubBoot(machine));
   if (machine.firmware !== undefined) return networkBootCommand(machine, machine.firmware);
-  return machine.rig === 'arm64' ? arm64Command(machine) : x86Command(machine);
+  return machine.rig === 'arm64' ? arm64Command(machine) : x86Command(machine, ipxeBoot(machine));
 }
 
 function arm64Command(machine: Machine): string[] {
@@ -62,21 +68,34 @@ function arm64Command(machine: Machine): string[] {
 }
 
 /**
- * SeaBIOS starts iPXE, whose script is the EEPROM (firmware-stubs/ipxe). `graphics=off` sends the firmware's text to the
- * serial line; without SMM, HPET and the VMware port it starts 0.1 s sooner. Nehalem has less to set up than `max`;
- * rdrand keeps the kernel from waiting for entropy.
+ * SeaBIOS with what it starts. `graphics=off` sends the firmware's text to the serial line; without SMM, HPET and the VMware
+ * port it starts 0.1 s sooner. Nehalem has less to set up than `max`; rdrand keeps the kernel from waiting for entropy.
  */
-function x86Command(machine: Machine): string[] {
+function x86Command(machine: Machine, boot: string[]): string[] {
   if (machine.eeprom === undefined)
     throw new Error('an x86 machine without network firmware needs an EEPROM');
   return [
     'qemu-system-x86_64',
     ...['-machine', 'pc,accel=tcg,graphics=off,smm=off,vmport=off,hpet=off', '-cpu', 'Nehalem,+rdrand'],
     ...common(machine),
-    ...['-kernel', IPXE, '-initrd', machine.eeprom],
     ...['-smbios', `type=1,${smbiosIdentity(machine.uid)}`],
     ...['-device', 'virtio-blk-pci,drive=eeprom,serial=eeprom'],
+    ...boot,
     ...['-device', `virtio-net-pci,netdev=lan,mac=${machine.mac},romfile=`],
+  ];
+}
+
+/** iPXE, whose script is the EEPROM (firmware-stubs/ipxe). */
+function ipxeBoot({ eeprom = '' }: Machine): string[] {
+  return ['-kernel', IPXE, '-initrd', eeprom];
+}
+
+/** The boot disk, behind the EEPROM: that one is /dev/vda. */
+function biosStubBoot({ boot }: Machine): string[] {
+  if (boot === undefined) throw new Error('a machine with the BIOS stub needs a boot disk');
+  return [
+    ...['-drive', `if=none,id=boot,format=raw,readonly=on,file=${path(boot)}`],
+    ...['-device', 'virtio-blk-pci,drive=boot,bootindex=0'],
   ];
 }
 
