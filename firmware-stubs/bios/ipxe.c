@@ -15,8 +15,11 @@ enum {
 };
 enum { LOADED_HIGH = 0x01, CAN_USE_HEAP = 0x80, ANY_LOADER = 0xff };
 
-/* In memory: the real-mode code, the rest of the file, a buffer for the BIOS, and the initrd below 64 MiB. */
-enum { SETUP_SEGMENT = 0x1000, SETUP = 0x10000, PIECE = 0x20000, HIGH = 0x100000, INITRD = 0x3f00000 };
+/*
+ * In memory: the real-mode code, a buffer for the BIOS, the rest of the file, and the initrd: at 128 MiB, for iPXE unpacks itself
+ * below 64 MiB and then moves to just below its initrd.
+ */
+enum { SETUP_SEGMENT = 0x1000, SETUP = 0x10000, PIECE = 0x20000, HIGH = 0x100000, INITRD = 0x8000000 };
 /* The whole real-mode part must stay below its own stack, and the rest below the initrd. */
 enum { PIECE_SECTORS = 64, MOST_SETUP = 0x8000, MOST_BYTES = 0x1000000 };
 
