@@ -140,6 +140,7 @@ export class Lab {
       await writeFile(boot, bootDisk(stub, await readFile(IPXE), node));
       this.#flashes.push(boot);
     }
+    if (node.serial === 'pty') await made.plugCable();
     return made;
   }
 
@@ -150,7 +151,7 @@ export class Lab {
 
   /** Cuts every node's power, ends the imager and the network. Resolves when nothing of it is left. */
   async close(): Promise<void> {
-    await Promise.all(this.#nodes.map((node) => node.cutPower()));
+    await Promise.all(this.#nodes.flatMap((node) => [node.cutPower(), node.pullCable()]));
     await Promise.all(this.#imagers.map((imager) => imager.stop()));
     await this.space.close();
     if (!this.#keep) await Promise.all(this.#flashes.map((flash) => rm(flash, { force: true })));

@@ -39,12 +39,12 @@ export function pointer(changes: Partial<BootPointer> = {}): BootPointer {
 }
 
 /**
- * Lab, node (off) and its EEPROM file, with the images linux, alpha, beta and again (whose Linux starts again at once).
+ * Lab, node (off; `more` of its options) and its EEPROM file, with the images linux, alpha, beta and again (whose Linux starts again at once).
  * On arm64 alpha and beta hold no kernel worth starting: the firmware's part is the same and takes a third of the time.
  */
 export async function openBootLab(
   rig: Rig,
-  stub: Pick<NodeOptions, 'firmware' | 'listenMilliseconds'> = {},
+  more: Partial<NodeOptions> = {},
 ): Promise<{
   lab: Lab;
   node: RigNode;
@@ -101,7 +101,7 @@ export async function openBootLab(
     ]);
     const web = `busybox httpd -p 10.77.0.1:80 -h ${join(dir, 'boot')} </dev/null >/dev/null 2>&1`;
     await lab.space.check(['sh', '-c', web]);
-    const node = await lab.node({ name: 'n1', rig, mac: MAC, uid: UID, eeprom, ...stub });
+    const node = await lab.node({ name: 'n1', rig, mac: MAC, uid: UID, eeprom, ...more });
     return { lab, node, eeprom, dir, close };
   } catch (error) {
     await close();
