@@ -29,11 +29,7 @@ proofs: build ## long versions of the NBD tests: 200 kills under fio, 20 under a
 	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs
 
 .PHONY: build
-<<<<<<< HEAD
-build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node dist/firmware-stubs/bios/stub.bin ## compile TypeScript and the native parts to dist/
-=======
-build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node dist/firmware-stubs/rig/cable ## compile TypeScript and the native parts to dist/
->>>>>>> c5
+build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node dist/firmware-stubs/rig/cable dist/firmware-stubs/bios/stub.bin ## compile TypeScript and the native parts to dist/
 	@npx --no-install tsc -p tsconfig.build.json
 
 dist/imager/udp/udp.node: $(wildcard imager/udp/*.c imager/udp/*.h)
@@ -42,7 +38,10 @@ dist/imager/%.node: imager/%.c imager/native/addon.c imager/native/addon.h | set
 	@mkdir -p $(@D)
 	@gcc -O2 -shared -fPIC -Wall -Wextra -Werror -I node_modules/node-api-headers/include $(filter %.c,$^) -o $@
 
-<<<<<<< HEAD
+dist/firmware-stubs/rig/cable: firmware-stubs/rig/cable.c | setup
+	@mkdir -p $(@D)
+	@gcc -O2 -Wall -Wextra -Werror $< -o $@
+
 # First sector and stub, one behind the other: two programs of i386 code without a format around them.
 BIOS_FLAGS := -m32 -march=i386 -std=c99 -Os -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables \
     -Wall -Wextra -Werror --param=min-pagesize=0 -I firmware-stubs/bios -nostdlib -static -Wl,--build-id=none,--oformat=binary
@@ -51,11 +50,6 @@ dist/firmware-stubs/bios/stub.bin: $(sort $(wildcard $(addprefix firmware-stubs/
 	@x86_64-linux-gnu-gcc $(BIOS_FLAGS) -Wl,-Ttext=0x7c00 firmware-stubs/bios/mbr.S -o $@.mbr
 	@x86_64-linux-gnu-gcc $(BIOS_FLAGS) -Wl,-T,firmware-stubs/bios/stub.ld $(filter-out %mbr.S,$(filter %.c %.S,$^)) -o $@.rest
 	@cat $@.mbr $@.rest > $@ && rm $@.mbr $@.rest
-=======
-dist/firmware-stubs/rig/cable: firmware-stubs/rig/cable.c | setup
-	@mkdir -p $(@D)
-	@gcc -O2 -Wall -Wextra -Werror $< -o $@
->>>>>>> c5
 
 .PHONY: lint
 lint: setup ## check formatting, lint rules and types
