@@ -15,6 +15,7 @@ import { copyFile, readFile, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
+import { makeEsp } from './esp.ts';
 import { RigImager } from './imager.ts';
 import { InsideProcess } from './inside.ts';
 import { type CommandOptions, type CommandResult, NetworkNamespace } from './namespace.ts';
@@ -111,6 +112,7 @@ export class Lab {
     await this.#check(node);
     const tap = `tap${this.#nodes.length}`;
     const flash = join(this.dir, `${node.name}.flash`);
+    const esp = join(this.dir, `${node.name}.esp`);
     const place = {
       start: (argv: string[]) =>
         new InsideProcess(this.space.spawn(argv, { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] })),
@@ -118,6 +120,7 @@ export class Lab {
       serialLog: join(this.dir, `${node.name}.serial.log`),
       imagerLog: () => this.#imagers.at(-1)?.tail() ?? '--- no imager was started',
       ...(node.rig === 'arm64' || isUefi(node.firmware) ? { flash } : {}),
+      ...(node.firmware === 'uefi-stub' ? { esp } : {}),
     };
     const made = new RigNode(node, place);
     this.#nodes.push(made);
@@ -132,6 +135,10 @@ export class Lab {
     } else if (isUefi(node.firmware)) {
       await copyFile(UEFI_VARIABLES, flash);
       this.#flashes.push(flash);
+    }
+    if (node.firmware === 'uefi-stub') {
+      await makeEsp(esp, projectFile('dist/firmware-stubs/uefi/bootwright.efi'));
+      this.#flashes.push(esp);
     }
     return made;
   }

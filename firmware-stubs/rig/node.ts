@@ -5,7 +5,7 @@ import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { tail, waitFor } from './deadline.ts';
 import type { InsideProcess } from './inside.ts';
-import { type NetworkFirmware, qemuCommand, type Rig } from './qemu.ts';
+import { type Firmware, qemuCommand, type Rig } from './qemu.ts';
 import { Qmp } from './qmp.ts';
 import { LineReader, lineMeaning } from './serial.ts';
 
@@ -13,8 +13,8 @@ export interface NodeOptions {
   /** Name in logs and events. */
   name: string;
   rig: Rig;
-  /** Rig `x86`: firmware that boots what DHCP tells it, instead of the one that obeys the EEPROM. */
-  firmware?: NetworkFirmware;
+  /** Rig `x86`: firmware that boots what DHCP tells it, or what UEFI variables name, instead of the one that obeys the EEPROM. */
+  firmware?: Firmware;
   /** Ethernet address, `52:54:00:00:00:01`. */
   mac: string;
   /** Hardware UID: a UUID, or `serial:` and a serial number. */
@@ -50,6 +50,7 @@ export interface NodePlace {
   start(argv: string[]): InsideProcess;
   tap: string;
   flash?: string;
+  esp?: string;
   serialLog: string;
   /** End of the imager's log, for errors. */
   imagerLog(): string;
@@ -96,7 +97,7 @@ export class RigNode {
   async powerOn(): Promise<void> {
     if (this.powered) throw new Error(`node ${this.name} is on already`);
     const { uid, mac, firmware, eeprom, memoryMiB = 512 } = this.#options;
-    const { tap, flash } = this.#place;
+    const { tap, flash, esp } = this.#place;
     const argv = qemuCommand({
       rig: this.rig,
       mac,
@@ -106,6 +107,7 @@ export class RigNode {
       ...(firmware === undefined ? {} : { firmware }),
       ...(eeprom === undefined ? {} : { eeprom }),
       ...(flash === undefined ? {} : { flash }),
+      ...(esp === undefined ? {} : { esp }),
     });
     this.#lines = [];
     this.#firstEvent = this.#events.length;

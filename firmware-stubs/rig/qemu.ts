@@ -8,10 +8,13 @@ export type Rig = 'arm64' | 'x86';
  */
 export type NetworkFirmware = 'ipxe-bios' | 'ipxe-uefi' | 'uefi-pxe' | 'uefi-http' | 'uboot-x86';
 
+/** `uefi-stub`: UEFI that starts the stub of firmware-stubs/uefi, whose boot pointer is in UEFI variables. */
+export type Firmware = NetworkFirmware | 'uefi-stub';
+
 export interface Machine {
   rig: Rig;
   /** Only with rig `x86`; without it the machine boots what the pointer in its EEPROM names. */
-  firmware?: NetworkFirmware;
+  firmware?: Firmware;
   /** Ethernet address, `52:54:00:00:00:01`. */
   mac: string;
   /** Hardware UID in the text form of agent/protocol/uid.ts. */
@@ -23,6 +26,8 @@ export interface Machine {
   eeprom?: string;
   /** arm64: file with U-Boot's environment, 64 MiB. UEFI: file with its variables. */
   flash?: string;
+  /** `uefi-stub`: file with the disk that has the stub; it is only read. */
+  esp?: string;
 }
 
 /** Firmware of Debian's packages `u-boot-qemu`, `ipxe` and `ovmf`. */
@@ -35,8 +40,8 @@ const UEFI = '/usr/share/OVMF/OVMF_CODE_4M.fd';
 export const UEFI_VARIABLES = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 
 /** Firmware that keeps variables in a flash file of its own. */
-export function isUefi(firmware: NetworkFirmware | undefined): boolean {
-  return firmware === 'ipxe-uefi' || firmware === 'uefi-pxe' || firmware === 'uefi-http';
+export function isUefi(firmware: Firmware | undefined): boolean {
+  return firmware !== undefined && ['ipxe-uefi', 'uefi-pxe', 'uefi-http', 'uefi-stub'].includes(firmware);
 }
 
 /**
@@ -44,6 +49,7 @@ export function isUefi(firmware: NetworkFirmware | undefined): boolean {
  * firmware and kernel would have to probe costs time under emulation.
  */
 export function qemuCommand(machine: Machine): string[] {
+  if (machine.firmware === 'uefi-stub') return uefiStubCommand(machine);
   if (machine.firmware !== undefined) return networkBootCommand(machine, machine.firmware);
   return machine.rig === 'arm64' ? arm64Command(machine) : x86Command(machine);
 }
@@ -80,6 +86,21 @@ function x86Command(machine: Machine): string[] {
   ];
 }
 
+/** A disk that cannot be written has the stub; without a ROM on the adapter the stub has the firmware's own driver. */
+function uefiStubCommand(machine: Machine): string[] {
+  if (machine.esp === undefined) throw new Error('firmware uefi-stub needs a disk to start from');
+  return [
+    'qemu-system-x86_64',
+    ...uefiOptions(machine),
+    ...['-cpu', 'Nehalem,+rdrand'],
+    ...common(machine),
+    ...['-smbios', `type=1,${smbiosIdentity(machine.uid)}`],
+    ...['-drive', `if=none,id=esp,format=raw,readonly=on,file=${path(machine.esp)}`],
+    ...['-device', 'virtio-blk-pci,drive=esp,serial=esp,bootindex=0'],
+    ...['-device', `virtio-net-pci,disable-legacy=on,netdev=lan,mac=${machine.mac},romfile=`],
+  ];
+}
+
 /** QEMU's own ROM for the adapter is iPXE for BIOS and UEFI in one file; without it the firmware's driver has the adapter. */
 function networkBootCommand(machine: Machine, firmware: NetworkFirmware): string[] {
   if (machine.rig !== 'x86') throw new Error(`firmware ${firmware} is of x86 machines`);
@@ -96,21 +117,25 @@ function networkBootCommand(machine: Machine, firmware: NetworkFirmware): string
   ];
 }
 
-function firmwareOptions({ flash }: Machine, firmware: NetworkFirmware): string[] {
-  const quick = 'accel=tcg,smm=off,vmport=off,hpet=off';
-  if (firmware === 'uboot-x86') return ['-machine', `pc,${quick}`, '-bios', UBOOT_X86];
-  if (firmware === 'ipxe-bios') return ['-machine', `pc,graphics=off,${quick}`];
-  if (flash === undefined) throw new Error('a UEFI machine needs a flash file for its variables');
+const QUICK = 'accel=tcg,smm=off,vmport=off,hpet=off';
+
+function firmwareOptions(machine: Machine, firmware: NetworkFirmware): string[] {
+  if (firmware === 'uboot-x86') return ['-machine', `pc,${QUICK}`, '-bios', UBOOT_X86];
+  if (firmware === 'ipxe-bios') return ['-machine', `pc,graphics=off,${QUICK}`];
   // The adapter's boot options come in the order PXE, HTTP: the ones that are not wanted are left out.
   const pxe = ['IPv4PXESupport', 'IPv6PXESupport'].flatMap((name) => [
     '-fw_cfg',
     `name=opt/org.tianocore/${name},string=n`,
   ]);
+  return [...uefiOptions(machine), ...(firmware === 'uefi-http' ? pxe : [])];
+}
+
+function uefiOptions({ flash }: Machine): string[] {
+  if (flash === undefined) throw new Error('a UEFI machine needs a flash file for its variables');
   return [
-    ...['-machine', `q35,${quick}`],
+    ...['-machine', `q35,${QUICK}`],
     ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${UEFI}`],
     ...['-drive', `if=pflash,unit=1,format=raw,file=${path(flash)}`],
-    ...(firmware === 'uefi-http' ? pxe : []),
   ];
 }
 

@@ -1,0 +1,16 @@
+/* A technician at the serial line: the node's end of the serial protocol over the variables. */
+#ifndef BW_LISTEN_H
+#define BW_LISTEN_H
+
+#include <stdint.h>
+
+/*
+ * Listens for `seconds`, and on for as long as requests come. Gives 1 where the technician has the node start again, 0 where
+ * nobody is there any more.
+ */
+int listen(const char *uid, uint32_t seconds);
+
+/* Waits for `seconds` with the processor at rest; where a byte comes, listens. Gives the same. */
+int wait_listening(const char *uid, uint32_t seconds);
+
+#endif
