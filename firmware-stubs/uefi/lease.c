@@ -46,7 +46,13 @@ static void take_host_name(const DHCP4_PACKET *reply, char *name) {
   }
 }
 
-/* The first offer is taken: without a callback the driver waits for no other (edk2 NetworkPkg/Dhcp4Dxe/Dhcp4Io.c). */
+/* The first offer is taken: by itself the driver waits for others, for as long as a server has to answer. */
+static EFI_STATUS EFIAPI go_on(DHCP4 *dhcp, VOID *context, INT32 state, INT32 event, DHCP4_PACKET *packet,
+                               DHCP4_PACKET **instead) {
+  (void)dhcp, (void)context, (void)state, (void)event, (void)packet, (void)instead;
+  return EFI_SUCCESS;
+}
+
 static int ask(EFI_HANDLE adapter, const uint8_t uuid[16], struct lease *lease) {
   /* Of option 93 the processor: x86-64 UEFI (RFC 4578 section 2.1). It tells a server that this is firmware. */
   static UINT8 architecture[] = {93, 2, 0, 7}, wanted[] = {55, 4, 1, 3, 12, 51}, machine[19] = {97, 17, 0};
@@ -58,6 +64,7 @@ static int ask(EFI_HANDLE adapter, const uint8_t uuid[16], struct lease *lease) 
     .discover_seconds = seconds,
     .request_tries = TRIES,
     .request_seconds = seconds,
+    .callback = go_on,
     .option_count = is_none(uuid) ? 2 : 3,
     .options = options,
   };

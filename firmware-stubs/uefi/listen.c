@@ -73,13 +73,14 @@ int listen(const char *uid, uint32_t seconds) {
   return take_until_silence(end, seconds * 1000);
 }
 
-int wait_listening(const char *uid, uint32_t seconds) {
+int wait_listening(const char *uid, uint32_t seconds, int listening) {
   struct bw_node_end *end = node_end(uid);
   uint8_t byte;
   bw_node_end_start(end);
   for (machine_wait_from_now(seconds * 1000); !machine_passed(); machine_rest())
-    if (line_take(&byte)) {
-      /* The first request has overrun the UART by now. It comes again. */
+    /* The first request has overrun a real UART by now. It comes again. */
+    if (listening && line_take(&byte)) {
+      bw_node_end_take(end, byte);
       return take_until_silence(end, HEARD_MS);
     }
   return 0;

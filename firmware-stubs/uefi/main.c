@@ -125,14 +125,13 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system) {
   line_open(image);
   read_identity();
   uint32_t seconds = store_listen_seconds();
-  for (;;) {
+  /* A technician who has the node start again is done with it. It starts from here: the machine's self-test says nothing new. */
+  for (int done = 0;; ) {
     machine_watch();
     say("start");
-    /* Whoever is told to start again by a technician does so from here: the machine's own self-test says nothing new. */
-    if (seconds > 0 && listen(identity.uid, seconds)) continue;
+    done = seconds > 0 && !done && listen(identity.uid, seconds);
+    if (done) continue;
     boot();
-    if (seconds > 0) wait_listening(identity.uid, RETRY_SECONDS);
-    else
-      for (machine_wait_from_now(RETRY_SECONDS * 1000); !machine_passed();) machine_rest();
+    done = wait_listening(identity.uid, RETRY_SECONDS, seconds > 0);
   }
 }

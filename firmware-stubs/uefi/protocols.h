@@ -25,10 +25,14 @@ typedef struct {
 } DHCP4_PACKET;
 #pragma pack()
 
+struct dhcp4;
+
 typedef struct {
   UINT32 discover_tries, *discover_seconds, request_tries, *request_seconds;
   EFI_IPv4_ADDRESS client;
-  VOID *callback, *context;
+  /* Is told of each packet. EFI_SUCCESS goes on; after an offer, without waiting for others. */
+  EFI_STATUS(EFIAPI *callback)(struct dhcp4 *, VOID *context, INT32 state, INT32 event, DHCP4_PACKET *, DHCP4_PACKET **);
+  VOID *context;
   UINT32 option_count;
   /* Each begins with its code and its length, as on the wire. */
   UINT8 **options;
