@@ -5,7 +5,7 @@ import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { tail, waitFor } from './deadline.ts';
 import type { InsideProcess } from './inside.ts';
-import { type Firmware, qemuCommand, type Rig } from './qemu.ts';
+import { type NetworkFirmware, qemuCommand, type Rig, type StubFirmware } from './qemu.ts';
 import { Qmp } from './qmp.ts';
 import { LineReader, lineMeaning } from './serial.ts';
 
@@ -13,15 +13,20 @@ export interface NodeOptions {
   /** Name in logs and events. */
   name: string;
   rig: Rig;
-  /** Rig `x86`: firmware that boots what DHCP tells it, or what UEFI variables name, instead of the one that obeys the EEPROM. */
-  firmware?: Firmware;
+  /**
+   * Rig `x86`: the BIOS or the UEFI stub, which obey the EEPROM as U-Boot does on rig `arm64`, or firmware that boots what DHCP
+   * tells it. Without it iPXE obeys the EEPROM, and counts no attempts.
+   */
+  firmware?: NetworkFirmware | StubFirmware;
+  /** BIOS and UEFI stub: how long it waits for a technician after power-on. Default 1000. */
+  listenMilliseconds?: number;
   /** Ethernet address, `52:54:00:00:00:01`. */
   mac: string;
   /** Hardware UID: a UUID, or `serial:` and a serial number. */
   uid: string;
   /**
    * The EEPROM's file, 8192 bytes: written by the host, obeyed by the firmware, the first disk of the node's Linux. A
-   * node with `firmware` can do without.
+   * node whose firmware asks the network can do without. UEFI stub: the file with the machine's UEFI variables.
    */
   eeprom?: string;
   /** Default 512. */
@@ -50,7 +55,7 @@ export interface NodePlace {
   start(argv: string[]): InsideProcess;
   tap: string;
   flash?: string;
-  esp?: string;
+  boot?: string;
   serialLog: string;
   /** End of the imager's log, for errors. */
   imagerLog(): string;
@@ -97,7 +102,7 @@ export class RigNode {
   async powerOn(): Promise<void> {
     if (this.powered) throw new Error(`node ${this.name} is on already`);
     const { uid, mac, firmware, eeprom, memoryMiB = 512 } = this.#options;
-    const { tap, flash, esp } = this.#place;
+    const { tap, flash, boot } = this.#place;
     const argv = qemuCommand({
       rig: this.rig,
       mac,
@@ -107,7 +112,7 @@ export class RigNode {
       ...(firmware === undefined ? {} : { firmware }),
       ...(eeprom === undefined ? {} : { eeprom }),
       ...(flash === undefined ? {} : { flash }),
-      ...(esp === undefined ? {} : { esp }),
+      ...(boot === undefined ? {} : { boot }),
     });
     this.#lines = [];
     this.#firstEvent = this.#events.length;

@@ -67,17 +67,17 @@ static int take_until_silence(struct bw_node_end *end, uint32_t milliseconds) {
   return 0;
 }
 
-int listen(const char *uid, uint32_t seconds) {
+int listen(const char *uid, uint32_t milliseconds) {
   struct bw_node_end *end = node_end(uid);
   bw_node_end_start(end);
-  return take_until_silence(end, seconds * 1000);
+  return take_until_silence(end, milliseconds);
 }
 
-int wait_listening(const char *uid, uint32_t seconds, int listening) {
+int wait_listening(const char *uid, uint32_t milliseconds, int listening) {
   struct bw_node_end *end = node_end(uid);
   uint8_t byte;
   bw_node_end_start(end);
-  for (machine_wait_from_now(seconds * 1000); !machine_passed(); machine_rest())
+  for (machine_wait_from_now(milliseconds); !machine_passed(); machine_rest())
     /* The first request has overrun a real UART by now. It comes again. */
     if (listening && line_take(&byte)) {
       bw_node_end_take(end, byte);

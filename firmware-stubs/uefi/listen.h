@@ -5,12 +5,12 @@
 #include <stdint.h>
 
 /*
- * Listens for `seconds`, and on for as long as requests come. Gives 1 where the technician has the node start again, 0 where
+ * Listens for `milliseconds`, and on for as long as requests come. Gives 1 where the technician has the node start again, 0 where
  * nobody is there any more.
  */
-int listen(const char *uid, uint32_t seconds);
+int listen(const char *uid, uint32_t milliseconds);
 
-/* Waits for `seconds` with the processor at rest; where `listening` and a byte comes, listens. Gives the same. */
-int wait_listening(const char *uid, uint32_t seconds, int listening);
+/* Waits for `milliseconds` with the processor at rest; where `listening` and a byte comes, listens. Gives the same. */
+int wait_listening(const char *uid, uint32_t milliseconds, int listening);
 
 #endif

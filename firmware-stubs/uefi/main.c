@@ -13,7 +13,7 @@
 #include "manifest.h"
 #include "store.h"
 
-enum { RETRY_SECONDS = 5, LONGEST_PATH = 160, LONGEST_ARGUMENTS = 2000 };
+enum { RETRY_MS = 5000, LONGEST_PATH = 160, LONGEST_ARGUMENTS = 2000 };
 
 static EFI_HANDLE image_handle;
 static struct identity identity;
@@ -124,14 +124,14 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system) {
   image_handle = image;
   line_open(image);
   read_identity();
-  uint32_t seconds = store_listen_seconds();
+  uint32_t listening = store_listening();
   /* A technician who has the node start again is done with it. It starts from here: the machine's self-test says nothing new. */
   for (int done = 0;; ) {
     machine_watch();
     say("start");
-    done = seconds > 0 && !done && listen(identity.uid, seconds);
+    done = listening > 0 && !done && listen(identity.uid, listening);
     if (done) continue;
     boot();
-    done = wait_listening(identity.uid, RETRY_SECONDS, seconds > 0);
+    done = wait_listening(identity.uid, RETRY_MS, listening > 0);
   }
 }

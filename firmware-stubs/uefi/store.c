@@ -3,7 +3,7 @@
 #include <efi.h>
 #include <efilib.h>
 
-enum { DEFAULT_LISTEN_SECONDS = 1 };
+enum { DEFAULT_LISTENING = 1000 };
 
 static EFI_GUID pointer_guid = {0x07957ab7, 0x3a7d, 0x4dc1, {0xb7, 0x51, 0x91, 0x23, 0xd6, 0xf4, 0x2f, 0x29}};
 
@@ -40,9 +40,10 @@ int store_write(int slot, const uint8_t *bytes, uint32_t length) {
   return !EFI_ERROR(status) && read_slot(slot, stored) && CompareMem(stored, (VOID *)bytes, length) == 0;
 }
 
-uint32_t store_listen_seconds(void) {
-  uint8_t seconds;
-  UINTN size = sizeof seconds;
-  EFI_STATUS status = RT->GetVariable(L"BootListen", &pointer_guid, NULL, &size, &seconds);
-  return status == EFI_SUCCESS && size == 1 ? seconds : DEFAULT_LISTEN_SECONDS;
+uint32_t store_listening(void) {
+  uint8_t bytes[2];
+  UINTN size = sizeof bytes;
+  EFI_STATUS status = RT->GetVariable(L"BootListen", &pointer_guid, NULL, &size, bytes);
+  if (status != EFI_SUCCESS || size != sizeof bytes) return DEFAULT_LISTENING;
+  return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
 }

@@ -17,7 +17,7 @@ int store_read(uint8_t store[STORE_SIZE]);
 /* Makes `bytes` the data of variable 0 or 1, and reads it back. Gives 0 where it holds something else then. */
 int store_write(int slot, const uint8_t *bytes, uint32_t length);
 
-/* Seconds to listen on the serial line: variable `BootListen` of the same GUID, one byte; 1 where there is none. */
-uint32_t store_listen_seconds(void);
+/* Milliseconds to listen on the serial line: variable `BootListen` of the same GUID, 16 bits; 1000 where there is none. */
+uint32_t store_listening(void);
 
 #endif

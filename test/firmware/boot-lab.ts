@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { gzip, gzipSync } from 'node:zlib';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { Lab } from '../../firmware-stubs/rig/lab.ts';
-import type { RigNode } from '../../firmware-stubs/rig/node.ts';
+import type { NodeOptions, RigNode } from '../../firmware-stubs/rig/node.ts';
 import type { Rig } from '../../firmware-stubs/rig/qemu.ts';
 import { writeCpio } from '../../imager/images/cpio.ts';
 import { DebianPackages } from '../../imager/images/debian.ts';
@@ -42,7 +42,10 @@ export function pointer(changes: Partial<BootPointer> = {}): BootPointer {
  * Lab, node (off) and its EEPROM file, with the images linux, alpha, beta and again (whose Linux starts again at once).
  * On arm64 alpha and beta hold no kernel worth starting: the firmware's part is the same and takes a third of the time.
  */
-export async function openBootLab(rig: Rig): Promise<{
+export async function openBootLab(
+  rig: Rig,
+  stub: Pick<NodeOptions, 'firmware' | 'listenMilliseconds'> = {},
+): Promise<{
   lab: Lab;
   node: RigNode;
   eeprom: string;
@@ -98,7 +101,7 @@ export async function openBootLab(rig: Rig): Promise<{
     ]);
     const web = `busybox httpd -p 10.77.0.1:80 -h ${join(dir, 'boot')} </dev/null >/dev/null 2>&1`;
     await lab.space.check(['sh', '-c', web]);
-    const node = await lab.node({ name: 'n1', rig, mac: MAC, uid: UID, eeprom });
+    const node = await lab.node({ name: 'n1', rig, mac: MAC, uid: UID, eeprom, ...stub });
     return { lab, node, eeprom, dir, close };
   } catch (error) {
     await close();

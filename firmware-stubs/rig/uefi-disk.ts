@@ -11,7 +11,7 @@ const REMOVABLE = '::/EFI/BOOT/BOOTX64.EFI';
 const run = promisify(execFile);
 
 /** Makes the file `path`: a disk with `program` (a file) for x86-64 machines. Needs mtools. */
-export async function makeEsp(path: string, program: string): Promise<void> {
+export async function makeUefiDisk(path: string, program: string): Promise<void> {
   await rm(path, { force: true });
   await writeFile(path, new Uint8Array(FORMAT.size));
   await run('mformat', ['-i', path, '-f', FORMAT.name, '::']);
