@@ -29,7 +29,7 @@ proofs: build ## long versions of the NBD tests: 200 kills under fio, 20 under a
 	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs
 
 .PHONY: build
-build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node dist/firmware-stubs/bios/stub.bin dist/firmware-stubs/uefi/bootwright.efi ## compile TypeScript and the native parts to dist/
+build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node dist/firmware-stubs/rig/cable dist/firmware-stubs/bios/stub.bin dist/firmware-stubs/uefi/bootwright.efi ## compile TypeScript and the native parts to dist/
 	@npx --no-install tsc -p tsconfig.build.json
 
 dist/imager/udp/udp.node: $(wildcard imager/udp/*.c imager/udp/*.h)
@@ -37,6 +37,10 @@ dist/imager/disks/host.node: imager/disks/crc32.c imager/disks/crc32.h
 dist/imager/%.node: imager/%.c imager/native/addon.c imager/native/addon.h | setup
 	@mkdir -p $(@D)
 	@gcc -O2 -shared -fPIC -Wall -Wextra -Werror -I node_modules/node-api-headers/include $(filter %.c,$^) -o $@
+
+dist/firmware-stubs/rig/cable: firmware-stubs/rig/cable.c | setup
+	@mkdir -p $(@D)
+	@gcc -O2 -Wall -Wextra -Werror $< -o $@
 
 # First sector and stub, one behind the other: two programs of i386 code without a format around them.
 BIOS_FLAGS := -m32 -march=i386 -std=c99 -Os -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables \

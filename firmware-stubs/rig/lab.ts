@@ -146,6 +146,7 @@ export class Lab {
       this.#flashes.push(boot);
       if (node.listenMilliseconds !== undefined) setListening(node.eeprom!, node.listenMilliseconds);
     }
+    if (node.serial === 'pty') await made.plugCable();
     return made;
   }
 
@@ -156,7 +157,7 @@ export class Lab {
 
   /** Cuts every node's power, ends the imager and the network. Resolves when nothing of it is left. */
   async close(): Promise<void> {
-    await Promise.all(this.#nodes.map((node) => node.cutPower()));
+    await Promise.all(this.#nodes.flatMap((node) => [node.cutPower(), node.pullCable()]));
     await Promise.all(this.#imagers.map((imager) => imager.stop()));
     await this.space.close();
     if (!this.#keep) await Promise.all(this.#flashes.map((flash) => rm(flash, { force: true })));

@@ -3,11 +3,12 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
+import { SerialCable } from './cable.ts';
 import { tail, waitFor } from './deadline.ts';
 import type { InsideProcess } from './inside.ts';
 import { type NetworkFirmware, qemuCommand, type Rig, type StubFirmware } from './qemu.ts';
 import { Qmp } from './qmp.ts';
-import { LineReader, lineMeaning } from './serial.ts';
+import { ConsoleReader, lineMeaning } from './serial.ts';
 
 export interface NodeOptions {
   /** Name in logs and events. */
@@ -31,6 +32,8 @@ export interface NodeOptions {
   eeprom?: string;
   /** Default 512. */
   memoryMiB?: number;
+  /** `pty`: the serial line can be opened as a port of this machine too (`RigNode.serialPort`), by `imager serial` say. */
+  serial?: 'pty';
 }
 
 /** One line of the serial console. */
@@ -74,7 +77,8 @@ export class RigNode {
   #ended: string | undefined = 'the node is switched off';
   #poweredOnAt = 0;
   #boots = 0;
-  #reader = new LineReader();
+  #reader = new ConsoleReader();
+  #cable: SerialCable | undefined;
 
   constructor(options: NodeOptions, place: NodePlace) {
     this.name = options.name;
@@ -131,10 +135,11 @@ export class RigNode {
     const [, , , control] = machine.child.stdio;
     const qmp = new Qmp(control as Duplex, control as Duplex);
     this.#machine = machine;
-    const reader = new LineReader();
+    const reader = new ConsoleReader();
     this.#reader = reader;
-    machine.child.stdout?.setEncoding('latin1').on('data', (chunk: string) => {
+    machine.child.stdout?.on('data', (chunk: Buffer) => {
       const at = systemClock.now();
+      this.#cable?.send(chunk);
       for (const text of reader.push(chunk)) this.#take(text, at);
     });
     let complaint = '';
@@ -162,8 +167,29 @@ export class RigNode {
     await machine.end('SIGKILL');
   }
 
+  /**
+   * The port that its serial line can be opened at, `/dev/pts/N`: the same over all power cycles and resets. Throws where no
+   * cable is plugged in.
+   */
+  get serialPort(): string {
+    if (this.#cable === undefined) throw new Error(`node ${this.name} has no serial cable`);
+    return this.#cable.port;
+  }
+
+  /** Plugs a serial cable in, where there is none; the lab does so for a node with `serial: 'pty'`. The port is a new one. */
+  async plugCable(): Promise<void> {
+    this.#cable ??= await SerialCable.plug((bytes) => this.type(bytes));
+  }
+
+  /** Pulls the serial cable: the port is gone for whoever has it open. Events are read all the same. */
+  async pullCable(): Promise<void> {
+    const cable = this.#cable;
+    this.#cable = undefined;
+    await cable?.pull();
+  }
+
   /** Types on its serial line, which keeps what nobody has read yet. Nothing where it is off. */
-  type(keys: string): void {
+  type(keys: string | Uint8Array): void {
     this.#machine?.child.stdin?.write(keys);
   }
 

@@ -19,6 +19,8 @@ const INTERRUPT_MS = 25;
 /** From the banner to the prompt, autoboot's delay included. */
 const INTERRUPTS = 800;
 const TYPING_TRIES = 8;
+/** So many Ctrl-C in a row that bring no prompt: a damaged one is likely, three are not. */
+const DEAF_TRIES = 3;
 /** Nothing more comes of keys that were pressed before. */
 const QUIET_MS = 120;
 const QUIET_TRIES = 20;
@@ -74,9 +76,10 @@ export function printedVariables(output: string): Map<string, string> {
  * SerialFailure `pulled` where nothing comes back. Enter is the caller's.
  */
 export function* typeChecked(text: string): Task<void> {
-  for (let tries = 0; tries < TYPING_TRIES; tries++) {
+  for (let tries = 0, deaf = 0; tries < TYPING_TRIES && deaf < DEAF_TRIES; tries++) {
     if (yield* typeOnce(text)) return;
-    yield* wait({ type: INTERRUPT, until: [PROMPT], withinMs: ECHO_MS });
+    const got = yield* wait({ type: INTERRUPT, until: [PROMPT], withinMs: ECHO_MS });
+    deaf = got.kind === 'lost' ? deaf + 1 : 0;
     yield* untilQuiet();
   }
   throw new SerialFailure('pulled', 'U-Boot does not give back what is typed: is the cable still in?');
