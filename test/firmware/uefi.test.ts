@@ -1,0 +1,113 @@
+/** firmware-stubs/uefi under OVMF, against dnsmasq: the table of decisions, in one run of the machine, over its serial line. */
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { crc32 } from '../../agent/protocol/crc32.ts';
+import { LARGEST_SLOT, slotPair } from '../../agent/protocol/pointer/slot-pair.ts';
+import type { SerialAnswer, SerialRequest } from '../../agent/protocol/serial/operations.ts';
+import { expandRun, runAt } from '../../agent/protocol/serial/run.ts';
+import { consoleLines, decide, storeAfter } from '../../firmware-stubs/simulated/decide.ts';
+import { openPort } from '../../imager/serial/port.ts';
+import { reach } from '../../imager/serial/reach.ts';
+import { runOnLine } from '../../imager/serial/run.ts';
+import { type LineState, type Task, wait } from '../../imager/serial/task.ts';
+import { ADDRESS, GATEWAY, openBootLab, pointer, UID } from './boot-lab.ts';
+import { decisionCases, storeOf } from './decisions.ts';
+
+// Generous: the machine may be busy with other tests.
+const IN_TIME = { withinMs: 90_000 };
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+const LAYOUT = slotPair('efivars', LARGEST_SLOT);
+const PIECE = 256;
+
+let boot: Awaited<ReturnType<typeof openBootLab>>;
+const lines: string[] = [];
+beforeAll(async () => {
+  // After each failure it listens for so long: no case begins by itself while the test is held up.
+  boot = await openBootLab('x86', { firmware: 'uefi-stub', serial: 'pty', listenMilliseconds: 60_000 });
+  boot.node.onLine(({ text }) => lines.push(text));
+  await boot.node.powerOn();
+});
+afterAll(() => boot?.close());
+
+/** Does `work` as a technician at the node's port does. */
+async function atTheLine<T>(work: () => Task<T>): Promise<T> {
+  const line = await openPort(boot.node.serialPort, 115_200);
+  function* task(state: LineState): Task<T> {
+    yield* reach(state, { ...IN_TIME, uboot: false });
+    return yield* work();
+  }
+  try {
+    return await runOnLine(line, { task, baud: 115_200, tell: () => {} });
+  } finally {
+    await line.close();
+  }
+}
+
+function* ask(request: SerialRequest): Task<SerialAnswer> {
+  const got = yield* wait({ request, tries: 30 });
+  if (got.kind !== 'answer') throw new Error(`no answer to ${request.op}`);
+  return got.answer;
+}
+
+/** Writes both variables, and has the node start again. */
+function* put(store: Uint8Array): Task<void> {
+  for (let offset = 0; offset < store.length; offset += LARGEST_SLOT) {
+    const slot = store.subarray(offset, offset + LARGEST_SLOT);
+    for (let at = 0; at < slot.length; ) {
+      const run = runAt(slot, at, slot.length, PIECE);
+      expect(yield* ask({ op: 'write', offset: at, run })).toEqual({ op: 'write' });
+      at += run.length;
+    }
+    const crc = crc32(slot);
+    expect(yield* ask({ op: 'commit', offset, length: slot.length, crc })).toEqual({ op: 'commit', crc });
+  }
+  yield* ask({ op: 'reset' });
+}
+
+function* readStore(): Task<Uint8Array> {
+  const store = new Uint8Array(LAYOUT.size);
+  for (let at = 0; at < store.length; ) {
+    const answer = yield* ask({ op: 'read', offset: at, length: store.length - at, most: PIECE });
+    if (answer.op !== 'read') throw new Error(`read was answered with ${answer.op}`);
+    store.set(expandRun(answer.run), at);
+    at += answer.run.length;
+  }
+  return store;
+}
+
+/** Until a line that fits has come after the first `from`. */
+async function lineAfter(from: number, fits: RegExp): Promise<void> {
+  await boot.node.waitForLine(() => lines.slice(from).some((line) => fits.test(line)), IN_TIME);
+}
+
+test.each(decisionCases(LAYOUT))('$name', async (given) => {
+  const before = storeOf(LAYOUT, given);
+  const decision = decide(LAYOUT, before);
+  const from = lines.length;
+  await atTheLine(() => put(before));
+  // Neither alpha nor beta has a kernel worth starting.
+  const end =
+    'error' in decision ? `error ${decision.error}` : `error no image ${decision.image} from 10.77.0.1: `;
+  await lineAfter(from, new RegExp(`^bootwright: firmware ${end}`));
+  const said = lines
+    .slice(from)
+    .filter((line) => /^bootwright: firmware (?!start|dhcp|boot|error no image)/.test(line));
+  expect(said).toEqual(consoleLines(decision));
+  expect(await atTheLine(readStore)).toEqual(storeAfter(before, decision));
+});
+
+test('a silent imager is left for the next; the kernel is told pointer, address and UID', async () => {
+  const ready = pointer({ image: 'linux', imagers: ['10.77.0.99', '10.77.0.1'] });
+  const store = storeOf(LAYOUT, { name: '', slots: [ready, undefined], expected: { error: '' } });
+  const from = lines.length;
+  await atTheLine(() => put(store));
+  await lineAfter(from, /^given cmdline=/);
+  expect(lines.slice(from).filter((line) => /firmware (dhcp|error|boot)|^given /.test(line))).toEqual([
+    `bootwright: firmware dhcp ${ADDRESS}`,
+    'bootwright: firmware error no image linux from 10.77.0.99: no answer',
+    'bootwright: firmware boot linux',
+    `given uid=${UID}`,
+    'given cmdline=console=ttyS0 quiet panic=1 bootwright.image=linux ' +
+      'bootwright.pointer=efivars:/sys/firmware/efi/efivars ' +
+      `ip=${ADDRESS}::${GATEWAY}:255.255.255.0:host-1:eth0:off`,
+  ]);
+});
