@@ -56,7 +56,7 @@ dist/firmware-stubs/bios/stub.bin: $(sort $(wildcard $(addprefix firmware-stubs/
 EFI_FLAGS := -std=c11 -Os -Wall -Wextra -Werror -ffreestanding -fpic -fshort-wchar -fno-stack-protector -mno-red-zone \
     -maccumulate-outgoing-args -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 EFI_LINK := -nostdlib -shared -Wl,-Bsymbolic,-znocombreloc,--no-undefined,--build-id=none,-T,/usr/lib/elf_x86_64_efi.lds
-dist/firmware-stubs/uefi/bootwright.efi: $(sort $(wildcard $(addprefix firmware-stubs/,uefi/*.[ch] pointer/*.[ch] serial/*.[ch]))) Makefile | setup
+dist/firmware-stubs/uefi/bootwright.efi: $(sort $(wildcard $(addprefix firmware-stubs/,uefi/*.[ch] smbios/*.[ch] pointer/*.[ch] serial/*.[ch]))) Makefile | setup
 	@mkdir -p $(@D)
 	@x86_64-linux-gnu-gcc $(EFI_FLAGS) $(EFI_LINK) /usr/lib/crt0-efi-x86_64.o $(filter %.c,$^) -lefi -lgnuefi -o $@.so
 	@SOURCE_DATE_EPOCH=0 x86_64-linux-gnu-objcopy -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j '.rel*' \

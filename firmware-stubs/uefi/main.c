@@ -3,8 +3,8 @@
 #include <efilib.h>
 
 #include "../pointer/decide.h"
+#include "../smbios/identity.h"
 #include "fetch.h"
-#include "identity.h"
 #include "lease.h"
 #include "line.h"
 #include "linux.h"
@@ -16,7 +16,7 @@
 enum { RETRY_MS = 5000, LONGEST_PATH = 160, LONGEST_ARGUMENTS = 2000 };
 
 static EFI_HANDLE image_handle;
-static struct identity identity;
+static struct bw_identity identity;
 static struct bw_decision decision;
 static struct lease lease;
 
@@ -39,7 +39,7 @@ static void read_identity(void) {
       structures = (const uint8_t *)(UINTN) * (const uint32_t *)(entry + 0x18);
     }
   }
-  identity_read(structures, length, &identity);
+  bw_identity_read(structures, length, &identity);
 }
 
 /* Gives 0 where there is nothing to boot, having said why. */

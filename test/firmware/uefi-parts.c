@@ -1,8 +1,8 @@
-/* firmware-stubs/uefi/manifest.c and identity.c on standard input: 'm' or 'i', a length (4 bytes, little-endian), bytes. */
+/* firmware-stubs/uefi/manifest.c and firmware-stubs/smbios on standard input: 'm' or 'i', a length (4 bytes, little-endian), bytes. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../firmware-stubs/uefi/identity.h"
+#include "../../firmware-stubs/smbios/identity.h"
 #include "../../firmware-stubs/uefi/manifest.h"
 
 /* Printable text without quotes and backslashes alone comes out of either. */
@@ -18,10 +18,10 @@ static void print_manifest(const char *text, uint32_t length) {
 }
 
 static void print_identity(const uint8_t *bytes, uint32_t length) {
-  struct identity identity;
-  identity_read(bytes, length, &identity);
+  struct bw_identity identity;
+  bw_identity_read(bytes, length, &identity);
   printf("{\"uid\":\"%s\",\"uuid\":\"", identity.uid);
-  for (int i = 0; i < UUID_BYTES; i++) printf("%02x", identity.uuid[i]);
+  for (int i = 0; i < BW_UUID; i++) printf("%02x", identity.uuid[i]);
   puts("\"}");
 }
 

@@ -1,4 +1,4 @@
-/** The pure parts of firmware-stubs/uefi: what they take of an imager's manifest and of SMBIOS tables, whatever those hold. */
+/** The pure parts of the UEFI stub: what they take of an imager's manifest and of SMBIOS tables, whatever those hold. */
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,9 @@ beforeAll(async () => {
   await promisify(execFile)('gcc', [
     ...['-std=c11', '-O1', '-Wall', '-Wextra', '-Werror'],
     ...['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-o', program],
-    ...[`${uefi}/manifest.c`, `${uefi}/identity.c`, 'test/firmware/uefi-parts.c'].map(projectFile),
+    ...[`${uefi}/manifest.c`, 'firmware-stubs/smbios/identity.c', 'test/firmware/uefi-parts.c'].map(
+      projectFile,
+    ),
   ]);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

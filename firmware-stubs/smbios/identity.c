@@ -4,7 +4,7 @@ enum { SYSTEM = 1, END = 127, SERIAL_NUMBER = 7, UUID = 8 };
 enum { LONGEST_SERIAL = 63 };
 
 /* Number of the byte that stands at each place of the text: the first three fields are little-endian (7.2.1). */
-static const uint8_t ORDER[UUID_BYTES] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+static const uint8_t ORDER[BW_UUID] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
 
 static char lower(char letter) {
   return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
@@ -15,12 +15,12 @@ static int plain(char letter) {
 }
 
 /* Boards ship all zeroes or all ones where nobody set it. */
-static int take_uuid(const uint8_t *bytes, struct identity *identity) {
+static int take_uuid(const uint8_t *bytes, struct bw_identity *identity) {
   int same = bytes[0] == 0 || bytes[0] == 0xff;
-  for (int i = 0; i < UUID_BYTES; i++) same = same && bytes[i] == bytes[0];
+  for (int i = 0; i < BW_UUID; i++) same = same && bytes[i] == bytes[0];
   if (same) return 0;
   char *to = identity->uid;
-  for (int i = 0; i < UUID_BYTES; i++) {
+  for (int i = 0; i < BW_UUID; i++) {
     if (i == 4 || i == 6 || i == 8 || i == 10) *to++ = '-';
     *to++ = "0123456789abcdef"[bytes[ORDER[i]] >> 4];
     *to++ = "0123456789abcdef"[bytes[ORDER[i]] & 15];
@@ -31,7 +31,7 @@ static int take_uuid(const uint8_t *bytes, struct identity *identity) {
 }
 
 /* Text number `number` of those behind a structure. Spaces around it do not count. */
-static void take_serial(const uint8_t *strings, const uint8_t *end, int number, struct identity *identity) {
+static void take_serial(const uint8_t *strings, const uint8_t *end, int number, struct bw_identity *identity) {
   const uint8_t *at = strings;
   while (number > 1 && at < end && *at != 0) {
     while (at < end && *at != 0) at++;
@@ -59,16 +59,16 @@ static void take_serial(const uint8_t *strings, const uint8_t *end, int number, 
   if (to == first || (at < end && *at != 0)) identity->uid[0] = 0;
 }
 
-void identity_read(const uint8_t *structures, uint32_t length, struct identity *identity) {
+void bw_identity_read(const uint8_t *structures, uint32_t length, struct bw_identity *identity) {
   identity->uid[0] = 0;
-  for (int i = 0; i < UUID_BYTES; i++) identity->uuid[i] = 0;
+  for (int i = 0; i < BW_UUID; i++) identity->uuid[i] = 0;
   const uint8_t *at = structures, *end = structures + length;
   while (end - at >= 4 && at[0] != END) {
     uint32_t formatted = at[1];
     if (formatted < 4 || (uint32_t)(end - at) < formatted) return;
     const uint8_t *strings = at + formatted;
     if (at[0] == SYSTEM) {
-      if (formatted >= UUID + UUID_BYTES && take_uuid(at + UUID, identity)) return;
+      if (formatted >= UUID + BW_UUID && take_uuid(at + UUID, identity)) return;
       if (formatted > SERIAL_NUMBER) take_serial(strings, end, at[SERIAL_NUMBER], identity);
       return;
     }
