@@ -85,12 +85,15 @@ static const char *words_of(EFI_STATUS status, struct transfer *transfer) {
   return transfer->why;
 }
 
+/*
+ * No windows (RFC 7440): edk2's driver answers each block that is out of order with an ACK, and a server each of those with a
+ * window. One lost packet makes a storm of it: seen were 630,000 packets for 8,000 blocks, with windows of 16.
+ */
 static EFI_STATUS read_file(MTFTP4 *tftp, const struct lease *lease, const uint8_t server[4], const char *path,
                             struct transfer *transfer) {
   static MTFTP4_OPTION options[] = {
     {(UINT8 *)"tsize", (UINT8 *)"0"},
     {(UINT8 *)"blksize", (UINT8 *)"1468"},
-    {(UINT8 *)"windowsize", (UINT8 *)"16"},
   };
   MTFTP4_CONFIG config = {
     .station = lease->address,

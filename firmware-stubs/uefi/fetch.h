@@ -13,8 +13,8 @@ struct file {
 };
 
 /*
- * Reads `path` from the server, in blocks of 1468 bytes (RFC 2348), windows of 16 (RFC 7440), of the size that it states
- * (RFC 2349). Gives NULL, or why there is no file, in words.
+ * Reads `path` from the server, in blocks of 1468 bytes (RFC 2348), of the size that it states (RFC 2349). Gives NULL, or why
+ * there is no file, in words.
  */
 const char *fetch(const struct lease *lease, const uint8_t server[4], const char *path, struct file *file);
 

@@ -1,9 +1,11 @@
 /** firmware-stubs/uefi under OVMF, against dnsmasq: the table of decisions, in one run of the machine, over its serial line. */
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { crc32 } from '../../agent/protocol/crc32.ts';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { LARGEST_SLOT, slotPair } from '../../agent/protocol/pointer/slot-pair.ts';
 import type { SerialAnswer, SerialRequest } from '../../agent/protocol/serial/operations.ts';
 import { expandRun, runAt } from '../../agent/protocol/serial/run.ts';
+import { setListening } from '../../firmware-stubs/rig/uefi-store.ts';
 import { consoleLines, decide, storeAfter } from '../../firmware-stubs/simulated/decide.ts';
 import { openPort } from '../../imager/serial/port.ts';
 import { reach } from '../../imager/serial/reach.ts';
@@ -100,4 +102,15 @@ test.each(decisionCases(LAYOUT))('$name', async (given) => {
     expect(asked).toEqual(decision.pointer.imagers);
   }
   expect(await atTheLine(readStore)).toEqual(storeAfter(before, decision));
+});
+
+test('what was counted outlives a power cut, and a node told not to listen goes on at once', async () => {
+  const counted = decisionCases(LAYOUT).at(-1)!;
+  await boot.node.cutPower();
+  setListening(boot.eeprom, 0);
+  await boot.node.powerOn();
+  const { counted: pointer } = counted.expected as { counted: BootPointer };
+  // Sooner than the time it listened before.
+  const { detail } = await boot.node.waitForStep('pointer', { withinMs: 50_000 });
+  expect(detail).toMatchObject({ image: pointer.image, slot: 0, attempts: pointer.attempts });
 });
