@@ -16,14 +16,16 @@ import { join, resolve } from 'node:path';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { bootDisk } from '../bios/boot-disk.ts';
-import { EEPROM_SIZE } from './eeprom.ts';
+import { eepromSize } from './eeprom.ts';
 import { RigImager } from './imager.ts';
 import { InsideProcess } from './inside.ts';
 import { type CommandOptions, type CommandResult, NetworkNamespace } from './namespace.ts';
 import { type NodeOptions, RigNode } from './node.ts';
 import { projectFile } from './project.ts';
-import { IPXE, isUefi, UEFI_VARIABLES } from './qemu.ts';
+import { IPXE, isStub, isUefi, UEFI_VARIABLES } from './qemu.ts';
 import { identityVariables, parseEnvironment, writeFlash } from './uboot-environment.ts';
+import { makeUefiDisk } from './uefi-disk.ts';
+import { setListening } from './uefi-store.ts';
 
 export interface LabOptions {
   /** Folder for logs and working files; made where it does not exist. */
@@ -103,7 +105,7 @@ export class Lab {
   }
 
   /**
-   * Adds a node, switched off. Rejects where an option has a fault or the EEPROM's file is not 8192 bytes long
+   * Adds a node, switched off. Rejects where an option has a fault or the EEPROM's file is not as long as one
    * (makeEeprom makes one).
    */
   async node(options: NodeOptions): Promise<RigNode> {
@@ -120,7 +122,7 @@ export class Lab {
       serialLog: join(this.dir, `${node.name}.serial.log`),
       imagerLog: () => this.#imagers.at(-1)?.tail() ?? '--- no imager was started',
       ...(node.rig === 'arm64' || isUefi(node.firmware) ? { flash } : {}),
-      ...(node.firmware === 'bios-stub' ? { boot } : {}),
+      ...(isStub(node.firmware) ? { boot } : {}),
     };
     const made = new RigNode(node, place);
     this.#nodes.push(made);
@@ -139,6 +141,10 @@ export class Lab {
       const stub = await readFile(projectFile('dist/firmware-stubs/bios/stub.bin'));
       await writeFile(boot, bootDisk(stub, await readFile(IPXE), node));
       this.#flashes.push(boot);
+    } else if (node.firmware === 'uefi-stub') {
+      await makeUefiDisk(boot, projectFile('dist/firmware-stubs/uefi/bootwright.efi'));
+      this.#flashes.push(boot);
+      if (node.listenMilliseconds !== undefined) setListening(node.eeprom!, node.listenMilliseconds);
     }
     if (node.serial === 'pty') await made.plugCable();
     return made;
@@ -174,10 +180,11 @@ export class Lab {
     if (node.rig === 'arm64' && node.firmware !== undefined)
       throw new Error(`firmware ${node.firmware} is of x86 nodes`);
     if (node.eeprom === undefined) {
-      if (node.firmware !== undefined && node.firmware !== 'bios-stub') return;
+      if (node.firmware !== undefined && !isStub(node.firmware)) return;
       throw new Error(`node ${node.name} has neither an EEPROM nor firmware that asks the network`);
     }
     const { size } = await stat(node.eeprom);
-    if (size !== EEPROM_SIZE) throw new Error(`${node.eeprom} has ${size} bytes, an EEPROM ${EEPROM_SIZE}`);
+    const wanted = eepromSize(isStub(node.firmware) ? node.firmware : node.rig);
+    if (size !== wanted) throw new Error(`${node.eeprom} has ${size} bytes, an EEPROM ${wanted}`);
   }
 }

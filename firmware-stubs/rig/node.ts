@@ -15,11 +15,11 @@ export interface NodeOptions {
   name: string;
   rig: Rig;
   /**
-   * Rig `x86`: the BIOS stub, which obeys the EEPROM as U-Boot does on rig `arm64`, or firmware that boots what DHCP tells
-   * it. Without it iPXE obeys the EEPROM, and counts no attempts.
+   * Rig `x86`: the BIOS or the UEFI stub, which obey the EEPROM as U-Boot does on rig `arm64`, or firmware that boots what DHCP
+   * tells it. Without it iPXE obeys the EEPROM, and counts no attempts.
    */
   firmware?: NetworkFirmware | StubFirmware;
-  /** BIOS stub: how long it waits for a technician after power-on. Default 1000. */
+  /** BIOS and UEFI stub: how long it waits for a technician after power-on. Default 1000. */
   listenMilliseconds?: number;
   /** Ethernet address, `52:54:00:00:00:01`. */
   mac: string;
@@ -27,7 +27,7 @@ export interface NodeOptions {
   uid: string;
   /**
    * The EEPROM's file, 8192 bytes: written by the host, obeyed by the firmware, the first disk of the node's Linux. A
-   * node whose firmware asks the network can do without.
+   * node whose firmware asks the network can do without. UEFI stub: the file with the machine's UEFI variables.
    */
   eeprom?: string;
   /** Default 512. */

@@ -8,8 +8,11 @@ export type Rig = 'arm64' | 'x86';
  */
 export type NetworkFirmware = 'ipxe-bios' | 'ipxe-uefi' | 'uefi-pxe' | 'uefi-http' | 'uboot-x86';
 
-/** Firmware of ours that counts attempts, falls back and listens, on an x86-64 machine: the BIOS stub under SeaBIOS. */
-export type StubFirmware = 'bios-stub';
+/**
+ * Firmware of ours that counts attempts, falls back and listens, on an x86-64 machine: the BIOS stub under SeaBIOS, and the
+ * UEFI stub under OVMF, whose boot pointer is in UEFI variables.
+ */
+export type StubFirmware = 'bios-stub' | 'uefi-stub';
 
 export interface Machine {
   rig: Rig;
@@ -22,11 +25,14 @@ export interface Machine {
   memoryMiB: number;
   /** TAP device in the namespace QEMU is started in. */
   tap: string;
-  /** File of 8192 bytes: the node's first virtio disk. Every machine without network firmware has one. */
+  /**
+   * File of 8192 bytes: the node's first virtio disk. Every machine without network firmware has one. UEFI stub: the file with
+   * the machine's UEFI variables instead.
+   */
   eeprom?: string;
-  /** BIOS stub: file with the boot disk (firmware-stubs/bios). */
+  /** A stub's boot disk, which is only read (firmware-stubs/bios; uefi-disk.ts). */
   boot?: string;
-  /** arm64: file with U-Boot's environment, 64 MiB. UEFI: file with its variables. */
+  /** arm64: file with U-Boot's environment, 64 MiB. UEFI without the stub: file with its variables. */
   flash?: string;
 }
 
@@ -39,7 +45,12 @@ const UEFI = '/usr/share/OVMF/OVMF_CODE_4M.fd';
 /** Variables of a UEFI machine as it leaves the factory. */
 export const UEFI_VARIABLES = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 
-/** Firmware that keeps variables in a flash file of its own. */
+/** Firmware of ours, which has a disk to start from. */
+export function isStub(firmware: Machine['firmware']): firmware is StubFirmware {
+  return firmware === 'bios-stub' || firmware === 'uefi-stub';
+}
+
+/** Firmware that asks the network and keeps variables in a flash file of its own. */
 export function isUefi(firmware: Machine['firmware']): boolean {
   return firmware === 'ipxe-uefi' || firmware === 'uefi-pxe' || firmware === 'uefi-http';
 }
@@ -50,6 +61,7 @@ export function isUefi(firmware: Machine['firmware']): boolean {
  */
 export function qemuCommand(machine: Machine): string[] {
   if (machine.firmware === 'bios-stub') return x86Command(machine, biosStubBoot(machine));
+  if (machine.firmware === 'uefi-stub') return uefiStubCommand(machine);
   if (machine.firmware !== undefined) return networkBootCommand(machine, machine.firmware);
   return machine.rig === 'arm64' ? arm64Command(machine) : x86Command(machine, ipxeBoot(machine));
 }
@@ -99,6 +111,23 @@ function biosStubBoot({ boot }: Machine): string[] {
   ];
 }
 
+/** Without a ROM on the adapter the stub has the firmware's own driver for it. */
+function uefiStubCommand(machine: Machine): string[] {
+  const { eeprom, boot, ...rest } = machine;
+  if (eeprom === undefined || boot === undefined)
+    throw new Error('a machine with the UEFI stub needs a file for its variables and a boot disk');
+  return [
+    'qemu-system-x86_64',
+    ...uefiOptions(eeprom),
+    ...['-cpu', 'Nehalem,+rdrand'],
+    ...common(rest),
+    ...['-smbios', `type=1,${smbiosIdentity(machine.uid)}`],
+    ...['-drive', `if=none,id=boot,format=raw,readonly=on,file=${path(boot)}`],
+    ...['-device', 'virtio-blk-pci,drive=boot,serial=boot,bootindex=0'],
+    ...['-device', `virtio-net-pci,disable-legacy=on,netdev=lan,mac=${machine.mac},romfile=`],
+  ];
+}
+
 /** QEMU's own ROM for the adapter is iPXE for BIOS and UEFI in one file; without it the firmware's driver has the adapter. */
 function networkBootCommand(machine: Machine, firmware: NetworkFirmware): string[] {
   if (machine.rig !== 'x86') throw new Error(`firmware ${firmware} is of x86 machines`);
@@ -115,21 +144,25 @@ function networkBootCommand(machine: Machine, firmware: NetworkFirmware): string
   ];
 }
 
+const QUICK = 'accel=tcg,smm=off,vmport=off,hpet=off';
+
 function firmwareOptions({ flash }: Machine, firmware: NetworkFirmware): string[] {
-  const quick = 'accel=tcg,smm=off,vmport=off,hpet=off';
-  if (firmware === 'uboot-x86') return ['-machine', `pc,${quick}`, '-bios', UBOOT_X86];
-  if (firmware === 'ipxe-bios') return ['-machine', `pc,graphics=off,${quick}`];
+  if (firmware === 'uboot-x86') return ['-machine', `pc,${QUICK}`, '-bios', UBOOT_X86];
+  if (firmware === 'ipxe-bios') return ['-machine', `pc,graphics=off,${QUICK}`];
   if (flash === undefined) throw new Error('a UEFI machine needs a flash file for its variables');
   // The adapter's boot options come in the order PXE, HTTP: the ones that are not wanted are left out.
   const pxe = ['IPv4PXESupport', 'IPv6PXESupport'].flatMap((name) => [
     '-fw_cfg',
     `name=opt/org.tianocore/${name},string=n`,
   ]);
+  return [...uefiOptions(flash), ...(firmware === 'uefi-http' ? pxe : [])];
+}
+
+function uefiOptions(variables: string): string[] {
   return [
-    ...['-machine', `q35,${quick}`],
+    ...['-machine', `q35,${QUICK}`],
     ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${UEFI}`],
-    ...['-drive', `if=pflash,unit=1,format=raw,file=${path(flash)}`],
-    ...(firmware === 'uefi-http' ? pxe : []),
+    ...['-drive', `if=pflash,unit=1,format=raw,file=${path(variables)}`],
   ];
 }
 

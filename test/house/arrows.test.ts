@@ -54,6 +54,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'firmware-stubs/rig': ['agent/protocol', 'firmware-stubs/bios', 'imager/journal'],
   'firmware-stubs/uboot': [],
   'firmware-stubs/ipxe': [],
+  'firmware-stubs/uefi': [],
   'firmware-stubs/simulated': ['agent/protocol'],
   'firmware-stubs/demo': ['agent/protocol', 'firmware-stubs/rig', 'imager/journal'],
 };

@@ -82,3 +82,21 @@ test('what a machine cannot do without is a mistake of the caller', () => {
   expect(() => qemuCommand({ ...rest, firmware: 'uefi-pxe' })).toThrow('needs a flash file');
   expect(() => qemuCommand({ ...rest, rig: 'arm64', firmware: 'uefi-pxe' })).toThrow('x86');
 });
+
+test('the UEFI stub: its disk is only read, and the EEPROM is the flash bank with the variables', () => {
+  const { flash: _, ...bare } = X86;
+  const machine: Machine = { ...bare, firmware: 'uefi-stub', boot: '/lab/n1.boot' };
+  expect(qemuCommand(machine).join(' ')).toBe(
+    'qemu-system-x86_64 -machine q35,accel=tcg,smm=off,vmport=off,hpet=off ' +
+      '-drive if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd ' +
+      '-drive if=pflash,unit=1,format=raw,file=/lab/a,,b.eeprom -cpu Nehalem,+rdrand ' +
+      '-nodefaults -no-user-config -display none -monitor none -serial stdio -no-reboot -chardev socket,id=qmp,fd=3 ' +
+      '-mon chardev=qmp,mode=control -smp 1 -m 512M -netdev tap,id=lan,ifname=tap0,script=no,downscript=no ' +
+      '-smbios type=1,uuid=0f9d1c3a-5d0e-4a52-9d3e-1b5b0a1f0001 ' +
+      '-drive if=none,id=boot,format=raw,readonly=on,file=/lab/n1.boot ' +
+      '-device virtio-blk-pci,drive=boot,serial=boot,bootindex=0 ' +
+      '-device virtio-net-pci,disable-legacy=on,netdev=lan,mac=52:54:00:00:00:01,romfile=',
+  );
+  const { boot: __, ...without } = machine;
+  expect(() => qemuCommand(without)).toThrow('needs a file for its variables and a boot disk');
+});
