@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { writeCpio } from '../../imager/images/cpio.ts';
 import { runImager } from '../serial/pty-lines.ts';
 import { Cluster } from '../support/cluster.ts';
 import { bundle } from '../support/inside.ts';
@@ -21,12 +22,12 @@ beforeAll(async () => {
     images: ['alpha'],
     userConfig: { secondReboot: false, scripts: [] },
   });
-  // A kernel without the two letters that make it a UEFI program.
-  const { arch, kernel, initrd, args } = await stockFor('x86');
-  const bytes = readFileSync(kernel);
-  const broken = join(cluster.dir, 'broken-kernel');
-  writeFileSync(broken, bytes.fill(0, 0, 2));
-  const files = ['--arch', arch, '--kernel', broken, '--initrd', initrd, '--args', args];
+  // The beginning of a kernel, without the two letters that make it a UEFI program.
+  const { arch, kernel, args } = await stockFor('x86');
+  const [broken, initrd] = ['broken-kernel', 'broken-initrd'].map((name) => join(cluster.dir, name));
+  writeFileSync(broken!, readFileSync(kernel).subarray(0, 65_536).fill(0, 0, 2));
+  writeFileSync(initrd!, writeCpio([]));
+  const files = ['--arch', arch, '--kernel', broken!, '--initrd', initrd!, '--args', args];
   await cluster.json('image', 'add', 'broken', ...files);
 }, BOOTED);
 afterAll(() => cluster?.close());
