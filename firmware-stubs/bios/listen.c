@@ -4,8 +4,8 @@
 #include "bios.h"
 #include "clock.h"
 #include "eeprom.h"
-#include "identity.h"
 #include "line.h"
+#include "smbios.h"
 
 enum { QUIET_MILLISECONDS = 30000 };
 

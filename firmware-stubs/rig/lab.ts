@@ -132,6 +132,8 @@ export class Lab {
       const variables = parseEnvironment(
         await readFile(projectFile('firmware-stubs/uboot/boot.env'), 'utf8'),
       );
+      // Nobody there to listen for: no second is lost.
+      if (node.serial === undefined) variables.set('bw_listen', '0');
       await writeFlash(flash, new Map([...variables, ...identityVariables(node.uid)]));
       this.#flashes.push(flash);
     } else if (isUefi(node.firmware)) {

@@ -28,10 +28,11 @@ afterEach(async () => {
 });
 afterAll(() => boot?.close());
 
-async function environment(bootdelay: string): Promise<void> {
+/** The stub's environment, with these of its variables changed. */
+async function environment(changes: Record<string, string> = {}): Promise<void> {
   const text = await readFile(join(import.meta.dirname, '../../firmware-stubs/uboot/boot.env'), 'utf8');
-  const variables = new Map([...parseEnvironment(text), ...identityVariables(UID)]);
-  await writeFlash(join(boot.dir, 'n1.flash'), variables.set('bootdelay', bootdelay));
+  const variables = [...parseEnvironment(text), ...identityVariables(UID), ...Object.entries(changes)];
+  await writeFlash(join(boot.dir, 'n1.flash'), new Map(variables));
 }
 
 /** Runs a verb on the node, which is switched on when it is waited for. `at`: what is done when the tool says that. */
@@ -60,43 +61,49 @@ async function slots() {
   return ubootEnv.read(new Uint8Array(await readFile(boot.eeprom)));
 }
 
-test('flashed through the prompt, power-cycled, the node boots what was flashed; and again', async () => {
-  await environment('2');
-  await writeFile(boot.eeprom, new Uint8Array(8192));
-  const target = ['--disk', 'n1-root', '--imager', '10.77.0.1', '--cluster', 'one'];
-  const flashed = await imager(['flash', '--image', 'alpha', ...target]);
-  expect(flashed).toMatchObject({
-    code: 0,
-    stdout: expect.stringContaining('boot pointer written, read back and verified'),
-  });
-  expect(flashed.stderr).toContain(`found ${UID}`);
-  expect(await slots()).toMatchObject([
-    { kind: 'valid', pointer: { image: 'alpha', disks: ['n1-root'], phase: 'deploy', sequence: 1 } },
-    { kind: 'empty' },
-  ]);
-  expect(await bootedWith()).toEqual({ image: 'alpha', slot: 0, attempts: 3, started: 'alpha' });
+test.each([
+  ['of the stub, which listens', {}],
+  ['of a board whose autoboot any key stops', { bootdelay: '2', bw_listen: '0' }],
+])(
+  'flashed through the prompt %s, power-cycled, the node boots what was flashed; and again',
+  async (_, changes) => {
+    await environment(changes);
+    await writeFile(boot.eeprom, new Uint8Array(8192));
+    const target = ['--disk', 'n1-root', '--imager', '10.77.0.1', '--cluster', 'one'];
+    const flashed = await imager(['flash', '--image', 'alpha', ...target]);
+    expect(flashed).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('boot pointer written, read back and verified'),
+    });
+    expect(flashed.stderr).toContain(`found ${UID}`);
+    expect(await slots()).toMatchObject([
+      { kind: 'valid', pointer: { image: 'alpha', disks: ['n1-root'], phase: 'deploy', sequence: 1 } },
+      { kind: 'empty' },
+    ]);
+    expect(await bootedWith()).toEqual({ image: 'alpha', slot: 0, attempts: 3, started: 'alpha' });
 
-  // U-Boot counted the attempt into the other slot: the next flash goes into the first.
-  await boot.node.cutPower();
-  const again = await imager(['flash', '--image', 'beta', ...target, '--json']);
-  expect(JSON.parse(again.stdout)).toMatchObject([
-    {
-      ok: true,
-      outcome: 'written',
-      identity: { via: 'uboot', uid: UID, layout: 'uboot-env' },
-      old: { image: 'alpha', attempts: 2, sequence: 2 },
-      pointer: { image: 'beta', sequence: 3 },
-    },
-  ]);
-  expect(await bootedWith()).toEqual({ image: 'beta', slot: 0, attempts: 3, started: 'beta' });
-});
+    // U-Boot counted the attempt into the other slot: the next flash goes into the first.
+    await boot.node.cutPower();
+    const again = await imager(['flash', '--image', 'beta', ...target, '--json']);
+    expect(JSON.parse(again.stdout)).toMatchObject([
+      {
+        ok: true,
+        outcome: 'written',
+        identity: { via: 'uboot', uid: UID, layout: 'uboot-env' },
+        old: { image: 'alpha', attempts: 2, sequence: 2 },
+        pointer: { image: 'beta', sequence: 3 },
+      },
+    ]);
+    expect(await bootedWith()).toEqual({ image: 'beta', slot: 0, attempts: 3, started: 'beta' });
+  },
+);
 
 test.each([
   ['power cut', 'sending', 'is the cable still in?'],
   ['power cut', 'checking', 'is the cable still in?'],
   ['cable pulled', 'sending', 'was the cable pulled?'],
 ])('%s while %s: told, and a usable pointer is left', async (what, step, said) => {
-  await environment('2');
+  await environment();
   const image = new Uint8Array(8192);
   image.set(encodeUbootSlot(pointer({ image: 'alpha', sequence: 7 })));
   await writeFile(boot.eeprom, image);
@@ -118,7 +125,7 @@ test.each([
 });
 
 test('a torn slot is shown as one, and the node goes its way afterwards', async () => {
-  await environment('2');
+  await environment();
   const image = new Uint8Array(8192);
   image.fill(0x33, 0x1000, 0x1400);
   await writeFile(boot.eeprom, image);
@@ -130,9 +137,29 @@ test('a torn slot is shown as one, and the node goes its way afterwards', async 
 });
 
 test('U-Boot that lets nobody in is locked, with its own exit code, and boots on', async () => {
-  await environment('-2');
+  await environment({ bw_listen: '0' });
   expect(await imager(['show'])).toMatchObject({
     code: 9,
-    stderr: expect.stringContaining('bootdelay is -2'),
+    stderr: expect.stringContaining('bootdelay is -2 and bw_listen 0'),
   });
+});
+
+test('a line with noise on it does not keep the node from booting; one Ctrl-C is noise', async () => {
+  await environment();
+  const image = new Uint8Array(8192);
+  image.set(encodeUbootSlot(pointer({ image: 'alpha' })));
+  await writeFile(boot.eeprom, image);
+  const { node } = boot;
+  // All bytes but Ctrl-C as often as the window lasts, and that once.
+  const noise = Uint8Array.from({ length: 255 }, (_, i) => (i < 3 ? i : i + 1));
+  const bootsBefore = node.boots;
+  const off = node.onLine(({ text, boot: now }) => {
+    if (/firmware listen 1 s/.test(text)) node.type(noise);
+    if (/firmware listen 1 s/.test(text) && now === bootsBefore + 1) node.type('\x03');
+    if (/firmware listen 2 s/.test(text)) node.type(noise);
+  });
+  await node.powerOn();
+  const started = await node.waitForStep('boot', { withinMs: 90_000 });
+  off();
+  expect(started.detail).toMatchObject({ image: 'alpha', boot: bootsBefore + 2 });
 });
