@@ -115,6 +115,8 @@ export class Lab {
     const tap = `tap${this.#nodes.length}`;
     const flash = join(this.dir, `${node.name}.flash`);
     const boot = join(this.dir, `${node.name}.boot`);
+    // Nobody there to listen for: no second is lost.
+    const { listenMilliseconds = node.serial === undefined ? 0 : 1000 } = node;
     const place = {
       start: (argv: string[]) =>
         new InsideProcess(this.space.spawn(argv, { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] })),
@@ -132,7 +134,6 @@ export class Lab {
       const variables = parseEnvironment(
         await readFile(projectFile('firmware-stubs/uboot/boot.env'), 'utf8'),
       );
-      // Nobody there to listen for: no second is lost.
       if (node.serial === undefined) variables.set('bw_listen', '0');
       await writeFlash(flash, new Map([...variables, ...identityVariables(node.uid)]));
       this.#flashes.push(flash);
@@ -141,12 +142,12 @@ export class Lab {
       this.#flashes.push(flash);
     } else if (node.firmware === 'bios-stub') {
       const stub = await readFile(projectFile('dist/firmware-stubs/bios/stub.bin'));
-      await writeFile(boot, bootDisk(stub, await readFile(IPXE), node));
+      await writeFile(boot, bootDisk(stub, await readFile(IPXE), { listenMilliseconds }));
       this.#flashes.push(boot);
     } else if (node.firmware === 'uefi-stub') {
       await makeUefiDisk(boot, projectFile('dist/firmware-stubs/uefi/bootwright.efi'));
       this.#flashes.push(boot);
-      if (node.listenMilliseconds !== undefined) setListening(node.eeprom!, node.listenMilliseconds);
+      setListening(node.eeprom!, listenMilliseconds);
     }
     if (node.serial === 'pty') await made.plugCable();
     return made;

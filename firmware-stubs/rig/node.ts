@@ -19,7 +19,7 @@ export interface NodeOptions {
    * tells it. Without it iPXE obeys the EEPROM, and counts no attempts.
    */
   firmware?: NetworkFirmware | StubFirmware;
-  /** BIOS and UEFI stub: how long it waits for a technician after power-on. Default 1000. */
+  /** BIOS and UEFI stub: how long it waits for a technician after power-on. Default 1000 with `serial`, else 0. */
   listenMilliseconds?: number;
   /** Ethernet address, `52:54:00:00:00:01`. */
   mac: string;

@@ -75,8 +75,8 @@ it(
   async () => {
     const node = cluster.nodes[0]!;
     await flash('broken', '--reset');
-    // Far enough to have its disk: the first boot of a deployment ends with a reboot.
-    await node.waitForStep('mounted', { withinMs: BOOTED });
+    // Its imager has heard of it by then; the first boot of a deployment ends with a reboot.
+    await node.waitForStep('plan', { withinMs: BOOTED });
     const since = node.events().filter(({ at }) => at > node.poweredOnAt);
     const booted = since.filter(({ step }) => step === 'boot').map(({ detail }) => detail?.image);
     expect(booted).toEqual(['broken', 'broken', 'broken', 'alpha']);
@@ -84,6 +84,10 @@ it(
       ...Array.from({ length: 3 }, () => expect.stringContaining('the kernel is no UEFI program')),
       'no attempts left for broken: fallback alpha',
     ]);
+    const shown = await cluster.verb('node', 'show', 'n1');
+    expect(shown.stdout).toContain(
+      'the fallback image alpha, since broken was not ready after all its attempts: ',
+    );
     await node.cutPower();
     expect(cluster.pointer(node)).toMatchObject({ image: 'broken', phase: 'deploy', attempts: 0 });
   },
