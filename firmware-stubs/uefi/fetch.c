@@ -10,6 +10,8 @@ enum { TRIES = 3, SECONDS = 1, OPCODE = 2, DATA_HEAD = 4, WORDS = 80 };
 /* A kernel or an initrd beyond it is a mistake of the imager's. */
 #define LARGEST_FILE (1ull << 30)
 
+static const char NO_LENGTH[] = "it is empty, or the server does not say how long it is";
+
 struct transfer {
   struct file *file;
   /* How much of the file has come. */
@@ -28,8 +30,9 @@ static int same_ignoring_case(const char *a, const char *b) {
   return *a == *b;
 }
 
-/* Options are texts in pairs, each ended by a zero (RFC 2347). */
+/* Options are texts in pairs, each ended by a zero (RFC 2347). The server sends them again where our ACK got lost. */
 static int take_size(struct transfer *transfer, const char *options, uint32_t length) {
+  if (transfer->file->bytes != NULL) return 1;
   if (length == 0 || options[length - 1] != 0) return 0;
   const char *end = options + length;
   while (options < end) {
@@ -41,7 +44,10 @@ static int take_size(struct transfer *transfer, const char *options, uint32_t le
   }
   uint64_t size = transfer->file->length;
   EFI_PHYSICAL_ADDRESS pages;
-  if (size == 0 || size > LARGEST_FILE || transfer->file->bytes != NULL) return 0;
+  if (size == 0 || size > LARGEST_FILE) {
+    put_text(transfer->why, WORDS, "%s", size == 0 ? NO_LENGTH : "it is too long");
+    return 0;
+  }
   if (EFI_ERROR(BS->AllocatePages(AllocateAnyPages, EfiLoaderData, EFI_SIZE_TO_PAGES(size), &pages))) {
     put_text(transfer->why, WORDS, "no memory for %x bytes (hexadecimal)", size);
     return 0;
@@ -68,6 +74,7 @@ static EFI_STATUS EFIAPI check_packet(MTFTP4 *tftp, MTFTP4_TOKEN *token, UINT16 
       return EFI_SUCCESS;
     case TFTP_DATA:
       length -= DATA_HEAD;
+      if (transfer->file->bytes == NULL) put_text(transfer->why, WORDS, "%s", NO_LENGTH);
       if (transfer->file->bytes == NULL || length > transfer->file->length - transfer->at) return EFI_ABORTED;
       CopyMem(transfer->file->bytes + transfer->at, packet + DATA_HEAD, length);
       transfer->at += length;
