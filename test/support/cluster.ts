@@ -7,7 +7,7 @@ import { eepromPointers, makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
 import type { RigImager } from '../../firmware-stubs/rig/imager.ts';
 import { Lab } from '../../firmware-stubs/rig/lab.ts';
 import type { CommandResult } from '../../firmware-stubs/rig/namespace.ts';
-import type { RigNode } from '../../firmware-stubs/rig/node.ts';
+import type { NodeOptions, RigNode } from '../../firmware-stubs/rig/node.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import type { Rig } from '../../firmware-stubs/rig/qemu.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
@@ -21,6 +21,8 @@ export interface ClusterOptions {
   nodes: string[];
   /** Names of boot images, all of Debian's kernel and the agent. The nodes' pointers name the first. */
   images: string[];
+  /** What else the nodes' machines have. */
+  machine?: Pick<NodeOptions, 'serial'>;
   /** Raw image of the base disk "web" in the stead of the usual one. */
   base?: string;
   /** Kernel arguments of one image besides those it needs. */
@@ -114,7 +116,8 @@ export class Cluster {
     for (const node of nodes) await this.json('disk', 'create', `${node}-root`, '--base', 'web');
   }
 
-  async #addNode({ rig, images, before = {} }: ClusterOptions, name: string, index: number): Promise<void> {
+  async #addNode(options: ClusterOptions, name: string, index: number): Promise<void> {
+    const { rig, images, before = {}, machine } = options;
     makeEeprom(this.#eeprom(name), rig);
     eepromPointers(this.#eeprom(name), rig).write({
       image: images[0]!,
@@ -127,7 +130,7 @@ export class Cluster {
       fallback: '',
     });
     const { mac, uid } = identity(index);
-    this.nodes.push(await this.lab.node({ name, rig, mac, uid, eeprom: this.#eeprom(name) }));
+    this.nodes.push(await this.lab.node({ name, rig, mac, uid, eeprom: this.#eeprom(name), ...machine }));
   }
 
   #eeprom(name: string): string {
