@@ -24,9 +24,10 @@ bench: build ## measure against peers in pairs; prints a table and writes build/
 	@node --enable-source-maps node_modules/.bench/main.mjs
 
 .PHONY: proofs
-proofs: build ## long versions of the NBD tests: 200 kills under fio, 20 under a Linux kernel, 100 nodes on one base; all decisions of the BIOS stub
+proofs: build ## long versions of tests: 200 kills under fio, 20 under a Linux kernel, 100 nodes on one base, 100 power cuts a rig, all decisions
 	@BOOTWRIGHT_KILL_ROUNDS=200 BOOTWRIGHT_KERNEL_KILLS=20 BOOTWRIGHT_NODES=100 BOOTWRIGHT_DECISIONS=all \
-	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs test/firmware/bios.test.ts
+	    BOOTWRIGHT_CUT_ROUNDS=100 BOOTWRIGHT_CUT_READY_ROUNDS=5 \
+	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs test/firmware/bios.test.ts test/boot/random-cuts.test.ts
 
 .PHONY: build
 build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node dist/firmware-stubs/rig/cable dist/firmware-stubs/bios/stub.bin dist/firmware-stubs/uefi/bootwright.efi ## compile TypeScript and the native parts to dist/
