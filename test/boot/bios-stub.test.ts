@@ -16,8 +16,8 @@ beforeAll(async () => {
     blank: true,
     nodes: ['n1'],
     images: ['alpha', 'broken'],
-    // No such program in the initramfs: the kernel panics, and starts again after a second.
-    args: { broken: 'rdinit=/missing panic=1' },
+    // No such program in the initramfs: the kernel panics, and starts again at once.
+    args: { broken: 'rdinit=/missing panic=-1' },
     userConfig: { secondReboot: false, scripts: [] },
   });
 }, BOOTED);
@@ -61,7 +61,7 @@ it(
 );
 
 it(
-  'a bad image is given its attempts, then the last good one comes back',
+  'a bad image is given its attempts, then the last good one comes back, and the imager says why',
   async () => {
     const node = cluster.nodes[0]!;
     await node.cutPower();
@@ -76,6 +76,11 @@ it(
       /^bootwright: firmware error no attempts left for broken: fallback alpha$/m,
     );
     expect(cluster.pointer(node)).toMatchObject({ image: 'broken', phase: 'deploy', attempts: 0 });
+    // How many the firmware was given it did not see: the technician did.
+    const shown = await cluster.verb('node', 'show', 'n1');
+    expect(shown.stdout).toContain(
+      'the fallback image alpha, since broken was not ready after all its attempts: ',
+    );
   },
   BOOTED,
 );

@@ -81,12 +81,11 @@ test('a node boots what its pointer names, and hands over pointer, address and U
   expect(boot.node.serial()).toContain(`given uid=${UID}`);
 });
 
-test('imagers that are away cost no attempt, and the node starts again by itself', async () => {
-  const before = one({ phase: 'deploy', imagers: ['10.77.0.98', '10.77.0.99'] });
+test('an imager that is away costs no attempt, and the node starts again by itself', async () => {
+  const before = one({ phase: 'deploy', imagers: ['10.77.0.99'] });
   await store(before);
   await boot.node.powerOn();
   const first = boot.node.boots;
-  await boot.node.waitForLine(/^bootwright: firmware error imager 10\.77\.0\.98: /, IN_TIME);
   await boot.node.waitForLine(/^bootwright: firmware error imager 10\.77\.0\.99: /, IN_TIME);
   await boot.node.waitForLine(/error no imager gave image alpha/, IN_TIME);
   await boot.node.waitForStep('pointer', { ...IN_TIME, boot: first + 2 });
