@@ -24,13 +24,14 @@ bench: build ## measure against peers in pairs; prints a table and writes build/
 	@node --enable-source-maps node_modules/.bench/main.mjs
 
 .PHONY: proofs
-proofs: build ## long versions: disks under 200 kills, 20 under a Linux kernel, 100 nodes on one base; power cuts; scenarios on QEMU
-	@BOOTWRIGHT_KILL_ROUNDS=200 BOOTWRIGHT_KERNEL_KILLS=20 BOOTWRIGHT_NODES=100 \
+proofs: build ## long versions: disks under 200 kills, 20 under a Linux kernel, 100 nodes on one base; 100 power cuts a rig, all decisions, scenarios on QEMU
+	@BOOTWRIGHT_KILL_ROUNDS=200 BOOTWRIGHT_KERNEL_KILLS=20 BOOTWRIGHT_NODES=100 BOOTWRIGHT_DECISIONS=all \
+	    BOOTWRIGHT_CUT_ROUNDS=100 BOOTWRIGHT_CUT_READY_ROUNDS=5 \
 	    BOOTWRIGHT_CUT_STOP=10 BOOTWRIGHT_CUT_RUNS=2000 BOOTWRIGHT_SCENARIOS=qemu \
-	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs test/simulated
+	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs test/simulated test/firmware/bios.test.ts test/boot/random-cuts.test.ts
 
 .PHONY: build
-build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node ## compile TypeScript and the native parts to dist/
+build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node dist/firmware-stubs/rig/cable dist/firmware-stubs/bios/stub.bin dist/firmware-stubs/uefi/bootwright.efi ## compile TypeScript and the native parts to dist/
 	@npx --no-install tsc -p tsconfig.build.json
 
 dist/imager/udp/udp.node: $(wildcard imager/udp/*.c imager/udp/*.h)
@@ -38,6 +39,30 @@ dist/imager/disks/host.node: imager/disks/crc32.c imager/disks/crc32.h
 dist/imager/%.node: imager/%.c imager/native/addon.c imager/native/addon.h | setup
 	@mkdir -p $(@D)
 	@gcc -O2 -shared -fPIC -Wall -Wextra -Werror -I node_modules/node-api-headers/include $(filter %.c,$^) -o $@
+
+dist/firmware-stubs/rig/cable: firmware-stubs/rig/cable.c | setup
+	@mkdir -p $(@D)
+	@gcc -O2 -Wall -Wextra -Werror $< -o $@
+
+# First sector and stub, one behind the other: two programs of i386 code without a format around them.
+BIOS_FLAGS := -m32 -march=i386 -std=c99 -Os -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables \
+    -Wall -Wextra -Werror --param=min-pagesize=0 -I firmware-stubs/bios -nostdlib -static -Wl,--build-id=none,--oformat=binary
+dist/firmware-stubs/bios/stub.bin: $(sort $(wildcard $(addprefix firmware-stubs/,bios/*.[chSl]* smbios/*.[ch] pointer/*.[ch] serial/*.[ch]))) Makefile | setup
+	@mkdir -p $(@D)
+	@x86_64-linux-gnu-gcc $(BIOS_FLAGS) -Wl,-Ttext=0x7c00 firmware-stubs/bios/mbr.S -o $@.mbr
+	@x86_64-linux-gnu-gcc $(BIOS_FLAGS) -Wl,-T,firmware-stubs/bios/stub.ld $(filter-out %mbr.S,$(filter %.c %.S,$^)) -o $@.rest
+	@cat $@.mbr $@.rest > $@ && rm $@.mbr $@.rest
+
+# A UEFI application as gnu-efi makes them: position independent, its calls and callbacks in Microsoft's convention. The same
+# sources give the same bytes: SOURCE_DATE_EPOCH is the time in its header.
+EFI_FLAGS := -std=c11 -Os -Wall -Wextra -Werror -ffreestanding -fpic -fshort-wchar -fno-stack-protector -mno-red-zone \
+    -maccumulate-outgoing-args -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+EFI_LINK := -nostdlib -shared -Wl,-Bsymbolic,-znocombreloc,--no-undefined,--build-id=none,-T,/usr/lib/elf_x86_64_efi.lds
+dist/firmware-stubs/uefi/bootwright.efi: $(sort $(wildcard $(addprefix firmware-stubs/,uefi/*.[ch] smbios/*.[ch] pointer/*.[ch] serial/*.[ch]))) Makefile | setup
+	@mkdir -p $(@D)
+	@x86_64-linux-gnu-gcc $(EFI_FLAGS) $(EFI_LINK) /usr/lib/crt0-efi-x86_64.o $(filter %.c,$^) -lefi -lgnuefi -o $@.so
+	@SOURCE_DATE_EPOCH=0 x86_64-linux-gnu-objcopy -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j '.rel*' \
+	    -j .reloc --strip-all --target=efi-app-x86_64 --subsystem=10 $@.so $@ && rm $@.so
 
 .PHONY: lint
 lint: setup ## check formatting, lint rules and types

@@ -66,6 +66,7 @@ export interface Host {
   mount(source: string, target: string, type: string, options: string): void;
   /** Makes `newRoot` (a mount point) the root of this process and its children; moves /dev, /proc and /sys along. */
   switchRoot(newRoot: string): void;
+  /** No-op where the module is loaded already, or is for what this machine has not. */
   loadModule(path: string): void;
   /** Brings an interface up with an IPv4 address; `gateway` adds a default route. */
   configureInterface(name: string, address: string, prefix: number, gateway?: string): void;

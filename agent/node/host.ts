@@ -88,7 +88,7 @@ export class NodeHost implements Host {
     try {
       tool(['insmod', path]);
     } catch (error) {
-      if (!/File exists/.test(String(error))) throw error;
+      if (!/File exists|No such device/.test(String(error))) throw error;
     }
   }
 

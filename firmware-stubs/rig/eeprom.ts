@@ -1,22 +1,54 @@
 /** EEPROMs of rig nodes as files: as they leave the factory, and flashed by the host as a technician would. */
-import { closeSync, copyFileSync, fsyncSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { eepromLayout } from '../../agent/protocol/pointer/at24.ts';
 import { ipxeScript } from '../../agent/protocol/pointer/ipxe-script.ts';
 import type { PointerLayout } from '../../agent/protocol/pointer/layout.ts';
-import { PointerStore } from '../../agent/protocol/pointer/store.ts';
+import { LARGEST_SLOT, slotPair } from '../../agent/protocol/pointer/slot-pair.ts';
+import { type Eeprom, PointerStore } from '../../agent/protocol/pointer/store.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { projectFile } from './project.ts';
-import type { Rig } from './qemu.ts';
+import { type Rig, type StubFirmware, UEFI_VARIABLES } from './qemu.ts';
+import { variableEeprom } from './uefi-store.ts';
 
-const LAYOUT: Record<Rig, PointerLayout> = { arm64: ubootEnv, x86: ipxeScript };
+const EEPROM_SIZE = 8192;
+
+/** Whose EEPROM it is: that of a rig, or of firmware with a layout of its own. */
+type Owner = Rig | StubFirmware;
+
+const LAYOUT: Record<Owner, PointerLayout> = {
+  arm64: ubootEnv,
+  x86: ipxeScript,
+  'bios-stub': eepromLayout(EEPROM_SIZE),
+  'uefi-stub': slotPair('efivars', LARGEST_SLOT),
+};
+
+/** Bytes of the file. */
+export function eepromSize(owner: Owner): number {
+  return owner === 'uefi-stub' ? statSync(UEFI_VARIABLES).size : EEPROM_SIZE;
+}
 
 /** Makes the EEPROM of a node that never held a boot pointer. */
-export function makeEeprom(path: string, rig: Rig): void {
-  if (rig === 'x86') copyFileSync(projectFile('firmware-stubs/ipxe/eeprom.ipxe'), path);
-  else writeFileSync(path, new Uint8Array(LAYOUT[rig].size));
+export function makeEeprom(path: string, owner: Owner): void {
+  if (owner === 'x86') copyFileSync(projectFile('firmware-stubs/ipxe/eeprom.ipxe'), path);
+  else if (owner === 'uefi-stub') copyFileSync(UEFI_VARIABLES, path);
+  else writeFileSync(path, new Uint8Array(EEPROM_SIZE));
 }
 
 /** The boot pointers in an EEPROM's file. Write them while the node is off: a running one does it itself. */
-export function eepromPointers(path: string, rig: Rig): PointerStore {
+export function eepromPointers(path: string, owner: Owner): PointerStore {
+  return new PointerStore(LAYOUT[owner], owner === 'uefi-stub' ? variableEeprom(path) : plainEeprom(path));
+}
+
+function plainEeprom(path: string): Eeprom {
   const open = <T>(flags: string, work: (fd: number) => T): T => {
     const fd = openSync(path, flags);
     try {
@@ -25,7 +57,7 @@ export function eepromPointers(path: string, rig: Rig): PointerStore {
       closeSync(fd);
     }
   };
-  return new PointerStore(LAYOUT[rig], {
+  return {
     read: (offset, length) =>
       open('r', (fd) => {
         const bytes = new Uint8Array(length);
@@ -36,5 +68,5 @@ export function eepromPointers(path: string, rig: Rig): PointerStore {
         writeSync(fd, bytes, 0, bytes.length, offset);
         fsyncSync(fd);
       }),
-  });
+  };
 }

@@ -11,17 +11,21 @@
  * Needs ip (iproute2), util-linux, QEMU and the firmware packages in apt-packages.txt; root, or /dev/net/tun open to users.
  */
 import { mkdirSync } from 'node:fs';
-import { copyFile, readFile, rm, stat } from 'node:fs/promises';
+import { copyFile, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
+import { bootDisk } from '../bios/boot-disk.ts';
+import { eepromSize } from './eeprom.ts';
 import { RigImager } from './imager.ts';
 import { InsideProcess } from './inside.ts';
 import { type CommandOptions, type CommandResult, NetworkNamespace } from './namespace.ts';
 import { type NodeOptions, RigNode } from './node.ts';
 import { projectFile } from './project.ts';
-import { isUefi, UEFI_VARIABLES } from './qemu.ts';
+import { IPXE, isStub, isUefi, UEFI_VARIABLES } from './qemu.ts';
 import { identityVariables, parseEnvironment, writeFlash } from './uboot-environment.ts';
+import { makeUefiDisk } from './uefi-disk.ts';
+import { setListening } from './uefi-store.ts';
 
 export interface LabOptions {
   /** Folder for logs and working files; made where it does not exist. */
@@ -41,7 +45,6 @@ export interface ImagerOptions {
   program?: readonly string[];
 }
 
-const EEPROM_SIZE = 8192;
 const MAC = /^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$/i;
 const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
@@ -102,7 +105,7 @@ export class Lab {
   }
 
   /**
-   * Adds a node, switched off. Rejects where an option has a fault or the EEPROM's file is not 8192 bytes long
+   * Adds a node, switched off. Rejects where an option has a fault or the EEPROM's file is not as long as one
    * (makeEeprom makes one).
    */
   async node(options: NodeOptions): Promise<RigNode> {
@@ -111,6 +114,9 @@ export class Lab {
     await this.#check(node);
     const tap = `tap${this.#nodes.length}`;
     const flash = join(this.dir, `${node.name}.flash`);
+    const boot = join(this.dir, `${node.name}.boot`);
+    // Nobody there to listen for: no second is lost.
+    const { listenMilliseconds = node.serial === undefined ? 0 : 1000 } = node;
     const place = {
       start: (argv: string[]) =>
         new InsideProcess(this.space.spawn(argv, { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] })),
@@ -118,6 +124,7 @@ export class Lab {
       serialLog: join(this.dir, `${node.name}.serial.log`),
       imagerLog: () => this.#imagers.at(-1)?.tail() ?? '--- no imager was started',
       ...(node.rig === 'arm64' || isUefi(node.firmware) ? { flash } : {}),
+      ...(isStub(node.firmware) ? { boot } : {}),
     };
     const made = new RigNode(node, place);
     this.#nodes.push(made);
@@ -127,12 +134,22 @@ export class Lab {
       const variables = parseEnvironment(
         await readFile(projectFile('firmware-stubs/uboot/boot.env'), 'utf8'),
       );
+      if (node.serial === undefined) variables.set('bw_listen', '0');
       await writeFlash(flash, new Map([...variables, ...identityVariables(node.uid)]));
       this.#flashes.push(flash);
     } else if (isUefi(node.firmware)) {
       await copyFile(UEFI_VARIABLES, flash);
       this.#flashes.push(flash);
+    } else if (node.firmware === 'bios-stub') {
+      const stub = await readFile(projectFile('dist/firmware-stubs/bios/stub.bin'));
+      await writeFile(boot, bootDisk(stub, await readFile(IPXE), { listenMilliseconds }));
+      this.#flashes.push(boot);
+    } else if (node.firmware === 'uefi-stub') {
+      await makeUefiDisk(boot, projectFile('dist/firmware-stubs/uefi/bootwright.efi'));
+      this.#flashes.push(boot);
+      setListening(node.eeprom!, listenMilliseconds);
     }
+    if (node.serial === 'pty') await made.plugCable();
     return made;
   }
 
@@ -143,7 +160,7 @@ export class Lab {
 
   /** Cuts every node's power, ends the imager and the network. Resolves when nothing of it is left. */
   async close(): Promise<void> {
-    await Promise.all(this.#nodes.map((node) => node.cutPower()));
+    await Promise.all(this.#nodes.flatMap((node) => [node.cutPower(), node.pullCable()]));
     await Promise.all(this.#imagers.map((imager) => imager.stop()));
     await this.space.close();
     if (!this.#keep) await Promise.all(this.#flashes.map((flash) => rm(flash, { force: true })));
@@ -166,10 +183,11 @@ export class Lab {
     if (node.rig === 'arm64' && node.firmware !== undefined)
       throw new Error(`firmware ${node.firmware} is of x86 nodes`);
     if (node.eeprom === undefined) {
-      if (node.firmware !== undefined) return;
+      if (node.firmware !== undefined && !isStub(node.firmware)) return;
       throw new Error(`node ${node.name} has neither an EEPROM nor firmware that asks the network`);
     }
     const { size } = await stat(node.eeprom);
-    if (size !== EEPROM_SIZE) throw new Error(`${node.eeprom} has ${size} bytes, an EEPROM ${EEPROM_SIZE}`);
+    const wanted = eepromSize(isStub(node.firmware) ? node.firmware : node.rig);
+    if (size !== wanted) throw new Error(`${node.eeprom} has ${size} bytes, an EEPROM ${wanted}`);
   }
 }

@@ -3,29 +3,37 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
+import { SerialCable } from './cable.ts';
 import { tail, waitFor } from './deadline.ts';
 import type { InsideProcess } from './inside.ts';
-import { type NetworkFirmware, qemuCommand, type Rig } from './qemu.ts';
+import { type NetworkFirmware, qemuCommand, type Rig, type StubFirmware } from './qemu.ts';
 import { Qmp } from './qmp.ts';
-import { LineReader, lineMeaning } from './serial.ts';
+import { ConsoleReader, lineMeaning } from './serial.ts';
 
 export interface NodeOptions {
   /** Name in logs and events. */
   name: string;
   rig: Rig;
-  /** Rig `x86`: firmware that boots what DHCP tells it, instead of the one that obeys the EEPROM. */
-  firmware?: NetworkFirmware;
+  /**
+   * Rig `x86`: the BIOS or the UEFI stub, which obey the EEPROM as U-Boot does on rig `arm64`, or firmware that boots what DHCP
+   * tells it. Without it iPXE obeys the EEPROM, and counts no attempts.
+   */
+  firmware?: NetworkFirmware | StubFirmware;
+  /** BIOS and UEFI stub: how long it waits for a technician after power-on. Default 1000 with `serial`, else 0. */
+  listenMilliseconds?: number;
   /** Ethernet address, `52:54:00:00:00:01`. */
   mac: string;
   /** Hardware UID: a UUID, or `serial:` and a serial number. */
   uid: string;
   /**
    * The EEPROM's file, 8192 bytes: written by the host, obeyed by the firmware, the first disk of the node's Linux. A
-   * node with `firmware` can do without.
+   * node whose firmware asks the network can do without. UEFI stub: the file with the machine's UEFI variables.
    */
   eeprom?: string;
   /** Default 512. */
   memoryMiB?: number;
+  /** `pty`: the serial line can be opened as a port of this machine too (`RigNode.serialPort`), by `imager serial` say. */
+  serial?: 'pty';
 }
 
 /** One line of the serial console. */
@@ -50,6 +58,7 @@ export interface NodePlace {
   start(argv: string[]): InsideProcess;
   tap: string;
   flash?: string;
+  boot?: string;
   serialLog: string;
   /** End of the imager's log, for errors. */
   imagerLog(): string;
@@ -69,7 +78,8 @@ export class RigNode {
   #ended: string | undefined = 'the node is switched off';
   #poweredOnAt = 0;
   #boots = 0;
-  #reader = new LineReader();
+  #reader = new ConsoleReader();
+  #cable: SerialCable | undefined;
 
   constructor(options: NodeOptions, place: NodePlace) {
     this.name = options.name;
@@ -97,7 +107,7 @@ export class RigNode {
   async powerOn(): Promise<void> {
     if (this.powered) throw new Error(`node ${this.name} is on already`);
     const { uid, mac, firmware, eeprom, memoryMiB = 512 } = this.#options;
-    const { tap, flash } = this.#place;
+    const { tap, flash, boot } = this.#place;
     const argv = qemuCommand({
       rig: this.rig,
       mac,
@@ -107,6 +117,7 @@ export class RigNode {
       ...(firmware === undefined ? {} : { firmware }),
       ...(eeprom === undefined ? {} : { eeprom }),
       ...(flash === undefined ? {} : { flash }),
+      ...(boot === undefined ? {} : { boot }),
     });
     this.#lines = [];
     this.#firstEvent = this.#events.length;
@@ -125,10 +136,11 @@ export class RigNode {
     const [, , , control] = machine.child.stdio;
     const qmp = new Qmp(control as Duplex, control as Duplex);
     this.#machine = machine;
-    const reader = new LineReader();
+    const reader = new ConsoleReader();
     this.#reader = reader;
-    machine.child.stdout?.setEncoding('latin1').on('data', (chunk: string) => {
+    machine.child.stdout?.on('data', (chunk: Buffer) => {
       const at = systemClock.now();
+      this.#cable?.send(chunk);
       for (const text of reader.push(chunk)) this.#take(text, at);
     });
     let complaint = '';
@@ -156,8 +168,29 @@ export class RigNode {
     await machine.end('SIGKILL');
   }
 
+  /**
+   * The port that its serial line can be opened at, `/dev/pts/N`: the same over all power cycles and resets. Throws where no
+   * cable is plugged in.
+   */
+  get serialPort(): string {
+    if (this.#cable === undefined) throw new Error(`node ${this.name} has no serial cable`);
+    return this.#cable.port;
+  }
+
+  /** Plugs a serial cable in, where there is none; the lab does so for a node with `serial: 'pty'`. The port is a new one. */
+  async plugCable(): Promise<void> {
+    this.#cable ??= await SerialCable.plug((bytes) => this.type(bytes));
+  }
+
+  /** Pulls the serial cable: the port is gone for whoever has it open. Events are read all the same. */
+  async pullCable(): Promise<void> {
+    const cable = this.#cable;
+    this.#cable = undefined;
+    await cable?.pull();
+  }
+
   /** Types on its serial line, which keeps what nobody has read yet. Nothing where it is off. */
-  type(keys: string): void {
+  type(keys: string | Uint8Array): void {
     this.#machine?.child.stdin?.write(keys);
   }
 

@@ -8,10 +8,16 @@ export type Rig = 'arm64' | 'x86';
  */
 export type NetworkFirmware = 'ipxe-bios' | 'ipxe-uefi' | 'uefi-pxe' | 'uefi-http' | 'uboot-x86';
 
+/**
+ * Firmware of ours that counts attempts, falls back and listens, on an x86-64 machine: the BIOS stub under SeaBIOS, and the
+ * UEFI stub under OVMF, whose boot pointer is in UEFI variables.
+ */
+export type StubFirmware = 'bios-stub' | 'uefi-stub';
+
 export interface Machine {
   rig: Rig;
-  /** Only with rig `x86`; without it the machine boots what the pointer in its EEPROM names. */
-  firmware?: NetworkFirmware;
+  /** Only with rig `x86`; without it iPXE boots what the pointer in the EEPROM names. */
+  firmware?: NetworkFirmware | StubFirmware;
   /** Ethernet address, `52:54:00:00:00:01`. */
   mac: string;
   /** Hardware UID in the text form of agent/protocol/uid.ts. */
@@ -19,9 +25,14 @@ export interface Machine {
   memoryMiB: number;
   /** TAP device in the namespace QEMU is started in. */
   tap: string;
-  /** File of 8192 bytes: the node's first virtio disk. Every machine without `firmware` has one. */
+  /**
+   * File of 8192 bytes: the node's first virtio disk. Every machine without network firmware has one. UEFI stub: the file with
+   * the machine's UEFI variables instead.
+   */
   eeprom?: string;
-  /** arm64: file with U-Boot's environment, 64 MiB. UEFI: file with its variables. */
+  /** A stub's boot disk, which is only read (firmware-stubs/bios; uefi-disk.ts). */
+  boot?: string;
+  /** arm64: file with U-Boot's environment, 64 MiB. UEFI without the stub: file with its variables. */
   flash?: string;
 }
 
@@ -29,13 +40,18 @@ export interface Machine {
 const UBOOT = '/usr/lib/u-boot/qemu_arm64/u-boot.bin';
 /** The 32-bit one: the 64-bit one loads a bzImage over itself. */
 const UBOOT_X86 = '/usr/lib/u-boot/qemu-x86/u-boot.rom';
-const IPXE = '/usr/lib/ipxe/ipxe.lkrn';
+export const IPXE = '/usr/lib/ipxe/ipxe.lkrn';
 const UEFI = '/usr/share/OVMF/OVMF_CODE_4M.fd';
 /** Variables of a UEFI machine as it leaves the factory. */
 export const UEFI_VARIABLES = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 
-/** Firmware that keeps variables in a flash file of its own. */
-export function isUefi(firmware: NetworkFirmware | undefined): boolean {
+/** Firmware of ours, which has a disk to start from. */
+export function isStub(firmware: Machine['firmware']): firmware is StubFirmware {
+  return firmware === 'bios-stub' || firmware === 'uefi-stub';
+}
+
+/** Firmware that asks the network and keeps variables in a flash file of its own. */
+export function isUefi(firmware: Machine['firmware']): boolean {
   return firmware === 'ipxe-uefi' || firmware === 'uefi-pxe' || firmware === 'uefi-http';
 }
 
@@ -44,8 +60,10 @@ export function isUefi(firmware: NetworkFirmware | undefined): boolean {
  * firmware and kernel would have to probe costs time under emulation.
  */
 export function qemuCommand(machine: Machine): string[] {
+  if (machine.firmware === 'bios-stub') return x86Command(machine, biosStubBoot(machine));
+  if (machine.firmware === 'uefi-stub') return uefiStubCommand(machine);
   if (machine.firmware !== undefined) return networkBootCommand(machine, machine.firmware);
-  return machine.rig === 'arm64' ? arm64Command(machine) : x86Command(machine);
+  return machine.rig === 'arm64' ? arm64Command(machine) : x86Command(machine, ipxeBoot(machine));
 }
 
 function arm64Command(machine: Machine): string[] {
@@ -62,21 +80,51 @@ function arm64Command(machine: Machine): string[] {
 }
 
 /**
- * SeaBIOS starts iPXE, whose script is the EEPROM (firmware-stubs/ipxe). `graphics=off` sends the firmware's text to the
- * serial line; without SMM, HPET and the VMware port it starts 0.1 s sooner. Nehalem has less to set up than `max`;
- * rdrand keeps the kernel from waiting for entropy.
+ * SeaBIOS with what it starts. `graphics=off` sends the firmware's text to the serial line; without SMM, HPET and the VMware
+ * port it starts 0.1 s sooner. Nehalem has less to set up than `max`; rdrand keeps the kernel from waiting for entropy.
  */
-function x86Command(machine: Machine): string[] {
+function x86Command(machine: Machine, boot: string[]): string[] {
   if (machine.eeprom === undefined)
     throw new Error('an x86 machine without network firmware needs an EEPROM');
   return [
     'qemu-system-x86_64',
     ...['-machine', 'pc,accel=tcg,graphics=off,smm=off,vmport=off,hpet=off', '-cpu', 'Nehalem,+rdrand'],
     ...common(machine),
-    ...['-kernel', IPXE, '-initrd', machine.eeprom],
     ...['-smbios', `type=1,${smbiosIdentity(machine.uid)}`],
     ...['-device', 'virtio-blk-pci,drive=eeprom,serial=eeprom'],
+    ...boot,
     ...['-device', `virtio-net-pci,netdev=lan,mac=${machine.mac},romfile=`],
+  ];
+}
+
+/** iPXE, whose script is the EEPROM (firmware-stubs/ipxe). */
+function ipxeBoot({ eeprom = '' }: Machine): string[] {
+  return ['-kernel', IPXE, '-initrd', eeprom];
+}
+
+/** The boot disk, behind the EEPROM: that one is /dev/vda. */
+function biosStubBoot({ boot }: Machine): string[] {
+  if (boot === undefined) throw new Error('a machine with the BIOS stub needs a boot disk');
+  return [
+    ...['-drive', `if=none,id=boot,format=raw,readonly=on,file=${path(boot)}`],
+    ...['-device', 'virtio-blk-pci,drive=boot,bootindex=0'],
+  ];
+}
+
+/** Without a ROM on the adapter the stub has the firmware's own driver for it. */
+function uefiStubCommand(machine: Machine): string[] {
+  const { eeprom, boot, ...rest } = machine;
+  if (eeprom === undefined || boot === undefined)
+    throw new Error('a machine with the UEFI stub needs a file for its variables and a boot disk');
+  return [
+    'qemu-system-x86_64',
+    ...uefiOptions(eeprom),
+    ...['-cpu', 'Nehalem,+rdrand'],
+    ...common(rest),
+    ...['-smbios', `type=1,${smbiosIdentity(machine.uid)}`],
+    ...['-drive', `if=none,id=boot,format=raw,readonly=on,file=${path(boot)}`],
+    ...['-device', 'virtio-blk-pci,drive=boot,serial=boot,bootindex=0'],
+    ...['-device', `virtio-net-pci,disable-legacy=on,netdev=lan,mac=${machine.mac},romfile=`],
   ];
 }
 
@@ -96,21 +144,25 @@ function networkBootCommand(machine: Machine, firmware: NetworkFirmware): string
   ];
 }
 
+const QUICK = 'accel=tcg,smm=off,vmport=off,hpet=off';
+
 function firmwareOptions({ flash }: Machine, firmware: NetworkFirmware): string[] {
-  const quick = 'accel=tcg,smm=off,vmport=off,hpet=off';
-  if (firmware === 'uboot-x86') return ['-machine', `pc,${quick}`, '-bios', UBOOT_X86];
-  if (firmware === 'ipxe-bios') return ['-machine', `pc,graphics=off,${quick}`];
+  if (firmware === 'uboot-x86') return ['-machine', `pc,${QUICK}`, '-bios', UBOOT_X86];
+  if (firmware === 'ipxe-bios') return ['-machine', `pc,graphics=off,${QUICK}`];
   if (flash === undefined) throw new Error('a UEFI machine needs a flash file for its variables');
   // The adapter's boot options come in the order PXE, HTTP: the ones that are not wanted are left out.
   const pxe = ['IPv4PXESupport', 'IPv6PXESupport'].flatMap((name) => [
     '-fw_cfg',
     `name=opt/org.tianocore/${name},string=n`,
   ]);
+  return [...uefiOptions(flash), ...(firmware === 'uefi-http' ? pxe : [])];
+}
+
+function uefiOptions(variables: string): string[] {
   return [
-    ...['-machine', `q35,${quick}`],
+    ...['-machine', `q35,${QUICK}`],
     ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${UEFI}`],
-    ...['-drive', `if=pflash,unit=1,format=raw,file=${path(flash)}`],
-    ...(firmware === 'uefi-http' ? pxe : []),
+    ...['-drive', `if=pflash,unit=1,format=raw,file=${path(variables)}`],
   ];
 }
 

@@ -1,4 +1,5 @@
 /** The serial line of a node: bytes to lines, and lines to events. Pure. */
+import { SerialFrameReader } from '../../agent/protocol/serial/frame.ts';
 import type { Component } from '../../imager/journal/event.ts';
 
 /** Longer lines are cut into pieces of this many characters: a guest must not make the rig grow without bound. */
@@ -29,6 +30,28 @@ export class LineReader {
     }
     return parts.map((line) => line.replace(CONTROL, '')).filter((line) => line.trim() !== '');
   }
+}
+
+/** Reads a line that may carry frames of the serial protocol too: lines of its console text alone. */
+export class ConsoleReader {
+  readonly #frames = new SerialFrameReader();
+  readonly #lines = new LineReader();
+
+  /** What has come of the line that is not complete yet. */
+  get partial(): string {
+    return this.#lines.partial;
+  }
+
+  /** The lines that `chunk` completed, without control characters. */
+  push(chunk: Uint8Array): string[] {
+    return this.#frames
+      .push(chunk)
+      .flatMap((item) => (item.kind === 'text' ? this.#lines.push(latin1(item.bytes)) : []));
+  }
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
 /** What a line says about the boot. */

@@ -6,8 +6,8 @@
 export interface SimulatedUbootOptions {
   /** What is stored: the environment after each start. Changed in place by `saveenv`. */
   stored: Map<string, string>;
-  /** Whether a key stops autoboot. */
-  interruptible: boolean;
+  /** Whether a key stops autoboot; `stub`: the script of firmware-stubs/uboot, which wants Ctrl-C twice. */
+  interruptible: boolean | 'stub';
   /** `saveenv` fails, as on a board whose flash is locked. */
   saveFails?: boolean;
   /** Text for the line. */
@@ -24,7 +24,7 @@ export class SimulatedUboot {
   readonly entered: string[] = [];
   readonly #options: SimulatedUbootOptions;
   #environment = new Map<string, string>();
-  #state: 'off' | 'autoboot' | 'prompt' | 'booted' = 'off';
+  #state: 'off' | 'autoboot' | 'again' | 'prompt' | 'booted' = 'off';
   #line = '';
 
   constructor(options: SimulatedUbootOptions) {
@@ -36,14 +36,21 @@ export class SimulatedUboot {
     this.#environment = new Map(this.#options.stored);
     this.#line = '';
     this.#state = 'autoboot';
-    this.#options.send('\r\n\r\nU-Boot 2023.01 (Jan 01 2023)\r\n\r\nHit any key to stop autoboot:  1 ');
+    this.#options.send('\r\n\r\nU-Boot 2023.01 (Jan 01 2023)\r\n\r\n');
+    if (this.#options.interruptible === 'stub')
+      this.#options.send('bootwright: firmware start\r\nbootwright: firmware listen 1 s for Ctrl-C\r\n');
+    else this.#options.send('Hit any key to stop autoboot:  1 ');
   }
 
   /** Autoboot's delay is over. */
   onTime(): void {
-    if (this.#state !== 'autoboot') return;
+    if (this.#state === 'again') this.start();
+    else if (this.#state === 'autoboot') this.#boot();
+  }
+
+  #boot(): void {
     this.#state = 'booted';
-    this.#options.send('\r\nbootwright: firmware start\r\n');
+    this.#options.send('\r\nbootwright: firmware pointer image=alpha slot=0 attempts=3\r\n');
   }
 
   receive(text: string): void {
@@ -51,7 +58,8 @@ export class SimulatedUboot {
   }
 
   #key(key: string): void {
-    if (this.#state === 'autoboot' && this.#options.interruptible) {
+    if (this.#options.interruptible === 'stub' && this.#listens(key)) return;
+    if (this.#state === 'autoboot' && this.#options.interruptible === true) {
       this.#state = 'prompt';
       this.#options.send(`\b\b\b 0 \r\n${PROMPT}`);
     } else if (this.#state !== 'prompt') return;
@@ -63,6 +71,20 @@ export class SimulatedUboot {
       this.#line += key;
       this.#options.send(key);
     }
+  }
+
+  /** Whether the stub's wait took the key. */
+  #listens(key: string): boolean {
+    if (this.#state !== 'autoboot' && this.#state !== 'again') return false;
+    if (key !== INTERRUPT) return true;
+    if (this.#state === 'autoboot') {
+      this.#state = 'again';
+      this.#say('bootwright: firmware listen 2 s for Ctrl-C again');
+    } else {
+      this.#state = 'prompt';
+      this.#options.send(`bootwright: firmware prompt\r\n${PROMPT}`);
+    }
+    return true;
   }
 
   #enter(): void {

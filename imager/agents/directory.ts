@@ -5,8 +5,10 @@
  */
 import type { Hello, Step, StepDetail } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import type { Fallback } from '../model/fallback.ts';
 import type { BootRecord, BootStep } from '../model/views.ts';
 import type { Registry } from '../registry/registry.ts';
+import { attemptsGiven, fallbackOf } from './fallback.ts';
 
 export interface NodeRecord {
   uid: string;
@@ -19,6 +21,10 @@ export interface NodeRecord {
   pointer: BootPointer | null;
   /** Disks it is being flashed with, or was with nothing known of how that ended: its next hello tells. */
   claimed?: string[];
+  /** Attempts the firmware was given for the pointer's deployment, as far as known. */
+  given?: number;
+  /** Of the present boot, where it is of the fallback image. */
+  fallback?: Fallback;
   /** The last boots, the present one last. */
   boots: BootRecord[];
 }
@@ -61,7 +67,9 @@ export class Directory {
   /** Notes a hello, whose pointer says how any flash before it ended. Resolves once durable. */
   join(node: string, hello: Hello, address: string, at: number): Promise<void> {
     const { uid, macs, bootId, bootedImage, pointer } = hello;
-    const boots = this.#records.get(node)?.boots ?? [];
+    const before = this.#records.get(node);
+    const boots = before?.boots ?? [];
+    const [given, fallback] = [attemptsGiven(before, hello), fallbackOf(before, hello)];
     const known = boots.some((boot) => boot.bootId === bootId);
     const present: BootRecord = { bootId, image: bootedImage, at, lastSeq: 0, steps: [] };
     return this.#storeNaming(node, {
@@ -71,6 +79,8 @@ export class Directory {
       at,
       bootedImage,
       pointer,
+      ...(given === undefined ? {} : { given }),
+      ...(fallback === undefined ? {} : { fallback }),
       boots: known ? boots : [...boots, present].slice(-BOOTS_KEPT),
     });
   }
@@ -136,7 +146,7 @@ export class Directory {
     const record = this.#records.get(node);
     if (record === undefined) return;
     for (const disk of pointer.disks) this.#owners.set(disk, node);
-    await this.#storeNaming(node, { ...unclaimed(record), pointer });
+    await this.#storeNaming(node, { ...unclaimed(record), pointer, given: pointer.attempts });
   }
 
   /**

@@ -1,12 +1,13 @@
 /** The agent endpoint: who is connected, what they report, and what is pushed to them. */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
-import type { AgentMessage, ImagerMessage } from '../../agent/protocol/messages.ts';
+import type { AgentMessage, ImagerMessage, StepDetail } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
+import type { Fallback } from '../model/fallback.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import { Connection } from './connection.ts';
 import { type Directory, shortened } from './directory.ts';
@@ -225,7 +226,9 @@ export class AgentServer {
         { node: node.name, uid: hello.uid, expected: node.uid },
         'node known by its MAC has another UID',
       );
+    const again = directory.get(node.name)?.boots.some(({ bootId }) => bootId === hello.bootId) ?? false;
     const stored = directory.join(node.name, hello, peer.connection.peer, at);
+    const fallback = directory.get(node.name)?.fallback;
     // Told at once: a node may be gone before it is durable.
     this.#event(at, peer, 'hello', node.name, undefined, {
       by,
@@ -234,6 +237,8 @@ export class AgentServer {
       deployment: hello.pointer?.deployment ?? '',
       uptime: hello.uptime,
     });
+    if (fallback !== undefined && !again)
+      this.#event(at, peer, 'fallback', node.name, 'no-attempts-left', known(fallback));
     await stored;
     for (const { disk, owner } of directory.foreignDisks(node.name)) {
       const detail = { node: node.name, disk, owner };
@@ -288,4 +293,13 @@ export class AgentServer {
       detail,
     });
   }
+}
+
+/** An event's detail has no nulls. */
+function known({ image, failed, attempts, why }: Fallback): StepDetail {
+  return {
+    ...{ image, failed },
+    ...(attempts === null ? {} : { attempts }),
+    ...(why === null ? {} : { why }),
+  };
 }

@@ -1,6 +1,7 @@
 /** `imager node`: nodes as the imager knows them, flashing, power. */
 import { Argument, type Command } from 'commander';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { fallbackWords } from '../model/fallback.ts';
 import {
   type Flashed,
   type NodeDetails,
@@ -35,7 +36,7 @@ export function addNode(program: Command): void {
             each.name,
             each.address ?? '-',
             each.connected ? 'connected' : '-',
-            each.bootedImage ?? '-',
+            each.fallback === null ? (each.bootedImage ?? '-') : `${each.bootedImage} (fallback)`,
             each.pointer?.disks.join(',') ?? '-',
             each.pointer?.phase ?? '-',
             each.lastStep?.step ?? '-',
@@ -118,7 +119,7 @@ function showNode(node: NodeDetails): string {
     ['configuration', node.userConfig ?? '-'],
     ['agent', node.connected ? 'connected' : 'not connected'],
     ['last hello', time(node.lastHello)],
-    ['booted image', node.bootedImage ?? '-'],
+    ['booted image', node.fallback === null ? (node.bootedImage ?? '-') : fallbackWords(node.fallback)],
     ...(node.pointer === null ? [['pointer', '-'] as const] : pointerFields(node.pointer)),
   ]);
   const boots = node.boots.map((boot) =>

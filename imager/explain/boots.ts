@@ -1,6 +1,7 @@
 /** Attempts to boot as text: a head with the outcome, and a line for each step. Pure. */
 import { type Attempt, END_EVENTS } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
+import { fallbackWords } from '../model/fallback.ts';
 import { explainJournal } from './explain.ts';
 import { eventRow, type Row } from './timeline.ts';
 
@@ -48,7 +49,7 @@ function outcomeWords(attempt: Attempt, who: string, imager: string): string {
     case 'ready': {
       const at =
         events.find(({ component, step }) => component === 'agent' && step === 'ready')?.at ?? lastAt;
-      return `ready after ${seconds(at)} s`;
+      return [`ready after ${seconds(at)} s`, ...fallbackOf(events)].join(', with ');
     }
     case 'rebooted':
       return `restarted by its agent after ${seconds(lastAt)} s`;
@@ -61,4 +62,18 @@ function outcomeWords(attempt: Attempt, who: string, imager: string): string {
       return `stopped at ${phase}: ${found?.cause ?? 'nothing more was heard'}`;
     }
   }
+}
+
+/** Where the boot was of the fallback image: why, in words. */
+function fallbackOf(events: readonly RecordedEvent[]): string[] {
+  const detail = events.find(({ component, step }) => component === 'agent' && step === 'fallback')?.detail;
+  if (detail === undefined) return [];
+  const { image, failed, attempts, why } = detail;
+  return [
+    fallbackWords({
+      ...{ image: String(image), failed: String(failed) },
+      attempts: typeof attempts === 'number' ? attempts : null,
+      why: typeof why === 'string' ? why : null,
+    }),
+  ];
 }

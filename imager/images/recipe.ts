@@ -29,8 +29,8 @@ export interface BuiltBootFiles {
   version: string;
 }
 
-/** Network, disks and the boot pointer's device. ext4 and its CRC-32C are named for kernels that do not have them built in. */
-const DRIVERS = ['virtio_net', 'virtio_blk', 'nbd', 'ext4', 'crc32c_generic'];
+/** Network, disks, and the boot pointer's device or variables. ext4 and its CRC-32C are named for kernels that do not have them built in. */
+const DRIVERS = ['virtio_net', 'virtio_blk', 'efivarfs', 'nbd', 'ext4', 'crc32c_generic'];
 
 /** How virtio devices are reached: PCI everywhere, and the memory-mapped slots of QEMU's arm64 `virt` machine. */
 const BUSES: Record<Architecture, string[]> = {

@@ -1,6 +1,7 @@
 /** Nodes as the imager knows them, in the form the API shows: what its servers tell and its command line prints. */
 import type { StepDetail } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import type { Fallback } from './fallback.ts';
 
 export interface BootStep {
   seq: number;
@@ -35,6 +36,8 @@ export interface NodeView {
   /** When it last said hello: milliseconds since the epoch. */
   lastHello: number | null;
   bootedImage: string | null;
+  /** Why that is not what its pointer names. */
+  fallback: Fallback | null;
   /** What its pointer store was last known to hold. */
   pointer: BootPointer | null;
   lastStep: BootStep | null;

@@ -4,7 +4,7 @@ import { SerialFailure } from './failure.ts';
 import { FramesEnd } from './frames-end.ts';
 import type { NodeEnd } from './node-end.ts';
 import { type ConsoleSummary, type LineState, type Task, tell, wait } from './task.ts';
-import { AUTOBOOT, BANNER, INTERRUPT, PROMPT } from './uboot-console.ts';
+import { AUTOBOOT, BANNER, INTERRUPT, LISTENS, PROMPT } from './uboot-console.ts';
 import { openUboot } from './uboot-end.ts';
 
 export interface ReachOptions {
@@ -30,7 +30,7 @@ function* find(line: LineState, withinMs: number, uboot: boolean): Task<NodeEnd>
   for (let waited = 0; waited < withinMs; waited += PROBE_MS) {
     const got = yield* wait({
       request: { op: 'hello', version: SERIAL_VERSION },
-      ...(uboot ? { type: INTERRUPT, until: [PROMPT, AUTOBOOT, BANNER] } : {}),
+      ...(uboot ? { type: INTERRUPT, until: [PROMPT, AUTOBOOT, LISTENS, BANNER] } : {}),
       withinMs: PROBE_MS,
     });
     if (got.kind === 'answer') {

@@ -7,9 +7,11 @@ export const INTERRUPT = '\x03';
 /** `=> `, `U-Boot> `, `Zynq> `: what boards have in common. Whether it is U-Boot's is asked before anything else. */
 export const PROMPT = /(?:^|[\r\n])[^\r\n<]{0,32}> $/;
 export const AUTOBOOT = /Hit any key to stop autoboot/;
+/** The stub of firmware-stubs/uboot waits for Ctrl-C, and for one more: no other key lets anybody in. */
+export const LISTENS = /bootwright: firmware listen [\d.]* s for Ctrl-C/;
 export const BANNER = /U-Boot (?:SPL )?20\d\d\.\d\d/;
-/** Autoboot went on: the project's own script, or a kernel. */
-const BOOTS_ON = /bootwright: firmware (?:start|pointer|load)|Starting kernel/;
+/** Autoboot went on: the project's own script, which listens to nobody any more, or a kernel. */
+const BOOTS_ON = /bootwright: firmware (?:pointer|load|error)|Starting kernel/;
 const DONE = /bw=(\d+)[\r\n]+[^\r\n<]{0,32}> $/;
 
 /** What a UART holds: more at once may be lost where U-Boot is slow to read. */
@@ -19,6 +21,8 @@ const INTERRUPT_MS = 25;
 /** From the banner to the prompt, autoboot's delay included. */
 const INTERRUPTS = 800;
 const TYPING_TRIES = 8;
+/** So many Ctrl-C in a row that bring no prompt: a damaged one is likely, three are not. */
+const DEAF_TRIES = 3;
 /** Nothing more comes of keys that were pressed before. */
 const QUIET_MS = 120;
 const QUIET_TRIES = 20;
@@ -34,7 +38,7 @@ export function* interruptAutoboot(): Task<void> {
     if (got.index === 0) return yield* untilQuiet();
     throw new SerialFailure(
       'locked',
-      'U-Boot boots on and lets nobody in: bootdelay is -2, or 0 and the key came too late',
+      'U-Boot boots on and lets nobody in: bootdelay is -2 and bw_listen 0, or the key came too late',
     );
   }
   throw new SerialFailure('locked', 'U-Boot shows no prompt: it may want a password');
@@ -74,9 +78,10 @@ export function printedVariables(output: string): Map<string, string> {
  * SerialFailure `pulled` where nothing comes back. Enter is the caller's.
  */
 export function* typeChecked(text: string): Task<void> {
-  for (let tries = 0; tries < TYPING_TRIES; tries++) {
+  for (let tries = 0, deaf = 0; tries < TYPING_TRIES && deaf < DEAF_TRIES; tries++) {
     if (yield* typeOnce(text)) return;
-    yield* wait({ type: INTERRUPT, until: [PROMPT], withinMs: ECHO_MS });
+    const got = yield* wait({ type: INTERRUPT, until: [PROMPT], withinMs: ECHO_MS });
+    deaf = got.kind === 'lost' ? deaf + 1 : 0;
     yield* untilQuiet();
   }
   throw new SerialFailure('pulled', 'U-Boot does not give back what is typed: is the cable still in?');

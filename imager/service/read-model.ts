@@ -100,6 +100,7 @@ function viewOf(node: NodeConfig, record: NodeRecord | undefined, connected: boo
     connected,
     lastHello: record?.at ?? null,
     bootedImage: record?.bootedImage ?? null,
+    fallback: record?.fallback ?? null,
     pointer: record?.pointer ?? null,
     lastStep: record?.boots.at(-1)?.steps.at(-1) ?? null,
   };

@@ -66,7 +66,7 @@ describe('power cuts during the double reboot', () => {
   );
 
   it(
-    'an image that never gets up is given its attempts, then the last good one comes back',
+    'an image that never gets up is given its attempts, then the last good one comes back, and the imager says why',
     async () => {
       const node = cluster.nodes[0]!;
       const flashed = await cluster.verb('node', 'flash', 'n1', '--image', 'broken', '--disk', 'n1-root');
@@ -87,6 +87,18 @@ describe('power cuts during the double reboot', () => {
         attempts: 0,
         fallback: 'alpha',
       });
+
+      // And the imager says why.
+      const why =
+        'the fallback image alpha, since broken was not ready after 3 attempts: its agent was never heard of';
+      const shown = await cluster.verb('node', 'show', 'n1');
+      expect(shown.stdout).toContain(why);
+      const last = await cluster.verb('node', 'boots', 'n1', '--last', '1');
+      expect(last.stdout.split('\n')[0]).toMatch(/ready after [\d.]+ s, with /);
+      expect(last.stdout).toContain(why);
+      expect(last.stdout).toMatch(
+        /agent +fallback \(no-attempts-left\) image=alpha failed=broken attempts=3\n/,
+      );
     },
     BOOTED,
   );

@@ -7,8 +7,9 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip, gzipSync } from 'node:zlib';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
 import { Lab } from '../../firmware-stubs/rig/lab.ts';
-import type { RigNode } from '../../firmware-stubs/rig/node.ts';
+import type { NodeOptions, RigNode } from '../../firmware-stubs/rig/node.ts';
 import type { Rig } from '../../firmware-stubs/rig/qemu.ts';
 import { writeCpio } from '../../imager/images/cpio.ts';
 import { DebianPackages } from '../../imager/images/debian.ts';
@@ -39,10 +40,13 @@ export function pointer(changes: Partial<BootPointer> = {}): BootPointer {
 }
 
 /**
- * Lab, node (off) and its EEPROM file, with the images linux, alpha, beta and again (whose Linux starts again at once).
- * On arm64 alpha and beta hold no kernel worth starting: the firmware's part is the same and takes a third of the time.
+ * Lab, node (off; `more` of its options) and its EEPROM file, with the images linux, alpha, beta and again (whose Linux starts again at once).
+ * On arm64 and for the UEFI stub alpha and beta hold no kernel worth starting: the firmware's part is the same and takes a third of the time.
  */
-export async function openBootLab(rig: Rig): Promise<{
+export async function openBootLab(
+  rig: Rig,
+  more: Partial<NodeOptions> = {},
+): Promise<{
   lab: Lab;
   node: RigNode;
   eeprom: string;
@@ -54,7 +58,7 @@ export async function openBootLab(rig: Rig): Promise<{
   const images = join(dir, 'boot/images');
   for (const name of ['linux', 'alpha', 'beta', 'again']) {
     await mkdir(join(images, name), { recursive: true });
-    const real = rig === 'x86' || name === 'linux' || name === 'again';
+    const real = (rig === 'x86' && more.firmware !== 'uefi-stub') || name === 'linux' || name === 'again';
     if (real) await symlink(files.kernel, join(images, name, 'kernel'));
     else await writeFile(join(images, name, 'kernel'), gzipSync(new Uint8Array(4096)));
     await symlink(files.initrd, join(images, name, 'initrd'));
@@ -78,7 +82,7 @@ export async function openBootLab(rig: Rig): Promise<{
     );
   }
   const eeprom = join(dir, 'eeprom');
-  await writeFile(eeprom, new Uint8Array(8192));
+  makeEeprom(eeprom, more.firmware === 'uefi-stub' ? 'uefi-stub' : 'arm64');
   const lab = await Lab.open({ dir });
   const close = async () => {
     await lab.close();
@@ -98,7 +102,7 @@ export async function openBootLab(rig: Rig): Promise<{
     ]);
     const web = `busybox httpd -p 10.77.0.1:80 -h ${join(dir, 'boot')} </dev/null >/dev/null 2>&1`;
     await lab.space.check(['sh', '-c', web]);
-    const node = await lab.node({ name: 'n1', rig, mac: MAC, uid: UID, eeprom });
+    const node = await lab.node({ name: 'n1', rig, mac: MAC, uid: UID, eeprom, ...more });
     return { lab, node, eeprom, dir, close };
   } catch (error) {
     await close();

@@ -3,7 +3,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { encodeUbootSlot, UBOOT_SLOT_SIZE, ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
+import { consoleLines, decide, storeAfter } from '../../firmware-stubs/simulated/decide.ts';
 import { ADDRESS, firmwareBoot, GATEWAY, openBootLab, pointer, UID } from './boot-lab.ts';
+import { decisionCases, storeOf } from './decisions.ts';
 
 // Generous: the machine may be busy with other tests.
 const IN_TIME = { withinMs: 90_000 };
@@ -43,61 +45,41 @@ test('a node boots what its pointer names, and hands over pointer, address and U
   expect(new Uint8Array(await readFile(boot.eeprom))).toEqual(before);
 });
 
-test.each([
-  ['the larger sequence number wins in slot 1', 99, 100, 'beta', 1],
-  ['the larger sequence number wins in slot 0', 4294967295, 4294967294, 'alpha', 0],
-])('%s', async (_name, first, second, image, slot) => {
-  await store(pointer({ sequence: first }), pointer({ sequence: second, image: 'beta' }));
-  expect(await firmwareBoot(boot.node, IN_TIME.withinMs)).toContain(
-    `pointer image=${image} slot=${slot} attempts=3`,
-  );
+test.each(decisionCases(ubootEnv))('as the table has it: $name', async (given) => {
+  const before = storeOf(ubootEnv, given);
+  const decision = decide(ubootEnv, before);
+  await writeFile(boot.eeprom, before);
+  await boot.node.powerOn();
+  await boot.node.waitForStep('error' in decision ? 'error' : 'boot', IN_TIME);
+  const said = boot.node.serial().match(/^bootwright: firmware (?:pointer|load|error) .*$/gm) ?? [];
+  const expected = consoleLines(decision);
+  expect(said.slice(0, expected.length)).toEqual(expected);
+  expect(new Uint8Array(await readFile(boot.eeprom))).toEqual(storeAfter(before, decision));
 });
 
-test('a torn slot is passed over', async () => {
-  const image = await store(pointer(), pointer({ sequence: 8, image: 'beta' }));
-  image[UBOOT_SLOT_SIZE + 20]! ^= 1;
-  await writeFile(boot.eeprom, image);
-  expect(await firmwareBoot(boot.node, IN_TIME.withinMs)).toContain('pointer image=alpha slot=0 attempts=3');
+test('counts the attempts in its EEPROM and falls back by itself, over power cycles', async () => {
+  await store(pointer({ phase: 'deploy', fallback: 'beta' }), undefined);
+  const booted: string[] = [];
+  for (let boots = 0; boots < 5; boots++) {
+    const said = await firmwareBoot(boot.node, IN_TIME.withinMs);
+    booted.push(said.filter((text) => /^(?:pointer|error no|boot) ?/.test(text)).join('; '));
+    await boot.node.cutPower();
+  }
+  const gaveUp =
+    'pointer image=alpha slot=1 attempts=0; error no attempts left for alpha: fallback beta; boot beta';
+  expect(booted).toEqual([
+    'pointer image=alpha slot=0 attempts=3; boot alpha',
+    'pointer image=alpha slot=1 attempts=2; boot alpha',
+    'pointer image=alpha slot=0 attempts=1; boot alpha',
+    ...[gaveUp, gaveUp],
+  ]);
 });
-
-test.each([
-  [1, 3, 2, 2],
-  [9, 10, 10, 9],
-  [1999, 100, 2000, 99],
-  [999_999_999, 200, 1_000_000_000, 199],
-  [4_294_967_294, 1, 4_294_967_295, 0],
-])(
-  'phase deploy: record %i with %i attempts is counted as record %i with %i, in the other slot',
-  async (sequence, attempts, next, left) => {
-    const counted = pointer({ phase: 'deploy', sequence, attempts, fallback: 'beta' });
-    await store(undefined, counted);
-    expect(await firmwareBoot(boot.node, IN_TIME.withinMs)).toContain('boot alpha');
-    const after = ubootEnv.read(new Uint8Array(await readFile(boot.eeprom)));
-    expect(after).toEqual([
-      { kind: 'valid', pointer: { ...counted, sequence: next, attempts: left } },
-      { kind: 'valid', pointer: counted },
-    ]);
-  },
-);
 
 test('an imager without the image costs no attempt', async () => {
   const before = await store(pointer({ phase: 'deploy', image: 'missing', fallback: 'beta' }), undefined);
   await boot.node.powerOn();
   const event = await boot.node.waitForStep('error', IN_TIME);
   expect(event.reason).toBe('no image missing from 10.77.0.1');
-  expect(new Uint8Array(await readFile(boot.eeprom))).toEqual(before);
-});
-
-test('no attempts left: the fallback image, and nothing is written', async () => {
-  const before = await store(pointer({ phase: 'deploy', attempts: 0, fallback: 'beta' }), undefined);
-  expect(await firmwareBoot(boot.node, IN_TIME.withinMs)).toEqual([
-    'start',
-    'pointer image=alpha slot=0 attempts=0',
-    'error no attempts left for alpha: fallback beta',
-    `dhcp ${ADDRESS}`,
-    'load beta',
-    'boot beta',
-  ]);
   expect(new Uint8Array(await readFile(boot.eeprom))).toEqual(before);
 });
 

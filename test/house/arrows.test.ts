@@ -51,12 +51,14 @@ const MAY_IMPORT: Record<string, string[]> = {
     'imager/service.ts',
     'firmware-stubs/rig/scenario',
   ],
-  'firmware-stubs/rig': ['agent/protocol', 'imager/journal'],
   'firmware-stubs/rig/scenario': [
     ...['agent/protocol', 'imager/journal', 'imager/model', 'imager/images', 'firmware-stubs/rig'],
   ],
+  'firmware-stubs/bios': [],
+  'firmware-stubs/rig': ['agent/protocol', 'firmware-stubs/bios', 'imager/journal'],
   'firmware-stubs/uboot': [],
   'firmware-stubs/ipxe': [],
+  'firmware-stubs/uefi': [],
   'firmware-stubs/simulated': ['agent/protocol'],
   'firmware-stubs/simulated/lab': [
     ...['agent/protocol', 'agent/linux', 'agent/main.ts', 'firmware-stubs/simulated'],

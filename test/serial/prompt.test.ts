@@ -20,7 +20,7 @@ interface World {
   /** Its first reset is the last that is heard of it. */
   diesAtReset?: boolean;
   stored?: Map<string, string>;
-  interruptible?: boolean;
+  interruptible?: boolean | 'stub';
   saveFails?: boolean;
   tell?: (progress: Progress) => void;
   /** Called with each byte on its way to the node; undefined: it is lost. */
@@ -260,6 +260,31 @@ describe('typing', () => {
       }),
     );
     expect(error).toMatchObject({ kind: 'pulled', message: expect.stringContaining('cable') });
+  });
+});
+
+describe('the stub, which wants Ctrl-C twice', () => {
+  it('is flashed, and boots on by itself afterwards', () => {
+    const stored = new Map<string, string>();
+    const { outcome, board } = run(flashing(TARGET), { stored, interruptible: 'stub' });
+    expect(outcome).toMatchObject({ value: { outcome: 'written', pointer: TARGET } });
+    expect(board.entered.at(-1)).toMatch(/^reset/);
+  });
+
+  it('hears one Ctrl-C of a noisy line: it starts again; any other byte does nothing', () => {
+    const said: string[] = [];
+    const board = new SimulatedUboot({
+      ...{ stored: new Map(), interruptible: 'stub' as const },
+      send: (text) => said.push(text),
+    });
+    board.start();
+    board.receive('\r x\x00\x7f\x03 \r');
+    board.onTime();
+    expect(board.starts).toBe(2);
+    board.receive('\r x\x00\x7f');
+    board.onTime();
+    expect(said.at(-1)).toContain('firmware pointer');
+    expect(board.entered).toEqual([]);
   });
 });
 

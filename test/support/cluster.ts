@@ -7,9 +7,9 @@ import { eepromPointers, makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
 import type { RigImager } from '../../firmware-stubs/rig/imager.ts';
 import { Lab } from '../../firmware-stubs/rig/lab.ts';
 import type { CommandResult } from '../../firmware-stubs/rig/namespace.ts';
-import type { RigNode } from '../../firmware-stubs/rig/node.ts';
+import type { NodeOptions, RigNode } from '../../firmware-stubs/rig/node.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
-import type { Rig } from '../../firmware-stubs/rig/qemu.ts';
+import type { Rig, StubFirmware } from '../../firmware-stubs/rig/qemu.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { type Stock, stockFor } from './stock.ts';
 
@@ -21,6 +21,10 @@ export interface ClusterOptions {
   nodes: string[];
   /** Names of boot images, all of Debian's kernel and the agent. The nodes' pointers name the first. */
   images: string[];
+  /** Firmware of the nodes, where it is a stub and not the rig's own, and what else their machines have. */
+  machine?: { firmware?: StubFirmware } & Pick<NodeOptions, 'serial' | 'listenMilliseconds'>;
+  /** Leaves the nodes' EEPROMs as they leave the factory. */
+  blank?: boolean;
   /** Raw image of the base disk "web" in the stead of the usual one. */
   base?: string;
   /** Kernel arguments of one image besides those it needs. */
@@ -42,8 +46,16 @@ export class Cluster {
   readonly nodes: RigNode[] = [];
   imager: RigImager;
   readonly #config: string;
+  /** Whose EEPROMs the nodes have. */
+  readonly #owner: Rig | StubFirmware;
 
-  private constructor(lab: Lab, dir: string, config: string, imager: RigImager) {
+  private constructor(
+    lab: Lab,
+    dir: string,
+    config: string,
+    { imager, owner }: { imager: RigImager; owner: Rig | StubFirmware },
+  ) {
+    this.#owner = owner;
     this.lab = lab;
     this.dir = dir;
     this.#config = config;
@@ -59,7 +71,9 @@ export class Cluster {
     writeFileSync(config, stringify(configOf(options)));
     const lab = await Lab.open({ dir, address: `${IMAGER}/24` });
     try {
-      const cluster = new Cluster(lab, dir, config, await lab.startImager({ config }));
+      const owner = options.machine?.firmware ?? options.rig;
+      const imager = await lab.startImager({ config });
+      const cluster = new Cluster(lab, dir, config, { imager, owner });
       await cluster.#stock(options, stock);
       for (const [i, name] of options.nodes.entries()) await cluster.#addNode(options, name, i);
       return cluster;
@@ -93,7 +107,7 @@ export class Cluster {
 
   /** The boot pointer in a node's EEPROM, read as the host sees the file. */
   pointer(node: RigNode): BootPointer | undefined {
-    return eepromPointers(this.#eeprom(node.name), node.rig).read().pointer;
+    return eepromPointers(this.#eeprom(node.name), this.#owner).read().pointer;
   }
 
   async startImager(): Promise<void> {
@@ -114,20 +128,23 @@ export class Cluster {
     for (const node of nodes) await this.json('disk', 'create', `${node}-root`, '--base', 'web');
   }
 
-  async #addNode({ rig, images, before = {} }: ClusterOptions, name: string, index: number): Promise<void> {
-    makeEeprom(this.#eeprom(name), rig);
-    eepromPointers(this.#eeprom(name), rig).write({
-      image: images[0]!,
-      disks: [`${name}-root`],
-      imagers: [...(before[name] ?? []), IMAGER],
-      cluster: 'test',
-      deployment: 'first',
-      phase: 'deploy',
-      attempts: 3,
-      fallback: '',
-    });
+  async #addNode(options: ClusterOptions, name: string, index: number): Promise<void> {
+    const { rig, images, before = {}, machine } = options;
+    const eeprom = this.#eeprom(name);
+    makeEeprom(eeprom, this.#owner);
+    if (options.blank !== true)
+      eepromPointers(eeprom, this.#owner).write({
+        image: images[0]!,
+        disks: [`${name}-root`],
+        imagers: [...(before[name] ?? []), IMAGER],
+        cluster: 'test',
+        deployment: 'first',
+        phase: 'deploy',
+        attempts: 3,
+        fallback: '',
+      });
     const { mac, uid } = identity(index);
-    this.nodes.push(await this.lab.node({ name, rig, mac, uid, eeprom: this.#eeprom(name) }));
+    this.nodes.push(await this.lab.node({ name, rig, mac, uid, eeprom, ...machine }));
   }
 
   #eeprom(name: string): string {

@@ -17,7 +17,7 @@ export function slotPair(name: Extract<LayoutName, 'eeprom' | 'efivars'>, slotSi
     decodeBinarySlot(image.subarray(slot * slotSize, (slot + 1) * slotSize));
   return {
     name,
-    firmwareCounts: false,
+    firmwareCounts: true,
     size: 2 * slotSize,
     wraps: true,
     fixedSlot: undefined,

@@ -1,0 +1,23 @@
+/* The hardware UID of a node from its SMBIOS tables, for firmware: freestanding C99. */
+#ifndef BW_IDENTITY_H
+#define BW_IDENTITY_H
+
+#include <stdint.h>
+
+/* Longest text form: `serial:` and 63 characters. */
+enum { BW_UID = 72, BW_UUID = 16 };
+
+struct bw_identity {
+  /* As agent/protocol/uid.ts writes it; "" where the tables have none. */
+  char uid[BW_UID];
+  /* As it is in the table, and in DHCP option 97; all zeroes where there is none. */
+  uint8_t uuid[BW_UUID];
+};
+
+/*
+ * Reads type 1 (System Information) of `length` bytes of SMBIOS structures (DSP0134 3.6, sections 6.1 and 7.2): the UUID, or
+ * where the machine has none its serial number, as the agent does. Reads nothing beyond them. Pure.
+ */
+void bw_identity_read(const uint8_t *structures, uint32_t length, struct bw_identity *identity);
+
+#endif

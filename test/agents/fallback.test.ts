@@ -1,0 +1,117 @@
+/** A node that came up with its fallback image: what the imager knows of why, and how it says it. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { Directory } from '../../imager/agents/directory.ts';
+import { attemptText } from '../../imager/explain/boots.ts';
+import { attemptsOf } from '../../imager/journal/attempts.ts';
+import { fallbackWords } from '../../imager/model/fallback.ts';
+import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { hello, POINTER } from './client.ts';
+
+const DEPLOY: BootPointer = {
+  ...{ ...POINTER, image: 'broken', deployment: 'd2', phase: 'deploy' },
+  ...{ attempts: 3, fallback: 'base', sequence: 2 },
+};
+
+let registry: MemoryRegistry;
+let directory: Directory;
+beforeEach(async () => {
+  registry = new MemoryRegistry();
+  directory = new Directory(registry, () => true);
+  await directory.join('n', hello(), '10.0.0.1', 1);
+});
+
+/** A boot: what the agent read when the firmware had counted it. */
+const boot = (id: string, attempts: number, bootedImage = 'broken') =>
+  directory.join(
+    'n',
+    hello({ bootId: id, bootedImage, pointer: { ...DEPLOY, attempts } }),
+    '10.0.0.1',
+    Number(id),
+  );
+const fallback = () => directory.get('n')?.fallback;
+
+describe('an image whose attempts are used up', () => {
+  it('never said a word: the flash tells how many attempts it had', async () => {
+    await directory.pointed('n', DEPLOY);
+    expect(fallback()).toBeUndefined();
+    await boot('5', 0, 'base');
+    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: 3, why: null });
+    // Once more, after a restart of the imager: still known.
+    directory = new Directory(registry, () => true);
+    await boot('6', 0, 'base');
+    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: 3, why: null });
+  });
+
+  it('whose agent came up and gave up: its last words; the flash was made over a serial line', async () => {
+    for (const [id, left] of [
+      ['2', 2],
+      ['3', 1],
+      ['4', 0],
+    ] as const) {
+      await boot(id, left);
+      const step = {
+        type: 'step',
+        seq: 1,
+        step: 'retry',
+        uptime: 3,
+        detail: { why: `no disk ${id}` },
+      } as const;
+      await directory.step('n', id, step, Number(id));
+      expect(fallback()).toBeUndefined();
+    }
+    await boot('5', 0, 'base');
+    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: 3, why: 'no disk 4' });
+  });
+
+  it('of which nothing was heard before: neither', async () => {
+    await boot('5', 0, 'base');
+    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: null, why: null });
+  });
+
+  it('words of an older deployment of the same image are not its own', async () => {
+    const older = { ...DEPLOY, deployment: 'd0', attempts: 2 };
+    await directory.join('n', hello({ bootId: '2', bootedImage: 'broken', pointer: older }), '10.0.0.1', 2);
+    const step = { type: 'step', seq: 1, step: 'failed', uptime: 3, detail: { why: 'then' } } as const;
+    await directory.step('n', '2', step, 2);
+    await boot('5', 0, 'base');
+    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: null, why: null });
+  });
+});
+
+it('an image that boots, a ready one, and firmware that counts nothing are no fallback', async () => {
+  await directory.pointed('n', DEPLOY);
+  await boot('2', 0);
+  expect(fallback()).toBeUndefined();
+  await boot('3', 3, 'base');
+  expect(fallback()).toBeUndefined();
+  await directory.join('n', hello({ bootId: '4', bootedImage: 'other' }), '10.0.0.1', 4);
+  expect(fallback()).toBeUndefined();
+});
+
+it('in words', () => {
+  const known = { image: 'base', failed: 'broken', attempts: 3, why: 'no disk' };
+  expect(fallbackWords(known)).toBe(
+    'the fallback image base, since broken was not ready after 3 attempts: no disk',
+  );
+  expect(fallbackWords({ ...known, attempts: null, why: null })).toBe(
+    'the fallback image base, since broken was not ready after all its attempts: its agent was never heard of, ' +
+      'so look at the console of its kernel',
+  );
+  const events = [
+    { id: 1, at: 1000, component: 'agent' as const, step: 'hello' },
+    {
+      id: 2,
+      at: 1000,
+      component: 'agent' as const,
+      step: 'fallback',
+      reason: 'no-attempts-left',
+      detail: known,
+    },
+    { id: 3, at: 3000, component: 'agent' as const, step: 'ready' },
+  ];
+  const [attempt] = attemptsOf(events, 4000);
+  const { outcome, rows } = attemptText(attempt!, { who: 'n', imager: '10.0.0.1' });
+  expect(outcome).toBe(`ready after 2.0 s, with ${fallbackWords(known)}`);
+  expect(rows[1]!.what).toBe('fallback (no-attempts-left) image=base failed=broken attempts=3 why=no disk');
+});
