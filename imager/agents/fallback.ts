@@ -1,6 +1,6 @@
 /** Whether a node came up with its fallback image, and what is known of why. Pure. */
 import type { Hello } from '../../agent/protocol/messages.ts';
-import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { type BootPointer, FRESH_ATTEMPTS } from '../../agent/protocol/pointer/record.ts';
 import type { Fallback } from '../model/fallback.ts';
 import type { BootRecord } from '../model/views.ts';
 
@@ -47,7 +47,8 @@ export function fallbackOf(
     .find(({ step }) => GIVEN_UP.includes(step))?.detail.why;
   return {
     ...{ image, failed },
-    attempts: (same ? before.given : undefined) ?? null,
+    // Flashed with a cable: what every writer of ours gives.
+    attempts: (same ? before.given : undefined) ?? FRESH_ATTEMPTS,
     why: same && typeof why === 'string' ? why : null,
   };
 }

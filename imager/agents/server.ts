@@ -298,8 +298,7 @@ export class AgentServer {
 /** An event's detail has no nulls. */
 function known({ image, failed, attempts, why }: Fallback): StepDetail {
   return {
-    ...{ image, failed },
-    ...(attempts === null ? {} : { attempts }),
+    ...{ image, failed, attempts },
     ...(why === null ? {} : { why }),
   };
 }

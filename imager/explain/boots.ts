@@ -72,7 +72,7 @@ function fallbackOf(events: readonly RecordedEvent[]): string[] {
   return [
     fallbackWords({
       ...{ image: String(image), failed: String(failed) },
-      attempts: typeof attempts === 'number' ? attempts : null,
+      attempts: Number(attempts),
       why: typeof why === 'string' ? why : null,
     }),
   ];

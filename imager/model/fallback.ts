@@ -4,15 +4,15 @@ export interface Fallback {
   /** What was booted, and what should have been. */
   image: string;
   failed: string;
-  /** How often the firmware tried. Null: this imager did not see the flash. */
-  attempts: number | null;
+  /** How often the firmware tried. */
+  attempts: number;
   /** What the agent of a failed boot last said. Null: none was heard of. */
   why: string | null;
 }
 
 /** `the fallback image alpha, since broken was not ready after 3 attempts: ...`. */
 export function fallbackWords({ image, failed, attempts, why }: Fallback): string {
-  const times = attempts === null ? 'all its attempts' : `${attempts} attempt${attempts === 1 ? '' : 's'}`;
+  const times = `${attempts} attempt${attempts === 1 ? '' : 's'}`;
   const said = why ?? 'its agent was never heard of, so look at the console of its kernel';
   return `the fallback image ${image}, since ${failed} was not ready after ${times}: ${said}`;
 }

@@ -33,14 +33,14 @@ const fallback = () => directory.get('n')?.fallback;
 
 describe('an image whose attempts are used up', () => {
   it('never said a word: the flash tells how many attempts it had', async () => {
-    await directory.pointed('n', DEPLOY);
+    await directory.pointed('n', { ...DEPLOY, attempts: 5 });
     expect(fallback()).toBeUndefined();
     await boot('5', 0, 'base');
-    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: 3, why: null });
+    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: 5, why: null });
     // Once more, after a restart of the imager: still known.
     directory = new Directory(registry, () => true);
     await boot('6', 0, 'base');
-    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: 3, why: null });
+    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: 5, why: null });
   });
 
   it('whose agent came up and gave up: its last words; the flash was made over a serial line', async () => {
@@ -64,18 +64,18 @@ describe('an image whose attempts are used up', () => {
     expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: 3, why: 'no disk 4' });
   });
 
-  it('of which nothing was heard before: neither', async () => {
+  it('of which nothing was heard before: as many as every writer gives', async () => {
     await boot('5', 0, 'base');
-    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: null, why: null });
+    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: 3, why: null });
   });
 
   it('words of an older deployment of the same image are not its own', async () => {
-    const older = { ...DEPLOY, deployment: 'd0', attempts: 2 };
+    const older = { ...DEPLOY, deployment: 'd0', attempts: 6 };
     await directory.join('n', hello({ bootId: '2', bootedImage: 'broken', pointer: older }), '10.0.0.1', 2);
     const step = { type: 'step', seq: 1, step: 'failed', uptime: 3, detail: { why: 'then' } } as const;
     await directory.step('n', '2', step, 2);
     await boot('5', 0, 'base');
-    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: null, why: null });
+    expect(fallback()).toEqual({ image: 'base', failed: 'broken', attempts: 3, why: null });
   });
 });
 
@@ -94,8 +94,8 @@ it('in words', () => {
   expect(fallbackWords(known)).toBe(
     'the fallback image base, since broken was not ready after 3 attempts: no disk',
   );
-  expect(fallbackWords({ ...known, attempts: null, why: null })).toBe(
-    'the fallback image base, since broken was not ready after all its attempts: its agent was never heard of, ' +
+  expect(fallbackWords({ ...known, attempts: 1, why: null })).toBe(
+    'the fallback image base, since broken was not ready after 1 attempt: its agent was never heard of, ' +
       'so look at the console of its kernel',
   );
   const events = [

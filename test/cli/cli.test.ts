@@ -169,7 +169,10 @@ describe('the imager behind the socket', () => {
   });
 
   test('its refusals are exit code 1; text of nodes cannot steer the terminal', async () => {
-    const node = { name: 'n\u001b[2Jx', connected: true, lastHello: 0, bootedImage: null, pointer: null };
+    const node = {
+      ...{ name: 'n\u001b[2Jx', connected: true, lastHello: 0 },
+      ...{ bootedImage: null, fallback: null, pointer: null },
+    };
     const steps = [{ seq: 1, step: 'a\nb', uptime: 1, at: 0, detail: { 'k\u009b2J': 'v' } }];
     const boot = { bootId: 'b\u001b[2J\n', image: 'i\u009b2J', at: 0, lastSeq: 1, steps };
     const details = { ...node, name: 'c1\u009b\u007f', reported: null, boots: [boot] };
