@@ -24,9 +24,10 @@ const target = (image: string) => ({
 
 type Machine = NonNullable<ClusterOptions['machine']>;
 
-/** Firmware that listens on its serial line: rig, and what else its nodes have. Those that start slowly are for `make proofs` alone. */
+/** Firmware that listens on its serial line: rig, and what else its nodes have. Those after the first are for `make proofs` alone. */
 const RIGS: [name: string, rig: Rig, more: Machine][] = [['U-Boot, arm64', 'arm64', {}]];
-if (env.BOOTWRIGHT_CUT_ROUNDS !== undefined) RIGS.push(['UEFI stub', 'x86', { firmware: 'uefi-stub' }]);
+if (env.BOOTWRIGHT_CUT_ROUNDS !== undefined)
+  RIGS.push(['UEFI stub', 'x86', { firmware: 'uefi-stub' }], ['BIOS stub', 'x86', { firmware: 'bios-stub' }]);
 
 it.each(RIGS)(
   '%s: the kernel of the old or of the new image begins',
