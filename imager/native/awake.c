@@ -23,7 +23,7 @@ struct awake {
   bool answered;
   /* Waits to be passed over; and as many are after the next look in vain. */
   unsigned passing, penalty;
-  uint32_t came, vain;
+  int64_t came, vain;
 };
 
 static int64_t now(void) {
@@ -91,6 +91,6 @@ struct awake *awake_begin(napi_env env) {
 
 void awake_answered(struct awake *awake) { awake->answered = true; }
 
-uint32_t awake_came(const struct awake *awake) { return awake->came; }
+int64_t awake_came(const struct awake *awake) { return awake->came; }
 
-uint32_t awake_vain(const struct awake *awake) { return awake->vain; }
+int64_t awake_vain(const struct awake *awake) { return awake->vain; }

@@ -19,7 +19,7 @@ struct awake *awake_begin(napi_env env);
 void awake_answered(struct awake *awake);
 
 /* How often something came while the loop was awake, and how often nothing did. */
-uint32_t awake_came(const struct awake *awake);
-uint32_t awake_vain(const struct awake *awake);
+int64_t awake_came(const struct awake *awake);
+int64_t awake_vain(const struct awake *awake);
 
 #endif

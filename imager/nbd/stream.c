@@ -298,6 +298,7 @@ static napi_value send_file(napi_env env, napi_callback_info info) {
     if (count <= 0) break;
     sent += count;
   }
+  awake_answered(stream->shared->awake);
   napi_create_int64(env, sent, &result);
   return result;
 }
@@ -339,9 +340,9 @@ static napi_value awake(napi_env env, napi_callback_info info) {
   napi_value result, value;
   napi_get_instance_data(env, (void **)&shared);
   napi_create_array_with_length(env, 2, &result);
-  napi_create_uint32(env, awake_came(shared->awake), &value);
+  napi_create_int64(env, awake_came(shared->awake), &value);
   napi_set_element(env, result, 0, value);
-  napi_create_uint32(env, awake_vain(shared->awake), &value);
+  napi_create_int64(env, awake_vain(shared->awake), &value);
   napi_set_element(env, result, 1, value);
   return result;
 }
