@@ -35,6 +35,7 @@ build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/di
 	@npx --no-install tsc -p tsconfig.build.json
 
 dist/imager/udp/udp.node: $(wildcard imager/udp/*.c imager/udp/*.h)
+dist/imager/nbd/stream.node: imager/native/awake.c imager/native/awake.h
 dist/imager/disks/host.node: imager/disks/crc32.c imager/disks/crc32.h
 dist/imager/%.node: imager/%.c imager/native/addon.c imager/native/addon.h | setup
 	@mkdir -p $(@D)

@@ -15,6 +15,7 @@ import { BufferPool } from './buffer-pool.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
 import { ReplyMemory } from './reply-memory.ts';
 import { type EndReason, Session, type SessionHost } from './session.ts';
+import { awakeCounts } from './stream-native.ts';
 import { TlsGate, type TlsSettings } from './tls.ts';
 
 export interface NbdServerOptions {
@@ -123,7 +124,7 @@ export class NbdServer implements SessionHost {
   }
 
   stats(): Record<string, number> {
-    return this.#tally.stats();
+    return { ...this.#tally.stats(), ...awakeCounts() };
   }
 
   connections(): ConnectionView[] {

@@ -26,6 +26,7 @@ interface Addon {
   watch(handle: Handle, events: number): void;
   shut(handle: Handle): void;
   close(handle: Handle): void;
+  awake(): [came: number, vain: number];
 }
 
 const [CAME, ENDED, WRITABLE] = [0, 1, 2];
@@ -49,6 +50,12 @@ const library = lazyAddon(
 /** Whether the native streams are built and load. */
 export function hasNativeStreams(): boolean {
   return library() !== undefined;
+}
+
+/** How often this process stayed awake for the request that follows from a reply, and whether it came then. */
+export function awakeCounts(): Record<'awake.came' | 'awake.vain', number> {
+  const [came, vain] = library()?.addon.awake() ?? [0, 0];
+  return { 'awake.came': came, 'awake.vain': vain };
 }
 
 /**

@@ -16,12 +16,15 @@
  *   watch(stream, events)               what to wait for: 1 bytes that come in, 2 room to send, 3 both
  *   shut(stream)                        the end of what is sent
  *   close(stream)                       `wake` is never called again
+ *   awake() -> [came, vain]             how often the loop stayed awake for what follows from what was sent, with and
+ *                                       without success (../native/awake.h)
  *
  *   wake(what, length): 0 `length` bytes are in the room, behind those that completed what was to be filled;
  *                       1 the other side sends no more; 2 there is room to send; 3 the socket failed, errno `length`
  */
 #define _GNU_SOURCE
 #include "../native/addon.h"
+#include "../native/awake.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,12 +67,18 @@ struct range {
   size_t length;
 };
 
+/* What all streams of an environment have together. */
+struct shared {
+  struct memory room;
+  struct awake *awake;
+};
+
 struct stream {
   napi_env env;
   napi_ref wake;
   napi_async_context context;
   napi_async_cleanup_hook_handle hook;
-  struct memory *room;
+  struct shared *shared;
   struct range fill;
   size_t behind;
   uv_poll_t *poll;
@@ -109,7 +118,7 @@ static void tell(struct stream *stream, uint32_t what, size_t length) {
 /* One read of what is there. Gives its length, where that was a long range and there is more; else 0. */
 static size_t receive_some(struct stream *stream) {
   struct range *fill = &stream->fill;
-  struct memory *room = stream->room;
+  struct memory *room = &stream->shared->room;
   struct iovec parts[2] = {{fill->bytes, fill->length}, {room->bytes, stream->behind}};
   bool filling = fill->length > 0, longer = filling && stream->behind < room->length;
   size_t most = fill->length + stream->behind;
@@ -208,10 +217,10 @@ static napi_value open_stream(napi_env env, napi_callback_info info) {
   size_t count = 2;
   napi_value values[2], result;
   int32_t given = -1;
-  struct memory *room = NULL;
+  struct shared *shared = NULL;
   napi_get_cb_info(env, info, &count, values, NULL, NULL);
   napi_get_value_int32(env, values[0], &given);
-  napi_get_instance_data(env, (void **)&room);
+  napi_get_instance_data(env, (void **)&shared);
   int fd = fcntl(given, F_DUPFD_CLOEXEC, 0);
   if (fd < 0) return fail(env, "dup", errno);
   struct stream *stream = calloc(1, sizeof *stream);
@@ -222,7 +231,7 @@ static napi_value open_stream(napi_env env, napi_callback_info info) {
     free(stream);
     return fail(env, "poll", number);
   }
-  *stream = (struct stream){.env = env, .room = room, .poll = poll, .fd = fd};
+  *stream = (struct stream){.env = env, .shared = shared, .poll = poll, .fd = fd};
   napi_create_reference(env, values[1], 1, &stream->wake);
   napi_create_string_utf8(env, "bootwright-stream", NAPI_AUTO_LENGTH, &result);
   napi_async_init(env, NULL, result, &stream->context);
@@ -234,10 +243,10 @@ static napi_value open_stream(napi_env env, napi_callback_info info) {
 static napi_value set_room(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value value;
-  struct memory *room = NULL;
+  struct shared *shared = NULL;
   napi_get_cb_info(env, info, &count, &value, NULL, NULL);
-  napi_get_instance_data(env, (void **)&room);
-  keep(env, room, value);
+  napi_get_instance_data(env, (void **)&shared);
+  keep(env, &shared->room, value);
   return NULL;
 }
 
@@ -253,7 +262,7 @@ static napi_value fill(napi_env env, napi_callback_info info) {
   napi_value values[2];
   struct stream *stream = stream_of(env, info, 2, values);
   napi_get_typedarray_info(env, values[1], NULL, &stream->fill.length, (void **)&stream->fill.bytes, NULL, NULL);
-  size_t room = stream->room->length;
+  size_t room = stream->shared->room.length;
   stream->behind = stream->fill.length > room && room > BEHIND_LONG ? BEHIND_LONG : room;
   return NULL;
 }
@@ -265,6 +274,7 @@ static napi_value send_bytes(napi_env env, napi_callback_info info) {
   size_t length = 0;
   napi_get_typedarray_info(env, values[1], NULL, &length, &bytes, NULL, NULL);
   ssize_t count = send(stream->fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+  awake_answered(stream->shared->awake);
   napi_create_int64(env, count < 0 ? -errno : count, &result);
   return result;
 }
@@ -288,6 +298,7 @@ static napi_value send_file(napi_env env, napi_callback_info info) {
     if (count <= 0) break;
     sent += count;
   }
+  awake_answered(stream->shared->awake);
   napi_create_int64(env, sent, &result);
   return result;
 }
@@ -323,16 +334,31 @@ static napi_value close_stream(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+static napi_value awake(napi_env env, napi_callback_info info) {
+  (void)info;
+  struct shared *shared = NULL;
+  napi_value result, value;
+  napi_get_instance_data(env, (void **)&shared);
+  napi_create_array_with_length(env, 2, &result);
+  napi_create_int64(env, awake_came(shared->awake), &value);
+  napi_set_element(env, result, 0, value);
+  napi_create_int64(env, awake_vain(shared->awake), &value);
+  napi_set_element(env, result, 1, value);
+  return result;
+}
+
 NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
-  struct memory *room = calloc(1, sizeof *room);
-  if (room == NULL) {
+  struct shared *shared = calloc(1, sizeof *shared);
+  if (shared == NULL || (shared->awake = awake_begin(env)) == NULL) {
+    free(shared);
     napi_throw_error(env, "ENOMEM", "no memory");
     return NULL;
   }
-  napi_set_instance_data(env, room, NULL, NULL);
+  napi_set_instance_data(env, shared, NULL, NULL);
   static const struct function functions[] = {
       {"open", open_stream}, {"room", set_room}, {"fill", fill},          {"send", send_bytes},
       {"sendFile", send_file}, {"congestion", congestion}, {"watch", watch}, {"shut", shut}, {"close", close_stream},
+      {"awake", awake},
   };
   export_functions(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;

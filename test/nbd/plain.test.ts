@@ -1,7 +1,10 @@
 /** The server's tests once more, on Node's own sockets: that is what is used where the native streams are not built. */
 import { describe, expect, test, vi } from 'vitest';
 
-vi.mock('../../imager/nbd/stream-native.ts', () => ({ takeOver: vi.fn(() => undefined) }));
+vi.mock('../../imager/nbd/stream-native.ts', async (original) => ({
+  ...(await original<typeof import('../../imager/nbd/stream-native.ts')>()),
+  takeOver: vi.fn(() => undefined),
+}));
 
 describe("on Node's sockets", async () => {
   await import('./server.test.ts');
