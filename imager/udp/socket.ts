@@ -25,6 +25,8 @@ export interface UdpListener {
 }
 
 export type Sent = (error: NodeJS.ErrnoException | null) => void;
+/** `part`: which of the datagrams, from 0. */
+export type SentPart = (error: NodeJS.ErrnoException | null, part: number) => void;
 
 export interface UdpSocket {
   readonly port: number;
@@ -39,6 +41,12 @@ export interface UdpSocket {
    * listener does. Without effect once closed.
    */
   send(bytes: Uint8Array, port: number, address: string, sent?: Sent): void;
+  /**
+   * Sends `bytes` as datagrams of `size` bytes (1 or more), the last of what is left, in one call of the system where that
+   * can be had (UDP_SEGMENT of udp(7)): they part where they leave the machine. A raw socket on this machine may see them
+   * as one. `sent` is called for each of them, as above.
+   */
+  sendParts(bytes: Uint8Array, size: number, port: number, address: string, sent: SentPart): void;
   /**
    * Lets the socket itself answer the next datagram where that is `question` from there, before the listener hears of it;
    * another one has this forgotten. Both are copied. Only sockets that can do so sooner than a listener have it, and they

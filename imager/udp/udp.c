@@ -8,6 +8,8 @@
  *                                      throws an Error with `code`, `errno`, `syscall`, `address`, `port`
  *   port(socket) -> number
  *   send(socket, bytes, port, address) -> 0 or an errno (11: no room now, see watch)
+ *   parts(socket, bytes, size, port, address) -> as send
+ *                                      datagrams of `size` bytes each, the last of what is left, 64 at most
  *   expect(socket, question, answer, port, address)
  *                                      has the answer sent at once if the next datagram is `question` from there
  *                                      send, expect: address and port are left out where they are the last call's
@@ -21,6 +23,7 @@
  */
 #define _GNU_SOURCE
 #include "../native/addon.h"
+#include "segments.h"
 #include "udp.h"
 
 #include <errno.h>
@@ -177,6 +180,20 @@ static napi_value send_datagram(napi_env env, napi_callback_info info) {
   return result;
 }
 
+static napi_value send_parts(napi_env env, napi_callback_info info) {
+  size_t count = 5;
+  napi_value values[5], result;
+  uint32_t size = 0;
+  struct udp *udp = udp_of(env, info, &count, values);
+  struct datagram out = bytes_of(env, values[1]);
+  napi_get_value_uint32(env, values[2], &size);
+  set_receiver(env, udp, &values[3]);
+  int number = EINVAL;
+  if (udp->size > 0 && size <= UINT16_MAX) number = send_segments(udp->fd, &out, (uint16_t)size, &udp->to, udp->size);
+  napi_create_int32(env, number, &result);
+  return result;
+}
+
 static napi_value expect(napi_env env, napi_callback_info info) {
   size_t count = 5;
   napi_value values[5];
@@ -232,7 +249,7 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   napi_set_named_property(env, exports, "buffer", value);
   static const struct function functions[] = {
       {"open", open_socket}, {"port", get_port},       {"send", send_datagram},
-      {"expect", expect}, {"watch", watch},      {"close", close_socket}, {"interface", get_interface},
+      {"parts", send_parts}, {"expect", expect}, {"watch", watch},      {"close", close_socket}, {"interface", get_interface},
   };
   export_functions(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;
