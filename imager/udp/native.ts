@@ -3,9 +3,18 @@ import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { lazyAddon } from '../native/addon.ts';
 import { partsOf } from './parts.ts';
-import type { Sent, SentPart, UdpListener, UdpOptions, UdpSocket } from './socket.ts';
+import type { Sent, SentPart, Series, UdpListener, UdpOptions, UdpSocket } from './socket.ts';
 
 type Handle = { readonly native: unique symbol };
+
+type Receive = (
+  offset: number,
+  length: number,
+  answered: boolean,
+  before: number,
+  address?: string,
+  port?: number,
+) => void;
 
 /** See udp.c. */
 interface Addon {
@@ -16,13 +25,23 @@ interface Addon {
     reuse: boolean,
     broadcast: boolean,
     receiveBuffer: number,
-    receive: (offset: number, length: number, answered: boolean, address?: string, port?: number) => void,
+    receive: Receive,
     device: string,
   ): Handle;
   port(handle: Handle): number;
   send(handle: Handle, bytes: Uint8Array, port?: number, address?: string): number;
   parts(handle: Handle, bytes: Uint8Array, size: number, port: number, address: string): number;
-  expect(handle: Handle, question: Uint8Array, answer: Uint8Array, port?: number, address?: string): void;
+  expect(
+    handle: Handle,
+    question: Uint8Array,
+    head: Uint8Array,
+    bodies: Uint8Array,
+    size: number,
+    port?: number,
+    address?: string,
+  ): void;
+  answers(handle: Handle): number;
+  age(handle: Handle): number;
   watch(handle: Handle): void;
   close(handle: Handle, closed: () => void): void;
   interface(address: string): string;
@@ -83,7 +102,8 @@ class NativeSocket implements UdpSocket {
     this.#view = native.buffer.subarray(0, 0);
     this.#handle = native.open(
       ...[address, port, reuseAddress, broadcast, receiveBuffer],
-      (offset, length, answered, address, port) => this.#received(offset, length, answered, address, port),
+      (offset, length, answered, before, address, port) =>
+        this.#received(offset, length, answered, before, address, port),
       device ?? '',
     );
     this.port = native.port(this.#handle);
@@ -136,10 +156,15 @@ class NativeSocket implements UdpSocket {
     return this.#addon.parts(this.#handle, bytes, size, port, address) === 0;
   }
 
-  expect(question: Uint8Array, answer: Uint8Array, port: number, address: string): void {
+  expect({ question, head, bodies, size }: Series, port: number, address: string): void {
     if (this.#closed !== undefined) return;
-    if (this.#isLast(port, address)) this.#addon.expect(this.#handle, question, answer);
-    else this.#addon.expect(this.#handle, question, answer, port, address);
+    if (this.#isLast(port, address)) this.#addon.expect(this.#handle, question, head, bodies, size);
+    else this.#addon.expect(this.#handle, question, head, bodies, size, port, address);
+  }
+
+  answers(): { count: number; msAgo: number } {
+    const count = this.#closed === undefined ? this.#addon.answers(this.#handle) : 0;
+    return { count, msAgo: count === 0 ? 0 : this.#addon.age(this.#handle) };
   }
 
   close(): Promise<void> {
@@ -162,12 +187,25 @@ class NativeSocket implements UdpSocket {
     return false;
   }
 
-  #received(offset: number, length: number, answered: boolean, address?: string, port?: number): void {
+  #received(
+    offset: number,
+    length: number,
+    answered: boolean,
+    before: number,
+    address?: string,
+    port?: number,
+  ): void {
     if (length === -EAGAIN) this.#sendWaiting();
     else if (length < 0) this.#listener?.failed(systemError(-length, 'recv'));
     else {
       if (address !== undefined && port !== undefined) this.#from = { address, port };
-      this.#listener?.receive(this.#bytes(offset, length), this.#from.address, this.#from.port, answered);
+      this.#listener?.receive(
+        this.#bytes(offset, length),
+        this.#from.address,
+        this.#from.port,
+        answered,
+        before,
+      );
     }
   }
 

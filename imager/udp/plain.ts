@@ -42,7 +42,7 @@ class PlainSocket implements UdpSocket {
   constructor(socket: Socket) {
     this.#socket = socket;
     this.port = socket.address().port;
-    socket.on('message', (bytes, from) => this.#listener?.receive(bytes, from.address, from.port, false));
+    socket.on('message', (bytes, from) => this.#listener?.receive(bytes, from.address, from.port, false, 0));
     socket.on('error', (error) => this.#listener?.failed(error));
   }
 

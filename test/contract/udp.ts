@@ -135,7 +135,8 @@ export function udpContract(name: string, open: (options: UdpOptions) => Promise
         [0, 100, 0],
       ] as const) {
         const bytes = Buffer.alloc(Math.max(0, (count - 1) * size) + rest, 0);
-        for (let part = 0; part < count; part++) bytes.subarray(part * size, (part + 1) * size).fill(part + 1);
+        for (let part = 0; part < count; part++)
+          bytes.subarray(part * size, (part + 1) * size).fill(part + 1);
         const got: Buffer[] = [];
         const told: number[] = [];
         await new Promise<void>((resolve, reject) => {
@@ -173,36 +174,48 @@ export function udpContract(name: string, open: (options: UdpOptions) => Promise
       expect(codes).toEqual(['EACCES', 'EACCES', 'EACCES']);
     });
 
-    test('what is expected is answered once, by the socket or its listener', async () => {
+    test('numbered questions are answered once each, by the socket or its listener', async () => {
       const socket = await opened();
       const asker = await peer();
       const { port } = asker.address();
-      const question = Buffer.from('1?');
-      const answer = Buffer.from('1!');
-      const expectNext = (number: number) => {
-        question.write(`${number}`);
-        answer.write(`${number}`);
-        socket.expect?.(question, answer, port, '127.0.0.1');
-        // They are copied.
-        question.fill('x');
-        answer.fill('x');
+      const numbered = (text: string, number: number) => {
+        const bytes = Buffer.from(`${text}  `);
+        bytes.writeUInt16BE(number & 0xffff, text.length);
+        return bytes;
       };
-      let number = 1;
+      const bodies = Buffer.from('aaabbbcccdddeeefffg');
+      const bodyOf = (number: number) => bodies.subarray(3 * (number - FIRST), 3 * (number - FIRST) + 3);
+      // Past the end of the numbers.
+      const FIRST = 0xfffd;
+      const expectFrom = (number: number) => {
+        const [question, head] = [numbered('q', number), numbered('a', number)];
+        const rest = bodies.subarray(3 * (number - FIRST));
+        socket.expect?.({ question, head, bodies: rest, size: 3 }, port, '127.0.0.1');
+        question.fill('x');
+        head.fill('x');
+      };
+      let answered = 0;
       socket.listen({
-        receive: (bytes, _address, _port, answered) => {
-          if (!answered) socket.send(Buffer.from(`${String(bytes)[0]}!`), port, '127.0.0.1');
-          expectNext(++number);
+        receive: (_bytes, _address, _port, itself, before) => {
+          answered += before;
+          if (!itself)
+            socket.send(
+              Buffer.concat([numbered('a', FIRST + answered), bodyOf(FIRST + answered)]),
+              port,
+              '127.0.0.1',
+            );
+          answered++;
+          if (answered < 7) expectFrom(FIRST + answered);
         },
         failed: () => {},
       });
-      expectNext(number);
-      const got: string[] = [];
-      while (got.length < 5) {
-        asker.send(`${number}?`, socket.port, '127.0.0.1');
+      expectFrom(FIRST);
+      for (let number = FIRST; number < FIRST + 7; number++) {
+        asker.send(numbered('q', number), socket.port, '127.0.0.1');
         const [bytes] = (await once(asker, 'message')) as [Buffer];
-        got.push(String(bytes));
+        expect(bytes).toEqual(Buffer.concat([numbered('a', number), bodyOf(number)]));
       }
-      expect(got).toEqual(['1!', '2!', '3!', '4!', '5!']);
+      expect(answered + (socket.answers?.().count ?? 0)).toBe(7);
     });
 
     test('IPv6', async () => {
