@@ -169,11 +169,10 @@ function encodeWith(
     { bit: OVERLOAD_SNAME, field: SNAME, text: message.serverName, code: OPTION.tftpServerName },
   ];
   for (const { bit, field, text, code } of texts) {
-    const part = bytes.subarray(field.offset, field.offset + field.length);
-    if (overload & bit) fields.push(part);
+    if (overload & bit) fields.push(bytes.subarray(field.offset, field.offset + field.length));
     // One byte stays for the NUL that ends the text.
     else if (text.length < field.length) {
-      if (text !== '') part.set(textToBytes(text));
+      if (text !== '') bytes.set(textToBytes(text), field.offset);
       continue;
     }
     if (text !== '' && !options.has(code)) options = promote(options, code, textToBytes(text));
@@ -190,6 +189,7 @@ function promote(options: Options, code: number, value: Uint8Array): Options {
 }
 
 function readTextField(bytes: Uint8Array, field: { offset: number; length: number }): string {
+  if (bytes[field.offset] === 0) return '';
   const part = bytes.subarray(field.offset, field.offset + field.length);
   const end = part.indexOf(0);
   return textFromBytes(end < 0 ? part : part.subarray(0, end));

@@ -24,6 +24,10 @@ export interface LogLimits {
 
 const LIMITS: LogLimits = { quietMs: 100, bytes: 8 * 1024 * 1024 };
 
+/** A group of so many writes is one of many to come: the next one then waits for more, since a commit costs much the same. */
+const BUSY = 8;
+const GATHER_MS = 1;
+
 /** Between attempts to write to LMDB that failed: mostly it is room that has to be made. */
 const PAUSE_MS = 2000;
 
@@ -158,16 +162,17 @@ export class LmdbRegistry implements Registry {
     for (;;) {
       if (this.#inTree !== undefined) await this.#beginLog(this.#inTree);
       else if (this.#calls.length > 0) {
-        await this.#commit(this.#calls.splice(0));
+        const written = await this.#commit(this.#calls.splice(0));
         // What this turn of the event loop brings goes along with the next.
-        await new Promise<void>((resolve) => setImmediate(resolve));
+        if (written < BUSY) await new Promise<void>((resolve) => setImmediate(resolve));
+        else await new Promise<void>((resolve) => setTimeout(resolve, GATHER_MS));
       } else break;
     }
     this.#turn = undefined;
   }
 
-  /** Runs what came while the last group was on its way to the disk; it shares a record. */
-  async #commit(calls: readonly Call[]): Promise<void> {
+  /** Runs what came while the last group was on its way to the disk; it shares a record. Gives how many writes there were. */
+  async #commit(calls: readonly Call[]): Promise<number> {
     const outcomes = this.#run(calls);
     const transactions = outcomes.flatMap((outcome) =>
       outcome.ok && outcome.writes.length > 0 ? [outcome.writes] : [],
@@ -195,6 +200,7 @@ export class LmdbRegistry implements Registry {
       }
     }
     if (transactions.length > 0) this.#waitForQuiet();
+    return transactions.reduce((sum, writes) => sum + writes.length, 0);
   }
 
   /** What each call does, on what those before it did. */

@@ -83,6 +83,20 @@ export class BlockBuffer {
     return length === this.#blksize ? this.#packet : this.#packet.subarray(0, HEADER + length);
   }
 
+  /**
+   * The data of blocks from `from` on, of `to` at most, as far as they lie in one piece: at least the first, which must be
+   * available and not released. Stays as it is until the last of them is released.
+   */
+  dataOf(from: number, to: number): Uint8Array {
+    const index = from - 1;
+    const inHalf = index % this.#blocksInHalf;
+    const end = Math.min(to, this.#available, from + this.#blocksInHalf - 1 - inHalf);
+    const short = end === this.#last ? this.#blksize - this.#lastLength : 0;
+    const offset = inHalf * this.#blksize;
+    const half = this.#halves[Math.floor(index / this.#blocksInHalf) % 2]!;
+    return half.subarray(offset, offset + (end - index) * this.#blksize - short);
+  }
+
   release(block: number): void {
     this.#released = Math.max(this.#released, block);
   }

@@ -4,17 +4,25 @@ import type { Clock } from '../journal/clock.ts';
 import type { Tally } from '../journal/tally.ts';
 import type { UdpSocket } from '../udp/socket.ts';
 import { BlockBuffer } from './blocks.ts';
-import { decodePacket, ERROR_CODE, encodePacket, type Packet, TftpPacketError, writeAck } from './codec.ts';
+import {
+  decodePacket,
+  ERROR_CODE,
+  encodePacket,
+  type Packet,
+  TftpPacketError,
+  writeAck,
+  writeDataHeader,
+} from './codec.ts';
 import type { Agreement } from './options.ts';
+import type { Progress } from './progress.ts';
 import { type ByteSource, ShortFileError } from './source.ts';
 import {
   begin,
-  blockAfterAck,
+  blocksAfterAck,
   DEFAULT_MAX_RETRANSMISSION_MS,
   type FailureReason,
   next,
   type Outcome,
-  type Progress,
   type Step,
   type TransferInput,
   type TransferState,
@@ -46,9 +54,10 @@ export class Session {
   #wakeAt = 0;
   #timerAt = 0;
   #reading: Promise<void> | undefined;
-  /** The block that the socket sends by itself when the ACK before it comes. */
+  /** The last of the blocks that the socket sends by itself when the ACKs before them come; 0 where there are none. */
   #ready = 0;
   readonly #ack = new Uint8Array(4);
+  readonly #header = new Uint8Array(4);
 
   constructor(options: SessionOptions) {
     const { agreement, socket, clock } = options;
@@ -65,7 +74,12 @@ export class Session {
     this.#onEnd = resolve;
     this.ended = promise.then((outcome) => this.#closed(outcome));
     socket.listen({
-      receive: (bytes, address, port, answered) => this.#receive(bytes, address, port, answered),
+      receive: (bytes, address, port, answered, before) => {
+        this.#ready = 0;
+        if (before > 0) this.#answered(before, clock.now());
+        this.#receive(bytes, address, port, answered);
+        if (this.#running) this.#expectAcks();
+      },
       // A packet that cannot be sent (no route, a firewall) is a lost packet: the timer sends it again or gives up.
       failed: (error) => this.#sendFailed(error),
     });
@@ -100,6 +114,7 @@ export class Session {
 
   /** Ends the transfer from our side and tells the client. */
   stop(reason: FailureReason, message: string): void {
+    this.#catchUp();
     this.#feed({ type: 'stop', reason, message });
   }
 
@@ -134,18 +149,36 @@ export class Session {
     this.#state = step.state;
     this.#perform(step, answered);
     if (!this.#running) return;
-    this.#expectAck();
+    this.#expectAcks();
     this.#readAhead();
   }
 
+  /** The socket has answered so many ACKs that nothing was heard of, the last one `at`. */
+  #answered(count: number, at: number): void {
+    const step = next(this.#state, { type: 'answered', count, at }, at);
+    this.#state = step.state;
+    this.#perform(step);
+  }
+
+  /** Takes in what the socket has answered by itself: before anything that is no packet of the client's. */
+  #catchUp(): void {
+    if (!this.#running || this.#ready === 0) return;
+    const { count, msAgo } = this.#options.socket.answers!();
+    if (count > 0) this.#answered(count, this.#options.clock.now() - msAgo);
+  }
+
   /** While the client answers: whatever is done between its ACK and the next block, it waits for. */
-  #expectAck(): void {
-    const { socket, client } = this.#options;
-    const block = blockAfterAck(this.#state);
-    if (socket.expect === undefined || block === undefined || block === this.#ready) return;
-    this.#ready = block;
-    writeAck(this.#ack, block - 1);
-    socket.expect(this.#ack, this.#blocks.packet(block), client.port, client.address);
+  #expectAcks(): void {
+    const { socket, client, agreement } = this.#options;
+    const blocks = blocksAfterAck(this.#state);
+    if (socket.expect === undefined || blocks === undefined || blocks.from <= this.#ready) return;
+    const { from, to } = blocks;
+    const size = agreement.blksize;
+    const bodies = this.#blocks.dataOf(from, to);
+    this.#ready = from + Math.max(1, Math.ceil(bodies.length / size)) - 1;
+    writeAck(this.#ack, from - 1);
+    writeDataHeader(this.#header, from);
+    socket.expect({ question: this.#ack, head: this.#header, bodies, size }, client.port, client.address);
   }
 
   #perform(step: Step, answered = false): void {
@@ -192,12 +225,16 @@ export class Session {
 
   #wakened(): void {
     this.#timer = undefined;
+    this.#catchUp();
+    // Which may have set it.
+    if (this.#timer !== undefined) return;
     if (this.#options.clock.now() < this.#wakeAt) {
       this.#wake(this.#wakeAt);
       return;
     }
     // After a busy moment timers run before sockets are read, and the ACK may be waiting there: read first.
     setImmediate(() => {
+      this.#catchUp();
       if (this.#timer !== undefined || !this.#running) return;
       if (this.#options.clock.now() < this.#wakeAt) this.#wake(this.#wakeAt);
       else this.#feed({ type: 'timer' });
@@ -210,6 +247,7 @@ export class Session {
     this.#reading = this.#blocks.fill().then(
       () => {
         this.#reading = undefined;
+        this.#catchUp();
         this.#feed({ type: 'available', block: this.#blocks.available, last: this.#blocks.last });
       },
       (error: Error) => {

@@ -8,16 +8,8 @@
  *      any state --ERROR, too many time-outs, unreadable file--> ended
  */
 import { ERROR_CODE } from './codec.ts';
-import { FLOOR_MS, NO_ROUND_TRIP, type RoundTrip, retransmissionTime, sample } from './round-trip.ts';
-
-export interface Terms {
-  /** Blocks in a window; 1 is RFC 1350's lockstep. */
-  windowsize: number;
-  /** Whether the transfer opens with an OACK, to be acknowledged as block 0. */
-  offer: boolean;
-  /** Longest time between two retransmissions: the client's timeout option, or DEFAULT_MAX_RETRANSMISSION_MS. */
-  maxRetransmissionMs: number;
-}
+import { acknowledge, acknowledgeMany, type Progress, type Terms, windowEnd } from './progress.ts';
+import { FLOOR_MS, NO_ROUND_TRIP, retransmissionTime } from './round-trip.ts';
 
 export const DEFAULT_MAX_RETRANSMISSION_MS = 2000;
 /** Time-outs in a row before the client has answered at all: its address may be forged, so little is sent to it. */
@@ -46,31 +38,6 @@ export type FailureReason =
 
 export type Outcome = { type: 'done' } | { type: 'failed'; reason: FailureReason; message: string };
 
-export interface Progress {
-  terms: Terms;
-  /** Highest block acknowledged. */
-  base: number;
-  /** Highest block sent at least once. */
-  sent: number;
-  /** Highest block ready to be sent. */
-  available: number;
-  /** The block that ends the file, once known. */
-  last: number | undefined;
-  /** Blocks sent more than once. */
-  resent: number;
-  trip: RoundTrip;
-  /** The newest block and when it first left: its ACK gives a round trip (Karn: never one sent twice). */
-  timed: { block: number; at: number } | undefined;
-  /** When the window was last sent from its beginning. */
-  windowAt: number;
-  /** Time-outs since the last ACK that moved the window. */
-  retries: number;
-  /** When the transfer last moved. */
-  progressAt: number;
-  /** Whether an ACK ever came from the client's address. */
-  proven: boolean;
-}
-
 export type TransferState =
   /** The OACK is out and not acknowledged. */
   | { phase: 'offered'; progress: Progress }
@@ -81,6 +48,11 @@ export type TransferState =
 export type TransferInput =
   /** An ACK with its 16-bit block number. */
   | { type: 'ack'; block: number }
+  /**
+   * The socket has answered so many ACKs by itself, each that of the newest block sent, with the next block; the last one
+   * `at`. See blocksAfterAck.
+   */
+  | { type: 'answered'; count: number; at: number }
   /** An ERROR packet of the client. */
   | { type: 'error'; code: number; message: string }
   /** Blocks up to `block` can be sent; `last` is set where the end of the file is among them. */
@@ -138,6 +110,8 @@ export function next(state: TransferState, input: TransferInput, now: number): S
       return state.phase === 'offered'
         ? onOfferAck(state, input.block, now)
         : onAck(state, progress, input.block, now);
+    case 'answered':
+      return onAnswered(progress, input.count, input.at);
     case 'available': {
       const ready: Progress = { ...progress, available: input.block, last: input.last };
       return state.phase === 'offered'
@@ -163,12 +137,16 @@ export function next(state: TransferState, input: TransferInput, now: number): S
 }
 
 /**
- * The block that `next` sends first should its next input be the ACK of the newest block sent (0 where that is the OACK):
- * known before that ACK comes, and until then so long as no other input changes it. Undefined where it would send none.
+ * The blocks that `next` sends first should its next inputs be the ACK of the newest block sent (0 where that is the OACK)
+ * and, in lockstep, those of these blocks: known before the ACKs come, and until then so long as no other input changes
+ * it. Undefined where it would send none.
  */
-export function blockAfterAck(state: TransferState): number | undefined {
-  const { sent, available } = state.progress;
-  return state.phase === 'ended' || sent >= available ? undefined : sent + 1;
+export function blocksAfterAck(state: TransferState): { from: number; to: number } | undefined {
+  const { sent, available, terms, trip } = state.progress;
+  if (state.phase === 'ended' || sent >= available) return undefined;
+  // Not before a round trip is known: until then a lost block is waited for much longer.
+  const lockstep = state.phase === 'sending' && terms.windowsize === 1 && trip.smoothed !== undefined;
+  return { from: sent + 1, to: lockstep ? available : sent + 1 };
 }
 
 function onOfferAck(state: TransferState, block: number, now: number): Step {
@@ -197,28 +175,10 @@ function onAck(state: TransferState, progress: Progress, block: number, now: num
   return again ? resend(acked, now, effects) : proceed(acked, now, effects);
 }
 
-/**
- * The window moves to begin after `block`; takes a round trip where that block left once. Gives a new progress, written
- * out: a spread with fields replaced costs more than all else that is done for an ACK.
- */
-function acknowledge(progress: Progress, block: number, now: number, windowAt: number): Progress {
-  const { timed } = progress;
-  const measured = timed !== undefined && block >= timed.block;
-  const { terms, sent, available, last, resent } = progress;
-  return {
-    terms,
-    base: block,
-    sent,
-    available,
-    last,
-    resent,
-    trip: measured ? sample(progress.trip, now - timed.at) : progress.trip,
-    timed: measured ? undefined : timed,
-    windowAt,
-    retries: 0,
-    progressAt: now,
-    proven: true,
-  };
+/** So many blocks left in answer to the ACKs of those before them. */
+function onAnswered(progress: Progress, count: number, at: number): Step {
+  const after = acknowledgeMany(progress, count, at);
+  return step(after, [{ type: 'release', block: after.base }], timer(after, at));
 }
 
 /** Sends what the window still allows and the store has. `progress` is the caller's own new one and changed in place. */
@@ -306,10 +266,6 @@ function ignore(state: TransferState, reason: Extract<TransferEffect, { type: 'i
 function step(progress: Progress, effects: TransferEffect[], ...more: TransferEffect[]): Step {
   effects.push(...more);
   return { state: { phase: 'sending', progress }, effects };
-}
-
-function windowEnd(progress: Progress): number {
-  return Math.min(progress.base + progress.terms.windowsize, progress.last ?? Number.POSITIVE_INFINITY);
 }
 
 function timer(progress: Progress, now: number): TransferEffect {

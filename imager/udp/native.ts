@@ -2,9 +2,19 @@
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { lazyAddon } from '../native/addon.ts';
-import type { Sent, UdpListener, UdpOptions, UdpSocket } from './socket.ts';
+import { partsOf } from './parts.ts';
+import type { Sent, SentPart, Series, UdpListener, UdpOptions, UdpSocket } from './socket.ts';
 
 type Handle = { readonly native: unique symbol };
+
+type Receive = (
+  offset: number,
+  length: number,
+  answered: boolean,
+  before: number,
+  address?: string,
+  port?: number,
+) => void;
 
 /** See udp.c. */
 interface Addon {
@@ -15,12 +25,23 @@ interface Addon {
     reuse: boolean,
     broadcast: boolean,
     receiveBuffer: number,
-    receive: (offset: number, length: number, answered: boolean, address?: string, port?: number) => void,
+    receive: Receive,
     device: string,
   ): Handle;
   port(handle: Handle): number;
   send(handle: Handle, bytes: Uint8Array, port?: number, address?: string): number;
-  expect(handle: Handle, question: Uint8Array, answer: Uint8Array, port?: number, address?: string): void;
+  parts(handle: Handle, bytes: Uint8Array, size: number, port: number, address: string): number;
+  expect(
+    handle: Handle,
+    question: Uint8Array,
+    head: Uint8Array,
+    bodies: Uint8Array,
+    size: number,
+    port?: number,
+    address?: string,
+  ): void;
+  answers(handle: Handle): number;
+  age(handle: Handle): number;
   watch(handle: Handle): void;
   close(handle: Handle, closed: () => void): void;
   interface(address: string): string;
@@ -29,6 +50,9 @@ interface Addon {
 /** Datagrams that wait for room at most; what is beyond is lost, as on a wire. */
 const MAX_WAITING = 1024;
 const { EAGAIN } = constants.errno;
+/** What one call takes: as many datagrams (UDP_MAX_SEGMENTS of Linux before 6.9), and bytes of one IP datagram. */
+const MAX_PARTS = 64;
+const MAX_BYTES = 65_507;
 
 const addon = lazyAddon<Addon>('dist/imager/udp/udp.node');
 
@@ -78,7 +102,8 @@ class NativeSocket implements UdpSocket {
     this.#view = native.buffer.subarray(0, 0);
     this.#handle = native.open(
       ...[address, port, reuseAddress, broadcast, receiveBuffer],
-      (offset, length, answered, address, port) => this.#received(offset, length, answered, address, port),
+      (offset, length, answered, before, address, port) =>
+        this.#received(offset, length, answered, before, address, port),
       device ?? '',
     );
     this.port = native.port(this.#handle);
@@ -102,10 +127,44 @@ class NativeSocket implements UdpSocket {
     } else sent(errno === 0 ? null : systemError(errno, 'sendto'));
   }
 
-  expect(question: Uint8Array, answer: Uint8Array, port: number, address: string): void {
+  sendParts(bytes: Uint8Array, size: number, port: number, address: string, sent: SentPart): void {
+    const parts = partsOf(bytes, size);
+    const most = Math.min(MAX_PARTS, Math.floor(MAX_BYTES / size));
+    for (let from = 0; from < parts.length; from += most) {
+      const some = parts.slice(from, from + most);
+      if (
+        this.#sentTogether(
+          bytes.subarray(from * size, (from + most) * size),
+          some.length,
+          size,
+          port,
+          address,
+        )
+      )
+        for (const index of some.keys()) sent(null, from + index);
+      // No room, an old system, an adapter without checksums of its own, or larger than its frames: one by one, which tells.
+      else
+        for (const [index, part] of some.entries())
+          this.send(part, port, address, (error) => sent(error, from + index));
+    }
+  }
+
+  /** Gives whether they were sent in one call: nothing may overtake what waits. */
+  #sentTogether(bytes: Uint8Array, count: number, size: number, port: number, address: string): boolean {
+    if (this.#closed !== undefined || this.#waiting.length > 0 || count < 2) return false;
+    this.#to = { address, port };
+    return this.#addon.parts(this.#handle, bytes, size, port, address) === 0;
+  }
+
+  expect({ question, head, bodies, size }: Series, port: number, address: string): void {
     if (this.#closed !== undefined) return;
-    if (this.#isLast(port, address)) this.#addon.expect(this.#handle, question, answer);
-    else this.#addon.expect(this.#handle, question, answer, port, address);
+    if (this.#isLast(port, address)) this.#addon.expect(this.#handle, question, head, bodies, size);
+    else this.#addon.expect(this.#handle, question, head, bodies, size, port, address);
+  }
+
+  answers(): { count: number; msAgo: number } {
+    const count = this.#closed === undefined ? this.#addon.answers(this.#handle) : 0;
+    return { count, msAgo: count === 0 ? 0 : this.#addon.age(this.#handle) };
   }
 
   close(): Promise<void> {
@@ -128,12 +187,25 @@ class NativeSocket implements UdpSocket {
     return false;
   }
 
-  #received(offset: number, length: number, answered: boolean, address?: string, port?: number): void {
+  #received(
+    offset: number,
+    length: number,
+    answered: boolean,
+    before: number,
+    address?: string,
+    port?: number,
+  ): void {
     if (length === -EAGAIN) this.#sendWaiting();
     else if (length < 0) this.#listener?.failed(systemError(-length, 'recv'));
     else {
       if (address !== undefined && port !== undefined) this.#from = { address, port };
-      this.#listener?.receive(this.#bytes(offset, length), this.#from.address, this.#from.port, answered);
+      this.#listener?.receive(
+        this.#bytes(offset, length),
+        this.#from.address,
+        this.#from.port,
+        answered,
+        before,
+      );
     }
   }
 

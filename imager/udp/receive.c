@@ -23,26 +23,35 @@ static void tell(struct udp *udp, int number) {
   napi_close_handle_scope(udp->env, scope);
 }
 
-static void hand_over(struct udp *udp, size_t offset, uint32_t length, const union place *from) {
+/* Gives false for what was answered and is not to be heard of. */
+static bool hand_over(struct udp *udp, size_t offset, uint32_t length, const union place *from) {
   struct datagram datagram = {udp->home->bytes + offset, length, from};
-  bool answered = is_question(&udp->answer, &datagram) && !udp->waiting && send_answer(&udp->answer, udp->fd);
+  /* Nothing may overtake what waits to be sent. */
+  if (udp->waiting) udp->series.expected = 0;
+  bool answered = answer_next(&udp->series, udp->fd, &datagram);
+  if (answered) stay_awake(&udp->home->spin);
+  if (answered && udp->series.expected > 0) return false;
+  uint32_t before = udp->series.answered - (answered ? 1 : 0);
+  udp->series.answered = 0;
   napi_handle_scope scope;
   napi_open_handle_scope(udp->env, &scope);
-  napi_value values[5];
+  napi_value values[6];
   napi_create_uint32(udp->env, (uint32_t)offset, &values[0]);
   napi_create_uint32(udp->env, length, &values[1]);
   napi_get_boolean(udp->env, answered, &values[2]);
-  size_t count = 3;
+  napi_create_uint32(udp->env, before, &values[3]);
+  size_t count = 4;
   if (!same_place(from, &udp->last)) {
     char text[ADDRESS];
     write_address(from, text);
-    napi_create_string_latin1(udp->env, text, NAPI_AUTO_LENGTH, &values[3]);
-    napi_create_uint32(udp->env, port_of(from), &values[4]);
+    napi_create_string_latin1(udp->env, text, NAPI_AUTO_LENGTH, &values[4]);
+    napi_create_uint32(udp->env, port_of(from), &values[5]);
     udp->last = *from;
-    count = 5;
+    count = 6;
   }
   call_for(udp, udp->receive, count, values);
   napi_close_handle_scope(udp->env, scope);
+  return true;
 }
 
 /* The system's error, unless there is but nothing to receive. */
@@ -50,14 +59,17 @@ static void tell_fault(struct udp *udp) {
   if (errno != EAGAIN && errno != EINTR) tell(udp, errno);
 }
 
-/* Takes one datagram, which costs less so than as a batch of one. Gives whether there was one. */
+/*
+ * Takes one datagram, which costs less so than as a batch of one. Gives whether there may be more: who is answered by the
+ * socket itself sends one at a time, and is not asked for the next before it can be here.
+ */
 static bool receive_one(struct udp *udp) {
   union place from;
   socklen_t size = sizeof from;
   ssize_t length = recvfrom(udp->fd, udp->home->bytes, LARGEST, MSG_DONTWAIT, &from.any, &size);
-  if (length < 0) tell_fault(udp);
-  else hand_over(udp, 0, (uint32_t)length, &from);
-  return length >= 0;
+  if (length >= 0) return hand_over(udp, 0, (uint32_t)length, &from);
+  tell_fault(udp);
+  return false;
 }
 
 /* Takes up to BATCH datagrams. Gives whether there were as many. */

@@ -17,14 +17,30 @@ export interface UdpOptions {
 export interface UdpListener {
   /**
    * `bytes` are good until the call returns: copy what is to be kept. `answered`: they were expected, and the answer has
-   * been sent.
+   * been sent. `before`: so many were before them that the listener has not heard of.
    */
-  receive(bytes: Buffer, address: string, port: number, answered: boolean): void;
+  receive(bytes: Buffer, address: string, port: number, answered: boolean, before: number): void;
   /** The system's error where something could not be sent or received. */
   failed(error: NodeJS.ErrnoException): void;
 }
 
 export type Sent = (error: NodeJS.ErrnoException | null) => void;
+/** `part`: which of the datagrams, from 0. */
+export type SentPart = (error: NodeJS.ErrnoException | null, part: number) => void;
+
+/** Questions with a number in their last two bytes (big-endian), each one higher than the last, and what answers them. */
+export interface Series {
+  /** The first one; 2 to 16 bytes. Copied. */
+  question: Uint8Array;
+  /** What its answer begins with; 2 to 16 bytes with a number as in the question. Copied. */
+  head: Uint8Array;
+  /**
+   * What follows on the heads: `size` bytes for each answer, for the last one what is left; one answer at least, maybe without
+   * any. Not copied: leave it as it is so long as one of them may be expected.
+   */
+  bodies: Uint8Array;
+  size: number;
+}
 
 export interface UdpSocket {
   readonly port: number;
@@ -40,11 +56,22 @@ export interface UdpSocket {
    */
   send(bytes: Uint8Array, port: number, address: string, sent?: Sent): void;
   /**
-   * Lets the socket itself answer the next datagram where that is `question` from there, before the listener hears of it;
-   * another one has this forgotten. Both are copied. Only sockets that can do so sooner than a listener have it, and they
-   * do not promise to: `receive` tells.
+   * Sends `bytes` as datagrams of `size` bytes (1 or more), the last of what is left, in one call of the system where that
+   * can be had (UDP_SEGMENT of udp(7)): they part where they leave the machine. A raw socket on this machine may see them
+   * as one. `sent` is called for each of them, as above.
    */
-  expect?(question: Uint8Array, answer: Uint8Array, port: number, address: string): void;
+  sendParts(bytes: Uint8Array, size: number, port: number, address: string, sent: SentPart): void;
+  /**
+   * Lets the socket itself answer the datagrams that come next, before the listener hears of them, which it does of the last
+   * of them alone, or of another one that comes between: that has the others forgotten. Only sockets that can do so sooner
+   * than a listener have this, and they do not promise to: `receive` and `answers` tell.
+   */
+  expect?(series: Series, port: number, address: string): void;
+  /**
+   * How many were answered that the listener has not heard of, and how many milliseconds ago the last one was; they count as
+   * heard of from now on.
+   */
+  answers?(): { count: number; msAgo: number };
   /** Resolves when the port is free. */
   close(): Promise<void>;
 }

@@ -8,19 +8,26 @@
  *                                      throws an Error with `code`, `errno`, `syscall`, `address`, `port`
  *   port(socket) -> number
  *   send(socket, bytes, port, address) -> 0 or an errno (11: no room now, see watch)
- *   expect(socket, question, answer, port, address)
- *                                      has the answer sent at once if the next datagram is `question` from there
+ *   parts(socket, bytes, size, port, address) -> as send
+ *                                      datagrams of `size` bytes each, the last of what is left, 64 at most
+ *   expect(socket, question, head, bodies, size, port, address)
+ *                                      has numbered questions from there answered at once, see answer.h; `bodies` is held
+ *                                      and not copied, and must not change while any of it is expected
  *                                      send, expect: address and port are left out where they are the last call's
+ *   answers(socket) -> number          how many were answered that nobody has been told of; they count as told then
+ *   age(socket) -> number              milliseconds since the last of them
  *   watch(socket)                      has `receive` called with length -11 once there is room to send
  *   close(socket, closed)
  *   interface(address) -> string       the interface that has an IPv4 address, see address.h
  *
- *   receive(offset, length, answered, address, port): length < 0: the negative errno of a socket error;
+ *   receive(offset, length, answered, before, address, port): length < 0: the negative errno of a socket error;
  *                                      answered: it was expected, and the answer has been sent;
+ *                                      before: as many others were that nobody has been told of;
  *                                      address and port are left out where they are the last datagram's
  */
 #define _GNU_SOURCE
 #include "../native/addon.h"
+#include "segments.h"
 #include "udp.h"
 
 #include <errno.h>
@@ -55,7 +62,7 @@ static void on_closed(uv_handle_t *handle) {
   napi_delete_reference(udp->env, udp->receive);
   napi_async_destroy(udp->env, udp->context);
   napi_remove_async_cleanup_hook(udp->hook);
-  drop_answer(&udp->answer);
+  if (udp->bodies != NULL) napi_delete_reference(udp->env, udp->bodies);
   free(handle);
   free(udp);
 }
@@ -177,15 +184,50 @@ static napi_value send_datagram(napi_env env, napi_callback_info info) {
   return result;
 }
 
-static napi_value expect(napi_env env, napi_callback_info info) {
+static napi_value send_parts(napi_env env, napi_callback_info info) {
   size_t count = 5;
-  napi_value values[5];
+  napi_value values[5], result;
+  uint32_t size = 0;
   struct udp *udp = udp_of(env, info, &count, values);
-  struct datagram question = bytes_of(env, values[1]), answer = bytes_of(env, values[2]);
-  if (count == 5) set_receiver(env, udp, &values[3]);
+  struct datagram out = bytes_of(env, values[1]);
+  napi_get_value_uint32(env, values[2], &size);
+  set_receiver(env, udp, &values[3]);
+  int number = EINVAL;
+  if (udp->size > 0 && size <= UINT16_MAX) number = send_segments(udp->fd, &out, (uint16_t)size, &udp->to, udp->size);
+  napi_create_int32(env, number, &result);
+  return result;
+}
+
+static napi_value expect(napi_env env, napi_callback_info info) {
+  size_t count = 7;
+  napi_value values[7];
+  uint32_t size = 0;
+  struct udp *udp = udp_of(env, info, &count, values);
+  struct datagram question = bytes_of(env, values[1]), head = bytes_of(env, values[2]), bodies = bytes_of(env, values[3]);
+  napi_get_value_uint32(env, values[4], &size);
+  if (count == 7) set_receiver(env, udp, &values[5]);
+  if (udp->bodies != NULL) napi_delete_reference(env, udp->bodies);
+  napi_create_reference(env, values[3], 1, &udp->bodies);
   question.place = &udp->to;
-  expect_question(&udp->answer, &question, udp->size, answer.bytes, answer.length);
+  expect_series(&udp->series, &question, udp->size, &head, &bodies, size);
   return NULL;
+}
+
+static napi_value take_answers(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value, result;
+  struct udp *udp = udp_of(env, info, &count, &value);
+  napi_create_uint32(env, udp->series.answered, &result);
+  udp->series.answered = 0;
+  return result;
+}
+
+static napi_value get_age(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value value, result;
+  struct udp *udp = udp_of(env, info, &count, &value);
+  napi_create_double(env, (double)(uv_hrtime() - udp->series.at) / 1e6, &result);
+  return result;
 }
 
 static napi_value watch(napi_env env, napi_callback_info info) {
@@ -227,12 +269,15 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
     napi_throw_error(env, "ENOMEM", "no memory for the receive buffer");
     return NULL;
   }
+  /* Where that fails the loop falls asleep as ever. */
+  open_spin(env, &home->spin);
   napi_create_reference(env, value, 1, &home->buffer);
   napi_set_instance_data(env, home, NULL, NULL);
   napi_set_named_property(env, exports, "buffer", value);
   static const struct function functions[] = {
-      {"open", open_socket}, {"port", get_port},       {"send", send_datagram},
-      {"expect", expect}, {"watch", watch},      {"close", close_socket}, {"interface", get_interface},
+      {"open", open_socket}, {"port", get_port},        {"send", send_datagram}, {"parts", send_parts},
+      {"expect", expect},    {"answers", take_answers}, {"age", get_age},        {"watch", watch},
+      {"close", close_socket}, {"interface", get_interface},
   };
   export_functions(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;

@@ -4,6 +4,7 @@
 
 #include "address.h"
 #include "answer.h"
+#include "spin.h"
 
 #include <node_api.h>
 #include <uv.h>
@@ -15,6 +16,7 @@ enum { BATCH = 16, LARGEST = 65536 };
 struct home {
   napi_ref buffer;
   uint8_t *bytes;
+  struct spin spin;
 };
 
 struct udp {
@@ -28,7 +30,9 @@ struct udp {
   /* Where the last datagram came from, and where the last one sent was to go: no place while `size` is 0. */
   union place last, to;
   socklen_t size;
-  struct answer answer;
+  struct series series;
+  /* Keeps the bodies of the series where they are. */
+  napi_ref bodies;
   /* Others wait to be sent: nothing may overtake them. */
   bool waiting;
   bool closing;

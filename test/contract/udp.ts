@@ -121,36 +121,101 @@ export function udpContract(name: string, open: (options: UdpOptions) => Promise
       );
     });
 
-    test('what is expected is answered once, by the socket or its listener', async () => {
+    test('parts arrive one by one, in order, and each is told: more than one call takes, large ones, one, none', async () => {
+      const socket = await opened();
+      const receiver = await peer();
+      receiver.setRecvBufferSize(4 * 1024 * 1024);
+      const { port } = receiver.address();
+      for (const [count, size, rest] of [
+        [2, 300, 300],
+        [8, 300, 1],
+        [150, 20, 7],
+        [5, 30_000, 12],
+        [1, 100, 60],
+        [0, 100, 0],
+      ] as const) {
+        const bytes = Buffer.alloc(Math.max(0, (count - 1) * size) + rest, 0);
+        for (let part = 0; part < count; part++)
+          bytes.subarray(part * size, (part + 1) * size).fill(part + 1);
+        const got: Buffer[] = [];
+        const told: number[] = [];
+        await new Promise<void>((resolve, reject) => {
+          const check = () => {
+            if (got.length === count && told.length === count) resolve();
+          };
+          receiver.removeAllListeners('message').on('message', (message) => {
+            got.push(message);
+            check();
+          });
+          socket.sendParts(bytes, size, port, '127.0.0.1', (error, part) => {
+            if (error !== null) reject(error);
+            told.push(part);
+            check();
+          });
+          check();
+        });
+        expect(got.map((message) => message.length)).toEqual(
+          Array.from({ length: count }, (_, part) => (part === count - 1 ? rest : size)),
+        );
+        expect(Buffer.concat(got).equals(bytes)).toBe(true);
+        expect(told).toEqual(Array.from({ length: count }, (_, part) => part));
+      }
+    });
+
+    test('of parts that cannot be sent each is told', async () => {
+      const socket = await opened();
+      const codes: (string | undefined)[] = [];
+      await new Promise<void>((resolve) =>
+        socket.sendParts(Buffer.alloc(30), 10, 9, '255.255.255.255', (error, part) => {
+          codes[part] = error?.code;
+          if (codes.filter(Boolean).length === 3) resolve();
+        }),
+      );
+      expect(codes).toEqual(['EACCES', 'EACCES', 'EACCES']);
+    });
+
+    test('numbered questions are answered once each, by the socket or its listener', async () => {
       const socket = await opened();
       const asker = await peer();
       const { port } = asker.address();
-      const question = Buffer.from('1?');
-      const answer = Buffer.from('1!');
-      const expectNext = (number: number) => {
-        question.write(`${number}`);
-        answer.write(`${number}`);
-        socket.expect?.(question, answer, port, '127.0.0.1');
-        // They are copied.
-        question.fill('x');
-        answer.fill('x');
+      const numbered = (text: string, number: number) => {
+        const bytes = Buffer.from(`${text}  `);
+        bytes.writeUInt16BE(number & 0xffff, text.length);
+        return bytes;
       };
-      let number = 1;
+      const bodies = Buffer.from('aaabbbcccdddeeefffg');
+      const bodyOf = (number: number) => bodies.subarray(3 * (number - FIRST), 3 * (number - FIRST) + 3);
+      // Past the end of the numbers.
+      const FIRST = 0xfffd;
+      const expectFrom = (number: number) => {
+        const [question, head] = [numbered('q', number), numbered('a', number)];
+        const rest = bodies.subarray(3 * (number - FIRST));
+        socket.expect?.({ question, head, bodies: rest, size: 3 }, port, '127.0.0.1');
+        question.fill('x');
+        head.fill('x');
+      };
+      let answered = 0;
       socket.listen({
-        receive: (bytes, _address, _port, answered) => {
-          if (!answered) socket.send(Buffer.from(`${String(bytes)[0]}!`), port, '127.0.0.1');
-          expectNext(++number);
+        receive: (_bytes, _address, _port, itself, before) => {
+          answered += before;
+          if (!itself)
+            socket.send(
+              Buffer.concat([numbered('a', FIRST + answered), bodyOf(FIRST + answered)]),
+              port,
+              '127.0.0.1',
+            );
+          answered++;
+          if (answered < 7) expectFrom(FIRST + answered);
         },
         failed: () => {},
       });
-      expectNext(number);
-      const got: string[] = [];
-      while (got.length < 5) {
-        asker.send(`${number}?`, socket.port, '127.0.0.1');
+      expectFrom(FIRST);
+      for (let number = FIRST; number < FIRST + 7; number++) {
+        asker.send(numbered('q', number), socket.port, '127.0.0.1');
         const [bytes] = (await once(asker, 'message')) as [Buffer];
-        got.push(String(bytes));
+        expect(bytes).toEqual(Buffer.concat([numbered('a', number), bodyOf(number)]));
       }
-      expect(got).toEqual(['1!', '2!', '3!', '4!', '5!']);
+      expect(answered + (socket.answers?.().count ?? 0)).toBe(7);
     });
 
     test('IPv6', async () => {

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
 import type { WriteBytes } from '../../imager/registry/log-file.ts';
 
@@ -177,6 +177,40 @@ function faulty(fault: () => string | undefined): WriteBytes {
       );
   };
 }
+
+test('behind a large group the next one gathers what comes in a millisecond; behind a small one it waits for nothing', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    let records = 0;
+    const registry = await LmdbRegistry.open(dir, NEVER, (fd, bytes, at, done) => {
+      records++;
+      write(fd, bytes, 0, bytes.length, at, done);
+    });
+    const put = (count: number) =>
+      registry.transact((tx) => {
+        for (let n = 0; n < count; n++) tx.put(['n', String(n)], n);
+      });
+    records = 0;
+    await put(7);
+    await put(1);
+    await put(8);
+    expect(records).toBe(3);
+    const gathered: Promise<void>[] = [];
+    for (let turn = 0; turn < 5; turn++) {
+      gathered.push(put(1));
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    expect(records).toBe(3);
+    vi.advanceTimersByTime(1);
+    await Promise.all(gathered);
+    expect(records).toBe(4);
+    vi.advanceTimersByTime(1);
+    vi.useRealTimers();
+    await registry.close();
+  } finally {
+    vi.useRealTimers();
+  }
+});
 
 test('without room a transaction is rejected and nothing of it is seen; with room the next ones work', async () => {
   let fault: string | undefined;

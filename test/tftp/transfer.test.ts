@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Terms } from '../../imager/tftp/progress.ts';
 import {
   begin,
-  blockAfterAck,
+  blocksAfterAck,
   FINAL_RETRIES,
   next,
   PATIENCE_MS,
-  type Terms,
   type TransferEffect,
   type TransferInput,
   type TransferState,
@@ -293,7 +293,7 @@ test('the block after the ACK of the newest is known beforehand, whatever came b
       const transfer = new Driver(terms);
       for (const [given, after] of inputs) {
         const { base, sent, available } = transfer.state.progress;
-        const block = blockAfterAck(transfer.state);
+        const block = blocksAfterAck(transfer.state)?.from;
         known.add(block !== undefined);
         const { effects } = next(transfer.state, { type: 'ack', block: sent }, transfer.now + after);
         expect(effects.find(({ type }) => type.startsWith('send'))).toEqual(
@@ -310,4 +310,57 @@ test('the block after the ACK of the newest is known beforehand, whatever came b
     }),
   );
   expect(known.size).toBe(2);
+});
+
+test('ACKs that the socket answered by itself move the transfer as they would have one by one', () => {
+  const counts = new Set<number>();
+  fc.assert(
+    fc.property(fc.nat(200), fc.nat(200), fc.nat(30), fc.boolean(), (before, count, after, ended) => {
+      const open = () => {
+        const transfer = new Driver(LOCKSTEP);
+        const last = ended ? 150 : undefined;
+        transfer.feed({ type: 'available', block: ended ? 150 : 1000, last });
+        for (let block = 1; block <= Math.min(before, 140); block++) transfer.ack(block, 1);
+        return transfer;
+      };
+      const [alone, together] = [open(), open()];
+      const { from, to } = blocksAfterAck(alone.state)!;
+      const some = Math.min(count + 1, to - from + 1);
+      counts.add(some);
+      for (let n = 0; n < some; n++) alone.ack(from - 1 + n, n === some - 1 ? after : 0);
+      together.now += after;
+      const words = together.feed({ type: 'answered', count: some, at: together.now });
+      expect(words).toEqual([]);
+      const { trip, timed, windowAt, ...progress } = alone.state.progress;
+      expect(together.state.progress).toMatchObject({
+        ...progress,
+        base: from - 2 + some,
+        sent: from - 1 + some,
+      });
+      expect(together.state.phase).toBe('sending');
+      // The next ACK goes on from there.
+      expect(together.ack(from - 1 + some)).toEqual(alone.ack(from - 1 + some));
+    }),
+  );
+  expect(counts.size).toBeGreaterThan(5);
+});
+
+test('the mean round trip of ACKs answered together counts once, and what was sent twice never', () => {
+  const transfer = new Driver(LOCKSTEP, 100);
+  transfer.feed({ type: 'answered', count: 10, at: 80 });
+  expect(transfer.state.progress.trip.smoothed).toBe(8);
+  transfer.feed({ type: 'answered', count: 10, at: 9000 });
+  expect(transfer.state.progress.trip.smoothed).toBe(8);
+});
+
+test('blocks are known ahead in lockstep alone, once a round trip is known, and as far as they are read', () => {
+  const lockstep = new Driver(LOCKSTEP, 9);
+  expect(blocksAfterAck(lockstep.state)).toEqual({ from: 2, to: 2 });
+  lockstep.ack(1, 3);
+  expect(blocksAfterAck(lockstep.state)).toEqual({ from: 3, to: 9 });
+  const window = new Driver(WINDOW, 9);
+  expect(blocksAfterAck(window.state)).toEqual({ from: 1, to: 1 });
+  window.ack(0);
+  expect(blocksAfterAck(window.state)).toEqual({ from: 5, to: 5 });
+  expect(blocksAfterAck(new Driver(LOCKSTEP, 1).state)).toBeUndefined();
 });

@@ -1,6 +1,6 @@
 /**
  * Sends more at once than the link takes, and then an answer that was expected to be needed while most still waits; prints
- * one line when all of it has come.
+ * one line when all of it has come. Argument: `together`, to send several in a call.
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ await once(peer, 'listening');
 let sent = 0;
 let failed = 0;
 const seen: number[] = [];
-const question = Buffer.from('?');
+const question = Buffer.from('??');
 const answer = Buffer.alloc(4);
 answer.writeUInt32BE(PACKETS);
 peer.on('message', (bytes) => {
@@ -33,13 +33,22 @@ socket.listen({
   },
   failed: () => failed++,
 });
-socket.expect!(question, answer, peer.address().port, '127.0.0.1');
-const bytes = Buffer.alloc(1400);
-for (let number = 0; number < PACKETS; number++) {
-  bytes.writeUInt32BE(number);
-  socket.send(bytes, peer.address().port, '127.0.0.1', (error) => {
-    if (error === null) sent++;
-    else failed++;
-  });
+socket.expect!(
+  { question, head: answer, bodies: Buffer.alloc(0), size: 1 },
+  peer.address().port,
+  '127.0.0.1',
+);
+const SIZE = 1400;
+const SEVERAL = process.argv[2] === 'together' ? 12 : 1;
+const bytes = Buffer.alloc(SEVERAL * SIZE);
+const told = (error: Error | null) => {
+  if (error === null) sent++;
+  else failed++;
+};
+for (let number = 0; number < PACKETS; number += SEVERAL) {
+  for (let part = 0; part < SEVERAL; part++) bytes.writeUInt32BE(number + part, part * SIZE);
+  const { port } = peer.address();
+  if (SEVERAL === 1) socket.send(bytes, port, '127.0.0.1', told);
+  else socket.sendParts(bytes, SIZE, port, '127.0.0.1', told);
 }
 const atOnce = sent;
