@@ -34,7 +34,7 @@ proofs: build ## long versions: disks under 200 kills, 20 under a Linux kernel, 
 build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node dist/firmware-stubs/rig/cable dist/firmware-stubs/bios/stub.bin dist/firmware-stubs/uefi/bootwright.efi ## compile TypeScript and the native parts to dist/
 	@npx --no-install tsc -p tsconfig.build.json
 
-dist/imager/udp/udp.node: $(wildcard imager/udp/*.c imager/udp/*.h)
+dist/imager/udp/udp.node: $(wildcard imager/udp/*.c imager/udp/*.h) imager/native/awake.c imager/native/awake.h
 dist/imager/nbd/stream.node: imager/native/awake.c imager/native/awake.h
 dist/imager/disks/host.node: imager/disks/crc32.c imager/disks/crc32.h
 dist/imager/%.node: imager/%.c imager/native/addon.c imager/native/addon.h | setup

@@ -6,7 +6,6 @@ import type { BootEvent, EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import type { Registry } from '../registry/registry.ts';
 import { interfaceOf } from '../udp/native.ts';
-import type { Sent } from '../udp/socket.ts';
 import { decideBootServer, PXE_PORT, type Sender } from './boot-server.ts';
 import { type DhcpMessage, encodeMessage } from './codec.ts';
 import type { DhcpConfig, Reservations } from './config.ts';
@@ -277,7 +276,7 @@ export class DhcpServer {
     const named = { server: this.port, client: this.#options.ports?.client ?? CLIENT_PORT };
     const [sockets, port] =
       typeof to.port === 'string' ? [this.#sockets, named[to.port]] : [this.#bootServer!, to.port];
-    const sent: Sent = (error) => {
+    sockets.send(bytes, port, to.address, (error) => {
       if (error !== null) {
         this.#notice('failed.send', { error, to: to.address }, 'reply not sent');
         this.#report(subject, step, {}, 'send-failed');
@@ -286,9 +285,7 @@ export class DhcpServer {
       this.#tally.count(`sent.${step}`);
       if (reason !== undefined) this.#notice(`refused.${reason}`, { mac: subject.mac }, 'request refused');
       this.#report(subject, step, detail, reason);
-    };
-    if (to.port === 'server') sockets.sendToRelay(bytes, port, to.address, sent);
-    else sockets.send(bytes, port, to.address, sent);
+    });
   }
 
   #report(

@@ -12,7 +12,6 @@ import { readFileSync } from 'node:fs';
 import type { NetworkInterfaceInfo } from 'node:os';
 import { openUdp } from '../udp/open.ts';
 import type { Sent, UdpListener, UdpSocket } from '../udp/socket.ts';
-import { Outbox } from './outbox.ts';
 import { receiveDrops } from './receive-drops.ts';
 
 /** Bytes; the system may grant less. Racks are powered on at once, and a lost DISCOVER costs its client seconds. */
@@ -36,7 +35,6 @@ export class DhcpSockets {
   readonly #sockets: readonly UdpSocket[];
   readonly #addresses: readonly string[];
   readonly #transmit: UdpSocket;
-  readonly #toRelays: Outbox;
 
   /**
    * Binds them. Rejects with the system's error: EADDRNOTAVAIL while no interface has the server address, EADDRINUSE
@@ -63,7 +61,6 @@ export class DhcpSockets {
     this.#sockets = sockets;
     this.#addresses = addresses;
     this.#transmit = sockets.at(-1)!;
-    this.#toRelays = new Outbox(this.#transmit);
     this.port = this.#transmit.port;
     this.hearsAll = sockets.length > 1 && sockets[0]!.device === undefined;
   }
@@ -76,11 +73,6 @@ export class DhcpSockets {
   /** Sends one datagram from the server's address; `sent` hears the system's error, if any. */
   send(bytes: Uint8Array, port: number, address: string, sent: Sent): void {
     this.#transmit.send(bytes, port, address, sent);
-  }
-
-  /** The same to a relay agent, within some turns of the event loop (Outbox): leave `bytes` as they are. */
-  sendToRelay(bytes: Uint8Array, port: number, address: string, sent: Sent): void {
-    this.#toRelays.add(bytes, port, address, sent);
   }
 
   /** Messages the kernel dropped because they came faster than they were taken; 0 where it does not tell. */
@@ -98,7 +90,6 @@ export class DhcpSockets {
   }
 
   async close(): Promise<void> {
-    this.#toRelays.flush();
     await Promise.all(this.#sockets.map((socket) => socket.close()));
   }
 }

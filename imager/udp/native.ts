@@ -2,8 +2,7 @@
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { lazyAddon } from '../native/addon.ts';
-import { partsOf } from './parts.ts';
-import type { Sent, SentPart, Series, UdpListener, UdpOptions, UdpSocket } from './socket.ts';
+import type { Sent, Series, UdpListener, UdpOptions, UdpSocket } from './socket.ts';
 
 type Handle = { readonly native: unique symbol };
 
@@ -30,7 +29,6 @@ interface Addon {
   ): Handle;
   port(handle: Handle): number;
   send(handle: Handle, bytes: Uint8Array, port?: number, address?: string): number;
-  parts(handle: Handle, bytes: Uint8Array, size: number, port: number, address: string): number;
   expect(
     handle: Handle,
     question: Uint8Array,
@@ -50,9 +48,6 @@ interface Addon {
 /** Datagrams that wait for room at most; what is beyond is lost, as on a wire. */
 const MAX_WAITING = 1024;
 const { EAGAIN } = constants.errno;
-/** What one call takes: as many datagrams (UDP_MAX_SEGMENTS of Linux before 6.9), and bytes of one IP datagram. */
-const MAX_PARTS = 64;
-const MAX_BYTES = 65_507;
 
 const addon = lazyAddon<Addon>('dist/imager/udp/udp.node');
 
@@ -125,35 +120,6 @@ class NativeSocket implements UdpSocket {
       this.#waiting.push({ bytes: Uint8Array.from(bytes), port, address, sent });
       if (this.#waiting.length === 1) this.#addon.watch(this.#handle);
     } else sent(errno === 0 ? null : systemError(errno, 'sendto'));
-  }
-
-  sendParts(bytes: Uint8Array, size: number, port: number, address: string, sent: SentPart): void {
-    const parts = partsOf(bytes, size);
-    const most = Math.min(MAX_PARTS, Math.floor(MAX_BYTES / size));
-    for (let from = 0; from < parts.length; from += most) {
-      const some = parts.slice(from, from + most);
-      if (
-        this.#sentTogether(
-          bytes.subarray(from * size, (from + most) * size),
-          some.length,
-          size,
-          port,
-          address,
-        )
-      )
-        for (const index of some.keys()) sent(null, from + index);
-      // No room, an old system, an adapter without checksums of its own, or larger than its frames: one by one, which tells.
-      else
-        for (const [index, part] of some.entries())
-          this.send(part, port, address, (error) => sent(error, from + index));
-    }
-  }
-
-  /** Gives whether they were sent in one call: nothing may overtake what waits. */
-  #sentTogether(bytes: Uint8Array, count: number, size: number, port: number, address: string): boolean {
-    if (this.#closed !== undefined || this.#waiting.length > 0 || count < 2) return false;
-    this.#to = { address, port };
-    return this.#addon.parts(this.#handle, bytes, size, port, address) === 0;
   }
 
   expect({ question, head, bodies, size }: Series, port: number, address: string): void {

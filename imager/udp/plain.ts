@@ -2,8 +2,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
-import { partsOf } from './parts.ts';
-import type { Sent, SentPart, UdpListener, UdpOptions, UdpSocket } from './socket.ts';
+import type { Sent, UdpListener, UdpOptions, UdpSocket } from './socket.ts';
 
 /** These hear all interfaces: Node has no name for the option that would bind them to one. */
 export async function openPlain(options: UdpOptions): Promise<UdpSocket> {
@@ -57,11 +56,6 @@ class PlainSocket implements UdpSocket {
 
   send(bytes: Uint8Array, port: number, address: string, sent: Sent = this.#failed): void {
     if (this.#closed === undefined) this.#socket.send(bytes, port, address, sent);
-  }
-
-  sendParts(bytes: Uint8Array, size: number, port: number, address: string, sent: SentPart): void {
-    for (const [index, part] of partsOf(bytes, size).entries())
-      this.send(part, port, address, (error) => sent(error, index));
   }
 
   close(): Promise<void> {

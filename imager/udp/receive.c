@@ -29,7 +29,7 @@ static bool hand_over(struct udp *udp, size_t offset, uint32_t length, const uni
   /* Nothing may overtake what waits to be sent. */
   if (udp->waiting) udp->series.expected = 0;
   bool answered = answer_next(&udp->series, udp->fd, &datagram);
-  if (answered) stay_awake(&udp->home->spin);
+  if (answered) awake_answered(udp->home->awake);
   if (answered && udp->series.expected > 0) return false;
   uint32_t before = udp->series.answered - (answered ? 1 : 0);
   udp->series.answered = 0;

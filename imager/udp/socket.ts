@@ -25,8 +25,6 @@ export interface UdpListener {
 }
 
 export type Sent = (error: NodeJS.ErrnoException | null) => void;
-/** `part`: which of the datagrams, from 0. */
-export type SentPart = (error: NodeJS.ErrnoException | null, part: number) => void;
 
 /** Questions with a number in their last two bytes (big-endian), each one higher than the last, and what answers them. */
 export interface Series {
@@ -55,12 +53,6 @@ export interface UdpSocket {
    * listener does. Without effect once closed.
    */
   send(bytes: Uint8Array, port: number, address: string, sent?: Sent): void;
-  /**
-   * Sends `bytes` as datagrams of `size` bytes (1 or more), the last of what is left, in one call of the system where that
-   * can be had (UDP_SEGMENT of udp(7)): they part where they leave the machine. A raw socket on this machine may see them
-   * as one. `sent` is called for each of them, as above.
-   */
-  sendParts(bytes: Uint8Array, size: number, port: number, address: string, sent: SentPart): void;
   /**
    * Lets the socket itself answer the datagrams that come next, before the listener hears of them, which it does of the last
    * of them alone, or of another one that comes between: that has the others forgotten. Only sockets that can do so sooner

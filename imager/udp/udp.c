@@ -8,8 +8,6 @@
  *                                      throws an Error with `code`, `errno`, `syscall`, `address`, `port`
  *   port(socket) -> number
  *   send(socket, bytes, port, address) -> 0 or an errno (11: no room now, see watch)
- *   parts(socket, bytes, size, port, address) -> as send
- *                                      datagrams of `size` bytes each, the last of what is left, 64 at most
  *   expect(socket, question, head, bodies, size, port, address)
  *                                      has numbered questions from there answered at once, see answer.h; `bodies` is held
  *                                      and not copied, and must not change while any of it is expected
@@ -27,7 +25,6 @@
  */
 #define _GNU_SOURCE
 #include "../native/addon.h"
-#include "segments.h"
 #include "udp.h"
 
 #include <errno.h>
@@ -184,20 +181,6 @@ static napi_value send_datagram(napi_env env, napi_callback_info info) {
   return result;
 }
 
-static napi_value send_parts(napi_env env, napi_callback_info info) {
-  size_t count = 5;
-  napi_value values[5], result;
-  uint32_t size = 0;
-  struct udp *udp = udp_of(env, info, &count, values);
-  struct datagram out = bytes_of(env, values[1]);
-  napi_get_value_uint32(env, values[2], &size);
-  set_receiver(env, udp, &values[3]);
-  int number = EINVAL;
-  if (udp->size > 0 && size <= UINT16_MAX) number = send_segments(udp->fd, &out, (uint16_t)size, &udp->to, udp->size);
-  napi_create_int32(env, number, &result);
-  return result;
-}
-
 static napi_value expect(napi_env env, napi_callback_info info) {
   size_t count = 7;
   napi_value values[7];
@@ -263,19 +246,17 @@ static napi_value get_interface(napi_env env, napi_callback_info info) {
 NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   struct home *home = calloc(1, sizeof *home);
   napi_value value;
-  if (home == NULL ||
+  if (home == NULL || (home->awake = awake_begin(env)) == NULL ||
       napi_create_buffer(env, (size_t)BATCH * LARGEST, (void **)&home->bytes, &value) != napi_ok) {
     free(home);
     napi_throw_error(env, "ENOMEM", "no memory for the receive buffer");
     return NULL;
   }
-  /* Where that fails the loop falls asleep as ever. */
-  open_spin(env, &home->spin);
   napi_create_reference(env, value, 1, &home->buffer);
   napi_set_instance_data(env, home, NULL, NULL);
   napi_set_named_property(env, exports, "buffer", value);
   static const struct function functions[] = {
-      {"open", open_socket}, {"port", get_port},        {"send", send_datagram}, {"parts", send_parts},
+      {"open", open_socket}, {"port", get_port},        {"send", send_datagram},
       {"expect", expect},    {"answers", take_answers}, {"age", get_age},        {"watch", watch},
       {"close", close_socket}, {"interface", get_interface},
   };

@@ -2,9 +2,9 @@
 #ifndef UDP_H
 #define UDP_H
 
+#include "../native/awake.h"
 #include "address.h"
 #include "answer.h"
-#include "spin.h"
 
 #include <node_api.h>
 #include <uv.h>
@@ -16,7 +16,7 @@ enum { BATCH = 16, LARGEST = 65536 };
 struct home {
   napi_ref buffer;
   uint8_t *bytes;
-  struct spin spin;
+  struct awake *awake;
 };
 
 struct udp {

@@ -121,59 +121,6 @@ export function udpContract(name: string, open: (options: UdpOptions) => Promise
       );
     });
 
-    test('parts arrive one by one, in order, and each is told: more than one call takes, large ones, one, none', async () => {
-      const socket = await opened();
-      const receiver = await peer();
-      receiver.setRecvBufferSize(4 * 1024 * 1024);
-      const { port } = receiver.address();
-      for (const [count, size, rest] of [
-        [2, 300, 300],
-        [8, 300, 1],
-        [150, 20, 7],
-        [5, 30_000, 12],
-        [1, 100, 60],
-        [0, 100, 0],
-      ] as const) {
-        const bytes = Buffer.alloc(Math.max(0, (count - 1) * size) + rest, 0);
-        for (let part = 0; part < count; part++)
-          bytes.subarray(part * size, (part + 1) * size).fill(part + 1);
-        const got: Buffer[] = [];
-        const told: number[] = [];
-        await new Promise<void>((resolve, reject) => {
-          const check = () => {
-            if (got.length === count && told.length === count) resolve();
-          };
-          receiver.removeAllListeners('message').on('message', (message) => {
-            got.push(message);
-            check();
-          });
-          socket.sendParts(bytes, size, port, '127.0.0.1', (error, part) => {
-            if (error !== null) reject(error);
-            told.push(part);
-            check();
-          });
-          check();
-        });
-        expect(got.map((message) => message.length)).toEqual(
-          Array.from({ length: count }, (_, part) => (part === count - 1 ? rest : size)),
-        );
-        expect(Buffer.concat(got).equals(bytes)).toBe(true);
-        expect(told).toEqual(Array.from({ length: count }, (_, part) => part));
-      }
-    });
-
-    test('of parts that cannot be sent each is told', async () => {
-      const socket = await opened();
-      const codes: (string | undefined)[] = [];
-      await new Promise<void>((resolve) =>
-        socket.sendParts(Buffer.alloc(30), 10, 9, '255.255.255.255', (error, part) => {
-          codes[part] = error?.code;
-          if (codes.filter(Boolean).length === 3) resolve();
-        }),
-      );
-      expect(codes).toEqual(['EACCES', 'EACCES', 'EACCES']);
-    });
-
     test('numbered questions are answered once each, by the socket or its listener', async () => {
       const socket = await opened();
       const asker = await peer();

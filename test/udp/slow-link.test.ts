@@ -11,8 +11,8 @@ beforeAll(async () => {
 });
 afterAll(() => space.close());
 
-test.each(['alone', 'together'])('more than the send buffer holds waits for room: each %s', async (how) => {
-  const { ready } = await startInside(space, await bundle('test/udp/programs/slow-link.ts'), [how]);
+test('more than the send buffer holds waits for room', async () => {
+  const { ready } = await startInside(space, await bundle('test/udp/programs/slow-link.ts'), []);
   const { atOnce, ...end } = JSON.parse(ready.slice('ready '.length));
   expect(end).toEqual({ sent: 600, failed: 0, ordered: true });
   expect(atOnce).toBeLessThan(600);
