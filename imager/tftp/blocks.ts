@@ -106,6 +106,11 @@ export class BlockBuffer {
     return this.#last === undefined && this.#available - this.#released <= this.#blocksInHalf;
   }
 
+  /** The block whose release makes room for `fill`; 0 and less where there is some, or nothing is left to be read. */
+  get roomAfter(): number {
+    return this.#last === undefined ? this.#available - this.#blocksInHalf : 0;
+  }
+
   /** Reads the next blocks. One call at a time, with room. Rejects with what the source rejects with. */
   async fill(): Promise<void> {
     const half = this.#halves[(this.#available / this.#blocksInHalf) % 2]!;

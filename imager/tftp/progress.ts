@@ -22,6 +22,13 @@ export interface Progress {
   last: number | undefined;
   /** Blocks sent more than once. */
   resent: number;
+  /**
+   * Repeated ACKs still to come of a window that was sent again: some clients answer each block out of turn (edk2), and
+   * taken for complaints those would have windows sent again without end. All of them come before the ACK of a block that
+   * first left behind `echoedTo`.
+   */
+  echoes: number;
+  echoedTo: number;
   trip: RoundTrip;
   /** The newest block and when it first left: its ACK gives a round trip (Karn: never one sent twice). */
   timed: { block: number; at: number } | undefined;
@@ -42,7 +49,7 @@ export interface Progress {
 export function acknowledge(progress: Progress, block: number, now: number, windowAt: number): Progress {
   const { timed } = progress;
   const measured = timed !== undefined && block >= timed.block;
-  const { terms, sent, available, last, resent } = progress;
+  const { terms, sent, available, last, resent, echoedTo } = progress;
   return {
     terms,
     base: block,
@@ -50,6 +57,8 @@ export function acknowledge(progress: Progress, block: number, now: number, wind
     available,
     last,
     resent,
+    echoes: block > echoedTo ? 0 : progress.echoes,
+    echoedTo,
     trip: measured ? sample(progress.trip, now - timed.at) : progress.trip,
     timed: measured ? undefined : timed,
     windowAt,

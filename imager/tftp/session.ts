@@ -172,7 +172,10 @@ export class Session {
     const { socket, client, agreement } = this.#options;
     const blocks = blocksAfterAck(this.#state);
     if (socket.expect === undefined || blocks === undefined || blocks.from <= this.#ready) return;
-    const { from, to } = blocks;
+    const { from } = blocks;
+    // The ACK that makes room for reading ahead is heard of, or the client would wait for that at the end of each half.
+    const room = this.#blocks.roomAfter + 1;
+    const to = from <= room ? Math.min(blocks.to, room) : blocks.to;
     const size = agreement.blksize;
     const bodies = this.#blocks.dataOf(from, to);
     this.#ready = from + Math.max(1, Math.ceil(bodies.length / size)) - 1;

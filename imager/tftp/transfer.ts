@@ -88,6 +88,8 @@ export function begin(terms: Terms, now: number): Step {
     available: 0,
     last: undefined,
     resent: 0,
+    echoes: 0,
+    echoedTo: 0,
     trip: NO_ROUND_TRIP,
     timed: undefined,
     windowAt: now,
@@ -165,10 +167,16 @@ function onAck(state: TransferState, progress: Progress, block: number, now: num
   if (advance === 0) {
     // In lockstep a repeated ACK must never send data (Sorcerer's Apprentice, RFC 1123 section 4.2.3.1). In a window
     // it is how a client says that the first block is missing, which it can only know having seen the second.
+    if (progress.echoes > 0) {
+      const heard: Progress = { ...progress, echoes: progress.echoes - 1 };
+      return ignore({ phase: 'sending', progress: heard }, 'ack.duplicate');
+    }
     const complaint = progress.terms.windowsize > 1 && outstanding > 1 && answersWindow;
     return complaint ? resend(progress, now, []) : ignore(state, 'ack.duplicate');
   }
-  const again = advance < outstanding && answersWindow;
+  // The first block of a window that was sent again may be one it had: what it lacks is on its way then.
+  const echo = progress.echoes > 0 && advance === 1;
+  const again = advance < outstanding && answersWindow && !echo;
   const acked = acknowledge(progress, progress.base + advance, now, again ? progress.windowAt : now);
   const effects: TransferEffect[] = [{ type: 'release', block: acked.base }];
   if (acked.base === acked.last) return end(acked, { type: 'done' }, effects);
@@ -196,10 +204,13 @@ function proceed(progress: Progress, now: number, effects: TransferEffect[]): St
 function resend(progress: Progress, now: number, effects: TransferEffect[]): Step {
   const from = progress.base + 1;
   const to = Math.min(windowEnd(progress), progress.available);
+  const again = Math.max(0, Math.min(progress.sent, to) - progress.base);
   const after: Progress = {
     ...progress,
     sent: Math.max(progress.sent, to),
-    resent: progress.resent + Math.max(0, Math.min(progress.sent, to) - progress.base),
+    resent: progress.resent + again,
+    echoes: progress.echoes + again,
+    echoedTo: progress.sent,
     timed: to > progress.sent ? { block: to, at: now } : undefined,
     windowAt: now,
   };
@@ -230,7 +241,7 @@ function onTimer(progress: Progress, now: number): Step {
       message: `all ${progress.last} blocks were sent, the last one not acknowledged`,
     });
   if (waited >= PATIENCE_MS) return silence(progress, now);
-  const again: Progress = { ...progress, retries: progress.retries + 1 };
+  const again: Progress = { ...progress, retries: progress.retries + 1, echoes: 0 };
   return progress.retries % WINDOW_EVERY === 0 ? resend(again, now, []) : probe(again, now);
 }
 
@@ -240,7 +251,13 @@ function onTimer(progress: Progress, now: number): Step {
  */
 function probe(progress: Progress, now: number): Step {
   const block = progress.base + 1;
-  const after: Progress = { ...progress, resent: progress.resent + 1, timed: undefined, windowAt: now };
+  const after: Progress = {
+    ...progress,
+    resent: progress.resent + 1,
+    echoes: 0,
+    timed: undefined,
+    windowAt: now,
+  };
   return step(after, [], { type: 'send-blocks', from: block, to: block }, timer(after, now));
 }
 

@@ -195,7 +195,7 @@ describe('the technician’s end', () => {
       let sent: Uint8Array = new Uint8Array();
       const caller = new SerialCaller({ baud: 115_200, session, send: (bytes) => (sent = bytes) });
       caller.ask({ op: 'hello', version: 1 }, 0, 1);
-      const keys = [...sent].filter((byte) => [3, 4, 10, 13, 17, 19, 26, 28].includes(byte));
+      const keys = [...sent].filter((byte) => [3, 4, 8, 10, 13, 17, 19, 26, 27, 28, 127].includes(byte));
       expect(keys, `session ${session}`).toEqual([]);
     }
   });

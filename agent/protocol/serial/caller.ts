@@ -27,8 +27,11 @@ const TURNAROUND_MS = 60;
 const COMMIT_MS = 500;
 /** Answers without store content: the longest is a hello's. */
 const ANSWER_SIZE = 160;
-/** Interrupt, end of input, line ends, flow control, suspend, quit: typed at a shell they would do something. */
-const KEYS: readonly number[] = [0x03, 0x04, 0x0a, 0x0d, 0x11, 0x13, 0x1a, 0x1c];
+/**
+ * Interrupt, end of input, line ends, flow control, suspend, quit: typed at a shell they would do something. Backspace, escape
+ * and delete open the set-up of a firmware that has the line for its keyboard until the stub has it.
+ */
+const KEYS: readonly number[] = [0x03, 0x04, 0x08, 0x0a, 0x0d, 0x11, 0x13, 0x1a, 0x1b, 0x1c, 0x7f];
 
 /** Literal bytes for one frame at `baud`, on a line that has shown no noise yet. */
 export function chunkFor(baud: number): number {
@@ -85,7 +88,7 @@ export class SerialCaller {
 
   /**
    * Sends a request; whatever was open is forgotten. `tries`: how often it is sent before it counts as lost. A hello may
-   * reach a shell instead of a node's end: its sequence number is such that no byte of it is a key that does something.
+   * reach a shell or firmware's menu instead of a node's end: its sequence number is such that no byte of it is a key that does something.
    */
   ask(request: SerialRequest, now: number, tries: number): void {
     const { session } = this.#options;
