@@ -24,14 +24,15 @@ static void read_identity(void) {
   EFI_GUID old = SMBIOS_TABLE_GUID, current = SMBIOS3_TABLE_GUID;
   static const uint8_t none[4] = {127, 4};
   const uint8_t *structures = none;
-  uint32_t length = sizeof none;
+  uint32_t length = sizeof none, version = 0;
   for (UINTN i = 0; i < ST->NumberOfTableEntries; i++) {
     const EFI_CONFIGURATION_TABLE *table = &ST->ConfigurationTable[i];
     const uint8_t *entry = table->VendorTable;
-    /* DSP0134 sections 5.2.1 and 5.2.2: where the structures are, and how long they are at most. */
+    /* DSP0134 sections 5.2.1 and 5.2.2: where the structures are, how long they are at most, and their version. */
     if (CompareMem((VOID *)&table->VendorGuid, &current, sizeof current) == 0) {
       length = *(const uint32_t *)(entry + 0x0c);
       structures = (const uint8_t *)(UINTN) * (const uint64_t *)(entry + 0x10);
+      version = 0x300;
       break;
     }
     if (CompareMem((VOID *)&table->VendorGuid, &old, sizeof old) == 0) {
