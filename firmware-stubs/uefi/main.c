@@ -38,9 +38,10 @@ static void read_identity(void) {
     if (CompareMem((VOID *)&table->VendorGuid, &old, sizeof old) == 0) {
       length = *(const uint16_t *)(entry + 0x16);
       structures = (const uint8_t *)(UINTN) * (const uint32_t *)(entry + 0x18);
+      version = (uint32_t)entry[6] << 8 | entry[7];
     }
   }
-  bw_identity_read(structures, length, &identity);
+  bw_identity_read(structures, length, version, &identity);
 }
 
 /* Gives 0 where there is nothing to boot, having said why. */
