@@ -106,12 +106,7 @@ static const char *boot_from(const uint8_t imager[4]) {
   return why;
 }
 
-static void boot(void) {
-  if (!choose()) return;
-  if (!lease_get(identity.uuid, &lease)) {
-    say("error no DHCP lease");
-    return;
-  }
+static void boot_by_lease(void) {
   say("dhcp %i", lease.address.Addr);
   say("load %s", decision.image);
   const struct bw_record *record = &decision.record;
@@ -119,6 +114,14 @@ static void boot(void) {
     const char *why = boot_from(record->imager[i]);
     say("error no image %s from %i: %s", decision.image, record->imager[i], why);
   }
+}
+
+/* A server that answers on one adapter need not be of the network that the imagers are in. */
+static void boot(void) {
+  if (!choose()) return;
+  UINTN next = lease_get(identity.uuid, 0, &lease);
+  if (next == 0) say("error no DHCP lease");
+  for (; next > 0; next = lease_get(identity.uuid, next, &lease)) boot_by_lease();
 }
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system) {
@@ -134,6 +137,6 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system) {
     done = listening > 0 && !done && listen(identity.uid, listening);
     if (done) continue;
     boot();
-    done = wait_listening(identity.uid, RETRY_MS, listening > 0);
+    done = wait_listening(identity.uid, RETRY_MS);
   }
 }
