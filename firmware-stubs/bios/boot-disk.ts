@@ -19,9 +19,14 @@ const MOST_STUB_SECTORS = 100;
 /** SeaBIOS finds no first sector on a disk smaller than two cylinders of 16 x 63 sectors. */
 const SMALLEST = 2 << 20;
 const LONGEST_LISTENING = 65_535;
+/** What the stub loads (ipxe.c). */
+const MOST_IPXE_BYTES = 16 << 20;
 
 export interface BootDiskOptions {
-  /** How long a technician on the serial line is waited for after power-on; 0: not at all. Default 1000, at most 65,535. */
+  /**
+   * How long a technician on the serial line is waited for after power-on; 0: not at all. Default 1000, at most 65,535.
+   * In the five seconds after an error one is heard in any case.
+   */
   listenMilliseconds?: number;
 }
 
@@ -38,6 +43,8 @@ export function bootDisk(
     throw new RangeError(`the stub has no "${MAGIC}" at ${SETTINGS}`);
   if (Buffer.from(ipxe).toString('latin1', 0x202, 0x206) !== 'HdrS')
     throw new RangeError('iPXE is no Linux kernel: ipxe.lkrn is needed');
+  if (ipxe.length > MOST_IPXE_BYTES)
+    throw new RangeError(`iPXE has ${ipxe.length} bytes, at most ${MOST_IPXE_BYTES} fit`);
   if (
     !Number.isInteger(listenMilliseconds) ||
     listenMilliseconds < 0 ||

@@ -60,10 +60,12 @@ void bw_start(uint32_t drive) {
   line_open();
   line_say("\r\n");
   say("start", "", "", "");
+  /* SMBIOS tables may lie above 1 MiB. Where it stays shut start_ipxe() says so. */
+  open_a20();
   int found = eeprom_find((uint8_t)drive);
   if (found == 0) listen(settings.listen_milliseconds);
   const uint8_t *store = eeprom_bytes();
-  if (store == NULL) fail("cannot read the EEPROM");
+  if (store == NULL) fail(found == 0 ? "cannot read the EEPROM" : "no disk of 8192 bytes: there is no EEPROM");
   bw_decide(store, store + SLOT, SLOT, &decision);
   if (decision.error != NULL) fail(decision.error);
   say_pointer();

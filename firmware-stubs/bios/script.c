@@ -28,7 +28,7 @@ static void add_address(struct text *out, const uint8_t *address) {
 static void add_start(struct text *out, const char *image) {
   add(out, "#!ipxe\nifconf -c dhcp || goto no_lease\necho bootwright: firmware dhcp ${netX/ip}\nset bw_image ");
   add(out, image);
-  add(out, "\nset bw_ip ${netX/ip}::${netX/gateway}:${netX/netmask}:${netX/hostname}:eth0:off\n"
+  add(out, "\nset bw_ip ${netX/ip}::${netX/gateway}:${netX/netmask}:${netX/hostname:uristring}:eth0:off\n"
            "set bw_cmdline bootwright.image=${bw_image} bootwright.pointer=eeprom:/dev/vda ip=${bw_ip}\n"
            "echo bootwright: firmware load ${bw_image}\n");
 }

@@ -21,14 +21,17 @@ static int sums_to_zero(const uint8_t *at, uint32_t length) {
   return sum == 0;
 }
 
-/* The structures that the entry point at `at` names; 0 where there is none, or they lie above 4 GiB. */
-static const uint8_t *structures(const uint8_t *at, uint32_t *length) {
-  if (begins(at, "_SM3_") && at + at[6] <= (const uint8_t *)BIOS_END && sums_to_zero(at, at[6]) && get32(at + 20) == 0) {
+/* The structures that the entry point at `at` names, their length and version; 0 where there is none, or they lie above 4 GiB. */
+static const uint8_t *structures(const uint8_t *at, uint32_t *length, uint32_t *version) {
+  if (begins(at, "_SM3_") && at[6] >= 24 && at + at[6] <= (const uint8_t *)BIOS_END && sums_to_zero(at, at[6]) &&
+      get32(at + 20) == 0) {
+    *version = 0x300;
     *length = get32(at + 12);
     return (const uint8_t *)get32(at + 16);
   }
   if (at + 31 <= (const uint8_t *)BIOS_END && begins(at, "_SM_") && begins(at + 16, "_DMI_") &&
       sums_to_zero(at + 16, 15)) {
+    *version = (uint32_t)at[6] << 8 | at[7];
     *length = (uint32_t)at[22] | (uint32_t)at[23] << 8;
     return (const uint8_t *)get32(at + 24);
   }
@@ -37,12 +40,12 @@ static const uint8_t *structures(const uint8_t *at, uint32_t *length) {
 
 const char *hardware_uid(void) {
   static struct bw_identity identity;
-  for (uint32_t at = BIOS; at < BIOS_END; at += PARAGRAPH) {
-    uint32_t length;
-    const uint8_t *found = structures((const uint8_t *)at, &length);
-    if (found == 0) continue;
-    bw_identity_read(found, length, &identity);
-    break;
+  identity.uid[0] = 0;
+  /* A table that gives nothing may be a copy that was left, or no table: the next one may. */
+  for (uint32_t at = BIOS; at < BIOS_END && identity.uid[0] == 0; at += PARAGRAPH) {
+    uint32_t length, version;
+    const uint8_t *found = structures((const uint8_t *)at, &length, &version);
+    if (found != 0) bw_identity_read(found, length, version, &identity);
   }
   return identity.uid;
 }

@@ -14,17 +14,25 @@ static int plain(char letter) {
   return (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9');
 }
 
+/*
+ * Before SMBIOS 2.6 all fields of the UUID are taken as big-endian, which is how Linux shows it (dmi_save_uuid). 2.31 and
+ * 2.33 are what some BIOSes say who mean 2.3 (smbios_present).
+ */
+static int is_big_endian(uint32_t version) {
+  return version < 0x206 || version == 0x21f || version == 0x221;
+}
+
 /* Boards ship all zeroes or all ones where nobody set it. */
-static int take_uuid(const uint8_t *bytes, struct bw_identity *identity) {
+static int take_uuid(const uint8_t *bytes, uint32_t version, struct bw_identity *identity) {
   int same = bytes[0] == 0 || bytes[0] == 0xff;
   for (int i = 0; i < BW_UUID; i++) same = same && bytes[i] == bytes[0];
   if (same) return 0;
+  for (int i = 0; i < BW_UUID; i++) identity->uuid[i] = bytes[is_big_endian(version) ? ORDER[i] : i];
   char *to = identity->uid;
   for (int i = 0; i < BW_UUID; i++) {
     if (i == 4 || i == 6 || i == 8 || i == 10) *to++ = '-';
-    *to++ = "0123456789abcdef"[bytes[ORDER[i]] >> 4];
-    *to++ = "0123456789abcdef"[bytes[ORDER[i]] & 15];
-    identity->uuid[i] = bytes[i];
+    *to++ = "0123456789abcdef"[identity->uuid[ORDER[i]] >> 4];
+    *to++ = "0123456789abcdef"[identity->uuid[ORDER[i]] & 15];
   }
   *to = 0;
   return 1;
@@ -59,7 +67,7 @@ static void take_serial(const uint8_t *strings, const uint8_t *end, int number, 
   if (to == first || (at < end && *at != 0)) identity->uid[0] = 0;
 }
 
-void bw_identity_read(const uint8_t *structures, uint32_t length, struct bw_identity *identity) {
+void bw_identity_read(const uint8_t *structures, uint32_t length, uint32_t version, struct bw_identity *identity) {
   identity->uid[0] = 0;
   for (int i = 0; i < BW_UUID; i++) identity->uuid[i] = 0;
   const uint8_t *at = structures, *end = structures + length;
@@ -68,7 +76,7 @@ void bw_identity_read(const uint8_t *structures, uint32_t length, struct bw_iden
     if (formatted < 4 || (uint32_t)(end - at) < formatted) return;
     const uint8_t *strings = at + formatted;
     if (at[0] == SYSTEM) {
-      if (formatted >= UUID + BW_UUID && take_uuid(at + UUID, identity)) return;
+      if (formatted >= UUID + BW_UUID && take_uuid(at + UUID, version, identity)) return;
       if (formatted > SERIAL_NUMBER) take_serial(strings, end, at[SERIAL_NUMBER], identity);
       return;
     }

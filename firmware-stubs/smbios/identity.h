@@ -10,14 +10,15 @@ enum { BW_UID = 72, BW_UUID = 16 };
 struct bw_identity {
   /* As agent/protocol/uid.ts writes it; "" where the tables have none. */
   char uid[BW_UID];
-  /* As it is in the table, and in DHCP option 97; all zeroes where there is none. */
+  /* As DHCP option 97 has it, the first three fields little-endian; all zeroes where there is none. */
   uint8_t uuid[BW_UUID];
 };
 
 /*
  * Reads type 1 (System Information) of `length` bytes of SMBIOS structures (DSP0134 3.6, sections 6.1 and 7.2): the UUID, or
- * where the machine has none its serial number, as the agent does. Reads nothing beyond them. Pure.
+ * where the machine has none its serial number, as the agent does. `version`: of the entry point, major number << 8 | minor
+ * number. Reads nothing beyond them. Pure.
  */
-void bw_identity_read(const uint8_t *structures, uint32_t length, struct bw_identity *identity);
+void bw_identity_read(const uint8_t *structures, uint32_t length, uint32_t version, struct bw_identity *identity);
 
 #endif

@@ -78,6 +78,8 @@ static EFI_STATUS EFIAPI check_packet(MTFTP4 *tftp, MTFTP4_TOKEN *token, UINT16 
       if (transfer->file->bytes == NULL || length > transfer->file->length - transfer->at) return EFI_ABORTED;
       CopyMem(transfer->file->bytes + transfer->at, packet + DATA_HEAD, length);
       transfer->at += length;
+      /* Each MiB: a large file on a slow line takes longer than the watchdog waits. */
+      if ((transfer->at & 0xfffff) < length) machine_watch();
       return EFI_SUCCESS;
     default:
       return EFI_SUCCESS;

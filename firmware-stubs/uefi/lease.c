@@ -2,6 +2,7 @@
 
 #include <efilib.h>
 
+#include "machine.h"
 #include "protocols.h"
 #include "service.h"
 
@@ -70,6 +71,7 @@ static int ask(EFI_HANDLE adapter, const uint8_t uuid[16], struct lease *lease) 
   };
   EFI_GUID service = DHCP4_SERVICE_GUID, protocol = DHCP4_GUID;
   struct child child;
+  machine_watch();
   if (!child_open(&child, adapter, service, protocol)) return 0;
   DHCP4 *dhcp = child.protocol;
   DHCP4_MODE mode;
@@ -98,16 +100,22 @@ static void connect_all(void) {
   BS->FreePool(handles);
 }
 
-int lease_get(const uint8_t uuid[16], struct lease *lease) {
+static UINTN search(const uint8_t uuid[16], UINTN first, struct lease *lease) {
   EFI_GUID service = DHCP4_SERVICE_GUID;
   EFI_HANDLE *adapters;
-  UINTN count;
-  int found = 0;
-  if (EFI_ERROR(BS->LocateHandleBuffer(ByProtocol, &service, NULL, &count, &adapters))) {
-    connect_all();
-    if (EFI_ERROR(BS->LocateHandleBuffer(ByProtocol, &service, NULL, &count, &adapters))) return 0;
-  }
-  for (UINTN i = 0; i < count && !found; i++) found = ask(adapters[i], uuid, lease);
+  UINTN count, found = 0;
+  if (EFI_ERROR(BS->LocateHandleBuffer(ByProtocol, &service, NULL, &count, &adapters))) return 0;
+  for (UINTN i = first; i < count && found == 0; i++)
+    if (ask(adapters[i], uuid, lease)) found = i + 1;
   BS->FreePool(adapters);
   return found;
+}
+
+UINTN lease_get(const uint8_t uuid[16], UINTN first, struct lease *lease) {
+  static int connected;
+  UINTN found = search(uuid, first, lease);
+  if (found > 0 || first > 0 || connected) return found;
+  connected = 1;
+  connect_all();
+  return search(uuid, first, lease);
 }

@@ -18,9 +18,9 @@ struct lease {
 };
 
 /*
- * Asks on each adapter of the machine in turn until a server answers; `uuid` is sent as option 97 (RFC 4578 section 2.3), and
- * none where it is all zeroes. Gives 0 where no server did.
+ * Asks on each adapter of the machine in turn, from number `first` on, until a server answers; `uuid` is sent as option 97
+ * (RFC 4578 section 2.3), and none where it is all zeroes. Gives the number of the adapter after it, 0 where no server did.
  */
-int lease_get(const uint8_t uuid[16], struct lease *lease);
+UINTN lease_get(const uint8_t uuid[16], UINTN first, struct lease *lease);
 
 #endif

@@ -61,6 +61,12 @@ static const char *failed(const char *what, EFI_STATUS status) {
   return words;
 }
 
+/* Why LoadImage did not take it (UEFI 2.10 section 7.4). */
+static const char *refusal(EFI_STATUS status) {
+  if (status == EFI_SECURITY_VIOLATION || status == EFI_ACCESS_DENIED) return "Secure Boot refuses the kernel";
+  return status == EFI_OUT_OF_RESOURCES ? "no memory for the kernel" : "the kernel is no UEFI program";
+}
+
 /* The command line as UCS-2, with its zero. */
 static void set_arguments(EFI_LOADED_IMAGE *loaded, const char *arguments) {
   static CHAR16 wide[LONGEST_ARGUMENTS];
@@ -85,7 +91,7 @@ const char *linux_start(EFI_HANDLE image, const struct file *kernel, struct file
   if (EFI_ERROR(status)) {
     /* Refused by Secure Boot it was loaded all the same (UEFI 2.10 section 7.4, LoadImage). */
     if (started != NULL) BS->UnloadImage(started);
-    return failed("the kernel is no UEFI program", status);
+    return failed(refusal(status), status);
   }
   status = BS->HandleProtocol(started, &loaded_image, (VOID **)&loaded);
   if (EFI_ERROR(status)) return failed("the kernel cannot be told its arguments", status);

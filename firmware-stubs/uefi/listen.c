@@ -73,13 +73,13 @@ int listen(const char *uid, uint32_t milliseconds) {
   return take_until_silence(end, milliseconds);
 }
 
-int wait_listening(const char *uid, uint32_t milliseconds, int listening) {
+int wait_listening(const char *uid, uint32_t milliseconds) {
   struct bw_node_end *end = node_end(uid);
   uint8_t byte;
   bw_node_end_start(end);
   for (machine_wait_from_now(milliseconds); !machine_passed(); machine_rest())
     /* The first request has overrun a real UART by now. It comes again. */
-    if (listening && line_take(&byte)) {
+    if (line_take(&byte)) {
       bw_node_end_take(end, byte);
       return take_until_silence(end, HEARD_MS);
     }

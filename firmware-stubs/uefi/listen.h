@@ -10,7 +10,7 @@
  */
 int listen(const char *uid, uint32_t milliseconds);
 
-/* Waits for `milliseconds` with the processor at rest; where `listening` and a byte comes, listens. Gives the same. */
-int wait_listening(const char *uid, uint32_t milliseconds, int listening);
+/* Waits for `milliseconds` with the processor at rest; where a byte comes, listens. Gives the same. */
+int wait_listening(const char *uid, uint32_t milliseconds);
 
 #endif

@@ -120,8 +120,3 @@ void say(const char *format, ...) {
   line_write((const uint8_t *)line, length - 1);
   if (ST->ConOut != NULL) ST->ConOut->OutputString(ST->ConOut, wide);
 }
-
-int same_text(const char *a, const char *b) {
-  while (*a != 0 && *a == *b) a++, b++;
-  return *a == *b;
-}

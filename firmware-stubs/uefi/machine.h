@@ -25,6 +25,4 @@ void say(const char *format, ...);
 /* The same into `to`, at most `size` bytes with the zero that ends it. Gives 0 where it had to be cut. */
 int put_text(char *to, uint32_t size, const char *format, ...);
 
-int same_text(const char *a, const char *b);
-
 #endif

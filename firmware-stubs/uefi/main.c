@@ -24,22 +24,24 @@ static void read_identity(void) {
   EFI_GUID old = SMBIOS_TABLE_GUID, current = SMBIOS3_TABLE_GUID;
   static const uint8_t none[4] = {127, 4};
   const uint8_t *structures = none;
-  uint32_t length = sizeof none;
+  uint32_t length = sizeof none, version = 0;
   for (UINTN i = 0; i < ST->NumberOfTableEntries; i++) {
     const EFI_CONFIGURATION_TABLE *table = &ST->ConfigurationTable[i];
     const uint8_t *entry = table->VendorTable;
-    /* DSP0134 sections 5.2.1 and 5.2.2: where the structures are, and how long they are at most. */
+    /* DSP0134 sections 5.2.1 and 5.2.2: where the structures are, how long they are at most, and their version. */
     if (CompareMem((VOID *)&table->VendorGuid, &current, sizeof current) == 0) {
       length = *(const uint32_t *)(entry + 0x0c);
       structures = (const uint8_t *)(UINTN) * (const uint64_t *)(entry + 0x10);
+      version = 0x300;
       break;
     }
     if (CompareMem((VOID *)&table->VendorGuid, &old, sizeof old) == 0) {
       length = *(const uint16_t *)(entry + 0x16);
       structures = (const uint8_t *)(UINTN) * (const uint32_t *)(entry + 0x18);
+      version = (uint32_t)entry[6] << 8 | entry[7];
     }
   }
-  bw_identity_read(structures, length, &identity);
+  bw_identity_read(structures, length, version, &identity);
 }
 
 /* Gives 0 where there is nothing to boot, having said why. */
@@ -104,12 +106,7 @@ static const char *boot_from(const uint8_t imager[4]) {
   return why;
 }
 
-static void boot(void) {
-  if (!choose()) return;
-  if (!lease_get(identity.uuid, &lease)) {
-    say("error no DHCP lease");
-    return;
-  }
+static void boot_by_lease(void) {
   say("dhcp %i", lease.address.Addr);
   say("load %s", decision.image);
   const struct bw_record *record = &decision.record;
@@ -117,6 +114,14 @@ static void boot(void) {
     const char *why = boot_from(record->imager[i]);
     say("error no image %s from %i: %s", decision.image, record->imager[i], why);
   }
+}
+
+/* A server that answers on one adapter need not be of the network that the imagers are in. */
+static void boot(void) {
+  if (!choose()) return;
+  UINTN next = lease_get(identity.uuid, 0, &lease);
+  if (next == 0) say("error no DHCP lease");
+  for (; next > 0; next = lease_get(identity.uuid, next, &lease)) boot_by_lease();
 }
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system) {
@@ -132,6 +137,6 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system) {
     done = listening > 0 && !done && listen(identity.uid, listening);
     if (done) continue;
     boot();
-    done = wait_listening(identity.uid, RETRY_MS, listening > 0);
+    done = wait_listening(identity.uid, RETRY_MS);
   }
 }

@@ -79,7 +79,7 @@ it(
     // How many the firmware was given it did not see: the technician did.
     const shown = await cluster.verb('node', 'show', 'n1');
     expect(shown.stdout).toContain(
-      'the fallback image alpha, since broken was not ready after 3 attempts: ',
+      'the fallback image alpha, since broken was not ready after 3 attempts: its agent was never heard of',
     );
   },
   BOOTED,

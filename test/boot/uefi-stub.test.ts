@@ -86,7 +86,7 @@ it(
     ]);
     const shown = await cluster.verb('node', 'show', 'n1');
     expect(shown.stdout).toContain(
-      'the fallback image alpha, since broken was not ready after 3 attempts: ',
+      'the fallback image alpha, since broken was not ready after 3 attempts: its agent was never heard of',
     );
     await node.cutPower();
     expect(cluster.pointer(node)).toMatchObject({ image: 'broken', phase: 'deploy', attempts: 0 });

@@ -1,12 +1,12 @@
 /** firmware-stubs/bios under SeaBIOS, with Debian's iPXE, against dnsmasq and busybox httpd. */
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { eepromLayout } from '../../agent/protocol/pointer/at24.ts';
 import { consoleLines, decide, storeAfter } from '../../firmware-stubs/simulated/decide.ts';
 import { runImager } from '../serial/pty-lines.ts';
 import { bundle } from '../support/inside.ts';
-import { ADDRESS, firmwareBoot, GATEWAY, openBootLab, pointer, UID } from './boot-lab.ts';
+import { ADDRESS, firmwareBoot, GATEWAY, HOST_WITH_BLANK, openBootLab, pointer, UID } from './boot-lab.ts';
 import { type DecisionCase, decisionCases, storeOf } from './decisions.ts';
 
 // Generous: the machine may be busy with other tests.
@@ -79,6 +79,16 @@ test('a node boots what its pointer names, and hands over pointer, address and U
       `ip=${ADDRESS}::${GATEWAY}:255.255.255.0:host-1:eth0:off console=ttyS0 quiet panic=1`,
   );
   expect(boot.node.serial()).toContain(`given uid=${UID}`);
+});
+
+test('a host name with a blank becomes no argument of the kernel', async () => {
+  await store(one({ image: 'linux' }));
+  const options = join(boot.dir, 'dhcp-options/host');
+  await writeFile(options, HOST_WITH_BLANK);
+  await boot.node.powerOn();
+  const { text } = await boot.node.waitForLine(/^given cmdline=/, IN_TIME);
+  await rm(options);
+  expect(text).toMatch(/:255\.255\.255\.0:a%20init%3D%2Fx:eth0:off console=/);
 });
 
 test('an imager that is away costs no attempt, and the node starts again by itself', async () => {

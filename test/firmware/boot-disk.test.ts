@@ -29,9 +29,11 @@ test('first sector, stub and iPXE lie where the first sector says', () => {
   expect(disk.toString('latin1', 512 + 4, 512 + 8)).toBe('BWBS');
 });
 
-test('what is no stub, no iPXE or no time is refused', () => {
+test('what is no stub, no iPXE or no time is refused, and so is what does not fit', () => {
   expect(() => bootDisk(new Uint8Array(1024), ipxe)).toThrow('BWB1');
   expect(() => bootDisk(stub, new Uint8Array(1024))).toThrow('ipxe.lkrn');
   expect(() => bootDisk(stub, ipxe, { listenMilliseconds: 65_536 })).toThrow('65536 milliseconds');
+  const large = Buffer.concat([ipxe, Buffer.alloc((16 << 20) + 1 - ipxe.length)]);
+  expect(() => bootDisk(stub, large)).toThrow('at most 16777216 fit');
   expect(() => bootDisk(Buffer.concat([stub, Buffer.alloc(60_000)]), ipxe)).toThrow('at most 100 fit');
 });

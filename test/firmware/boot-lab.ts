@@ -24,6 +24,9 @@ export const ADDRESS = '10.77.0.11';
 /** Offered to the node that sends its UID alone. */
 export const GATEWAY = '10.77.0.254';
 
+/** For the folder dhcp-options of a lab. By its number: dnsmasq refuses `option:hostname`. */
+export const HOST_WITH_BLANK = '12,a init=/x\n';
+
 export function pointer(changes: Partial<BootPointer> = {}): BootPointer {
   return {
     sequence: 7,
@@ -82,6 +85,7 @@ export async function openBootLab(
     );
   }
   const eeprom = join(dir, 'eeprom');
+  await mkdir(join(dir, 'dhcp-options'));
   makeEeprom(eeprom, more.firmware === 'uefi-stub' ? 'uefi-stub' : 'arm64');
   const lab = await Lab.open({ dir });
   const close = async () => {
@@ -97,6 +101,8 @@ export async function openBootLab(
       // The router is for who sends the UID as RFC 4578 has it: type 0, the first three fields little-endian.
       '--dhcp-match=set:known,97,00:3a:1c:9d:0f:0e:5d:52:4a:9d:3e:1b:5b:0a:1f:00:01',
       `--dhcp-option=tag:known,3,${GATEWAY}`,
+      // What a test adds: a file in it is read at once.
+      `--dhcp-optsdir=${join(dir, 'dhcp-options')}`,
       // iPXE: no wait for a ProxyDHCP server (firmware-stubs/ipxe/README.md).
       ...['--dhcp-option=encap:175,176,1b', '--enable-tftp', `--tftp-root=${join(dir, 'boot')}`],
     ]);

@@ -1,10 +1,11 @@
 /** firmware-stubs/uboot/boot.env in Debian's own U-Boot, on the rig, against dnsmasq. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { encodeUbootSlot, UBOOT_SLOT_SIZE, ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { consoleLines, decide, storeAfter } from '../../firmware-stubs/simulated/decide.ts';
-import { ADDRESS, firmwareBoot, GATEWAY, openBootLab, pointer, UID } from './boot-lab.ts';
+import { ADDRESS, firmwareBoot, GATEWAY, HOST_WITH_BLANK, openBootLab, pointer, UID } from './boot-lab.ts';
 import { decisionCases, storeOf } from './decisions.ts';
 
 // Generous: the machine may be busy with other tests.
@@ -43,6 +44,16 @@ test('a node boots what its pointer names, and hands over pointer, address and U
   expect(boot.node.serial()).toContain(`given uid=${UID}`);
   // Phase ready: the firmware wrote nothing.
   expect(new Uint8Array(await readFile(boot.eeprom))).toEqual(before);
+});
+
+test('a host name with a blank becomes no argument of the kernel', async () => {
+  await store(pointer({ image: 'linux' }), undefined);
+  const options = join(boot.dir, 'dhcp-options/host');
+  await writeFile(options, HOST_WITH_BLANK);
+  await boot.node.powerOn();
+  const { text } = await boot.node.waitForLine(/^given cmdline=/, IN_TIME);
+  await rm(options);
+  expect(text).toMatch(/:255\.255\.255\.0::eth0:off$/);
 });
 
 test.each(decisionCases(ubootEnv))('as the table has it: $name', async (given) => {

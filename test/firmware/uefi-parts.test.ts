@@ -29,10 +29,11 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** What the program makes of each input. */
-function inC<T>(kind: 'm' | 'i', inputs: readonly Uint8Array[]): T[] {
+function inC<T>(kind: 'm' | 'i', inputs: readonly Uint8Array[], version = 0x0208): T[] {
   const records = inputs.map((bytes) => {
-    const head = Buffer.alloc(5, kind);
+    const head = Buffer.alloc(7, kind);
     head.writeUInt32LE(bytes.length, 1);
+    head.writeUInt16LE(version, 5);
     return Buffer.concat([head, bytes]);
   });
   const output = execFileSync(program, { input: Buffer.concat(records), maxBuffer: 1 << 26 });
@@ -113,7 +114,7 @@ function structure(type: number, rest: Uint8Array, texts: readonly string[]): Ui
   return Buffer.concat([Uint8Array.of(type, 4 + rest.length, 0, 1), rest, Buffer.from(strings, 'latin1')]);
 }
 
-/** Type 1 of SMBIOS 2.4 (section 7.2): manufacturer, product and version are texts 1 to 3, the serial number text 4. */
+/** Type 1 as from SMBIOS 2.4 on (section 7.2): manufacturer, product and version are texts 1 to 3, the serial number text 4. */
 function system(uuid: Uint8Array, serial: string): Uint8Array {
   return structure(1, Buffer.concat([Uint8Array.of(1, 2, 3, 4), uuid, Uint8Array.of(6, 0, 0)]), [
     'm',
@@ -154,6 +155,22 @@ test('the UID is the one that the agent reads from the same tables', () => {
   });
   expect(read).toEqual(expected);
   expect(expected.filter(({ uid }) => uid.startsWith('serial:')).length).toBeGreaterThan(100);
+});
+
+test.each([
+  // What Linux prints of these bytes (dmi_save_uuid, smbios_present): "%pUb" before 2.6, "%pUl" from then on.
+  [0x0204, '01020304-0506-0708-090a-0b0c0d0e0f10'],
+  [0x0205, '01020304-0506-0708-090a-0b0c0d0e0f10'],
+  [0x021f, '01020304-0506-0708-090a-0b0c0d0e0f10'],
+  [0x0221, '01020304-0506-0708-090a-0b0c0d0e0f10'],
+  [0x0206, '04030201-0605-0807-090a-0b0c0d0e0f10'],
+  [0x0233, '04030201-0605-0807-090a-0b0c0d0e0f10'],
+  [0x0300, '04030201-0605-0807-090a-0b0c0d0e0f10'],
+])('SMBIOS %x: the UUID as Linux shows it, which option 97 says too', (version, uid) => {
+  const bytes = Uint8Array.from({ length: 16 }, (_, i) => i + 1);
+  const [read] = inC<Identity>('i', [table(system(bytes, 'ab-12'))], version);
+  expect(read?.uid).toBe(uid);
+  expect(uidFromGuidBytes(Buffer.from(read!.uuid, 'hex'))).toBe(uid);
 });
 
 test.each([

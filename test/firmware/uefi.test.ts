@@ -133,4 +133,6 @@ test(`${longest.name}: what was counted outlives a power cut, and a node told no
   // Sooner than the time it listened before.
   const { detail } = await boot.node.waitForStep('pointer', { withinMs: 50_000 });
   expect(detail).toMatchObject({ image: 'alpha', slot: 1, attempts: 254 });
+  // After an error it hears a technician all the same. The attempt is counted by then, into the other variable.
+  expect(LAYOUT.active(await atTheLine(readStore))).toBe(0);
 });

@@ -163,3 +163,20 @@ test('a line with noise on it does not keep the node from booting; one Ctrl-C is
   off();
   expect(started.detail).toMatchObject({ image: 'alpha', boot: bootsBefore + 2 });
 });
+
+test.each(['', '0', '1'])(
+  'bw_listen "%s": the node boots, and nothing that was saved at the prompt counts any more',
+  async (listen) => {
+    await environment({ bw_listen: listen, bw_prompt: '1', bw_counted: '1', bw_sequence0: '9' });
+    // The slot of the sequence number that was saved is torn by now.
+    const image = new Uint8Array(8192);
+    image.fill(0x33, 0, 0x400);
+    image.set(encodeUbootSlot(pointer({ image: 'beta', phase: 'deploy' })), 0x1000);
+    await writeFile(boot.eeprom, image);
+    const first = boot.node.boots + 1;
+    expect(await bootedWith()).toEqual({ image: 'beta', slot: 1, attempts: 3, started: 'beta' });
+    expect(boot.node.boots).toBe(first);
+    expect(boot.node.serial().includes('firmware listen')).toBe(listen === '1');
+    expect(await slots()).toMatchObject([{ pointer: { attempts: 2, sequence: 8 } }, { kind: 'valid' }]);
+  },
+);
