@@ -10,7 +10,7 @@ const IPXE = `#!ipxe
 # {{ node.name }}: image {{ image.name }}, {{ boot.why }}
 echo bootwright: menu {{ node.name }} image {{ image.name }}
 isset \${netX/ip} || ifconf -c dhcp || goto failed
-set bw_ip \${netX/ip}::\${netX/gateway}:\${netX/netmask}:\${netX/hostname}:eth0:off
+set bw_ip \${netX/ip}::\${netX/gateway}:\${netX/netmask}:\${netX/hostname:uristring}:eth0:off
 set bw_cmdline {{ boot.args }} ip=\${bw_ip}
 chain --timeout 3000 {{ image.urls["boot.ipxe"] }} || goto failed
 :failed
