@@ -3,7 +3,7 @@
  * standard output. The pty's name is the one line on standard error. Ends when standard input does.
  *
  * The pty stays while nodes come and go behind it, as a USB adapter does. While nobody has it open what the node says is
- * lost, as on a line without a listener: nobody gets to read old text when opening it.
+ * lost, as on a line without a listener: nobody gets to read old text when opening it, nor what another left unread.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -38,6 +38,15 @@ static int open_pty(void) {
     return master;
 }
 
+/* Drops what was sent to whoever had the pty open and has not read it. */
+static void drop_unread(int master) {
+    const char *name = ptsname(master);
+    int slave = name == NULL ? -1 : open(name, O_RDWR | O_NOCTTY);
+    if (slave < 0) return;
+    tcflush(slave, TCIFLUSH);
+    close(slave);
+}
+
 static void write_out(const char *bytes, ssize_t length) {
     while (length > 0) {
         ssize_t written = write(STDOUT_FILENO, bytes, length);
@@ -51,17 +60,22 @@ int main(void) {
     char in[4096], out[4096];
     /* Of `in`, what the pty has not taken yet. */
     ssize_t from = 0, to = 0;
+    int was_open = 0;
     for (;;) {
         struct pollfd pty = {master, POLLIN, 0};
         int open = poll(&pty, 1, 0) < 0 || !(pty.revents & POLLHUP) || (pty.revents & POLLIN);
         if (!open) from = to;
+        if (was_open && !open) drop_unread(master);
+        was_open = open;
 
         struct pollfd both[] = {
-            {from == to ? STDIN_FILENO : -1, POLLIN, 0},
+            {STDIN_FILENO, from == to ? POLLIN : POLLRDHUP, 0},
             {open ? master : -1, from == to ? POLLIN : POLLIN | POLLOUT, 0},
         };
         if (poll(both, 2, open ? -1 : LOOK_MS) < 0 && errno != EINTR) fail("poll");
         if (both[0].revents != 0) {
+            /* Nobody reads what was sent, and no more comes. */
+            if (from < to) return 0;
             from = 0;
             to = read(STDIN_FILENO, in, sizeof in);
             if (to <= 0) return 0;

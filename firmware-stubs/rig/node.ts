@@ -143,6 +143,8 @@ export class RigNode {
       this.#cable?.send(chunk);
       for (const text of reader.push(chunk)) this.#take(text, at);
     });
+    // Its power may go with keys under way.
+    machine.child.stdin?.on('error', () => {});
     let complaint = '';
     machine.child.stderr?.on('data', (chunk) => {
       complaint += chunk;

@@ -76,9 +76,14 @@ function storeOf(image: Uint8Array): { variables: Found[]; end: number; limit: n
   const variables: Found[] = [];
   let offset = store + STORE_HEADER;
   while (offset + VARIABLE <= limit && bytes.readUInt16LE(offset) === START) {
-    const [nameSize, dataSize] = [bytes.readUInt32LE(offset + 0x24), bytes.readUInt32LE(offset + 0x28)];
+    // A power cut in its header. edk2 takes both sizes for 0 then (NameSizeOfVariable, DataSizeOfVariable) and goes on behind it.
+    const unborn =
+      bytes.readUInt8(offset + 2) === FREE ||
+      [0x04, 0x24, 0x28].some((field) => bytes.readUInt32LE(offset + field) === 0xffffffff);
+    const nameSize = unborn ? 0 : bytes.readUInt32LE(offset + 0x24);
+    const dataSize = unborn ? 0 : bytes.readUInt32LE(offset + 0x28);
     const [text, data] = [offset + VARIABLE, offset + VARIABLE + nameSize];
-    // A power cut in its header.
+    // Sizes that no firmware has written: nobody can tell what lies behind.
     if (data + dataSize > limit) break;
     variables.push({
       offset,

@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { constants } from 'node:fs';
+import { type FileHandle, open as openFile } from 'node:fs/promises';
 import { afterEach, expect, test } from 'vitest';
 import { SerialCable } from '../../firmware-stubs/rig/cable.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
@@ -84,6 +86,45 @@ test('what is said while nobody listens is lost, and the port stays', async () =
   }
   program.stdin.end();
   expect(await once(program, 'exit')).toEqual([0, null]);
+});
+
+/** A port that was opened, of which one byte was read and nothing more, though more is there. */
+async function openUnread(program: ReturnType<typeof spawn>, port: string): Promise<FileHandle> {
+  const opened = await openFile(port, constants.O_RDWR | constants.O_NOCTTY);
+  const knock = setInterval(() => program.stdin!.write(Buffer.alloc(1000, 'x')), 5);
+  await opened.read(Buffer.alloc(1), 0, 1, null);
+  clearInterval(knock);
+  return opened;
+}
+
+test('what one opener left unread the next one does not get', async () => {
+  const program = spawn(projectFile('dist/firmware-stubs/rig/cable'));
+  const [name] = (await once(program.stderr, 'data')) as [Buffer];
+  const port = name.toString().trim();
+  await (await openUnread(program, port)).close();
+  // More than its pipe holds: once all of it is in there, the cable has seen that the port is closed.
+  await new Promise((written) => program.stdin.write(Buffer.alloc(1_000_000, 'y'), written));
+  // Not with serialport, which drops what it finds when it opens a port.
+  const opened = await openFile(port, constants.O_RDWR | constants.O_NOCTTY);
+  const knock = setInterval(() => program.stdin.write('z'), 5);
+  const { buffer, bytesRead } = await opened.read(Buffer.alloc(1000), 0, 1000, null);
+  clearInterval(knock);
+  expect(buffer.toString('latin1', 0, bytesRead)).toMatch(/^y*z*$/);
+  await opened.close();
+  program.kill('SIGKILL');
+  await once(program, 'exit');
+});
+
+test('ends with its standard input, though a port is open that nobody reads', async () => {
+  const program = spawn(projectFile('dist/firmware-stubs/rig/cable'));
+  const [name] = (await once(program.stderr, 'data')) as [Buffer];
+  const opened = await openUnread(program, name.toString().trim());
+  // More than it has room for: what it cannot write keeps it from reading.
+  program.stdin.write(Buffer.alloc(1_000_000, 'x'));
+  const ended = once(program, 'exit');
+  program.stdin.destroy();
+  expect(await ended).toEqual([0, null]);
+  await opened.close();
 });
 
 test('a cable that is pulled takes the port along', async () => {

@@ -42,6 +42,22 @@ test('while a successor is written the former one counts', () => {
   expect(readVariable(image, 'One', POINTER_GUID)).toEqual(bytes('first'));
 });
 
+test.each([
+  ['before its state', { state: 0xff, nameSize: 4, dataSize: 3 }],
+  ['before its sizes', { state: 0x7f, nameSize: 0xffffffff, dataSize: 0xffffffff }],
+])('a header that was cut %s: the firmware goes on right behind it', (_, { state, nameSize, dataSize }) => {
+  const cut = Buffer.from(withVariable(FACTORY, 'One', POINTER_GUID, bytes('first')));
+  const first = 0x48 + 0x1c;
+  cut.fill(0xff, first + 0x3c, first + 0x3c + 13);
+  cut.writeUInt8(state, first + 2);
+  cut.writeUInt32LE(nameSize, first + 0x24);
+  cut.writeUInt32LE(dataSize, first + 0x28);
+  expect(readVariable(cut, 'One', POINTER_GUID)).toBeUndefined();
+  const image = withVariable(cut, 'One', POINTER_GUID, bytes('second'));
+  expect(readVariable(image, 'One', POINTER_GUID)).toEqual(bytes('second'));
+  expect(Buffer.from(image).readUInt16LE(first + 0x3c)).toBe(0x55aa);
+});
+
 test('what is no variable store, or is full, is told', () => {
   expect(() => readVariable(new Uint8Array(4096), 'One', POINTER_GUID)).toThrow(/no UEFI variable store/);
   expect(() => withVariable(FACTORY, 'One', POINTER_GUID, new Uint8Array(1 << 20))).toThrow(/no room/);

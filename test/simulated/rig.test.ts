@@ -105,6 +105,18 @@ it('what a node says while its serial cable is out is not seen', async () => {
   await lab.power('on');
   expect(await lab.until((event) => event.kind === 'line', 60)).toBeUndefined();
   expect(lab.rig.pointer(NODE)).toMatchObject({ phase: 'ready' });
+  // Its boots count all the same.
+  await lab.rig.perform({ kind: 'cable', node: NODE, cable: 'plug' });
+  await lab.power('cut');
+  await lab.power('on');
+  expect(await lab.untilStep('ready')).toMatchObject({ detail: { boot: 4 } });
+});
+
+it('an imager that has started holds nobody up', async () => {
+  const lab = new OneNode(scenarioOf({}));
+  await lab.rig.perform({ kind: 'imager', imager: 'kill' });
+  await lab.rig.perform({ kind: 'imager', imager: 'start' });
+  expect(lab.rig.now()).toBeLessThan(1000);
 });
 
 it('the host writes to the store of a node that is off, and of no other', async () => {

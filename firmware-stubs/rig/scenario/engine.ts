@@ -10,7 +10,7 @@ import type { Failure } from './failure.ts';
 import { fits } from './fits.ts';
 import { CutDraws, type Draw } from './random-cuts.ts';
 import type { Scenario, ScriptItem } from './scenario.ts';
-import { actionWords } from './words.ts';
+import { actionWords, seconds } from './words.ts';
 
 /** An action whose time has come. */
 export interface DueAction {
@@ -104,7 +104,8 @@ export class Engine {
   /** True as soon as nothing can change the verdict, but for what is looked at in the end. */
   get over(): boolean {
     if (this.#expectations.failure !== undefined) return true;
-    return this.#expectations.allMet && this.#timers.length === 0;
+    const nothingDue = this.#timers.length === 0 || this.#now >= this.#scenario.timeoutMs;
+    return this.#expectations.allMet && nothingDue;
   }
 
   /** What failed; empty where nothing did. `pointer` reads what is in a node's store in the end. */
@@ -119,6 +120,13 @@ export class Engine {
         came: seen === 0 ? 'none' : String(seen),
         at: this.#now,
         node: item.on.node,
+      })),
+      ...this.#timers.map(({ at, action, words }) => ({
+        path: ['timeout'],
+        expected: `${words} at ${seconds(at)}, before the scenario's timeout`,
+        came: 'not done',
+        at: this.#now,
+        node: action.kind === 'imager' ? undefined : action.node,
       })),
       ...this.#expectations.conclude(this.#now, pointer),
     ];

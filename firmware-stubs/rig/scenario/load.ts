@@ -1,11 +1,10 @@
 /** Reads a scenario's file: YAML to a checked Scenario, or every fault at once with its line and column. */
 import { dirname, resolve } from 'node:path';
-import { parse } from 'yaml';
 import type { ImagerConfig } from '../../../imager/model/config.ts';
 import { checkYaml, readYaml } from '../../../imager/model/document.ts';
 import type { ConfigPath, Finding } from '../../../imager/model/fault.ts';
-import { configOf, loadConfig } from '../../../imager/model/load.ts';
-import type { ConfigFile } from '../../../imager/model/schema.ts';
+import { configOf, parseConfig } from '../../../imager/model/load.ts';
+import { type ConfigFile, configFile } from '../../../imager/model/schema.ts';
 import { absolutePaths } from './imager-content.ts';
 import { Names } from './names.ts';
 import { cutsOf, expectationsOf, itemsOf, writeStopsOf } from './parts.ts';
@@ -50,9 +49,10 @@ function imagerOf(
 ): ScenarioImager | undefined {
   if (typeof section === 'string') {
     const path = resolve(dirname(file), section);
-    const config = loadConfig(path);
-    const parsed = parse(readYaml(path, path, 'a configuration file')) as Record<string, unknown>;
-    return { config, content: absolutePaths(parsed, dirname(path)) };
+    const text = readYaml(path, path, 'a configuration file');
+    const config = parseConfig(text, path);
+    const content = checkYaml(text, path, configFile).content as Record<string, unknown>;
+    return { config, content: absolutePaths(content, dirname(path)) };
   }
   const checked = configOf({ ...section, state: STATE } as ConfigFile, file);
   if ('config' in checked)

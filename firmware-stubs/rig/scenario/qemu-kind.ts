@@ -1,5 +1,6 @@
 /** The QEMU rig as a kind of rig: what it can do, and opening one. */
 import type { ConfigPath } from '../../../imager/model/fault.ts';
+import type { RigAction } from './action.ts';
 import { patternsOf } from './patterns.ts';
 import { QemuRig } from './qemu-rig.ts';
 import type { Refusal, RigKind } from './rig.ts';
@@ -12,7 +13,8 @@ export const qemuKind: RigKind = {
 };
 
 function refusals(scenario: Scenario): Refusal[] {
-  const { nodes, script } = scenario;
+  const { nodes, script, expect } = scenario;
+  const storeless = new Set(nodes.filter(({ firmware }) => firmware !== undefined).map(({ name }) => name));
   const refused: [ConfigPath, string | undefined][] = [
     ...nodes.map(({ rig }, i): [ConfigPath, string | undefined] => [
       ['nodes', i, 'rig'],
@@ -27,10 +29,11 @@ function refusals(scenario: Scenario): Refusal[] {
     ...script.flatMap(({ actions }) =>
       actions.map(({ path, action }): [ConfigPath, string | undefined] => [
         path,
-        action.kind === 'network' && action.network === 'delay'
-          ? 'the QEMU rig drops packets, and cannot delay them'
-          : undefined,
+        actionRefusal(action, storeless),
       ]),
+    ),
+    ...expect.flatMap((each): [ConfigPath, string | undefined][] =>
+      each.kind === 'pointer' ? [[each.path, storeRefusal(each.node, storeless)]] : [],
     ),
   ];
   return refused.flatMap(([path, why]) => (why === undefined ? [] : [{ path, why }]));
@@ -41,4 +44,15 @@ function eventRefusal(what: EventPattern['what']): string | undefined {
   if (what.kind === 'write' && what.stored !== undefined)
     return 'a disk of QEMU takes a write as a whole: it cannot stop between bytes';
   return undefined;
+}
+
+function actionRefusal(action: RigAction, storeless: ReadonlySet<string>): string | undefined {
+  if (action.kind === 'network' && action.network === 'delay')
+    return 'the QEMU rig drops packets, and cannot delay them';
+  if (action.kind === 'write' || action.kind === 'flash') return storeRefusal(action.node, storeless);
+  return undefined;
+}
+
+function storeRefusal(node: string, storeless: ReadonlySet<string>): string | undefined {
+  return storeless.has(node) ? `the firmware of ${node} asks the network: it has no boot pointer` : undefined;
 }

@@ -1,5 +1,5 @@
 /** Scenarios on emulated machines: QEMU nodes with real firmware and kernels, and the imager as it is. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { BootPointer } from '../../../agent/protocol/pointer/record.ts';
@@ -15,7 +15,7 @@ import { type Drop, dropRules } from './network-faults.ts';
 import { QemuNode } from './qemu-node.ts';
 import { EventQueue } from './queue.ts';
 import type { OpenOptions, ScenarioRig } from './rig.ts';
-import type { Scenario } from './scenario.ts';
+import type { Scenario, ScenarioImager } from './scenario.ts';
 import { stockFor } from './stock.ts';
 
 const BASE = 'web';
@@ -45,9 +45,7 @@ export class QemuRig implements ScenarioRig {
   static async open(scenario: Scenario, { dir, say }: OpenOptions): Promise<QemuRig> {
     const stock = await stockFor(scenario.nodes[0]!.rig, say);
     const { address, prefix } = scenario.imager.config.network;
-    mkdirSync(dir, { recursive: true });
-    const config = join(dir, 'imager.yaml');
-    writeFileSync(config, stringify({ state: './state', ...scenario.imager.content }));
+    const config = writeConfig(dir, scenario.imager.content);
     const lab = await Lab.open({ dir, address: `${address}/${prefix}` });
     const rig = new QemuRig(scenario, lab, config);
     try {
@@ -186,4 +184,13 @@ export class QemuRig implements ScenarioRig {
     const input = dropRules(this.#drops, this.#scenario.imager.config.ports);
     await this.#lab.space.check(['nft', '-f', '-'], { input });
   }
+}
+
+/** Writes the imager's configuration into `dir`, and gives its path. What an earlier run's imager left there is removed. */
+export function writeConfig(dir: string, content: ScenarioImager['content']): string {
+  mkdirSync(dir, { recursive: true });
+  for (const left of ['state', 'imager.log']) rmSync(join(dir, left), { recursive: true, force: true });
+  const config = join(dir, 'imager.yaml');
+  writeFileSync(config, stringify({ state: './state', ...content }));
+  return config;
 }

@@ -9,7 +9,7 @@ export interface Draw {
   /** When its window opened, and how much later the cut was to be. */
   openedAt: number;
   afterMs: number;
-  /** `spent`: the window closed first. */
+  /** `spent`: the window closed first, or the power went for another reason. */
   outcome: 'pending' | 'cut' | 'spent';
 }
 
@@ -34,7 +34,7 @@ export class CutDraws {
     const { from, to, count, spreadMs } = this.#cuts;
     const pending = this.#pending;
     if (pending !== undefined) {
-      if (fits(to, event)) pending.outcome = 'spent';
+      if (fits(to, event) || this.#isOff(event)) pending.outcome = 'spent';
       return;
     }
     const made = this.draws.filter(({ outcome }) => outcome === 'cut').length;
@@ -47,6 +47,16 @@ export class CutDraws {
     const pending = this.#pending;
     if (pending !== undefined) pending.outcome = 'cut';
     return this.#cuts;
+  }
+
+  /** Its power went: there is none left to cut, and whoever took it gives it back. */
+  #isOff(event: RigEvent): boolean {
+    return (
+      event.kind === 'step' &&
+      event.component === 'rig' &&
+      event.step === 'off' &&
+      event.node === this.#cuts.node
+    );
   }
 
   get #pending(): Draw | undefined {

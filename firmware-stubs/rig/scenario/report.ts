@@ -41,7 +41,10 @@ function cutsText({ cuts, seed }: ScenarioResult): string[] {
   if (cuts.length === 0) return [];
   const words = cuts.map(({ openedAt, afterMs, outcome }) => {
     const drawn = `${seconds(afterMs)} after ${seconds(openedAt)}`;
-    return outcome === 'cut' ? drawn : `none (${drawn} would have been too late)`;
+    if (outcome === 'cut') return drawn;
+    return outcome === 'spent'
+      ? `none (${drawn} would have been too late)`
+      : `none (the scenario was over before ${drawn})`;
   });
   return [`  random cuts: ${words.join('; ')}; again with --seed ${seed}`];
 }

@@ -108,7 +108,8 @@ export type Expectation =
 
 /**
  * Power cuts at random moments. Each time `from` happens, and fewer than `count` cuts were made, a moment within `spreadMs` of it is drawn;
- * the power is cut then and back after `offMs`. Where `to` comes first, that draw is spent.
+ * the power is cut then and back after `offMs`. Where `to` comes first, or the power goes for another reason, that draw
+ * is spent.
  */
 export interface RandomCuts {
   node: string;

@@ -135,11 +135,18 @@ const action = section({
   cable: oneOf(['pull', 'plug']).optional(),
   write: section({
     offset: whole('an offset in the pointer store', 0, STORE_BYTES - 1),
-    hex: text(
-      'bytes in hexadecimal such as 00ff',
-      (value) => /^(?:[0-9a-f]{2})+$/i.test(value) && value.length <= 2 * STORE_BYTES,
-    ),
-  }).optional(),
+    hex: text('bytes in hexadecimal such as 00ff', (value) => /^(?:[0-9a-f]{2})+$/i.test(value)),
+  })
+    .superRefine(({ offset, hex }, context) => {
+      const room = STORE_BYTES - offset;
+      if (hex.length > 2 * room)
+        context.addIssue({
+          code: 'custom',
+          path: ['hex'],
+          message: `at most ${room} bytes: the pointer store has ${STORE_BYTES}`,
+        });
+    })
+    .optional(),
 })
   .superRefine(oneKey(ACTIONS))
   .superRefine(beside('off', { 'power: cycle': ({ power }) => power === 'cycle' }))

@@ -82,8 +82,11 @@ function parallelism(scenarios: readonly Scenario[]): number {
 
 /** The same names, those that come again with a number. */
 function uniqueNames(names: readonly string[]): string[] {
-  return names.map((name, i) => {
-    const before = names.slice(0, i).filter((other) => other === name).length;
-    return before === 0 ? name : `${name}-${before + 1}`;
+  const taken = new Set<string>();
+  return names.map((name) => {
+    let unique = name;
+    for (let number = 2; taken.has(unique); number++) unique = `${name}-${number}`;
+    taken.add(unique);
+    return unique;
   });
 }

@@ -251,14 +251,11 @@ export class SimulatedRig implements ScenarioRig {
   }
 
   #say(node: string, text: string): void {
+    const meaning = lineMeaning(text);
+    if (meaning?.component === 'firmware' && meaning.step === 'start') this.#counts.get(node)!.boot++;
     if (this.#unplugged.has(node)) return;
     this.#emit({ kind: 'line', node, text });
-    const meaning = lineMeaning(text);
-    if (meaning === undefined) return;
-    const { component, step } = meaning;
-    const counts = this.#counts.get(node)!;
-    if (component === 'firmware' && step === 'start') counts.boot++;
-    this.#tell(node, meaning);
+    if (meaning !== undefined) this.#tell(node, meaning);
   }
 
   /** A step of a node, with what real nodes' steps have beside it (rig/node.ts). */

@@ -59,6 +59,7 @@ export class VirtualTime {
         continue;
       }
       await settled();
+      if (over()) return;
       if (this.#deeds.length > 0) continue;
       const next = this.#agenda.at(-1);
       if (next === undefined || next.at > until) {

@@ -68,6 +68,23 @@ describe('actions', () => {
     expect(rig.done).toEqual(['6 power cut, n1']);
   });
 
+  it('the timeout ends it: what is due later is a failure', async () => {
+    const rig = new ScriptedRig(eventsOf('1 step agent ready'));
+    const result = await run(
+      `  - { on: { step: ready }, after: 60s, do: { power: cut } }
+  - { on: { step: ready }, do: { network: drop, for: 2m } }
+`,
+      '  - { on: { step: ready } }\n',
+      rig,
+    );
+    expect(rig.done).toEqual(['1 network of n1 drops all']);
+    const late = { came: 'not done', at: 60_000, node: 'n1', line: 2 };
+    expect(result.failures).toMatchObject([
+      { expected: "power cut, n1 at 61 s, before the scenario's timeout", ...late },
+      { expected: "network of n1 heals at 121 s, before the scenario's timeout", ...late },
+    ]);
+  });
+
   it('an event the script waits for in vain is a failure', async () => {
     const rig = new ScriptedRig(eventsOf('1 step firmware load\n2 step agent ready'));
     const result = await run(
@@ -205,5 +222,16 @@ describe('random cuts', () => {
     const { result } = await cut(3, '1000s', 1);
     expect(result.cuts[0]?.outcome).toBe('spent');
     expect(result.actions.map(({ words }) => words)).toEqual(['power on, n1']);
+  });
+
+  it('power that goes by itself meanwhile spends the draw: it stays off', async () => {
+    const rig = new ScriptedRig(eventsOf('1 step rig power-on\n1 step rig off\n2000 step agent ready'));
+    const result = await run(
+      START,
+      '  - { on: { step: ready }, within: 50m }\ncuts: { random: 1, between: [{ step: power-on }, { step: ready }], spread: 10s }\n',
+      rig,
+    );
+    expect(result.cuts.map(({ outcome }) => outcome)).toEqual(['spent']);
+    expect(rig.done).toEqual(['0 power on, n1']);
   });
 });

@@ -1,5 +1,7 @@
 /** Scenario files: what is in them, and every fault with its place. */
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
 import { projectFile } from '../../../firmware-stubs/rig/project.ts';
 import { loadScenario, parseScenario } from '../../../firmware-stubs/rig/scenario/load.ts';
@@ -94,6 +96,12 @@ const FAULTS: [string, string, number, RegExp][] = [
     3,
     /flash\.image: found "gamma", expected an image of this scenario: alpha, broken$/,
   ],
+  [
+    'network: drop, traffic: tftp, for: 2s',
+    'write: { offset: 8190, hex: 00ff00 }',
+    3,
+    /^script\[1\]\.do\[1\]\.write\.hex: found "00ff00", expected at most 2 bytes: the pointer store has 8192$/,
+  ],
   ['within: 1.5m', 'times: 2', 5, /^expect\[0\]\.times: found 2, expected nothing, except beside count$/],
   [', times: 2', '', 6, /^expect\[1\]\.count: .* expected nothing, except beside times$/],
   [
@@ -180,6 +188,30 @@ describe('the imager of a scenario', () => {
       '50-last',
     ]);
     expect(imager.content.state).toBeUndefined();
+  });
+
+  it('may have as many aliases there as the imager itself reads', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'scenario-'));
+    try {
+      const node = (i: number, config: string) =>
+        `  - { name: n${i}, mac: "52:54:00:77:00:${(i + 16).toString(16)}", uid: "serial:${i}", userConfig: ${config} }\n`;
+      const nodes = [node(1, '&web web'), ...Array.from({ length: 150 }, (_, i) => node(i + 2, '*web'))];
+      writeFileSync(
+        join(dir, 'imager.yaml'),
+        `state: ./state
+cluster: lab
+network: { address: 10.77.0.1, prefix: 24, pool: { from: 10.77.0.20, to: 10.77.0.250 } }
+nodes:
+${nodes.join('')}userConfigs:
+  web: { services: { init: [/sbin/init], ports: [80], timeoutSeconds: 60 } }
+`,
+      );
+      const own = scenarioText(GOOD).replace(/^imager:\n(?: .*\n)*/m, 'imager: imager.yaml\n');
+      writeFileSync(join(dir, 'a.yaml'), own);
+      expect(loadScenario(join(dir, 'a.yaml')).imager.content.nodes).toHaveLength(151);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
   });
 });
 

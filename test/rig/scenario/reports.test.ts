@@ -52,6 +52,11 @@ describe('as text', () => {
   random cuts: 2.5 s after 0 s; none (60 s after 3 s would have been too late); again with --seed 7`);
   });
 
+  it('a draw that the end of the scenario came before', () => {
+    const text = resultText({ ...PASSED, cuts: [{ openedAt: 12_000, afterMs: 900, outcome: 'pending' }] });
+    expect(text).toContain('random cuts: none (the scenario was over before 0.9 s after 12 s); again');
+  });
+
   it('what failed: where, what was expected, what came, and what was seen before', () => {
     expect(resultText(FAILED)).toBe(`failed    12.3 s  power & patience (qemu, seed 7)
   a.yaml:9, at 5 s:
