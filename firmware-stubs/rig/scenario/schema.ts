@@ -211,7 +211,15 @@ export type ExpectationFile = z.infer<typeof expectation>;
 const node = section({
   name: name('a node name'),
   rig: oneOf(['arm64', 'x86']),
-  firmware: oneOf(['ipxe-bios', 'ipxe-uefi', 'uefi-pxe', 'uefi-http', 'uboot-x86']).optional(),
+  firmware: oneOf([
+    'ipxe-bios',
+    'ipxe-uefi',
+    'uefi-pxe',
+    'uefi-http',
+    'uboot-x86',
+    'bios-stub',
+    'uefi-stub',
+  ]).optional(),
   mac: mac.optional(),
   uid: uid.optional(),
   pointer: section({
