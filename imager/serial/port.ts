@@ -43,6 +43,14 @@ async function open(path: string, baudRate: number, unlock: () => void): Promise
   };
   port.on('error', (error) => leave(error.message));
   port.on('close', (error: Error | null) => leave(error?.message ?? 'it was closed'));
+  // A port that goes while its bytes are being read gives nothing from then on, which serialport takes for a pause: it reads
+  // again and again, and never says so. So the kernel is asked to tell of it as well.
+  const { poller } = port.port as { poller?: NodeJS.EventEmitter };
+  poller?.once('disconnect', (error: Error | null) => {
+    if (!port.isOpen) return;
+    leave(error?.message ?? 'it was disconnected');
+    port.close(() => {});
+  });
   return {
     write(bytes) {
       if (port.isOpen) port.write(bytes);
