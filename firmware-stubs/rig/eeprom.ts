@@ -4,6 +4,7 @@ import {
   copyFileSync,
   fsyncSync,
   openSync,
+  readFileSync,
   readSync,
   statSync,
   writeFileSync,
@@ -22,7 +23,7 @@ import { variableEeprom } from './uefi-store.ts';
 const EEPROM_SIZE = 8192;
 
 /** Whose EEPROM it is: that of a rig, or of firmware with a layout of its own. */
-type Owner = Rig | StubFirmware;
+export type Owner = Rig | StubFirmware;
 
 const LAYOUT: Record<Owner, PointerLayout> = {
   arm64: ubootEnv,
@@ -41,6 +42,11 @@ export function makeEeprom(path: string, owner: Owner): void {
   if (owner === 'x86') copyFileSync(projectFile('firmware-stubs/ipxe/eeprom.ipxe'), path);
   else if (owner === 'uefi-stub') copyFileSync(UEFI_VARIABLES, path);
   else writeFileSync(path, new Uint8Array(EEPROM_SIZE));
+}
+
+/** The bytes in which `eepromPointers` has its slots. */
+export function storedBytes(path: string, owner: Owner): Uint8Array {
+  return owner === 'uefi-stub' ? variableEeprom(path).read(0, 2 * LARGEST_SLOT) : readFileSync(path);
 }
 
 /** The boot pointers in an EEPROM's file. Write them while the node is off: a running one does it itself. */

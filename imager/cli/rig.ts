@@ -4,9 +4,14 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { plain } from '../../agent/protocol/plain.ts';
 import type { ScenarioResult } from '../../firmware-stubs/rig/scenario/result.ts';
 import type { RigKind } from '../../firmware-stubs/rig/scenario/rig.ts';
+import { ConfigError, describeFault } from '../model/fault.ts';
 import { UsageError, VerbError } from './failure.ts';
+import { svgFiles, tryOutputs } from './rig-outputs.ts';
 import { counted } from './table.ts';
 import { plainJson } from './terminal.ts';
+
+/** Faults of a file that are shown: what is no scenario at all has hundreds. */
+const FAULTS_SHOWN = 5;
 
 /** Rigs are loaded only here: other verbs start without them. */
 const KINDS: Record<RigKind['name'], () => Promise<RigKind>> = {
@@ -61,7 +66,7 @@ Each scenario has a network, an imager and a state of its own; the imager of thi
 standard output, progress on standard error. firmware-stubs/rig/scenario/README.md says what a scenario is made of.
 
 Exit code 1 where something did not come as expected, or a rig failed; 2 where a file has a fault or asks for something
-the rig cannot do: nothing is run then.
+the rig cannot do, or where a result could not be written: nothing is run then.
 
 Examples:
   imager rig run fixtures/scenarios/fallback.yaml
@@ -76,7 +81,7 @@ Examples:
 
 async function run(files: readonly string[], options: RunOptions): Promise<void> {
   const { junit, svg, json = false, rig, seed, parallel, keep } = options;
-  const [kind, { loadSuite, RefusedError, runSuite }, { resultText }] = await Promise.all([
+  const [kind, { idsOf, loadSuite, RefusedError, runSuite }, { resultText }] = await Promise.all([
     KINDS[rig](),
     import('../../firmware-stubs/rig/scenario/suite.ts'),
     import('../../firmware-stubs/rig/scenario/report.ts'),
@@ -85,9 +90,11 @@ async function run(files: readonly string[], options: RunOptions): Promise<void>
     try {
       return loadSuite(files, kind);
     } catch (error) {
+      if (error instanceof ConfigError) throw shortened(error);
       throw error instanceof RefusedError ? new UsageError(error.message) : error;
     }
   })();
+  tryOutputs(options, idsOf(scenarios));
   const results = await runSuite(scenarios, {
     kind,
     ...(seed === undefined ? {} : { seed }),
@@ -115,13 +122,20 @@ async function writeReports(
   }
   if (svg === undefined) return;
   const { scenarioSvg } = await import('../../firmware-stubs/rig/scenario/svg.ts');
-  for (const result of results)
-    writeFileSync(results.length === 1 ? svg : beside(svg, result.id), scenarioSvg(result));
+  const paths = svgFiles(
+    svg,
+    results.map(({ id }) => id),
+  );
+  for (const [i, result] of results.entries()) writeFileSync(paths[i]!, scenarioSvg(result));
 }
 
-/** `timeline.svg`, `fallback`: `timeline-fallback.svg` */
-function beside(file: string, id: string): string {
-  return /\.svg$/i.test(file) ? file.replace(/(?=\.svg$)/i, `-${id}`) : `${file}-${id}`;
+/** With the first faults in its message, and how many more there are. */
+function shortened(error: ConfigError): ConfigError {
+  const { file, faults } = error;
+  const left = faults.length - FAULTS_SHOWN;
+  const shown = faults.slice(0, FAULTS_SHOWN).map((fault) => describeFault(file, fault));
+  if (left > 0) error.message = [...shown, `${file}: ${left} more`].join('\n');
+  return error;
 }
 
 function seedNumber(value: string): number {

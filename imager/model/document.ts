@@ -17,6 +17,13 @@ import { ConfigError, type ConfigPath, describeValue, type Fault, type Finding, 
 /** One anchor may serve every node of a big file. Aliases of aliases count as often as they multiply. */
 const MAX_ALIASES = 100_000;
 
+/** Why a file cannot be read, by the system's code. */
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EISDIR: 'a folder',
+  EACCES: 'a file that may not be read',
+};
+
 export interface CheckedYaml<T> {
   /** What the schema made of the content. */
   data: T;
@@ -33,7 +40,7 @@ export function readYaml(path: string, file: string, expected: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    const found = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : String(error);
+    const found = UNREADABLE[(error as NodeJS.ErrnoException).code ?? ''] ?? String(error);
     throw new ConfigError(file, [{ line: 0, column: 0, path: '', found, expected }]);
   }
 }

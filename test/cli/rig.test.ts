@@ -117,6 +117,37 @@ describe('scenarios that do not', () => {
     );
   });
 
+  it('a folder, and a file that is something else: in words, and not all of the faults', async () => {
+    const folder = await rigRun(SCENARIOS);
+    expect(folder).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `${SCENARIOS}: found a folder, expected a scenario file\n`,
+    });
+    writeFileSync(join(dir, 'other.yaml'), Array.from({ length: 20 }, (_, i) => `key${i}: 1\n`).join(''));
+    const { code, stderr } = await rigRun('other.yaml');
+    expect(code).toBe(2);
+    expect(stderr.trim().split('\n')).toEqual([
+      ...Array(5).fill(expect.stringMatching(/^other\.yaml:\d+:\d+: .*found/)),
+      expect.stringMatching(/^other\.yaml: 2\d more$/),
+    ]);
+  });
+
+  it.each([
+    [['--junit', 'nowhere/results.xml'], /--junit nowhere\/results\.xml: there is no folder nowhere$/m],
+    [['--junit', '.'], /--junit \.: it is a folder, not a file$/m],
+    [['--svg', 'nowhere/a.svg'], /--svg nowhere\/a\.svg: there is no folder nowhere$/m],
+    [['--keep', 'taken'], /--keep taken\/fallback: a file is where a folder must be$/m],
+  ])('what cannot be written is said before anything runs: %j', async (args, message) => {
+    writeFileSync(join(dir, 'taken'), 'as it was');
+    const { code, stdout, stderr } = await rigRun(scenario('fallback'), '--junit', 'untouched.xml', ...args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toContain('power on');
+    expect(existsSync(join(dir, 'untouched.xml'))).toBe(false);
+    expect(readFileSync(join(dir, 'taken'), 'utf8')).toBe('as it was');
+  });
+
   it.each([
     [['--seed', '-1'], /expected a whole number from 0 to 4294967295/],
     [['--parallel', '0'], /expected a whole number from 1 to 9999/],

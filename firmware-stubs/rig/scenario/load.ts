@@ -5,6 +5,7 @@ import { checkYaml, readYaml } from '../../../imager/model/document.ts';
 import type { ConfigPath, Finding } from '../../../imager/model/fault.ts';
 import { configOf, parseConfig } from '../../../imager/model/load.ts';
 import { type ConfigFile, configFile } from '../../../imager/model/schema.ts';
+import { isStub } from '../qemu.ts';
 import { absolutePaths } from './imager-content.ts';
 import { Names } from './names.ts';
 import { cutsOf, expectationsOf, itemsOf, writeStopsOf } from './parts.ts';
@@ -78,7 +79,7 @@ function nodeOf(node: NodeFile, path: ConfigPath, config: ImagerConfig, findings
   };
   if (firmware !== undefined && rig !== 'x86')
     findings.push({ path: [...path, 'firmware'], expected: 'nothing, except of rig x86' });
-  if (firmware !== undefined && pointer !== undefined)
+  if (firmware !== undefined && !isStub(firmware) && pointer !== undefined)
     findings.push({
       path: [...path, 'pointer'],
       expected: 'nothing: firmware that asks the network has no boot pointer',

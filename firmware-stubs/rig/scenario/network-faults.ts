@@ -17,13 +17,19 @@ export function dropRules(drops: readonly Drop[], ports: ImagerConfig['ports']):
       ['iifname', 'oifname'].map((side) => `${side} ${tap} ${match} drop`),
     ),
   );
-  const chain = (hook: string) =>
-    `chain on_${hook} { type filter hook ${hook} priority 0; ${rules.map((rule) => `${rule};`).join(' ')} }`;
-  // Made before it is deleted: deleting what is not there is an error.
+  const chain = (hook: string) => [
+    `chain on_${hook} {`,
+    `type filter hook ${hook} priority 0`,
+    ...rules,
+    '}',
+  ];
+  // Made before it is deleted: deleting what is not there is an error. A block's end is a line of its own: nft wants it so.
   return [
     `table ${TABLE} { }`,
     `delete table ${TABLE}`,
-    `table ${TABLE} { ${['input', 'forward', 'output'].map(chain).join('\n')} }`,
+    `table ${TABLE} {`,
+    ...['input', 'forward', 'output'].flatMap(chain),
+    '}',
     '',
   ].join('\n');
 }

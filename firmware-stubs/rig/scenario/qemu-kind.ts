@@ -1,5 +1,6 @@
 /** The QEMU rig as a kind of rig: what it can do, and opening one. */
 import type { ConfigPath } from '../../../imager/model/fault.ts';
+import { isStub } from '../qemu.ts';
 import type { RigAction } from './action.ts';
 import { patternsOf } from './patterns.ts';
 import { QemuRig } from './qemu-rig.ts';
@@ -14,7 +15,10 @@ export const qemuKind: RigKind = {
 
 function refusals(scenario: Scenario): Refusal[] {
   const { nodes, script, expect } = scenario;
-  const storeless = new Set(nodes.filter(({ firmware }) => firmware !== undefined).map(({ name }) => name));
+  const storeless = new Set(
+    nodes.filter(({ firmware }) => firmware !== undefined && !isStub(firmware)).map(({ name }) => name),
+  );
+  const variables = new Set(nodes.filter(({ firmware }) => firmware === 'uefi-stub').map(({ name }) => name));
   const refused: [ConfigPath, string | undefined][] = [
     ...nodes.map(({ rig }, i): [ConfigPath, string | undefined] => [
       ['nodes', i, 'rig'],
@@ -29,7 +33,7 @@ function refusals(scenario: Scenario): Refusal[] {
     ...script.flatMap(({ actions }) =>
       actions.map(({ path, action }): [ConfigPath, string | undefined] => [
         path,
-        actionRefusal(action, storeless),
+        actionRefusal(action, storeless, variables),
       ]),
     ),
     ...expect.flatMap((each): [ConfigPath, string | undefined][] =>
@@ -46,9 +50,15 @@ function eventRefusal(what: EventPattern['what']): string | undefined {
   return undefined;
 }
 
-function actionRefusal(action: RigAction, storeless: ReadonlySet<string>): string | undefined {
+function actionRefusal(
+  action: RigAction,
+  storeless: ReadonlySet<string>,
+  variables: ReadonlySet<string>,
+): string | undefined {
   if (action.kind === 'network' && action.network === 'delay')
     return 'the QEMU rig drops packets, and cannot delay them';
+  if (action.kind === 'write' && variables.has(action.node))
+    return `the store of ${action.node} is UEFI variables: it has no offsets to write at`;
   if (action.kind === 'write' || action.kind === 'flash') return storeRefusal(action.node, storeless);
   return undefined;
 }

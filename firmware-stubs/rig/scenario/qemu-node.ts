@@ -4,9 +4,10 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import type { BootPointer } from '../../../agent/protocol/pointer/record.ts';
 import { FRESH_ATTEMPTS } from '../../../agent/protocol/pointer/record.ts';
 import type { PointerStore } from '../../../agent/protocol/pointer/store.ts';
-import { eepromPointers, makeEeprom } from '../eeprom.ts';
+import { eepromPointers, makeEeprom, type Owner, storedBytes } from '../eeprom.ts';
 import type { Lab } from '../lab.ts';
 import type { RigNode } from '../node.ts';
+import { isStub } from '../qemu.ts';
 import type { RigAction } from './action.ts';
 import type { RigEvent } from './event.ts';
 import type { ScenarioImager, ScenarioNode } from './scenario.ts';
@@ -33,18 +34,21 @@ export class QemuNode {
   #steps: RigEvent[] = [];
   #cablePulled = false;
 
-  private constructor(node: RigNode, place: QemuNodePlace, pointers: PointerStore | undefined) {
+  private constructor(node: RigNode, place: QemuNodePlace, owner?: Owner) {
     this.name = node.name;
     this.#node = node;
     this.#place = place;
-    this.#pointers = pointers;
-    if (pointers !== undefined)
-      this.#watch = new StoreWatch(place.eeprom, pointers.layout, (write) =>
+    if (owner !== undefined) {
+      const pointers = eepromPointers(place.eeprom, owner);
+      const read = () => storedBytes(place.eeprom, owner);
+      this.#pointers = pointers;
+      this.#watch = new StoreWatch(place.eeprom, read, pointers.layout, (write) =>
         place.tell({
           ...{ at: place.now(), node: node.name, kind: 'write' },
           ...{ slot: write.slot, stored: write.length, length: write.length },
         }),
       );
+    }
     node.onEvent(({ component, step, at, reason, detail = {} }) => {
       const event: RigEvent = {
         ...{ at: place.since(at), node: node.name, kind: 'step', component, step, detail },
@@ -66,18 +70,19 @@ export class QemuNode {
   static async add(what: ScenarioNode, place: QemuNodePlace): Promise<QemuNode> {
     const { name, rig, mac, uid, firmware, pointer } = what;
     const { lab, eeprom, imager } = place;
-    if (firmware !== undefined)
-      return new QemuNode(await lab.node({ name, rig, firmware, mac, uid }), place, undefined);
-    makeEeprom(eeprom, rig);
-    const pointers = eepromPointers(eeprom, rig);
+    if (firmware !== undefined && !isStub(firmware))
+      return new QemuNode(await lab.node({ name, rig, firmware, mac, uid }), place);
+    const owner = firmware ?? rig;
+    makeEeprom(eeprom, owner);
     if (pointer !== undefined)
-      pointers.write({
+      eepromPointers(eeprom, owner).write({
         ...targetOf(imager),
         ...pointer,
         disks: [...pointer.disks],
         deployment: deployment(),
       });
-    return new QemuNode(await lab.node({ name, rig, mac, uid, eeprom }), place, pointers);
+    const stub = firmware === undefined ? {} : { firmware };
+    return new QemuNode(await lab.node({ name, rig, mac, uid, eeprom, ...stub }), place, owner);
   }
 
   get pointer(): BootPointer | undefined {

@@ -2,7 +2,7 @@
 import type { Component } from '../../../imager/journal/event.ts';
 import type { ImagerConfig } from '../../../imager/model/config.ts';
 import type { ConfigPath } from '../../../imager/model/fault.ts';
-import type { NetworkFirmware, Rig } from '../qemu.ts';
+import type { NetworkFirmware, Rig, StubFirmware } from '../qemu.ts';
 import type { RigAction } from './action.ts';
 import type { PacketKind } from './event.ts';
 
@@ -33,8 +33,8 @@ export interface ScenarioImage {
 export interface ScenarioNode {
   name: string;
   rig: Rig;
-  /** Firmware that asks the network what to boot; such a node has no boot pointer. */
-  firmware?: NetworkFirmware;
+  /** A stub, or firmware that asks the network what to boot: such a node has no boot pointer. */
+  firmware?: NetworkFirmware | StubFirmware;
   mac: string;
   uid: string;
   /** What is in its store when the scenario begins, written once to an empty store. Undefined: nothing. */

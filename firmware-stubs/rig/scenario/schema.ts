@@ -16,6 +16,7 @@ import {
 import { configFile } from '../../../imager/model/schema.ts';
 import { TRAFFIC } from './action.ts';
 import { PACKETS } from './event.ts';
+import { stepFault } from './steps.ts';
 
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m)$/;
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000 };
@@ -91,7 +92,15 @@ const eventSection = section({
   .superRefine(beside('component', { step: ({ step }) => step !== undefined }))
   .superRefine(beside('detail', { step: ({ step }) => step !== undefined }))
   .superRefine(beside('stored', { write: ({ write }) => write !== undefined }))
-  .superRefine(beside('node', { 'anything but imager': ({ imager }) => imager === undefined }));
+  .superRefine(beside('node', { 'anything but imager': ({ imager }) => imager === undefined }))
+  .superRefine(({ step, component, detail = {} }, context) => {
+    const fault = step === undefined ? undefined : stepFault(step, component, Object.keys(detail));
+    if (fault === undefined) return;
+    const { key, expected: message } = fault;
+    if (key === undefined) context.addIssue({ code: 'custom', path: ['step'], message });
+    else
+      context.addIssue({ code: 'unrecognized_keys', keys: [key], path: ['detail'], message, input: detail });
+  });
 export type EventFile = z.infer<typeof eventSection>;
 
 /** `start`, or an event. */
@@ -202,7 +211,15 @@ export type ExpectationFile = z.infer<typeof expectation>;
 const node = section({
   name: name('a node name'),
   rig: oneOf(['arm64', 'x86']),
-  firmware: oneOf(['ipxe-bios', 'ipxe-uefi', 'uefi-pxe', 'uefi-http', 'uboot-x86']).optional(),
+  firmware: oneOf([
+    'ipxe-bios',
+    'ipxe-uefi',
+    'uefi-pxe',
+    'uefi-http',
+    'uboot-x86',
+    'bios-stub',
+    'uefi-stub',
+  ]).optional(),
   mac: mac.optional(),
   uid: uid.optional(),
   pointer: section({

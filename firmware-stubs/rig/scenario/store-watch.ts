@@ -1,5 +1,5 @@
 /** Tells when a node writes a slot of its pointer store, which is a file of the host (inotify). */
-import { type FSWatcher, readFileSync, watch } from 'node:fs';
+import { type FSWatcher, watch } from 'node:fs';
 import type { PointerLayout } from '../../../agent/protocol/pointer/layout.ts';
 
 export interface StoreWrite {
@@ -9,16 +9,21 @@ export interface StoreWrite {
 }
 
 export class StoreWatch {
-  readonly #path: string;
+  readonly #read: () => Uint8Array;
   readonly #layout: PointerLayout;
   readonly #watcher: FSWatcher;
   #known: Uint8Array;
 
-  /** Calls `told` once a write is in the file. A write of what is there already is none. */
-  constructor(path: string, layout: PointerLayout, told: (write: StoreWrite) => void) {
-    this.#path = path;
+  /** Calls `told` once a write is in the file at `path`, where `read` finds the store. A write of what is there already is none. */
+  constructor(
+    path: string,
+    read: () => Uint8Array,
+    layout: PointerLayout,
+    told: (write: StoreWrite) => void,
+  ) {
+    this.#read = read;
     this.#layout = layout;
-    this.#known = readFileSync(path);
+    this.#known = read();
     this.#watcher = watch(path, () => {
       for (const write of this.#changes()) told(write);
     });
@@ -26,7 +31,7 @@ export class StoreWatch {
 
   /** What is in the file now is no write of the node's. */
   forget(): void {
-    this.#known = readFileSync(this.#path);
+    this.#known = this.#read();
   }
 
   close(): void {
@@ -35,7 +40,7 @@ export class StoreWatch {
 
   #changes(): StoreWrite[] {
     const before = this.#known;
-    const now = readFileSync(this.#path);
+    const now = this.#read();
     this.#known = now;
     const changed = [...now.keys()].filter((i) => now[i] !== before[i]);
     const length = changed.length === 0 ? 0 : changed.at(-1)! - changed[0]! + 1;

@@ -38,12 +38,17 @@ export function loadSuite(files: readonly string[], kind: RigKind): Scenario[] {
   return scenarios;
 }
 
+/** A name for each: that of its file, with a number where there are several of one name. */
+export function idsOf(scenarios: readonly Scenario[]): string[] {
+  return uniqueNames(scenarios.map(({ file }) => basename(file).replace(/\.ya?ml$/, '')));
+}
+
 /** Runs all of them and gives what came of each, in their order. Never rejects for what a scenario or its rig does. */
 export async function runSuite(
   scenarios: readonly Scenario[],
   options: SuiteOptions,
 ): Promise<ScenarioResult[]> {
-  const names = uniqueNames(scenarios.map(({ file }) => basename(file).replace(/\.ya?ml$/, '')));
+  const names = idsOf(scenarios);
   const results: ScenarioResult[] = [];
   const waiting = [...scenarios.keys()];
   const work = async () => {

@@ -26,7 +26,7 @@ export function refusalsOf(scenario: Scenario): Refusal[] {
   const nodes = scenario.nodes.flatMap(({ name, firmware }, i) => [
     ...(firmware === undefined
       ? []
-      : [refuse(['nodes', i, 'firmware'], `no ${firmware}, only firmware that obeys a boot pointer`)]),
+      : [refuse(['nodes', i, 'firmware'], `no ${firmware}, only what its rig has without it`)]),
     ...(reserved.has(name)
       ? []
       : [

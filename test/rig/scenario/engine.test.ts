@@ -2,10 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import type { RigAction } from '../../../firmware-stubs/rig/scenario/action.ts';
 import type { RigEvent } from '../../../firmware-stubs/rig/scenario/event.ts';
+import { parseScenario } from '../../../firmware-stubs/rig/scenario/load.ts';
 import type { ScenarioResult } from '../../../firmware-stubs/rig/scenario/result.ts';
 import { runScenario } from '../../../firmware-stubs/rig/scenario/run.ts';
 import { eventsOf, ScriptedRig } from './scripted-rig.ts';
-import { HEAD_LINES, scenarioOf } from './texts.ts';
+import { HEAD_LINES, scenarioOf, scenarioText } from './texts.ts';
 
 const START = '  - { on: start, do: { power: on } }\n';
 
@@ -233,5 +234,28 @@ describe('random cuts', () => {
     );
     expect(result.cuts.map(({ outcome }) => outcome)).toEqual(['spent']);
     expect(rig.done).toEqual(['0 power on, n1']);
+  });
+});
+
+describe('two nodes that are ready in any order, as the README says it', () => {
+  const text = scenarioText(`script:
+${START.replace('do: {', 'do: { node: n1,')}expect:
+  - { on: { step: ready }, within: 30s }
+  - { on: { step: ready }, within: 20s }
+  - { once: { step: ready, node: n1 } }
+  - { once: { step: ready, node: n2 } }
+`).replace('imager:', '  - { name: n2, rig: arm64, mac: "52:54:00:77:00:12", uid: "serial:2" }\nimager:');
+
+  it.each([
+    [['n1', 'n2'], true],
+    [['n2', 'n1'], true],
+    [['n2', 'n2'], false],
+  ])('%j: %j', async (nodes, ok) => {
+    const ready = eventsOf('1 step agent ready\n2 step agent ready');
+    const rig = new ScriptedRig(ready.map((event, i) => ({ ...event, node: nodes[i]! })));
+    const quiet = { say: () => {}, progress: () => {} };
+    const scenario = parseScenario(text, 'a.yaml');
+    const options = { id: 'a', dir: '/nonexistent', seed: 1, ...quiet };
+    expect((await runScenario(scenario, rig.kind, options)).ok).toBe(ok);
   });
 });

@@ -14,7 +14,7 @@ const GOOD = `script:
   - { on: { step: load }, nth: 2, after: 300ms, do: [{ power: cycle, off: 1s }, { network: drop, traffic: tftp, for: 2s }] }
 expect:
   - { on: { line: "^half way" }, within: 1.5m }
-  - { count: { step: boot, detail: { attempts: 3 } }, times: 2 }
+  - { count: { step: pointer, detail: { attempts: 3 } }, times: 2 }
   - { pointer: { phase: ready } }
   - { image: alpha }
 cuts: { random: 3, between: [{ step: power-on }, { step: ready }], spread: 8s }
@@ -104,6 +104,36 @@ const FAULTS: [string, string, number, RegExp][] = [
   ],
   ['within: 1.5m', 'times: 2', 5, /^expect\[0\]\.times: found 2, expected nothing, except beside count$/],
   [', times: 2', '', 6, /^expect\[1\]\.count: .* expected nothing, except beside times$/],
+  [
+    'step: load }',
+    'step: laod }',
+    3,
+    /^script\[1\]\.on\.step: found "laod", expected a step of rig: power-on, off; of firmware: start, .*of agent: .*ready/,
+  ],
+  [
+    'step: load }',
+    'step: load, component: agent }',
+    3,
+    /^script\[1\]\.on\.step: found "load", expected a step of agent: agent, pointer, mounted, /,
+  ],
+  [
+    'attempts: 3',
+    'atempts: 3',
+    6,
+    /^expect\[1\]\.count\.detail\.atempts: found unknown key "atempts", expected a detail of step pointer: .*attempts/,
+  ],
+  [
+    'attempts: 3',
+    'slot: 1, phase: ready',
+    6,
+    /^expect\[1\]\.count\.step: found "pointer", expected component: slot and phase are details of different ones$/,
+  ],
+  [
+    'step: ready }]',
+    'step: toString }]',
+    9,
+    /^cuts\.between\[1\]\.step: found "toString", expected a step of/,
+  ],
   [
     'phase: ready',
     'phase: raedy',

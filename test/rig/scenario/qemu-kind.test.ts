@@ -30,6 +30,19 @@ test('a node without a boot pointer has no store to write to and to look at', ()
   ]);
 });
 
+test('the stubs have a boot pointer; in variables there is no offset to write at', () => {
+  const stub = (firmware: string) =>
+    parseScenario(scenarioText(STORE).replace('rig: arm64', `rig: x86, firmware: ${firmware}`), 'a.yaml');
+  expect(stub('uefi-stub').nodes[0]).toMatchObject({ firmware: 'uefi-stub', pointer: { image: 'alpha' } });
+  expect(qemuKind.refusals(stub('bios-stub'))).toEqual([]);
+  expect(qemuKind.refusals(stub('uefi-stub'))).toEqual([
+    {
+      path: ['script', 0, 'do', 0],
+      why: 'the store of n1 is UEFI variables: it has no offsets to write at',
+    },
+  ]);
+});
+
 test('a folder that an earlier run was kept in has its configuration, and none of its disks and log', () => {
   const dir = mkdtempSync(join(tmpdir(), 'qemu-rig-'));
   try {
