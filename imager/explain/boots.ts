@@ -1,7 +1,7 @@
 /** Attempts to boot as text: a head with the outcome, and a line for each step. Pure. */
 import { type Attempt, END_EVENTS } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
-import { fallbackWords } from '../model/fallback.ts';
+import { fallbackOfDetail, fallbackWords } from '../model/fallback.ts';
 import { explainJournal } from './explain.ts';
 import { eventRow, type Row } from './timeline.ts';
 
@@ -67,13 +67,5 @@ function outcomeWords(attempt: Attempt, who: string, imager: string): string {
 /** Where the boot was of the fallback image: why, in words. */
 function fallbackOf(events: readonly RecordedEvent[]): string[] {
   const detail = events.find(({ component, step }) => component === 'agent' && step === 'fallback')?.detail;
-  if (detail === undefined) return [];
-  const { image, failed, attempts, why } = detail;
-  return [
-    fallbackWords({
-      ...{ image: String(image), failed: String(failed) },
-      attempts: Number(attempts),
-      why: typeof why === 'string' ? why : null,
-    }),
-  ];
+  return detail === undefined ? [] : [fallbackWords(fallbackOfDetail(detail))];
 }

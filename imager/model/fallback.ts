@@ -12,6 +12,15 @@ export interface Fallback {
   why: string | null;
 }
 
+/** Of the details of the journal's event `fallback`. */
+export function fallbackOfDetail(detail: Readonly<Record<string, unknown>>): Omit<Fallback, 'deployment'> {
+  const { image, failed, attempts, why } = detail;
+  return {
+    ...{ image: String(image), failed: String(failed), attempts: Number(attempts) },
+    why: typeof why === 'string' ? why : null,
+  };
+}
+
 /** `the fallback image alpha, since broken was not ready after 3 attempts: ...`. */
 export function fallbackWords({ image, failed, attempts, why }: Omit<Fallback, 'deployment'>): string {
   const times = `${attempts} attempt${attempts === 1 ? '' : 's'}`;
