@@ -64,8 +64,30 @@ function outcomeWords(attempt: Attempt, who: string, imager: string): string {
   }
 }
 
+/**
+ * Of `known`, how many attempts before those `shown` were of the image for which the latest one took the fallback; undefined
+ * where it took none. Which image one was of shows in what it fetched, or in what its agent said.
+ */
+export function earlierOfFailed(
+  shown: readonly Attempt[],
+  known: readonly Attempt[],
+): { failed: string; count: number } | undefined {
+  const detail = fallbackDetail(shown.at(-1)?.events ?? []);
+  if (detail === undefined) return undefined;
+  const failed = String(detail.failed);
+  const first = shown[0]!.startedAt;
+  const isOfFailed = ({ detail: said }: RecordedEvent) =>
+    said?.bootedImage === failed || String(said?.file ?? '').includes(`images/${failed}/`);
+  const count = known.filter(({ startedAt, events }) => startedAt < first && events.some(isOfFailed)).length;
+  return { failed, count };
+}
+
+function fallbackDetail(events: readonly RecordedEvent[]): RecordedEvent['detail'] {
+  return events.find(({ component, step }) => component === 'agent' && step === 'fallback')?.detail;
+}
+
 /** Where the boot was of the fallback image: why, in words. */
 function fallbackOf(events: readonly RecordedEvent[]): string[] {
-  const detail = events.find(({ component, step }) => component === 'agent' && step === 'fallback')?.detail;
+  const detail = fallbackDetail(events);
   return detail === undefined ? [] : [fallbackWords(fallbackOfDetail(detail))];
 }

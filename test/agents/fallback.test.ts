@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { Directory } from '../../imager/agents/directory.ts';
-import { attemptText } from '../../imager/explain/boots.ts';
+import { attemptText, earlierOfFailed } from '../../imager/explain/boots.ts';
 import { attemptsOf } from '../../imager/journal/attempts.ts';
 import { fallbackWords } from '../../imager/model/fallback.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
@@ -139,4 +139,23 @@ it('in words', () => {
   const { outcome, rows } = attemptText(attempt!, { who: 'n', imager: '10.0.0.1' });
   expect(outcome).toBe(`ready after 2.0 s, with ${fallbackWords(known)}`);
   expect(rows[1]!.what).toBe('fallback (no-attempts-left) image=base failed=broken attempts=3 why=no disk');
+});
+
+it('attempts of the failed image that are further back than those shown are counted', () => {
+  const event = (at: number, component: 'agent' | 'tftp', step: string, detail = {}) => ({
+    ...{ id: at, at, component, step, detail },
+  });
+  const minute = 60_000;
+  const attempts = [
+    [event(minute, 'tftp', 'read', { file: 'images/other/manifest.env' })],
+    [event(10 * minute, 'tftp', 'read', { file: 'images/broken/manifest.env' })],
+    [event(20 * minute, 'agent', 'hello', { bootedImage: 'broken' })],
+    [event(30 * minute, 'agent', 'hello', { bootedImage: 'broken' })],
+    [
+      event(40 * minute, 'agent', 'hello', { bootedImage: 'base' }),
+      event(40 * minute + 1, 'agent', 'fallback', { image: 'base', failed: 'broken', attempts: 3 }),
+    ],
+  ].flatMap((events) => attemptsOf(events, 41 * minute));
+  expect(earlierOfFailed(attempts.slice(-2), attempts)).toEqual({ failed: 'broken', count: 2 });
+  expect(earlierOfFailed(attempts.slice(0, 2), attempts)).toBeUndefined();
 });
