@@ -84,9 +84,13 @@ function deviceFault(host: Host, store: PointerStore, device: string): string | 
 }
 
 function contentFault(store: PointerStore): string | undefined {
-  const kinds = store.read().slots.map(({ kind }) => kind);
-  const known = kinds.includes('valid') || kinds.every((kind) => kind === 'empty');
-  return known ? undefined : `it holds something else than boot pointers of layout ${store.layout.name}`;
+  const { slots } = store.read();
+  const kinds = slots.map(({ kind }) => kind);
+  if (kinds.includes('valid') || kinds.every((kind) => kind === 'empty')) return undefined;
+  const { name } = store.layout;
+  return slots.some((slot) => slot.kind === 'invalid' || (slot.kind === 'torn' && slot.ours === true))
+    ? `it holds damaged boot pointers of layout ${name}, and no sound one`
+    : `it holds something else than boot pointers of layout ${name}`;
 }
 
 /** The store as the boot sequence writes it; `written` is told what is in force afterwards. */

@@ -46,25 +46,33 @@ export function historyText(entries: readonly HistoryEntry[]): string {
     .join('\n');
 }
 
-/** Why a boot would not find a usable pointer, and what to do; undefined where it would. */
+/** Why a boot would not find a usable pointer, and what to do: `remedy`; undefined where it would. */
 export function faultOf(
   { fixedSlot }: PointerLayout,
   { slots, active, pointer }: PointerView,
+  remedy: string,
 ): string | undefined {
   if (active !== undefined && fixedSlot !== undefined && active !== fixedSlot)
     return (
       'only the spare copy has the boot pointer, and the firmware does not read it: ' +
-      `slot ${fixedSlot} is ${slotText(slots[fixedSlot])}; \`agent pointer set\` restores it from the spare copy`
+      `slot ${fixedSlot} ${stateText(slots[fixedSlot])}; \`agent pointer set\` restores it from the spare copy`
     );
   if (pointer !== undefined) return undefined;
-  const found = slots.map((slot, i) => `slot ${i} is ${slotText(slot)}`).join('; ');
+  const found = slots.map((slot, i) => `slot ${i} ${stateText(slot)}`).join('; ');
   return active === undefined
-    ? `no boot pointer: ${found}; \`agent pointer set\` writes one`
-    : `the slot in force has no usable boot pointer: ${found}; \`agent pointer set\` writes one`;
+    ? `no boot pointer: ${found}; ${remedy}`
+    : `the slot in force has no usable boot pointer: ${found}; ${remedy}`;
 }
 
 export function viewText({ slots, active }: PointerView): string {
   return slots.map((slot, i) => `slot ${i}${i === active ? ', in force' : ''}: ${slotText(slot)}`).join('\n');
+}
+
+/** In a sentence. */
+function stateText(slot: Slot): string {
+  return slot.kind === 'valid'
+    ? `holds image ${slot.pointer.image}, sequence ${slot.pointer.sequence}`
+    : `is ${slotText(slot)}`;
 }
 
 function slotText(slot: Slot): string {

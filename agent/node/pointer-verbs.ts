@@ -22,6 +22,9 @@ interface SetOptions extends StoreOption {
 }
 
 const NO_POINTER = 3;
+const IN_PLACE =
+  'with one copy of its environment U-Boot boots its built-in defaults where the power goes in the middle of a write; the agent ' +
+  'keeps a sound copy (CONFIG.spare) to write it from again, and two copies in fw_env.config end this';
 
 export function addPointerVerbs(
   program: Command,
@@ -66,7 +69,7 @@ export function addPointerVerbs(
   ).action(({ store, json }: StoreOption) => {
     const target = open(host, store);
     const view = target.read();
-    const fault = faultOf(target.layout, view);
+    const fault = target.stubFault() ?? faultOf(target.layout, view, remedyOf(host, target, store.path));
     if (json) print(jsonText({ ok: fault === undefined, fault, ...view }));
     else print(fault ?? `a sound boot pointer is in force\n${viewText(view)}`);
     if (fault !== undefined) exit(NO_POINTER);
@@ -84,7 +87,18 @@ export function addPointerVerbs(
     .requiredOption('--imager <address>', 'IPv4 address of an imager, in order of preference', collect)
     .requiredOption('--cluster <name>', 'cluster the node is in')
     .option('--force', 'write even where the device does not look like an EEPROM for boot pointers')
-    .action((options: SetOptions) => set(host, print, options));
+    .action((options: SetOptions) => set(host, print, options))
+    .addHelpText('after', `\nStore fw-env: ${IN_PLACE}.`);
+}
+
+/** What `set` would come to: by its own checks. */
+function remedyOf(host: Host, target: PointerStore, path: string): string {
+  const refusal = target.refusal();
+  if (refusal !== undefined) return `\`agent pointer set\` would refuse: ${refusal}`;
+  const fault = storeFault(host, target, path);
+  return fault === undefined
+    ? '`agent pointer set` writes one'
+    : `${fault}: if it is the EEPROM, \`agent pointer set --force\` writes one`;
 }
 
 function set(host: Host, print: (text: string) => void, options: SetOptions): void {
@@ -106,6 +120,7 @@ function set(host: Host, print: (text: string) => void, options: SetOptions): vo
   const digest = target.layout.name === 'rpi-eeprom' ? rpiDigestFile(host, store.path) : undefined;
   if (json) print(jsonText({ old: old ?? null, new: now, staleDigest: digest }));
   else {
+    if (inPlace(target)) print(`warning: ${IN_PLACE}`);
     print(old === undefined ? 'old: none' : `old:\n${recordText(old)}`);
     print(`new, written and verified:\n${recordText(now)}`);
     if (digest !== undefined)
@@ -113,6 +128,11 @@ function set(host: Host, print: (text: string) => void, options: SetOptions): vo
         `${digest} no longer fits the image: make it again with rpi-eeprom-digest before the next update`,
       );
   }
+}
+
+/** A single environment is written over, with the spare copy behind it. */
+function inPlace({ layout }: PointerStore): boolean {
+  return layout.name === 'fw-env' && layout.fixedSlot !== undefined;
 }
 
 /** Errors say which store it was. */
@@ -133,7 +153,7 @@ function storeOption(): Option {
   return new Option('--store <kind:path>', 'pointer store, as listed below')
     .argParser((value): StoreOption['store'] => {
       const colon = value.indexOf(':');
-      if (colon < 1 || colon === value.length - 1)
+      if (!Object.hasOwn(STORE_KINDS, value.slice(0, Math.max(colon, 0))) || colon === value.length - 1)
         throw new InvalidArgumentError(
           `expected KIND:PATH, KIND one of ${Object.keys(STORE_KINDS).join(', ')}.`,
         );

@@ -71,7 +71,10 @@ export class Directory {
     const boots = before?.boots ?? [];
     const [given, fallback] = [attemptsGiven(before, hello), fallbackOf(before, hello)];
     const known = boots.some((boot) => boot.bootId === bootId);
-    const present: BootRecord = { bootId, image: bootedImage, at, lastSeq: 0, steps: [] };
+    const present: BootRecord = {
+      ...{ bootId, image: bootedImage, at, lastSeq: 0, steps: [] },
+      ...(pointer === null ? {} : { deployment: pointer.deployment }),
+    };
     return this.#storeNaming(node, {
       uid,
       macs,

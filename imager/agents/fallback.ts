@@ -36,20 +36,21 @@ export function fallbackOf(
 ): Fallback | undefined {
   if (pointer === null || !fellBack({ pointer, bootedImage })) return undefined;
   const [image, failed] = [bootedImage, pointer.image];
-  const same = before?.pointer?.deployment === pointer.deployment;
+  const { deployment } = pointer;
+  const again = before?.fallback;
   // Booted once more: what led to it is further back than what is kept.
-  if (same && before.fallback?.failed === failed) return { ...before.fallback, image };
+  if (again?.failed === failed && again.deployment === deployment) return { ...again, image };
   const boots = (before?.boots ?? []).toReversed();
-  const other = boots.findIndex((boot) => boot.image !== failed);
+  const other = boots.findIndex((boot) => boot.image !== failed || boot.deployment !== deployment);
   const why = boots
     .slice(0, other === -1 ? boots.length : other)
     .flatMap(({ steps }) => steps.toReversed())
     .find(({ step }) => GIVEN_UP.includes(step))?.detail.why;
   return {
-    ...{ image, failed },
+    ...{ image, failed, deployment },
     // Flashed with a cable: what every writer of ours gives.
-    attempts: (same ? before.given : undefined) ?? FRESH_ATTEMPTS,
-    why: same && typeof why === 'string' ? why : null,
+    attempts: (before?.pointer?.deployment === deployment ? before.given : undefined) ?? FRESH_ATTEMPTS,
+    why: typeof why === 'string' ? why : null,
   };
 }
 

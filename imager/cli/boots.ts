@@ -3,7 +3,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { plain } from '../../agent/protocol/plain.ts';
-import { attemptText, latestRow } from '../explain/boots.ts';
+import { attemptText, earlierOfFailed, latestRow } from '../explain/boots.ts';
 import type { Row } from '../explain/timeline.ts';
 import { type Attempt, attemptsOf, type BootsView } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
@@ -12,6 +12,8 @@ import { NotReachableError } from './failure.ts';
 import { time } from './table.ts';
 import { plainJson } from './terminal.ts';
 
+/** Attempts that may be asked for. */
+const MOST = 1000;
 /** Between two looks whether the imager is back. */
 const AGAIN_MS = 1000;
 
@@ -44,11 +46,20 @@ Examples:
       const context = new Context(command);
       const path = `/api/boots/${encodeURIComponent(name)}`;
       if (options.follow === true) await follow(context, `${path}/stream?last=${options.last}`);
-      else
-        context.print(await context.get<BootsView>(`${path}?last=${options.last}`), (view) =>
-          text(context, view),
-        );
+      else {
+        const view = await context.get<BootsView>(`${path}?last=${options.last}`);
+        const { attempts } = await context.get<BootsView>(`${path}?last=${MOST}`);
+        context.print(view, () => `${text(context, view)}${earlierText(view.attempts, attempts)}`);
+      }
     });
+}
+
+/** What led to the fallback image may be further back than what is shown. */
+function earlierText(shown: readonly Attempt[], known: readonly Attempt[]): string {
+  const { failed, count } = earlierOfFailed(shown, known) ?? { failed: '', count: 0 };
+  if (count === 0) return '';
+  const words = count === 1 ? 'one attempt of it is' : `${count} attempts of it are`;
+  return `\n\n${failed} was given up: ${words} further back; --last shows more`;
 }
 
 function text(context: Context, { who, node, attempts }: BootsView): string {
@@ -140,7 +151,7 @@ function print(lines: readonly string[]): void {
 
 function count(value: string): number {
   const number = Number(value);
-  if (!Number.isInteger(number) || number < 1 || number > 1000)
-    throw new InvalidArgumentError('a number from 1 to 1000');
+  if (!Number.isInteger(number) || number < 1 || number > MOST)
+    throw new InvalidArgumentError(`a number from 1 to ${MOST}`);
   return number;
 }

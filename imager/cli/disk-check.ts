@@ -72,6 +72,8 @@ async function lock(context: Context, file: SystemFile, name: string): Promise<v
   try {
     await context.post(`/control/disks/${encodeURIComponent(name)}/let-go`, {});
   } catch (error) {
+    // It had let go, and could not open the damaged disk once more.
+    if (file.lock()) return;
     if (!(error instanceof NotRunningError)) throw error;
   }
   if (!file.lock()) throw new VerbError(`disk "${name}" is in use: stop whoever has it first`);

@@ -13,7 +13,7 @@ import { sharedDisk } from '../serial/target.ts';
 import type { LineState, Task } from '../serial/task.ts';
 import type { Target } from '../serial/work.ts';
 import { Context } from './context.ts';
-import { SerialError, VerbError } from './failure.ts';
+import { SerialError, UsageError } from './failure.ts';
 import { LiveTable } from './serial-table.ts';
 import { counted, table } from './table.ts';
 
@@ -54,14 +54,15 @@ export class SerialContext {
   readonly #ports: readonly string[];
   readonly #baud: number;
 
-  /** Throws VerbError where no port is named. */
+  /** Throws UsageError where no port is named. */
   constructor(command: Command, { port, all, baud, wait, state }: PortOptions) {
     this.#context = new Context(command);
     // A laptop at a rack may have no configuration; one that is named must be there.
     const named = command.optsWithGlobals<{ config?: string }>().config ?? process.env.IMAGER_CONFIG;
     this.#configured = named !== undefined || existsSync(this.#context.configFile);
     this.#ports = [...new Set(port ?? (all === true ? listPorts().map(({ path }) => path) : []))];
-    if (port === undefined && all !== true) throw new VerbError('name a port with --port, or all with --all');
+    if (port === undefined && all !== true)
+      throw new UsageError('name a port with --port, or all with --all');
     if (all === true && this.#ports.length === 0)
       throw new SerialError(CODES.port, 'this machine has no serial port');
     this.#baud = baud;
@@ -110,20 +111,20 @@ export class SerialContext {
     this.#config?.nodes.find((node) => node.uid === uid)?.name;
 
   /**
-   * `named` completed from the configuration. Throws VerbError where that is not there, and where nodes would share a disk.
+   * `named` completed from the configuration. Throws UsageError where that is not there, and where nodes would share a disk.
    */
   wholeTarget(named: Partial<Target>): Target {
     const config = this.#config;
     const imagers = named.imagers ?? (config === undefined ? undefined : [config.network.address]);
     const cluster = named.cluster ?? config?.cluster;
     if (imagers === undefined || cluster === undefined)
-      throw new VerbError(
+      throw new UsageError(
         `there is no configuration file ${this.#context.configFile}: name --imager and --cluster, or the file`,
       );
     const target = { image: '', disks: [], ...named, imagers, cluster };
     const shared = sharedDisk(target, this.#ports.length);
     if (shared !== undefined)
-      throw new VerbError(
+      throw new UsageError(
         `disk ${shared} for ${this.#ports.length} nodes: name it after each, "{node}-root"`,
       );
     return target;

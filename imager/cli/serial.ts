@@ -34,6 +34,9 @@ interface WriteOptions extends PortOptions {
   reset?: boolean;
 }
 
+const TYPES =
+  'Until somebody answers, Ctrl-C is typed on the port every 0.4 s: U-Boot stops at its prompt for it.';
+
 export function addSerial(program: Command): void {
   const serial = program
     .command('serial')
@@ -96,6 +99,7 @@ function addShow(serial: Command): void {
     .addHelpText(
       'after',
       `
+${TYPES}
 A board whose pointer is in U-Boot's saved environment, found waiting at its prompt, is started again before it is read.
 
 Examples:
@@ -118,6 +122,7 @@ function addFlash(serial: Command): void {
     .addHelpText(
       'after',
       `
+${TYPES}
 {node} in an image or a disk is the node's name in the configuration, {uid} its UID. Safe to repeat: a node that boots from
 there already is left as it is. A pulled cable or a power cut leaves the old or the new pointer.
 
@@ -149,6 +154,7 @@ function addVerify(serial: Command): void {
     .addHelpText(
       'after',
       `
+${TYPES}
 Checked is what is named here; where nothing is, what was last flashed from here to this node, as far as it is on record.
 
 Examples:
@@ -178,6 +184,7 @@ function addRecover(serial: Command): void {
     .addHelpText(
       'after',
       `
+${TYPES}
 Takes the newest usable record in the node's own slots, else what was last flashed from here. A sound pointer stays. With
 --previous, where both slots name the same target (an attempt was counted), what was last flashed from here with another one.
 

@@ -1,7 +1,7 @@
 /** Attempts to boot as text: a head with the outcome, and a line for each step. Pure. */
 import { type Attempt, END_EVENTS } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
-import { fallbackWords } from '../model/fallback.ts';
+import { fallbackOfDetail, fallbackWords } from '../model/fallback.ts';
 import { explainJournal } from './explain.ts';
 import { eventRow, type Row } from './timeline.ts';
 
@@ -64,16 +64,30 @@ function outcomeWords(attempt: Attempt, who: string, imager: string): string {
   }
 }
 
+/**
+ * Of `known`, how many attempts before those `shown` were of the image for which the latest one took the fallback; undefined
+ * where it took none. Which image one was of shows in what it fetched, or in what its agent said.
+ */
+export function earlierOfFailed(
+  shown: readonly Attempt[],
+  known: readonly Attempt[],
+): { failed: string; count: number } | undefined {
+  const detail = fallbackDetail(shown.at(-1)?.events ?? []);
+  if (detail === undefined) return undefined;
+  const failed = String(detail.failed);
+  const first = shown[0]!.startedAt;
+  const isOfFailed = ({ detail: said }: RecordedEvent) =>
+    said?.bootedImage === failed || String(said?.file ?? '').includes(`images/${failed}/`);
+  const count = known.filter(({ startedAt, events }) => startedAt < first && events.some(isOfFailed)).length;
+  return { failed, count };
+}
+
+function fallbackDetail(events: readonly RecordedEvent[]): RecordedEvent['detail'] {
+  return events.find(({ component, step }) => component === 'agent' && step === 'fallback')?.detail;
+}
+
 /** Where the boot was of the fallback image: why, in words. */
 function fallbackOf(events: readonly RecordedEvent[]): string[] {
-  const detail = events.find(({ component, step }) => component === 'agent' && step === 'fallback')?.detail;
-  if (detail === undefined) return [];
-  const { image, failed, attempts, why } = detail;
-  return [
-    fallbackWords({
-      ...{ image: String(image), failed: String(failed) },
-      attempts: Number(attempts),
-      why: typeof why === 'string' ? why : null,
-    }),
-  ];
+  const detail = fallbackDetail(events);
+  return detail === undefined ? [] : [fallbackWords(fallbackOfDetail(detail))];
 }

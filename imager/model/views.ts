@@ -16,6 +16,8 @@ export interface BootStep {
 export interface BootRecord {
   bootId: string;
   image: string;
+  /** Of the pointer it booted with; absent where there was none. */
+  deployment?: string;
   /** When the imager first heard of this boot: milliseconds since the epoch. */
   at: number;
   /** Highest step number taken. */

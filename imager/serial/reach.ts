@@ -52,7 +52,7 @@ function* find(line: LineState, withinMs: number, uboot: boolean): Task<NodeEnd>
   throw nobody(line.console, withinMs);
 }
 
-function nobody({ bytes, odd, lastLine }: ConsoleSummary, withinMs: number): SerialFailure {
+function nobody({ bytes, odd, echoed, lastLine }: ConsoleSummary, withinMs: number): SerialFailure {
   const time = `${Math.round(withinMs / 1000)} s`;
   if (bytes === 0)
     return new SerialFailure(
@@ -63,6 +63,12 @@ function nobody({ bytes, odd, lastLine }: ConsoleSummary, withinMs: number): Ser
     return new SerialFailure(
       'garbled',
       `what comes is neither text nor frames (${odd} of ${bytes} bytes): is the baud rate right?`,
+    );
+  if (echoed > 0)
+    return new SerialFailure(
+      'unanswered',
+      `the node runs, and says again what is typed: no firmware answered within ${time}; ` +
+        'switch the node off and on while this waits',
     );
   return new SerialFailure(
     'unanswered',

@@ -39,7 +39,7 @@ export class SerialSession<T> {
 
   constructor(options: SessionOptions<T>) {
     this.#options = options;
-    this.#caller = new SerialCaller(options);
+    this.#caller = new SerialCaller({ ...options, send: (bytes) => this.#send(bytes) });
     const caller = this.#caller;
     this.#task = options.task({
       get chunk() {
@@ -137,11 +137,16 @@ export class SerialSession<T> {
     return () => this.#task.next(undefined);
   }
 
+  #send(bytes: Uint8Array): void {
+    this.#console.sent(bytes);
+    this.#options.send(bytes);
+  }
+
   #open(want: Want, now: number): void {
     this.#want = want;
     if (want.withinMs !== undefined) this.#deadline = now + want.withinMs;
     if (want.request !== undefined) this.#caller.ask(want.request, now, want.tries ?? 1);
-    if (want.type !== undefined) this.#options.send(new TextEncoder().encode(want.type));
+    if (want.type !== undefined) this.#send(new TextEncoder().encode(want.type));
     this.#match(now);
   }
 }

@@ -34,8 +34,10 @@ export interface LineState {
 export interface ConsoleSummary {
   /** Bytes of console text, frames not counted. */
   readonly bytes: number;
-  /** Those that are no text: control characters, and bytes above 7F. */
+  /** Those that are neither text nor an echo: control characters, and bytes above 7F. */
   readonly odd: number;
+  /** Such bytes of what was sent that came back. */
+  readonly echoed: number;
   /** The last line with something on it, without control characters. */
   readonly lastLine: string;
 }

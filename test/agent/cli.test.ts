@@ -57,7 +57,7 @@ it('refuses what cannot be a pointer, and leaves the EEPROM alone', () => {
 
 it('names the layouts there are, and the file that is not', () => {
   expect(() => agent('pointer', 'show', '--store', `spi:${eeprom}`)).toThrow(
-    'pointer store "spi" is unknown; there are uboot-env, ipxe-script, eeprom, fw-env, efivars, rpi-eeprom',
+    'expected KIND:PATH, KIND one of uboot-env, ipxe-script, eeprom, fw-env, efivars, rpi-eeprom',
   );
   expect(() => agent('pointer', 'show', '--store', 'uboot-env')).toThrow('expected KIND:PATH');
   expect(() => agent('pointer', 'show', '--store', `uboot-env:${dir}/none`)).toThrow(/none/);

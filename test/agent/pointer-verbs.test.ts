@@ -80,6 +80,12 @@ function file(name: string, content: Uint8Array): string {
   return join(dir, name);
 }
 
+function damage(path: string, at: number): void {
+  const bytes = readFileSync(path);
+  bytes[at]! ^= 0x40;
+  writeFileSync(path, bytes);
+}
+
 describe.each(Object.keys(FRESH) as (keyof typeof FRESH)[])('%s', (kind) => {
   it('set, show, verify, history', () => {
     const store = `${kind}:${FRESH[kind]()}`;
@@ -133,7 +139,7 @@ describe('exit codes', () => {
     ['nothing there', 1, 'uboot-env:DIR/none', /^agent: .*ENOENT.*none/],
     ['no efivarfs', 1, 'efivars:DIR/none', /^agent: no UEFI variables at .*mount -t efivarfs/],
     ['no chip', 1, 'eeprom:DIR/text', /^agent: .*text: 5 bytes is not the size of a 24Cxx chip/],
-    ['no kind', 1, 'spi:DIR/text', /^agent: pointer store "spi" is unknown; there are uboot-env, /],
+    ['no kind', 2, 'spi:DIR/text', /expected KIND:PATH, KIND one of uboot-env, /],
     ['no path', 2, 'eeprom:', /expected KIND:PATH, KIND one of uboot-env, /],
     [
       'not an EEPROM',
@@ -177,6 +183,85 @@ describe('exit codes', () => {
     expect((await set(store)).code).toBe(0);
     expect((await agent('pointer', 'verify', '--store', store)).code).toBe(0);
     expect(readFileSync(env, 'latin1')).toContain('ethaddr=52:54:00:77:00:11');
+  });
+
+  it('verify recommends what set would do', async () => {
+    const path = FRESH['uboot-env']();
+    const store = `uboot-env:${path}`;
+    verb('pointer', 'set', '--store', store, ...POINTER);
+    damage(path, 100);
+    const damaged = 'it holds damaged boot pointers of layout uboot-env, and no sound one';
+    expect(verb('pointer', 'verify', '--store', store).out).toContain(
+      `${damaged}: if it is the EEPROM, \`agent pointer set --force\` writes one`,
+    );
+    expect((await set(store)).err).toContain(`was not written: ${damaged}`);
+    expect(verb('pointer', 'set', '--store', store, ...POINTER, '--force').code).toBe(0);
+
+    const chip = FRESH.eeprom();
+    verb('pointer', 'set', '--store', `eeprom:${chip}`, ...POINTER);
+    damage(chip, 20);
+    expect(verb('pointer', 'verify', '--store', `eeprom:${chip}`).out).toContain(
+      'it holds damaged boot pointers',
+    );
+    file('eeprom', Buffer.alloc(4096, 0x5a));
+    expect(verb('pointer', 'verify', '--store', `eeprom:${chip}`).out).toContain('it holds something else');
+
+    const env = file('env', Buffer.alloc(0x400, 0xff));
+    const config = file('config', Buffer.from(`${env} 0 400\n`));
+    expect(verb('pointer', 'verify', '--store', `fw-env:${config}`).out).toMatch(
+      /`agent pointer set` would refuse: there is no environment yet, .*\(saveenv\)\n$/,
+    );
+  });
+
+  it("verify reads the iPXE stub's own text too", () => {
+    const path = FRESH['ipxe-script']();
+    const store = `ipxe-script:${path}`;
+    for (const image of ['alpha', 'beta'])
+      verb('pointer', 'set', '--store', store, ...POINTER, '--image', image);
+    const sound = readFileSync(path);
+    expect(verb('pointer', 'verify', '--store', store).code).toBe(0);
+    for (const [at, words] of [
+      [0x010, 'the loader, at 0x0000, is not'],
+      [0x205, 'the deciding sector, at 0x0200, is not'],
+      [0x405, 'the jump to the slot, at 0x0400, is not'],
+      [0x1900, 'the boot code (:boot), at 0x1800, is not the text of the iPXE stub: '],
+      [0x20c, 'the deciding digit is damaged (byte 0x'],
+    ] as const) {
+      writeFileSync(path, sound);
+      damage(path, at);
+      const { code, out } = verb('pointer', 'verify', '--store', store);
+      expect([code, out.split('\n').length]).toEqual([3, 2]);
+      expect(out).toContain(words);
+    }
+    verb('pointer', 'set', '--store', store, ...POINTER);
+    expect(verb('pointer', 'verify', '--store', store).code).toBe(0);
+    writeFileSync(path, Buffer.from(sound).fill('x', 0x20c, 0x20d));
+    expect(verb('pointer', 'verify', '--store', store).out).toBe(
+      'no boot pointer: slot 0 holds image alpha, sequence 1; slot 1 holds image beta, sequence 2; `agent pointer set` writes one\n',
+    );
+  });
+
+  it("set warns where U-Boot's environment has one copy", () => {
+    const env = join(dir, 'env');
+    copyFileSync(projectFile('fixtures/pointer/mkenvimage-single.bin'), env);
+    const store = `fw-env:${file('fw_env.config', Buffer.from(`${env} 0 400\n`))}`;
+    const words = 'U-Boot boots its built-in defaults where the power goes in the middle of a write';
+    expect(verb('pointer', 'set', '--store', store, ...POINTER).out).toMatch(/^warning: with one copy/);
+    const twice = `fw-env:${FRESH['fw-env']()}`;
+    expect(verb('pointer', 'set', '--store', twice, ...POINTER).out).not.toContain('warning');
+    let help = '';
+    const program = agentProgram(
+      new NodeHost(),
+      () => {},
+      () => {},
+    );
+    const verbs = program.commands.find((each) => each.name() === 'pointer')!.commands;
+    const setting = verbs.find((each) => each.name() === 'set')!;
+    const writeOut = (text: string) => {
+      help += text;
+    };
+    setting.configureOutput({ writeOut }).outputHelp();
+    expect(help).toContain(words);
   });
 
   it('help lists stores, examples and codes', async () => {

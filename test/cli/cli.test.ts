@@ -30,9 +30,10 @@ afterAll(() => {
 function imager(
   args: string[],
   env: Record<string, string> = {},
+  cwd = dir,
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    const options = { cwd: dir, env: { PATH: process.env.PATH ?? '', ...env } };
+    const options = { cwd, env: { PATH: process.env.PATH ?? '', ...env } };
     const child = execFile(process.execPath, [program, ...args], options, (_error, stdout, stderr) =>
       resolve({ code: child.exitCode, stdout, stderr }),
     );
@@ -126,11 +127,21 @@ describe('usage', () => {
     [['node', 'power', 'n', 'explode'], /Allowed choices are reboot, off, on, cycle/],
     [['node', 'flash', 'n', '--image', 'i'], /required option '--disk <disk>'/],
     [['image', 'add', 'x', '--arch', 'mips', '--kernel', 'k', '--initrd', 'i', '--args', ''], /arm64, amd64/],
+    [['serial', 'show'], /name a port with --port, or all with --all/],
+    [['serial', 'recover'], /name a port with --port, or all with --all/],
     [['serve', '--log-level', 'loud'], /--log-level loud: one of trace, debug/],
   ])('wrong usage is exit code 2: %j', async (args, message) => {
     const { code, stdout, stderr } = await imager(args);
     expect(stderr).toMatch(message);
     expect([code, stdout]).toEqual([2, '']);
+  });
+
+  test('a laptop without a configuration has to name what a pointer needs: exit code 2', async () => {
+    const cwd = mkdtempSync(join(dir, 'laptop-'));
+    const args = ['serial', 'flash', '--port', '/dev/none', '--image', 'i', '--disk', 'd'];
+    const { code, stderr } = await imager(args, {}, cwd);
+    expect(stderr).toContain('there is no configuration file imager.yaml: name --imager and --cluster');
+    expect(code).toBe(2);
   });
 });
 

@@ -1,11 +1,15 @@
 /** The verbs of a disk's states, without an imager: on the files. */
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Disks } from '../../imager/disks/catalog.ts';
+import { controlSocketPath } from '../../imager/model/config.ts';
+import { loadConfig } from '../../imager/model/load.ts';
 import { bundle } from '../support/inside.ts';
 
 let program: string;
@@ -114,6 +118,18 @@ test('damage is told with exit code 1, and repaired only where one says so', asy
   expect(await disk('repair', 'd', '--yes')).toMatchObject({ code: 0 });
   expect(await disk('check', 'd')).toMatchObject({ code: 0 });
   expect(await disk('check', 'e')).toMatchObject({ code: 1, stderr: expect.stringContaining('no disk "e"') });
+}, 60_000);
+
+test('an imager that lets go of a damaged disk, and cannot open it again, keeps nobody from it', async () => {
+  const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
+  await disks.open('d', { address: 'x' });
+  const imager = createServer((_asked, answer) => {
+    void disks.close().then(() => answer.writeHead(409).end('{"error":"disk \\"d\\" is damaged"}'));
+  });
+  imager.listen(controlSocketPath(loadConfig(join(dir, 'imager.yaml'))));
+  await once(imager, 'listening');
+  expect(await disk('check', 'd')).toMatchObject({ code: 0, stdout: expect.stringContaining('d is good') });
+  imager.close();
 }, 60_000);
 
 test('base images are verified: all or one, and exit code 1 tells of a damaged one', async () => {

@@ -38,6 +38,20 @@ describe('from the journal', () => {
       'the imager does not answer n1: the configuration has no such node and there is no pool of addresses',
     ],
     [
+      'ready, with the fallback image',
+      [
+        ...lease(),
+        ['5 agent hello', { bootedImage: 'base' }],
+        [
+          '5 agent fallback',
+          { image: 'base', failed: 'broken', attempts: 3, why: 'no disk' },
+          'no-attempts-left',
+        ],
+        ['9 agent ready'],
+      ],
+      'ready with the fallback image base, since broken was not ready after 3 attempts: no disk',
+    ],
+    [
       'why there is no boot file',
       [
         ['0 dhcp discover', UEFI],

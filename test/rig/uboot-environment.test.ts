@@ -36,6 +36,13 @@ test('variables to bytes', () => {
   expect(() => environmentImage(new Map([['a', '\0']]), 12)).toThrow('NUL');
 });
 
+test("a board's own EEPROM is told to its Linux: bw_store alone names it", () => {
+  const { bw_store: store, ...others } = Object.fromEntries(parseEnvironment(STUB));
+  expect(store).toBe('uboot-env:/dev/vda');
+  expect(others.bw_start).toMatch(/ bootwright\.pointer=\$\{bw_store\} /);
+  expect(Object.values(others).join()).not.toContain('/dev/vda');
+});
+
 test("the stub's image is byte for byte mkenvimage's", () => {
   const variables = parseEnvironment(STUB);
   const text = join(dir, 'text');

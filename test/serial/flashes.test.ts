@@ -314,4 +314,29 @@ describe('a line that is bad', () => {
     garbled.node.cutPower();
     expect(failure(flashing(TARGET)(garbled)).kind).toBe('garbled');
   });
+
+  it('says that the node runs where its terminal echoes what is typed', () => {
+    // As Linux echoes in canonical mode: control characters in caret notation, a rubbed out one as BS, blank, BS.
+    const echoOf = (byte: number) =>
+      byte === 0x7f ? '\b \b' : byte < 0x20 && byte !== 0x0a ? `^${String.fromCharCode(byte + 0x40)}` : byte;
+    const running = new VirtualLine();
+    running.node.receive = (bytes) => {
+      const echo = [...bytes]
+        .map(echoOf)
+        .flatMap((it) => (typeof it === 'number' ? it : [...Buffer.from(it)]));
+      running.fromNode.put(Uint8Array.from(echo), running.now);
+    };
+    expect(failure(flashing(TARGET)(running))).toMatchObject({
+      kind: 'unanswered',
+      message: expect.stringContaining('the node runs, and says again what is typed'),
+    });
+    // Another baud rate makes no echo.
+    const wrong = new VirtualLine();
+    wrong.node.receive = (bytes) =>
+      wrong.fromNode.put(
+        bytes.map((byte) => (byte * 37) | 0x80),
+        wrong.now,
+      );
+    expect(failure(flashing(TARGET)(wrong)).kind).toBe('garbled');
+  });
 });

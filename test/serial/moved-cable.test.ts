@@ -85,7 +85,7 @@ it('the same node, after a reset, may take less at once than before', () => {
     ...{ op: 'hello' as const, version: 1, uid: UID, layout: ubootEnv.name, size: ubootEnv.size, chunk },
     ...{ locked: false, firmware: 'stub' },
   });
-  const console = { bytes: 0, odd: 0, lastLine: '' };
+  const console = { bytes: 0, odd: 0, echoed: 0, lastLine: '' };
   const end = new FramesEnd(hello(512), { chunk: 512, limitChunk: (most) => limits.push(most), console });
   const log = end.log();
   log.next();

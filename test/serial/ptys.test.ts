@@ -157,13 +157,13 @@ test('each failure has its own exit code and words', async () => {
     stderr: expect.stringContaining('is the baud rate right?'),
   });
   expect(await imager('flash', ...TARGET)).toMatchObject({
-    code: 1,
+    code: 2,
     stderr: expect.stringContaining('name a port with --port'),
   });
 
   const both = ['--port', cable.near, '--port', '/dev/other'];
   expect(await imager('flash', ...both, '--image', 'a', '--disk', 'root')).toMatchObject({
-    code: 1,
+    code: 2,
     stderr: expect.stringContaining('disk root for 2 nodes'),
   });
 

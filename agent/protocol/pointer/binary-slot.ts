@@ -59,11 +59,11 @@ export function decodeBinarySlot(bytes: Uint8Array): Slot {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const length = view.getUint16(0x08, true);
   if (length < FIXED_BODY || BODY + length > bytes.length)
-    return { kind: 'torn', why: `record of ${length} bytes in a slot of ${bytes.length}` };
+    return { kind: 'torn', why: `record of ${length} bytes in a slot of ${bytes.length}`, ours: true };
   const body = bytes.subarray(BODY, BODY + length);
   const [stored, computed] = [view.getUint32(CRC, true), crc32(body)];
   if (stored !== computed)
-    return { kind: 'torn', why: `CRC-32 is ${hex(computed)}, the slot says ${hex(stored)}` };
+    return { kind: 'torn', why: `CRC-32 is ${hex(computed)}, the slot says ${hex(stored)}`, ours: true };
   return decodeRecord(view, body.subarray(FIXED_BODY));
 }
 

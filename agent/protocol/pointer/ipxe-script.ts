@@ -24,6 +24,26 @@ const HEAD_SIZE = 0x19;
 const BODY_SIZE = SLOT_SIZE - HEAD_SIZE;
 const SPACE = 0x20;
 const LINE_FEED = 0x0a;
+/**
+ * The stub's own text by area, and the CRC-32s it has had: firmware-stubs/ipxe/eeprom.ipxe, the latest last. The deciding
+ * digit is left out of its sector.
+ */
+const STUB_AREAS: readonly { name: string; ranges: readonly [number, number][]; crcs: readonly number[] }[] =
+  [
+    { name: 'the loader', ranges: [[0, 0x200]], crcs: [0xcf4ddb2f] },
+    {
+      name: 'the deciding sector',
+      ranges: [
+        [DECIDING_SECTOR, DIGIT],
+        [DIGIT + 1, DECIDING_SECTOR + SECTOR],
+      ],
+      crcs: [0x76a7cec7],
+    },
+    { name: 'the jump to the slot', ranges: [[0x400, 0x800]], crcs: [0x03b80795] },
+    // The former one took the host name from DHCP as it came.
+    { name: 'the boot code (:boot)', ranges: [[0x1800, 0x2000]], crcs: [0x802cbdfc, 0x0f93a420] },
+  ];
+const NO_SLOT = 0x78;
 const IMAGER_KEYS = ['bw_imager1', 'bw_imager2', 'bw_imager3', 'bw_imager4'];
 
 export const ipxeScript: PointerLayout = {
@@ -33,6 +53,7 @@ export const ipxeScript: PointerLayout = {
   fixedSlot: undefined,
   refusal: () => undefined,
   size: 0x2000,
+  stubFault,
   read: (image) => [readSlot(image, 0), readSlot(image, 1)],
   active(image) {
     const digit = image[DIGIT];
@@ -69,6 +90,22 @@ function head(slot: SlotIndex, body: Uint8Array): string {
   return `:slot_${slot}\n# crc32 ${crc32(body).toString(16).padStart(8, '0')}\n`;
 }
 
+function stubFault(image: Uint8Array): string | undefined {
+  for (const { name, ranges, crcs } of STUB_AREAS) {
+    const bytes = ranges.flatMap(([from, to]) => [...image.subarray(from, to)]);
+    if (!crcs.includes(crc32(Uint8Array.from(bytes))))
+      return (
+        `${name}, at 0x${ranges[0]![0].toString(16).padStart(4, '0')}, is not the text of the iPXE stub: ` +
+        'write eeprom.ipxe there again, all of it, then `agent pointer set`'
+      );
+  }
+  const digit = image[DIGIT]!;
+  return ipxeScript.active(image) !== undefined || digit === NO_SLOT
+    ? undefined
+    : `the deciding digit is damaged (byte 0x${digit.toString(16).padStart(2, '0')} at 0x20c), so that iPXE takes neither slot: ` +
+        '`agent pointer set` writes it again';
+}
+
 function readSlot(image: Uint8Array, slot: SlotIndex): Slot {
   const bytes = image.subarray(SLOT_OFFSET[slot], SLOT_OFFSET[slot] + SLOT_SIZE);
   if (bytes.length < SLOT_SIZE) return { kind: 'torn', why: `slot of ${bytes.length} bytes` };
@@ -80,6 +117,7 @@ function readSlot(image: Uint8Array, slot: SlotIndex): Slot {
     return {
       kind: 'torn',
       why: `slot begins ${JSON.stringify(found)}, expected ${JSON.stringify(expected)}`,
+      ours: found.startsWith(`:slot_${slot}\n`) || new TextDecoder().decode(body).startsWith('set bw_'),
     };
   const fields = new Map<string, string>();
   for (const line of new TextDecoder().decode(body).split('\n')) {

@@ -8,12 +8,13 @@ export type SlotIndex = 0 | 1;
 
 /**
  * What one slot holds. `empty` never held a record; `torn` fails its checksum; `invalid` has a right checksum around a
- * record with faults: firmware that checks no more than that obeys its `sequence`.
+ * record with faults: firmware that checks no more than that obeys its `sequence`. `ours`: it has a boot pointer's form all the
+ * same, so that it is one that was damaged.
  */
 export type Slot =
   | { kind: 'valid'; pointer: BootPointer }
   | { kind: 'empty' }
-  | { kind: 'torn'; why: string }
+  | { kind: 'torn'; why: string; ours?: boolean }
   | { kind: 'invalid'; faults: string[]; sequence: number };
 
 /** One contiguous write. Writes are performed in order, each durable before the next. */
@@ -38,6 +39,11 @@ export interface PointerLayout {
   read(image: Uint8Array): [Slot, Slot];
   /** The slot the firmware takes, by its own rule, be its record usable or not. Undefined: it takes none. */
   active(image: Uint8Array): SlotIndex | undefined;
+  /**
+   * What is wrong with the bytes that firmware obeys beside the slots, and what to do; undefined where nothing is. Absent: there
+   * are none.
+   */
+  stubFault?(image: Uint8Array): string | undefined;
   /** Why nothing may be written over what `image` holds; undefined where it may. */
   refusal(image: Uint8Array): string | undefined;
   /**

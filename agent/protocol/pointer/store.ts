@@ -42,6 +42,16 @@ export class PointerStore {
     return this.#view(this.#image());
   }
 
+  /** What is wrong with what firmware obeys beside the slots, and what to do; undefined where nothing is. */
+  stubFault(): string | undefined {
+    return this.layout.stubFault?.(this.#image());
+  }
+
+  /** Why `write` would refuse whatever record it is; undefined where it would not for what the store holds. */
+  refusal(): string | undefined {
+    return this.layout.refusal(this.#image());
+  }
+
   #image(): Uint8Array {
     return this.#eeprom.read(0, this.layout.size);
   }

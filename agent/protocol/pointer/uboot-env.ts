@@ -7,6 +7,8 @@
  * The firmware obeys the valid slot with the larger bw_sequence. A write goes to the other slot, whole: while it
  * is incomplete its CRC fails, so that a power cut at any byte leaves the former pointer in force.
  */
+
+import { fromLatin1 } from '../latin1.ts';
 import { decodeEnvBlock, encodeEnvBlock } from './env-block.ts';
 import { type Patch, type PointerLayout, type Slot, type SlotIndex, slotSequence } from './layout.ts';
 import { type BootPointer, fieldsOf, pointerFromFields } from './record.ts';
@@ -39,7 +41,10 @@ export function encodeUbootSlot(pointer: BootPointer): Uint8Array {
 function readSlot(block: Uint8Array): Slot {
   if (block.length < UBOOT_SLOT_SIZE) return { kind: 'torn', why: `slot of ${block.length} bytes` };
   const found = decodeEnvBlock(block, false);
-  if ('why' in found) return found.empty ? { kind: 'empty' } : { kind: 'torn', why: found.why };
+  if ('why' in found)
+    return found.empty
+      ? { kind: 'empty' }
+      : { kind: 'torn', why: found.why, ours: fromLatin1(block).includes('\0bw_') };
   const result = pointerFromFields(found.variables);
   return 'faults' in result ? { kind: 'invalid', ...result } : { kind: 'valid', pointer: result };
 }
