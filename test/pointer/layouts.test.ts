@@ -12,6 +12,8 @@ import { encodeUbootSlot, ubootEnv } from '../../agent/protocol/pointer/uboot-en
 import { TornEeprom } from '../fakes/torn-eeprom.ts';
 import { FIELDS, POINTER } from './stores.ts';
 
+/** Offset of `:boot` in an iPXE script (firmware-stubs/ipxe). */
+const BOOT_CODE = 0x1800;
 const FACTORY = {
   'uboot-env': new Uint8Array(0x2000),
   'ipxe-script': readFileSync(resolve(import.meta.dirname, '../../firmware-stubs/ipxe/eeprom.ipxe')),
@@ -94,6 +96,8 @@ it.each([
   const again = new TornEeprom(FACTORY[name]);
   for (const fields of [FIELDS, { ...FIELDS, image: 'beta', phase: 'ready' as const, fallback: 'beta' }])
     new PointerStore(layout, again).write(fields);
+  // What iPXE runs behind the slots is the stub's, and no earlier one's.
+  if (layout === ipxeScript) image.set(FACTORY[name].subarray(BOOT_CODE), BOOT_CODE);
   expect(Buffer.from(again.bytes).equals(image)).toBe(true);
 });
 
