@@ -11,7 +11,7 @@ import { writeFlash } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
 import { parseImagerAddress } from './linux/imager-address.ts';
-import { openJournal } from './linux/journal.ts';
+import { openJournal, STATE_DIRECTORY } from './linux/journal.ts';
 import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
 import { scriptRunner } from './linux/scripts.ts';
@@ -86,8 +86,14 @@ function startLink(host: Host, store: PointerStore, boot: Boot): AgentLink {
 }
 
 function portsOf(host: Host, store: PointerStore, link: AgentLink): Ports {
+  const attacher = diskAttacher(host);
   return {
-    disks: diskAttacher(host),
+    disks: {
+      async mountRoot(disks, imagers) {
+        await attacher.mountRoot(disks, imagers);
+        link.keepIn(STATE_DIRECTORY);
+      },
+    },
     journal: openJournal(host),
     scripts: scriptRunner(host),
     services: serviceStarter(host),

@@ -66,6 +66,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
       return () => void host.sleep(ANSWER_MS).then(() => host.reboot(action));
     },
   });
+  link.keepIn(options.state);
   void link.serve();
   return link;
 }

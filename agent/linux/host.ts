@@ -56,6 +56,11 @@ export interface Host {
   /** Replaces a file: write beside it, fsync, rename, fsync the directory. `mode` in octal, 0o644 by default. */
   replaceFile(path: string, bytes: Uint8Array, mode?: number): void;
   /**
+   * As replaceFile(), while this process goes on: where the disk is away, only this waits. Resolves once durable. One at a
+   * time for each path.
+   */
+  replaceFileAside(path: string, bytes: Uint8Array): Promise<void>;
+  /**
    * Writes a UEFI variable's file (efivarfs): all bytes in one write(2), the file made where there is none, and the flag
    * `immutable`, which the kernel gives such files, taken off meanwhile.
    */
@@ -102,6 +107,8 @@ export interface Host {
   /** Seconds since the machine started (CLOCK_BOOTTIME). */
   uptime(): number;
   sleep(milliseconds: number): Promise<void>;
+  /** A random number, 0 or more and below 1, that another node has not got: not of the time it was switched on. */
+  random(): number;
   /** Resolves when this process is told to end (SIGTERM, SIGINT). From the call on these no longer end it by themselves. */
   stopped(): Promise<void>;
   /** One line on the console. */

@@ -1,6 +1,7 @@
 /** The agent's host on Node: full systems and rigs. Mounts, modules and interfaces through the system's own tools. */
 import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
+import { open, rename, writeFile } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import { dirname } from 'node:path';
 import type { Connection, DiskPack, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
@@ -40,6 +41,18 @@ export class NodeHost implements Host {
     });
     attempt(() => fs.renameSync(beside, path));
     withFile(dirname(path), 'r', 0, syncFile);
+  }
+
+  async replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
+    const beside = `${path}.new`;
+    try {
+      await writeFile(beside, bytes, { flush: true });
+      await rename(beside, path);
+      const directory = await open(dirname(path));
+      await directory.sync().finally(() => directory.close());
+    } catch (error) {
+      throw hostError(error);
+    }
   }
 
   writeVariable(path: string, bytes: Uint8Array): void {
@@ -179,6 +192,10 @@ export class NodeHost implements Host {
 
   sleep(milliseconds: number): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, milliseconds));
+  }
+
+  random(): number {
+    return Math.random();
   }
 
   stopped(): Promise<void> {

@@ -26,6 +26,7 @@ const OWN_FILES = [
   'main.c',
   'bw.c',
   'files.c',
+  'aside.c',
   'system.c',
   'network.c',
   'processes.c',

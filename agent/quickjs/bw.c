@@ -119,6 +119,7 @@ static const JSCFunctionListEntry base_calls[] = {
 static int define(JSContext *ctx, JSModuleDef *module) {
   return JS_SetModuleExportList(ctx, module, base_calls, BW_COUNT(base_calls)) ||
          JS_SetModuleExportList(ctx, module, bw_file_calls, bw_file_call_count) ||
+         JS_SetModuleExportList(ctx, module, bw_aside_calls, bw_aside_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_system_calls, bw_system_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_network_calls, bw_network_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_process_calls, bw_process_call_count);
@@ -129,6 +130,7 @@ JSModuleDef *bw_declare(JSContext *ctx) {
   if (!module) return NULL;
   JS_AddModuleExportList(ctx, module, base_calls, BW_COUNT(base_calls));
   JS_AddModuleExportList(ctx, module, bw_file_calls, bw_file_call_count);
+  JS_AddModuleExportList(ctx, module, bw_aside_calls, bw_aside_call_count);
   JS_AddModuleExportList(ctx, module, bw_system_calls, bw_system_call_count);
   JS_AddModuleExportList(ctx, module, bw_network_calls, bw_network_call_count);
   JS_AddModuleExportList(ctx, module, bw_process_calls, bw_process_call_count);

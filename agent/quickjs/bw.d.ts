@@ -29,6 +29,12 @@ declare module 'bw' {
   export function rename(from: string, to: string): void;
   export function unlink(path: string): void;
 
+  // aside.c
+  /** Replaces a file in a process of its own; gives a descriptor that is readable when that has ended. */
+  export function replaceAside(path: string, bytes: Uint8Array): number;
+  /** Takes that descriptor back, and throws what went wrong. */
+  export function endAside(fd: number, path: string): void;
+
   // system.c
   export function mount(source: string, target: string, type: string, flags: number, data: string): void;
   export function changeRoot(path: string): void;
@@ -39,6 +45,8 @@ declare module 'bw' {
   export function settleDisks(seconds: number): boolean;
   export function rebootNow(powerOff: boolean): void;
   export function uptime(): number;
+  /** Of the kernel's random numbers: 0 or more, below 1. */
+  export function random(): number;
   export function print(line: string): void;
 
   // network.c

@@ -57,6 +57,13 @@ export class QuickjsHost implements Host {
     withFile(slash > 0 ? path.slice(0, slash) : slash === 0 ? '/' : '.', 0, bw.fsync);
   }
 
+  async replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
+    this.#processes.adoptOrphans();
+    const report = bw.replaceAside(path, bytes);
+    await new Promise<void>((ended) => watch(report, POLLIN, ended));
+    bw.endAside(report, path);
+  }
+
   writeVariable(path: string, bytes: Uint8Array): void {
     const write = () =>
       withFile(
@@ -192,6 +199,10 @@ export class QuickjsHost implements Host {
 
   sleep(milliseconds: number): Promise<void> {
     return new Promise((resolve) => startTimer(resolve, milliseconds));
+  }
+
+  random(): number {
+    return bw.random();
   }
 
   stopped(): Promise<void> {

@@ -1,9 +1,10 @@
 /** What the agent endpoint tells of its connections: events, and counts of what was refused. */
-import type { Hello, StepDetail } from '../../agent/protocol/messages.ts';
+import type { Hello, Step, StepDetail } from '../../agent/protocol/messages.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import type { Tally } from '../journal/tally.ts';
 import type { Fallback } from '../model/fallback.ts';
+import { shortened } from './directory.ts';
 import type { Peer } from './peers.ts';
 
 export class Reports {
@@ -38,6 +39,13 @@ export class Reports {
       deployment: hello.pointer?.deployment ?? '',
       uptime: hello.uptime,
     });
+  }
+
+  /** A step. One of an earlier boot, told now, is `earlier`: it says nothing of how far the present one has come. */
+  step(at: number, peer: Peer, node: string, { step, uptime, boot, detail = {} }: Step): void {
+    const words = { ...shortened(detail), uptime };
+    if (boot === undefined) this.event(at, peer, step, node, words);
+    else this.event(at, peer, 'earlier', node, { ...words, step, bootId: boot.id });
   }
 
   fallback(at: number, peer: Peer, node: string, fallback: Fallback): void {

@@ -9,12 +9,12 @@ import { Tally } from '../journal/tally.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import { Connection } from './connection.ts';
-import { type Directory, shortened } from './directory.ts';
+import type { Directory } from './directory.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
 import { type ConnectedNode, type Peer, Peers } from './peers.ts';
 import { notConnected, Pushes } from './pushes.ts';
 import { Reports } from './reports.ts';
-import { type Output, receive } from './session.ts';
+import { acknowledgement, type Output, receive } from './session.ts';
 
 export interface AgentServerOptions {
   address: string;
@@ -179,9 +179,8 @@ export class AgentServer {
         const { node, bootId, step } = output;
         const at = clock.now();
         await directory.step(node.name, bootId, step, at);
-        const detail = { ...shortened(step.detail ?? {}), uptime: step.uptime };
-        this.#reports.event(at, peer, step.step, node.name, detail);
-        return peer.connection.send({ type: 'ack', seq: step.seq });
+        this.#reports.step(at, peer, node.name, step);
+        return peer.connection.send(acknowledgement(step));
       }
       case 'note':
         return directory.noted(output.node.name, output.pointer);

@@ -8,13 +8,14 @@ import {
   type AgentMessage,
   type Hello,
   type ImagerMessage,
+  PROTOCOL_VERSION,
   parseAgentMessage,
 } from '../../agent/protocol/messages.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
 
 const HELLO: Hello = {
   type: 'hello',
-  version: 1,
+  version: PROTOCOL_VERSION,
   uid: 'serial:x1',
   macs: [],
   bootId: 'b1',
@@ -181,6 +182,7 @@ describe('the link to the imager', () => {
     }
     expect(host.console).toEqual([
       `bootwright: imager 127.0.0.1:${imager.port}: refuses this node: no node has this UID`,
+      'bootwright: no imager welcomes this node: it goes on by itself and keeps what it has to report',
     ]);
   });
 

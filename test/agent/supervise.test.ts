@@ -87,12 +87,14 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
   });
 
   it('is there again when the imager is', { timeout: 60_000 }, async () => {
-    await startAgent(runtime, options());
+    const agent = await startAgent(runtime, options());
     await seen('hello');
     const { port } = server;
     await server.close();
     server = await start(port);
     await seen('hello', 2);
+    agent.kill('SIGTERM');
+    expect(await agent.ended).toBe(0);
   });
 
   it('says what is wrong with its command line, and with this node', { timeout: 60_000 }, async () => {

@@ -46,6 +46,7 @@ function hostOf(): Host {
         socket.once('error', (error) => reject(new HostError('ECONNREFUSED', error.message)));
         socket.once('connect', () => resolve(new SocketConnection(socket)));
       }),
+    random: Math.random,
     uptime: () => performance.now() / 1000,
     sleep: (milliseconds) =>
       new Promise((resolve) => setTimeout(resolve, Math.min(milliseconds, 20)).unref()),

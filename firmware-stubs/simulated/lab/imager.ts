@@ -13,7 +13,7 @@ import type { BootPointer } from '../../../agent/protocol/pointer/record.ts';
 import { Directory } from '../../../imager/agents/directory.ts';
 import { Flashes, type FlashRequest } from '../../../imager/agents/flashes.ts';
 import { notConnected, PushError } from '../../../imager/agents/pushes.ts';
-import { type Output, receive, type Session } from '../../../imager/agents/session.ts';
+import { acknowledgement, type Output, receive, type Session } from '../../../imager/agents/session.ts';
 import type { EventSink } from '../../../imager/journal/event.ts';
 import type { ImagerConfig, NodeConfig } from '../../../imager/model/config.ts';
 import { NodeIndex } from '../../../imager/model/nodes.ts';
@@ -199,7 +199,7 @@ export class SimulatedImager implements Listener {
       case 'record': {
         const { node, bootId, step } = output;
         await this.#directory.step(node.name, bootId, step, at);
-        return peer.end.write(encodeFrame({ type: 'ack', seq: step.seq }));
+        return peer.end.write(encodeFrame(acknowledgement(step)));
       }
       case 'note':
         return this.#directory.noted(output.node.name, output.pointer);

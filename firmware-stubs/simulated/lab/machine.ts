@@ -18,6 +18,7 @@ import { scriptActs } from './shell.ts';
 /** What holds for one boot of a machine. */
 export interface MachineBoot {
   life: Life;
+  random: () => number;
   /** The kernel's command line. */
   commandLine: string;
   bootId: string;
@@ -103,6 +104,12 @@ export class SimulatedMachine implements Host {
     disk.mounted.replace(path, bytes);
   }
 
+  async replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
+    await this.#possible(Promise.resolve());
+    this.replaceFile(path, bytes);
+    await this.#possible(this.#boot.life.sleep(0));
+  }
+
   list(path: string): string[] {
     const names = [...this.#files.keys()].filter((file) => file.startsWith(`${path}/`));
     return [...new Set(names.map((file) => file.slice(path.length + 1).split('/')[0]!))];
@@ -165,6 +172,10 @@ export class SimulatedMachine implements Host {
   reboot(action: 'reboot' | 'poweroff'): void {
     for (const { disk, attached } of this.#keepers) if (attached) disk?.mounted.sync();
     this.#boot.life.does(() => this.#world.ended(action));
+  }
+
+  random(): number {
+    return this.#boot.random();
   }
 
   uptime(): number {
