@@ -1,14 +1,24 @@
 /** The agent's host on Node: full systems and rigs. Mounts, modules and interfaces through the system's own tools. */
 import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import { uptime } from 'node:os';
 import { dirname } from 'node:path';
-import type { Connection, DiskPack, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
+import type {
+  Connection,
+  Digest,
+  DiskPack,
+  Host,
+  NbdAttachment,
+  ProcessResult,
+  Secret,
+} from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
-import { connect } from './connection.ts';
+import { connect, secure } from './connection.ts';
 import { hostError } from './errors.ts';
 import { readDirect } from './read-direct.ts';
 import { runProgram } from './run-program.ts';
+import { verify } from './verify.ts';
 
 const TOOL_MS = 30_000;
 
@@ -104,6 +114,23 @@ export class NodeHost implements Host {
 
   connect(address: string, port: number, timeoutMs: number): Promise<Connection> {
     return connect(address, port, timeoutMs);
+  }
+
+  secure(connection: Connection, secret: Secret, timeoutMs: number): Promise<Connection> {
+    return secure(connection, secret, timeoutMs);
+  }
+
+  startSha256(): Digest {
+    const hash = createHash('sha256');
+    return { add: (bytes) => void hash.update(bytes), end: () => new Uint8Array(hash.digest()) };
+  }
+
+  sha256(bytes: Uint8Array): Uint8Array {
+    return new Uint8Array(createHash('sha256').update(bytes).digest());
+  }
+
+  verify(point: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
+    return verify(point, bytes, signature);
   }
 
   async receive(
