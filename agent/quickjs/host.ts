@@ -11,7 +11,7 @@ import type {
 } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
 import { connect, SocketConnection } from './connection.ts';
-import { startTimer } from './loop.ts';
+import { POLLIN, startTimer, watch } from './loop.ts';
 import { parseMountOptions } from './mount-options.ts';
 import { NbdDevices } from './nbd.ts';
 import { Processes } from './processes.ts';
@@ -223,6 +223,11 @@ export class QuickjsHost implements Host {
 
   sleep(milliseconds: number): Promise<void> {
     return new Promise((resolve) => startTimer(resolve, milliseconds));
+  }
+
+  stopped(): Promise<void> {
+    const signals = bw.stopSignals();
+    return new Promise((told) => watch(signals, POLLIN, told, true));
   }
 
   print(line: string): void {
