@@ -1,6 +1,5 @@
 /** The agent's host on Node: full systems and rigs. Mounts, modules and interfaces through the system's own tools. */
 import { execFileSync, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import { uptime } from 'node:os';
 import { dirname } from 'node:path';
@@ -18,7 +17,7 @@ import { connect, secure } from './connection.ts';
 import { hostError } from './errors.ts';
 import { readDirect } from './read-direct.ts';
 import { runProgram } from './run-program.ts';
-import { verify } from './verify.ts';
+import { sha256, startSha256, verify } from './signatures.ts';
 
 const TOOL_MS = 30_000;
 
@@ -121,12 +120,11 @@ export class NodeHost implements Host {
   }
 
   startSha256(): Digest {
-    const hash = createHash('sha256');
-    return { add: (bytes) => void hash.update(bytes), end: () => new Uint8Array(hash.digest()) };
+    return startSha256();
   }
 
   sha256(bytes: Uint8Array): Uint8Array {
-    return new Uint8Array(createHash('sha256').update(bytes).digest());
+    return sha256(bytes);
   }
 
   verify(point: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
