@@ -15,6 +15,7 @@ import { openJournal, STATE_DIRECTORY } from './linux/journal.ts';
 import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
 import { scriptRunner } from './linux/scripts.ts';
+import { secretOf } from './linux/secret.ts';
 import { serviceStarter } from './linux/services.ts';
 import { readUid } from './linux/uid.ts';
 import type { Ports } from './ports.ts';
@@ -76,11 +77,16 @@ function startLink(host: Host, store: PointerStore, boot: Boot): AgentLink {
   const { bootId, bootedImage } = boot;
   const hello = helloMaker(host, { uid: readUid(host), bootId, bootedImage }, store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
-  const link = new AgentLink(host, imagers, hello, {
-    named: (hostname) => host.setHostName(hostname),
-    flash: (request) => writeFlash(store, request),
-    power: (action) => () => void host.sleep(ANSWER_MS).then(() => host.reboot(action)),
-  });
+  const link = new AgentLink(
+    host,
+    imagers,
+    { hello, secret: () => secretOf(host, undefined) },
+    {
+      named: (hostname) => host.setHostName(hostname),
+      flash: (request) => writeFlash(store, request),
+      power: (action) => () => void host.sleep(ANSWER_MS).then(() => host.reboot(action)),
+    },
+  );
   void link.serve();
   return link;
 }

@@ -6,10 +6,12 @@ import {
   type ImagerMessage,
   parseImagerMessage,
 } from '../protocol/messages.ts';
-import type { Connection, Host } from './host.ts';
+import type { Connection, Host, Secret } from './host.ts';
 import type { ImagerAddress } from './imager-address.ts';
 
 const CONNECT_MS = 2000;
+/** A handshake is two short flights; an imager of a rack that was powered on at once has many to answer. */
+const SECURE_MS = 10_000;
 /** An imager that takes a connection and says nothing is none. */
 const WELCOME_MS = 10_000;
 /** The agent says something at least this often; an imager that is silent for two such times is gone. */
@@ -19,6 +21,13 @@ export type Welcome = Extract<ImagerMessage, { type: 'welcome' }>;
 
 /** The imager is there and will not have this node. */
 export class RefusedError extends Error {}
+
+/** Who this node is to its imagers. */
+export interface LinkIdentity {
+  hello(): Hello;
+  /** What secures the next connection. */
+  secret(): Secret;
+}
 
 /** Handles what an imager says beside welcome and refusal. A throw ends the conversation. */
 export type Take = (conversation: Conversation, message: ImagerMessage) => void;
@@ -48,15 +57,16 @@ export class Conversation {
   static async open(
     host: Host,
     imager: ImagerAddress,
-    hello: () => Hello,
+    identity: LinkIdentity,
     take: Take,
   ): Promise<Conversation> {
-    const connection = await host.connect(imager.address, imager.port, CONNECT_MS);
+    const plain = await host.connect(imager.address, imager.port, CONNECT_MS);
+    const connection = await host.secure(plain, identity.secret(), SECURE_MS);
     const conversation = new Conversation(host, imager, connection, take);
     const welcomed = new Promise<void>((resolve) => {
       conversation.#welcomed = resolve;
     });
-    conversation.send(hello());
+    conversation.send(identity.hello());
     const late = host.sleep(WELCOME_MS).then(() => new Error(`no welcome within ${WELCOME_MS / 1000} s`));
     const why = await Promise.race([welcomed, conversation.ended, late]);
     if (why === undefined) return conversation;

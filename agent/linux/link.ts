@@ -6,9 +6,9 @@
 import { preferredDelay, retryDelay } from '../core/backoff.ts';
 import { Report } from '../core/report.ts';
 import type { ImagerLink } from '../ports.ts';
-import type { Flash, Hello, ImagerMessage, Plan, StepDetail } from '../protocol/messages.ts';
+import type { Flash, ImagerMessage, Plan, StepDetail } from '../protocol/messages.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
-import { Conversation, RefusedError } from './conversation.ts';
+import { Conversation, type LinkIdentity, RefusedError } from './conversation.ts';
 import type { Host } from './host.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
 import { ReportFile } from './report-file.ts';
@@ -34,7 +34,7 @@ export interface Commands {
 export class AgentLink implements ImagerLink {
   readonly #host: Host;
   readonly #imagers: readonly ImagerAddress[];
-  readonly #hello: () => Hello;
+  readonly #identity: LinkIdentity;
   readonly #commands: Commands;
   readonly #report: Report;
   #file: ReportFile | undefined;
@@ -46,12 +46,12 @@ export class AgentLink implements ImagerLink {
   readonly #planWaiters: ((plan: Plan | null) => void)[] = [];
   readonly #settleWaiters: (() => void)[] = [];
 
-  constructor(host: Host, imagers: readonly ImagerAddress[], hello: () => Hello, commands: Commands) {
+  constructor(host: Host, imagers: readonly ImagerAddress[], identity: LinkIdentity, commands: Commands) {
     this.#host = host;
     this.#imagers = imagers;
-    this.#hello = hello;
+    this.#identity = identity;
     this.#commands = commands;
-    const { bootId, bootedImage } = hello();
+    const { bootId, bootedImage } = identity.hello();
     this.#report = new Report({ id: bootId, image: bootedImage });
   }
 
@@ -116,7 +116,7 @@ export class AgentLink implements ImagerLink {
     let refused = false;
     for (const imager of imagers) {
       try {
-        return await Conversation.open(this.#host, imager, this.#hello, (from, message) =>
+        return await Conversation.open(this.#host, imager, this.#identity, (from, message) =>
           this.#take(from, message),
         );
       } catch (error) {

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openPointerStore } from '../../agent/linux/eeprom.ts';
 import { parseSuperviseOptions } from '../../agent/linux/supervise-options.ts';
 import { NodeHost } from '../../agent/node/host.ts';
+import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
@@ -30,6 +31,8 @@ const start = (port: number) =>
     ...{ address: ADDRESS, port, userConfigs: {} },
     nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: ADDRESS }]),
     directory: new Directory(new MemoryRegistry(), () => true),
+    enrolmentKey: ENROLMENT_KEY,
+    keyOf: () => undefined,
     holdsLease: () => true,
     sink: (event) => {
       events.push(event);
