@@ -134,6 +134,7 @@ async function startParts(
     clock,
     started: new Date(clock.now()),
     connected: () => agents.connected(),
+    liveness: (node) => agents.liveness(node),
     leases: () => leases(),
     ports: () => Object.fromEntries(Object.entries(running).map(([service, { port }]) => [service, port])),
     stats: () => ({

@@ -1,5 +1,6 @@
 /** One connection to an imager, from the hello to its end. */
 import { encodeFrame, FrameReader } from '../protocol/frame.ts';
+import { HEARTBEAT_SECONDS } from '../protocol/heartbeat.ts';
 import {
   type AgentMessage,
   type Hello,
@@ -14,8 +15,8 @@ const CONNECT_MS = 2000;
 const SECURE_MS = 10_000;
 /** An imager that takes a connection and says nothing is none. */
 const WELCOME_MS = 10_000;
-/** The agent says something at least this often; an imager that is silent for two such times is gone. */
-const PING_MS = 10_000;
+/** An imager of many nodes may be busy. */
+const GRACE_SECONDS = 2;
 
 export type Welcome = Extract<ImagerMessage, { type: 'welcome' }>;
 
@@ -28,6 +29,9 @@ export interface LinkIdentity {
   /** What secures the next connection. */
   secret(): Secret;
 }
+
+/** Makes a heartbeat for an imager. */
+export type Pulse = (imager: ImagerAddress) => AgentMessage;
 
 /** Handles what an imager says beside welcome and refusal. A throw ends the conversation. */
 export type Take = (conversation: Conversation, message: ImagerMessage) => void;
@@ -120,19 +124,20 @@ export class Conversation {
     if (this.#welcome !== undefined) throw new Error('a second welcome');
     this.#welcome = message;
     this.#welcomed();
-    void this.#watch();
   }
 
-  /** Pings, and closes a connection whose other end has gone without a word. */
-  async #watch(): Promise<void> {
-    for (;;) {
-      await this.#host.sleep(PING_MS);
-      if (this.#over) return;
-      if (this.#host.uptime() - this.#heard > (2 * PING_MS) / 1000) {
-        this.close();
-        return;
-      }
-      this.send({ type: 'ping' });
+  /**
+   * Sends the heartbeats of `pulse` to the end of the conversation, and ends it where the imager does not answer: one that has
+   * gone without a word is gone after two of them.
+   */
+  async beat(pulse: Pulse): Promise<void> {
+    const seconds = this.welcome.heartbeatSeconds ?? HEARTBEAT_SECONDS;
+    // The first is soon, and not amid what a boot has to say.
+    await this.#host.sleep(seconds * 100);
+    while (!this.#over) {
+      this.send(pulse(this.imager));
+      await this.#host.sleep(seconds * 1000);
+      if (this.#host.uptime() - this.#heard > 2 * seconds + GRACE_SECONDS) this.close();
     }
   }
 }

@@ -90,6 +90,19 @@ export interface Host {
   loadModule(path: string): void;
   /** Brings an interface up with an IPv4 address; `gateway` adds a default route. */
   configureInterface(name: string, address: string, prefix: number, gateway?: string): void;
+  /** The interface's IPv4 address; undefined where it has none. */
+  addressOf(name: string): string | undefined;
+  /**
+   * Sends a datagram out of an interface, whatever the routes say, and resolves with the first that comes back (at most 1500
+   * bytes), undefined where none does within `timeoutMs`. Rejects with HostError, ECONNREFUSED where nobody has the port.
+   */
+  ask(
+    name: string,
+    address: string,
+    port: number,
+    bytes: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Uint8Array | undefined>;
   setHostName(name: string): void;
   connect(address: string, port: number, timeoutMs: number): Promise<Connection>;
   /**

@@ -8,6 +8,7 @@ import { Report } from '../core/report.ts';
 import type { ImagerLink } from '../ports.ts';
 import type { Flash, ImagerMessage, Plan, StepDetail } from '../protocol/messages.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
+import { Adapters } from './adapters.ts';
 import { Conversation, type LinkIdentity, RefusedError } from './conversation.ts';
 import type { Host } from './host.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
@@ -37,6 +38,7 @@ export class AgentLink implements ImagerLink {
   readonly #identity: LinkIdentity;
   readonly #commands: Commands;
   readonly #report: Report;
+  readonly #adapters: Adapters;
   #file: ReportFile | undefined;
   #keepingSoon = false;
   #active: Conversation | undefined;
@@ -51,6 +53,7 @@ export class AgentLink implements ImagerLink {
     this.#imagers = imagers;
     this.#identity = identity;
     this.#commands = commands;
+    this.#adapters = new Adapters(host);
     const { bootId, bootedImage } = identity.hello();
     this.#report = new Report({ id: bootId, image: bootedImage });
   }
@@ -153,6 +156,7 @@ export class AgentLink implements ImagerLink {
     for (const message of this.#report.pending()) conversation.send(message);
     this.#attached(conversation.imager);
     void this.#preferOthers(conversation);
+    void conversation.beat((imager) => this.#adapters.heartbeat(imager));
   }
 
   /** Looks for the imagers before the present one, for as long as it is that. */

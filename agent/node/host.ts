@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { open, rename, writeFile } from 'node:fs/promises';
-import { uptime } from 'node:os';
+import { networkInterfaces, uptime } from 'node:os';
 import { dirname } from 'node:path';
 import type {
   Connection,
@@ -15,6 +15,7 @@ import type {
 } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
 import { connect, secure } from './connection.ts';
+import { ask } from './datagram.ts';
 import { hostError } from './errors.ts';
 import { readDirect } from './read-direct.ts';
 import { runProgram } from './run-program.ts';
@@ -118,6 +119,20 @@ export class NodeHost implements Host {
     tool(['ip', 'address', 'replace', `${address}/${prefix}`, 'dev', name]);
     tool(['ip', 'link', 'set', name, 'up']);
     if (gateway !== undefined) tool(['ip', 'route', 'replace', 'default', 'via', gateway, 'dev', name]);
+  }
+
+  addressOf(name: string): string | undefined {
+    return networkInterfaces()[name]?.find(({ family }) => family === 'IPv4')?.address;
+  }
+
+  ask(
+    name: string,
+    address: string,
+    port: number,
+    bytes: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Uint8Array | undefined> {
+    return ask(this.addressOf(name), { address, port }, bytes, timeoutMs);
   }
 
   setHostName(name: string): void {

@@ -4,6 +4,7 @@
  * send as they please. What a side does not understand it answers by closing the connection.
  */
 import * as z from 'zod/mini';
+import { heartbeat } from './heartbeat.ts';
 import { ack, type detail, type StoredReport, step, storedReport } from './step.ts';
 
 export const PROTOCOL_VERSION = 2;
@@ -78,7 +79,7 @@ const agentMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('pointer'), pointer }),
   z.object({ type: z.literal('done'), request: uint, pointer: z.optional(pointer) }),
   z.object({ type: z.literal('failed'), request: uint, why: text(4096) }),
-  z.object({ type: z.literal('ping') }),
+  heartbeat,
 ]);
 
 const imagerMessage = z.discriminatedUnion('type', [
@@ -88,6 +89,8 @@ const imagerMessage = z.discriminatedUnion('type', [
     hostname: shortText,
     /** What to do for the deployment the pointer names; null where the imager knows nothing of it. */
     plan: z.nullable(plan),
+    /** How often it wants to hear heartbeats. */
+    heartbeatSeconds: z.optional(seconds.check(z.minimum(0.05))),
   }),
   z.object({ type: z.literal('refuse'), why: text(4096) }),
   ack,

@@ -11,6 +11,7 @@ import type {
 } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
 import { connect, SocketConnection } from './connection.ts';
+import { ask } from './datagram.ts';
 import { POLLIN, startTimer, watch } from './loop.ts';
 import { parseMountOptions } from './mount-options.ts';
 import { NbdDevices } from './nbd.ts';
@@ -134,6 +135,20 @@ export class QuickjsHost implements Host {
   configureInterface(name: string, address: string, prefix: number, gateway?: string): void {
     bw.configureInterface(name, address, maskOf(prefix));
     if (gateway !== undefined) bw.addDefaultRoute(gateway, name);
+  }
+
+  addressOf(name: string): string | undefined {
+    return bw.interfaceAddress(name) ?? undefined;
+  }
+
+  ask(
+    name: string,
+    address: string,
+    port: number,
+    bytes: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Uint8Array | undefined> {
+    return ask(name, { address, port }, bytes, timeoutMs);
   }
 
   setHostName(name: string): void {

@@ -121,6 +121,43 @@ static JSValue configure_interface(JSContext *ctx, JSValueConst self, int argc, 
   return result;
 }
 
+static JSValue interface_address(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  struct ifreq request = {0};
+  struct sockaddr_in address;
+  const char *name = JS_ToCString(ctx, argv[0]);
+  if (!name) return JS_EXCEPTION;
+  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  JS_FreeCString(ctx, name);
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  int failed = ioctl(fd, SIOCGIFADDR, &request) < 0;
+  if (fd >= 0) close(fd);
+  memcpy(&address, &request.ifr_addr, sizeof address);
+  return failed ? JS_NULL : JS_NewString(ctx, inet_ntoa(address.sin_addr));
+}
+
+/* A UDP socket bound to an interface (SO_BINDTODEVICE), connected, with one datagram sent. */
+static JSValue ask_start(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  struct sockaddr_in peer = {.sin_family = AF_INET};
+  uint32_t port;
+  size_t length;
+  if (parse_address(ctx, argv[1], &peer.sin_addr) || JS_ToUint32(ctx, &port, argv[2])) return JS_EXCEPTION;
+  const uint8_t *bytes = bw_bytes(ctx, argv[3], &length);
+  const char *name = bytes ? JS_ToCString(ctx, argv[0]) : NULL;
+  if (!name) return JS_EXCEPTION;
+  peer.sin_port = htons((uint16_t)port);
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  JSValue result = JS_UNDEFINED;
+  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0 ||
+      connect(fd, (struct sockaddr *)&peer, sizeof peer) < 0 || send(fd, bytes, length, 0) < 0) {
+    result = bw_fail(ctx, "ask by", name);
+    if (fd >= 0) close(fd);
+  } else {
+    result = JS_NewInt32(ctx, fd);
+  }
+  JS_FreeCString(ctx, name);
+  return result;
+}
+
 /* A default route through a gateway; one that is already there is no error. */
 static JSValue add_default_route(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   struct sockaddr_in gateway = {.sin_family = AF_INET}, any = {.sin_family = AF_INET};
@@ -208,6 +245,8 @@ const JSCFunctionListEntry bw_network_calls[] = {
     JS_CFUNC_DEF("socketError", 2, socket_error),
     JS_CFUNC_DEF("poll", 2, poll_fds),
     JS_CFUNC_DEF("configureInterface", 3, configure_interface),
+    JS_CFUNC_DEF("interfaceAddress", 1, interface_address),
+    JS_CFUNC_DEF("askStart", 4, ask_start),
     JS_CFUNC_DEF("addDefaultRoute", 2, add_default_route),
     JS_CFUNC_DEF("netlinkOpen", 1, netlink_open),
     JS_CFUNC_DEF("netlinkJoin", 2, netlink_join),

@@ -5,6 +5,7 @@ import type { EventSink } from '../journal/event.ts';
 import type { Tally } from '../journal/tally.ts';
 import type { Fallback } from '../model/fallback.ts';
 import { shortened } from './directory.ts';
+import type { Change } from './liveness.ts';
 import type { Peer } from './peers.ts';
 
 export class Reports {
@@ -46,6 +47,19 @@ export class Reports {
     const words = { ...shortened(detail), uptime };
     if (boot === undefined) this.event(at, peer, step, node, words);
     else this.event(at, peer, 'earlier', node, { ...words, step, bootId: boot.id });
+  }
+
+  /** How a node or an adapter of its has changed. */
+  liveness(at: number, change: Change): void {
+    const detail: StepDetail =
+      change.kind === 'lost'
+        ? { silentSeconds: Math.round(change.silentMs / 1000) }
+        : {
+            adapter: change.adapter.name,
+            state: change.adapter.state,
+            ...(change.was === null ? {} : { was: change.was }),
+          };
+    this.#sink({ at, component: 'agent', step: change.kind, node: change.node, detail });
   }
 
   fallback(at: number, peer: Peer, node: string, fallback: Fallback): void {

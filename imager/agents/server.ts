@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Server } from 'node:tls';
 import type { Logger } from 'pino';
 import { ENROL_IDENTITY } from '../../agent/protocol/enrolment.ts';
+import { HEARTBEAT_SECONDS } from '../../agent/protocol/heartbeat.ts';
 import type { AgentMessage, ImagerMessage } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Clock } from '../journal/clock.ts';
@@ -10,6 +11,7 @@ import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
+import type { Liveness } from '../model/views.ts';
 import { Connection } from './connection.ts';
 import type { Directory } from './directory.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
@@ -18,6 +20,7 @@ import { notConnected, Pushes } from './pushes.ts';
 import { Reports } from './reports.ts';
 import { secureServer } from './secure.ts';
 import { acknowledgement, type Output, receive } from './session.ts';
+import { Watch } from './watch.ts';
 
 export interface AgentServerOptions {
   address: string;
@@ -39,6 +42,10 @@ export interface AgentServerOptions {
   helloMs?: number;
   idleMs?: number;
   pushMs?: number;
+  /** How often nodes are to send heartbeats; not less than a third of idleMs. */
+  heartbeatSeconds?: number;
+  /** A node that is not heard for so long is lost. */
+  lostMs?: number;
 }
 
 type PushAnswer = { pointer?: BootPointer };
@@ -48,8 +55,10 @@ const MAX_CONNECTIONS = 1024;
 /** A node has one agent; an old connection may linger while its successor says hello. */
 const MAX_PER_ADDRESS = 8;
 const HELLO_MS = 10_000;
-/** Agents say something every 10 s. */
-const IDLE_MS = 30_000;
+/** A connection that is silent for so many heartbeats has no node at its other end. */
+const IDLE_BEATS = 3;
+/** Time enough to restart on purpose. */
+const LOST_MS = 90_000;
 const PUSH_MS = 10_000;
 
 export class AgentServer {
@@ -60,11 +69,13 @@ export class AgentServer {
   readonly #pushes: Pushes<PushAnswer>;
   readonly #tally: Tally;
   readonly #reports: Reports;
+  readonly #watch: Watch;
 
   private constructor(options: AgentServerOptions) {
     this.#options = options;
     this.#tally = new Tally(options.log);
     this.#reports = new Reports(options.sink, options.clock, this.#tally);
+    this.#watch = new Watch(options.lostMs ?? LOST_MS, options.clock, this.#reports);
     const { enrolmentKey, keyOf } = options;
     this.#server = secureServer(
       {
@@ -98,6 +109,7 @@ export class AgentServer {
         resolve();
       });
     });
+    await agents.#watch.listen(options.address, agents.port, (what) => agents.#tally.count(what));
     return agents;
   }
 
@@ -121,6 +133,11 @@ export class AgentServer {
     return this.#peers.connected();
   }
 
+  /** What a node's heartbeats say. */
+  liveness(node: string): Liveness {
+    return this.#watch.view(node);
+  }
+
   /** Has the node write a new boot pointer: `Flashes.flash`. */
   flash(node: string, request: FlashRequest): Promise<BootPointer> {
     return this.#flashes.flash(node, request);
@@ -135,7 +152,7 @@ export class AgentServer {
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const { connection } of this.#peers.all()) connection.drop('imager-stops', 'the imager stops');
-    await closed;
+    await Promise.all([closed, this.#watch.close()]);
   }
 
   #push(node: string, what: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
@@ -146,7 +163,8 @@ export class AgentServer {
   }
 
   #accept(socket: Socket, identity: string): void {
-    const { helloMs = HELLO_MS, idleMs = IDLE_MS, clock } = this.#options;
+    const { helloMs = HELLO_MS, heartbeatSeconds = HEARTBEAT_SECONDS, clock } = this.#options;
+    const { idleMs = IDLE_BEATS * heartbeatSeconds * 1000 } = this.#options;
     this.#tally.count('accepted');
     const peer: Peer = {
       session: { at: 'new' },
@@ -169,7 +187,7 @@ export class AgentServer {
   }
 
   async #receive(peer: Peer, message: AgentMessage): Promise<void> {
-    const { nodes, userConfigs, directory } = this.#options;
+    const { nodes, userConfigs, directory, heartbeatSeconds } = this.#options;
     this.#tally.count(`received.${message.type}`);
     const turn = receive(peer.session, message, {
       nodes,
@@ -177,6 +195,7 @@ export class AgentServer {
       peer: peer.connection.peer,
       holdsLease: (node, address) => this.#options.holdsLease(node, address),
       lastSeq: (node, bootId) => directory.lastSeq(node, bootId),
+      ...(heartbeatSeconds === undefined ? {} : { heartbeatSeconds }),
     });
     peer.session = turn.session;
     for (const output of turn.outputs) await this.#perform(peer, output);
@@ -198,6 +217,8 @@ export class AgentServer {
         this.#reports.step(at, peer, node.name, step);
         return peer.connection.send(acknowledgement(step));
       }
+      case 'heard':
+        return this.#watch.heartbeat(output.node.name, output.heartbeat);
       case 'note':
         return directory.noted(output.node.name, output.pointer);
       case 'settle': {
@@ -217,6 +238,7 @@ export class AgentServer {
     const former = this.#peers.welcome(peer, node.name, at);
     former?.connection.drop('replaced', `${node.name} has connected anew`);
     peer.connection.welcomed();
+    this.#watch.heard(node.name);
     if (by === 'mac' && node.uid !== undefined)
       log.warn(
         { node: node.name, uid: hello.uid, expected: node.uid },

@@ -1,4 +1,5 @@
 /** What the imager answers to one agent: pure. server.ts performs the outputs in order. */
+import type { Heartbeat } from '../../agent/protocol/heartbeat.ts';
 import {
   type AgentMessage,
   type Hello,
@@ -28,6 +29,8 @@ export interface World {
   peer: string;
   /** True where `address` is leased to a node that has none of its own. */
   holdsLease(node: NodeConfig, address: string): boolean;
+  /** How often nodes are to send heartbeats; undefined: as often as they do by themselves. */
+  heartbeatSeconds?: number;
   /** Highest step number taken of this boot of the node, 0 where none. */
   lastSeq(node: string, bootId: string): number;
 }
@@ -38,6 +41,8 @@ export type Output =
   | { do: 'join'; node: NodeConfig; by: 'uid' | 'mac' | 'address'; hello: Hello }
   /** A new step, of this boot or the earlier one it names: record it, acknowledge it once durable. */
   | { do: 'record'; node: NodeConfig; bootId: string; step: Step }
+  /** The node is there; how its adapters are. */
+  | { do: 'heard'; node: NodeConfig; heartbeat: Heartbeat }
   /** What the node's pointer says now. */
   | { do: 'note'; node: NodeConfig; pointer: BootPointer }
   /** The answer to a push. */
@@ -69,8 +74,14 @@ function converse(session: Extract<Session, { at: 'open' }>, message: AgentMessa
   switch (message.type) {
     case 'hello':
       return drop('second-hello', 'a second hello on one connection');
-    case 'ping':
-      return { session, outputs: [{ do: 'send', message: { type: 'pong' } }] };
+    case 'heartbeat':
+      return {
+        session,
+        outputs: [
+          { do: 'send', message: { type: 'pong' } },
+          { do: 'heard', node, heartbeat: message },
+        ],
+      };
     case 'step':
       // A step that is here already was sent again because its acknowledgement was lost: acknowledge, nothing else.
       return message.seq <= world.lastSeq(node.name, message.boot?.id ?? bootId)
@@ -124,6 +135,7 @@ function greet(hello: Hello, world: World): Turn {
     node: node.name,
     hostname: node.hostname,
     plan: hello.pointer === null ? null : planFor(node, hello.pointer.deployment, world.userConfigs),
+    ...(world.heartbeatSeconds === undefined ? {} : { heartbeatSeconds: world.heartbeatSeconds }),
   };
   return {
     session: { at: 'open', node, bootId: hello.bootId },

@@ -3,7 +3,9 @@ import { Argument, type Command } from 'commander';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { fallbackWords } from '../model/fallback.ts';
 import {
+  type AdapterView,
   type Flashed,
+  type Liveness,
   type NodeDetails,
   type NodeView,
   POWER_ACTIONS,
@@ -119,6 +121,8 @@ function showNode(node: NodeDetails): string {
     ['configuration', node.userConfig ?? '-'],
     ['agent', node.connected ? 'connected' : 'not connected'],
     ['last hello', time(node.lastHello)],
+    ['heartbeats', heartbeatWords(node.liveness)],
+    ...node.liveness.adapters.map((adapter) => [`adapter ${adapter.name}`, adapterWords(adapter)] as const),
     ['booted image', node.fallback === null ? (node.bootedImage ?? '-') : fallbackWords(node.fallback)],
     ...(node.pointer === null ? [['pointer', '-'] as const] : pointerFields(node.pointer)),
   ]);
@@ -138,6 +142,20 @@ function showNode(node: NodeDetails): string {
     ].join('\n'),
   );
   return [head, ...boots].join('\n\n');
+}
+
+function heartbeatWords({ state, heardAt }: Liveness): string {
+  return state === 'unheard' ? 'none since this imager started' : `${state}, last heard ${time(heardAt)}`;
+}
+
+function adapterWords({ state, address, mac, speed, roundTrip, errors }: AdapterView): string {
+  return [
+    state,
+    ...[address ?? 'no address', printable(mac)],
+    ...(speed === null ? [] : [`${speed} Mbit/s`]),
+    ...(roundTrip === null ? [] : [`${roundTrip.toFixed(1)} ms to the imager and back`]),
+    ...(errors === 0 ? [] : [`${errors} errors`]),
+  ].join(', ');
 }
 
 /** One field of a boot pointer a line. */

@@ -25,6 +25,37 @@ export interface BootRecord {
   steps: BootStep[];
 }
 
+/**
+ * `up`: it has a carrier, and datagrams come back from the imager, or some come at all where it has no address. `silent`: none
+ * comes. `path-down`: those to the imager do not come back. `gone`: the node has it no more.
+ */
+export type AdapterState = 'up' | 'no-carrier' | 'silent' | 'path-down' | 'gone';
+
+export interface AdapterView {
+  /** As the node's kernel names it. */
+  name: string;
+  mac: string;
+  address: string | null;
+  state: AdapterState;
+  /** Mbit/s, where its driver says. */
+  speed: number | null;
+  /** Milliseconds to the imager and back. */
+  roundTrip: number | null;
+  /** Packets received and sent wrong between the last two heartbeats. */
+  errors: number;
+  /** When this was last heard: milliseconds since the epoch. */
+  at: number;
+}
+
+/** What heartbeats say of a node, since the imager started. */
+export interface Liveness {
+  /** `lost`: nothing was heard of it for too long. `unheard`: nothing yet. */
+  state: 'alive' | 'lost' | 'unheard';
+  /** Milliseconds since the epoch. */
+  heardAt: number | null;
+  adapters: AdapterView[];
+}
+
 export interface NodeView {
   name: string;
   hostname: string;
@@ -46,6 +77,7 @@ export interface NodeView {
 }
 
 export interface NodeDetails extends NodeView {
+  liveness: Liveness;
   /** What it called itself in its last hello. */
   reported: { uid: string; macs: string[]; address: string } | null;
   /** Its last boots with their steps, the present one last. */

@@ -10,7 +10,7 @@ import type { Menus } from '../menus/menus.ts';
 import { menusOf } from '../menus/show.ts';
 import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
-import type { NodeDetails, NodeView } from '../model/views.ts';
+import type { Liveness, NodeDetails, NodeView } from '../model/views.ts';
 import type { Packs } from '../packs/packs.ts';
 
 export interface Sources {
@@ -25,6 +25,7 @@ export interface Sources {
   clock: Clock;
   started: Date;
   connected(): readonly { node: string }[];
+  liveness(node: string): Liveness;
   leases(): readonly object[];
   ports(): Record<string, number>;
   stats(): Record<string, Record<string, number>>;
@@ -49,7 +50,7 @@ export function readModelOf(sources: Sources): ReadModel {
     },
     node: (name) => {
       const node = nodes.byName(name);
-      return node && detailsOf(node, directory.get(name), connected().has(name));
+      return node && detailsOf(node, directory.get(name), connected().has(name), sources.liveness(name));
     },
     menus: (name) => {
       const node = nodes.byName(name);
@@ -106,9 +107,15 @@ function viewOf(node: NodeConfig, record: NodeRecord | undefined, connected: boo
   };
 }
 
-function detailsOf(node: NodeConfig, record: NodeRecord | undefined, connected: boolean): NodeDetails {
+function detailsOf(
+  node: NodeConfig,
+  record: NodeRecord | undefined,
+  connected: boolean,
+  liveness: Liveness,
+): NodeDetails {
   return {
     ...viewOf(node, record, connected),
+    liveness,
     reported: record === undefined ? null : { uid: record.uid, macs: record.macs, address: record.address },
     boots: record?.boots ?? [],
   };

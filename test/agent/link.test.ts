@@ -77,14 +77,14 @@ class Imager extends EventEmitter {
     this.socket?.write(encodeFrame(message));
   }
 
-  /** The next message that is no ping. */
+  /** The next message that is no heartbeat. */
   async take(): Promise<AgentMessage> {
     while (this.#messages.length === 0) await once(this, 'message');
     return this.#messages.shift()!;
   }
 
   #queue(message: AgentMessage): void {
-    if (message.type === 'ping') return;
+    if (message.type === 'heartbeat') return;
     this.#messages.push(message);
     this.emit('message');
   }

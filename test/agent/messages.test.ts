@@ -43,7 +43,7 @@ const FROM_AGENT: AgentMessage[] = [
   { type: 'pointer', pointer: POINTER },
   { type: 'done', request: 9, pointer: POINTER },
   { type: 'failed', request: 9, why: 'no EEPROM' },
-  { type: 'ping' },
+  { type: 'heartbeat', adapters: [] },
 ];
 
 const FROM_IMAGER: ImagerMessage[] = [
@@ -75,12 +75,12 @@ const FROM_IMAGER: ImagerMessage[] = [
 
 describe('messages', () => {
   it('golden frame: length, then CBOR (RFC 8949)', () => {
-    expect(Buffer.from(encodeFrame({ type: 'ping' })).toString('hex')).toBe(
+    expect(Buffer.from(encodeFrame({ type: 'pong' })).toString('hex')).toBe(
       [
         '0000000d', // payload length, big-endian
         'b90001', // map of one pair (two-byte count, as cbor-x writes it)
         '6474797065', // "type"
-        '6470696e67', // "ping"
+        '64706f6e67', // "pong"
       ].join(''),
     );
   });

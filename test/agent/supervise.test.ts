@@ -28,6 +28,7 @@ const bus = new EventEmitter();
 
 const start = (port: number) =>
   AgentServer.start({
+    ...{ heartbeatSeconds: 0.2, lostMs: 800 },
     ...{ address: ADDRESS, port, userConfigs: {} },
     nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: ADDRESS }]),
     directory: new Directory(new MemoryRegistry(), () => true),
@@ -98,6 +99,21 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
     await seen('hello', 2);
     agent.kill('SIGTERM');
     expect(await agent.ended).toBe(0);
+  });
+
+  it('its heartbeats say that it is alive; stopped, it is lost; and it comes back', {
+    timeout: 60_000,
+  }, async () => {
+    const agent = await startAgent(runtime, options());
+    await seen('hello');
+    while (server.stats()['received.heartbeat'] === undefined) await new Promise(setImmediate);
+    expect(server.liveness('node1')).toMatchObject({ state: 'alive' });
+    agent.kill('SIGSTOP');
+    await seen('lost');
+    expect(server.liveness('node1').state).toBe('lost');
+    agent.kill('SIGCONT');
+    await seen('hello', 2);
+    expect(server.liveness('node1').state).toBe('alive');
   });
 
   it('says what is wrong with its command line, and with this node', { timeout: 60_000 }, async () => {

@@ -70,7 +70,7 @@ test('hello, steps with acknowledgements, events, ping', async () => {
   expect(await one.greet()).toMatchObject({ type: 'welcome', node: 'node1', plan: { deployment: 'd1' } });
   one.send({ type: 'step', seq: 1, step: 'mounted', uptime: 3.25, detail: { device: '/dev/nbd0' } });
   one.send({ type: 'step', seq: 2, step: 'ready', uptime: 4 });
-  one.send({ type: 'ping' });
+  one.send({ type: 'heartbeat', adapters: [] });
   expect([await one.next(), await one.next(), await one.next()]).toEqual([
     { type: 'ack', seq: 1 },
     { type: 'ack', seq: 2 },
@@ -124,7 +124,7 @@ test('as many agents as there are nodes are taken, however many strangers there 
   await start({ nodes: new NodeIndex(many) });
   for (let at = 0; at < 1100; at++) await agent(`127.0.1.${1 + (at >> 3)}`);
   const last = await agent('127.0.2.1');
-  last.send({ type: 'ping' });
+  last.send({ type: 'heartbeat', adapters: [] });
   expect(await last.next()).toBeUndefined();
   expect([server.stats()['dropped.too-many-connections'], server.stats()['dropped.no-hello']]).toEqual([
     undefined,
@@ -163,7 +163,7 @@ test('a step sent again after a reconnection, even to another imager, is acknowl
 test('a step whose record cannot be made durable is not acknowledged, and is taken when sent again', async () => {
   const one = await agent();
   await one.greet();
-  one.send({ type: 'ping' });
+  one.send({ type: 'heartbeat', adapters: [] });
   await one.next();
   const transact = registry.transact.bind(registry);
   registry.transact = () => Promise.reject(new Error('disk full'));
@@ -230,7 +230,7 @@ test('a new connection of a node replaces the old one, which loses what was push
   expect(await old.next()).toBeUndefined();
   await lost;
   expect(server.connected()).toHaveLength(1);
-  fresh.send({ type: 'ping' });
+  fresh.send({ type: 'heartbeat', adapters: [] });
   expect(await fresh.next()).toEqual({ type: 'pong' });
 });
 
@@ -324,7 +324,7 @@ test('flash to nobody, and to an agent that never answers', async () => {
   await expect(server.power('node1', 'reboot')).rejects.toMatchObject({ reason: 'deadline' });
   const push = (await one.next()) as Extract<ImagerMessage, { type: 'power' }>;
   one.send({ type: 'done', request: push.request });
-  one.send({ type: 'ping' });
+  one.send({ type: 'heartbeat', adapters: [] });
   await one.next();
   expect(server.stats()).toMatchObject({ 'ignored.late-answer': 1 });
 });
@@ -338,7 +338,7 @@ test('one node cannot answer for another', async () => {
   const push = (await one.next()) as Extract<ImagerMessage, { type: 'power' }>;
   expect(push.action).toBe('poweroff');
   two.send({ type: 'failed', request: push.request, why: 'not mine' });
-  two.send({ type: 'ping' });
+  two.send({ type: 'heartbeat', adapters: [] });
   await two.next();
   one.send({ type: 'done', request: push.request });
   await power;
@@ -372,7 +372,7 @@ test.each([
   ['frame', Uint8Array.of(0xff, 0xff, 0xff, 0xff)],
   ['frame', Uint8Array.of(0, 0, 0, 2, 0x62, 0x61)],
   ['message', encodeFrame({ type: 'hello', version: 'one' })],
-  ['no-hello', encodeFrame({ type: 'ping' })],
+  ['no-hello', encodeFrame({ type: 'heartbeat', adapters: [] })],
   ['no-hello', Buffer.concat([Uint8Array.of(0, 1, 0, 0), new Uint8Array(100_000)])],
 ])('bytes that are no agent: %s', async (reason, bytes) => {
   const stranger = await agent();

@@ -123,25 +123,28 @@ describe('after the welcome', () => {
     ]);
   });
 
-  test('answers settle their requests, a ping has its pong', () => {
+  test('answers settle their requests, a heartbeat has its pong', () => {
     expect(receive(open, { type: 'done', request: 7, pointer: POINTER }, world).outputs).toEqual([
       { do: 'settle', request: 7, answer: { pointer: POINTER } },
     ]);
     expect(receive(open, { type: 'failed', request: 7, why: 'no' }, world).outputs).toEqual([
       { do: 'settle', request: 7, answer: { why: 'no' } },
     ]);
-    expect(receive(open, { type: 'ping' }, world)).toEqual({
+    expect(receive(open, { type: 'heartbeat', adapters: [] }, world)).toEqual({
       session: open,
-      outputs: [{ do: 'send', message: { type: 'pong' } }],
+      outputs: [
+        { do: 'send', message: { type: 'pong' } },
+        { do: 'heard', node: open.node, heartbeat: { type: 'heartbeat', adapters: [] } },
+      ],
     });
   });
 
   test('anything before hello and a second hello end the session; a closed one says nothing', () => {
-    expect(receive(fresh, { type: 'ping' }, world).outputs).toMatchObject([
+    expect(receive(fresh, { type: 'heartbeat', adapters: [] }, world).outputs).toMatchObject([
       { do: 'drop', reason: 'no-hello' },
     ]);
     const again = receive(open, hello(), world);
     expect(again.outputs).toMatchObject([{ do: 'drop', reason: 'second-hello' }]);
-    expect(receive(again.session, { type: 'ping' }, world).outputs).toEqual([]);
+    expect(receive(again.session, { type: 'heartbeat', adapters: [] }, world).outputs).toEqual([]);
   });
 });

@@ -66,6 +66,7 @@ describe('a wire', () => {
         other = end;
         return true;
       },
+      answer: () => undefined,
     });
     const connected = network.connect('n1', 'agent', '10.77.0.1', 2000);
     await time.run(100, never);
@@ -123,7 +124,7 @@ describe('a wire', () => {
     const time = new VirtualTime(randomFrom(1));
     let lost = false;
     const network = new SimulatedNetwork(time, () => ({ lost, delay: 0 }));
-    network.listen('10.77.0.1', { accept: () => false });
+    network.listen('10.77.0.1', { accept: () => false, answer: () => undefined });
     const refused = expect(network.connect('n1', 'agent', '10.77.0.1', 2000)).rejects.toMatchObject({
       code: 'ECONNREFUSED',
     });

@@ -5,6 +5,7 @@
  */
 import { ENROL_IDENTITY, ENROLMENT_KEY } from '../../../agent/protocol/enrolment.ts';
 import { encodeFrame, FrameReader, MAX_AGENT_FRAME } from '../../../agent/protocol/frame.ts';
+import { answerToProbe } from '../../../agent/protocol/heartbeat.ts';
 import {
   type AgentMessage,
   type ImagerMessage,
@@ -13,11 +14,13 @@ import {
 import type { BootPointer } from '../../../agent/protocol/pointer/record.ts';
 import { Directory } from '../../../imager/agents/directory.ts';
 import { Flashes, type FlashRequest } from '../../../imager/agents/flashes.ts';
+import { Liveness } from '../../../imager/agents/liveness.ts';
 import { notConnected, PushError } from '../../../imager/agents/pushes.ts';
 import { acknowledgement, type Output, receive, type Session } from '../../../imager/agents/session.ts';
 import type { EventSink } from '../../../imager/journal/event.ts';
 import type { ImagerConfig, NodeConfig } from '../../../imager/model/config.ts';
 import { NodeIndex } from '../../../imager/model/nodes.ts';
+import type { Liveness as View } from '../../../imager/model/views.ts';
 import { MemoryRegistry } from '../../../imager/registry/memory.ts';
 import { mayOpen } from '../../../imager/service/disk-policy.ts';
 import type { SimulatedDisk } from './disk.ts';
@@ -52,6 +55,7 @@ interface Peer {
 /** A process of Node that opens its stores, on the rig. */
 const START_MS = 600;
 const PUSH_MS = 10_000;
+const LOST_MS = 90_000;
 
 export class SimulatedImager implements Listener {
   readonly #parts: ImagerParts;
@@ -66,6 +70,7 @@ export class SimulatedImager implements Listener {
   /** Whom it serves a disk. */
   readonly #attached = new Map<string, () => void>();
   #flashes: Flashes;
+  #liveness = new Liveness(LOST_MS);
   readonly #requests = new Map<
     number,
     { peer: Peer; end: (answer: { pointer?: BootPointer } | Error) => void }
@@ -141,6 +146,16 @@ export class SimulatedImager implements Listener {
     return this.#flashes.flash(node, request);
   }
 
+  /** What heartbeats say of a node since it has begun to serve. */
+  liveness(node: string): View {
+    return this.#liveness.view(node);
+  }
+
+  /** The answer to a datagram; undefined where there is none. */
+  answer(datagram: Uint8Array): Uint8Array | undefined {
+    return this.#running ? answerToProbe(datagram) : undefined;
+  }
+
   accept(end: StreamEnd, node: string, packet: StreamPacket): boolean {
     if (!this.#running) return false;
     if (packet === 'agent')
@@ -149,6 +164,7 @@ export class SimulatedImager implements Listener {
   }
 
   #begin(): [Directory, Flashes] {
+    this.#liveness = new Liveness(LOST_MS);
     const directory = new Directory(this.#registry, (node) => this.#nodes.byName(node) !== undefined);
     const flashes = new Flashes(directory, {
       isConnected: (node) => this.#byNode.has(node),
@@ -205,6 +221,9 @@ export class SimulatedImager implements Listener {
         await this.#directory.step(node.name, bootId, step, at);
         return peer.end.write(encodeFrame(acknowledgement(step)));
       }
+      case 'heard':
+        this.#liveness.heartbeat(output.node.name, output.heartbeat.adapters, at);
+        return;
       case 'note':
         return this.#directory.noted(output.node.name, output.pointer);
       case 'settle': {

@@ -6,6 +6,7 @@
  * The agent's file calls are synchronous, so none can wait for a disk that is away. What would lead to one waits instead: the
  * end of a script, an answer, a pause.
  */
+import { parseBootLine } from '../../../agent/linux/cmdline.ts';
 import {
   type Connection,
   type Digest,
@@ -40,6 +41,8 @@ export interface MachineBoot {
 export interface MachineWorld {
   disks: DiskSource;
   connect(address: string, timeoutMs: number): Promise<StreamEnd>;
+  /** Sends a datagram to the agent port; undefined where nothing comes back in time. */
+  ask(address: string, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array | undefined>;
   print(line: string): void;
   /** The machine restarts or stops. */
   ended(action: 'reboot' | 'poweroff'): void;
@@ -73,7 +76,9 @@ export class SimulatedMachine implements Host {
       ['/etc/bootwright/uid', () => boot.uid],
       ['/proc/cmdline', () => boot.commandLine],
       ['/proc/sys/kernel/random/boot_id', () => `${boot.bootId}\n`],
-      ['/sys/class/net/eth0/address', () => `${boot.mac}\n`],
+      ...Object.entries({ address: boot.mac, type: '1', carrier: '1', operstate: 'up' }).map(
+        ([file, text]) => [`/sys/class/net/eth0/${file}`, () => `${text}\n`] as const,
+      ),
       ...Array.from(
         { length: MAX_DISKS },
         (_, index) => [`/sys/block/nbd${index}/size`, () => String(sectors(index))] as const,
@@ -173,6 +178,14 @@ export class SimulatedMachine implements Host {
 
   verify(point: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
     return verify(point, bytes, signature);
+  }
+
+  addressOf(): string {
+    return parseBootLine(this.#boot.commandLine).network.address;
+  }
+
+  async ask(_name: string, address: string, _port: number, bytes: Uint8Array, timeoutMs: number) {
+    return this.#possible(this.#world.ask(address, bytes, timeoutMs));
   }
 
   async run(argv: string[], { timeoutMs }: { timeoutMs: number }): Promise<ProcessResult> {

@@ -20,6 +20,8 @@ export type Wire = (node: string, packet: PacketKind) => Fate;
 export interface Listener {
   /** Takes a connection of `node`, or refuses it (false), as where no program has the port. */
   accept(end: StreamEnd, node: string, packet: StreamPacket): boolean;
+  /** What it answers to a datagram on the agent port; undefined: nothing. */
+  answer(datagram: Uint8Array): Uint8Array | undefined;
 }
 
 export type StreamPacket = Extract<PacketKind, 'agent' | 'nbd'>;
@@ -52,6 +54,21 @@ export class SimulatedNetwork {
   send(node: string, packet: PacketKind, arrive: () => void): void {
     const { lost, delay } = this.#wire(node, packet);
     if (!lost) this.#time.after(LATENCY_MS + delay, arrive);
+  }
+
+  /** A datagram to the agent port, and what comes back; undefined where nothing does in time. */
+  ask(node: string, address: string, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array | undefined> {
+    return new Promise((resolve) => {
+      const stop = this.#time.after(timeoutMs, () => resolve(undefined));
+      this.send(node, 'agent', () => {
+        const answer = this.#listeners.get(address)?.answer(bytes);
+        if (answer === undefined) return;
+        this.send(node, 'agent', () => {
+          stop();
+          resolve(answer);
+        });
+      });
+    });
   }
 
   /** A piece of a stream; it comes through some time, unless that is `pointless` by then. */

@@ -40,6 +40,7 @@ export interface NodeWorld {
   boots(image: string): boolean;
   disks: DiskSource;
   connect(address: string, timeoutMs: number): Promise<StreamEnd>;
+  ask(address: string, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array | undefined>;
   line(text: string): void;
   power(step: 'power-on' | 'off', reason?: string): void;
   wrote(slot: 0 | 1, stored: number, length: number): void;
@@ -152,6 +153,7 @@ export class SimulatedNode {
       {
         disks: this.#world.disks,
         connect: this.#world.connect,
+        ask: this.#world.ask,
         print: (line) => {
           if (line !== '') this.#world.line(line);
         },

@@ -137,6 +137,7 @@ export class SimulatedRig implements ScenarioRig {
           clear: () => this.#untilClear(name),
         },
         connect: (address, timeoutMs) => this.#network.connect(name, 'agent', address, timeoutMs),
+        ask: (address, bytes, timeoutMs) => this.#network.ask(name, address, bytes, timeoutMs),
         line: (text) => this.#say(name, text),
         power: (step, reason) => {
           if (step === 'power-on') this.#counts.get(name)!.poweredOnAt = this.now();

@@ -41,7 +41,7 @@ const SAID: AgentMessage[] = [
   { type: 'pointer', pointer: POINTER },
   { type: 'done', request: 1, pointer: POINTER },
   { type: 'failed', request: 2, why: 'boot pointer not verified' },
-  { type: 'ping' },
+  { type: 'heartbeat', adapters: [] },
 ];
 const { sequence: _sequence, phase: _phase, attempts: _attempts, fallback: _fallback, ...TARGET } = POINTER;
 const HEARD: ImagerMessage[] = [
