@@ -18,6 +18,7 @@ import { scriptRunner } from './linux/scripts.ts';
 import { secretOf } from './linux/secret.ts';
 import { serviceStarter } from './linux/services.ts';
 import { readUid } from './linux/uid.ts';
+import { watchOver } from './linux/watchdog.ts';
 import type { Ports } from './ports.ts';
 import type { PointerStore } from './protocol/pointer/store.ts';
 import { supervise } from './supervise.ts';
@@ -25,6 +26,8 @@ import { supervise } from './supervise.ts';
 const MODULE_LIST = '/etc/bootwright/modules';
 /** Time for the answer to a power request to leave. */
 const ANSWER_MS = 50;
+
+type Restart = (action: 'reboot' | 'poweroff') => void;
 
 export async function main(host: Host, args: readonly string[]): Promise<void> {
   if (args[0] === 'keeper') await keepDisk(host, args.slice(1));
@@ -51,8 +54,13 @@ async function bootNode(host: Host): Promise<void> {
     bootedImage: line.image,
     firmwareCounts: store.layout.firmwareCounts,
   };
-  const link = startLink(host, store, boot);
-  await run(portsOf(host, store, link), boot);
+  const watchdog = watchOver(host, line.watchdogSeconds);
+  const restart = (action: 'reboot' | 'poweroff') => {
+    watchdog?.stop();
+    host.reboot(action);
+  };
+  const link = startLink(host, store, boot, restart);
+  await run(portsOf(host, store, link, restart), boot);
 }
 
 /** Mounts the kernel's file systems and loads the modules of the initramfs in the order listed there. */
@@ -73,7 +81,7 @@ function configureNetwork(host: Host, { network }: BootLine): void {
   if (network.hostname !== undefined) host.setHostName(network.hostname);
 }
 
-function startLink(host: Host, store: PointerStore, boot: Boot): AgentLink {
+function startLink(host: Host, store: PointerStore, boot: Boot, restart: Restart): AgentLink {
   const { bootId, bootedImage } = boot;
   const hello = helloMaker(host, { uid: readUid(host), bootId, bootedImage }, store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
@@ -84,14 +92,14 @@ function startLink(host: Host, store: PointerStore, boot: Boot): AgentLink {
     {
       named: (hostname) => host.setHostName(hostname),
       flash: (request) => writeFlash(store, request),
-      power: (action) => () => void host.sleep(ANSWER_MS).then(() => host.reboot(action)),
+      power: (action) => () => void host.sleep(ANSWER_MS).then(() => restart(action)),
     },
   );
   void link.serve();
   return link;
 }
 
-function portsOf(host: Host, store: PointerStore, link: AgentLink): Ports {
+function portsOf(host: Host, store: PointerStore, link: AgentLink, restart: Restart): Ports {
   const attacher = diskAttacher(host);
   return {
     disks: {
@@ -105,7 +113,7 @@ function portsOf(host: Host, store: PointerStore, link: AgentLink): Ports {
     services: serviceStarter(host),
     link,
     pointers: pointersOf(store, (pointer) => link.pointed(pointer)),
-    power: { reboot: () => host.reboot('reboot') },
+    power: { reboot: () => restart('reboot') },
     uptime: () => host.uptime(),
   };
 }

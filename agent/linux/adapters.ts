@@ -40,6 +40,7 @@ export class Adapters {
   heartbeat(imager: ImagerAddress): Heartbeat {
     const names = this.#names();
     const before = this.#before;
+    for (const name of this.#paths.keys()) if (!names.includes(name)) this.#paths.delete(name);
     this.#before = new Map(names.map((name) => [name, this.#counters(name)]));
     return { type: 'heartbeat', adapters: names.map((name) => this.#look(name, before.get(name), imager)) };
   }

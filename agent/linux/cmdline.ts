@@ -14,6 +14,8 @@ export interface BootLine {
   image: string;
   /** Pointer store (`bootwright.pointer=LAYOUT:DEVICE`). */
   pointer: { layout: string; device: string };
+  /** Seconds of the hardware watchdog (`bootwright.watchdog=off|SECONDS`); undefined: off. */
+  watchdogSeconds: number | undefined;
   /** `ip=` as the kernel documents it (Documentation/admin-guide/nfs/nfsroot.rst). */
   network: NetworkSettings;
 }
@@ -35,8 +37,21 @@ export function parseBootLine(text: string): BootLine {
   return {
     image: need('bootwright.image'),
     pointer: { layout: pointer.slice(0, colon), device: pointer.slice(colon + 1) },
+    watchdogSeconds: parseWatchdog(values.get('bootwright.watchdog')),
     network: parseIp(need('ip')),
   };
+}
+
+const WATCHDOG_SECONDS = 60;
+
+/** Hardware counts to a few minutes at most; below ten seconds a busy node would be restarted for nothing. */
+function parseWatchdog(value: string | undefined): number | undefined {
+  if (value === undefined) return WATCHDOG_SECONDS;
+  if (value === 'off') return undefined;
+  const seconds = /^[0-9]{1,4}$/.test(value) ? Number(value) : 0;
+  if (seconds < 10 || seconds > 600)
+    throw new BootLineError(`bootwright.watchdog=${value} is not "off" or 10 to 600 seconds`);
+  return seconds;
 }
 
 /** The image a system was booted from; undefined where its kernel was not started for us. */

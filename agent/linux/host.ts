@@ -61,6 +61,15 @@ export interface DiskPack {
   bytes: Uint8Array;
 }
 
+/** A hardware watchdog that is running: without a pulse for about `seconds` it restarts the machine. */
+export interface Watchdog {
+  readonly seconds: number;
+  /** This process is well. */
+  pulse(): void;
+  /** Switches it off, for a restart or an end in order. */
+  stop(): void;
+}
+
 export interface Host {
   readonly runtime: 'quickjs' | 'node';
   readFile(path: string): Uint8Array;
@@ -142,6 +151,11 @@ export interface Host {
   startSelf(args: string[]): void;
   /** Process 1 becomes `argv` (the disk's init), this agent goes on as its child. No-op hand-over where not PID 1: starts it as a child. */
   handOverInit(argv: string[]): void;
+  /**
+   * Starts the hardware watchdog at `device` with a time of `seconds`, or what its driver makes of it. It goes on over a root
+   * switch and a hand-over, and while this process waits for its disk. Throws HostError, ENOENT where there is none.
+   */
+  startWatchdog(device: string, seconds: number): Watchdog;
   /**
    * Flushes file systems, for ten seconds at most (a disk may be away for good), and restarts or stops the machine.
    * Does not return on success.

@@ -12,6 +12,7 @@ import type {
   NbdAttachment,
   ProcessResult,
   Secret,
+  Watchdog,
 } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
 import { connect, secure } from './connection.ts';
@@ -219,6 +220,10 @@ export class NodeHost implements Host {
     const child = spawn(file, args, { detached: true, stdio: ['ignore', 'inherit', 'inherit'] });
     child.on('error', (error) => this.print(`agent: ${hostError(error).message}`));
     child.unref();
+  }
+
+  startWatchdog(device: string): Watchdog {
+    throw new HostError('ENOTSUP', `${device}: Node has no ioctl(2); only the static agent feeds a watchdog`);
   }
 
   reboot(action: 'reboot' | 'poweroff'): void {

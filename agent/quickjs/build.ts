@@ -28,6 +28,7 @@ const OWN_FILES = [
   'bw.c',
   'files.c',
   'aside.c',
+  'watchdog.c',
   'system.c',
   'network.c',
   'processes.c',

@@ -70,6 +70,16 @@ static JSValue set_loop(JSContext *ctx, JSValueConst self, int argc, JSValueCons
   return JS_UNDEFINED;
 }
 
+static JSValue memory_usage(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  JSMemoryUsage usage;
+  JS_RunGC(JS_GetRuntime(ctx));
+  JS_ComputeMemoryUsage(JS_GetRuntime(ctx), &usage);
+  JSValue result = JS_NewObject(ctx);
+  JS_SetPropertyStr(ctx, result, "bytes", JS_NewInt64(ctx, usage.memory_used_size));
+  JS_SetPropertyStr(ctx, result, "objects", JS_NewInt64(ctx, usage.obj_count));
+  return result;
+}
+
 /* UTF-8 of a string; a lone surrogate becomes U+FFFD, as the Encoding Standard asks. */
 static JSValue encode_utf8(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   size_t length;
@@ -112,6 +122,7 @@ static JSValue decode_utf8(JSContext *ctx, JSValueConst self, int argc, JSValueC
 static const JSCFunctionListEntry base_calls[] = {
     JS_CFUNC_DEF("setErrorClass", 1, set_error_class),
     JS_CFUNC_DEF("setLoop", 1, set_loop),
+    JS_CFUNC_DEF("memoryUsage", 0, memory_usage),
     JS_CFUNC_DEF("encodeUtf8", 1, encode_utf8),
     JS_CFUNC_DEF("decodeUtf8", 1, decode_utf8),
 };
@@ -120,6 +131,7 @@ static int define(JSContext *ctx, JSModuleDef *module) {
   return JS_SetModuleExportList(ctx, module, base_calls, BW_COUNT(base_calls)) ||
          JS_SetModuleExportList(ctx, module, bw_file_calls, bw_file_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_aside_calls, bw_aside_call_count) ||
+         JS_SetModuleExportList(ctx, module, bw_watchdog_calls, bw_watchdog_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_system_calls, bw_system_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_network_calls, bw_network_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_process_calls, bw_process_call_count) ||
@@ -132,6 +144,7 @@ JSModuleDef *bw_declare(JSContext *ctx) {
   JS_AddModuleExportList(ctx, module, base_calls, BW_COUNT(base_calls));
   JS_AddModuleExportList(ctx, module, bw_file_calls, bw_file_call_count);
   JS_AddModuleExportList(ctx, module, bw_aside_calls, bw_aside_call_count);
+  JS_AddModuleExportList(ctx, module, bw_watchdog_calls, bw_watchdog_call_count);
   JS_AddModuleExportList(ctx, module, bw_system_calls, bw_system_call_count);
   JS_AddModuleExportList(ctx, module, bw_network_calls, bw_network_call_count);
   JS_AddModuleExportList(ctx, module, bw_process_calls, bw_process_call_count);

@@ -5,6 +5,8 @@ declare module 'bw' {
   export function setErrorClass(type: new (code: string, message: string) => Error): void;
   /** One turn of the event loop; false ends the program. */
   export function setLoop(turn: () => boolean): void;
+  /** Bytes that the engine has from malloc(), and its objects, after a collection of cycles. */
+  export function memoryUsage(): { bytes: number; objects: number };
   export function encodeUtf8(text: string): ArrayBuffer;
   /** undefined where the bytes are not well-formed UTF-8. */
   export function decodeUtf8(bytes: Uint8Array): string | undefined;
@@ -34,6 +36,12 @@ declare module 'bw' {
   export function replaceAside(path: string, bytes: Uint8Array): number;
   /** Takes that descriptor back, and throws what went wrong. */
   export function endAside(fd: number, path: string): void;
+
+  // watchdog.c
+  /** Opens the hardware and starts its feeder: where pulses go, and after how many seconds without one the machine restarts. */
+  export function watchdogStart(device: string, seconds: number): [pulses: number, seconds: number];
+  /** The agent is well; or it takes its leave, which switches the hardware off. */
+  export function watchdogPulse(pulses: number, leave: boolean): void;
 
   // system.c
   export function mount(source: string, target: string, type: string, flags: number, data: string): void;

@@ -16,6 +16,8 @@ extern const JSCFunctionListEntry bw_file_calls[];
 extern const int bw_file_call_count;
 extern const JSCFunctionListEntry bw_aside_calls[];
 extern const int bw_aside_call_count;
+extern const JSCFunctionListEntry bw_watchdog_calls[];
+extern const int bw_watchdog_call_count;
 extern const JSCFunctionListEntry bw_system_calls[];
 extern const int bw_system_call_count;
 extern const JSCFunctionListEntry bw_network_calls[];

@@ -8,6 +8,7 @@ import type {
   NbdAttachment,
   ProcessResult,
   Secret,
+  Watchdog,
 } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
 import { connect, SocketConnection } from './connection.ts';
@@ -232,6 +233,16 @@ export class QuickjsHost implements Host {
     if (this.#processes.busy)
       throw new HostError('EBUSY', `hand over to ${file}: programs are still running`);
     bw.handOver(argv);
+  }
+
+  startWatchdog(device: string, wanted: number): Watchdog {
+    this.#processes.adoptOrphans();
+    const [pulses, seconds] = bw.watchdogStart(device, wanted);
+    return {
+      seconds,
+      pulse: () => bw.watchdogPulse(pulses, false),
+      stop: () => bw.watchdogPulse(pulses, true),
+    };
   }
 
   reboot(action: 'reboot' | 'poweroff'): void {

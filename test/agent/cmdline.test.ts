@@ -12,6 +12,7 @@ describe('the kernel command line', () => {
     expect(parseBootLine(line())).toEqual({
       image: 'alpha',
       pointer: { layout: 'uboot-env', device: '/dev/vda' },
+      watchdogSeconds: 60,
       network: {
         address: '10.77.0.11',
         gateway: '10.77.0.1',
@@ -32,6 +33,17 @@ describe('the kernel command line', () => {
       device: 'eth1',
     });
     expect(parseBootLine(line('ip=10.0.0.2::0.0.0.0:255.0.0.0:::')).network.gateway).toBeUndefined();
+  });
+
+  it.each([
+    ['bootwright.watchdog=off', undefined],
+    ['bootwright.watchdog=30', 30],
+  ])('%s', (word, seconds) => {
+    expect(parseBootLine(`${line()} ${word}`).watchdogSeconds).toBe(seconds);
+  });
+
+  it.each(['0', '9', '601', 'on', '-30'])('bootwright.watchdog=%s is refused', (value) => {
+    expect(() => parseBootLine(`${line()} bootwright.watchdog=${value}`)).toThrow('10 to 600 seconds');
   });
 
   it.each([

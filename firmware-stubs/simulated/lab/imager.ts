@@ -20,7 +20,7 @@ import { acknowledgement, type Output, receive, type Session } from '../../../im
 import type { EventSink } from '../../../imager/journal/event.ts';
 import type { ImagerConfig, NodeConfig } from '../../../imager/model/config.ts';
 import { NodeIndex } from '../../../imager/model/nodes.ts';
-import type { Liveness as View } from '../../../imager/model/views.ts';
+import type { BootRecord, Liveness as View } from '../../../imager/model/views.ts';
 import { MemoryRegistry } from '../../../imager/registry/memory.ts';
 import { mayOpen } from '../../../imager/service/disk-policy.ts';
 import type { SimulatedDisk } from './disk.ts';
@@ -144,6 +144,11 @@ export class SimulatedImager implements Listener {
   /** Has a node that is on write a new boot pointer. Rejects with PushError. */
   flash(node: string, request: FlashRequest): Promise<BootPointer> {
     return this.#flashes.flash(node, request);
+  }
+
+  /** The last boots of a node with what it reported of them, the present one last. */
+  boots(node: string): BootRecord[] {
+    return this.#directory.get(node)?.boots ?? [];
   }
 
   /** What heartbeats say of a node since it has begun to serve. */

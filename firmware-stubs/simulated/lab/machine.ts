@@ -245,6 +245,7 @@ export class SimulatedMachine implements Host {
   nbdReattach = absent('nbdReattach');
   nbdLinkDead = absent('nbdLinkDead');
   writeVariable = absent('writeVariable');
+  startWatchdog = absent('startWatchdog');
   stopped = absent('stopped');
   exit = absent('exit');
 

@@ -110,6 +110,10 @@ export class SimulatedRig implements ScenarioRig {
     this.#events = [];
   }
 
+  get imager(): SimulatedImager {
+    return this.#imager;
+  }
+
   /** Throws where there is no such node. */
   node(name: string): SimulatedNode {
     const node = this.#nodes.get(name);
