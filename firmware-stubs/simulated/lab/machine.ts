@@ -101,7 +101,8 @@ export class SimulatedMachine implements Host {
   }
 
   exists(path: string): boolean {
-    return this.#files.has(path) || this.#root?.disk?.mounted.read(path) !== undefined;
+    const known = this.#files.has(path) || this.list(path).length > 0;
+    return known || this.#root?.disk?.mounted.read(path) !== undefined;
   }
 
   readStored(_path: string, offset: number, length: number): Uint8Array {
