@@ -11,6 +11,7 @@ import type { Host } from './linux/host.ts';
 import { openJournal } from './linux/journal.ts';
 import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
+import { Membership } from './linux/membership.ts';
 import { scriptRunner } from './linux/scripts.ts';
 import { serviceStarter } from './linux/services.ts';
 import { readUid } from './linux/uid.ts';
@@ -68,12 +69,12 @@ function configureNetwork(host: Host, { network }: BootLine): void {
 }
 
 function startLink(host: Host, store: PointerStore, boot: Boot): AgentLink {
-  const uid = readUid(host);
+  const membership = new Membership(readUid(host), undefined);
   const macs = readMacs(host);
   const hello = (): Hello => ({
     type: 'hello',
     version: PROTOCOL_VERSION,
-    uid,
+    ...membership.told(),
     macs,
     bootId: boot.bootId,
     bootedImage: boot.bootedImage,
@@ -92,6 +93,7 @@ function startLink(host: Host, store: PointerStore, boot: Boot): AgentLink {
     power(action) {
       void host.sleep(ANSWER_MS).then(() => host.reboot(action));
     },
+    member: (request) => membership.answer(request),
   });
   void link.serve();
   return link;

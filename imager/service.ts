@@ -79,7 +79,8 @@ async function startParts(
     started,
     portOf: (service) => running[service]?.port,
   });
-  const { nodes, journal, recorder, registry, directory, table, menus, files, disks, packs } = stores;
+  const { nodes, journal, recorder, registry, directory, admissions, table, menus, files, disks, packs } =
+    stores;
   const { sink } = recorder;
 
   const common = (room: string) => ({ address, sink, clock, log: log.child({ room }) });
@@ -114,6 +115,7 @@ async function startParts(
       nodes,
       userConfigs: config.userConfigs,
       directory,
+      admissions,
       holdsLease: stores.holdsLease,
     }),
   );
@@ -123,6 +125,7 @@ async function startParts(
     config,
     nodes,
     directory,
+    admissions,
     table,
     disks,
     packs,
@@ -162,6 +165,7 @@ async function startParts(
           config,
           nodes,
           directory,
+          admissions,
           table,
           files,
           disks,

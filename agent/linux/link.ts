@@ -4,6 +4,7 @@
  */
 import type { ImagerLink } from '../ports.ts';
 import { encodeFrame, FrameReader } from '../protocol/frame.ts';
+import type { MembershipRequest } from '../protocol/membership.ts';
 import {
   AGENT_PORT,
   type AgentMessage,
@@ -30,6 +31,8 @@ export interface Commands {
   flash(request: Flash): BootPointer;
   /** Called once the answer is on its way. */
   power(action: 'reboot' | 'poweroff'): void;
+  /** Something about the node's definition; gives the answer. */
+  member(request: MembershipRequest): AgentMessage;
 }
 
 export class AgentLink implements ImagerLink {
@@ -161,6 +164,12 @@ export class AgentLink implements ImagerLink {
           this.#send({ type: 'done', request: message.request });
           this.#commands.power(message.action);
         });
+        return;
+      case 'identify':
+      case 'commit':
+      case 'erase':
+      case 'correct':
+        this.#answer(message.request, () => this.#send(this.#commands.member(message)));
         return;
       case 'pong':
         return;

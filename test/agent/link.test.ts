@@ -14,13 +14,15 @@ import { QuietHost } from '../fakes/quiet-host.ts';
 
 const HELLO: Hello = {
   type: 'hello',
-  version: 1,
+  version: 2,
   uid: 'serial:x1',
   macs: [],
   bootId: 'b1',
   bootedImage: 'alpha',
   pointer: null,
   uptime: 1,
+  local: null,
+  keeps: false,
 };
 
 const WELCOME: ImagerMessage = { type: 'welcome', node: 'n1', hostname: 'n1.example', plan: null };
@@ -110,6 +112,7 @@ async function linked(commands: Partial<Commands> = {}) {
   const link = new AgentLink(host, ['127.0.0.1'], () => HELLO, {
     flash: refused,
     power: refused,
+    member: refused,
     ...commands,
   });
   void link.serve();

@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { type Connection, type Host, HostError } from '../../agent/linux/host.ts';
 import { AgentLink } from '../../agent/linux/link.ts';
+import { Membership } from '../../agent/linux/membership.ts';
 import { AGENT_PORT } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
@@ -11,6 +12,7 @@ import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { admissionsOf } from './admissions.ts';
 import { hello, POINTER } from './client.ts';
 
 /** A loopback address of this process: the agent knows no port but AGENT_PORT. */
@@ -61,7 +63,8 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   const registry = new MemoryRegistry();
   const events: BootEvent[] = [];
   let told: () => void = () => undefined;
-  const start = () =>
+  const member = new Membership('serial:n1', undefined);
+  const start = async () =>
     AgentServer.start({
       address: ADDRESS,
       port: AGENT_PORT,
@@ -70,6 +73,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
         web: { secondReboot: true, scripts: [], services: { init: ['/i'], ports: [], timeoutSeconds: 1 } },
       },
       directory: new Directory(registry, () => true),
+      admissions: await admissionsOf(registry, ['node1']),
       holdsLease: () => true,
       sink: (event) => {
         events.push(event);
@@ -93,6 +97,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
       return { ...POINTER, ...target, sequence: 2 };
     },
     power: (action) => void actions.push(action),
+    member: (request) => member.answer(request),
   });
   link.report('agent', { early: true });
   void link.serve();
