@@ -192,6 +192,7 @@ export class SimulatedMachine implements Host {
   nbdReattach = absent('nbdReattach');
   nbdLinkDead = absent('nbdLinkDead');
   writeVariable = absent('writeVariable');
+  stopped = absent('stopped');
   exit = absent('exit');
 
   /** What comes of `promise` while the machine is on and can go on: its root disk is there, once it has one. */
