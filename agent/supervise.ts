@@ -9,7 +9,9 @@ import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
 import { parseImagerAddress } from './linux/imager-address.ts';
 import { AgentLink } from './linux/link.ts';
+import { openLocalFolder } from './linux/local-folder.ts';
 import { Membership } from './linux/membership.ts';
+import { lockState } from './linux/state-lock.ts';
 import {
   parseSuperviseOptions,
   SUPERVISE_HELP,
@@ -50,7 +52,9 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   const imagers = options.imagers.length > 0 ? options.imagers : record?.imagers.map(parseImagerAddress);
   if (imagers === undefined)
     throw new Error('the store holds no boot pointer that names an imager: say --imager');
-  const membership = new Membership(uidOf(host, options.uidFile), undefined);
+  const uid = uidOf(host, options.uidFile);
+  lockState(host, options.state);
+  const membership = new Membership(uid, openLocalFolder(host, options.state));
   const boot = {
     bootId: readBootId(host),
     bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',

@@ -53,6 +53,7 @@ export class Membership {
         if (message.definition.uid !== this.#uid)
           throw new Error(`this node is ${this.#uid}, not ${message.definition.uid}`);
         store.define(message.definition);
+        join(store, message.definition.cluster.id);
         return done;
       case 'erase': {
         const local = this.#of(({ id }) => id === message.definition);
@@ -73,4 +74,10 @@ export class Membership {
   #of(is: (definition: Definition) => boolean): Definition | undefined {
     return this.#store?.read().definitions.find(is);
   }
+}
+
+/** A node that is online nowhere is so where it was just defined. */
+function join(store: LocalStore, cluster: string): void {
+  const { current, target } = store.read();
+  if (current === null) store.point({ current: cluster, target });
 }

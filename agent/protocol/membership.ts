@@ -4,19 +4,15 @@
  */
 import * as z from 'zod/mini';
 import type { Definition } from './definition.ts';
+import { isUuid, KEY_BYTES, SIGNER_BYTES } from './local-content.ts';
 
-/** Bytes of Definition.key and of Definition.signer. */
-export const KEY_SIZE = 32;
-export const SIGNER_SIZE = 65;
 /** Of nodes: highest one there is. */
 export const MAX_NUMBER = 0xffff_ffff;
 
 const text = (max: number) => z.string().check(z.maxLength(max));
 const uint = z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER));
 const number = z.number().check(z.int(), z.minimum(1), z.maximum(MAX_NUMBER));
-const uuid = z
-  .string()
-  .check(z.regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, { error: 'no UUID' }));
+const uuid = z.string().check(z.refine(isUuid, { error: 'no UUID' }));
 const name = text(63).check(z.minLength(1));
 const uid = text(256);
 // Copied: what the decoder gives may be part of a buffer that also holds the rest of the frame.
@@ -52,8 +48,8 @@ export const definition = z.object({
   name,
   uid,
   imagers: z.array(text(64)).check(z.maxLength(8)),
-  key: bytes(KEY_SIZE),
-  signer: bytes(SIGNER_SIZE),
+  key: bytes(KEY_BYTES),
+  signer: bytes(SIGNER_BYTES),
 });
 
 /** What an imager may ask of a node's local store; answered by `identified`, `done` or `failed`. */

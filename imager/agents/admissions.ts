@@ -29,6 +29,12 @@ export class Admissions {
     this.definitions = options.definitions;
   }
 
+  /** Whose definition has this id, also where it was deleted. */
+  definedAs(id: string): { name: string; deleted: boolean } | undefined {
+    const entry = this.definitions.byId(id);
+    return entry && { name: entry.name, deleted: entry.state === 'undefining' };
+  }
+
   /** What the last hello of the node came to, since this imager started. */
   last(node: string): Reconciled | undefined {
     return this.#last.get(node);

@@ -175,7 +175,7 @@ export class AgentServer {
       nodes,
       peer: peer.connection.peer,
       identity: peer.identity,
-      definedAs: (id) => admissions.definitions.byId(id)?.name,
+      definedAs: (id) => admissions.definedAs(id),
       holdsLease: (node, address) => this.#options.holdsLease(node, address),
       lastSeq: (node, bootId) => directory.lastSeq(node, bootId),
     });

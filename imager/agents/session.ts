@@ -33,8 +33,8 @@ export interface World {
   peer: string;
   /** Id of the definition whose key secures the connection; undefined where it is the key of enrolment. */
   identity: string | undefined;
-  /** Name of the node with the definition of this id, also of one that was deleted. */
-  definedAs(id: string): string | undefined;
+  /** Whose definition this is, also where it was deleted. */
+  definedAs(id: string): { name: string; deleted: boolean } | undefined;
   /** True where `address` is leased to a node that has none of its own. */
   holdsLease(node: NodeConfig, address: string): boolean;
   /** Highest step number taken of this boot of the node, 0 where none. */
@@ -135,6 +135,12 @@ function greet(hello: Hello, world: World): Turn {
       `no node with UID ${hello.uid} or MAC ${hello.macs.join(', ') || '(none)'}: add it to the configuration`,
     );
   const { node, by } = match;
+  const judged: Turn = {
+    session: { at: 'judged', node, by, hello },
+    outputs: [{ do: 'admit', node, hello }],
+  };
+  // Of hardware that was the node's once and has its key: it is told to forget that, wherever it is by now.
+  if (world.identity !== undefined && world.definedAs(world.identity)?.deleted) return judged;
   if (node.address !== undefined && node.address !== world.peer)
     return refuse(
       'address',
@@ -146,10 +152,7 @@ function greet(hello: Hello, world: World): Turn {
       'no-lease',
       `${node.name} has its address from the pool, and ${world.peer} is not leased to it`,
     );
-  return {
-    session: { at: 'judged', node, by, hello },
-    outputs: [{ do: 'admit', node, hello }],
-  };
+  return judged;
 }
 
 /** The node was taken in. Nothing where it has gone meanwhile. */
@@ -193,7 +196,7 @@ export function identify(
 
 /** The node whose definition it is, whatever else the hello says. */
 function byKey({ nodes, definedAs }: World, identity: string): { node: NodeConfig; by: 'key' } | undefined {
-  const node = nodes.byName(definedAs(identity) ?? '');
+  const node = nodes.byName(definedAs(identity)?.name ?? '');
   return node && { node, by: 'key' };
 }
 

@@ -83,8 +83,8 @@ export async function admit(
         break;
       case 'erase':
         await erase(local!.id, end, definitions);
-        local = null;
-        break;
+        // It has no key any more, so it comes again as a stranger, of whom everything is asked that strangers are.
+        return refused('erased', `${name} was deleted from the cluster: its copy is erased`);
       case 'define': {
         const made = await define(applicant, end, definitions, now());
         if ('why' in made) return refused(made.reason, `${name} ${made.why}`);

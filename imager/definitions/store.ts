@@ -4,7 +4,7 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Definition } from '../../agent/protocol/definition.ts';
-import { KEY_SIZE } from '../../agent/protocol/membership.ts';
+import { KEY_BYTES } from '../../agent/protocol/local-content.ts';
 import type { Uid } from '../../agent/protocol/uid.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { GlobalDefinition } from './definition.ts';
@@ -107,12 +107,12 @@ export class Definitions {
     const former = this.ofNode(name);
     const entry: GlobalDefinition = {
       ...{ id: randomUUID(), number: this.#numberFor(name), name, uid, address, at },
-      key: keeps ? new Uint8Array(randomBytes(KEY_SIZE)) : null,
+      key: keeps ? new Uint8Array(randomBytes(KEY_BYTES)) : null,
       state: keeps ? 'defining' : 'defined',
     };
     const left = former === undefined || former.key === null ? [] : [deleted(former)];
     const gone = former?.key === null ? [former] : [];
-    gone.push(...(keeps ? this.leftOf(name).slice(0, -LEFT_KEPT) : this.leftOf(name)));
+    gone.push(...(keeps ? this.leftOf(name).slice(0, -LEFT_KEPT) : this.#replacedBy(entry)));
     await this.#put([...left, entry], gone, keeps ? undefined : { name });
     return entry;
   }
@@ -120,7 +120,7 @@ export class Definitions {
   /** The node has its copy (step 13). Those it had before are gone with that. Resolves once durable. */
   async finish(id: string): Promise<void> {
     const entry = this.#need(id);
-    await this.#put([{ ...entry, state: 'defined' }], this.leftOf(entry.name), { name: entry.name });
+    await this.#put([{ ...entry, state: 'defined' }], this.#replacedBy(entry), { name: entry.name });
   }
 
   /** Notes that the hardware was replaced, before the node is told. Resolves once durable. Rejects with TakenError. */
@@ -162,6 +162,11 @@ export class Definitions {
     await this.#put(left, entry?.key === null ? [entry] : [], { name, standing: { closed: true } });
   }
 
+  /** What the node's hardware kept before it kept this one. What the node had on other hardware may still be there. */
+  #replacedBy({ name, uid }: GlobalDefinition): GlobalDefinition[] {
+    return this.leftOf(name).filter((each) => each.uid === uid);
+  }
+
   #at(key: string): GlobalDefinition | undefined {
     return this.#byId.get(this.#index.get(key) ?? '');
   }
@@ -195,16 +200,23 @@ export class Definitions {
     const had = this.ofNode(name)?.number;
     if (had !== undefined) return had;
     const place = this.#options.nodes.indexOf(name) + 1;
-    if (place > 0 && !this.#index.has(`number ${place}`)) return place;
+    if (place > 0 && this.#holderOf(place) === undefined) return place;
     let number = 1;
-    while (this.#index.has(`number ${number}`)) number++;
+    while (this.#holderOf(number) !== undefined) number++;
     return number;
   }
 
   #checkNumber(name: string, number: number): void {
-    const other = this.#at(`number ${number}`);
-    if (other !== undefined && other.name !== name)
-      throw new TakenError(`number ${number} is ${other.name}'s`);
+    const holder = this.#holderOf(number);
+    if (holder !== undefined && holder !== name) throw new TakenError(`number ${number} is ${holder}'s`);
+  }
+
+  /** Who has a number, or is to have it. */
+  #holderOf(number: number): string | undefined {
+    const holder = this.#at(`number ${number}`)?.name;
+    if (holder !== undefined) return holder;
+    for (const [name, { wanted }] of this.#standings) if (wanted?.number === number) return name;
+    return undefined;
   }
 
   #checkUid(name: string, uid: Uid): void {

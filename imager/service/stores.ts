@@ -1,7 +1,7 @@
 /** What the imager keeps under its state folder, opened in order, and what is told from several of them at once. */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { SIGNER_SIZE } from '../../agent/protocol/membership.ts';
+import { SIGNER_BYTES } from '../../agent/protocol/local-content.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import { Admissions } from '../agents/admissions.ts';
 import { Directory } from '../agents/directory.ts';
@@ -52,7 +52,7 @@ export interface StoreParts {
 }
 
 /** Stands in for the cluster's public key: nothing is signed yet. */
-const UNSIGNED = new Uint8Array(SIGNER_SIZE);
+const UNSIGNED = new Uint8Array(SIGNER_BYTES);
 
 /** Opens them all. Rejects where one cannot be. */
 export async function openStores({ config, log, ipxe, started, portOf }: StoreParts): Promise<Stores> {

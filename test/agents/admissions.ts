@@ -1,5 +1,5 @@
 /** What judges nodes in tests of the agent endpoint: the real thing over a registry of theirs. */
-import { SIGNER_SIZE } from '../../agent/protocol/membership.ts';
+import { SIGNER_BYTES } from '../../agent/protocol/local-content.ts';
 import { Admissions } from '../../imager/agents/admissions.ts';
 import { Definitions } from '../../imager/definitions/store.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
@@ -13,7 +13,7 @@ export async function admissionsOf(
 ): Promise<Admissions> {
   const definitions = await Definitions.open({
     ...{ registry, nodes, cluster: 'demo', imagers: ['127.0.0.1'] },
-    signer: new Uint8Array(SIGNER_SIZE).fill(4),
+    signer: new Uint8Array(SIGNER_BYTES).fill(4),
   });
   return new Admissions({ definitions, enrolment, clock: systemClock });
 }

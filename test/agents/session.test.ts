@@ -30,7 +30,8 @@ const world: World = {
   nodes: new NodeIndex([node1, node2]),
   peer: '10.0.0.11',
   identity: undefined,
-  definedAs: (id) => (id === 'id-of-node2' ? 'node2' : undefined),
+  definedAs: (id) =>
+    id.startsWith('id-of-node2') ? { name: 'node2', deleted: id.endsWith('deleted') } : undefined,
   holdsLease: (node, address) => node === node2 && address === '10.9.9.9',
   lastSeq: () => 3,
 };
@@ -132,6 +133,14 @@ describe('the key of a definition', () => {
 
   test('says who it is, whatever else the hello says', () => {
     expect(receive(fresh, hello(), secured).session).toMatchObject({ at: 'judged', node: node2, by: 'key' });
+  });
+
+  test('of a deleted one is judged wherever it comes from, of another only where it is the address of the node', () => {
+    const elsewhere = { ...secured, peer: '10.8.8.8' };
+    expect(receive(fresh, hello(), elsewhere).outputs.at(-1)).toMatchObject({ reason: 'no-lease' });
+    expect(receive(fresh, hello(), { ...elsewhere, identity: 'id-of-node2-deleted' }).session).toMatchObject({
+      at: 'judged',
+    });
   });
 
   test('of no node is refused', () => {

@@ -4,7 +4,7 @@
  * again: what it had acknowledged it still knows.
  */
 import { encodeFrame, FrameReader, MAX_AGENT_FRAME } from '../../../agent/protocol/frame.ts';
-import { SIGNER_SIZE } from '../../../agent/protocol/membership.ts';
+import { SIGNER_BYTES } from '../../../agent/protocol/local-content.ts';
 import {
   type AgentMessage,
   type ImagerMessage,
@@ -170,7 +170,7 @@ export class SimulatedImager implements Listener {
       nodes: config.nodes.map(({ name }) => name),
       imagers: [config.network.address],
       // Nothing is signed here.
-      signer: new Uint8Array(SIGNER_SIZE),
+      signer: new Uint8Array(SIGNER_BYTES),
     }).then(
       (definitions) => new Admissions({ definitions, enrolment: config.agents.enrolment, clock: time }),
     );
@@ -189,12 +189,12 @@ export class SimulatedImager implements Listener {
   }
 
   async #receive(peer: Peer, message: AgentMessage): Promise<void> {
-    const { definitions } = await this.#admissions;
+    const admissions = await this.#admissions;
     const turn = receive(peer.session, message, {
       nodes: this.#nodes,
       peer: peer.address,
       identity: peer.identity,
-      definedAs: (id) => definitions.byId(id)?.name,
+      definedAs: (id) => admissions.definedAs(id),
       holdsLease: (node, address) => this.#parts.addressOf(node.name) === address,
       lastSeq: (node, bootId) => this.#directory.lastSeq(node, bootId),
     });
