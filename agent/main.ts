@@ -14,11 +14,14 @@ import { parseImagerAddress } from './linux/imager-address.ts';
 import { openJournal } from './linux/journal.ts';
 import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
+import { openLocalStore } from './linux/local-store.ts';
+import { Membership } from './linux/membership.ts';
 import { scriptRunner } from './linux/scripts.ts';
 import { secretOf } from './linux/secret.ts';
 import { serviceStarter } from './linux/services.ts';
 import { readUid } from './linux/uid.ts';
 import type { Ports } from './ports.ts';
+import type { LocalStore } from './protocol/definition.ts';
 import type { PointerStore } from './protocol/pointer/store.ts';
 import { supervise } from './supervise.ts';
 
@@ -51,7 +54,8 @@ async function bootNode(host: Host): Promise<void> {
     bootedImage: line.image,
     firmwareCounts: store.layout.firmwareCounts,
   };
-  const link = startLink(host, store, boot);
+  const local = openLocalStore(host, line.pointer, (why) => host.print(`bootwright: no key is kept: ${why}`));
+  const link = startLink(host, store, local, boot);
   await run(portsOf(host, store, link), boot);
 }
 
@@ -73,20 +77,18 @@ function configureNetwork(host: Host, { network }: BootLine): void {
   if (network.hostname !== undefined) host.setHostName(network.hostname);
 }
 
-function startLink(host: Host, store: PointerStore, boot: Boot): AgentLink {
+function startLink(host: Host, store: PointerStore, local: LocalStore | undefined, boot: Boot): AgentLink {
   const { bootId, bootedImage } = boot;
-  const hello = helloMaker(host, { uid: readUid(host), bootId, bootedImage }, store);
+  const membership = new Membership(readUid(host), local);
+  const hello = helloMaker(host, { bootId, bootedImage }, membership, store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
-  const link = new AgentLink(
-    host,
-    imagers,
-    { hello, secret: () => secretOf(host, undefined) },
-    {
-      named: (hostname) => host.setHostName(hostname),
-      flash: (request) => writeFlash(store, request),
-      power: (action) => () => void host.sleep(ANSWER_MS).then(() => host.reboot(action)),
-    },
-  );
+  const link = new AgentLink(host, imagers, hello, {
+    secret: () => secretOf(host, membership.current()),
+    named: (hostname) => host.setHostName(hostname),
+    flash: (request) => writeFlash(store, request),
+    power: (action) => () => void host.sleep(ANSWER_MS).then(() => host.reboot(action)),
+    member: (request) => membership.answer(request),
+  });
   void link.serve();
   return link;
 }

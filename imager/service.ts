@@ -80,7 +80,8 @@ async function startParts(
     started,
     portOf: (service) => running[service]?.port,
   });
-  const { nodes, journal, recorder, registry, directory, table, menus, files, disks, packs } = stores;
+  const { nodes, journal, recorder, registry, directory, admissions, table, menus, files, disks, packs } =
+    stores;
   const { sink } = recorder;
 
   const common = (room: string) => ({ address, sink, clock, log: log.child({ room }) });
@@ -115,8 +116,8 @@ async function startParts(
       nodes,
       userConfigs: config.userConfigs,
       directory,
+      admissions,
       enrolmentKey: ENROLMENT_KEY,
-      keyOf: () => undefined,
       holdsLease: stores.holdsLease,
     }),
   );
@@ -126,6 +127,7 @@ async function startParts(
     config,
     nodes,
     directory,
+    admissions,
     table,
     disks,
     packs,
@@ -165,6 +167,7 @@ async function startParts(
           config,
           nodes,
           directory,
+          admissions,
           table,
           files,
           disks,

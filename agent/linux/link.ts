@@ -4,6 +4,7 @@
  */
 import type { ImagerLink } from '../ports.ts';
 import { encodeFrame, FrameReader } from '../protocol/frame.ts';
+import type { MembershipRequest } from '../protocol/membership.ts';
 import {
   type AgentMessage,
   type Flash,
@@ -27,26 +28,23 @@ const PING_MS = 10_000;
 /** Steps kept for an imager that is away: more than a boot has. The oldest go first. */
 const KEPT_STEPS = 1000;
 
-/** What the imager may ask of a node. Throwing refuses the request with the error's message. */
+/** What the link needs of the node, and what the imager may ask of it: throwing refuses that with the error's message. */
 export interface Commands {
+  /** What secures the next connection. */
+  secret(): Secret;
   /** The name the imager has for this node. */
   named(hostname: string): void;
   flash(request: Flash): BootPointer;
   /** Gives what is to be done once the answer is on its way. */
   power(action: 'reboot' | 'poweroff'): () => void;
-}
-
-/** Who this node is to its imagers. */
-export interface LinkIdentity {
-  hello(): Hello;
-  /** What secures the next connection. */
-  secret(): Secret;
+  /** Something about the node's definition; gives the answer. */
+  member(request: MembershipRequest): AgentMessage;
 }
 
 export class AgentLink implements ImagerLink {
   readonly #host: Host;
   readonly #imagers: readonly ImagerAddress[];
-  readonly #identity: LinkIdentity;
+  readonly #hello: () => Hello;
   readonly #commands: Commands;
   readonly #unacknowledged: Step[] = [];
   #steps = 0;
@@ -58,10 +56,10 @@ export class AgentLink implements ImagerLink {
   readonly #planWaiters: ((plan: Plan | null) => void)[] = [];
   readonly #settleWaiters: (() => void)[] = [];
 
-  constructor(host: Host, imagers: readonly ImagerAddress[], identity: LinkIdentity, commands: Commands) {
+  constructor(host: Host, imagers: readonly ImagerAddress[], hello: () => Hello, commands: Commands) {
     this.#host = host;
     this.#imagers = imagers;
-    this.#identity = identity;
+    this.#hello = hello;
     this.#commands = commands;
   }
 
@@ -71,7 +69,7 @@ export class AgentLink implements ImagerLink {
       for (const imager of this.#imagers) {
         try {
           const plain = await this.#host.connect(imager.address, imager.port, CONNECT_MS);
-          await this.#converse(await this.#host.secure(plain, this.#identity.secret(), SECURE_MS));
+          await this.#converse(await this.#host.secure(plain, this.#commands.secret(), SECURE_MS));
         } catch (error) {
           this.#complain(
             `imager ${imagerText(imager)}: ${error instanceof Error ? error.message : String(error)}`,
@@ -116,7 +114,7 @@ export class AgentLink implements ImagerLink {
   async #converse(connection: Connection): Promise<void> {
     this.#connection = connection;
     this.#heard = this.#host.uptime();
-    this.#send(this.#identity.hello());
+    this.#send(this.#hello());
     const over = { is: false };
     const watch = this.#watch(connection, over);
     try {
@@ -176,6 +174,12 @@ export class AgentLink implements ImagerLink {
           this.#send({ type: 'done', request: message.request });
           act();
         });
+        return;
+      case 'identify':
+      case 'commit':
+      case 'erase':
+      case 'correct':
+        this.#answer(message.request, () => this.#send(this.#commands.member(message)));
         return;
       case 'pong':
         return;

@@ -1,6 +1,7 @@
 /** What this node secures its connections to an imager with. */
 import type { Definition } from '../protocol/definition.ts';
-import { ENROL_IDENTITY, ENROLMENT_KEY, KEY_SIZE } from '../protocol/enrolment.ts';
+import { ENROL_IDENTITY, ENROLMENT_KEY } from '../protocol/enrolment.ts';
+import { KEY_BYTES } from '../protocol/local-content.ts';
 import type { Host, Secret } from './host.ts';
 
 /** The operator's own key of enrolment, in the initramfs: 32 bytes. */
@@ -14,7 +15,7 @@ export function secretOf(host: Host, definition: Definition | undefined): Secret
   if (definition !== undefined) return { identity: definition.id, key: definition.key };
   if (!host.exists(ENROLMENT_KEY_FILE)) return { identity: ENROL_IDENTITY, key: ENROLMENT_KEY };
   const key = host.readFile(ENROLMENT_KEY_FILE);
-  if (key.length !== KEY_SIZE)
-    throw new Error(`${ENROLMENT_KEY_FILE} has ${key.length} bytes, not ${KEY_SIZE}`);
+  if (key.length !== KEY_BYTES)
+    throw new Error(`${ENROLMENT_KEY_FILE} has ${key.length} bytes, not ${KEY_BYTES}`);
   return { identity: ENROL_IDENTITY, key };
 }

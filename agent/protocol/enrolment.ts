@@ -3,9 +3,6 @@
  * has a definition is known by its id and key; one that has none uses what is here.
  */
 
-/** Bytes of every key. */
-export const KEY_SIZE = 32;
-
 /** Identity of nodes without a definition. */
 export const ENROL_IDENTITY = 'enrol';
 

@@ -4,8 +4,9 @@
  * send as they please. What a side does not understand it answers by closing the connection.
  */
 import * as z from 'zod/mini';
+import { identified, localDefinition, membershipRequests } from './membership.ts';
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** TCP port of the agent endpoint where the configuration names no other. */
 export const AGENT_PORT = 4747;
@@ -73,6 +74,10 @@ const agentMessage = z.discriminatedUnion('type', [
     pointer: z.nullable(pointer),
     /** Seconds since the kernel started. */
     uptime: seconds,
+    /** The definition of the cluster it is online in, null where it has none. */
+    local: z.nullable(localDefinition),
+    /** Whether it can keep a definition at all: some have nowhere to. */
+    keeps: z.boolean(),
   }),
   z.object({
     type: z.literal('step'),
@@ -87,6 +92,7 @@ const agentMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('done'), request: uint, pointer: z.optional(pointer) }),
   z.object({ type: z.literal('failed'), request: uint, why: text(4096) }),
   z.object({ type: z.literal('ping') }),
+  identified,
 ]);
 
 const imagerMessage = z.discriminatedUnion('type', [
@@ -102,6 +108,7 @@ const imagerMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('flash'), request: uint, ...target }),
   z.object({ type: z.literal('power'), request: uint, action: z.enum(['reboot', 'poweroff']) }),
   z.object({ type: z.literal('pong') }),
+  ...membershipRequests,
 ]);
 
 export type Plan = z.infer<typeof plan>;

@@ -36,6 +36,7 @@ export function assemble(
     ...(templates === undefined ? {} : { templates: at(templates) }),
     ...(https === undefined ? {} : { https: { port: https.port, cert: at(https.cert), key: at(https.key) } }),
     nbd: nbdOf(file, at),
+    agents: file.agents,
     nodes: file.nodes.map(nodeOf),
     userConfigs,
   };

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { AGENT_PORT } from '../../agent/protocol/messages.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
+import { ENROLMENTS } from './config.ts';
 import {
   address,
   command,
@@ -141,6 +142,11 @@ const nbdTls = section({
   psk: word.optional(),
 });
 
+const agents = section({
+  /** Who is defined to the cluster without being asked for by name. */
+  enrolment: oneOf(ENROLMENTS).default('first'),
+});
+
 /** The file as written, defaults filled in; paths not resolved, scripts not read. */
 export const configFile = section({
   state: word,
@@ -153,6 +159,7 @@ export const configFile = section({
   templates: word.optional(),
   https: section({ port: port('HTTPS').default(443), cert: word, key: word }).optional(),
   nbd: section({ tls: nbdTls.optional() }).default({}),
+  agents: agents.default({ enrolment: 'first' }),
   nodes: list('nodes', node).default([]),
   userConfigs: named(
     z.record(name('a name'), userConfig, {

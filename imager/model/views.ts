@@ -45,7 +45,41 @@ export interface NodeView {
   lastStep: BootStep | null;
 }
 
+/** A node's definition to the cluster, but for its key. */
+export interface DefinitionView {
+  id: string;
+  number: number;
+  /** Hardware UID it is defined with. */
+  uid: string;
+  address: string;
+  /** False: the node has nowhere to keep a key and is told by its address alone. */
+  keyed: boolean;
+  state: 'defining' | 'defined' | 'undefining';
+  /** UID that takes the place of the present one, null where nothing is being corrected. */
+  correcting: string | null;
+  /** When it was made: milliseconds since the epoch. */
+  at: number;
+}
+
+/** What a hello came to when the copies of the node's definition were compared. */
+export interface Reconciled {
+  at: number;
+  /** What was done, in order: define, finish, correct, settle, erase. */
+  deeds: string[];
+  /** Why the node was not taken in. */
+  refused: { reason: string; why: string } | null;
+}
+
+export interface Membership {
+  definition: DefinitionView | null;
+  /** What the operator asked for and has not come about yet. */
+  standing: 'wanted' | 'closed' | null;
+  /** Of its last hello since this imager started. */
+  last: Reconciled | null;
+}
+
 export interface NodeDetails extends NodeView {
+  membership: Membership;
   /** What it called itself in its last hello. */
   reported: { uid: string; macs: string[]; address: string } | null;
   /** Its last boots with their steps, the present one last. */
@@ -73,6 +107,12 @@ export interface Flashed {
   old: BootPointer | null;
   /** As the node read it back. */
   pointer: BootPointer;
+}
+
+export interface Undefined {
+  node: string;
+  /** Whether its own copy is gone, too; else it is erased at its next hello. */
+  erased: boolean;
 }
 
 export interface Powered {

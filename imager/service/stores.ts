@@ -1,12 +1,16 @@
 /** What the imager keeps under its state folder, opened in order, and what is told from several of them at once. */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { SIGNER_BYTES } from '../../agent/protocol/local-content.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
+import { Admissions } from '../agents/admissions.ts';
 import { Directory } from '../agents/directory.ts';
+import { Definitions } from '../definitions/store.ts';
 import { leaseAt } from '../dhcp/leases.ts';
 import { Disks } from '../disks/catalog.ts';
 import { BootTable } from '../images/table.ts';
 import { BootTree } from '../images/tree.ts';
+import { systemClock } from '../journal/clock.ts';
 import { Journal } from '../journal/journal.ts';
 import { Recorder } from '../journal/recorder.ts';
 import { bootFileFaults } from '../menus/boot-file-check.ts';
@@ -27,6 +31,7 @@ export interface Stores {
   recorder: Recorder;
   registry: LmdbRegistry;
   directory: Directory;
+  admissions: Admissions;
   table: BootTable;
   menus: Menus;
   files: BootTree;
@@ -45,6 +50,9 @@ export interface StoreParts {
   /** Ports of those servers that run by now. */
   portOf(service: 'http' | 'tftp'): number | undefined;
 }
+
+/** Stands in for the cluster's public key: nothing is signed yet. */
+const UNSIGNED = new Uint8Array(SIGNER_BYTES);
 
 /** Opens them all. Rejects where one cannot be. */
 export async function openStores({ config, log, ipxe, started, portOf }: StoreParts): Promise<Stores> {
@@ -66,6 +74,14 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     (part) => part.close(),
   );
   const directory = new Directory(registry, (node) => nodes.byName(node) !== undefined);
+  const definitions = await Definitions.open({
+    registry,
+    cluster: config.cluster,
+    nodes: config.nodes.map(({ name }) => name),
+    imagers: [config.network.address],
+    signer: UNSIGNED,
+  });
+  const admissions = new Admissions({ definitions, enrolment: config.agents.enrolment, clock: systemClock });
   const table = await started(
     'boot table',
     () => BootTable.open(join(config.state, 'images')),
@@ -120,5 +136,18 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     (part) => part.close(),
   );
   recorder.watch((event) => packs.take(event));
-  return { nodes, journal, recorder, registry, directory, table, menus, files, disks, packs, holdsLease };
+  return {
+    nodes,
+    journal,
+    recorder,
+    registry,
+    directory,
+    admissions,
+    table,
+    menus,
+    files,
+    disks,
+    packs,
+    holdsLease,
+  };
 }

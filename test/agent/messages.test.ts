@@ -31,13 +31,15 @@ const POINTER = {
 const FROM_AGENT: AgentMessage[] = [
   {
     type: 'hello',
-    version: 1,
+    version: 2,
     uid: 'serial:x1',
     macs: ['52:54:00:00:00:01'],
     bootId: 'b',
     bootedImage: 'alpha',
     pointer: POINTER,
     uptime: 1.25,
+    local: null,
+    keeps: false,
   },
   { type: 'step', seq: 1, step: 'mounted', uptime: 2, detail: { disk: 'root', seconds: 0.1, ok: true } },
   { type: 'pointer', pointer: POINTER },

@@ -26,13 +26,15 @@ export const POINTER: BootPointer = {
 export function hello(changes: Partial<Hello> = {}): Hello {
   return {
     type: 'hello',
-    version: 1,
+    version: 2,
     uid: 'serial:n1',
     macs: ['52:54:00:00:00:01'],
     bootId: 'boot-1',
     bootedImage: 'base',
     pointer: POINTER,
     uptime: 2.5,
+    local: null,
+    keeps: false,
     ...changes,
   };
 }

@@ -24,13 +24,15 @@ const reader = new FrameReader();
 
 send({
   type: 'hello',
-  version: 1,
+  version: 2,
   uid: 'serial:of-the-tests',
   macs: [mac],
   bootId: 'boot-1',
   bootedImage: pointer.image,
   pointer,
   uptime: 1.5,
+  local: null,
+  keeps: false,
 });
 socket.on('data', (chunk) => {
   for (const value of reader.push(chunk)) {

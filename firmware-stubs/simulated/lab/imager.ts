@@ -5,16 +5,26 @@
  */
 import { ENROL_IDENTITY, ENROLMENT_KEY } from '../../../agent/protocol/enrolment.ts';
 import { encodeFrame, FrameReader, MAX_AGENT_FRAME } from '../../../agent/protocol/frame.ts';
+import { SIGNER_BYTES } from '../../../agent/protocol/local-content.ts';
 import {
   type AgentMessage,
   type ImagerMessage,
   parseAgentMessage,
 } from '../../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../../agent/protocol/pointer/record.ts';
+import { Admissions, type Ask } from '../../../imager/agents/admissions.ts';
 import { Directory } from '../../../imager/agents/directory.ts';
 import { Flashes, type FlashRequest } from '../../../imager/agents/flashes.ts';
-import { notConnected, PushError } from '../../../imager/agents/pushes.ts';
-import { type Output, receive, type Session } from '../../../imager/agents/session.ts';
+import { notConnected, type PushAnswer, PushError } from '../../../imager/agents/pushes.ts';
+import {
+  admitted,
+  type Output,
+  receive,
+  type Session,
+  type Turn,
+  turnedAway,
+} from '../../../imager/agents/session.ts';
+import { Definitions } from '../../../imager/definitions/store.ts';
 import type { EventSink } from '../../../imager/journal/event.ts';
 import type { ImagerConfig, NodeConfig } from '../../../imager/model/config.ts';
 import { NodeIndex } from '../../../imager/model/nodes.ts';
@@ -45,6 +55,8 @@ interface Peer {
   end: StreamEnd;
   address: string;
   session: Session;
+  /** Id of the definition whose key secures the connection. */
+  identity?: string;
   /** The node it was welcomed as. */
   node?: string;
 }
@@ -58,6 +70,7 @@ export class SimulatedImager implements Listener {
   readonly #nodes: NodeIndex;
   readonly #registry = new MemoryRegistry();
   #directory: Directory;
+  #admissions: Promise<Admissions>;
   /** How often it has begun to serve. */
   starts = 1;
   #running = true;
@@ -66,17 +79,14 @@ export class SimulatedImager implements Listener {
   /** Whom it serves a disk. */
   readonly #attached = new Map<string, () => void>();
   #flashes: Flashes;
-  readonly #requests = new Map<
-    number,
-    { peer: Peer; end: (answer: { pointer?: BootPointer } | Error) => void }
-  >();
+  readonly #requests = new Map<number, { peer: Peer; end: (answer: PushAnswer | Error) => void }>();
   #lastRequest = 0;
 
   /** It serves at once. */
   constructor(parts: ImagerParts) {
     this.#parts = parts;
     this.#nodes = new NodeIndex(parts.config.nodes);
-    [this.#directory, this.#flashes] = this.#begin();
+    [this.#directory, this.#flashes, this.#admissions] = this.#begin();
   }
 
   get running(): boolean {
@@ -91,7 +101,7 @@ export class SimulatedImager implements Listener {
   start(): Promise<void> {
     return new Promise((resolve) => {
       this.#parts.time.after(START_MS, () => {
-        [this.#directory, this.#flashes] = this.#begin();
+        [this.#directory, this.#flashes, this.#admissions] = this.#begin();
         this.#running = true;
         this.starts++;
         resolve();
@@ -148,20 +158,35 @@ export class SimulatedImager implements Listener {
     return true;
   }
 
-  #begin(): [Directory, Flashes] {
+  #begin(): [Directory, Flashes, Promise<Admissions>] {
     const directory = new Directory(this.#registry, (node) => this.#nodes.byName(node) !== undefined);
     const flashes = new Flashes(directory, {
       isConnected: (node) => this.#byNode.has(node),
       push: async (node, flash) =>
         (await this.#push(node, (request) => ({ type: 'flash', request, ...flash }))).pointer,
     });
-    return [directory, flashes];
+    const { config, time } = this.#parts;
+    const admissions = Definitions.open({
+      registry: this.#registry,
+      cluster: config.cluster,
+      nodes: config.nodes.map(({ name }) => name),
+      imagers: [config.network.address],
+      // Nothing is signed here.
+      signer: new Uint8Array(SIGNER_BYTES),
+    }).then(
+      (definitions) => new Admissions({ definitions, enrolment: config.agents.enrolment, clock: time }),
+    );
+    return [directory, flashes, admissions];
   }
 
   async #converse(peer: Peer): Promise<void> {
     this.#peers.add(peer);
-    const identity = await take(peer.end, (each) => (each === ENROL_IDENTITY ? ENROLMENT_KEY : undefined));
+    const admissions = await this.#admissions;
+    const identity = await take(peer.end, (each) =>
+      each === ENROL_IDENTITY ? ENROLMENT_KEY : admissions.keyOf(each),
+    );
     if (identity === undefined) return this.#drop(peer);
+    if (identity !== ENROL_IDENTITY) peer.identity = identity;
     const reader = new FrameReader(MAX_AGENT_FRAME);
     try {
       for (let bytes = await peer.end.read(); bytes !== undefined; bytes = await peer.end.read())
@@ -172,15 +197,35 @@ export class SimulatedImager implements Listener {
   }
 
   async #receive(peer: Peer, message: AgentMessage): Promise<void> {
+    const admissions = await this.#admissions;
     const turn = receive(peer.session, message, {
       nodes: this.#nodes,
-      userConfigs: this.#parts.config.userConfigs,
       peer: peer.address,
+      identity: peer.identity,
+      definedAs: (id) => admissions.definedAs(id),
       holdsLease: (node, address) => this.#parts.addressOf(node.name) === address,
       lastSeq: (node, bootId) => this.#directory.lastSeq(node, bootId),
     });
-    peer.session = turn.session;
-    for (const output of turn.outputs) await this.#perform(peer, output);
+    await this.#take(peer, turn);
+  }
+
+  async #take(peer: Peer, { session, outputs }: Turn): Promise<void> {
+    peer.session = session;
+    for (const output of outputs) await this.#perform(peer, output);
+  }
+
+  async #admit(peer: Peer, { node, hello }: Extract<Output, { do: 'admit' }>): Promise<void> {
+    const { address, identity } = peer;
+    try {
+      const admissions = await this.#admissions;
+      const admission = await admissions.admit(node, hello, { address, identity }, this.#asking(peer));
+      const turn = admission.admitted
+        ? admitted(peer.session, this.#parts.config.userConfigs)
+        : turnedAway(peer.session, admission.reason, admission.why);
+      await this.#take(peer, turn);
+    } catch {
+      this.#drop(peer);
+    }
   }
 
   async #perform(peer: Peer, output: Output): Promise<void> {
@@ -190,6 +235,9 @@ export class SimulatedImager implements Listener {
         return peer.end.write(encodeFrame(output.message));
       case 'drop':
         return this.#drop(peer);
+      case 'admit':
+        void this.#admit(peer, output);
+        return;
       case 'join': {
         const { node, hello } = output;
         const former = this.#byNode.get(node.name);
@@ -220,19 +268,32 @@ export class SimulatedImager implements Listener {
     this.#parts.sink({ at: this.#parts.time.now(), component: 'agent', step, node: node.name, detail });
   }
 
-  #push(node: string, message: (request: number) => ImagerMessage): Promise<{ pointer?: BootPointer }> {
+  #push(node: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
     const peer = this.#byNode.get(node);
-    if (peer === undefined) return Promise.reject(notConnected(node));
+    return peer === undefined ? Promise.reject(notConnected(node)) : this.#asking(peer)('flash', message);
+  }
+
+  #asking(peer: Peer): Ask {
+    return (what, message) => this.#ask(peer, what, message);
+  }
+
+  #ask(peer: Peer, what: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
+    if (peer.session.at === 'closed') return Promise.reject(new PushError('disconnected', 'has gone'));
     const request = ++this.#lastRequest;
     return new Promise((resolve, reject) => {
-      const end = (answer: { pointer?: BootPointer } | Error) => {
+      const end = (answer: PushAnswer | Error) => {
         late();
         if (answer instanceof Error) reject(answer);
         else resolve(answer);
       };
       const late = this.#parts.time.after(PUSH_MS, () => {
         this.#requests.delete(request);
-        end(new PushError('deadline', `flash ${node}: no answer within ${PUSH_MS / 1000} s`));
+        end(
+          new PushError(
+            'deadline',
+            `${what} ${peer.node ?? peer.address}: no answer within ${PUSH_MS / 1000} s`,
+          ),
+        );
       });
       this.#requests.set(request, { peer, end });
       peer.end.write(encodeFrame(message(request)));

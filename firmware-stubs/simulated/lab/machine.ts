@@ -208,8 +208,14 @@ export class SimulatedMachine implements Host {
     this.#boot.life.does(() => this.#world.print(line));
   }
 
+  /** Nobody else is on the machine. */
+  lock(): () => void {
+    return () => {};
+  }
+
   // Nothing comes of these that anybody here could see.
   makeDirectory(): void {}
+  syncDirectory(): void {}
   mount(): void {}
   loadModule(): void {}
   configureInterface(): void {}
@@ -222,6 +228,7 @@ export class SimulatedMachine implements Host {
   nbdLinkDead = absent('nbdLinkDead');
   writeVariable = absent('writeVariable');
   stopped = absent('stopped');
+  remove = absent('remove');
   exit = absent('exit');
 
   /** What comes of `promise` while the machine is on and can go on: its root disk is there, once it has one. */
