@@ -11,6 +11,7 @@ import type { Host } from './linux/host.ts';
 import { openJournal } from './linux/journal.ts';
 import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
+import { openOutputs } from './linux/outputs.ts';
 import { scriptRunner } from './linux/scripts.ts';
 import { serviceStarter } from './linux/services.ts';
 import { readUid } from './linux/uid.ts';
@@ -102,6 +103,7 @@ function portsOf(host: Host, store: PointerStore, link: AgentLink): Ports {
     disks: diskAttacher(host),
     journal: openJournal(host),
     scripts: scriptRunner(host),
+    outputs: openOutputs(host),
     services: serviceStarter(host),
     link,
     pointers: pointersOf(store, (pointer) => link.pointed(pointer)),

@@ -114,6 +114,7 @@ async function startParts(
       nodes,
       userConfigs: config.userConfigs,
       directory,
+      outputs: stores.outputs,
       holdsLease: stores.holdsLease,
     }),
   );
@@ -162,6 +163,7 @@ async function startParts(
           config,
           nodes,
           directory,
+          outputs: stores.outputs,
           table,
           files,
           disks,

@@ -36,14 +36,23 @@ export function openJournal(host: Host): JournalStore {
   };
 }
 
-/** A journal is written whole or not at all, so anything else in it is damage: it is said, not taken for absence. */
+/**
+ * A journal is written whole or not at all, so anything else in it is damage: it is said, not taken for absence. One of an agent
+ * that knew nothing of failed scripts has no `failed`.
+ */
 function parseJournal(text: string): Journal {
-  const value = JSON.parse(text) as Partial<Journal>;
+  const { failed = [], ...value } = JSON.parse(text) as Partial<Journal>;
   const known =
     typeof value.deployment === 'string' &&
     typeof value.bootId === 'string' &&
     PHASES.includes(value.phase ?? '') &&
-    Array.isArray(value.done);
+    isNames(value.done) &&
+    isNames(failed) &&
+    (value.running === undefined || typeof value.running === 'string');
   if (!known) throw new Error(`${JOURNAL} is damaged: ${text.slice(0, 200)}`);
-  return value as Journal;
+  return { ...(value as Journal), failed };
+}
+
+function isNames(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((name) => typeof name === 'string');
 }

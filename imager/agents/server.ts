@@ -12,6 +12,7 @@ import type { NodeIndex } from '../model/nodes.ts';
 import { Connection } from './connection.ts';
 import { type Directory, shortened } from './directory.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
+import type { Outputs } from './outputs.ts';
 import { notConnected, Pushes } from './pushes.ts';
 import { type Output, receive, type Session } from './session.ts';
 
@@ -22,6 +23,7 @@ export interface AgentServerOptions {
   nodes: NodeIndex;
   userConfigs: Readonly<Record<string, UserConfig>>;
   directory: Directory;
+  outputs: Outputs;
   /** True where `address` is leased to `node`; asked for nodes without an address of their own. */
   holdsLease(node: NodeConfig, address: string): boolean;
   sink: EventSink;
@@ -199,6 +201,9 @@ export class AgentServer {
         this.#event(at, peer, step.step, node.name, undefined, detail);
         return peer.connection.send({ type: 'ack', seq: step.seq });
       }
+      case 'keep':
+        await this.#options.outputs.keep(output.node.name, output.output, clock.now());
+        return peer.connection.send({ type: 'ack', seq: output.seq });
       case 'note':
         return directory.noted(output.node.name, output.pointer);
       case 'settle': {

@@ -7,6 +7,7 @@ import {
   PROTOCOL_VERSION,
   type Step,
 } from '../../agent/protocol/messages.ts';
+import type { ScriptOutput } from '../../agent/protocol/output.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
@@ -38,6 +39,8 @@ export type Output =
   | { do: 'join'; node: NodeConfig; by: 'uid' | 'mac' | 'address'; hello: Hello }
   /** A new step: record it, acknowledge it once durable. */
   | { do: 'record'; node: NodeConfig; bootId: string; step: Step }
+  /** What a script of it left: keep it, acknowledge it once durable. */
+  | { do: 'keep'; node: NodeConfig; seq: number; output: ScriptOutput }
   /** What the node's pointer says now. */
   | { do: 'note'; node: NodeConfig; pointer: BootPointer }
   /** The answer to a push. */
@@ -76,6 +79,10 @@ function converse(session: Extract<Session, { at: 'open' }>, message: AgentMessa
       return message.seq <= world.lastSeq(node.name, bootId)
         ? { session, outputs: [{ do: 'send', message: { type: 'ack', seq: message.seq } }] }
         : { session, outputs: [{ do: 'record', node, bootId, step: message }] };
+    case 'output': {
+      const { type: _, seq, ...output } = message;
+      return { session, outputs: [{ do: 'keep', node, seq, output }] };
+    }
     case 'pointer':
       return { session, outputs: [{ do: 'note', node, pointer: message.pointer }] };
     case 'done': {

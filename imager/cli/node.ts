@@ -12,6 +12,7 @@ import {
 } from '../model/views.ts';
 import { addBoots } from './boots.ts';
 import { Context } from './context.ts';
+import { addNodeOutput } from './node-output.ts';
 import { fields, printable, table, time } from './table.ts';
 
 export function addNode(program: Command): void {
@@ -56,6 +57,7 @@ export function addNode(program: Command): void {
       context.print(await context.get<NodeDetails>(`/api/nodes/${encodeURIComponent(name)}`), showNode);
     });
   addBoots(node);
+  addNodeOutput(node);
   node
     .command('flash')
     .description('have a node write a new boot pointer; it counts from its next boot')

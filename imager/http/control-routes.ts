@@ -11,6 +11,7 @@ import type { MenuCheck } from '../menus/views.ts';
 import {
   type BootReads,
   type Flashed,
+  type OutputView,
   POWER_ACTIONS,
   type PowerAction,
   type Powered,
@@ -22,6 +23,8 @@ import { checked } from './errors.ts';
 export interface Controls {
   flash(node: string, target: { image: string; disks: string[] }): Promise<Flashed>;
   power(node: string, action: PowerAction): Promise<Powered>;
+  /** What scripts of a node left, as they came. Not for the nodes' network: a script may say anything. */
+  outputs(node: string): OutputView[];
   addImage(image: NewImage): Promise<BootImage>;
   /** Builds a tagged image of the linux image `from`, with its arguments or `args`, and adds it. */
   addNbi(image: { name: string; from: string; args?: string }): Promise<BootImage>;
@@ -72,6 +75,7 @@ export function addControlRoutes(app: FastifyInstance, controls: Controls): void
   app.post<Named>('/control/nodes/:name/power', async ({ params, body }) =>
     controls.power(params.name, checked(power, body).action),
   );
+  app.get<Named>('/control/nodes/:name/outputs', async ({ params }) => controls.outputs(params.name));
   app.post('/control/images', async ({ body }) => controls.addImage(given(checked(image, body))));
   app.post('/control/tagged-images', async ({ body }) => controls.addNbi(given(checked(nbi, body))));
   app.post<Named>('/control/images/:name/verify', async ({ params }) => controls.verifyImage(params.name));

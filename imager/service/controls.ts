@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
 import type { Directory } from '../agents/directory.ts';
+import type { Outputs } from '../agents/outputs.ts';
 import { PushError } from '../agents/pushes.ts';
 import type { AgentServer } from '../agents/server.ts';
 import type { Disks } from '../disks/catalog.ts';
@@ -28,6 +29,7 @@ export interface ControlParts {
   config: ImagerConfig;
   nodes: NodeIndex;
   directory: Directory;
+  outputs: Outputs;
   table: BootTable;
   files: BootFiles;
   disks: Disks;
@@ -39,10 +41,11 @@ export interface ControlParts {
 }
 
 export function controlsOf(parts: ControlParts): Controls {
-  const { config, table, files, disks, packs, menus } = parts;
+  const { config, nodes, outputs, table, files, disks, packs, menus } = parts;
   return {
     flash: (name, target) => flash(parts, name, target),
     power: (name, action) => power(parts, name, action),
+    outputs: (name) => outputs.of(nodeNamed(nodes, name).name),
     addImage: (image) => wish(() => table.add(image)),
     addNbi: (image) => wish(() => addNbi(table, image)),
     verifyImage: (name) => wish(() => verifyImage(table, name)),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import { Directory } from '../agents/directory.ts';
+import { Outputs } from '../agents/outputs.ts';
 import { leaseAt } from '../dhcp/leases.ts';
 import { Disks } from '../disks/catalog.ts';
 import { BootTable } from '../images/table.ts';
@@ -27,6 +28,7 @@ export interface Stores {
   recorder: Recorder;
   registry: LmdbRegistry;
   directory: Directory;
+  outputs: Outputs;
   table: BootTable;
   menus: Menus;
   files: BootTree;
@@ -66,6 +68,7 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     (part) => part.close(),
   );
   const directory = new Directory(registry, (node) => nodes.byName(node) !== undefined);
+  const outputs = new Outputs(registry);
   const table = await started(
     'boot table',
     () => BootTable.open(join(config.state, 'images')),
@@ -120,5 +123,8 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     (part) => part.close(),
   );
   recorder.watch((event) => packs.take(event));
-  return { nodes, journal, recorder, registry, directory, table, menus, files, disks, packs, holdsLease };
+  return {
+    ...{ nodes, journal, recorder, registry, directory, outputs, table, menus, files, disks, packs },
+    holdsLease,
+  };
 }

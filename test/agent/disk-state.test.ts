@@ -27,6 +27,8 @@ const script = (name: string, content: string, timeoutSeconds = 10): Script => (
   stage: 1,
   content,
   timeoutSeconds,
+  run: 'once',
+  onFailure: 'retry',
 });
 
 const planOf = (...scripts: Script[]): Plan => ({
@@ -36,7 +38,7 @@ const planOf = (...scripts: Script[]): Plan => ({
   services: { init: ['/sbin/init'], ports: [], timeoutSeconds: 1 },
 });
 
-const JOURNAL: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [] };
+const JOURNAL: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [], failed: [] };
 
 let host: RootedHost;
 beforeEach(() => {

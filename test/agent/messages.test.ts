@@ -54,7 +54,9 @@ const FROM_IMAGER: ImagerMessage[] = [
     plan: {
       deployment: 'd1',
       secondReboot: true,
-      scripts: [{ name: '10-a', stage: 1, content: 'true\n', timeoutSeconds: 5 }],
+      scripts: [
+        { name: '10-a', stage: 1, content: 'true\n', timeoutSeconds: 5, run: 'once', onFailure: 'stop' },
+      ],
       services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 60 },
     },
   },

@@ -19,7 +19,14 @@ const POINTER: BootPointer = {
   fallback: '',
 };
 
-const script = (name: string, stage: 1 | 2): Script => ({ name, stage, content: '', timeoutSeconds: 5 });
+const script = (name: string, stage: 1 | 2): Script => ({
+  name,
+  stage,
+  content: '',
+  timeoutSeconds: 5,
+  run: 'once',
+  onFailure: 'retry',
+});
 
 function planOf(scripts: Script[], secondReboot: boolean): Plan {
   return {
@@ -159,7 +166,7 @@ describe('the double reboot', () => {
   it('another deployment begins from the start on the same disk', () => {
     const node = new Node({ ...planOf([script('30-c', 2)], true), deployment: 'd2' });
     node.stored = {
-      journal: { deployment: 'd1', phase: 'ready', bootId: 'old', done: ['30-c'] },
+      journal: { deployment: 'd1', phase: 'ready', bootId: 'old', done: ['30-c'], failed: [] },
       plan: planOf([], true),
     };
     node.pointer = { ...POINTER, deployment: 'd2' };
@@ -250,7 +257,7 @@ describe('when something fails', () => {
 describe('remaining', () => {
   it('a reboot is recognised by the boot id alone', () => {
     const plan = planOf([script('10-a', 1)], true);
-    const journal: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [] };
+    const journal: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [], failed: [] };
     expect(remaining(plan, journal, 'b1').map((todo) => todo.do)).toEqual([
       ...['reboot', 'script', 'reboot', 'services', 'ready'],
     ]);

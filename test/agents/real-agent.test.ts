@@ -6,6 +6,7 @@ import { type Connection, type Host, HostError } from '../../agent/linux/host.ts
 import { AgentLink } from '../../agent/linux/link.ts';
 import { AGENT_PORT } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
@@ -70,6 +71,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
         web: { secondReboot: true, scripts: [], services: { init: ['/i'], ports: [], timeoutSeconds: 1 } },
       },
       directory: new Directory(registry, () => true),
+      outputs: new Outputs(registry),
       holdsLease: () => true,
       sink: (event) => {
         events.push(event);

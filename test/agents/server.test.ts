@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
 import type { Flash, ImagerMessage } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
 import { AgentServer, type AgentServerOptions } from '../../imager/agents/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
@@ -36,6 +37,7 @@ async function start(changes: Partial<AgentServerOptions> = {}): Promise<void> {
     nodes,
     userConfigs: {},
     directory: directoryOf(registry),
+    outputs: new Outputs(registry),
     holdsLease: (node, address) => node.name === 'node2' && leased.has(address),
     sink: (event) => {
       events.push(event);

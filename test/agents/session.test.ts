@@ -15,7 +15,7 @@ const node1: NodeConfig = {
 const node2: NodeConfig = { name: 'node2', hostname: 'node2', mac: '52:54:00:00:00:02' };
 const web: UserConfig = {
   secondReboot: true,
-  scripts: [{ name: 'a', stage: 1, content: 'true', timeoutSeconds: 5 }],
+  scripts: [{ name: 'a', stage: 1, content: 'true', timeoutSeconds: 5, run: 'once', onFailure: 'retry' }],
   services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 9 },
 };
 const world: World = {

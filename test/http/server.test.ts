@@ -63,6 +63,7 @@ const controls: Controls = {
   flash: (node, target) =>
     Promise.reject(new ApiError(404, `no image for ${node}: ${target.disks.join()}`, ['a', 'b'])),
   power: async (node, action) => ({ node, action, via: 'agent' }),
+  outputs: () => [],
   addImage: () => Promise.reject(new Error('disk full')),
   addNbi: () => Promise.reject(new Error('disk full')),
   verifyImage: async () => [],

@@ -1,7 +1,7 @@
 /** An agent of the tests as a program: says hello, reports steps, does what it is asked, prints what it sees. */
 import { connect } from 'node:net';
 import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
-import { type AgentMessage, parseImagerMessage } from '../../agent/protocol/messages.ts';
+import { type AgentMessage, PROTOCOL_VERSION, parseImagerMessage } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 
 const [imager = '', port = '', mac = '', disk = ''] = process.argv.slice(2);
@@ -25,7 +25,7 @@ const reader = new FrameReader();
 socket.on('connect', () =>
   send({
     type: 'hello',
-    version: 1,
+    version: PROTOCOL_VERSION,
     uid: 'serial:of-the-tests',
     macs: [mac],
     bootId: 'boot-1',

@@ -12,6 +12,7 @@ import {
 import type { BootPointer } from '../../../agent/protocol/pointer/record.ts';
 import { Directory } from '../../../imager/agents/directory.ts';
 import { Flashes, type FlashRequest } from '../../../imager/agents/flashes.ts';
+import { Outputs } from '../../../imager/agents/outputs.ts';
 import { notConnected, PushError } from '../../../imager/agents/pushes.ts';
 import { type Output, receive, type Session } from '../../../imager/agents/session.ts';
 import type { EventSink } from '../../../imager/journal/event.ts';
@@ -55,6 +56,8 @@ export class SimulatedImager implements Listener {
   readonly #parts: ImagerParts;
   readonly #nodes: NodeIndex;
   readonly #registry = new MemoryRegistry();
+  /** What scripts of nodes left. */
+  readonly outputs = new Outputs(this.#registry);
   #directory: Directory;
   /** How often it has begun to serve. */
   starts = 1;
@@ -201,6 +204,9 @@ export class SimulatedImager implements Listener {
         await this.#directory.step(node.name, bootId, step, at);
         return peer.end.write(encodeFrame({ type: 'ack', seq: step.seq }));
       }
+      case 'keep':
+        await this.outputs.keep(output.node.name, output.output, at);
+        return peer.end.write(encodeFrame({ type: 'ack', seq: output.seq }));
       case 'note':
         return this.#directory.noted(output.node.name, output.pointer);
       case 'settle': {

@@ -52,7 +52,16 @@ const HEARD: ImagerMessage[] = [
     plan: {
       deployment: 'd1',
       secondReboot: true,
-      scripts: [{ name: '10-site.sh', stage: 1, content: '#!/bin/sh\nexit 0\n', timeoutSeconds: 60 }],
+      scripts: [
+        {
+          name: '10-site.sh',
+          stage: 1,
+          content: '#!/bin/sh\nexit 0\n',
+          timeoutSeconds: 60,
+          run: 'always',
+          onFailure: 'continue',
+        },
+      ],
       services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 60 },
     },
   },
