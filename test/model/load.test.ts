@@ -64,8 +64,8 @@ test('a whole file, defaults filled in, paths and scripts resolved against it', 
   expect(config.userConfigs.web).toEqual({
     secondReboot: true,
     scripts: [
-      { name: '10-site.sh', stage: 1, content: 'echo one', timeoutSeconds: 60 },
-      { name: '20-done.sh', stage: 2, content: 'echo done\n', timeoutSeconds: 5 },
+      { name: '10-site.sh', stage: 1, content: 'echo one', timeoutSeconds: 60, ...USUAL },
+      { name: '20-done.sh', stage: 2, content: 'echo done\n', timeoutSeconds: 5, ...USUAL },
     ],
     services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 60 },
   });
@@ -205,10 +205,12 @@ test.each([
 
 test('what passes the check passes the protocol: the longest plan reaches its node', () => {
   const scripts = Array.from({ length: 256 }, (_, n) => ({
-    name: `${'s'.repeat(124)}.${100 + n}`,
+    name: `${'s'.repeat(59)}.${100 + n}`,
     stage: (n % 2) + 1,
     content: n < 3 ? 'é'.repeat(512 * 1024) : 'x'.repeat(3885),
     timeoutSeconds: 86_400,
+    run: 'always',
+    onFailure: 'fall-back',
   }));
   const services = {
     init: Array.from({ length: 16 }, () => '日'.repeat(256)),
@@ -224,6 +226,7 @@ test('what passes the check passes the protocol: the longest plan reaches its no
   const frames = new FrameReader();
   const [message] = frames.push(encodeFrame(welcome));
   expect(parseImagerMessage(message)).toEqual(welcome);
+  expect(planFaults(plan, plan.deployment)).toEqual([]);
 });
 
 test('a word of the init command that the protocol cannot carry is a fault', () => {
