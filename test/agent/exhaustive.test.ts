@@ -53,8 +53,8 @@ const VARIANTS: [string, Variant][] = [
       { ...usual, scripts: failing(2, { fails: 'on-beta', onFailure }) },
     ],
     [
-      `one fails in each run, and the image is its own fallback: ${onFailure}`,
-      { ...usual, second: 'alpha', scripts: failing(2, { fails: 'always', onFailure }) },
+      `one of the second fails in each run, and the image is its own fallback: ${onFailure}`,
+      { ...usual, second: 'alpha', scripts: failing(2, { fails: 'in-second', onFailure }) },
     ],
     [
       `one may fail, and the firmware counts nothing: ${onFailure}`,

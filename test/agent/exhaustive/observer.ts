@@ -207,11 +207,14 @@ export class Observer {
     };
   }
 
-  restarts(account: Account): Account {
+  restarts(account: Account, { pointer, node }: World): Account {
     check(account.word !== '', 'restarts without a word');
     check(account.pending === null, `restarts before it is durable how ${account.pending?.name} ended`);
     if (account.word !== 'reboot') return account;
     check(!account.stopped, 'goes on after a failure that stops');
+    const own = node.at === 'agent' && node.boot.bootedImage === pointer.image;
+    if (own && pointer.deployment === account.deployment && pointer.phase === 'deploy')
+      check(pointer.attempts === FRESH_ATTEMPTS, 'boots that made progress are held against their image');
     const restarts = account.restarts + 1;
     check(restarts <= (this.#variant.secondReboot ? 2 : 1), 'one reboot too many');
     return { ...account, restarts };

@@ -15,7 +15,7 @@ import { decide } from '../../../firmware-stubs/simulated/decide.ts';
 import { type Account, Observer } from './observer.ts';
 
 /** A script of the model: what its plan says of it, and how its runs may end. */
-export type ModelScript = Plan['scripts'][number] & { fails?: 'may' | 'always' | 'on-beta' };
+export type ModelScript = Plan['scripts'][number] & { fails?: 'may' | 'in-second' | 'on-beta' };
 
 export interface Variant {
   secondReboot: boolean;
@@ -285,7 +285,7 @@ export class Model {
         ];
       }
       case 'reboot':
-        return [this.#off({ ...after, account: this.observer.restarts(account) }, world.disk)];
+        return [this.#off({ ...after, account: this.observer.restarts(account, world) }, world.disk)];
     }
   }
 
@@ -298,8 +298,11 @@ export class Model {
   /** How a run of a script may end. One that fails where it need not is bad luck. */
   #outcomes(name: string, boot: Boot): { well: boolean; benign: boolean }[] {
     const fails = this.variant.scripts.find((script) => script.name === name)?.fails;
-    const always = fails === 'always' || (fails === 'on-beta' && boot.bootedImage === 'beta');
-    if (always) return [{ well: false, benign: true }];
+    const { bootedImage, pointer } = boot;
+    const surely =
+      (fails === 'in-second' && pointer?.deployment === 'second') ||
+      (fails === 'on-beta' && bootedImage === 'beta');
+    if (surely) return [{ well: false, benign: true }];
     const well = { well: true, benign: true };
     return fails === 'may' ? [well, { well: false, benign: false }] : [well];
   }
