@@ -16,12 +16,12 @@ import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
 import { openLocalStore } from './linux/local-store.ts';
 import { Membership } from './linux/membership.ts';
+import { openOutputs } from './linux/outputs.ts';
 import { scriptRunner } from './linux/scripts.ts';
 import { secretOf } from './linux/secret.ts';
 import { serviceStarter } from './linux/services.ts';
 import { readUid } from './linux/uid.ts';
 import type { Ports } from './ports.ts';
-import type { LocalStore } from './protocol/definition.ts';
 import type { PointerStore } from './protocol/pointer/store.ts';
 import { supervise } from './supervise.ts';
 
@@ -55,8 +55,9 @@ async function bootNode(host: Host): Promise<void> {
     firmwareCounts: store.layout.firmwareCounts,
   };
   const local = openLocalStore(host, line.pointer, (why) => host.print(`bootwright: no key is kept: ${why}`));
-  const link = startLink(host, store, local, boot);
-  await run(portsOf(host, store, link), boot);
+  const membership = new Membership(readUid(host), local);
+  const link = startLink(host, store, membership, boot);
+  await run(portsOf(host, store, membership, link), boot);
 }
 
 /** Mounts the kernel's file systems and loads the modules of the initramfs in the order listed there. */
@@ -77,9 +78,8 @@ function configureNetwork(host: Host, { network }: BootLine): void {
   if (network.hostname !== undefined) host.setHostName(network.hostname);
 }
 
-function startLink(host: Host, store: PointerStore, local: LocalStore | undefined, boot: Boot): AgentLink {
+function startLink(host: Host, store: PointerStore, membership: Membership, boot: Boot): AgentLink {
   const { bootId, bootedImage } = boot;
-  const membership = new Membership(readUid(host), local);
   const hello = helloMaker(host, { bootId, bootedImage }, membership, store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
   const link = new AgentLink(host, imagers, hello, {
@@ -93,11 +93,12 @@ function startLink(host: Host, store: PointerStore, local: LocalStore | undefine
   return link;
 }
 
-function portsOf(host: Host, store: PointerStore, link: AgentLink): Ports {
+function portsOf(host: Host, store: PointerStore, membership: Membership, link: AgentLink): Ports {
   return {
     disks: diskAttacher(host),
-    journal: openJournal(host),
+    journal: openJournal(host, () => membership.current()),
     scripts: scriptRunner(host),
+    outputs: openOutputs(host),
     services: serviceStarter(host),
     link,
     pointers: pointersOf(store, (pointer) => link.pointed(pointer)),

@@ -118,6 +118,7 @@ async function startParts(
       directory,
       admissions,
       enrolmentKey: ENROLMENT_KEY,
+      outputs: stores.outputs,
       holdsLease: stores.holdsLease,
     }),
   );
@@ -168,6 +169,7 @@ async function startParts(
           nodes,
           directory,
           admissions,
+          outputs: stores.outputs,
           table,
           files,
           disks,

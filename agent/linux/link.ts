@@ -10,11 +10,13 @@ import {
   type Flash,
   type Hello,
   type ImagerMessage,
+  type OutputMessage,
   type Plan,
   parseImagerMessage,
   type Step,
   type StepDetail,
 } from '../protocol/messages.ts';
+import type { ScriptOutput } from '../protocol/output.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
 import type { Connection, Host, Secret } from './host.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
@@ -27,6 +29,8 @@ const RETRY_MS = 500;
 const PING_MS = 10_000;
 /** Steps kept for an imager that is away: more than a boot has. The oldest go first. */
 const KEPT_STEPS = 1000;
+/** Characters of scripts' outputs among them. The disk has them all: the next boot tells of those that had to go. */
+const KEPT_OUTPUT = 1024 * 1024;
 
 /** What the link needs of the node, and what the imager may ask of it: throwing refuses that with the error's message. */
 export interface Commands {
@@ -46,7 +50,7 @@ export class AgentLink implements ImagerLink {
   readonly #imagers: readonly ImagerAddress[];
   readonly #hello: () => Hello;
   readonly #commands: Commands;
-  readonly #unacknowledged: Step[] = [];
+  readonly #unacknowledged: (Step | OutputMessage)[] = [];
   #steps = 0;
   #connection: Connection | undefined;
   #welcomed = false;
@@ -89,6 +93,22 @@ export class AgentLink implements ImagerLink {
     const message: Step = { type: 'step', seq: this.#steps, step, uptime, detail };
     const words = Object.entries(detail).map(([key, value]) => ` ${key}=${value}`);
     this.#host.print(`bootwright: step ${step} ${uptime.toFixed(3)}${words.join('')}`);
+    this.#queue(message);
+  }
+
+  output(output: ScriptOutput): void {
+    this.#steps += 1;
+    const waiting = this.#unacknowledged.filter((message) => message.type === 'output');
+    let length = waiting.reduce((sum, message) => sum + message.output.length, output.output.length);
+    for (const oldest of waiting) {
+      if (length <= KEPT_OUTPUT) break;
+      length -= oldest.output.length;
+      this.#unacknowledged.splice(this.#unacknowledged.indexOf(oldest), 1);
+    }
+    this.#queue({ type: 'output', seq: this.#steps, ...output });
+  }
+
+  #queue(message: Step | OutputMessage): void {
     this.#unacknowledged.push(message);
     if (this.#unacknowledged.length > KEPT_STEPS) this.#unacknowledged.shift();
     if (this.#welcomed) this.#send(message);

@@ -5,6 +5,7 @@
  */
 import * as z from 'zod/mini';
 import { identified, localDefinition, membershipRequests } from './membership.ts';
+import { outputMessage } from './output.ts';
 
 export const PROTOCOL_VERSION = 2;
 
@@ -41,6 +42,14 @@ const script = z.object({
   /** Run by `/bin/sh` where it does not start with `#!`. */
   content: text(1024 * 1024),
   timeoutSeconds: seconds,
+  /** `once`: never again once it has ended well. `always`: in each boot that comes to its stage. */
+  run: z._default(z.enum(['once', 'always']), 'once'),
+  /**
+   * What becomes of a boot in which it fails. `retry`: booted again while the firmware has attempts, then its fallback image;
+   * up for investigation where there is neither. `fall-back`: the fallback image at once. `stop`: up for investigation.
+   * `continue`: noted, and on.
+   */
+  onFailure: z._default(z.enum(['retry', 'fall-back', 'stop', 'continue']), 'retry'),
 });
 
 const plan = z.object({
@@ -56,6 +65,12 @@ const plan = z.object({
     ports: z.array(uint).check(z.maxLength(16)),
     timeoutSeconds: seconds,
   }),
+  /** Over planBytes() (signed.ts), for nodes that have a definition. */
+  signature: z.optional(
+    z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length <= 64, {
+      error: 'no signature',
+    }),
+  ),
 });
 
 const detail = z.record(shortText, z.union([text(4096), z.number(), z.boolean()]));
@@ -87,6 +102,7 @@ const agentMessage = z.discriminatedUnion('type', [
     uptime: seconds,
     detail: z.optional(detail),
   }),
+  outputMessage,
   /** The boot went on and wrote this down in its pointer: attempts renewed, ready. */
   z.object({ type: z.literal('pointer'), pointer }),
   z.object({ type: z.literal('done'), request: uint, pointer: z.optional(pointer) }),
@@ -117,6 +133,7 @@ export type AgentMessage = z.infer<typeof agentMessage>;
 export type ImagerMessage = z.infer<typeof imagerMessage>;
 export type Hello = Extract<AgentMessage, { type: 'hello' }>;
 export type Step = Extract<AgentMessage, { type: 'step' }>;
+export type OutputMessage = Extract<AgentMessage, { type: 'output' }>;
 export type Flash = Extract<ImagerMessage, { type: 'flash' }>;
 export type StepDetail = z.infer<typeof detail>;
 

@@ -1,7 +1,9 @@
 /** Nodes on their way into the cluster, one way at a time for each: imager/definitions over the agents' connections. */
-import type { Hello, ImagerMessage } from '../../agent/protocol/messages.ts';
+import type { Hello, ImagerMessage, Plan } from '../../agent/protocol/messages.ts';
+import { planBytes } from '../../agent/protocol/signed.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import { type Admission, admit, erase, type NodeEnd } from '../definitions/admit.ts';
+import type { GlobalDefinition } from '../definitions/definition.ts';
 import type { Definitions } from '../definitions/store.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { Enrolment, NodeConfig } from '../model/config.ts';
@@ -38,6 +40,13 @@ export class Admissions {
   /** Key of the definition with this id, also of one that was deleted; undefined where there is none. */
   keyOf(id: string): Uint8Array | undefined {
     return this.definitions.byId(id)?.key ?? undefined;
+  }
+
+  /** The plan, signed for the node of this definition where it can check that. */
+  seal(plan: Plan, { name, key }: GlobalDefinition): Plan {
+    if (key === null) return plan;
+    const { cluster, signer } = this.definitions;
+    return { ...plan, signature: signer.sign(planBytes({ cluster: cluster.id, node: name }, plan)) };
   }
 
   /** What the last hello of the node came to, since this imager started. */

@@ -14,6 +14,7 @@ import type { Admissions, Ask } from './admissions.ts';
 import { Connection } from './connection.ts';
 import { type Directory, shortened } from './directory.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
+import type { Outputs } from './outputs.ts';
 import { type ConnectedNode, type Peer, Peers } from './peers.ts';
 import { notConnected, type PushAnswer, PushError, Pushes } from './pushes.ts';
 import { Reports } from './reports.ts';
@@ -30,6 +31,7 @@ export interface AgentServerOptions {
   admissions: Admissions;
   /** Of nodes without a definition. */
   enrolmentKey: Uint8Array;
+  outputs: Outputs;
   /** True where `address` is leased to `node`; asked for nodes without an address of their own. */
   holdsLease(node: NodeConfig, address: string): boolean;
   sink: EventSink;
@@ -222,6 +224,9 @@ export class AgentServer {
         this.#reports.event(at, peer, step.step, node.name, detail);
         return peer.connection.send({ type: 'ack', seq: step.seq });
       }
+      case 'keep':
+        await this.#options.outputs.keep(output.node.name, output.output, clock.now());
+        return peer.connection.send({ type: 'ack', seq: output.seq });
       case 'note':
         return directory.noted(output.node.name, output.pointer);
       case 'settle': {
@@ -246,7 +251,7 @@ export class AgentServer {
       if (peer.session.at !== 'judged') return;
       this.#reports.admission(peer, node.name, hello, admission);
       const turn = admission.admitted
-        ? admitted(peer.session, userConfigs)
+        ? admitted(peer.session, userConfigs, (plan) => admissions.seal(plan, admission.definition))
         : turnedAway(peer.session, admission.reason, admission.why);
       await this.#take(peer, turn);
     } catch (error) {

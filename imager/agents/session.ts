@@ -7,6 +7,7 @@ import {
   PROTOCOL_VERSION,
   type Step,
 } from '../../agent/protocol/messages.ts';
+import type { ScriptOutput } from '../../agent/protocol/output.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
@@ -49,6 +50,8 @@ export type Output =
   | { do: 'join'; node: NodeConfig; by: Recognised; hello: Hello }
   /** A new step: record it, acknowledge it once durable. */
   | { do: 'record'; node: NodeConfig; bootId: string; step: Step }
+  /** What a script of it left: keep it, acknowledge it once durable. */
+  | { do: 'keep'; node: NodeConfig; seq: number; output: ScriptOutput }
   /** What the node's pointer says now. */
   | { do: 'note'; node: NodeConfig; pointer: BootPointer }
   /** The answer to a push. */
@@ -94,6 +97,10 @@ function converse(session: Extract<Session, { at: 'open' }>, message: AgentMessa
       return message.seq <= world.lastSeq(node.name, bootId)
         ? { session, outputs: [{ do: 'send', message: { type: 'ack', seq: message.seq } }] }
         : { session, outputs: [{ do: 'record', node, bootId, step: message }] };
+    case 'output': {
+      const { type: _, seq, ...output } = message;
+      return { session, outputs: [{ do: 'keep', node, seq, output }] };
+    }
     case 'pointer':
       return { session, outputs: [{ do: 'note', node, pointer: message.pointer }] };
     default:
@@ -156,14 +163,18 @@ function greet(hello: Hello, world: World): Turn {
 }
 
 /** The node was taken in. Nothing where it has gone meanwhile. */
-export function admitted(session: Session, userConfigs: Readonly<Record<string, UserConfig>>): Turn {
+export function admitted(
+  session: Session,
+  userConfigs: Readonly<Record<string, UserConfig>>,
+  seal: (plan: Plan) => Plan,
+): Turn {
   if (session.at !== 'judged') return { session, outputs: [] };
   const { node, by, hello } = session;
   const welcome: ImagerMessage = {
     type: 'welcome',
     node: node.name,
     hostname: node.hostname,
-    plan: hello.pointer === null ? null : planFor(node, hello.pointer.deployment, userConfigs),
+    plan: hello.pointer === null ? null : seal(planFor(node, hello.pointer.deployment, userConfigs)),
   };
   return {
     session: { at: 'open', node, bootId: hello.bootId },

@@ -13,6 +13,7 @@ import {
 import { addBoots } from './boots.ts';
 import { Context } from './context.ts';
 import { addDefinition, membershipFields } from './definition.ts';
+import { addNodeOutput } from './node-output.ts';
 import { fields, printable, table, time } from './table.ts';
 
 export function addNode(program: Command): void {
@@ -58,6 +59,7 @@ export function addNode(program: Command): void {
     });
   addBoots(node);
   addDefinition(node);
+  addNodeOutput(node);
   node
     .command('flash')
     .description('have a node write a new boot pointer; it counts from its next boot')

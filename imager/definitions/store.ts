@@ -7,6 +7,7 @@ import type { Definition } from '../../agent/protocol/definition.ts';
 import { KEY_BYTES } from '../../agent/protocol/local-content.ts';
 import type { Uid } from '../../agent/protocol/uid.ts';
 import type { Registry } from '../registry/registry.ts';
+import type { Signer } from '../signing/signer.ts';
 import type { GlobalDefinition } from './definition.ts';
 
 /** What the operator said of a node, where it is not as the configuration has it for all. */
@@ -25,8 +26,8 @@ export interface DefinitionsOptions {
   nodes: readonly string[];
   /** IPv4 addresses for new definitions. */
   imagers: readonly string[];
-  /** Public key of the cluster: Definition.signer. */
-  signer: Uint8Array;
+  /** Of the cluster: its point is Definition.signer. */
+  signer: Signer;
 }
 
 /** Deleted definitions of a node that are kept for their keys: it has one of them at most. */
@@ -37,6 +38,7 @@ export class TakenError extends Error {}
 
 export class Definitions {
   readonly cluster: { name: string; id: string };
+  readonly signer: Signer;
   readonly #options: DefinitionsOptions;
   /** The present state, ahead of the registry by the writes under way. */
   readonly #byId = new Map<string, GlobalDefinition>();
@@ -46,6 +48,7 @@ export class Definitions {
 
   private constructor(options: DefinitionsOptions, id: string) {
     this.#options = options;
+    this.signer = options.signer;
     this.cluster = { name: options.cluster, id };
     for (const { value } of options.registry.range<GlobalDefinition>(['definition'])) this.#add(value);
     for (const { key, value } of options.registry.range<Standing>(['standing']))
@@ -88,7 +91,7 @@ export class Definitions {
   copyOf({ id, number, name, uid, key }: GlobalDefinition): Definition | undefined {
     if (key === null) return undefined;
     const { imagers, signer } = this.#options;
-    return { id, cluster: this.cluster, number, name, uid, imagers: [...imagers], key, signer };
+    return { id, cluster: this.cluster, number, name, uid, imagers: [...imagers], key, signer: signer.point };
   }
 
   /**

@@ -13,6 +13,7 @@ import {
   type BootReads,
   type Flashed,
   type Membership,
+  type OutputView,
   POWER_ACTIONS,
   type PowerAction,
   type Powered,
@@ -29,6 +30,8 @@ export interface Controls {
   define(node: string, number: number | undefined): Promise<Membership>;
   /** Deletes its definition; it is not defined again by itself. */
   undefine(node: string): Promise<Undefined>;
+  /** What scripts of a node left, as they came. Not for the nodes' network: a script may say anything. */
+  outputs(node: string): OutputView[];
   addImage(image: NewImage): Promise<BootImage>;
   /** Builds a tagged image of the linux image `from`, with its arguments or `args`, and adds it. */
   addNbi(image: { name: string; from: string; args?: string }): Promise<BootImage>;
@@ -84,6 +87,7 @@ export function addControlRoutes(app: FastifyInstance, controls: Controls): void
     controls.define(params.name, checked(definition, body).number),
   );
   app.post<Named>('/control/nodes/:name/undefine', async ({ params }) => controls.undefine(params.name));
+  app.get<Named>('/control/nodes/:name/outputs', async ({ params }) => controls.outputs(params.name));
   app.post('/control/images', async ({ body }) => controls.addImage(given(checked(image, body))));
   app.post('/control/tagged-images', async ({ body }) => controls.addNbi(given(checked(nbi, body))));
   app.post<Named>('/control/images/:name/verify', async ({ params }) => controls.verifyImage(params.name));

@@ -45,7 +45,7 @@ interface ScriptsRead {
 function readScripts(file: ConfigFile, directory: string): ScriptsRead {
   const findings: Finding[] = [];
   const userConfigs: Record<string, UserConfig> = {};
-  for (const [key, { secondReboot, services, scripts }] of Object.entries(file.userConfigs)) {
+  for (const [key, { secondReboot, services, scripts, onFailure }] of Object.entries(file.userConfigs)) {
     let bytes = 0;
     const read = scripts.map((script, index) => {
       const path = ['userConfigs', key, 'scripts', index, script.file === undefined ? 'content' : 'file'];
@@ -60,7 +60,8 @@ function readScripts(file: ConfigFile, directory: string): ScriptsRead {
       // The protocol counts UTF-16 units and the frame bytes: holding bytes to the limit holds both.
       if (length > MAX_SCRIPT_BYTES)
         findings.push({ path, found: `${length} bytes`, expected: `at most ${MAX_SCRIPT_BYTES}` });
-      return { name: script.name, stage: script.stage, content, timeoutSeconds: script.timeoutSeconds };
+      const { name, stage, timeoutSeconds, run } = script;
+      return { name, stage, content, timeoutSeconds, run, onFailure: script.onFailure ?? onFailure };
     });
     if (bytes > MAX_FRAME - FRAME_RESERVE)
       findings.push({

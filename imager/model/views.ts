@@ -1,5 +1,6 @@
 /** Nodes as the imager knows them, in the form the API shows: what its servers tell and its command line prints. */
 import type { StepDetail } from '../../agent/protocol/messages.ts';
+import type { ScriptOutput } from '../../agent/protocol/output.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Fallback } from './fallback.ts';
 
@@ -76,6 +77,12 @@ export interface Membership {
   standing: 'wanted' | 'closed' | null;
   /** Of its last hello since this imager started. */
   last: Reconciled | null;
+}
+
+/** What a script of a node left. */
+export interface OutputView extends ScriptOutput {
+  /** When the imager took it: milliseconds since the epoch. */
+  at: number;
 }
 
 export interface NodeDetails extends NodeView {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
 import type { Admissions } from '../agents/admissions.ts';
 import type { Directory } from '../agents/directory.ts';
+import type { Outputs } from '../agents/outputs.ts';
 import { PushError } from '../agents/pushes.ts';
 import type { AgentServer } from '../agents/server.ts';
 import { TakenError } from '../definitions/store.ts';
@@ -32,6 +33,7 @@ export interface ControlParts {
   nodes: NodeIndex;
   directory: Directory;
   admissions: Admissions;
+  outputs: Outputs;
   table: BootTable;
   files: BootFiles;
   disks: Disks;
@@ -43,12 +45,13 @@ export interface ControlParts {
 }
 
 export function controlsOf(parts: ControlParts): Controls {
-  const { config, table, files, disks, packs, menus } = parts;
+  const { config, nodes, outputs, table, files, disks, packs, menus } = parts;
   return {
     flash: (name, target) => flash(parts, name, target),
     power: (name, action) => power(parts, name, action),
     define: (name, number) => define(parts, name, number),
     undefine: (name) => undefine(parts, name),
+    outputs: (name) => outputs.of(nodeNamed(nodes, name).name),
     addImage: (image) => wish(() => table.add(image)),
     addNbi: (image) => wish(() => addNbi(table, image)),
     verifyImage: (name) => wish(() => verifyImage(table, name)),

@@ -1,10 +1,10 @@
 /** What the imager keeps under its state folder, opened in order, and what is told from several of them at once. */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { SIGNER_BYTES } from '../../agent/protocol/local-content.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import { Admissions } from '../agents/admissions.ts';
 import { Directory } from '../agents/directory.ts';
+import { Outputs } from '../agents/outputs.ts';
 import { Definitions } from '../definitions/store.ts';
 import { leaseAt } from '../dhcp/leases.ts';
 import { Disks } from '../disks/catalog.ts';
@@ -19,6 +19,7 @@ import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import { NodeIndex } from '../model/nodes.ts';
 import { Packs } from '../packs/packs.ts';
 import { LmdbRegistry } from '../registry/lmdb.ts';
+import { openSigner } from '../signing/signer.ts';
 import { nodeOfLease } from './dhcp-settings.ts';
 import { mayOpen } from './disk-policy.ts';
 import { openMenus } from './node-menus.ts';
@@ -32,6 +33,7 @@ export interface Stores {
   registry: LmdbRegistry;
   directory: Directory;
   admissions: Admissions;
+  outputs: Outputs;
   table: BootTable;
   menus: Menus;
   files: BootTree;
@@ -52,7 +54,6 @@ export interface StoreParts {
 }
 
 /** Stands in for the cluster's public key: nothing is signed yet. */
-const UNSIGNED = new Uint8Array(SIGNER_BYTES);
 
 /** Opens them all. Rejects where one cannot be. */
 export async function openStores({ config, log, ipxe, started, portOf }: StoreParts): Promise<Stores> {
@@ -79,9 +80,10 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     cluster: config.cluster,
     nodes: config.nodes.map(({ name }) => name),
     imagers: [config.network.address],
-    signer: UNSIGNED,
+    signer: openSigner(config.state),
   });
   const admissions = new Admissions({ definitions, enrolment: config.agents.enrolment, clock: systemClock });
+  const outputs = new Outputs(registry);
   const table = await started(
     'boot table',
     () => BootTable.open(join(config.state, 'images')),
@@ -148,6 +150,7 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     files,
     disks,
     packs,
+    outputs,
     holdsLease,
   };
 }

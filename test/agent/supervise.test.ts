@@ -11,6 +11,7 @@ import { NodeHost } from '../../agent/node/host.ts';
 import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
@@ -34,6 +35,7 @@ const start = async (port: number) =>
     nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: ADDRESS }]),
     directory: new Directory(registry, () => true),
     admissions: await admissionsOf(registry, ['node1']),
+    outputs: new Outputs(registry),
     enrolmentKey: ENROLMENT_KEY,
     holdsLease: () => true,
     sink: (event) => {

@@ -1,10 +1,10 @@
 /** What judges nodes in tests of the agent endpoint: the real thing over a registry of theirs. */
-import { SIGNER_BYTES } from '../../agent/protocol/local-content.ts';
 import { Admissions } from '../../imager/agents/admissions.ts';
 import { Definitions } from '../../imager/definitions/store.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { Enrolment } from '../../imager/model/config.ts';
 import type { Registry } from '../../imager/registry/registry.ts';
+import { temporarySigner } from '../../imager/signing/signer.ts';
 
 export async function admissionsOf(
   registry: Registry,
@@ -13,7 +13,7 @@ export async function admissionsOf(
 ): Promise<Admissions> {
   const definitions = await Definitions.open({
     ...{ registry, nodes, cluster: 'demo', imagers: ['127.0.0.1'] },
-    signer: new Uint8Array(SIGNER_BYTES).fill(4),
+    signer: temporarySigner(),
   });
   return new Admissions({ definitions, enrolment, clock: systemClock });
 }

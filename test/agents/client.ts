@@ -6,6 +6,7 @@ import {
   type AgentMessage,
   type Hello,
   type ImagerMessage,
+  PROTOCOL_VERSION,
   parseImagerMessage,
 } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
@@ -26,7 +27,7 @@ export const POINTER: BootPointer = {
 export function hello(changes: Partial<Hello> = {}): Hello {
   return {
     type: 'hello',
-    version: 2,
+    version: PROTOCOL_VERSION,
     uid: 'serial:n1',
     macs: ['52:54:00:00:00:01'],
     bootId: 'boot-1',

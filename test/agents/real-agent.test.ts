@@ -6,6 +6,7 @@ import { Membership } from '../../agent/linux/membership.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
@@ -40,6 +41,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
       directory: new Directory(registry, () => true),
       admissions: await admissionsOf(registry, ['node1']),
       enrolmentKey: ENROLMENT_KEY,
+      outputs: new Outputs(registry),
       holdsLease: () => true,
       sink: (event) => {
         events.push(event);

@@ -9,6 +9,7 @@ import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
 import type { LocalDefinition } from '../../agent/protocol/membership.ts';
 import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
@@ -42,6 +43,7 @@ beforeEach(async () => {
     userConfigs: {},
     directory: new Directory(registry, () => true),
     admissions,
+    outputs: new Outputs(registry),
     enrolmentKey: ENROLMENT_KEY,
     holdsLease: () => true,
     sink: (event) => {

@@ -6,6 +6,7 @@ import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
 import type { Flash, ImagerMessage } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
 import { AgentServer, type AgentServerOptions } from '../../imager/agents/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
@@ -40,6 +41,7 @@ async function start(changes: Partial<AgentServerOptions> = {}): Promise<void> {
     directory: directoryOf(registry),
     admissions: await admissionsOf(registry, ['node1', 'node2']),
     enrolmentKey: ENROLMENT_KEY,
+    outputs: new Outputs(registry),
     holdsLease: (node, address) => node.name === 'node2' && leased.has(address),
     sink: (event) => {
       events.push(event);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Plan } from '../../agent/protocol/messages.ts';
 import {
   admitted,
   identify,
@@ -23,7 +24,7 @@ const node1: NodeConfig = {
 const node2: NodeConfig = { name: 'node2', hostname: 'node2', mac: '52:54:00:00:00:02' };
 const web: UserConfig = {
   secondReboot: true,
-  scripts: [{ name: 'a', stage: 1, content: 'true', timeoutSeconds: 5 }],
+  scripts: [{ name: 'a', stage: 1, content: 'true', timeoutSeconds: 5, run: 'once', onFailure: 'retry' }],
   services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 9 },
 };
 const world: World = {
@@ -38,6 +39,8 @@ const world: World = {
 const fresh: Session = { at: 'new' };
 const open: Session = { at: 'open', node: node1, bootId: 'boot-1' };
 
+const unsealed = (plan: Plan): Plan => plan;
+
 describe('hello', () => {
   test('is welcomed with the plan of the deployment the pointer names', () => {
     const judged = receive(fresh, hello(), world);
@@ -45,7 +48,7 @@ describe('hello', () => {
       session: { at: 'judged', node: node1, by: 'uid', hello: hello() },
       outputs: [{ do: 'admit', node: node1, hello: hello() }],
     });
-    const turn = admitted(judged.session, { web });
+    const turn = admitted(judged.session, { web }, unsealed);
     expect(turn.session).toEqual(open);
     expect(turn.outputs).toEqual([
       {
@@ -63,7 +66,7 @@ describe('hello', () => {
 
   test('without a pointer there is no plan', () => {
     const { session } = receive(fresh, hello({ pointer: null }), world);
-    expect(admitted(session, {}).outputs[0]).toMatchObject({
+    expect(admitted(session, {}, unsealed).outputs[0]).toMatchObject({
       message: { type: 'welcome', plan: null },
     });
   });
@@ -178,7 +181,7 @@ describe('while it is judged', () => {
     });
     const closed: Session = { at: 'closed' };
     expect(turnedAway(closed, 'no-key', '').outputs).toEqual([]);
-    expect(admitted(closed, {}).outputs).toEqual([]);
+    expect(admitted(closed, {}, unsealed).outputs).toEqual([]);
   });
 });
 

@@ -15,6 +15,7 @@ import { Definitions, TakenError } from '../../imager/definitions/store.ts';
 import type { Enrolment } from '../../imager/model/config.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import type { Registry } from '../../imager/registry/registry.ts';
+import { temporarySigner } from '../../imager/signing/signer.ts';
 
 /** A process is gone: nothing of what it would have done comes about. */
 class Crash extends Error {}
@@ -42,6 +43,7 @@ interface Machine {
   store: KeptStore;
 }
 
+const SIGNER = temporarySigner();
 const NAMES = ['n1', 'n2'] as const;
 
 class World {
@@ -74,7 +76,7 @@ class World {
     if (this.#admissions === undefined) {
       const definitions = await Definitions.open({
         registry: this.#crashing(),
-        ...{ cluster: 'demo', nodes: NAMES, imagers: ['10.0.0.1'], signer: new Uint8Array(65).fill(4) },
+        ...{ cluster: 'demo', nodes: NAMES, imagers: ['10.0.0.1'], signer: SIGNER },
       });
       this.#admissions = new Admissions({ definitions, enrolment: this.enrolment, clock: { now: () => 0 } });
     }

@@ -65,6 +65,7 @@ const controls: Controls = {
   power: async (node, action) => ({ node, action, via: 'agent' }),
   define: async () => ({ definition: null, standing: 'wanted' as const, last: null }),
   undefine: async (node) => ({ node, erased: true }),
+  outputs: () => [],
   addImage: () => Promise.reject(new Error('disk full')),
   addNbi: () => Promise.reject(new Error('disk full')),
   verifyImage: async () => [],

@@ -5,7 +5,6 @@
  */
 import { ENROL_IDENTITY, ENROLMENT_KEY } from '../../../agent/protocol/enrolment.ts';
 import { encodeFrame, FrameReader, MAX_AGENT_FRAME } from '../../../agent/protocol/frame.ts';
-import { SIGNER_BYTES } from '../../../agent/protocol/local-content.ts';
 import {
   type AgentMessage,
   type ImagerMessage,
@@ -15,6 +14,7 @@ import type { BootPointer } from '../../../agent/protocol/pointer/record.ts';
 import { Admissions, type Ask } from '../../../imager/agents/admissions.ts';
 import { Directory } from '../../../imager/agents/directory.ts';
 import { Flashes, type FlashRequest } from '../../../imager/agents/flashes.ts';
+import { Outputs } from '../../../imager/agents/outputs.ts';
 import { notConnected, type PushAnswer, PushError } from '../../../imager/agents/pushes.ts';
 import {
   admitted,
@@ -25,31 +25,15 @@ import {
   turnedAway,
 } from '../../../imager/agents/session.ts';
 import { Definitions } from '../../../imager/definitions/store.ts';
-import type { EventSink } from '../../../imager/journal/event.ts';
-import type { ImagerConfig, NodeConfig } from '../../../imager/model/config.ts';
+import type { NodeConfig } from '../../../imager/model/config.ts';
 import { NodeIndex } from '../../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../../imager/registry/memory.ts';
 import { mayOpen } from '../../../imager/service/disk-policy.ts';
+import { temporarySigner } from '../../../imager/signing/signer.ts';
 import type { SimulatedDisk } from './disk.ts';
+import type { ImagerParts, SimulatedImage } from './imager-parts.ts';
 import type { Listener, StreamEnd, StreamPacket } from './network.ts';
 import { take } from './secure.ts';
-import type { VirtualTime } from './time.ts';
-
-/** What a boot image is to a simulated node. */
-export interface SimulatedImage {
-  /** False: its kernel finds no init and panics. */
-  boots: boolean;
-}
-
-export interface ImagerParts {
-  time: VirtualTime;
-  config: ImagerConfig;
-  images: ReadonlyMap<string, SimulatedImage>;
-  disks: ReadonlyMap<string, SimulatedDisk>;
-  /** Address of each node, by its name. */
-  addressOf(node: string): string;
-  sink: EventSink;
-}
 
 interface Peer {
   end: StreamEnd;
@@ -69,6 +53,9 @@ export class SimulatedImager implements Listener {
   readonly #parts: ImagerParts;
   readonly #nodes: NodeIndex;
   readonly #registry = new MemoryRegistry();
+  /** What scripts of nodes left. */
+  readonly outputs = new Outputs(this.#registry);
+  readonly #signer = temporarySigner();
   #directory: Directory;
   #admissions: Promise<Admissions>;
   /** How often it has begun to serve. */
@@ -171,8 +158,7 @@ export class SimulatedImager implements Listener {
       cluster: config.cluster,
       nodes: config.nodes.map(({ name }) => name),
       imagers: [config.network.address],
-      // Nothing is signed here.
-      signer: new Uint8Array(SIGNER_BYTES),
+      signer: this.#signer,
     }).then(
       (definitions) => new Admissions({ definitions, enrolment: config.agents.enrolment, clock: time }),
     );
@@ -220,7 +206,9 @@ export class SimulatedImager implements Listener {
       const admissions = await this.#admissions;
       const admission = await admissions.admit(node, hello, { address, identity }, this.#asking(peer));
       const turn = admission.admitted
-        ? admitted(peer.session, this.#parts.config.userConfigs)
+        ? admitted(peer.session, this.#parts.config.userConfigs, (plan) =>
+            admissions.seal(plan, admission.definition),
+          )
         : turnedAway(peer.session, admission.reason, admission.why);
       await this.#take(peer, turn);
     } catch {
@@ -253,6 +241,9 @@ export class SimulatedImager implements Listener {
         await this.#directory.step(node.name, bootId, step, at);
         return peer.end.write(encodeFrame({ type: 'ack', seq: step.seq }));
       }
+      case 'keep':
+        await this.outputs.keep(output.node.name, output.output, at);
+        return peer.end.write(encodeFrame({ type: 'ack', seq: output.seq }));
       case 'note':
         return this.#directory.noted(output.node.name, output.pointer);
       case 'settle': {

@@ -40,6 +40,10 @@ const SAID: AgentMessage[] = [
     uptime: 3.25,
     detail: { script: '10-site.sh', took: 0.1, ok: true },
   },
+  {
+    ...{ type: 'output', seq: 4, script: '10-site.sh', deployment: 'd1', bootId: 'b', stage: 1, code: 3 },
+    ...{ timedOut: false, began: 2.5, took: 0.125, output: 'no such disk\n' },
+  },
   { type: 'pointer', pointer: POINTER },
   { type: 'done', request: 1, pointer: POINTER },
   { type: 'failed', request: 2, why: 'boot pointer not verified' },
@@ -54,7 +58,16 @@ const HEARD: ImagerMessage[] = [
     plan: {
       deployment: 'd1',
       secondReboot: true,
-      scripts: [{ name: '10-site.sh', stage: 1, content: '#!/bin/sh\nexit 0\n', timeoutSeconds: 60 }],
+      scripts: [
+        {
+          name: '10-site.sh',
+          stage: 1,
+          content: '#!/bin/sh\nexit 0\n',
+          timeoutSeconds: 60,
+          run: 'always',
+          onFailure: 'continue',
+        },
+      ],
       services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 60 },
     },
   },
