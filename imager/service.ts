@@ -1,6 +1,5 @@
 /** The composition root: puts stores and servers together, starts them in order and closes them in reverse. */
 import type { Logger } from 'pino';
-import { ENROLMENT_KEY } from '../agent/protocol/enrolment.ts';
 import { AgentServer } from './agents/server.ts';
 import { DhcpServer } from './dhcp/server.ts';
 import { ControlServer, HttpServer } from './http/server.ts';
@@ -13,6 +12,7 @@ import { hasNativeStreams } from './nbd/stream-native.ts';
 import { nodeBoot } from './service/boot-choice.ts';
 import { controlsOf } from './service/controls.ts';
 import { dhcpConfig, reservationsOf } from './service/dhcp-settings.ts';
+import { readEnrolmentKey } from './service/enrolment-key.ts';
 import { readNbdTls } from './service/nbd-tls.ts';
 import { readModelOf } from './service/read-model.ts';
 import { startFault } from './service/start-fault.ts';
@@ -117,7 +117,7 @@ async function startParts(
       userConfigs: config.userConfigs,
       directory,
       admissions,
-      enrolmentKey: ENROLMENT_KEY,
+      enrolmentKey: readEnrolmentKey(config.agents.enrolmentKey),
       outputs: stores.outputs,
       holdsLease: stores.holdsLease,
     }),

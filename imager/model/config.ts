@@ -148,7 +148,8 @@ export interface ImagerConfig {
   /** Absolute paths of PEM files. */
   https?: { port: number; cert: string; key: string };
   nbd: { tls?: NbdTlsConfig };
-  agents: { enrolment: Enrolment };
+  /** `enrolmentKey`: absolute path. */
+  agents: { enrolment: Enrolment; enrolmentKey?: string };
   nodes: NodeConfig[];
   userConfigs: Record<string, UserConfig>;
 }

@@ -75,7 +75,7 @@ function readScripts(file: ConfigFile, directory: string): ScriptsRead {
 }
 
 /** Paths that are opened later, by who starts the servers. */
-function pathFindings({ templates, https, nbd }: ConfigFile, directory: string): Finding[] {
+function pathFindings({ templates, https, nbd, agents }: ConfigFile, directory: string): Finding[] {
   const findings: Finding[] = [];
   const check = (path: ConfigPath, value: string | undefined, expected: string) => {
     const found = value === undefined ? expected : kindOf(resolve(directory, value));
@@ -86,6 +86,7 @@ function pathFindings({ templates, https, nbd }: ConfigFile, directory: string):
   check(['https', 'key'], https?.key, 'a file');
   for (const key of ['cert', 'key', 'ca', 'psk'] as const)
     check(['nbd', 'tls', key], nbd.tls?.[key], 'a file');
+  check(['agents', 'enrolmentKey'], agents.enrolmentKey, 'a file');
   return findings;
 }
 

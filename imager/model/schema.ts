@@ -155,6 +155,8 @@ const nbdTls = section({
 const agents = section({
   /** Who is defined to the cluster without being asked for by name. */
   enrolment: oneOf(ENROLMENTS).default('first'),
+  /** File with the key of enrolment: 64 hexadecimal digits. */
+  enrolmentKey: word.optional(),
 });
 
 /** The file as written, defaults filled in; paths not resolved, scripts not read. */
