@@ -14,6 +14,9 @@ import { parseImagerAddress } from './linux/imager-address.ts';
 import { openJournal, STATE_DIRECTORY } from './linux/journal.ts';
 import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
+import { openLocalStore } from './linux/local-store.ts';
+import { Membership } from './linux/membership.ts';
+import { openOutputs } from './linux/outputs.ts';
 import { scriptRunner } from './linux/scripts.ts';
 import { secretOf } from './linux/secret.ts';
 import { serviceStarter } from './linux/services.ts';
@@ -59,8 +62,10 @@ async function bootNode(host: Host): Promise<void> {
     watchdog?.stop();
     host.reboot(action);
   };
-  const link = startLink(host, store, boot, restart);
-  await run(portsOf(host, store, link, restart), boot);
+  const local = openLocalStore(host, line.pointer, (why) => host.print(`bootwright: no key is kept: ${why}`));
+  const membership = new Membership(readUid(host), local);
+  const link = startLink(host, store, membership, boot, restart);
+  await run(portsOf(host, store, membership, link, restart), boot);
 }
 
 /** Mounts the kernel's file systems and loads the modules of the initramfs in the order listed there. */
@@ -81,25 +86,34 @@ function configureNetwork(host: Host, { network }: BootLine): void {
   if (network.hostname !== undefined) host.setHostName(network.hostname);
 }
 
-function startLink(host: Host, store: PointerStore, boot: Boot, restart: Restart): AgentLink {
+function startLink(
+  host: Host,
+  store: PointerStore,
+  membership: Membership,
+  boot: Boot,
+  restart: Restart,
+): AgentLink {
   const { bootId, bootedImage } = boot;
-  const hello = helloMaker(host, { uid: readUid(host), bootId, bootedImage }, store);
+  const hello = helloMaker(host, { bootId, bootedImage }, membership, store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
-  const link = new AgentLink(
-    host,
-    imagers,
-    { hello, secret: () => secretOf(host, undefined) },
-    {
-      named: (hostname) => host.setHostName(hostname),
-      flash: (request) => writeFlash(store, request),
-      power: (action) => () => void host.sleep(ANSWER_MS).then(() => restart(action)),
-    },
-  );
+  const link = new AgentLink(host, imagers, hello, {
+    secret: () => secretOf(host, membership.current()),
+    named: (hostname) => host.setHostName(hostname),
+    flash: (request) => writeFlash(store, request),
+    power: (action) => () => void host.sleep(ANSWER_MS).then(() => restart(action)),
+    member: (request) => membership.answer(request),
+  });
   void link.serve();
   return link;
 }
 
-function portsOf(host: Host, store: PointerStore, link: AgentLink, restart: Restart): Ports {
+function portsOf(
+  host: Host,
+  store: PointerStore,
+  membership: Membership,
+  link: AgentLink,
+  restart: Restart,
+): Ports {
   const attacher = diskAttacher(host);
   return {
     disks: {
@@ -108,8 +122,9 @@ function portsOf(host: Host, store: PointerStore, link: AgentLink, restart: Rest
         link.keepIn(STATE_DIRECTORY);
       },
     },
-    journal: openJournal(host),
+    journal: openJournal(host, () => membership.current()),
     scripts: scriptRunner(host),
+    outputs: openOutputs(host),
     services: serviceStarter(host),
     link,
     pointers: pointersOf(store, (pointer) => link.pointed(pointer)),

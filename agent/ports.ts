@@ -1,6 +1,7 @@
 /** What the agent's loop (core/run.ts) needs of the machine it runs on. Implemented in agent/linux. */
 import type { Journal } from './core/state.ts';
 import type { Plan, Script, StepDetail } from './protocol/messages.ts';
+import type { ScriptOutput } from './protocol/output.ts';
 import type { BootPointer } from './protocol/pointer/record.ts';
 
 export interface Disks {
@@ -16,9 +17,27 @@ export interface JournalStore {
   write(journal: Journal): void;
 }
 
+/** How a script ended. */
+export interface ScriptEnd {
+  /** Exit code, 128 + signal number where a signal ended it. */
+  code: number;
+  /** It was ended at its time limit. */
+  timedOut: boolean;
+  /** Standard output and error as they came, at most the last OUTPUT_BYTES. */
+  output: string;
+}
+
 export interface Scripts {
-  /** Runs an installed script to its end. Resolves with why it failed, or undefined where it ended well. */
-  run(script: Script, pointer: BootPointer): Promise<string | undefined>;
+  /** Runs an installed script to its end. One that cannot be started has ended with code 126 or 127, as in a shell. */
+  run(script: Script, pointer: BootPointer): Promise<ScriptEnd>;
+}
+
+/** What scripts left, on the node's disk. */
+export interface OutputStore {
+  /** In the place of what the script left before; durable when it returns. */
+  keep(output: ScriptOutput): void;
+  /** What there is of the plan's deployment, in the plan's order. What is damaged is left out: nothing depends on it. */
+  kept(plan: Plan): ScriptOutput[];
 }
 
 export interface Services {
@@ -31,6 +50,8 @@ export interface ImagerLink {
   plan(): Promise<Plan | null>;
   /** Queues a step for the imager; it is sent again until acknowledged. */
   report(step: string, detail: StepDetail): void;
+  /** Queues what a script left, among the steps. */
+  output(output: ScriptOutput): void;
   /** Resolves once every step is acknowledged, or after `milliseconds`. */
   settle(milliseconds: number): Promise<void>;
 }
@@ -51,6 +72,7 @@ export interface Ports {
   disks: Disks;
   journal: JournalStore;
   scripts: Scripts;
+  outputs: OutputStore;
   services: Services;
   link: ImagerLink;
   pointers: Pointers;

@@ -9,7 +9,10 @@ import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
 import { parseImagerAddress } from './linux/imager-address.ts';
 import { AgentLink } from './linux/link.ts';
+import { openLocalFolder } from './linux/local-folder.ts';
+import { Membership } from './linux/membership.ts';
 import { secretOf } from './linux/secret.ts';
+import { lockState } from './linux/state-lock.ts';
 import {
   parseSuperviseOptions,
   SUPERVISE_HELP,
@@ -50,28 +53,27 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   const imagers = options.imagers.length > 0 ? options.imagers : record?.imagers.map(parseImagerAddress);
   if (imagers === undefined)
     throw new Error('the store holds no boot pointer that names an imager: say --imager');
-  const identity = {
-    uid: uidOf(host, options.uidFile),
+  const uid = uidOf(host, options.uidFile);
+  lockState(host, options.state);
+  const membership = new Membership(uid, openLocalFolder(host, options.state));
+  const boot = {
     bootId: readBootId(host),
     bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',
   };
-  const link = new AgentLink(
-    host,
-    imagers,
-    { hello: helloMaker(host, identity, store), secret: () => secretOf(host, undefined) },
-    {
-      // The name of a system that is up is its own business.
-      named() {},
-      flash(request) {
-        if (store === undefined) throw new Error('this agent was told of no boot pointer store (--pointer)');
-        return writeFlash(store, request);
-      },
-      power(action) {
-        if (!options.allowPower) throw new Error(`${action}: not allowed here (--allow-power)`);
-        return () => void host.sleep(ANSWER_MS).then(() => host.reboot(action));
-      },
+  const link = new AgentLink(host, imagers, helloMaker(host, boot, membership, store), {
+    secret: () => secretOf(host, membership.current()),
+    // The name of a system that is up is its own business.
+    named() {},
+    flash(request) {
+      if (store === undefined) throw new Error('this agent was told of no boot pointer store (--pointer)');
+      return writeFlash(store, request);
     },
-  );
+    power(action) {
+      if (!options.allowPower) throw new Error(`${action}: not allowed here (--allow-power)`);
+      return () => void host.sleep(ANSWER_MS).then(() => host.reboot(action));
+    },
+    member: (request) => membership.answer(request),
+  });
   link.keepIn(options.state);
   void link.serve();
   return link;

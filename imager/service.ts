@@ -1,6 +1,5 @@
 /** The composition root: puts stores and servers together, starts them in order and closes them in reverse. */
 import type { Logger } from 'pino';
-import { ENROLMENT_KEY } from '../agent/protocol/enrolment.ts';
 import { AgentServer } from './agents/server.ts';
 import { DhcpServer } from './dhcp/server.ts';
 import { ControlServer, HttpServer } from './http/server.ts';
@@ -13,6 +12,7 @@ import { hasNativeStreams } from './nbd/stream-native.ts';
 import { nodeBoot } from './service/boot-choice.ts';
 import { controlsOf } from './service/controls.ts';
 import { dhcpConfig, reservationsOf } from './service/dhcp-settings.ts';
+import { readEnrolmentKey } from './service/enrolment-key.ts';
 import { readNbdTls } from './service/nbd-tls.ts';
 import { readModelOf } from './service/read-model.ts';
 import { startFault } from './service/start-fault.ts';
@@ -80,7 +80,8 @@ async function startParts(
     started,
     portOf: (service) => running[service]?.port,
   });
-  const { nodes, journal, recorder, registry, directory, table, menus, files, disks, packs } = stores;
+  const { nodes, journal, recorder, registry, directory, admissions, table, menus, files, disks, packs } =
+    stores;
   const { sink } = recorder;
 
   const common = (room: string) => ({ address, sink, clock, log: log.child({ room }) });
@@ -115,8 +116,9 @@ async function startParts(
       nodes,
       userConfigs: config.userConfigs,
       directory,
-      enrolmentKey: ENROLMENT_KEY,
-      keyOf: () => undefined,
+      admissions,
+      enrolmentKey: readEnrolmentKey(config.agents.enrolmentKey),
+      outputs: stores.outputs,
       holdsLease: stores.holdsLease,
     }),
   );
@@ -126,6 +128,7 @@ async function startParts(
     config,
     nodes,
     directory,
+    admissions,
     table,
     disks,
     packs,
@@ -166,6 +169,8 @@ async function startParts(
           config,
           nodes,
           directory,
+          admissions,
+          outputs: stores.outputs,
           table,
           files,
           disks,

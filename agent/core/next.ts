@@ -1,7 +1,7 @@
 /** The double-reboot state machine: state + input -> state + effects. Pure; every decision of the agent is here. */
 import type { Plan } from '../protocol/messages.ts';
 import { type BootPointer, FRESH_ATTEMPTS } from '../protocol/pointer/record.ts';
-import { advance, planFaults, remaining } from './plan.ts';
+import { advance, begun, ended, planFaults, remaining } from './plan.ts';
 import type { Boot, Effect, Input, Journal, State, Todo } from './state.ts';
 
 export interface Transition {
@@ -37,6 +37,7 @@ export function next(state: State, input: Input): Transition {
     case 'working':
       if (input.kind === 'failed') return fail(state, input.why);
       if (input.kind === 'did') return did(state, input.detail);
+      if (input.kind === 'scriptFailed') return scriptFailed(state, input.why);
       break;
     case 'rebooting':
     case 'ready':
@@ -74,6 +75,8 @@ function mounted(state: At<'mounting'>, stored: { journal: Journal; plan: Plan }
   if (stored === undefined)
     return { state: { at: 'asking', boot, pointer }, effects: [...effects, { do: 'ask' }] };
   const { journal, plan } = stored;
+  effects.push({ do: 'outputs', plan });
+  if (journal.running !== undefined) effects.push(report('cut-short', { script: journal.running }));
   const todo = remaining(plan, journal, boot.bootId);
   return work({ state: { at: 'working', boot, pointer, plan, journal, todo }, effects });
 }
@@ -88,6 +91,7 @@ function planned(state: At<'asking'>, plan: Plan | null): Transition {
     phase: 'installed',
     bootId: boot.bootId,
     done: [],
+    failed: [],
   };
   return {
     state: { at: 'installing', boot, pointer, plan, journal },
@@ -113,6 +117,29 @@ function did(state: At<'working'>, detail: Record<string, string | number | bool
   return work({ state: { ...state, journal, todo }, effects });
 }
 
+/** A script has failed: that is durable before anything else comes of it. */
+function scriptFailed(state: At<'working'>, why: string): Transition {
+  const [first, ...todo] = state.todo;
+  if (first?.do !== 'script') throw new NoTransition(state, { kind: 'scriptFailed', why });
+  const { script } = first;
+  const journal = ended(state.journal, script, false);
+  const effects: Effect[] = [
+    { do: 'journal', journal },
+    report('script-failed', { script: script.name, stage: script.stage, policy: script.onFailure, why }),
+  ];
+  const after = ({ state, effects: more }: Transition) => ({ state, effects: [...effects, ...more] });
+  switch (script.onFailure) {
+    case 'continue':
+      return work({ state: { ...state, journal, todo }, effects });
+    case 'stop':
+      return after(stay(why));
+    case 'fall-back':
+      return after(fallBack(state, why));
+    case 'retry':
+      return after(fail(state, why));
+  }
+}
+
 /** Begins the first thing left to do. */
 function work({ state, effects }: { state: At<'working'>; effects: Effect[] }): Transition {
   const { boot, pointer, plan } = state;
@@ -130,8 +157,18 @@ function work({ state, effects }: { state: At<'working'>; effects: Effect[] }): 
           { do: 'reboot' },
         ],
       };
-    case 'script':
-      return { state, effects: [...effects, { do: 'script', script: first.script, pointer }] };
+    case 'script': {
+      const { script } = first;
+      const journal = begun(state.journal, script);
+      return {
+        state: { ...state, journal },
+        effects: [
+          ...effects,
+          { do: 'journal', journal },
+          { do: 'script', script, pointer, bootId: boot.bootId },
+        ],
+      };
+    }
     case 'services':
       return { state, effects: [...effects, { do: 'services', services: plan.services }] };
     case 'ready':
@@ -141,7 +178,7 @@ function work({ state, effects }: { state: At<'working'>; effects: Effect[] }): 
           ...effects,
           ...journalled(state, first).effects,
           ...(boot.bootedImage === pointer.image ? [settled(pointer)] : []),
-          report('ready', { image: boot.bootedImage }),
+          report('ready', { image: boot.bootedImage, ...failures(state.journal) }),
         ],
       };
   }
@@ -169,19 +206,44 @@ function settled(pointer: BootPointer): Effect {
   };
 }
 
+/** What a node that is ready says of scripts that failed and were let pass. */
+function failures({ failed }: Journal): Record<string, string> {
+  return failed.length === 0 ? {} : { failed: failed.join(',') };
+}
+
+/** What the node was before a failure is dealt with. */
+interface Failing {
+  boot: Boot;
+  pointer: BootPointer;
+}
+
 /**
  * A new image that cannot get ready is booted again, until the firmware's count of attempts leads to the fallback;
  * without a fallback, or where the firmware does not count, the node stays up for investigation.
  */
-function fail(state: { boot: Boot; pointer: BootPointer }, why: string): Transition {
-  const { boot, pointer } = state;
-  const retry =
-    pointer.phase === 'deploy' &&
-    pointer.fallback !== '' &&
-    boot.firmwareCounts &&
-    boot.bootedImage === pointer.image;
+function fail({ boot, pointer }: Failing, why: string): Transition {
+  // Of an image that is its own fallback the last attempt is the last: the firmware would boot it for ever.
+  const retry = isOnTrial(boot, pointer) && (pointer.attempts > 0 || pointer.fallback !== pointer.image);
   if (!retry) return stay(why);
   return { state: { at: 'rebooting' }, effects: [report('retry', { why }), { do: 'reboot' }] };
+}
+
+/** As fail(), without the attempts that are left. */
+function fallBack({ boot, pointer }: Failing, why: string): Transition {
+  if (!isOnTrial(boot, pointer) || pointer.fallback === pointer.image) return fail({ boot, pointer }, why);
+  return {
+    state: { at: 'rebooting' },
+    effects: [
+      { do: 'point', pointer: { ...pointer, attempts: 0 } },
+      report('fall-back', { image: pointer.fallback, why }),
+      { do: 'reboot' },
+    ],
+  };
+}
+
+/** A new image runs, and the firmware takes another one by itself where it does not get ready. */
+function isOnTrial(boot: Boot, { phase, fallback, image }: BootPointer): boolean {
+  return phase === 'deploy' && fallback !== '' && boot.firmwareCounts && boot.bootedImage === image;
 }
 
 function stay(why: string): Transition {

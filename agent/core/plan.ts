@@ -1,33 +1,55 @@
 /** What is left to do for a deployment, and how doing it moves the journal on. Pure. */
-import type { Plan } from '../protocol/messages.ts';
-import { isName } from '../protocol/names.ts';
+import type { Plan, Script } from '../protocol/messages.ts';
+import { isScriptName } from '../protocol/names.ts';
 import type { Journal, Todo } from './state.ts';
 
 /**
  * Everything left from `journal` on, in order, as seen in the boot `bootId`. With a second reboot: reboot,
  * stage 1 without services, reboot, services, stage 2; without: reboot, services, stage 2 (seed 001, figure 11).
  * Services belong to a boot, not to the deployment: they are started in each boot that gets that far.
+ *
+ * A stage is a place in a boot: before its services, or after them. Each boot after the first reboot comes to both, so that
+ * what is due of stage 1 in a later one (`always` scripts, and `once` scripts that have failed) runs there before services.
  */
 export function remaining(plan: Plan, journal: Journal, bootId: string): Todo[] {
   const rebooted = journal.bootId !== bootId;
-  const scripts = (stage: 1 | 2): Todo[] =>
+  const due = (stage: 1 | 2, done = journal.done): Todo[] =>
     plan.scripts
-      .filter((script) => script.stage === stage && !journal.done.includes(script.name))
+      .filter((script) => script.stage === stage && (script.run === 'always' || !done.includes(script.name)))
       .map((script) => ({ do: 'script', script }));
-  const settle: Todo[] = [{ do: 'services' }, ...scripts(2), { do: 'ready' }];
+  const settle: Todo[] = [{ do: 'services' }, ...due(2), { do: 'ready' }];
   switch (journal.phase) {
     case 'installed': {
+      const all = plan.scripts.map(({ name }) => name);
       const rest: Todo[] = plan.secondReboot
-        ? [...scripts(1), { do: 'reboot', number: 2 }, ...settle]
+        ? [...due(1), { do: 'reboot', number: 2 }, ...due(1, all), ...settle]
         : settle;
       return rebooted ? rest : [{ do: 'reboot', number: 1 }, ...rest];
     }
-    case 'configured':
-      return rebooted ? settle : [{ do: 'reboot', number: 2 }, ...settle];
+    case 'configured': {
+      const rest = [...due(1), ...settle];
+      return rebooted ? rest : [{ do: 'reboot', number: 2 }, ...rest];
+    }
     case 'serving':
     case 'ready':
-      return settle;
+      return [...due(1), ...settle];
   }
+}
+
+/** The journal as it must be on the disk before `script` begins. */
+export function begun(journal: Journal, { name }: Script): Journal {
+  return { ...journal, running: name };
+}
+
+/** The journal as it must be on the disk once `script` has ended. */
+export function ended(journal: Journal, { name, run }: Script, well: boolean): Journal {
+  const { running: _, ...rest } = journal;
+  const without = (names: readonly string[]) => names.filter((each) => each !== name);
+  return {
+    ...rest,
+    done: well && run === 'once' ? [...without(journal.done), name] : journal.done,
+    failed: well ? without(journal.failed) : [...without(journal.failed), name],
+  };
 }
 
 /**
@@ -41,7 +63,7 @@ export function advance(journal: Journal, todo: Todo, bootId: string): Journal {
         ? { ...journal, phase: 'configured', bootId }
         : journal;
     case 'script':
-      return { ...journal, done: [...journal.done, todo.script.name] };
+      return ended(journal, todo.script, true);
     case 'services':
       return journal.phase === 'ready' || journal.phase === 'serving'
         ? journal
@@ -58,7 +80,7 @@ export function planFaults(plan: Plan, deployment: string): string[] {
     faults.push(`plan is for deployment ${plan.deployment}, the pointer says ${deployment}`);
   const names = new Set<string>();
   for (const script of plan.scripts) {
-    if (!isName(script.name)) faults.push(`script "${script.name}" is not a name`);
+    if (!isScriptName(script.name)) faults.push(`script "${script.name}" is not a name`);
     if (names.has(script.name)) faults.push(`script ${script.name} is named twice`);
     names.add(script.name);
     if (script.stage === 1 && !plan.secondReboot)

@@ -1,5 +1,7 @@
 /** The one loop that performs what next.ts decides. */
 import type { Ports } from '../ports.ts';
+import type { Script } from '../protocol/messages.ts';
+import type { ScriptOutput } from '../protocol/output.ts';
 import { next } from './next.ts';
 import type { Boot, Effect, Input, State } from './state.ts';
 
@@ -48,12 +50,13 @@ async function perform(ports: Ports, effect: Effect): Promise<Input | undefined>
     case 'journal':
       ports.journal.write(effect.journal);
       return undefined;
+    case 'outputs':
+      for (const output of ports.outputs.kept(effect.plan)) ports.link.output(output);
+      return undefined;
     case 'script':
-      return ended(ports, `script ${effect.script.name}`, () =>
-        ports.scripts.run(effect.script, effect.pointer),
-      );
+      return runScript(ports, effect);
     case 'services':
-      return ended(ports, 'services', () => ports.services.start(effect.services));
+      return startServices(ports, effect);
     case 'point':
       ports.pointers.update(effect.pointer);
       return undefined;
@@ -64,9 +67,45 @@ async function perform(ports: Ports, effect: Effect): Promise<Input | undefined>
   }
 }
 
-async function ended(ports: Ports, what: string, work: () => Promise<string | undefined>): Promise<Input> {
+async function runScript(
+  ports: Ports,
+  { script, pointer, bootId }: Extract<Effect, { do: 'script' }>,
+): Promise<Input> {
+  const began = ports.uptime();
+  const { code, timedOut, output } = await ports.scripts.run(script, pointer);
+  const left: ScriptOutput = {
+    ...{ script: script.name, deployment: pointer.deployment, bootId, stage: script.stage },
+    ...{ code, timedOut, began: milliseconds(began), took: milliseconds(ports.uptime() - began), output },
+  };
+  // Before the journal calls it done: of a script that never runs again the output is there.
+  ports.outputs.keep(left);
+  ports.link.output(left);
+  const why = failureOf(script, left);
+  return why === undefined ? { kind: 'did', detail: { took: left.took } } : { kind: 'scriptFailed', why };
+}
+
+/** Why a script failed, with the end of what it said; undefined where it ended well. */
+function failureOf(
+  { name, timeoutSeconds }: Script,
+  { code, timedOut, output }: ScriptOutput,
+): string | undefined {
+  if (code === 0 && !timedOut) return undefined;
+  const said = output.trim();
+  const end = said === '' ? 'no output' : said.split('\n').slice(-3).join(' | ').slice(-1000);
+  return `script ${name}: ${timedOut ? `no end within ${timeoutSeconds} s` : `exit ${code}`}; ${end}`;
+}
+
+async function startServices(
+  ports: Ports,
+  { services }: Extract<Effect, { do: 'services' }>,
+): Promise<Input> {
   const start = ports.uptime();
-  const why = await work();
-  if (why !== undefined) return { kind: 'failed', why: `${what}: ${why}` };
-  return { kind: 'did', detail: { took: Math.round((ports.uptime() - start) * 1000) / 1000 } };
+  const why = await ports.services.start(services);
+  if (why !== undefined) return { kind: 'failed', why: `services: ${why}` };
+  return { kind: 'did', detail: { took: milliseconds(ports.uptime() - start) } };
+}
+
+/** Seconds with three places. */
+function milliseconds(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
 }

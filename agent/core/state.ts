@@ -17,8 +17,12 @@ export interface Journal {
   phase: Phase;
   /** Kernel boot id of the boot in which this phase was entered: a later boot has another one. */
   bootId: string;
-  /** Names of the scripts that ended well. */
+  /** Names of the `once` scripts that ended well: they never run again. */
   done: string[];
+  /** Names of the scripts whose last run failed. */
+  failed: string[];
+  /** Name of the script that was begun and has not ended: where the power went, it was cut short. */
+  running?: string;
 }
 
 /** What holds for the whole of one boot. */
@@ -65,6 +69,8 @@ export type Input =
   | { kind: 'installed' }
   /** The first of `todo` is done. */
   | { kind: 'did'; detail: StepDetail }
+  /** The first of `todo`, a script, has ended, and not well. */
+  | { kind: 'scriptFailed'; why: string }
   | { kind: 'failed'; why: string };
 
 /** Performed in order. Those marked * end with an input of their own; at most one of a list does. */
@@ -79,8 +85,10 @@ export type Effect =
   | { do: 'install'; plan: Plan; journal: Journal }
   /** Make the journal durable. */
   | { do: 'journal'; journal: Journal }
-  /** * Run a user-configuration script: `did` or `failed`. */
-  | { do: 'script'; script: Script; pointer: BootPointer }
+  /** Tell the imager what scripts of the plan left in earlier boots: it may have been away. */
+  | { do: 'outputs'; plan: Plan }
+  /** * Run a user-configuration script and keep what it leaves: `did` or `scriptFailed`. */
+  | { do: 'script'; script: Script; pointer: BootPointer; bootId: string }
   /** * Start the disk's init and wait for its ports: `did` or `failed`. */
   | { do: 'services'; services: Plan['services'] }
   /** Write the boot pointer where it differs. */

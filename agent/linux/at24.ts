@@ -1,6 +1,6 @@
 /** Pointer store `eeprom`: a 24Cxx chip that the kernel's at24 driver shows in sysfs, or a file that stands for one. */
 import { eepromLayout, pageSize, pageWrites } from '../protocol/pointer/at24.ts';
-import { PointerStore } from '../protocol/pointer/store.ts';
+import { type Eeprom, PointerStore } from '../protocol/pointer/store.ts';
 import type { Host } from './host.ts';
 
 const LARGEST = 65_536;
@@ -8,15 +8,24 @@ const STEP = 4096;
 
 /** Throws where there is no such file, and where its size is no chip's. */
 export function openAt24(host: Host, path: string): PointerStore {
+  const { size, bytes } = openChip(host, path);
+  return new PointerStore(eepromLayout(size), bytes);
+}
+
+/** All of the chip. Throws as openAt24() does. */
+export function openChip(host: Host, path: string): { size: number; bytes: Eeprom } {
   const size = sizeOf(host, path);
   const page = pageSizeOf(size, path);
-  return new PointerStore(eepromLayout(size), {
-    read: (offset, length) => host.readStored(path, offset, length),
-    write(offset, bytes) {
-      for (const write of pageWrites({ offset, bytes }, page))
-        host.writeStored(path, write.offset, write.bytes);
+  return {
+    size,
+    bytes: {
+      read: (offset, length) => host.readStored(path, offset, length),
+      write(offset, bytes) {
+        for (const write of pageWrites({ offset, bytes }, page))
+          host.writeStored(path, write.offset, write.bytes);
+      },
     },
-  });
+  };
 }
 
 function pageSizeOf(size: number, path: string): number {

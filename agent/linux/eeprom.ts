@@ -22,14 +22,17 @@ interface StoreKind {
 
 const none = () => undefined;
 
+/** Bytes of a device with the slots of a boot pointer and, behind them, a local store; older ones have the first 8 KiB alone. */
+export const LARGEST_DEVICE = 16_384;
+
 export const STORE_KINDS: Record<LayoutName, StoreKind> = {
   'uboot-env': {
-    path: "block device or file of 8 KiB, for the project's own U-Boot script",
+    path: "block device or file of 16 KiB (older ones 8), for the project's own U-Boot script",
     open: (host, path) => new PointerStore(ubootEnv, inPlace(host, path)),
     fault: deviceFault,
   },
   'ipxe-script': {
-    path: "block device or file of 8 KiB, for the project's own iPXE script",
+    path: "block device or file of 16 KiB (older ones 8), for the project's own iPXE script",
     open: (host, path) => new PointerStore(ipxeScript, inPlace(host, path)),
     fault: deviceFault,
   },
@@ -67,19 +70,21 @@ export function storeFault(host: Host, store: PointerStore, path: string): strin
   return STORE_KINDS[store.layout.name].fault(host, store, path);
 }
 
-function inPlace(host: Host, path: string): Eeprom {
+/** The bytes of a device or a file, as they come. */
+export function inPlace(host: Host, path: string): Eeprom {
   return {
     read: (offset, length) => host.readStored(path, offset, length),
     write: (offset, bytes) => host.writeStored(path, offset, bytes),
   };
 }
 
-/** A device has just the layout's size, and holds a boot pointer or is as it left the factory. */
+/** A device has the layout's size or the local store's beside it, and holds a boot pointer or is as it left the factory. */
 function deviceFault(host: Host, store: PointerStore, device: string): string | undefined {
   const { size }: PointerLayout = store.layout;
   const length = host.readStored(device, 0, size).length;
-  if (length < size) return `it has ${length} bytes, an EEPROM ${size}`;
-  if (host.readStored(device, size, 1).length > 0) return `it is larger than an EEPROM of ${size} bytes`;
+  if (length < size) return `it has ${length} bytes, an EEPROM ${LARGEST_DEVICE} or ${size}`;
+  if (host.readStored(device, LARGEST_DEVICE, 1).length > 0)
+    return `it is larger than an EEPROM of ${LARGEST_DEVICE} bytes`;
   return contentFault(store);
 }
 

@@ -14,24 +14,34 @@ import {
   POINTER_GUID,
 } from '../protocol/pointer/efi-variables.ts';
 import { LARGEST_SLOT, slotPair } from '../protocol/pointer/slot-pair.ts';
-import { PointerStore } from '../protocol/pointer/store.ts';
+import { type Eeprom, PointerStore } from '../protocol/pointer/store.ts';
 import type { Host } from './host.ts';
 
 export const EFIVARS = '/sys/firmware/efi/efivars';
 
 /** The pointer in the variables under `folder`. Throws where there is no efivarfs. */
 export function openEfiPointers(host: Host, folder: string): PointerStore {
+  return new PointerStore(
+    slotPair('efivars', LARGEST_SLOT),
+    variablePair(host, folder, 'BootPointer', LARGEST_SLOT),
+  );
+}
+
+/**
+ * Two variables of our GUID, `NAME0` and `NAME1`, as slots of `size` bytes one behind the other; what one lacks of that reads as
+ * zeroes. A write begins where a slot does. Throws where there is no efivarfs.
+ */
+export function variablePair(host: Host, folder: string, name: string, size: number): Eeprom {
   requireEfivars(host, folder);
-  const file = (slot: number) => `${folder}/BootPointer${slot}-${POINTER_GUID}`;
-  return new PointerStore(slotPair('efivars', LARGEST_SLOT), {
+  const file = (slot: number) => `${folder}/${name}${slot}-${POINTER_GUID}`;
+  return {
     read(offset, length) {
-      const image = new Uint8Array(2 * LARGEST_SLOT);
-      for (const slot of [0, 1])
-        image.set(dataOf(host, file(slot))?.subarray(0, LARGEST_SLOT) ?? [], slot * LARGEST_SLOT);
+      const image = new Uint8Array(2 * size);
+      for (const slot of [0, 1]) image.set(dataOf(host, file(slot))?.subarray(0, size) ?? [], slot * size);
       return image.subarray(offset, offset + length);
     },
-    write: (offset, bytes) => host.writeVariable(file(offset / LARGEST_SLOT), encodeVariable(bytes)),
-  });
+    write: (offset, bytes) => host.writeVariable(file(offset / size), encodeVariable(bytes)),
+  };
 }
 
 export interface BootOrder {

@@ -1,24 +1,29 @@
 /** What a node says of itself at the start of each connection. */
 import { type Hello, PROTOCOL_VERSION } from '../protocol/messages.ts';
 import type { PointerStore } from '../protocol/pointer/store.ts';
-import type { Uid } from '../protocol/uid.ts';
 import type { Host } from './host.ts';
+import type { Membership } from './membership.ts';
 
 /** What stays the same for the whole of a boot. */
-export interface Identity {
-  uid: Uid;
+export interface BootIdentity {
   bootId: string;
   /** '' where nobody told. */
   bootedImage: string;
 }
 
 /** Makes hellos, each with the time and the pointer of its own moment; `store`: undefined where the node has none. */
-export function helloMaker(host: Host, identity: Identity, store: PointerStore | undefined): () => Hello {
+export function helloMaker(
+  host: Host,
+  boot: BootIdentity,
+  membership: Membership,
+  store: PointerStore | undefined,
+): () => Hello {
   const macs = readMacs(host);
   return () => ({
     type: 'hello',
     version: PROTOCOL_VERSION,
-    ...identity,
+    ...membership.told(),
+    ...boot,
     macs,
     pointer: store?.read().pointer ?? null,
     uptime: host.uptime(),

@@ -92,6 +92,15 @@ export interface Host {
   list(path: string): string[];
   exists(path: string): boolean;
   makeDirectory(path: string): void;
+  /** A file, or a folder that is empty. Nothing happens where there is none. */
+  remove(path: string): void;
+  /** Returns once the names in a folder are durable. */
+  syncDirectory(path: string): void;
+  /**
+   * Takes the lock on a file (flock(2)), which is made where there is none. Gives what lets go of it, as the end of the process does;
+   * undefined where another process has it.
+   */
+  lock(path: string): (() => void) | undefined;
   mount(source: string, target: string, type: string, options: string): void;
   /** Makes `newRoot` (a mount point) the root of this process and its children; moves /dev, /proc and /sys along. */
   switchRoot(newRoot: string): void;

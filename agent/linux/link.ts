@@ -6,11 +6,13 @@
 import { preferredDelay, retryDelay } from '../core/backoff.ts';
 import { Report } from '../core/report.ts';
 import type { ImagerLink } from '../ports.ts';
-import type { Flash, ImagerMessage, Plan, StepDetail } from '../protocol/messages.ts';
+import type { MembershipRequest } from '../protocol/membership.ts';
+import type { AgentMessage, Flash, Hello, ImagerMessage, Plan, StepDetail } from '../protocol/messages.ts';
+import type { ScriptOutput } from '../protocol/output.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
 import { Adapters } from './adapters.ts';
-import { Conversation, type LinkIdentity, RefusedError } from './conversation.ts';
-import type { Host } from './host.ts';
+import { Conversation, RefusedError } from './conversation.ts';
+import type { Host, Secret } from './host.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
 import { ReportFile } from './report-file.ts';
 
@@ -23,19 +25,23 @@ const KEEP_MS = 1000;
 /** Time on its own that is worth a step. */
 const DETACHED_SECONDS = 10;
 
-/** What the imager may ask of a node. Throwing refuses the request with the error's message. */
+/** What the link needs of the node, and what the imager may ask of it: throwing refuses that with the error's message. */
 export interface Commands {
+  /** What secures the next connection. */
+  secret(): Secret;
   /** The name the imager has for this node. */
   named(hostname: string): void;
   flash(request: Flash): BootPointer;
   /** Gives what is to be done once the answer is on its way. */
   power(action: 'reboot' | 'poweroff'): () => void;
+  /** Something about the node's definition; gives the answer. */
+  member(request: MembershipRequest): AgentMessage;
 }
 
 export class AgentLink implements ImagerLink {
   readonly #host: Host;
   readonly #imagers: readonly ImagerAddress[];
-  readonly #identity: LinkIdentity;
+  readonly #hello: () => Hello;
   readonly #commands: Commands;
   readonly #report: Report;
   readonly #adapters: Adapters;
@@ -48,13 +54,13 @@ export class AgentLink implements ImagerLink {
   readonly #planWaiters: ((plan: Plan | null) => void)[] = [];
   readonly #settleWaiters: (() => void)[] = [];
 
-  constructor(host: Host, imagers: readonly ImagerAddress[], identity: LinkIdentity, commands: Commands) {
+  constructor(host: Host, imagers: readonly ImagerAddress[], hello: () => Hello, commands: Commands) {
     this.#host = host;
     this.#imagers = imagers;
-    this.#identity = identity;
+    this.#hello = hello;
     this.#commands = commands;
     this.#adapters = new Adapters(host);
-    const { bootId, bootedImage } = identity.hello();
+    const { bootId, bootedImage } = hello();
     this.#report = new Report({ id: bootId, image: bootedImage });
   }
 
@@ -80,6 +86,10 @@ export class AgentLink implements ImagerLink {
     this.#host.print(`bootwright: step ${step} ${message.uptime.toFixed(3)}${words.join('')}`);
     this.#active?.send(message);
     void this.#keepSoon();
+  }
+
+  output(output: ScriptOutput): void {
+    this.#active?.send(this.#report.addOutput(output));
   }
 
   /** From here on what is not acknowledged outlives this process, in `directory`; what was kept there is reported too. */
@@ -119,8 +129,11 @@ export class AgentLink implements ImagerLink {
     let refused = false;
     for (const imager of imagers) {
       try {
-        return await Conversation.open(this.#host, imager, this.#identity, (from, message) =>
-          this.#take(from, message),
+        return await Conversation.open(
+          this.#host,
+          imager,
+          { hello: this.#hello, secret: () => this.#commands.secret() },
+          (from, message) => this.#take(from, message),
         );
       } catch (error) {
         refused ||= error instanceof RefusedError;
@@ -195,6 +208,12 @@ export class AgentLink implements ImagerLink {
           from.send({ type: 'done', request: message.request });
           act();
         });
+        return;
+      case 'identify':
+      case 'commit':
+      case 'erase':
+      case 'correct':
+        this.#answer(from, message.request, () => from.send(this.#commands.member(message)));
         return;
     }
   }

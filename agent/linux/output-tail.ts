@@ -1,6 +1,5 @@
 /** The last bytes of a program's output, however much it prints. */
-
-export const OUTPUT_MAX = 64 * 1024;
+import { OUTPUT_BYTES } from '../protocol/output.ts';
 
 export class OutputTail {
   #chunks: Uint8Array[] = [];
@@ -10,13 +9,13 @@ export class OutputTail {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
     for (let first = this.#chunks[0]; first !== undefined; first = this.#chunks[0]) {
-      if (this.#length - first.length < OUTPUT_MAX) break;
+      if (this.#length - first.length < OUTPUT_BYTES) break;
       this.#chunks.shift();
       this.#length -= first.length;
     }
   }
 
-  /** At most the last OUTPUT_MAX bytes as text, from a character's first byte on. */
+  /** At most the last OUTPUT_BYTES bytes as text, from a character's first byte on. */
   text(): string {
     const all = new Uint8Array(this.#length);
     let at = 0;
@@ -24,7 +23,7 @@ export class OutputTail {
       all.set(chunk, at);
       at += chunk.length;
     }
-    let start = Math.max(0, all.length - OUTPUT_MAX);
+    let start = Math.max(0, all.length - OUTPUT_BYTES);
     // Continuation bytes (10xxxxxx) belong to a character that was cut off; at most three can follow one another.
     if (start > 0) for (let n = 0; n < 3 && (all[start]! & 0xc0) === 0x80; n++) start++;
     return new TextDecoder().decode(all.subarray(start));

@@ -1,7 +1,9 @@
 /** User-configuration scripts, run on the node's disk as they were installed (journal.ts). */
-import type { Scripts } from '../ports.ts';
-import type { Host } from './host.ts';
+import type { ScriptEnd, Scripts } from '../ports.ts';
+import { type Host, HostError } from './host.ts';
 import { SCRIPT_DIRECTORY } from './journal.ts';
+import { OutputTail } from './output-tail.ts';
+import { checkScript } from './trust.ts';
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -9,6 +11,7 @@ export function scriptRunner(host: Host): Scripts {
   return {
     async run(script, pointer) {
       const path = `${SCRIPT_DIRECTORY}/${script.name}`;
+      checkScript(host, path, script);
       const argv = script.content.startsWith('#!') ? [path] : ['/bin/sh', path];
       const env = {
         PATH,
@@ -18,16 +21,25 @@ export function scriptRunner(host: Host): Scripts {
         BOOTWRIGHT_CLUSTER: pointer.cluster,
         BOOTWRIGHT_DEPLOYMENT: pointer.deployment,
       };
-      const { code, output, timedOut } = await host.run(argv, {
-        timeoutMs: script.timeoutSeconds * 1000,
-        env,
-      });
-      if (timedOut) return `no end within ${script.timeoutSeconds} s; ${tail(output)}`;
-      return code === 0 ? undefined : `exit ${code}; ${tail(output)}`;
+      try {
+        const end = await host.run(argv, { timeoutMs: script.timeoutSeconds * 1000, env });
+        return { ...end, output: tailOf(end.output) };
+      } catch (error) {
+        return notStarted(error);
+      }
     },
   };
 }
 
-function tail(output: string): string {
-  return output.trim() === '' ? 'no output' : output.trim().split('\n').slice(-3).join(' | ').slice(-1000);
+/** Bytes that are no UTF-8 have become characters of three bytes each. */
+function tailOf(output: string): string {
+  const tail = new OutputTail();
+  tail.push(new TextEncoder().encode(output));
+  return tail.text();
+}
+
+/** An interpreter that is not there is the script's failure, and its own policy's to deal with (POSIX, exit status of a shell). */
+function notStarted(error: unknown): ScriptEnd {
+  if (!(error instanceof HostError)) throw error;
+  return { code: error.code === 'ENOENT' ? 127 : 126, timedOut: false, output: `${error.message}\n` };
 }

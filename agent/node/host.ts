@@ -51,7 +51,7 @@ export class NodeHost implements Host {
       syncFile(fd);
     });
     attempt(() => fs.renameSync(beside, path));
-    withFile(dirname(path), 'r', 0, syncFile);
+    this.syncDirectory(dirname(path));
   }
 
   async replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
@@ -96,6 +96,32 @@ export class NodeHost implements Host {
 
   makeDirectory(path: string): void {
     attempt(() => fs.mkdirSync(path, { recursive: true }));
+  }
+
+  remove(path: string): void {
+    attempt(() => {
+      const info = fs.lstatSync(path, { throwIfNoEntry: false });
+      if (info?.isDirectory()) fs.rmdirSync(path);
+      else if (info !== undefined) fs.unlinkSync(path);
+    });
+  }
+
+  syncDirectory(path: string): void {
+    withFile(path, 'r', 0, syncFile);
+  }
+
+  lock(path: string): (() => void) | undefined {
+    const fd = attempt(() => fs.openSync(path, 'a', 0o600));
+    const release = () => fs.closeSync(fd);
+    try {
+      // The lock is the open file's, which this process shares with flock(1) and keeps.
+      execFileSync('flock', ['-n', '3'], { timeout: TOOL_MS, stdio: ['ignore', 'ignore', 'ignore', fd] });
+      return release;
+    } catch (error) {
+      release();
+      if ((error as { status?: number | null }).status === 1) return undefined;
+      throw hostError(error);
+    }
   }
 
   mount(source: string, target: string, type: string, options: string): void {

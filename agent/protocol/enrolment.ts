@@ -3,9 +3,6 @@
  * has a definition is known by its id and key; one that has none uses what is here.
  */
 
-/** Bytes of every key. */
-export const KEY_SIZE = 32;
-
 /** Identity of nodes without a definition. */
 export const ENROL_IDENTITY = 'enrol';
 
@@ -14,3 +11,10 @@ export const ENROL_IDENTITY = 'enrol';
  * authenticates nobody. Trust on first use: who is defined over it is known by its own key from then on.
  */
 export const ENROLMENT_KEY: Uint8Array = new TextEncoder().encode('bootwright: enrolment, no secret');
+
+/** The operator's own, as it is written in files: 64 hexadecimal digits. Undefined where `text` is anything else. */
+export function parseEnrolmentKey(text: string): Uint8Array | undefined {
+  const digits = text.trim();
+  if (!/^[0-9a-f]{64}$/i.test(digits)) return undefined;
+  return Uint8Array.from({ length: 32 }, (_, at) => Number.parseInt(digits.slice(2 * at, 2 * at + 2), 16));
+}

@@ -7,8 +7,8 @@ import { cborFault } from './cbor-shape.ts';
 
 /** Longest payload there is: user-configuration scripts travel inside one frame. */
 export const MAX_FRAME = 4 * 1024 * 1024;
-/** Longest payload an agent has reason to send. */
-export const MAX_AGENT_FRAME = 64 * 1024;
+/** Longest payload an agent has reason to send: the output of a script (output.ts) and what is around it. */
+export const MAX_AGENT_FRAME = 96 * 1024;
 
 const LENGTH_SIZE = 4;
 

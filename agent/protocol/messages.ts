@@ -5,6 +5,8 @@
  */
 import * as z from 'zod/mini';
 import { heartbeat } from './heartbeat.ts';
+import { identified, localDefinition, membershipRequests } from './membership.ts';
+import { outputMessage } from './output.ts';
 import { ack, type detail, type StoredReport, step, storedReport } from './step.ts';
 
 export const PROTOCOL_VERSION = 2;
@@ -42,6 +44,14 @@ const script = z.object({
   /** Run by `/bin/sh` where it does not start with `#!`. */
   content: text(1024 * 1024),
   timeoutSeconds: seconds,
+  /** `once`: never again once it has ended well. `always`: in each boot that comes to its stage. */
+  run: z._default(z.enum(['once', 'always']), 'once'),
+  /**
+   * What becomes of a boot in which it fails. `retry`: booted again while the firmware has attempts, then its fallback image;
+   * up for investigation where there is neither. `fall-back`: the fallback image at once. `stop`: up for investigation.
+   * `continue`: noted, and on.
+   */
+  onFailure: z._default(z.enum(['retry', 'fall-back', 'stop', 'continue']), 'retry'),
 });
 
 const plan = z.object({
@@ -57,6 +67,12 @@ const plan = z.object({
     ports: z.array(uint).check(z.maxLength(16)),
     timeoutSeconds: seconds,
   }),
+  /** Over planBytes() (signed.ts), for nodes that have a definition. */
+  signature: z.optional(
+    z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length <= 64, {
+      error: 'no signature',
+    }),
+  ),
 });
 
 const agentMessage = z.discriminatedUnion('type', [
@@ -73,13 +89,19 @@ const agentMessage = z.discriminatedUnion('type', [
     pointer: z.nullable(pointer),
     /** Seconds since the kernel started. */
     uptime: seconds,
+    /** The definition of the cluster it is online in, null where it has none. */
+    local: z.nullable(localDefinition),
+    /** Whether it can keep a definition at all: some have nowhere to. */
+    keeps: z.boolean(),
   }),
   step,
+  outputMessage,
   /** The boot went on and wrote this down in its pointer: attempts renewed, ready. */
   z.object({ type: z.literal('pointer'), pointer }),
   z.object({ type: z.literal('done'), request: uint, pointer: z.optional(pointer) }),
   z.object({ type: z.literal('failed'), request: uint, why: text(4096) }),
   heartbeat,
+  identified,
 ]);
 
 const imagerMessage = z.discriminatedUnion('type', [
@@ -97,6 +119,7 @@ const imagerMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('flash'), request: uint, ...target }),
   z.object({ type: z.literal('power'), request: uint, action: z.enum(['reboot', 'poweroff']) }),
   z.object({ type: z.literal('pong') }),
+  ...membershipRequests,
 ]);
 
 export type Plan = z.infer<typeof plan>;
@@ -105,6 +128,7 @@ export type AgentMessage = z.infer<typeof agentMessage>;
 export type ImagerMessage = z.infer<typeof imagerMessage>;
 export type Hello = Extract<AgentMessage, { type: 'hello' }>;
 export type Step = Extract<AgentMessage, { type: 'step' }>;
+export type OutputMessage = Extract<AgentMessage, { type: 'output' }>;
 export type Flash = Extract<ImagerMessage, { type: 'flash' }>;
 export type StepDetail = z.infer<typeof detail>;
 

@@ -29,7 +29,10 @@ declare module 'bw' {
   /** One level; an existing directory is no error. */
   export function makeDirectory(path: string): void;
   export function rename(from: string, to: string): void;
-  export function unlink(path: string): void;
+  /** A file or an empty directory; none there is no error. */
+  export function remove(path: string): void;
+  /** flock(2); false where another process has it. */
+  export function lock(fd: number): boolean;
 
   // aside.c
   /** Replaces a file in a process of its own; gives a descriptor that is readable when that has ended. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -233,12 +234,24 @@ static JSValue rename_file(JSContext *ctx, JSValueConst self, int argc, JSValueC
   return result;
 }
 
-static JSValue unlink_file(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+/* A file or an empty directory; one that is not there is no error. */
+static JSValue remove_path(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   const char *path = JS_ToCString(ctx, argv[0]);
   if (!path) return JS_EXCEPTION;
-  JSValue result = unlink(path) < 0 ? bw_fail(ctx, "unlink", path) : JS_UNDEFINED;
+  JSValue result = remove(path) < 0 && errno != ENOENT ? bw_fail(ctx, "remove", path) : JS_UNDEFINED;
   JS_FreeCString(ctx, path);
   return result;
+}
+
+/* The lock of the open file, until its last descriptor is closed; false where another process has it. */
+static JSValue lock_fd(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  int32_t fd;
+  if (JS_ToInt32(ctx, &fd, argv[0])) return JS_EXCEPTION;
+  int failed;
+  do failed = flock(fd, LOCK_EX | LOCK_NB) < 0;
+  while (failed && errno == EINTR);
+  if (failed && errno != EWOULDBLOCK) return bw_fail(ctx, "flock", fd_name(fd));
+  return JS_NewBool(ctx, !failed);
 }
 
 const JSCFunctionListEntry bw_file_calls[] = {
@@ -255,6 +268,7 @@ const JSCFunctionListEntry bw_file_calls[] = {
     JS_CFUNC_DEF("exists", 1, exists),
     JS_CFUNC_DEF("makeDirectory", 1, make_directory),
     JS_CFUNC_DEF("rename", 2, rename_file),
-    JS_CFUNC_DEF("unlink", 1, unlink_file),
+    JS_CFUNC_DEF("remove", 1, remove_path),
+    JS_CFUNC_DEF("lock", 1, lock_fd),
 };
 const int bw_file_call_count = BW_COUNT(bw_file_calls);

@@ -52,7 +52,7 @@ export class QuickjsHost implements Host {
   replaceFile(path: string, bytes: Uint8Array, mode = 0o644): void {
     const beside = `${path}.new`;
     // One left behind by a power cut keeps its mode through O_CREAT: start from none.
-    if (bw.exists(beside)) bw.unlink(beside);
+    bw.remove(beside);
     withFile(
       beside,
       O_WRONLY | O_CREAT | O_TRUNC,
@@ -64,7 +64,7 @@ export class QuickjsHost implements Host {
     );
     bw.rename(beside, path);
     const slash = path.lastIndexOf('/');
-    withFile(slash > 0 ? path.slice(0, slash) : slash === 0 ? '/' : '.', 0, bw.fsync);
+    this.syncDirectory(slash > 0 ? path.slice(0, slash) : slash === 0 ? '/' : '.');
   }
 
   async replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
@@ -111,6 +111,21 @@ export class QuickjsHost implements Host {
     for (let at = path.indexOf('/', 1); at > 0; at = path.indexOf('/', at + 1))
       bw.makeDirectory(path.slice(0, at));
     bw.makeDirectory(path);
+  }
+
+  remove(path: string): void {
+    bw.remove(path);
+  }
+
+  syncDirectory(path: string): void {
+    withFile(path, 0, bw.fsync);
+  }
+
+  lock(path: string): (() => void) | undefined {
+    const fd = bw.open(path, O_WRONLY | O_CREAT, 0o600);
+    if (bw.lock(fd)) return () => bw.close(fd);
+    bw.close(fd);
+    return undefined;
   }
 
   mount(source: string, target: string, type: string, options: string): void {

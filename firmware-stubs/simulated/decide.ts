@@ -51,7 +51,7 @@ export function decide(layout: PointerLayout, store: Uint8Array): Decision | Ref
     return pointer.fallback === '' ? booted : { ...booted, image: pointer.fallback, fallback: true };
   if (!layout.wraps && pointer.sequence === LAST_PLAIN_SEQUENCE)
     return { ...booted, uncounted: 'cannot count the attempt' };
-  const counted = { ...pointer, sequence: sequenceAfter(found), attempts: attempts - 1 };
+  const counted = { ...pointer, sequence: sequenceAfter(pointer.sequence), attempts: attempts - 1 };
   return { ...booted, count: countPatch(layout, store, slot === 0 ? 1 : 0, counted) };
 }
 

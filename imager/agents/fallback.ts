@@ -13,7 +13,7 @@ export interface Before {
 }
 
 /** What ends a boot that does not get ready: next it is tried again, or stays up to be looked at. */
-const GIVEN_UP: readonly string[] = ['retry', 'failed'];
+const GIVEN_UP: readonly string[] = ['retry', 'fall-back', 'failed'];
 
 /**
  * Attempts the firmware was given for the pointer's deployment, as far as they have been seen: in a hello the one that led

@@ -23,6 +23,8 @@ export interface ConnectedNode {
 export class Peers {
   readonly #all = new Set<Peer>();
   readonly #byNode = new Map<string, Peer>();
+  /** Who may become a node, by the node. */
+  readonly #judged = new Map<string, Peer>();
 
   /** Takes a connection in. Gives how many there were of its address before. */
   add(peer: Peer): number {
@@ -36,9 +38,17 @@ export class Peers {
     this.#all.delete(peer);
   }
 
+  /** Whether it may speak for `node` is being judged. Gives of whom that was not decided yet. */
+  judge(peer: Peer, node: string): Peer | undefined {
+    const former = this.#judged.get(node);
+    this.#judged.set(node, peer);
+    return former;
+  }
+
   /** It speaks for `node` from now on. Gives who did until then. */
   welcome(peer: Peer, node: string, at: number): Peer | undefined {
     const former = this.#byNode.get(node);
+    if (this.#judged.get(node) === peer) this.#judged.delete(node);
     peer.since = at;
     peer.node = node;
     this.#byNode.set(node, peer);
@@ -47,6 +57,7 @@ export class Peers {
 
   /** It speaks for no node any more. */
   leave(peer: Peer): void {
+    for (const [node, judged] of this.#judged) if (judged === peer) this.#judged.delete(node);
     if (peer.node !== undefined && this.#byNode.get(peer.node) === peer) this.#byNode.delete(peer.node);
   }
 

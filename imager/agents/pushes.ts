@@ -1,4 +1,12 @@
 /** Requests the imager sends to agents and the answers it waits for. */
+import type { Identified } from '../../agent/protocol/membership.ts';
+import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+
+/** What an agent answered: the pointer it wrote, who it is, or plainly that it did what was asked. */
+export interface PushAnswer {
+  pointer?: BootPointer;
+  identified?: Pick<Identified, 'uid' | 'local'>;
+}
 
 export type Answer<T> = (answer: T) => void;
 

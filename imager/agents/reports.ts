@@ -1,5 +1,6 @@
 /** What the agent endpoint tells of its connections: events, and counts of what was refused. */
 import type { Hello, Step, StepDetail } from '../../agent/protocol/messages.ts';
+import type { Admission } from '../definitions/admit.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import type { Tally } from '../journal/tally.ts';
@@ -60,6 +61,17 @@ export class Reports {
             ...(change.was === null ? {} : { was: change.was }),
           };
     this.#sink({ at, component: 'agent', step: change.kind, node: change.node, detail });
+  }
+
+  /** What was done to a node's definition as it came. That it was not taken in is told of its connection's end. */
+  admission(peer: Peer, node: string, { uid, local }: Hello, { deeds, ...outcome }: Admission): void {
+    const { id, number } = outcome.admitted
+      ? outcome.definition
+      : { id: local?.id ?? '', number: local?.number ?? 0 };
+    for (const deed of deeds) {
+      this.#tally.count(`definition.${deed}`);
+      this.event(this.#clock.now(), peer, deed, node, { uid, definition: id, number });
+    }
   }
 
   fallback(at: number, peer: Peer, node: string, fallback: Fallback): void {

@@ -12,14 +12,16 @@ import { Tally } from '../journal/tally.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { Liveness } from '../model/views.ts';
+import type { Admissions, Ask } from './admissions.ts';
 import { Connection } from './connection.ts';
 import type { Directory } from './directory.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
+import type { Outputs } from './outputs.ts';
 import { type ConnectedNode, type Peer, Peers } from './peers.ts';
-import { notConnected, Pushes } from './pushes.ts';
+import { notConnected, type PushAnswer, PushError, Pushes } from './pushes.ts';
 import { Reports } from './reports.ts';
 import { secureServer } from './secure.ts';
-import { acknowledgement, type Output, receive } from './session.ts';
+import { acknowledgement, admitted, type Output, receive, type Turn, turnedAway } from './session.ts';
 import { Watch } from './watch.ts';
 
 export interface AgentServerOptions {
@@ -29,10 +31,10 @@ export interface AgentServerOptions {
   nodes: NodeIndex;
   userConfigs: Readonly<Record<string, UserConfig>>;
   directory: Directory;
+  admissions: Admissions;
   /** Of nodes without a definition. */
   enrolmentKey: Uint8Array;
-  /** Key of the definition with this id; undefined where there is none. */
-  keyOf(definition: string): Uint8Array | undefined;
+  outputs: Outputs;
   /** True where `address` is leased to `node`; asked for nodes without an address of their own. */
   holdsLease(node: NodeConfig, address: string): boolean;
   sink: EventSink;
@@ -47,8 +49,6 @@ export interface AgentServerOptions {
   /** A node that is not heard for so long is lost. */
   lostMs?: number;
 }
-
-type PushAnswer = { pointer?: BootPointer };
 
 /** Beside one for each node. */
 const MAX_CONNECTIONS = 1024;
@@ -76,10 +76,10 @@ export class AgentServer {
     this.#tally = new Tally(options.log);
     this.#reports = new Reports(options.sink, options.clock, this.#tally);
     this.#watch = new Watch(options.lostMs ?? LOST_MS, options.clock, this.#reports);
-    const { enrolmentKey, keyOf } = options;
+    const { enrolmentKey, admissions } = options;
     this.#server = secureServer(
       {
-        keyOf: (identity) => (identity === ENROL_IDENTITY ? enrolmentKey : keyOf(identity)),
+        keyOf: (identity) => (identity === ENROL_IDENTITY ? enrolmentKey : admissions.keyOf(identity)),
         secured: (socket, identity) => this.#accept(socket, identity),
         refused: (reason, address, why) => this.#reports.refused(reason, address, why),
         abandoned: () => this.#tally.count('closed.in-handshake'),
@@ -148,6 +148,14 @@ export class AgentServer {
     await this.#push(node, action, (request) => ({ type: 'power', request, action }));
   }
 
+  /** Deletes a node's definition on both sides: `Admissions.undefine`. Its connection ends with that. */
+  async undefine(node: string): Promise<boolean> {
+    const peer = this.#peers.of(node);
+    const erased = await this.#options.admissions.undefine(node, peer && this.#asking(peer));
+    peer?.connection.drop('undefined', `${node} is not defined to the cluster any more`);
+    return erased;
+  }
+
   /** Resolves when no connection is left. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -158,8 +166,16 @@ export class AgentServer {
   #push(node: string, what: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
     const peer = this.#peers.of(node);
     if (peer === undefined) return Promise.reject(notConnected(node));
-    this.#tally.count(`pushed.${what}`);
-    return this.#pushes.request(peer, `${what} ${node}`, (request) => peer.connection.send(message(request)));
+    return this.#asking(peer)(what, message);
+  }
+
+  #asking(peer: Peer): Ask {
+    return (what, message) => {
+      if (peer.session.at === 'closed') return Promise.reject(new PushError('disconnected', 'has gone'));
+      this.#tally.count(`pushed.${what}`);
+      const words = `${what} ${peer.node ?? peer.connection.peer}`;
+      return this.#pushes.request(peer, words, (request) => peer.connection.send(message(request)));
+    };
   }
 
   #accept(socket: Socket, identity: string): void {
@@ -187,18 +203,22 @@ export class AgentServer {
   }
 
   async #receive(peer: Peer, message: AgentMessage): Promise<void> {
-    const { nodes, userConfigs, directory, heartbeatSeconds } = this.#options;
+    const { nodes, directory, admissions } = this.#options;
     this.#tally.count(`received.${message.type}`);
     const turn = receive(peer.session, message, {
       nodes,
-      userConfigs,
       peer: peer.connection.peer,
+      identity: peer.identity,
+      definedAs: (id) => admissions.definedAs(id),
       holdsLease: (node, address) => this.#options.holdsLease(node, address),
       lastSeq: (node, bootId) => directory.lastSeq(node, bootId),
-      ...(heartbeatSeconds === undefined ? {} : { heartbeatSeconds }),
     });
-    peer.session = turn.session;
-    for (const output of turn.outputs) await this.#perform(peer, output);
+    await this.#take(peer, turn);
+  }
+
+  async #take(peer: Peer, { session, outputs }: Turn): Promise<void> {
+    peer.session = session;
+    for (const output of outputs) await this.#perform(peer, output);
   }
 
   async #perform(peer: Peer, output: Output): Promise<void> {
@@ -208,6 +228,10 @@ export class AgentServer {
         return peer.connection.send(output.message);
       case 'drop':
         return peer.connection.drop(output.reason, output.why);
+      case 'admit':
+        // Not waited for: what the node is asked meanwhile it answers over this connection.
+        void this.#admit(peer, output);
+        return;
       case 'join':
         return this.#join(peer, output);
       case 'record': {
@@ -219,6 +243,9 @@ export class AgentServer {
       }
       case 'heard':
         return this.#watch.heartbeat(output.node.name, output.heartbeat);
+      case 'keep':
+        await this.#options.outputs.keep(output.node.name, output.output, clock.now());
+        return peer.connection.send({ type: 'ack', seq: output.seq });
       case 'note':
         return directory.noted(output.node.name, output.pointer);
       case 'settle': {
@@ -229,6 +256,31 @@ export class AgentServer {
             : this.#pushes.settle(peer, request, answer);
         if (!known) this.#tally.count('ignored.late-answer');
       }
+    }
+  }
+
+  async #admit(peer: Peer, { node, hello }: Extract<Output, { do: 'admit' }>): Promise<void> {
+    const { admissions, userConfigs } = this.#options;
+    const { connection, identity } = peer;
+    // One that did not get as far as its welcome: its node has come again.
+    this.#peers.judge(peer, node.name)?.connection.drop('replaced', `${node.name} has connected anew`);
+    try {
+      const from = { address: connection.peer, identity };
+      const admission = await admissions.admit(node, hello, from, this.#asking(peer));
+      if (peer.session.at !== 'judged') return;
+      this.#reports.admission(peer, node.name, hello, admission);
+      const turn = admission.admitted
+        ? admitted(
+            peer.session,
+            userConfigs,
+            (plan) => admissions.seal(plan, admission.definition),
+            this.#options.heartbeatSeconds,
+          )
+        : turnedAway(peer.session, admission.reason, admission.why);
+      await this.#take(peer, turn);
+    } catch (error) {
+      const reason = error instanceof PushError ? error.reason : 'internal';
+      connection.drop(reason, error instanceof Error ? error.message : String(error));
     }
   }
 
@@ -256,6 +308,7 @@ export class AgentServer {
   }
 
   #ended(peer: Peer, reason: string | undefined, why: string): void {
+    peer.session = { at: 'closed' };
     this.#pushes.abandon(peer, `${peer.node ?? peer.connection.peer} disconnected: ${why}`);
     this.#peers.leave(peer);
     this.#reports.ended(peer, reason, why);

@@ -8,14 +8,21 @@ import {
   PROTOCOL_VERSION,
   type Step,
 } from '../../agent/protocol/messages.ts';
+import type { ScriptOutput } from '../../agent/protocol/output.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
+import type { PushAnswer } from './pushes.ts';
+
+/** What a node was recognised by; `key`: the connection is secured with that of its definition. */
+export type Recognised = 'key' | 'uid' | 'mac' | 'address';
 
 export type Session =
   /** Connected, has not said who it is. */
   | { at: 'new' }
+  /** Recognised as this node; whether it may join is being judged (imager/definitions). */
+  | { at: 'judged'; node: NodeConfig; by: Recognised; hello: Hello }
   /** Welcomed as this node. */
   | { at: 'open'; node: NodeConfig; bootId: string }
   /** Refused or dropped: nothing more is read from it. */
@@ -24,29 +31,34 @@ export type Session =
 /** What a session is judged against. */
 export interface World {
   nodes: NodeIndex;
-  userConfigs: Readonly<Record<string, UserConfig>>;
   /** IPv4 address the connection comes from. */
   peer: string;
+  /** Id of the definition whose key secures the connection; undefined where it is the key of enrolment. */
+  identity: string | undefined;
+  /** Whose definition this is, also where it was deleted. */
+  definedAs(id: string): { name: string; deleted: boolean } | undefined;
   /** True where `address` is leased to a node that has none of its own. */
   holdsLease(node: NodeConfig, address: string): boolean;
-  /** How often nodes are to send heartbeats; undefined: as often as they do by themselves. */
-  heartbeatSeconds?: number;
   /** Highest step number taken of this boot of the node, 0 where none. */
   lastSeq(node: string, bootId: string): number;
 }
 
 export type Output =
   | { do: 'send'; message: ImagerMessage }
+  /** Judge whether it may join, then go on with `admitted` or `turnedAway`. */
+  | { do: 'admit'; node: NodeConfig; hello: Hello }
   /** The node is who it says: it replaces an older connection of the same node. */
-  | { do: 'join'; node: NodeConfig; by: 'uid' | 'mac' | 'address'; hello: Hello }
+  | { do: 'join'; node: NodeConfig; by: Recognised; hello: Hello }
   /** A new step, of this boot or the earlier one it names: record it, acknowledge it once durable. */
   | { do: 'record'; node: NodeConfig; bootId: string; step: Step }
   /** The node is there; how its adapters are. */
   | { do: 'heard'; node: NodeConfig; heartbeat: Heartbeat }
+  /** What a script of it left: keep it, acknowledge it once durable. */
+  | { do: 'keep'; node: NodeConfig; seq: number; output: ScriptOutput }
   /** What the node's pointer says now. */
   | { do: 'note'; node: NodeConfig; pointer: BootPointer }
   /** The answer to a push. */
-  | { do: 'settle'; request: number; answer: { pointer?: BootPointer } | { why: string } }
+  | { do: 'settle'; request: number; answer: PushAnswer | { why: string } }
   /** Close; `reason` is the fixed word counted, `why` the sentence. */
   | { do: 'drop'; reason: string; why: string };
 
@@ -62,6 +74,8 @@ export function receive(session: Session, message: AgentMessage, world: World): 
       return message.type === 'hello'
         ? greet(message, world)
         : drop('no-hello', `${message.type} before hello`);
+    case 'judged':
+      return settled(session, message) ?? drop('early', `${message.type} before the welcome`);
     case 'open':
       return converse(session, message, world);
     case 'closed':
@@ -87,17 +101,32 @@ function converse(session: Extract<Session, { at: 'open' }>, message: AgentMessa
       return message.seq <= world.lastSeq(node.name, message.boot?.id ?? bootId)
         ? { session, outputs: [{ do: 'send', message: acknowledgement(message) }] }
         : { session, outputs: [{ do: 'record', node, bootId, step: message }] };
+    case 'output': {
+      const { type: _, seq, ...output } = message;
+      return { session, outputs: [{ do: 'keep', node, seq, output }] };
+    }
     case 'pointer':
       return { session, outputs: [{ do: 'note', node, pointer: message.pointer }] };
-    case 'done': {
-      const answer = message.pointer === undefined ? {} : { pointer: message.pointer };
-      return { session, outputs: [{ do: 'settle', request: message.request, answer }] };
-    }
+    default:
+      return settled(session, message)!;
+  }
+}
+
+/** What an answer to a push asks for; undefined where the message is none. */
+function settled(session: Session, message: AgentMessage): Turn | undefined {
+  const settle = (answer: PushAnswer | { why: string }): Turn | undefined =>
+    'request' in message
+      ? { session, outputs: [{ do: 'settle', request: message.request, answer }] }
+      : undefined;
+  switch (message.type) {
+    case 'done':
+      return settle(message.pointer === undefined ? {} : { pointer: message.pointer });
     case 'failed':
-      return {
-        session,
-        outputs: [{ do: 'settle', request: message.request, answer: { why: message.why } }],
-      };
+      return settle({ why: message.why });
+    case 'identified':
+      return settle({ identified: { uid: message.uid, local: message.local } });
+    default:
+      return undefined;
   }
 }
 
@@ -112,13 +141,22 @@ function greet(hello: Hello, world: World): Turn {
       'version',
       `agent speaks protocol ${hello.version}, this imager ${PROTOCOL_VERSION}: boot an image built with this imager`,
     );
-  const match = identify(hello, world.nodes) ?? byAddress(world);
+  const match =
+    world.identity === undefined
+      ? (identify(hello, world.nodes) ?? byAddress(world))
+      : byKey(world, world.identity);
   if (match === undefined)
     return refuse(
       'unknown-node',
       `no node with UID ${hello.uid} or MAC ${hello.macs.join(', ') || '(none)'}: add it to the configuration`,
     );
   const { node, by } = match;
+  const judged: Turn = {
+    session: { at: 'judged', node, by, hello },
+    outputs: [{ do: 'admit', node, hello }],
+  };
+  // Of hardware that was the node's once and has its key: it is told to forget that, wherever it is by now.
+  if (world.identity !== undefined && world.definedAs(world.identity)?.deleted) return judged;
   if (node.address !== undefined && node.address !== world.peer)
     return refuse(
       'address',
@@ -130,12 +168,24 @@ function greet(hello: Hello, world: World): Turn {
       'no-lease',
       `${node.name} has its address from the pool, and ${world.peer} is not leased to it`,
     );
+  return judged;
+}
+
+/** The node was taken in. Nothing where it has gone meanwhile. */
+export function admitted(
+  session: Session,
+  userConfigs: Readonly<Record<string, UserConfig>>,
+  seal: (plan: Plan) => Plan,
+  heartbeatSeconds?: number,
+): Turn {
+  if (session.at !== 'judged') return { session, outputs: [] };
+  const { node, by, hello } = session;
   const welcome: ImagerMessage = {
     type: 'welcome',
     node: node.name,
     hostname: node.hostname,
-    plan: hello.pointer === null ? null : planFor(node, hello.pointer.deployment, world.userConfigs),
-    ...(world.heartbeatSeconds === undefined ? {} : { heartbeatSeconds: world.heartbeatSeconds }),
+    plan: hello.pointer === null ? null : seal(planFor(node, hello.pointer.deployment, userConfigs)),
+    ...(heartbeatSeconds === undefined ? {} : { heartbeatSeconds }),
   };
   return {
     session: { at: 'open', node, bootId: hello.bootId },
@@ -144,6 +194,11 @@ function greet(hello: Hello, world: World): Turn {
       { do: 'join', node, by, hello },
     ],
   };
+}
+
+/** The node was not taken in. Nothing where it has gone meanwhile. */
+export function turnedAway(session: Session, reason: string, why: string): Turn {
+  return session.at === 'judged' ? refuse(reason, why) : { session, outputs: [] };
 }
 
 /** The node a hello is of: by UID, which stays when an adapter is changed, else by MAC. */
@@ -159,6 +214,12 @@ export function identify(
     if (node !== undefined) return { node, by: 'mac' };
   }
   return undefined;
+}
+
+/** The node whose definition it is, whatever else the hello says. */
+function byKey({ nodes, definedAs }: World, identity: string): { node: NodeConfig; by: 'key' } | undefined {
+  const node = nodes.byName(definedAs(identity)?.name ?? '');
+  return node && { node, by: 'key' };
 }
 
 /**

@@ -14,12 +14,14 @@ import {
 } from '../model/views.ts';
 import { addBoots } from './boots.ts';
 import { Context } from './context.ts';
+import { addDefinition, membershipFields } from './definition.ts';
+import { addNodeOutput } from './node-output.ts';
 import { fields, printable, table, time } from './table.ts';
 
 export function addNode(program: Command): void {
   const node = program
     .command('node')
-    .description('list, show, follow, flash and switch nodes')
+    .description('list, show, follow, define, flash and switch nodes')
     .addHelpText(
       'after',
       '\nExamples:\n  imager node list\n  imager node flash node1 --image debian-12 --disk node1-root',
@@ -58,6 +60,8 @@ export function addNode(program: Command): void {
       context.print(await context.get<NodeDetails>(`/api/nodes/${encodeURIComponent(name)}`), showNode);
     });
   addBoots(node);
+  addDefinition(node);
+  addNodeOutput(node);
   node
     .command('flash')
     .description('have a node write a new boot pointer; it counts from its next boot')
@@ -123,6 +127,7 @@ function showNode(node: NodeDetails): string {
     ['last hello', time(node.lastHello)],
     ['heartbeats', heartbeatWords(node.liveness)],
     ...node.liveness.adapters.map((adapter) => [`adapter ${adapter.name}`, adapterWords(adapter)] as const),
+    ...membershipFields(node.membership),
     ['booted image', node.fallback === null ? (node.bootedImage ?? '-') : fallbackWords(node.fallback)],
     ...(node.pointer === null ? [['pointer', '-'] as const] : pointerFields(node.pointer)),
   ]);

@@ -102,7 +102,7 @@ function isGood(last: Observation): boolean {
     case 'transfer':
       return !['refused', 'broken', 'unanswered'].includes(last.end);
     case 'agent':
-      return !['ready', 'failed', 'retry', 'refused'].includes(last.step);
+      return !['ready', 'failed', 'retry', 'fall-back', 'refused'].includes(last.step);
     case 'disk':
       return last.reason === undefined;
     case 'answer':

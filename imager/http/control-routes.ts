@@ -2,6 +2,7 @@
 import { isAbsolute } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
+import { MAX_NUMBER } from '../../agent/protocol/membership.ts';
 import { isName } from '../../agent/protocol/names.ts';
 import type { BaseView } from '../disks/bases.ts';
 import type { DiskView } from '../disks/catalog.ts';
@@ -11,9 +12,12 @@ import type { MenuCheck } from '../menus/views.ts';
 import {
   type BootReads,
   type Flashed,
+  type Membership,
+  type OutputView,
   POWER_ACTIONS,
   type PowerAction,
   type Powered,
+  type Undefined,
 } from '../model/views.ts';
 import { addDiskRoutes, type DiskControls } from './disk-routes.ts';
 import { checked } from './errors.ts';
@@ -22,6 +26,12 @@ import { checked } from './errors.ts';
 export interface Controls {
   flash(node: string, target: { image: string; disks: string[] }): Promise<Flashed>;
   power(node: string, action: PowerAction): Promise<Powered>;
+  /** Has the node defined to the cluster at its next hello. */
+  define(node: string, number: number | undefined): Promise<Membership>;
+  /** Deletes its definition; it is not defined again by itself. */
+  undefine(node: string): Promise<Undefined>;
+  /** What scripts of a node left, as they came. Not for the nodes' network: a script may say anything. */
+  outputs(node: string): OutputView[];
   addImage(image: NewImage): Promise<BootImage>;
   /** Builds a tagged image of the linux image `from`, with its arguments or `args`, and adds it. */
   addNbi(image: { name: string; from: string; args?: string }): Promise<BootImage>;
@@ -46,6 +56,7 @@ const flash = z.strictObject({
   disks: z.array(z.string().max(256)).min(1).max(8),
 });
 const power = z.strictObject({ action: z.enum(POWER_ACTIONS) });
+const definition = z.strictObject({ number: z.number().int().min(1).max(MAX_NUMBER).optional() });
 const image = z.strictObject({
   name,
   arch: z.enum(['arm64', 'amd64']).optional(),
@@ -72,6 +83,11 @@ export function addControlRoutes(app: FastifyInstance, controls: Controls): void
   app.post<Named>('/control/nodes/:name/power', async ({ params, body }) =>
     controls.power(params.name, checked(power, body).action),
   );
+  app.post<Named>('/control/nodes/:name/define', async ({ params, body }) =>
+    controls.define(params.name, checked(definition, body).number),
+  );
+  app.post<Named>('/control/nodes/:name/undefine', async ({ params }) => controls.undefine(params.name));
+  app.get<Named>('/control/nodes/:name/outputs', async ({ params }) => controls.outputs(params.name));
   app.post('/control/images', async ({ body }) => controls.addImage(given(checked(image, body))));
   app.post('/control/tagged-images', async ({ body }) => controls.addNbi(given(checked(nbi, body))));
   app.post<Named>('/control/images/:name/verify', async ({ params }) => controls.verifyImage(params.name));

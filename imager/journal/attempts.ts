@@ -146,7 +146,7 @@ function outcomeOf(boot: readonly RecordedEvent[], phase: Phase, alive: boolean)
   if (phase === 'ready') return 'ready';
   const steps = boot.filter(({ component }) => component === 'agent').map(({ step }) => step);
   if (steps.includes('failed')) return 'stopped';
-  if (steps.includes('reboot') || steps.includes('retry')) return 'rebooted';
+  if (['reboot', 'retry', 'fall-back'].some((step) => steps.includes(step))) return 'rebooted';
   return alive ? 'in-progress' : 'stopped';
 }
 

@@ -36,9 +36,17 @@ export function assemble(
     ...(templates === undefined ? {} : { templates: at(templates) }),
     ...(https === undefined ? {} : { https: { port: https.port, cert: at(https.cert), key: at(https.key) } }),
     nbd: nbdOf(file, at),
+    agents: agentsOf(file, at),
     nodes: file.nodes.map(nodeOf),
     userConfigs,
   };
+}
+
+function agentsOf(
+  { agents: { enrolment, enrolmentKey } }: ConfigFile,
+  at: (relative: string) => string,
+): ImagerConfig['agents'] {
+  return { enrolment, ...(enrolmentKey === undefined ? {} : { enrolmentKey: at(enrolmentKey) }) };
 }
 
 function nbdOf({ nbd: { tls } }: ConfigFile, at: (relative: string) => string): ImagerConfig['nbd'] {

@@ -118,6 +118,14 @@ export interface NbdTlsConfig {
   psk?: string;
 }
 
+/**
+ * Who is taken into the cluster without being asked for by name. `first`: a configured node that has no definition, at its
+ * first hello; one that has one only with its key. `always`: a configured node at any time, also one that has lost its key:
+ * for labs. `asked`: nobody.
+ */
+export const ENROLMENTS = ['first', 'always', 'asked'] as const;
+export type Enrolment = (typeof ENROLMENTS)[number];
+
 export interface ImagerConfig {
   /** Absolute path of the file this was read from. */
   file: string;
@@ -140,6 +148,8 @@ export interface ImagerConfig {
   /** Absolute paths of PEM files. */
   https?: { port: number; cert: string; key: string };
   nbd: { tls?: NbdTlsConfig };
+  /** `enrolmentKey`: absolute path. */
+  agents: { enrolment: Enrolment; enrolmentKey?: string };
   nodes: NodeConfig[];
   userConfigs: Record<string, UserConfig>;
 }

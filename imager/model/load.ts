@@ -45,7 +45,7 @@ interface ScriptsRead {
 function readScripts(file: ConfigFile, directory: string): ScriptsRead {
   const findings: Finding[] = [];
   const userConfigs: Record<string, UserConfig> = {};
-  for (const [key, { secondReboot, services, scripts }] of Object.entries(file.userConfigs)) {
+  for (const [key, { secondReboot, services, scripts, onFailure }] of Object.entries(file.userConfigs)) {
     let bytes = 0;
     const read = scripts.map((script, index) => {
       const path = ['userConfigs', key, 'scripts', index, script.file === undefined ? 'content' : 'file'];
@@ -60,7 +60,8 @@ function readScripts(file: ConfigFile, directory: string): ScriptsRead {
       // The protocol counts UTF-16 units and the frame bytes: holding bytes to the limit holds both.
       if (length > MAX_SCRIPT_BYTES)
         findings.push({ path, found: `${length} bytes`, expected: `at most ${MAX_SCRIPT_BYTES}` });
-      return { name: script.name, stage: script.stage, content, timeoutSeconds: script.timeoutSeconds };
+      const { name, stage, timeoutSeconds, run } = script;
+      return { name, stage, content, timeoutSeconds, run, onFailure: script.onFailure ?? onFailure };
     });
     if (bytes > MAX_FRAME - FRAME_RESERVE)
       findings.push({
@@ -74,7 +75,7 @@ function readScripts(file: ConfigFile, directory: string): ScriptsRead {
 }
 
 /** Paths that are opened later, by who starts the servers. */
-function pathFindings({ templates, https, nbd }: ConfigFile, directory: string): Finding[] {
+function pathFindings({ templates, https, nbd, agents }: ConfigFile, directory: string): Finding[] {
   const findings: Finding[] = [];
   const check = (path: ConfigPath, value: string | undefined, expected: string) => {
     const found = value === undefined ? expected : kindOf(resolve(directory, value));
@@ -85,6 +86,7 @@ function pathFindings({ templates, https, nbd }: ConfigFile, directory: string):
   check(['https', 'key'], https?.key, 'a file');
   for (const key of ['cert', 'key', 'ca', 'psk'] as const)
     check(['nbd', 'tls', key], nbd.tls?.[key], 'a file');
+  check(['agents', 'enrolmentKey'], agents.enrolmentKey, 'a file');
   return findings;
 }
 

@@ -4,7 +4,9 @@
  */
 import * as z from 'zod';
 import { AGENT_PORT } from '../../agent/protocol/messages.ts';
+import { isScriptName } from '../../agent/protocol/names.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
+import { ENROLMENTS } from './config.ts';
 import {
   address,
   command,
@@ -27,8 +29,6 @@ import { boot, dhcp, network } from './network-schema.ts';
 /** RFC 1123 section 2.1: a host name label. */
 const HOST_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
 const MAC = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i;
-/** Script names become file names under /var/lib on the node. */
-const SCRIPT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 export const MAX_SCRIPT_BYTES = 1024 * 1024;
 const MAX_PLAN_WORD = 256;
@@ -106,8 +106,14 @@ const node = section({
   power: section({ on: command.optional(), off: command.optional() }).optional(),
 });
 
+const onFailure = oneOf(['retry', 'fall-back', 'stop', 'continue']);
+
 const script = section({
-  name: text('a file name: letters, digits, . _ -', (value) => SCRIPT_NAME.test(value)),
+  /** Becomes a file name under /var/lib on the node. */
+  name: text(
+    'a file name: 1 to 63 of a-z 0-9 . _ -, starting with a letter or digit, not ending in .new',
+    isScriptName,
+  ),
   stage: z.custom<1 | 2>((value) => value === 1 || value === 2, {
     error: '1 (between the two reboots) or 2 (after services are up)',
   }),
@@ -116,6 +122,9 @@ const script = section({
     .custom<string>((value) => typeof value === 'string', { error: 'the text of a script' })
     .optional(),
   timeoutSeconds: seconds.default(60),
+  run: oneOf(['once', 'always']).default('once'),
+  /** Without it that of its user configuration. */
+  onFailure: onFailure.optional(),
 });
 
 const services = section({
@@ -129,6 +138,8 @@ const services = section({
 const userConfig = section({
   secondReboot: flag.default(false),
   scripts: list('scripts', script, 0, 256).default([]),
+  /** For scripts that do not say. */
+  onFailure: onFailure.default('retry'),
   services: services.default({ init: ['/sbin/init'], ports: [], timeoutSeconds: 60 }),
 });
 
@@ -139,6 +150,13 @@ const nbdTls = section({
   key: word.optional(),
   ca: word.optional(),
   psk: word.optional(),
+});
+
+const agents = section({
+  /** Who is defined to the cluster without being asked for by name. */
+  enrolment: oneOf(ENROLMENTS).default('first'),
+  /** File with the key of enrolment: 64 hexadecimal digits. */
+  enrolmentKey: word.optional(),
 });
 
 /** The file as written, defaults filled in; paths not resolved, scripts not read. */
@@ -153,6 +171,7 @@ export const configFile = section({
   templates: word.optional(),
   https: section({ port: port('HTTPS').default(443), cert: word, key: word }).optional(),
   nbd: section({ tls: nbdTls.optional() }).default({}),
+  agents: agents.default({ enrolment: 'first' }),
   nodes: list('nodes', node).default([]),
   userConfigs: named(
     z.record(name('a name'), userConfig, {

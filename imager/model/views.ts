@@ -1,5 +1,6 @@
 /** Nodes as the imager knows them, in the form the API shows: what its servers tell and its command line prints. */
 import type { StepDetail } from '../../agent/protocol/messages.ts';
+import type { ScriptOutput } from '../../agent/protocol/output.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Fallback } from './fallback.ts';
 
@@ -76,8 +77,48 @@ export interface NodeView {
   lastStep: BootStep | null;
 }
 
+/** A node's definition to the cluster, but for its key. */
+export interface DefinitionView {
+  id: string;
+  number: number;
+  /** Hardware UID it is defined with. */
+  uid: string;
+  address: string;
+  /** False: the node has nowhere to keep a key and is told by its address alone. */
+  keyed: boolean;
+  state: 'defining' | 'defined' | 'undefining';
+  /** UID that takes the place of the present one, null where nothing is being corrected. */
+  correcting: string | null;
+  /** When it was made: milliseconds since the epoch. */
+  at: number;
+}
+
+/** What a hello came to when the copies of the node's definition were compared. */
+export interface Reconciled {
+  at: number;
+  /** What was done, in order: define, finish, correct, settle, erase. */
+  deeds: string[];
+  /** Why the node was not taken in. */
+  refused: { reason: string; why: string } | null;
+}
+
+export interface Membership {
+  definition: DefinitionView | null;
+  /** What the operator asked for and has not come about yet. */
+  standing: 'wanted' | 'closed' | null;
+  /** Of its last hello since this imager started. */
+  last: Reconciled | null;
+}
+
+/** What a script of a node left. */
+export interface OutputView extends ScriptOutput {
+  /** When the imager took it: milliseconds since the epoch. */
+  at: number;
+}
+
 export interface NodeDetails extends NodeView {
   liveness: Liveness;
+  membership: Membership;
   /** What it called itself in its last hello. */
   reported: { uid: string; macs: string[]; address: string } | null;
   /** Its last boots with their steps, the present one last. */
@@ -105,6 +146,12 @@ export interface Flashed {
   old: BootPointer | null;
   /** As the node read it back. */
   pointer: BootPointer;
+}
+
+export interface Undefined {
+  node: string;
+  /** Whether its own copy is gone, too; else it is erased at its next hello. */
+  erased: boolean;
 }
 
 export interface Powered {

@@ -1,9 +1,12 @@
 /** What the control API does: flash, power, additions. Wishes are checked here, against everything there is. */
 import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
+import type { Admissions } from '../agents/admissions.ts';
 import type { Directory } from '../agents/directory.ts';
+import type { Outputs } from '../agents/outputs.ts';
 import { PushError } from '../agents/pushes.ts';
 import type { AgentServer } from '../agents/server.ts';
+import { TakenError } from '../definitions/store.ts';
 import type { Disks } from '../disks/catalog.ts';
 import { DiskWork } from '../disks/disk-work.ts';
 import { SourceError, StoreError, UnknownNameError } from '../disks/store-error.ts';
@@ -20,29 +23,35 @@ import type { Menus } from '../menus/menus.ts';
 import { checkBoots } from '../menus/show.ts';
 import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
-import type { Flashed, PowerAction, Powered } from '../model/views.ts';
+import type { Flashed, Membership, PowerAction, Powered, Undefined } from '../model/views.ts';
 import type { Packs } from '../packs/packs.ts';
+import { membershipOf } from './membership.ts';
 import { runPowerCommand } from './power-command.ts';
 
 export interface ControlParts {
   config: ImagerConfig;
   nodes: NodeIndex;
   directory: Directory;
+  admissions: Admissions;
+  outputs: Outputs;
   table: BootTable;
   files: BootFiles;
   disks: Disks;
   packs: Packs;
   menus: Menus;
-  agents: Pick<AgentServer, 'flash' | 'power' | 'connected'>;
+  agents: Pick<AgentServer, 'flash' | 'power' | 'undefine' | 'connected'>;
   sink: EventSink;
   clock: Clock;
 }
 
 export function controlsOf(parts: ControlParts): Controls {
-  const { config, table, files, disks, packs, menus } = parts;
+  const { config, nodes, outputs, table, files, disks, packs, menus } = parts;
   return {
     flash: (name, target) => flash(parts, name, target),
     power: (name, action) => power(parts, name, action),
+    define: (name, number) => define(parts, name, number),
+    undefine: (name) => undefine(parts, name),
+    outputs: (name) => outputs.of(nodeNamed(nodes, name).name),
     addImage: (image) => wish(() => table.add(image)),
     addNbi: (image) => wish(() => addNbi(table, image)),
     verifyImage: (name) => wish(() => verifyImage(table, name)),
@@ -161,6 +170,30 @@ async function power(parts: ControlParts, name: string, action: PowerAction): Pr
       throw new ApiError(502, error.message);
     });
   return done('command');
+}
+
+async function define(
+  { nodes, admissions, sink, clock }: ControlParts,
+  name: string,
+  number: number | undefined,
+): Promise<Membership> {
+  nodeNamed(nodes, name);
+  const present = admissions.definitions.ofNode(name);
+  if (present?.state === 'defined')
+    throw new ApiError(409, `${name} is defined already, with number ${present.number}: undefine it first`);
+  await admissions.define(name, number).catch((error: Error) => {
+    throw error instanceof TakenError ? new ApiError(409, error.message) : error;
+  });
+  const detail = number === undefined ? {} : { number };
+  sink({ at: clock.now(), component: 'imager', step: 'define', node: name, detail });
+  return membershipOf(admissions, name);
+}
+
+async function undefine({ nodes, agents, sink, clock }: ControlParts, name: string): Promise<Undefined> {
+  nodeNamed(nodes, name);
+  const erased = await agents.undefine(name);
+  sink({ at: clock.now(), component: 'imager', step: 'undefine', node: name, detail: { erased } });
+  return { node: name, erased };
 }
 
 /** The commands that do `action`, in order; undefined where one is not configured. */

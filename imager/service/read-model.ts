@@ -1,4 +1,5 @@
 /** The world as the read API shows it, put together from the stores and servers. */
+import type { Admissions } from '../agents/admissions.ts';
 import type { Directory, NodeRecord } from '../agents/directory.ts';
 import type { Disks } from '../disks/catalog.ts';
 import type { ReadModel } from '../http/read-model.ts';
@@ -12,11 +13,13 @@ import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { Liveness, NodeDetails, NodeView } from '../model/views.ts';
 import type { Packs } from '../packs/packs.ts';
+import { membershipOf } from './membership.ts';
 
 export interface Sources {
   config: ImagerConfig;
   nodes: NodeIndex;
   directory: Directory;
+  admissions: Admissions;
   table: BootTable;
   disks: Disks;
   packs: Packs;
@@ -33,7 +36,7 @@ export interface Sources {
 }
 
 export function readModelOf(sources: Sources): ReadModel {
-  const { config, nodes, directory, table, disks, packs, menus, recorder } = sources;
+  const { config, nodes, directory, admissions, table, disks, packs, menus, recorder } = sources;
   const connected = () => new Set(sources.connected().map(({ node }) => node));
   return {
     health: () => ({
@@ -50,7 +53,12 @@ export function readModelOf(sources: Sources): ReadModel {
     },
     node: (name) => {
       const node = nodes.byName(name);
-      return node && detailsOf(node, directory.get(name), connected().has(name), sources.liveness(name));
+      return (
+        node && {
+          ...detailsOf(node, directory.get(name), connected().has(name), sources.liveness(name)),
+          membership: membershipOf(admissions, name),
+        }
+      );
     },
     menus: (name) => {
       const node = nodes.byName(name);
@@ -112,7 +120,7 @@ function detailsOf(
   record: NodeRecord | undefined,
   connected: boolean,
   liveness: Liveness,
-): NodeDetails {
+): Omit<NodeDetails, 'membership'> {
   return {
     ...viewOf(node, record, connected),
     liveness,

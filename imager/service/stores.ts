@@ -2,11 +2,15 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { parseUid } from '../../agent/protocol/uid.ts';
+import { Admissions } from '../agents/admissions.ts';
 import { Directory } from '../agents/directory.ts';
+import { Outputs } from '../agents/outputs.ts';
+import { Definitions } from '../definitions/store.ts';
 import { leaseAt } from '../dhcp/leases.ts';
 import { Disks } from '../disks/catalog.ts';
 import { BootTable } from '../images/table.ts';
 import { BootTree } from '../images/tree.ts';
+import { systemClock } from '../journal/clock.ts';
 import { Journal } from '../journal/journal.ts';
 import { Recorder } from '../journal/recorder.ts';
 import { bootFileFaults } from '../menus/boot-file-check.ts';
@@ -15,6 +19,7 @@ import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import { NodeIndex } from '../model/nodes.ts';
 import { Packs } from '../packs/packs.ts';
 import { LmdbRegistry } from '../registry/lmdb.ts';
+import { openSigner } from '../signing/signer.ts';
 import { nodeOfLease } from './dhcp-settings.ts';
 import { mayOpen } from './disk-policy.ts';
 import { openMenus } from './node-menus.ts';
@@ -27,6 +32,8 @@ export interface Stores {
   recorder: Recorder;
   registry: LmdbRegistry;
   directory: Directory;
+  admissions: Admissions;
+  outputs: Outputs;
   table: BootTable;
   menus: Menus;
   files: BootTree;
@@ -45,6 +52,8 @@ export interface StoreParts {
   /** Ports of those servers that run by now. */
   portOf(service: 'http' | 'tftp'): number | undefined;
 }
+
+/** Stands in for the cluster's public key: nothing is signed yet. */
 
 /** Opens them all. Rejects where one cannot be. */
 export async function openStores({ config, log, ipxe, started, portOf }: StoreParts): Promise<Stores> {
@@ -66,6 +75,15 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     (part) => part.close(),
   );
   const directory = new Directory(registry, (node) => nodes.byName(node) !== undefined);
+  const definitions = await Definitions.open({
+    registry,
+    cluster: config.cluster,
+    nodes: config.nodes.map(({ name }) => name),
+    imagers: [config.network.address],
+    signer: openSigner(config.state),
+  });
+  const admissions = new Admissions({ definitions, enrolment: config.agents.enrolment, clock: systemClock });
+  const outputs = new Outputs(registry);
   const table = await started(
     'boot table',
     () => BootTable.open(join(config.state, 'images')),
@@ -120,5 +138,19 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     (part) => part.close(),
   );
   recorder.watch((event) => packs.take(event));
-  return { nodes, journal, recorder, registry, directory, table, menus, files, disks, packs, holdsLease };
+  return {
+    nodes,
+    journal,
+    recorder,
+    registry,
+    directory,
+    admissions,
+    table,
+    menus,
+    files,
+    disks,
+    packs,
+    outputs,
+    holdsLease,
+  };
 }

@@ -42,15 +42,18 @@ export function makeFolder(path: string, mode = 0o777): void {
 }
 
 /** Writes a file and makes its content durable; its name is so once its folder is synced. */
-export function writeDurably(path: string, content: Uint8Array | string): void {
-  writeFileSync(path, content, { flush: true });
+export function writeDurably(path: string, content: Uint8Array | string, mode = 0o666): void {
+  writeFileSync(path, content, { flush: true, mode });
 }
 
-/** Replaces a file: after a crash there is the old or the new one, and so there is where this throws. */
-export function replaceDurably(dir: string, name: string, content: Uint8Array | string): void {
+/**
+ * Replaces a file: after a crash there is the old or the new one, and so there is where this throws. `mode`: of a new file, less
+ * the umask.
+ */
+export function replaceDurably(dir: string, name: string, content: Uint8Array | string, mode = 0o666): void {
   const path = unfinishedPath(dir);
   try {
-    writeDurably(path, content);
+    writeDurably(path, content, mode);
     renameSync(path, join(dir, name));
   } catch (error) {
     rmSync(path, { force: true });

@@ -1,13 +1,15 @@
 /** What the agent keeps on the node's disk: journal, plan and scripts; and what identifies the node. */
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Journal } from '../../agent/core/state.ts';
 import { openJournal } from '../../agent/linux/journal.ts';
+import { openOutputs } from '../../agent/linux/outputs.ts';
 import { scriptRunner } from '../../agent/linux/scripts.ts';
 import { readUid } from '../../agent/linux/uid.ts';
 import type { Plan, Script } from '../../agent/protocol/messages.ts';
+import { OUTPUT_BYTES, type ScriptOutput } from '../../agent/protocol/output.ts';
 import { RootedHost } from '../fakes/rooted-host.ts';
 
 const POINTER = {
@@ -27,6 +29,8 @@ const script = (name: string, content: string, timeoutSeconds = 10): Script => (
   stage: 1,
   content,
   timeoutSeconds,
+  run: 'once',
+  onFailure: 'retry',
 });
 
 const planOf = (...scripts: Script[]): Plan => ({
@@ -36,7 +40,7 @@ const planOf = (...scripts: Script[]): Plan => ({
   services: { init: ['/sbin/init'], ports: [], timeoutSeconds: 1 },
 });
 
-const JOURNAL: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [] };
+const JOURNAL: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [], failed: [] };
 
 let host: RootedHost;
 beforeEach(() => {
@@ -46,61 +50,154 @@ afterEach(() => rmSync(host.root, { recursive: true }));
 
 describe('the journal', () => {
   it('an untouched disk knows nothing', () => {
-    expect(openJournal(host).read('d1')).toBeUndefined();
+    expect(openJournal(host, () => undefined).read('d1')).toBeUndefined();
   });
 
   it('reads back what was installed, then what was written', () => {
     const plan = planOf(script('10-a', '#!/bin/sh\ntrue\n'));
-    openJournal(host).install(plan, JOURNAL);
-    expect(openJournal(host).read('d1')).toEqual({ plan, journal: JOURNAL });
+    openJournal(host, () => undefined).install(plan, JOURNAL);
+    expect(openJournal(host, () => undefined).read('d1')).toEqual({ plan, journal: JOURNAL });
     const later: Journal = { ...JOURNAL, phase: 'configured', bootId: 'b2', done: ['10-a'] };
-    openJournal(host).write(later);
-    expect(openJournal(host).read('d1')).toEqual({ plan, journal: later });
+    openJournal(host, () => undefined).write(later);
+    expect(openJournal(host, () => undefined).read('d1')).toEqual({ plan, journal: later });
     expect(statSync(join(host.root, 'var/lib/bootwright/scripts/10-a')).mode & 0o777).toBe(0o755);
   });
 
   it('a plan whose journal did not get written any more counts for nothing', () => {
-    openJournal(host).install(planOf(), JOURNAL);
+    openJournal(host, () => undefined).install(planOf(), JOURNAL);
     const broken = new RootedHost(host.root);
     broken.replaceFile = (path, bytes, mode) => {
       if (path.endsWith('journal.json')) throw new Error('power cut');
       RootedHost.prototype.replaceFile.call(broken, path, bytes, mode);
     };
     const next = { ...planOf(), deployment: 'd2' };
-    expect(() => openJournal(broken).install(next, { ...JOURNAL, deployment: 'd2' })).toThrow('power cut');
-    expect(openJournal(host).read('d1')).toBeUndefined();
-    expect(openJournal(host).read('d2')).toBeUndefined();
+    expect(() =>
+      openJournal(broken, () => undefined).install(next, { ...JOURNAL, deployment: 'd2' }),
+    ).toThrow('power cut');
+    expect(openJournal(host, () => undefined).read('d1')).toBeUndefined();
+    expect(openJournal(host, () => undefined).read('d2')).toBeUndefined();
+  });
+
+  it('of an agent that knew nothing of failed scripts is read', () => {
+    openJournal(host, () => undefined).install(planOf(), JOURNAL);
+    const former = { deployment: 'd1', phase: 'serving', bootId: 'b3', done: ['10-a'] };
+    writeFileSync(join(host.root, 'var/lib/bootwright/journal.json'), JSON.stringify(former));
+    expect(openJournal(host, () => undefined).read('d1')?.journal).toEqual({ ...former, failed: [] });
+  });
+
+  it.each([{ failed: 'x' }, { running: 5 }, { done: [5] }])('damage in it is said: %j', (change) => {
+    openJournal(host, () => undefined).install(planOf(), JOURNAL);
+    writeFileSync(
+      join(host.root, 'var/lib/bootwright/journal.json'),
+      JSON.stringify({ ...JOURNAL, ...change }),
+    );
+    expect(() => openJournal(host, () => undefined).read('d1')).toThrow('journal.json is damaged');
   });
 
   it('damage is said, not taken for absence', () => {
-    openJournal(host).install(planOf(), JOURNAL);
+    openJournal(host, () => undefined).install(planOf(), JOURNAL);
     writeFileSync(join(host.root, 'var/lib/bootwright/journal.json'), '{"deployment":"d1"}');
-    expect(() => openJournal(host).read('d1')).toThrow('journal.json is damaged: {"deployment":"d1"}');
+    expect(() => openJournal(host, () => undefined).read('d1')).toThrow(
+      'journal.json is damaged: {"deployment":"d1"}',
+    );
   });
 });
 
 describe('scripts', () => {
   const run = (content: string, timeoutSeconds = 10) => {
     const one = script('10-a', content, timeoutSeconds);
-    openJournal(host).install(planOf(one), JOURNAL);
+    openJournal(host, () => undefined).install(planOf(one), JOURNAL);
     return scriptRunner(host).run(one, POINTER);
   };
+  const ended = (output: string, code = 0) => ({ code, timedOut: false, output });
 
   it('run with the deployment in their environment', async () => {
-    const out = join(host.root, 'out');
-    const text = `echo $BOOTWRIGHT_STAGE $BOOTWRIGHT_IMAGE $BOOTWRIGHT_CLUSTER $BOOTWRIGHT_DEPLOYMENT > ${out}`;
-    expect(await run(`#!/bin/sh\n${text}\n`)).toBeUndefined();
-    expect(new TextDecoder().decode(host.readFile('out'))).toBe('1 beta one d1\n');
-    expect(await run(`${text}\n`)).toBeUndefined();
+    const text = 'echo $BOOTWRIGHT_STAGE $BOOTWRIGHT_IMAGE $BOOTWRIGHT_CLUSTER $BOOTWRIGHT_DEPLOYMENT';
+    expect(await run(`#!/bin/sh\n${text}\n`)).toEqual(ended('1 beta one d1\n'));
+    expect(await run(`${text}\n`)).toEqual(ended('1 beta one d1\n'));
   });
 
-  it('a failing one is reported with its exit code and the end of its output', async () => {
-    expect(await run('echo a; echo b; echo c; echo d >&2; exit 3\n')).toBe('exit 3; b | c | d');
-    expect(await run('exit 4\n')).toBe('exit 4; no output');
+  it('end with what they said and their exit code', async () => {
+    expect(await run('echo a; echo b >&2; exit 3\n')).toEqual(ended('a\nb\n', 3));
+    expect(await run('exit 4\n')).toEqual(ended('', 4));
+    expect(await run('kill -TERM $$\n')).toEqual(ended('', 128 + 15));
   });
 
-  it('one that does not end is ended', async () => {
-    expect(await run('echo waiting; exec sleep 60\n', 0.2)).toBe('no end within 0.2 s; waiting');
+  it('one that does not end is ended with all its process group; what it said until then is there', async () => {
+    const text = 'sh -c "echo \\$\\$; exec sleep 60" &\necho waiting\nwait\n';
+    const { code, timedOut, output } = await run(text, 0.5);
+    expect([code, timedOut, output]).toEqual([137, true, expect.stringMatching(/^waiting$/m)]);
+    const child = Number(/^\d+$/m.exec(output)?.[0]);
+    expect(child).toBeGreaterThan(1);
+    await vi.waitFor(() => expect(isAlive(child)).toBe(false));
+  });
+
+  it('one that cannot be started has failed, as in a shell', async () => {
+    const { code, output } = await run('#!/no/such/interpreter\n');
+    expect([code, output]).toEqual([127, expect.stringContaining('10-a')]);
+  });
+
+  it('of a long output the end is kept, however its bytes read', async () => {
+    const { output } = await run('head -c 100000 /dev/zero | tr "\\0" "\\377"; echo end\n');
+    expect(Buffer.byteLength(output)).toBeLessThanOrEqual(OUTPUT_BYTES);
+    expect(Buffer.byteLength(output)).toBeGreaterThan(OUTPUT_BYTES - 8);
+    expect(output.endsWith('\ufffdend\n')).toBe(true);
+  });
+});
+
+/** A zombie is dead. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+describe('outputs', () => {
+  const left = (name: string, output: string): ScriptOutput => ({
+    ...{ script: name, deployment: 'd1', bootId: 'b2', stage: 1, code: 3, timedOut: false },
+    ...{ began: 2.5, took: 0.125, output },
+  });
+  const file = (name: string) => join(host.root, 'var/lib/bootwright/output', name);
+  const plan = planOf(script('20-b', ''), script('10-a', ''), script('30-c', ''));
+
+  it('are files of the names of their scripts: how it ended, then what it said', () => {
+    openOutputs(host).keep(left('10-a', 'one\ntwo\n'));
+    expect(readFileSync(file('10-a'), 'utf8')).toBe(
+      '{"deployment":"d1","bootId":"b2","stage":1,"code":3,"timedOut":false,"began":2.5,"took":0.125}\none\ntwo\n',
+    );
+    expect(statSync(file('10-a')).mode & 0o777).toBe(0o600);
+  });
+
+  it('come back in the order of the plan, the last of each script, of its deployment alone', () => {
+    const outputs = openOutputs(host);
+    expect(outputs.kept(plan)).toEqual([]);
+    outputs.keep(left('10-a', 'first\n'));
+    outputs.keep(left('10-a', 'no end of line'));
+    outputs.keep(left('20-b', ''));
+    outputs.keep({ ...left('30-c', ''), deployment: 'd0' });
+    outputs.keep(left('99-not-in-the-plan', ''));
+    expect(openOutputs(host).kept(plan)).toEqual([left('20-b', ''), left('10-a', 'no end of line')]);
+  });
+
+  it.each(['', 'x', '{"deployment":"d1"}\n', '\n\n', `{}\n${'x'.repeat(70_000)}`])(
+    'damage is passed over: %#',
+    (text) => {
+      const outputs = openOutputs(host);
+      outputs.keep(left('10-a', 'x'));
+      outputs.keep(left('20-b', 'x'));
+      writeFileSync(file('10-a'), text);
+      expect(outputs.kept(plan)).toEqual([left('20-b', 'x')]);
+    },
+  );
+
+  it('one whose write was cut short leaves the one before', () => {
+    openOutputs(host).keep(left('10-a', 'before'));
+    writeFileSync(`${file('10-a')}.new`, '{"deploy');
+    expect(openOutputs(host).kept(plan)).toEqual([left('10-a', 'before')]);
+    openOutputs(host).keep(left('10-a', 'after'));
+    expect(openOutputs(host).kept(plan)).toEqual([left('10-a', 'after')]);
   });
 });
 

@@ -31,6 +31,8 @@ const HELLO: Hello = {
   bootedImage: 'alpha',
   pointer: null,
   uptime: 1,
+  local: null,
+  keeps: false,
 };
 
 const WELCOME: ImagerMessage = { type: 'welcome', node: 'n1', hostname: 'n1.example', plan: null };
@@ -105,17 +107,14 @@ async function linked(commands: Partial<Commands> = {}) {
   const refused = () => {
     throw new Error('not in this test');
   };
-  const link = new AgentLink(
-    host,
-    [{ address: '127.0.0.1', port: imager.port }],
-    { hello: () => HELLO, secret: () => ENROL },
-    {
-      named: (hostname) => host.setHostName(hostname),
-      flash: refused,
-      power: refused,
-      ...commands,
-    },
-  );
+  const link = new AgentLink(host, [{ address: '127.0.0.1', port: imager.port }], () => HELLO, {
+    secret: () => ENROL,
+    named: (hostname) => host.setHostName(hostname),
+    flash: refused,
+    power: refused,
+    member: refused,
+    ...commands,
+  });
   void link.serve();
   expect(await imager.take()).toEqual(HELLO);
   return { imager, host, link };

@@ -14,7 +14,9 @@ import {
   MessageError,
   parseAgentMessage,
   parseImagerMessage,
+  parsePlan,
 } from '../../agent/protocol/messages.ts';
+import { OUTPUT_BYTES } from '../../agent/protocol/output.ts';
 
 const POINTER = {
   sequence: 7,
@@ -31,15 +33,21 @@ const POINTER = {
 const FROM_AGENT: AgentMessage[] = [
   {
     type: 'hello',
-    version: 1,
+    version: 2,
     uid: 'serial:x1',
     macs: ['52:54:00:00:00:01'],
     bootId: 'b',
     bootedImage: 'alpha',
     pointer: POINTER,
     uptime: 1.25,
+    local: null,
+    keeps: false,
   },
   { type: 'step', seq: 1, step: 'mounted', uptime: 2, detail: { disk: 'root', seconds: 0.1, ok: true } },
+  {
+    ...{ type: 'output', seq: 2, script: '10-a', deployment: 'd1', bootId: 'b', stage: 1, code: 143 },
+    ...{ timedOut: false, began: 2.5, took: 0.125, output: 'one\ntwo\n' },
+  },
   { type: 'pointer', pointer: POINTER },
   { type: 'done', request: 9, pointer: POINTER },
   { type: 'failed', request: 9, why: 'no EEPROM' },
@@ -54,7 +62,9 @@ const FROM_IMAGER: ImagerMessage[] = [
     plan: {
       deployment: 'd1',
       secondReboot: true,
-      scripts: [{ name: '10-a', stage: 1, content: 'true\n', timeoutSeconds: 5 }],
+      scripts: [
+        { name: '10-a', stage: 1, content: 'true\n', timeoutSeconds: 5, run: 'once', onFailure: 'stop' },
+      ],
       services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 60 },
     },
   },
@@ -112,6 +122,33 @@ describe('messages', () => {
     );
     expect(() => parseImagerMessage({ type: 'boo' })).toThrow(MessageError);
     expect(() => parseImagerMessage(null)).toThrow(MessageError);
+  });
+
+  it('a plan of before scripts had policies is one whose scripts run once and are tried again', () => {
+    const script = { name: '10-a', stage: 1, content: '', timeoutSeconds: 5 };
+    const plan = { deployment: 'd1', secondReboot: true, scripts: [script] };
+    const services = { init: ['/sbin/init'], ports: [], timeoutSeconds: 60 };
+    expect(parsePlan({ ...plan, services }).scripts).toEqual([
+      { ...script, run: 'once', onFailure: 'retry' },
+    ]);
+  });
+
+  it.each([
+    { script: '../x' },
+    { script: '' },
+    { script: 'a.new' },
+    { output: 'x'.repeat(OUTPUT_BYTES + 1) },
+    { stage: 3 },
+  ])('an output that could not be one is refused: %j', (change) => {
+    const output = FROM_AGENT.find(({ type }) => type === 'output');
+    expect(() => parseAgentMessage({ ...output, ...change })).toThrow(MessageError);
+  });
+
+  it('the longest output fits a frame of an agent', () => {
+    const output = FROM_AGENT.find(({ type }) => type === 'output');
+    const longest = { ...output, script: 's'.repeat(63), output: 'x'.repeat(OUTPUT_BYTES) };
+    const [message] = new FrameReader(MAX_AGENT_FRAME).push(encodeFrame(longest));
+    expect(parseAgentMessage(message)).toEqual(longest);
   });
 
   it('an over-long frame is refused before it is buffered, whatever bytes come nothing else is thrown', () => {

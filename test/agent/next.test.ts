@@ -19,7 +19,15 @@ const POINTER: BootPointer = {
   fallback: '',
 };
 
-const script = (name: string, stage: 1 | 2): Script => ({ name, stage, content: '', timeoutSeconds: 5 });
+const script = (name: string, stage: 1 | 2, more: Partial<Script> = {}): Script => ({
+  name,
+  stage,
+  content: '',
+  timeoutSeconds: 5,
+  run: 'once',
+  onFailure: 'retry',
+  ...more,
+});
 
 function planOf(scripts: Script[], secondReboot: boolean): Plan {
   return {
@@ -35,6 +43,7 @@ class Node {
   stored: { journal: Journal; plan: Plan } | undefined;
   pointer: BootPointer;
   log: string[] = [];
+  readonly reports: { step: string; detail: object }[] = [];
   boots = 0;
   readonly #plan: Plan | null;
   readonly #failing: ReadonlySet<string>;
@@ -75,6 +84,7 @@ class Node {
     switch (effect.do) {
       case 'report':
         this.log.push(effect.step);
+        this.reports.push({ step: effect.step, detail: effect.detail });
         return undefined;
       case 'mount':
         return {
@@ -92,7 +102,7 @@ class Node {
       case 'script':
         this.log.push(`run ${effect.script.name}`);
         return this.#failing.has(effect.script.name)
-          ? { kind: 'failed', why: 'exit 1' }
+          ? { kind: 'scriptFailed', why: 'exit 1' }
           : { kind: 'did', detail: {} };
       case 'services':
         this.log.push('serve');
@@ -159,7 +169,7 @@ describe('the double reboot', () => {
   it('another deployment begins from the start on the same disk', () => {
     const node = new Node({ ...planOf([script('30-c', 2)], true), deployment: 'd2' });
     node.stored = {
-      journal: { deployment: 'd1', phase: 'ready', bootId: 'old', done: ['30-c'] },
+      journal: { deployment: 'd1', phase: 'ready', bootId: 'old', done: ['30-c'], failed: [] },
       plan: planOf([], true),
     };
     node.pointer = { ...POINTER, deployment: 'd2' };
@@ -247,10 +257,84 @@ describe('when something fails', () => {
   });
 });
 
+describe('a script that fails', () => {
+  const of = (onFailure: Script['onFailure'], pointer = POINTER, stage: 1 | 2 = 1) =>
+    new Node(planOf([script('10-a', stage, { onFailure }), script('20-b', stage)], true), pointer, ['10-a']);
+  const NEW = { ...POINTER, image: 'beta', fallback: 'alpha' };
+
+  it('continue: noted, and on; ready says which; it runs again in the next boot, a good one does not', () => {
+    const node = of('continue');
+    expect(node.bootUntilSettled()).toEqual({ at: 'ready' });
+    expect(node.log.filter((line) => /^(?:run|serve|boot|restart)/.test(line))).toEqual([
+      ...['boot 1', 'restart', 'boot 2', 'run 10-a', 'run 20-b', 'restart'],
+      ...['boot 3', 'run 10-a', 'serve'],
+    ]);
+    expect(node.reports.at(-1)).toEqual({ step: 'ready', detail: { image: 'alpha', failed: '10-a' } });
+    expect(node.stored?.journal).toMatchObject({ phase: 'ready', done: ['20-b'], failed: ['10-a'] });
+  });
+
+  it('stop: the node stays up, and nothing more is done, whatever there is to fall back to', () => {
+    for (const stage of [1, 2] as const) {
+      const node = of('stop', NEW, stage);
+      expect(node.bootUntilSettled()).toEqual({ at: 'failed', why: 'exit 1' });
+      expect(node.log.slice(-3)).toEqual(['run 10-a', 'script-failed', 'failed']);
+      expect(node.log.includes('serve')).toBe(stage === 2);
+      expect(node.pointer).toMatchObject({ image: 'beta', phase: 'deploy' });
+    }
+  });
+
+  it('fall-back: the firmware is told that no attempt is left', () => {
+    const node = of('fall-back', NEW);
+    node.boot();
+    expect(node.boot()).toEqual({ at: 'rebooting' });
+    expect(node.log.slice(-3)).toEqual(['script-failed', 'fall-back', 'restart']);
+    expect(node.pointer).toMatchObject({ image: 'beta', attempts: 0, fallback: 'alpha' });
+    expect(node.reports.at(-1)?.detail).toEqual({ image: 'alpha', why: 'exit 1' });
+  });
+
+  it('fall-back without anything to fall back to is as any failure', () => {
+    expect(of('fall-back').bootUntilSettled()).toMatchObject({ at: 'failed' });
+    const own = of('fall-back', { ...POINTER, fallback: 'alpha', attempts: 1 });
+    own.boot();
+    expect(own.boot().at).toBe('rebooting');
+    expect(own.log.slice(-2)).toEqual(['retry', 'restart']);
+    own.pointer = { ...own.pointer, attempts: 0 };
+    expect(own.boot()).toMatchObject({ at: 'failed' });
+  });
+
+  it('is known to have been cut short, and runs again', () => {
+    const node = of('continue');
+    node.boot();
+    // pointer, mount, mounted, outputs, journal: cut as the script begins.
+    node.boot(5);
+    expect(node.stored?.journal).toMatchObject({ running: '10-a' });
+    node.boot();
+    expect(node.log.slice(node.log.lastIndexOf('boot 3'))).toEqual([
+      ...['boot 3', 'pointer', 'mounted', 'cut-short', 'run 10-a', 'script-failed'],
+      ...['run 20-b', 'stage1', 'reboot', 'restart'],
+    ]);
+    expect(node.stored?.journal.running).toBeUndefined();
+  });
+
+  it('always: in each boot from its stage on, of stage 1 before services', () => {
+    const always = { run: 'always' } as const;
+    const node = new Node(
+      planOf([script('10-a', 1, always), script('50-b', 2, always), script('60-c', 2)], true),
+    );
+    expect(node.bootUntilSettled()).toEqual({ at: 'ready' });
+    expect(node.boot()).toEqual({ at: 'ready' });
+    expect(node.log.filter((line) => /^(?:run|serve|boot|restart)/.test(line))).toEqual([
+      ...['boot 1', 'restart', 'boot 2', 'run 10-a', 'restart'],
+      ...['boot 3', 'run 10-a', 'serve', 'run 50-b', 'run 60-c'],
+      ...['boot 4', 'run 10-a', 'serve', 'run 50-b'],
+    ]);
+  });
+});
+
 describe('remaining', () => {
   it('a reboot is recognised by the boot id alone', () => {
     const plan = planOf([script('10-a', 1)], true);
-    const journal: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [] };
+    const journal: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [], failed: [] };
     expect(remaining(plan, journal, 'b1').map((todo) => todo.do)).toEqual([
       ...['reboot', 'script', 'reboot', 'services', 'ready'],
     ]);
@@ -258,6 +342,6 @@ describe('remaining', () => {
     const configured = advance(journal, { do: 'reboot', number: 2 }, 'b2');
     expect(configured).toMatchObject({ phase: 'configured', bootId: 'b2' });
     expect(remaining(plan, configured, 'b2')[0]).toEqual({ do: 'reboot', number: 2 });
-    expect(remaining(plan, configured, 'b3')[0]).toEqual({ do: 'services' });
+    expect(remaining(plan, { ...configured, done: ['10-a'] }, 'b3')[0]).toEqual({ do: 'services' });
   });
 });

@@ -23,9 +23,11 @@ const TARGET: Omit<BootPointer, 'sequence'> = {
 const PLAN: Plan = {
   deployment: 'd1',
   secondReboot: false,
-  scripts: [{ name: '50-a', stage: 2, content: '', timeoutSeconds: 1 }],
+  scripts: [{ name: '50-a', stage: 2, content: '', timeoutSeconds: 1, run: 'once', onFailure: 'retry' }],
   services: { init: ['/sbin/init'], ports: [], timeoutSeconds: 1 },
 };
+
+const ENDED = { code: 0, timedOut: false, output: '' };
 
 function memoryStore(): PointerStore {
   const bytes = new Uint8Array(ubootEnv.size);
@@ -40,13 +42,19 @@ function memoryStore(): PointerStore {
 async function boot(store: PointerStore, during: Partial<Ports['scripts']> = {}) {
   const reports: string[] = [];
   const written: string[] = [];
-  const journal: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [] };
+  const journal: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [], failed: [] };
   const ports: Ports = {
     disks: { async mountRoot() {} },
     journal: { read: () => ({ journal, plan: PLAN }), install() {}, write() {} },
-    scripts: { run: async () => undefined, ...during },
+    scripts: { run: async () => ENDED, ...during },
+    outputs: { keep() {}, kept: () => [] },
     services: { start: async () => undefined },
-    link: { plan: async () => PLAN, report: (step) => void reports.push(step), async settle() {} },
+    link: {
+      plan: async () => PLAN,
+      report: (step) => void reports.push(step),
+      output() {},
+      async settle() {},
+    },
     pointers: pointersOf(store, (pointer) => void written.push(pointer.phase)),
     power: { reboot() {} },
     uptime: () => 0,
@@ -79,7 +87,10 @@ describe('a boot that gets ready', () => {
     const store = memoryStore();
     store.write(TARGET);
     const flashed = { ...TARGET, image: 'beta', deployment: 'd2', attempts: 3 };
-    const run = async () => void store.write(flashed);
+    const run = async () => {
+      store.write(flashed);
+      return ENDED;
+    };
     expect((await boot(store, { run })).state).toEqual({ at: 'ready' });
     expect(store.read().pointer).toMatchObject({ image: 'beta', deployment: 'd2', phase: 'deploy' });
   });

@@ -11,29 +11,33 @@ import { NodeHost } from '../../agent/node/host.ts';
 import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { admissionsOf } from '../agents/admissions.ts';
 import { RUNTIMES, startAgent } from '../support/agent-process.ts';
 
 const ADDRESS = '127.0.0.1';
 const TARGET = { disks: ['d'], imagers: [ADDRESS], cluster: 'demo', deployment: 'd2' };
 
 let folder: string;
+let registry: MemoryRegistry;
 let server: AgentServer;
 const events: BootEvent[] = [];
 const bus = new EventEmitter();
 
-const start = (port: number) =>
+const start = async (port: number) =>
   AgentServer.start({
     ...{ heartbeatSeconds: 0.2, lostMs: 800 },
     ...{ address: ADDRESS, port, userConfigs: {} },
     nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: ADDRESS }]),
-    directory: new Directory(new MemoryRegistry(), () => true),
+    directory: new Directory(registry, () => true),
+    admissions: await admissionsOf(registry, ['node1']),
+    outputs: new Outputs(registry),
     enrolmentKey: ENROLMENT_KEY,
-    keyOf: () => undefined,
     holdsLease: () => true,
     sink: (event) => {
       events.push(event);
@@ -48,6 +52,7 @@ beforeEach(async () => {
   writeFileSync(join(folder, 'uid'), 'serial:n1\n');
   writeFileSync(join(folder, 'eeprom'), new Uint8Array(ubootEnv.size));
   events.length = 0;
+  registry = new MemoryRegistry();
   server = await start(0);
 });
 afterEach(async () => {

@@ -34,6 +34,8 @@ export function hello(changes: Partial<Hello> = {}): Hello {
     bootedImage: 'base',
     pointer: POINTER,
     uptime: 2.5,
+    local: null,
+    keeps: false,
     ...changes,
   };
 }

@@ -2,15 +2,18 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { AgentLink } from '../../agent/linux/link.ts';
+import { Membership } from '../../agent/linux/membership.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { ENROL } from '../support/secure.ts';
+import { admissionsOf } from './admissions.ts';
 import { hello, POINTER } from './client.ts';
 
 const ADDRESS = '127.0.0.1';
@@ -27,7 +30,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   const registry = new MemoryRegistry();
   const events: BootEvent[] = [];
   let told: () => void = () => undefined;
-  const start = (port: number) =>
+  const start = async (port: number) =>
     AgentServer.start({
       address: ADDRESS,
       port,
@@ -36,8 +39,9 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
         web: { secondReboot: true, scripts: [], services: { init: ['/i'], ports: [], timeoutSeconds: 1 } },
       },
       directory: new Directory(registry, () => true),
+      admissions: await admissionsOf(registry, ['node1']),
       enrolmentKey: ENROLMENT_KEY,
-      keyOf: () => undefined,
+      outputs: new Outputs(registry),
       holdsLease: () => true,
       sink: (event) => {
         events.push(event);
@@ -55,19 +59,17 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   let server = await start(0);
   const names: string[] = [];
   const actions: string[] = [];
-  const link = new AgentLink(
-    new QuietHost(),
-    [{ address: ADDRESS, port: server.port }],
-    { hello: () => hello(), secret: () => ENROL },
-    {
-      flash: ({ type, request, ...target }) => {
-        if (target.image === 'broken') throw new Error('EEPROM: EIO');
-        return { ...POINTER, ...target, sequence: 2 };
-      },
-      power: (action) => () => void actions.push(action),
-      named: (hostname) => void names.push(hostname),
+  const member = new Membership('serial:n1', undefined);
+  const link = new AgentLink(new QuietHost(), [{ address: ADDRESS, port: server.port }], () => hello(), {
+    secret: () => ENROL,
+    flash: ({ type, request, ...target }) => {
+      if (target.image === 'broken') throw new Error('EEPROM: EIO');
+      return { ...POINTER, ...target, sequence: 2 };
     },
-  );
+    power: (action) => () => void actions.push(action),
+    named: (hostname) => void names.push(hostname),
+    member: (request) => member.answer(request),
+  });
   link.report('agent', { early: true });
   void link.serve();
   expect(await link.plan()).toMatchObject({ deployment: 'd1', secondReboot: true });

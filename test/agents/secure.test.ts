@@ -7,34 +7,44 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Secret } from '../../agent/linux/host.ts';
 import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
+import type { LocalDefinition } from '../../agent/protocol/membership.ts';
 import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { connectSecure } from '../support/secure.ts';
+import { admissionsOf } from './admissions.ts';
 import { hello, TestAgent } from './client.ts';
 
-const DEFINED: Secret = {
-  identity: '0f8e3c52-5a57-4d0a-9d5a-6d1f0f7f1a01',
-  key: Uint8Array.from({ length: 32 }, (_, n) => 200 - n),
-};
-
+/** Who node1 is, once it is defined. */
+let defined: Secret;
+let local: LocalDefinition;
 let server: AgentServer;
 let events: BootEvent[];
 const bus = new EventEmitter();
 
 beforeEach(async () => {
   events = [];
+  const registry = new MemoryRegistry();
+  const admissions = await admissionsOf(registry, ['node1']);
+  const { definitions } = admissions;
+  const node = { name: 'node1', uid: 'serial:n1', address: '127.0.0.1' };
+  const { id, key, number } = await definitions.begin({ ...node, keeps: true, at: 0 });
+  await definitions.finish(id);
+  defined = { identity: id, key: key! };
+  local = { id, cluster: definitions.cluster.id, number, name: node.name, uid: node.uid };
   server = await AgentServer.start({
     address: '127.0.0.1',
     port: 0,
     nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: '127.0.0.1' }]),
     userConfigs: {},
-    directory: new Directory(new MemoryRegistry(), () => true),
+    directory: new Directory(registry, () => true),
+    admissions,
+    outputs: new Outputs(registry),
     enrolmentKey: ENROLMENT_KEY,
-    keyOf: (identity) => (identity === DEFINED.identity ? DEFINED.key : undefined),
     holdsLease: () => true,
     sink: (event) => {
       events.push(event);
@@ -62,21 +72,26 @@ async function rawTo(port: number): Promise<Socket> {
   return socket;
 }
 
-test('a node is heard over the key of enrolment and over its own', async () => {
-  for (const secret of [undefined, DEFINED]) {
-    const agent = await TestAgent.connect(server.port, '127.0.0.1', secret);
-    expect(await agent.greet()).toMatchObject({ type: 'welcome' });
-    await agent.close();
+test('a node that is defined is heard over its own key, and over no other', async () => {
+  const agent = await TestAgent.connect(server.port, '127.0.0.1', defined);
+  expect(await agent.greet({ local, keeps: true })).toMatchObject({ type: 'welcome' });
+  await agent.close();
+  for (const said of [{ local, keeps: true }, { keeps: true }, {}]) {
+    const imposter = await TestAgent.connect(server.port);
+    expect(await imposter.greet(said)).toMatchObject({ type: 'refuse' });
+    await imposter.close();
   }
+  expect(server.stats()).toMatchObject({ 'dropped.identity': 1, 'dropped.no-key': 2 });
+  expect(events.filter(({ step }) => step === 'hello')).toHaveLength(1);
 });
 
 test('the identity of another with a key of its own', async () => {
-  const key = DEFINED.key.map((byte) => byte ^ 1);
-  await expect(connectSecure({ port: server.port }, { ...DEFINED, key })).rejects.toThrow();
+  const key = defined.key.map((byte) => byte ^ 1);
+  await expect(connectSecure({ port: server.port }, { ...defined, key })).rejects.toThrow();
   expect(await refusal('wrong-key')).toMatchObject({
     component: 'agent',
     address: '127.0.0.1',
-    detail: { why: `the key is not that of "${DEFINED.identity}"` },
+    detail: { why: `the key is not that of "${defined.identity}"` },
   });
 });
 
@@ -107,7 +122,7 @@ test('a handshake that is not gone on with', async () => {
 test('TLS 1.2; TLS 1.3 has a key exchange of its own for each connection', async () => {
   const client = (...args: string[]) =>
     new Promise<string>((resolve) => {
-      const psk = ['-psk_identity', DEFINED.identity, '-psk', Buffer.from(DEFINED.key).toString('hex')];
+      const psk = ['-psk_identity', defined.identity, '-psk', Buffer.from(defined.key).toString('hex')];
       const to = ['s_client', '-connect', `127.0.0.1:${server.port}`, '-brief', ...psk, ...args];
       execFile('openssl', to, { timeout: 20_000 }, (_, out, errors) => resolve(out + errors)).stdin!.end();
     });
@@ -140,8 +155,8 @@ test('what was recorded of an earlier connection, sent again', async () => {
     recorded.push(chunk);
     return chunk;
   });
-  const agent = await TestAgent.connect(port, '127.0.0.1', DEFINED);
-  expect(await agent.greet()).toMatchObject({ type: 'welcome' });
+  const agent = await TestAgent.connect(port, '127.0.0.1', defined);
+  expect(await agent.greet({ local, keeps: true })).toMatchObject({ type: 'welcome' });
   await agent.close();
   events.length = 0;
   const again = await rawTo(server.port);
@@ -157,8 +172,8 @@ test('somebody in between who changes one bit of what a node says', async () => 
     if (flip) chunk[7]! ^= 0x10;
     return chunk;
   });
-  const agent = await TestAgent.connect(port, '127.0.0.1', DEFINED);
-  expect(await agent.greet()).toMatchObject({ type: 'welcome' });
+  const agent = await TestAgent.connect(port, '127.0.0.1', defined);
+  expect(await agent.greet({ local, keeps: true })).toMatchObject({ type: 'welcome' });
   flip = true;
   agent.send({ type: 'step', seq: 1, step: 'ready', uptime: 3 });
   expect(await agent.next()).toBeUndefined();
@@ -182,8 +197,8 @@ test('a rack of handshakes that never end does not keep nodes out', async () => 
   );
   const refused = () => server.stats()['dropped.too-many-per-address'] ?? 0;
   while (refused() < 24) await once(bus, 'event');
-  const agent = await TestAgent.connect(server.port, '127.0.0.1', DEFINED);
-  expect(await agent.greet()).toMatchObject({ type: 'welcome' });
+  const agent = await TestAgent.connect(server.port, '127.0.0.1', defined);
+  expect(await agent.greet({ local, keeps: true })).toMatchObject({ type: 'welcome' });
   await agent.close();
   for (const socket of stalled) socket.destroy();
 });

@@ -6,11 +6,13 @@ import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
 import type { Flash, ImagerMessage } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
 import { AgentServer, type AgentServerOptions } from '../../imager/agents/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { admissionsOf } from './admissions.ts';
 import { hello, POINTER, TestAgent } from './client.ts';
 
 const nodes = new NodeIndex([
@@ -37,8 +39,9 @@ async function start(changes: Partial<AgentServerOptions> = {}): Promise<void> {
     nodes,
     userConfigs: {},
     directory: directoryOf(registry),
+    admissions: await admissionsOf(registry, ['node1', 'node2']),
     enrolmentKey: ENROLMENT_KEY,
-    keyOf: () => undefined,
+    outputs: new Outputs(registry),
     holdsLease: (node, address) => node.name === 'node2' && leased.has(address),
     sink: (event) => {
       events.push(event);
@@ -79,6 +82,12 @@ test('hello, steps with acknowledgements, events, ping', async () => {
   expect(events.map(({ component, step, node, detail }) => ({ component, step, node, detail }))).toEqual([
     {
       component: 'agent',
+      step: 'define',
+      node: 'node1',
+      detail: { uid: 'serial:n1', definition: expect.any(String), number: 1 },
+    },
+    {
+      component: 'agent',
       step: 'hello',
       node: 'node1',
       detail: { by: 'uid', bootId: 'boot-1', bootedImage: 'base', deployment: 'd1', uptime: 2.5 },
@@ -111,7 +120,7 @@ test('a node that goes away while its hello is being stored: first hello, then i
   store();
   while (slow.revision() === 0) await new Promise(setImmediate);
   await server.close();
-  expect(events.map(({ step }) => step)).toEqual(['hello', 'disconnect']);
+  expect(events.map(({ step }) => step)).toEqual(['define', 'hello', 'disconnect']);
 });
 
 test('as many agents as there are nodes are taken, however many strangers there are', async () => {

@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { identify, planFor, receive, type Session, type World } from '../../imager/agents/session.ts';
+import type { Plan } from '../../agent/protocol/messages.ts';
+import {
+  admitted,
+  identify,
+  planFor,
+  receive,
+  type Session,
+  turnedAway,
+  type World,
+} from '../../imager/agents/session.ts';
 import type { NodeConfig, UserConfig } from '../../imager/model/config.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { hello, POINTER } from './client.ts';
@@ -15,22 +24,31 @@ const node1: NodeConfig = {
 const node2: NodeConfig = { name: 'node2', hostname: 'node2', mac: '52:54:00:00:00:02' };
 const web: UserConfig = {
   secondReboot: true,
-  scripts: [{ name: 'a', stage: 1, content: 'true', timeoutSeconds: 5 }],
+  scripts: [{ name: 'a', stage: 1, content: 'true', timeoutSeconds: 5, run: 'once', onFailure: 'retry' }],
   services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 9 },
 };
 const world: World = {
   nodes: new NodeIndex([node1, node2]),
-  userConfigs: { web },
   peer: '10.0.0.11',
+  identity: undefined,
+  definedAs: (id) =>
+    id.startsWith('id-of-node2') ? { name: 'node2', deleted: id.endsWith('deleted') } : undefined,
   holdsLease: (node, address) => node === node2 && address === '10.9.9.9',
   lastSeq: () => 3,
 };
 const fresh: Session = { at: 'new' };
 const open: Session = { at: 'open', node: node1, bootId: 'boot-1' };
 
+const unsealed = (plan: Plan): Plan => plan;
+
 describe('hello', () => {
   test('is welcomed with the plan of the deployment the pointer names', () => {
-    const turn = receive(fresh, hello(), world);
+    const judged = receive(fresh, hello(), world);
+    expect(judged).toEqual({
+      session: { at: 'judged', node: node1, by: 'uid', hello: hello() },
+      outputs: [{ do: 'admit', node: node1, hello: hello() }],
+    });
+    const turn = admitted(judged.session, { web }, unsealed);
     expect(turn.session).toEqual(open);
     expect(turn.outputs).toEqual([
       {
@@ -47,7 +65,8 @@ describe('hello', () => {
   });
 
   test('without a pointer there is no plan', () => {
-    expect(receive(fresh, hello({ pointer: null }), world).outputs[0]).toMatchObject({
+    const { session } = receive(fresh, hello({ pointer: null }), world);
+    expect(admitted(session, {}, unsealed).outputs[0]).toMatchObject({
       message: { type: 'welcome', plan: null },
     });
   });
@@ -82,7 +101,7 @@ describe('hello', () => {
   test('a node without a reserved address comes from the one it has from the pool', () => {
     const from = (peer: string) =>
       receive(fresh, hello({ uid: 'serial:other', macs: [node2.mac!] }), { ...world, peer });
-    expect(from('10.9.9.9').session).toMatchObject({ at: 'open', node: node2 });
+    expect(from('10.9.9.9').session).toMatchObject({ at: 'judged', node: node2, by: 'mac' });
     expect(from('10.9.9.8').outputs.at(-1)).toMatchObject({ do: 'drop', reason: 'no-lease' });
   });
 
@@ -96,8 +115,8 @@ describe('hello', () => {
         peer,
         holdsLease: (node, address) => node === pooled && address === '10.9.9.9',
       });
-    expect(from('10.0.0.13').outputs.at(-1)).toMatchObject({ do: 'join', node: wired, by: 'address' });
-    expect(from('10.9.9.9').outputs.at(-1)).toMatchObject({ do: 'join', node: pooled, by: 'address' });
+    expect(from('10.0.0.13').session).toMatchObject({ at: 'judged', node: wired, by: 'address' });
+    expect(from('10.9.9.9').session).toMatchObject({ at: 'judged', node: pooled, by: 'address' });
     expect(from('10.0.0.11').outputs.at(-1)).toMatchObject({ do: 'drop', reason: 'unknown-node' });
   });
 
@@ -109,6 +128,62 @@ describe('hello', () => {
       world.nodes,
     );
     expect(moved).toEqual({ node: node2, by: 'mac' });
+  });
+});
+
+describe('the key of a definition', () => {
+  const secured = { ...world, identity: 'id-of-node2', peer: '10.9.9.9' };
+
+  test('says who it is, whatever else the hello says', () => {
+    expect(receive(fresh, hello(), secured).session).toMatchObject({ at: 'judged', node: node2, by: 'key' });
+  });
+
+  test('of a deleted one is judged wherever it comes from, of another only where it is the address of the node', () => {
+    const elsewhere = { ...secured, peer: '10.8.8.8' };
+    expect(receive(fresh, hello(), elsewhere).outputs.at(-1)).toMatchObject({ reason: 'no-lease' });
+    expect(receive(fresh, hello(), { ...elsewhere, identity: 'id-of-node2-deleted' }).session).toMatchObject({
+      at: 'judged',
+    });
+  });
+
+  test('of no node is refused', () => {
+    expect(receive(fresh, hello(), { ...secured, identity: 'unheard of' }).outputs.at(-1)).toMatchObject({
+      do: 'drop',
+      reason: 'unknown-node',
+    });
+  });
+});
+
+describe('while it is judged', () => {
+  const judged: Session = { at: 'judged', node: node1, by: 'uid', hello: hello() };
+
+  test('answers settle what was asked, a ping has its pong, all else ends the session', () => {
+    expect(receive(judged, { type: 'done', request: 7 }, world)).toEqual({
+      session: judged,
+      outputs: [{ do: 'settle', request: 7, answer: {} }],
+    });
+    expect(
+      receive(judged, { type: 'identified', request: 8, uid: 'serial:n1', local: null }, world).outputs,
+    ).toEqual([{ do: 'settle', request: 8, answer: { identified: { uid: 'serial:n1', local: null } } }]);
+    expect(receive(judged, { type: 'heartbeat', adapters: [] }, world).outputs).toMatchObject([
+      { do: 'send' },
+    ]);
+    const step = { type: 'step', seq: 1, step: 'mounted', uptime: 3 } as const;
+    expect(receive(judged, step, world).outputs).toMatchObject([{ do: 'drop', reason: 'early' }]);
+    expect(receive(judged, hello(), world).outputs).toMatchObject([{ do: 'drop', reason: 'early' }]);
+  });
+
+  test('it is turned away with the reason; what has ended is neither taken in nor turned away', () => {
+    expect(turnedAway(judged, 'no-key', 'node1 has no key')).toEqual({
+      session: { at: 'closed' },
+      outputs: [
+        { do: 'send', message: { type: 'refuse', why: 'node1 has no key' } },
+        { do: 'drop', reason: 'no-key', why: 'node1 has no key' },
+      ],
+    });
+    const closed: Session = { at: 'closed' };
+    expect(turnedAway(closed, 'no-key', '').outputs).toEqual([]);
+    expect(admitted(closed, {}, unsealed).outputs).toEqual([]);
   });
 });
 

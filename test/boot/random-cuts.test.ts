@@ -1,6 +1,7 @@
 /**
  * Power cut at random moments of flash and boot, on real firmware. BOOTWRIGHT_CUT_ROUNDS: how often for each rig, 3 where it is
- * not set (`make proofs`: 100); BOOTWRIGHT_CUT_READY_ROUNDS: how often up to `ready`, through the whole double reboot.
+ * not set (`make proofs`: 100); BOOTWRIGHT_CUT_READY_ROUNDS: how often up to `ready`, through the whole double reboot;
+ * BOOTWRIGHT_CUT_SCRIPT_ROUNDS: how often with scripts, whose effects are counted (`make proofs`: 25 on each of two rigs).
  * BOOTWRIGHT_CUT_SEED: the moments of an earlier run.
  */
 import { symlink } from 'node:fs/promises';
@@ -11,10 +12,12 @@ import type { Rig } from '../../firmware-stubs/rig/qemu.ts';
 import { openBootLab } from '../firmware/boot-lab.ts';
 import { Cluster, type ClusterOptions } from '../support/cluster.ts';
 import { cutAtRandom } from '../support/cuts.ts';
+import { CUT_SCRIPTS, cutDeployments } from '../support/deployment-cuts.ts';
 
 const { env } = process;
 const ROUNDS = Number(env.BOOTWRIGHT_CUT_ROUNDS ?? 3);
 const READY_ROUNDS = Number(env.BOOTWRIGHT_CUT_READY_ROUNDS ?? 0);
+const SCRIPT_ROUNDS = Number(env.BOOTWRIGHT_CUT_SCRIPT_ROUNDS ?? 0);
 const SEED = Number(env.BOOTWRIGHT_CUT_SEED ?? Math.floor(Math.random() * 2 ** 32));
 const BOOTED = { withinMs: 240_000 };
 const tell = (line: string) => process.stdout.write(`${line}\n`);
@@ -71,4 +74,19 @@ it.each(READY_ROUNDS > 0 ? RIGS : [])(
     }
   },
   300_000 + READY_ROUNDS * 300_000,
+);
+
+it.each(SCRIPT_ROUNDS > 0 ? (['arm64', 'x86'] as const) : [])(
+  'U-Boot or iPXE, %s: ready, and each script as often as it must',
+  async (rig) => {
+    const images = ['alpha', 'beta'] as const;
+    const userConfig = { secondReboot: true, scripts: CUT_SCRIPTS };
+    const cluster = await Cluster.open({ rig, nodes: ['n1'], images: [...images], userConfig });
+    try {
+      await cutDeployments({ cluster, images, seed: SEED, rounds: SCRIPT_ROUNDS, tell });
+    } finally {
+      await cluster.close();
+    }
+  },
+  300_000 + SCRIPT_ROUNDS * 300_000,
 );

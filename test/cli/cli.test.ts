@@ -46,6 +46,7 @@ const VERBS = [
   ['node', 'show'],
   ['node', 'boots'],
   ['node', 'flash'],
+  ['node', 'output'],
   ['node', 'power'],
   ['image', 'list'],
   ['image', 'show'],

@@ -22,6 +22,7 @@ export async function runHostContract(
     ...stored(host, folder),
     ...(await variables(host, folder)),
     ...(await network(host, echoPort, closedPort)),
+    ...(await locks(host, folder)),
     ...(await programs(host, folder)),
     ...(await time(host)),
     ...(await aside(host, folder)),
@@ -45,6 +46,11 @@ export const EXPECTED: Seen = {
   listMissing: 'ENOENT',
   listFile: 'ENOTDIR',
   replaceInMissing: 'ENOENT',
+  removeFull: 'ENOTEMPTY',
+  lockedByAnother: [1, true],
+  lockedAgain: true,
+  lockFreed: 0,
+  lockInMissing: 'ENOENT',
   directoryTwice: true,
   directoryOverFile: 'EEXIST',
   procIsWhole: true,
@@ -96,7 +102,16 @@ function files(host: Host, folder: string): Seen {
   host.replaceFile(`${path}.new`, bytes('torn'), 0o644);
   host.replaceFile(path, bytes('second'), 0o600);
   host.makeDirectory(`${folder}/a/b/c`);
+  host.syncDirectory(`${folder}/a/b`);
+  host.replaceFile(`${folder}/gone`, bytes('x'));
+  host.remove(`${folder}/gone`);
+  host.makeDirectory(`${folder}/gone/empty`);
+  const removeFull = code(() => host.remove(`${folder}/gone`));
+  host.remove(`${folder}/gone/empty`);
+  host.remove(`${folder}/gone`);
+  host.remove(`${folder}/gone`);
   return {
+    removeFull,
     readBack: text(host.readFile(path)),
     leftBeside: host.list(folder),
     readMissing: code(() => host.readFile(`${folder}/none`)),
@@ -258,6 +273,22 @@ async function aside(host: Host, folder: string): Promise<Seen> {
     asideLeft: host.exists(`${path}.new`),
     asideInMissing: await codeOf(host.replaceFileAside(`${folder}/none/file`, bytes('x'))),
     dice: dice.every((each) => each >= 0 && each < 1) && new Set(dice).size === 1000,
+  };
+}
+
+async function locks(host: Host, folder: string): Promise<Seen> {
+  const path = `${folder}/lock`;
+  const another = async () => (await host.run(['flock', '-n', path, 'true'], { timeoutMs: 20_000 })).code;
+  const release = host.lock(path);
+  const [refused, free] = [await another(), release !== undefined];
+  // Its own process too: the lock is the open file's.
+  const lockedAgain = host.lock(path) === undefined;
+  release?.();
+  return {
+    lockedByAnother: [refused, free],
+    lockedAgain,
+    lockFreed: await another(),
+    lockInMissing: code(() => host.lock(`${folder}/none/lock`)),
   };
 }
 

@@ -25,6 +25,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'agent/node/signatures.ts': ['agent/linux'],
   'imager/journal': [],
   'imager/storage': [],
+  'imager/signing': ['imager/storage'],
   'imager/registry': ['agent/protocol'],
   'imager/model': ['agent/protocol'],
   'imager/disks': ['agent/protocol', 'imager/registry', 'imager/journal', 'imager/storage', 'imager/native'],
@@ -37,17 +38,18 @@ const MAY_IMPORT: Record<string, string[]> = {
   'imager/packs': ['agent/protocol', 'imager/storage', ...STORES],
   'imager/nbd': ['agent/protocol', 'imager/native', ...STORES],
   'imager/http': ['agent/protocol', ...STORES, 'imager/menus'],
-  'imager/agents': ['agent/protocol', ...STORES],
+  'imager/definitions': ['agent/protocol', 'imager/registry', 'imager/model', 'imager/signing'],
+  'imager/agents': ['agent/protocol', ...STORES, 'imager/definitions', 'imager/signing'],
   'imager/serial': ['agent/protocol', 'imager/storage'],
   'imager/explain': ['agent/protocol', 'imager/dhcp', 'imager/tftp', 'imager/journal', 'imager/model'],
   'imager/service.ts': [
     ...['agent/protocol', ...STORES, 'imager/service', 'imager/menus'],
     ...['imager/dhcp', 'imager/tftp', 'imager/nbd', 'imager/http', 'imager/agents', 'imager/udp'],
-    'imager/packs',
+    ...['imager/packs', 'imager/definitions'],
   ],
   'imager/service': [
     ...['agent/protocol', ...STORES, 'imager/dhcp', 'imager/http', 'imager/agents', 'imager/menus'],
-    ...['imager/packs', 'imager/storage'],
+    ...['imager/packs', 'imager/storage', 'imager/definitions', 'imager/signing'],
   ],
   'imager/cli': [
     'agent/protocol',
@@ -78,6 +80,8 @@ const MAY_IMPORT: Record<string, string[]> = {
     ],
     ...['firmware-stubs/rig', 'firmware-stubs/rig/scenario'],
     ...['imager/agents', 'imager/service', 'imager/model', 'imager/registry', 'imager/journal'],
+    'imager/definitions',
+    'imager/signing',
   ],
   'firmware-stubs/demo': ['agent/protocol', 'firmware-stubs/rig', 'imager/journal'],
 };

@@ -3,10 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { planFaults } from '../../agent/core/plan.ts';
 import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
-import { parseImagerMessage } from '../../agent/protocol/messages.ts';
+import { type Plan, parseImagerMessage } from '../../agent/protocol/messages.ts';
 import { ConfigError } from '../../imager/model/fault.ts';
 import { loadConfig, parseConfig } from '../../imager/model/load.ts';
+
+/** What a script does that does not say. */
+const USUAL = { run: 'once', onFailure: 'retry' };
 
 let dir: string;
 beforeAll(() => {
@@ -64,8 +68,8 @@ test('a whole file, defaults filled in, paths and scripts resolved against it', 
   expect(config.userConfigs.web).toEqual({
     secondReboot: true,
     scripts: [
-      { name: '10-site.sh', stage: 1, content: 'echo one', timeoutSeconds: 60 },
-      { name: '20-done.sh', stage: 2, content: 'echo done\n', timeoutSeconds: 5 },
+      { name: '10-site.sh', stage: 1, content: 'echo one', timeoutSeconds: 60, ...USUAL },
+      { name: '20-done.sh', stage: 2, content: 'echo done\n', timeoutSeconds: 5, ...USUAL },
     ],
     services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 60 },
   });
@@ -203,12 +207,37 @@ test.each([
   expect(faults[0]).toMatch(expected);
 });
 
+test('a user configuration says what becomes of a failure, a script may say otherwise', () => {
+  const scripts = (more: string) =>
+    `{ name: a, stage: 2, content: "" }, { name: b, stage: 2, content: "", ${more} }`;
+  const text = (more: string) =>
+    `${HEAD}userConfigs: { web: { onFailure: stop, scripts: [${scripts(more)}] } }\n`;
+  const { userConfigs } = parseConfig(text('run: always, onFailure: continue'), join(dir, 'c.yaml'));
+  expect(userConfigs.web?.scripts).toMatchObject([
+    { name: 'a', run: 'once', onFailure: 'stop' },
+    { name: 'b', run: 'always', onFailure: 'continue' },
+  ]);
+  expect(faultsOf(text('run: twice, onFailure: panic'))).toEqual([
+    expect.stringMatching(/scripts\[1\]\.run: found "twice", expected one of once, always$/),
+    expect.stringMatching(/scripts\[1\]\.onFailure: found "panic", expected one of retry, fall-back, /),
+  ]);
+});
+
+test.each(['10-Site.sh', 'a.new', '../a', ''])('a script cannot be called "%s"', (name) => {
+  const text = `${HEAD}userConfigs: { web: { scripts: [{ name: ${JSON.stringify(name)}, stage: 2, content: "" }] } }`;
+  expect(faultsOf(text)).toEqual([
+    expect.stringMatching(/scripts\[0\]\.name: found .* expected a file name/),
+  ]);
+});
+
 test('what passes the check passes the protocol: the longest plan reaches its node', () => {
   const scripts = Array.from({ length: 256 }, (_, n) => ({
-    name: `${'s'.repeat(124)}.${100 + n}`,
+    name: `${'s'.repeat(59)}.${100 + n}`,
     stage: (n % 2) + 1,
     content: n < 3 ? 'é'.repeat(512 * 1024) : 'x'.repeat(3885),
     timeoutSeconds: 86_400,
+    run: 'always',
+    onFailure: 'fall-back',
   }));
   const services = {
     init: Array.from({ length: 16 }, () => '日'.repeat(256)),
@@ -219,11 +248,12 @@ test('what passes the check passes the protocol: the longest plan reaches its no
   const { userConfigs } = parseConfig(`${HEAD}userConfigs: ${JSON.stringify({ web })}`, join(dir, 'c.yaml'));
   expect(userConfigs.web).toEqual(web);
   const name = 'n'.repeat(63);
-  const plan = { deployment: 'd'.repeat(256), ...userConfigs.web! };
+  const plan: Plan = { deployment: 'd'.repeat(256), ...userConfigs.web! };
   const welcome = { type: 'welcome', node: name, hostname: name, plan };
   const frames = new FrameReader();
   const [message] = frames.push(encodeFrame(welcome));
   expect(parseImagerMessage(message)).toEqual(welcome);
+  expect(planFaults(plan, plan.deployment)).toEqual([]);
 });
 
 test('a word of the init command that the protocol cannot carry is a fault', () => {

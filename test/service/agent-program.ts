@@ -1,6 +1,6 @@
 /** An agent of the tests as a program: says hello, reports steps, does what it is asked, prints what it sees. */
 import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
-import { type AgentMessage, parseImagerMessage } from '../../agent/protocol/messages.ts';
+import { type AgentMessage, PROTOCOL_VERSION, parseImagerMessage } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { connectSecure } from '../support/secure.ts';
 
@@ -24,13 +24,15 @@ const reader = new FrameReader();
 
 send({
   type: 'hello',
-  version: 1,
+  version: PROTOCOL_VERSION,
   uid: 'serial:of-the-tests',
   macs: [mac],
   bootId: 'boot-1',
   bootedImage: pointer.image,
   pointer,
   uptime: 1.5,
+  local: null,
+  keeps: false,
 });
 socket.on('data', (chunk) => {
   for (const value of reader.push(chunk)) {

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import type { Script } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { eepromPointers, makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
 import type { RigImager } from '../../firmware-stubs/rig/imager.ts';
@@ -36,7 +37,7 @@ export interface ClusterOptions {
   /** `userConfigs.web` of the configuration. */
   userConfig: {
     secondReboot: boolean;
-    scripts: { name: string; stage: 1 | 2; content: string; timeoutSeconds?: number }[];
+    scripts: (Pick<Script, 'name' | 'stage' | 'content'> & Partial<Script>)[];
   };
 }
 

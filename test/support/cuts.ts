@@ -93,14 +93,14 @@ async function undisturbed(options: CutsOptions, image: string): Promise<number[
 }
 
 /** A moment of that run, each as likely as any other: so many lines, and so many milliseconds after the last of them. */
-function momentOf(lines: readonly number[], random: number): { after: number; delay: number } {
+export function momentOf(lines: readonly number[], random: number): { after: number; delay: number } {
   const moment = random * lines.at(-1)!;
   const after = lines.filter((at) => at <= moment).length;
   return { after, delay: Math.round(moment - (lines[after - 1] ?? 0)) };
 }
 
 /** The console paces it, so that a busy machine cuts at the same place as an idle one. */
-async function momentCame(node: RigNode, after: number, delay: number): Promise<void> {
+export async function momentCame(node: RigNode, after: number, delay: number): Promise<void> {
   let seen = 0;
   if (after > 0)
     await new Promise<void>((resolve) => {

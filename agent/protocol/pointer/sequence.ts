@@ -15,12 +15,16 @@ export function isNewer(b: number, a: number): boolean {
 
 /** The slot with the newer number, of those with a right checksum; undefined where none has one. */
 export function newestSlot(slots: readonly [Slot, Slot]): SlotIndex | undefined {
-  const [a, b] = slots.map(slotSequence);
+  return newestOf(slotSequence(slots[0]), slotSequence(slots[1]));
+}
+
+/** The same of the numbers themselves, undefined for a slot without one. */
+export function newestOf(a: number | undefined, b: number | undefined): SlotIndex | undefined {
   if (a === undefined) return b === undefined ? undefined : 1;
   return b !== undefined && isNewer(b, a) ? 1 : 0;
 }
 
-/** The number for the next write: one after that of `slot`, 0 after 0xffffffff, 1 where there is none yet. */
-export function sequenceAfter(slot: Slot | undefined): number {
-  return ((slot === undefined ? 0 : (slotSequence(slot) ?? 0)) + 1) >>> 0;
+/** The number for the next write: one after `sequence`, 0 after 0xffffffff, 1 where there is none yet. */
+export function sequenceAfter(sequence: number | undefined): number {
+  return ((sequence ?? 0) + 1) >>> 0;
 }

@@ -6,12 +6,33 @@ import { type Patch, type PointerLayout, type Slot, type SlotIndex, slotSequence
 import { type BootPointer, pointerFaults, samePointer } from './record.ts';
 import { newestSlot, sequenceAfter } from './sequence.ts';
 
-/** The bytes under a pointer store: a block device, a file, a chip behind a serial line. */
+/** The bytes under a store of two slots: a block device, a file, a chip behind a serial line. */
 export interface Eeprom {
   /** What is stored, not what a cache holds. */
   read(offset: number, length: number): Uint8Array;
   /** Returns once the bytes survive a power cut. */
   write(offset: number, bytes: Uint8Array): void;
+}
+
+/**
+ * Writes the slot that does not count: `patches` in their order, the deciding one last, each read back past every cache before
+ * the next; then `fault` says why it does not count now. A power cut at any byte leaves the former slot in force or this one.
+ * Throws what `unverified` makes of the reason where something is not as it should be.
+ */
+export function writeSlot(
+  eeprom: Eeprom,
+  patches: readonly Patch[],
+  fault: () => string | undefined,
+  unverified: (why: string) => Error,
+): void {
+  for (const { offset, bytes } of patches) {
+    eeprom.write(offset, bytes);
+    const stored = eeprom.read(offset, bytes.length);
+    if (stored.length !== bytes.length || !stored.every((byte, i) => byte === bytes[i]))
+      throw unverified(`${bytes.length} bytes at ${offset} read back differently`);
+  }
+  const why = fault();
+  if (why !== undefined) throw unverified(why);
 }
 
 /** A write whose result is not what it should be; what is in force now must be read. */
@@ -79,17 +100,26 @@ export class PointerStore {
     if (this.#isInForce(before, pointer)) return before.pointer!;
 
     const slot: SlotIndex = this.layout.fixedSlot ?? (before.active === 0 ? 1 : 0);
-    for (const patch of this.#patches(image, slot, pointer)) this.#writeAndVerify(patch);
-    const after = this.read();
-    if (after.active !== slot || after.pointer === undefined || !samePointer(after.pointer, pointer))
-      throw new PointerStoreError(`boot pointer not verified: slot ${slot} is not the one in force`);
-    return after.pointer;
+    let after: PointerView = before;
+    writeSlot(
+      this.#eeprom,
+      this.#patches(image, slot, pointer),
+      () => {
+        after = this.read();
+        const counts = after.active === slot && after.pointer !== undefined;
+        return counts && samePointer(after.pointer!, pointer)
+          ? undefined
+          : `slot ${slot} is not the one in force`;
+      },
+      (why) => new PointerStoreError(`boot pointer not verified: ${why}`),
+    );
+    return after.pointer!;
   }
 
   #nextSequence({ slots, active }: PointerView): number {
     if (!this.layout.wraps) return highestSequence(slots) + 1;
     const newest = active ?? newestSlot(slots);
-    return sequenceAfter(newest === undefined ? undefined : slots[newest]);
+    return sequenceAfter(newest === undefined ? undefined : slotSequence(slots[newest]));
   }
 
   /** A pointer that only a spare copy has is not: the firmware does not see it. */
@@ -110,15 +140,6 @@ export class PointerStore {
         throw new PointerRefusedError(`boot pointer not written: ${error.message}`);
       throw error;
     }
-  }
-
-  #writeAndVerify({ offset, bytes }: Patch): void {
-    this.#eeprom.write(offset, bytes);
-    const stored = this.#eeprom.read(offset, bytes.length);
-    if (stored.length !== bytes.length || !stored.every((byte, i) => byte === bytes[i]))
-      throw new PointerStoreError(
-        `boot pointer not verified: ${bytes.length} bytes at ${offset} read back differently`,
-      );
   }
 }
 

@@ -12,42 +12,39 @@ import {
   parseAgentMessage,
 } from '../../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../../agent/protocol/pointer/record.ts';
+import { Admissions, type Ask } from '../../../imager/agents/admissions.ts';
 import { Directory } from '../../../imager/agents/directory.ts';
 import { Flashes, type FlashRequest } from '../../../imager/agents/flashes.ts';
 import { Liveness } from '../../../imager/agents/liveness.ts';
-import { notConnected, PushError } from '../../../imager/agents/pushes.ts';
-import { acknowledgement, type Output, receive, type Session } from '../../../imager/agents/session.ts';
-import type { EventSink } from '../../../imager/journal/event.ts';
-import type { ImagerConfig, NodeConfig } from '../../../imager/model/config.ts';
+import { Outputs } from '../../../imager/agents/outputs.ts';
+import { notConnected, type PushAnswer, PushError } from '../../../imager/agents/pushes.ts';
+import {
+  acknowledgement,
+  admitted,
+  type Output,
+  receive,
+  type Session,
+  type Turn,
+  turnedAway,
+} from '../../../imager/agents/session.ts';
+import { Definitions } from '../../../imager/definitions/store.ts';
+import type { NodeConfig } from '../../../imager/model/config.ts';
 import { NodeIndex } from '../../../imager/model/nodes.ts';
 import type { BootRecord, Liveness as View } from '../../../imager/model/views.ts';
 import { MemoryRegistry } from '../../../imager/registry/memory.ts';
 import { mayOpen } from '../../../imager/service/disk-policy.ts';
+import { temporarySigner } from '../../../imager/signing/signer.ts';
 import type { SimulatedDisk } from './disk.ts';
+import type { ImagerParts, SimulatedImage } from './imager-parts.ts';
 import type { Listener, StreamEnd, StreamPacket } from './network.ts';
 import { take } from './secure.ts';
-import type { VirtualTime } from './time.ts';
-
-/** What a boot image is to a simulated node. */
-export interface SimulatedImage {
-  /** False: its kernel finds no init and panics. */
-  boots: boolean;
-}
-
-export interface ImagerParts {
-  time: VirtualTime;
-  config: ImagerConfig;
-  images: ReadonlyMap<string, SimulatedImage>;
-  disks: ReadonlyMap<string, SimulatedDisk>;
-  /** Address of each node, by its name. */
-  addressOf(node: string): string;
-  sink: EventSink;
-}
 
 interface Peer {
   end: StreamEnd;
   address: string;
   session: Session;
+  /** Id of the definition whose key secures the connection. */
+  identity?: string;
   /** The node it was welcomed as. */
   node?: string;
 }
@@ -61,7 +58,11 @@ export class SimulatedImager implements Listener {
   readonly #parts: ImagerParts;
   readonly #nodes: NodeIndex;
   readonly #registry = new MemoryRegistry();
+  /** What scripts of nodes left. */
+  readonly outputs = new Outputs(this.#registry);
+  readonly #signer = temporarySigner();
   #directory: Directory;
+  #admissions: Promise<Admissions>;
   /** How often it has begun to serve. */
   starts = 1;
   #running = true;
@@ -71,17 +72,14 @@ export class SimulatedImager implements Listener {
   readonly #attached = new Map<string, () => void>();
   #flashes: Flashes;
   #liveness = new Liveness(LOST_MS);
-  readonly #requests = new Map<
-    number,
-    { peer: Peer; end: (answer: { pointer?: BootPointer } | Error) => void }
-  >();
+  readonly #requests = new Map<number, { peer: Peer; end: (answer: PushAnswer | Error) => void }>();
   #lastRequest = 0;
 
   /** It serves at once. */
   constructor(parts: ImagerParts) {
     this.#parts = parts;
     this.#nodes = new NodeIndex(parts.config.nodes);
-    [this.#directory, this.#flashes] = this.#begin();
+    [this.#directory, this.#flashes, this.#admissions] = this.#begin();
   }
 
   get running(): boolean {
@@ -96,7 +94,7 @@ export class SimulatedImager implements Listener {
   start(): Promise<void> {
     return new Promise((resolve) => {
       this.#parts.time.after(START_MS, () => {
-        [this.#directory, this.#flashes] = this.#begin();
+        [this.#directory, this.#flashes, this.#admissions] = this.#begin();
         this.#running = true;
         this.starts++;
         resolve();
@@ -168,7 +166,7 @@ export class SimulatedImager implements Listener {
     return true;
   }
 
-  #begin(): [Directory, Flashes] {
+  #begin(): [Directory, Flashes, Promise<Admissions>] {
     this.#liveness = new Liveness(LOST_MS);
     const directory = new Directory(this.#registry, (node) => this.#nodes.byName(node) !== undefined);
     const flashes = new Flashes(directory, {
@@ -176,13 +174,27 @@ export class SimulatedImager implements Listener {
       push: async (node, flash) =>
         (await this.#push(node, (request) => ({ type: 'flash', request, ...flash }))).pointer,
     });
-    return [directory, flashes];
+    const { config, time } = this.#parts;
+    const admissions = Definitions.open({
+      registry: this.#registry,
+      cluster: config.cluster,
+      nodes: config.nodes.map(({ name }) => name),
+      imagers: [config.network.address],
+      signer: this.#signer,
+    }).then(
+      (definitions) => new Admissions({ definitions, enrolment: config.agents.enrolment, clock: time }),
+    );
+    return [directory, flashes, admissions];
   }
 
   async #converse(peer: Peer): Promise<void> {
     this.#peers.add(peer);
-    const identity = await take(peer.end, (each) => (each === ENROL_IDENTITY ? ENROLMENT_KEY : undefined));
+    const admissions = await this.#admissions;
+    const identity = await take(peer.end, (each) =>
+      each === ENROL_IDENTITY ? ENROLMENT_KEY : admissions.keyOf(each),
+    );
     if (identity === undefined) return this.#drop(peer);
+    if (identity !== ENROL_IDENTITY) peer.identity = identity;
     const reader = new FrameReader(MAX_AGENT_FRAME);
     try {
       for (let bytes = await peer.end.read(); bytes !== undefined; bytes = await peer.end.read())
@@ -193,15 +205,37 @@ export class SimulatedImager implements Listener {
   }
 
   async #receive(peer: Peer, message: AgentMessage): Promise<void> {
+    const admissions = await this.#admissions;
     const turn = receive(peer.session, message, {
       nodes: this.#nodes,
-      userConfigs: this.#parts.config.userConfigs,
       peer: peer.address,
+      identity: peer.identity,
+      definedAs: (id) => admissions.definedAs(id),
       holdsLease: (node, address) => this.#parts.addressOf(node.name) === address,
       lastSeq: (node, bootId) => this.#directory.lastSeq(node, bootId),
     });
-    peer.session = turn.session;
-    for (const output of turn.outputs) await this.#perform(peer, output);
+    await this.#take(peer, turn);
+  }
+
+  async #take(peer: Peer, { session, outputs }: Turn): Promise<void> {
+    peer.session = session;
+    for (const output of outputs) await this.#perform(peer, output);
+  }
+
+  async #admit(peer: Peer, { node, hello }: Extract<Output, { do: 'admit' }>): Promise<void> {
+    const { address, identity } = peer;
+    try {
+      const admissions = await this.#admissions;
+      const admission = await admissions.admit(node, hello, { address, identity }, this.#asking(peer));
+      const turn = admission.admitted
+        ? admitted(peer.session, this.#parts.config.userConfigs, (plan) =>
+            admissions.seal(plan, admission.definition),
+          )
+        : turnedAway(peer.session, admission.reason, admission.why);
+      await this.#take(peer, turn);
+    } catch {
+      this.#drop(peer);
+    }
   }
 
   async #perform(peer: Peer, output: Output): Promise<void> {
@@ -211,6 +245,9 @@ export class SimulatedImager implements Listener {
         return peer.end.write(encodeFrame(output.message));
       case 'drop':
         return this.#drop(peer);
+      case 'admit':
+        void this.#admit(peer, output);
+        return;
       case 'join': {
         const { node, hello } = output;
         const former = this.#byNode.get(node.name);
@@ -229,6 +266,9 @@ export class SimulatedImager implements Listener {
       case 'heard':
         this.#liveness.heartbeat(output.node.name, output.heartbeat.adapters, at);
         return;
+      case 'keep':
+        await this.outputs.keep(output.node.name, output.output, at);
+        return peer.end.write(encodeFrame({ type: 'ack', seq: output.seq }));
       case 'note':
         return this.#directory.noted(output.node.name, output.pointer);
       case 'settle': {
@@ -244,19 +284,32 @@ export class SimulatedImager implements Listener {
     this.#parts.sink({ at: this.#parts.time.now(), component: 'agent', step, node: node.name, detail });
   }
 
-  #push(node: string, message: (request: number) => ImagerMessage): Promise<{ pointer?: BootPointer }> {
+  #push(node: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
     const peer = this.#byNode.get(node);
-    if (peer === undefined) return Promise.reject(notConnected(node));
+    return peer === undefined ? Promise.reject(notConnected(node)) : this.#asking(peer)('flash', message);
+  }
+
+  #asking(peer: Peer): Ask {
+    return (what, message) => this.#ask(peer, what, message);
+  }
+
+  #ask(peer: Peer, what: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
+    if (peer.session.at === 'closed') return Promise.reject(new PushError('disconnected', 'has gone'));
     const request = ++this.#lastRequest;
     return new Promise((resolve, reject) => {
-      const end = (answer: { pointer?: BootPointer } | Error) => {
+      const end = (answer: PushAnswer | Error) => {
         late();
         if (answer instanceof Error) reject(answer);
         else resolve(answer);
       };
       const late = this.#parts.time.after(PUSH_MS, () => {
         this.#requests.delete(request);
-        end(new PushError('deadline', `flash ${node}: no answer within ${PUSH_MS / 1000} s`));
+        end(
+          new PushError(
+            'deadline',
+            `${what} ${peer.node ?? peer.address}: no answer within ${PUSH_MS / 1000} s`,
+          ),
+        );
       });
       this.#requests.set(request, { peer, end });
       peer.end.write(encodeFrame(message(request)));

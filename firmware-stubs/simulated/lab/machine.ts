@@ -233,8 +233,14 @@ export class SimulatedMachine implements Host {
     this.#boot.life.does(() => this.#world.print(line));
   }
 
+  /** Nobody else is on the machine. */
+  lock(): () => void {
+    return () => {};
+  }
+
   // Nothing comes of these that anybody here could see.
   makeDirectory(): void {}
+  syncDirectory(): void {}
   mount(): void {}
   loadModule(): void {}
   configureInterface(): void {}
@@ -248,6 +254,7 @@ export class SimulatedMachine implements Host {
   writeVariable = absent('writeVariable');
   startWatchdog = absent('startWatchdog');
   stopped = absent('stopped');
+  remove = absent('remove');
   exit = absent('exit');
 
   /** What comes of `promise` while the machine is on and can go on: its root disk is there, once it has one. */

@@ -7,7 +7,7 @@ export const agentStopped: Rule = (story) => {
   const words = [...story.agent, ...story.disk].sort((a, b) => a.at - b.at);
   const last = words.at(-1);
   if (last === undefined || story.source === 'capture') return undefined;
-  const failed = words.findLast(({ step }) => step === 'failed' || step === 'retry');
+  const failed = words.findLast(({ step }) => ['failed', 'retry', 'fall-back'].includes(step));
   if (failed !== undefined)
     return {
       cause: `the agent gave up: ${failed.detail.why ?? 'it did not say why'}`,

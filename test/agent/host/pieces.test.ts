@@ -1,7 +1,8 @@
 /** The pure parts of the hosts: netlink messages, mount options, lossy UTF-8, the tail of an output. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { OUTPUT_MAX, OutputTail } from '../../../agent/linux/output-tail.ts';
+import { OutputTail } from '../../../agent/linux/output-tail.ts';
+import { OUTPUT_BYTES } from '../../../agent/protocol/output.ts';
 import { parseMountOptions } from '../../../agent/quickjs/mount-options.ts';
 import {
   connectRequest,
@@ -146,8 +147,8 @@ test('the tail of an output is its last 64 KiB, from a whole character on', () =
         }
         const text = tail.text();
         const whole = all.subarray(0, at).toString();
-        if (at <= OUTPUT_MAX) expect(text).toBe(whole);
-        else expect(text.length).toBeGreaterThan((OUTPUT_MAX / size - 2) * letter.length);
+        if (at <= OUTPUT_BYTES) expect(text).toBe(whole);
+        else expect(text.length).toBeGreaterThan((OUTPUT_BYTES / size - 2) * letter.length);
         expect(text.startsWith(letter) || at === 0 || at < size).toBe(true);
         expect(whole.endsWith(text)).toBe(true);
       },

@@ -23,13 +23,15 @@ const POINTER = {
 const SAID: AgentMessage[] = [
   {
     type: 'hello',
-    version: 1,
+    version: 2,
     uid: '6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f6ff',
     macs: ['52:54:00:77:00:11'],
     bootId: '0b5d4e7f-8a91-4b2c-93d4-e5f6016f1a2c',
     bootedImage: 'debian-12',
     pointer: POINTER,
     uptime: 2.53,
+    local: null,
+    keeps: false,
   },
   {
     type: 'step',
@@ -37,6 +39,10 @@ const SAID: AgentMessage[] = [
     step: 'stage1',
     uptime: 3.25,
     detail: { script: '10-site.sh', took: 0.1, ok: true },
+  },
+  {
+    ...{ type: 'output', seq: 4, script: '10-site.sh', deployment: 'd1', bootId: 'b', stage: 1, code: 3 },
+    ...{ timedOut: false, began: 2.5, took: 0.125, output: 'no such disk\n' },
   },
   { type: 'pointer', pointer: POINTER },
   { type: 'done', request: 1, pointer: POINTER },
@@ -52,7 +58,16 @@ const HEARD: ImagerMessage[] = [
     plan: {
       deployment: 'd1',
       secondReboot: true,
-      scripts: [{ name: '10-site.sh', stage: 1, content: '#!/bin/sh\nexit 0\n', timeoutSeconds: 60 }],
+      scripts: [
+        {
+          name: '10-site.sh',
+          stage: 1,
+          content: '#!/bin/sh\nexit 0\n',
+          timeoutSeconds: 60,
+          run: 'always',
+          onFailure: 'continue',
+        },
+      ],
       services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 60 },
     },
   },

@@ -180,19 +180,18 @@ start(async (host, [hours = '24', folder = '/tmp']) => {
   const day = new DayHost(clock, imager);
   const hello = () => ({
     ...{ type: 'hello' as const, version: PROTOCOL_VERSION, uid: 'serial:n1', macs: [], bootId: 'b1' },
-    ...{ bootedImage: 'alpha', pointer: POINTER, uptime: day.uptime() },
+    ...{ bootedImage: 'alpha', pointer: POINTER, uptime: day.uptime(), local: null, keeps: false },
   });
   const secret = { identity: 'enrol', key: new Uint8Array(32) };
-  const link = new AgentLink(
-    day,
-    [{ address: '10.0.0.1', port: 1 }],
-    { hello, secret: () => secret },
-    {
-      named() {},
-      flash: ({ deployment }) => ({ ...POINTER, deployment }),
-      power: () => () => {},
+  const link = new AgentLink(day, [{ address: '10.0.0.1', port: 1 }], hello, {
+    secret: () => secret,
+    named() {},
+    flash: ({ deployment }) => ({ ...POINTER, deployment }),
+    power: () => () => {},
+    member: () => {
+      throw new Error('no definitions in this test');
     },
-  );
+  });
   link.keepIn(folder);
   void link.serve();
   for (let hour = 1; hour <= Number(hours); hour++) {

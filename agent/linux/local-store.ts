@@ -1,0 +1,23 @@
+/** Where a node keeps its definitions: in its EEPROM where that has room, else in a folder of its disk (local-folder.ts). */
+import type { LocalStore } from '../protocol/definition.ts';
+import type { LayoutName } from '../protocol/pointer/layout.ts';
+import type { BootLine } from './cmdline.ts';
+import { STORE_KINDS } from './eeprom.ts';
+import type { Host } from './host.ts';
+import { localEeprom } from './local-eeprom.ts';
+
+/**
+ * The local store beside the boot pointer that the firmware names. Undefined where there is no room for one, which `tell` is told in
+ * words: the folder on the node's disk takes its place, from the moment that is mounted. Throws where the EEPROM cannot be read.
+ */
+export function openLocalStore(
+  host: Host,
+  { layout, device }: BootLine['pointer'],
+  tell: (why: string) => void = () => {},
+): LocalStore | undefined {
+  if (!Object.hasOwn(STORE_KINDS, layout)) throw new Error(`pointer store "${layout}" is unknown`);
+  const found = localEeprom(host, layout as LayoutName, device);
+  if (!('none' in found)) return found;
+  tell(found.none);
+  return undefined;
+}

@@ -1,0 +1,83 @@
+/**
+ * Who this node is in its cluster: the agent's side of define, join and their repairs (seed 002, figures 11 to 15) over its
+ * local store. The imager judges; here is only done what it asks, once and for all, and said what there is.
+ */
+import type { Definition, LocalStore } from '../protocol/definition.ts';
+import { type LocalDefinition, type MembershipRequest, toldOf } from '../protocol/membership.ts';
+import type { AgentMessage } from '../protocol/messages.ts';
+import { parseUid, type Uid } from '../protocol/uid.ts';
+
+export class Membership {
+  readonly #uid: Uid;
+  readonly #store: LocalStore | undefined;
+
+  /** `uid`: the original, of the hardware. `store`: undefined where the node has nowhere to keep a definition. */
+  constructor(uid: Uid, store: LocalStore | undefined) {
+    this.#uid = uid;
+    this.#store = store;
+  }
+
+  /** What a hello says of it. Throws where the store is damaged. */
+  told(): { uid: Uid; local: LocalDefinition | null; keeps: boolean } {
+    const current = this.current();
+    return {
+      uid: this.#uid,
+      local: current === undefined ? null : toldOf(current),
+      keeps: this.#store !== undefined,
+    };
+  }
+
+  /** The definition of the cluster the node is online in, or was last. Throws where the store is damaged. */
+  current(): Definition | undefined {
+    const content = this.#store?.read();
+    return content?.definitions.find(({ cluster }) => cluster.id === content.current);
+  }
+
+  /** Does what an imager asks and gives the answer. Throws where that cannot be done: nothing has changed then. */
+  answer(message: MembershipRequest): AgentMessage {
+    const { request } = message;
+    const done: AgentMessage = { type: 'done', request };
+    if (message.type === 'identify') {
+      const local = this.#of(({ cluster }) => cluster.id === message.cluster);
+      return {
+        type: 'identified',
+        request,
+        uid: this.#uid,
+        local: local === undefined ? null : toldOf(local),
+      };
+    }
+    const store = this.#store;
+    if (store === undefined) throw new Error('this node has nowhere to keep a definition');
+    switch (message.type) {
+      case 'commit':
+        if (message.definition.uid !== this.#uid)
+          throw new Error(`this node is ${this.#uid}, not ${message.definition.uid}`);
+        store.define(message.definition);
+        join(store, message.definition.cluster.id);
+        return done;
+      case 'erase': {
+        const local = this.#of(({ id }) => id === message.definition);
+        if (local !== undefined) store.erase(local.cluster.id);
+        return done;
+      }
+      case 'correct': {
+        const local = this.#of(({ id }) => id === message.definition);
+        if (local === undefined) throw new Error(`there is no definition ${message.definition} here`);
+        if (parseUid(message.to) !== this.#uid)
+          throw new Error(`this node is ${this.#uid}, not ${message.to}`);
+        if (local.uid !== this.#uid) store.define({ ...local, uid: this.#uid });
+        return done;
+      }
+    }
+  }
+
+  #of(is: (definition: Definition) => boolean): Definition | undefined {
+    return this.#store?.read().definitions.find(is);
+  }
+}
+
+/** A node that is online nowhere is so where it was just defined. */
+function join(store: LocalStore, cluster: string): void {
+  const { current, target } = store.read();
+  if (current === null) store.point({ current: cluster, target });
+}

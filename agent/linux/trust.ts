@@ -1,0 +1,30 @@
+/** What this node takes from an imager, and later from its own disk: plans that its cluster has signed, and their scripts alone. */
+import type { Definition } from '../protocol/definition.ts';
+import type { Plan, Script } from '../protocol/messages.ts';
+import { planBytes } from '../protocol/signed.ts';
+import type { Host } from './host.ts';
+
+/** Something is not what was signed: it is neither installed nor run. */
+export class TamperedError extends Error {
+  constructor(what: string) {
+    super(`tampered: ${what}`);
+  }
+}
+
+/** Throws TamperedError. A node without a definition has nobody's key to check with, and takes the plan as it came. */
+export function checkPlan(host: Host, definition: Definition | undefined, plan: Plan): void {
+  if (definition === undefined) return;
+  const { cluster, name, signer } = definition;
+  if (plan.signature === undefined) throw new TamperedError('the plan is not signed');
+  const bytes = planBytes({ cluster: cluster.id, node: name }, plan);
+  if (!host.verify(signer, bytes, plan.signature))
+    throw new TamperedError(`the plan is not what ${cluster.name} signed for ${name}`);
+}
+
+/** Throws TamperedError where the file is not the script of the plan. To be called each time before it is run. */
+export function checkScript(host: Host, path: string, script: Script): void {
+  const wanted = host.sha256(new TextEncoder().encode(script.content));
+  const there = host.sha256(host.readFile(path));
+  if (there.some((byte, at) => byte !== wanted[at]))
+    throw new TamperedError(`${path} is not what was installed`);
+}

@@ -1,0 +1,44 @@
+/**
+ * What a user-configuration script left when it ended: kept on the node's disk (linux/outputs.ts), told to the imager in a
+ * message `output`, kept there. Both sides know it by deployment and script: the later run takes the place of the former.
+ */
+import * as z from 'zod/mini';
+import { isScriptName } from './names.ts';
+
+/** Longest output that is kept, in bytes of UTF-8: of a longer one its end. */
+export const OUTPUT_BYTES = 64 * 1024;
+
+const text = (max: number) => z.string().check(z.maxLength(max));
+const uint = z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER));
+const seconds = z.number().check(z.minimum(0), z.maximum(1e9));
+
+const ending = {
+  deployment: text(256),
+  /** Kernel boot id of the boot it ran in. */
+  bootId: text(256),
+  stage: z.union([z.literal(1), z.literal(2)]),
+  /** Exit code, 128 + signal number where a signal ended it. */
+  code: uint,
+  /** It had not ended by its time limit, and was ended with all its process group. */
+  timedOut: z.boolean(),
+  /** Seconds since the kernel started: when it began. */
+  began: seconds,
+  /** Seconds it took. */
+  took: seconds,
+};
+
+/** How it ended: the first line of a kept output. */
+export const scriptEnding = z.object(ending);
+
+/** `output` has standard output and error as they came. */
+export const scriptOutput = z.object({
+  script: z.string().check(z.refine(isScriptName)),
+  ...ending,
+  output: text(OUTPUT_BYTES),
+});
+
+/** `seq` counts with that of the steps, and is acknowledged as theirs. */
+export const outputMessage = z.object({ type: z.literal('output'), seq: uint, ...scriptOutput.shape });
+
+export type ScriptEnding = z.infer<typeof scriptEnding>;
+export type ScriptOutput = z.infer<typeof scriptOutput>;

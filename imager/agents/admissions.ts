@@ -1,0 +1,148 @@
+/** Nodes on their way into the cluster, one way at a time for each: imager/definitions over the agents' connections. */
+import type { Hello, ImagerMessage, Plan } from '../../agent/protocol/messages.ts';
+import { planBytes } from '../../agent/protocol/signed.ts';
+import { parseUid } from '../../agent/protocol/uid.ts';
+import { type Admission, admit, erase, type NodeEnd } from '../definitions/admit.ts';
+import type { GlobalDefinition } from '../definitions/definition.ts';
+import type { Definitions } from '../definitions/store.ts';
+import type { Clock } from '../journal/clock.ts';
+import type { Enrolment, NodeConfig } from '../model/config.ts';
+import type { Reconciled } from '../model/views.ts';
+import { type PushAnswer, PushError } from './pushes.ts';
+
+/** Sends a request over one connection. Rejects with PushError. */
+export type Ask = (what: string, message: (request: number) => ImagerMessage) => Promise<PushAnswer>;
+
+export interface AdmissionsOptions {
+  definitions: Definitions;
+  enrolment: Enrolment;
+  clock: Clock;
+}
+
+export class Admissions {
+  readonly definitions: Definitions;
+  readonly #options: AdmissionsOptions;
+  /** The end of what is under way with each node. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #last = new Map<string, Reconciled>();
+
+  constructor(options: AdmissionsOptions) {
+    this.#options = options;
+    this.definitions = options.definitions;
+  }
+
+  /** Whose definition has this id, also where it was deleted. */
+  definedAs(id: string): { name: string; deleted: boolean } | undefined {
+    const entry = this.definitions.byId(id);
+    return entry && { name: entry.name, deleted: entry.state === 'undefining' };
+  }
+
+  /** Key of the definition with this id, also of one that was deleted; undefined where there is none. */
+  keyOf(id: string): Uint8Array | undefined {
+    return this.definitions.byId(id)?.key ?? undefined;
+  }
+
+  /** The plan, signed for the node of this definition where it can check that. */
+  seal(plan: Plan, { name, key }: GlobalDefinition): Plan {
+    if (key === null) return plan;
+    const { cluster, signer } = this.definitions;
+    return { ...plan, signature: signer.sign(planBytes({ cluster: cluster.id, node: name }, plan)) };
+  }
+
+  /** What the last hello of the node came to, since this imager started. */
+  last(node: string): Reconciled | undefined {
+    return this.#last.get(node);
+  }
+
+  /** Judges a hello. `identity`: of the key that secures the connection. Rejects as `admit` does. */
+  admit(
+    node: NodeConfig,
+    hello: Pick<Hello, 'uid' | 'local' | 'keeps'>,
+    from: { address: string; identity: string | undefined },
+    ask: Ask,
+  ): Promise<Admission> {
+    const { definitions, enrolment, clock } = this.#options;
+    const { local, keeps } = hello;
+    const uid = parseUid(hello.uid);
+    return this.#inTurn(node.name, async () => {
+      const admission: Admission =
+        uid === undefined
+          ? {
+              admitted: false,
+              reason: 'uid',
+              why: `${node.name} says ${hello.uid}, which is no UID`,
+              deeds: [],
+            }
+          : await admit({ name: node.name, ...from, uid, local, keeps }, endOf(ask), definitions, {
+              enrolment,
+              now: () => clock.now(),
+            });
+      const { deeds } = admission;
+      this.#last.set(node.name, {
+        at: clock.now(),
+        deeds,
+        refused: admission.admitted ? null : { reason: admission.reason, why: admission.why },
+      });
+      return admission;
+    });
+  }
+
+  /** The node is to be defined at its next hello. Rejects with TakenError. */
+  define(node: string, number?: number): Promise<void> {
+    return this.#inTurn(node, () => this.definitions.want(node, number));
+  }
+
+  /**
+   * Deletes the definition of a node, which then is not taken in before it is defined again. Resolves with whether the
+   * node's own copy is gone, too; else that goes at its next hello. `ask`: where it is connected.
+   */
+  undefine(node: string, ask: Ask | undefined): Promise<boolean> {
+    return this.#inTurn(node, async () => {
+      const entry = this.definitions.ofNode(node);
+      await this.definitions.close(node);
+      if (entry === undefined || entry.key === null) return true;
+      if (ask === undefined) return false;
+      return erase(entry.id, endOf(ask), this.definitions).then(
+        () => true,
+        (error: unknown) => {
+          if (error instanceof PushError) return false;
+          throw error;
+        },
+      );
+    });
+  }
+
+  #inTurn<T>(node: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(node);
+    const turn = before === undefined ? work() : before.then(work);
+    const end = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#turns.set(node, end);
+    void end.then(() => {
+      if (this.#turns.get(node) === end) this.#turns.delete(node);
+    });
+    return turn;
+  }
+}
+
+function endOf(ask: Ask): NodeEnd {
+  return {
+    identify: async (cluster) => {
+      const { identified } = await ask('identify', (request) => ({ type: 'identify', request, cluster }));
+      if (identified === undefined) throw new PushError('mismatch', 'did not say who it is');
+      return { uid: parseUid(identified.uid) ?? '', local: identified.local };
+    },
+    commit: async (definition) => {
+      await ask('commit', (request) => ({ type: 'commit', request, definition }));
+    },
+    erase: async (definition) => {
+      await ask('erase', (request) => ({ type: 'erase', request, definition }));
+    },
+    correct: async (definition, to) => {
+      await ask('correct', (request) => ({ type: 'correct', request, definition, to }));
+    },
+    saidNo: (error) => error instanceof PushError && error.reason === 'refused',
+  };
+}

@@ -1,0 +1,89 @@
+/** `imager node define` and `undefine`: which nodes are of the cluster. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { MAX_NUMBER } from '../../agent/protocol/membership.ts';
+import type { Membership, Undefined } from '../model/views.ts';
+import { Context } from './context.ts';
+import { fields, printable, time } from './table.ts';
+
+export function addDefinition(node: Command): void {
+  node
+    .command('define')
+    .description('have a node defined to the cluster at its next hello')
+    .argument('<name>', 'name of the node')
+    .option(
+      '--number <number>',
+      'its number in the cluster, else that of its place in the configuration',
+      wholeNumber,
+    )
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Needed where agents.enrolment is 'asked', and for a node that was undefined. A node that lost its key is undefined first.
+
+Examples:
+  imager node define node1
+  imager node define node1 --number 7`,
+    )
+    .action(async (name: string, { number }: { number?: number }, command: Command) => {
+      const context = new Context(command);
+      const path = `/control/nodes/${encodeURIComponent(name)}/define`;
+      const body = number === undefined ? {} : { number };
+      context.print(await context.post<Membership>(path, body), (done) => fields(membershipFields(done)));
+    });
+  node
+    .command('undefine')
+    .description('delete the definition of a node: it has to be defined again before it may join')
+    .argument('<name>', 'name of the node')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+A node that is away erases its own copy at its next hello, and is refused until then.
+
+Example:
+  imager node undefine node1`,
+    )
+    .action(async (name: string, _options, command: Command) => {
+      const context = new Context(command);
+      const path = `/control/nodes/${encodeURIComponent(name)}/undefine`;
+      context.print(await context.post<Undefined>(path, {}), (done) =>
+        done.erased
+          ? `${done.node}: undefined here and on the node`
+          : `${done.node}: undefined; its own copy is erased at its next hello`,
+      );
+    });
+}
+
+/** The lines of `node show` about the definition. */
+export function membershipFields({ definition, standing, last }: Membership): (readonly [string, string])[] {
+  const lines: (readonly [string, string])[] = [];
+  if (definition === null) lines.push(['definition', '-']);
+  else {
+    const { id, number, uid, keyed, state, correcting, at } = definition;
+    lines.push(
+      ['definition', `${id}, ${state}, ${time(at)}${keyed ? '' : ', without a key'}`],
+      ['number', String(number)],
+      ['defined UID', printable(correcting === null ? uid : `${uid} -> ${correcting}`)],
+    );
+  }
+  if (standing !== null)
+    lines.push(['enrolment', standing === 'wanted' ? 'at its next hello' : 'not before it is defined again']);
+  if (last !== null)
+    lines.push([
+      'last join',
+      printable(
+        last.refused === null
+          ? `${[...last.deeds, 'join'].join(', ')}, ${time(last.at)}`
+          : `refused (${last.refused.reason}): ${last.refused.why}`,
+      ),
+    ]);
+  return lines;
+}
+
+function wholeNumber(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1 || number > MAX_NUMBER)
+    throw new InvalidArgumentError(`a whole number from 1 to ${MAX_NUMBER}`);
+  return number;
+}
