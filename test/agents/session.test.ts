@@ -157,7 +157,7 @@ describe('the key of a definition', () => {
 describe('while it is judged', () => {
   const judged: Session = { at: 'judged', node: node1, by: 'uid', hello: hello() };
 
-  test('answers settle what was asked, a ping has its pong, all else ends the session', () => {
+  test('answers settle what was asked, all else ends the session', () => {
     expect(receive(judged, { type: 'done', request: 7 }, world)).toEqual({
       session: judged,
       outputs: [{ do: 'settle', request: 7, answer: {} }],
@@ -165,9 +165,6 @@ describe('while it is judged', () => {
     expect(
       receive(judged, { type: 'identified', request: 8, uid: 'serial:n1', local: null }, world).outputs,
     ).toEqual([{ do: 'settle', request: 8, answer: { identified: { uid: 'serial:n1', local: null } } }]);
-    expect(receive(judged, { type: 'heartbeat', adapters: [] }, world).outputs).toMatchObject([
-      { do: 'send' },
-    ]);
     const step = { type: 'step', seq: 1, step: 'mounted', uptime: 3 } as const;
     expect(receive(judged, step, world).outputs).toMatchObject([{ do: 'drop', reason: 'early' }]);
     expect(receive(judged, hello(), world).outputs).toMatchObject([{ do: 'drop', reason: 'early' }]);

@@ -5,10 +5,12 @@ import { NODE, OneNode, scenarioOf } from './one-node.ts';
 const HOUR = 3600;
 const never = () => false;
 
-/** Steps of the imager's record of each boot; fails where their numbers have a gap or are out of order. */
+/** Steps of the imager's record of each boot; fails where one is twice or out of order. */
 function told(lab: OneNode): string[][] {
   return lab.rig.imager.boots(NODE).map(({ steps }) => {
-    expect(steps.map(({ seq }) => seq)).toEqual(steps.map((_, i) => i + 1));
+    // What scripts left has numbers of its own among them.
+    const numbers = steps.map(({ seq }) => seq);
+    expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
     return steps.map(({ step }) => step);
   });
 }
