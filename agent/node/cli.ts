@@ -1,9 +1,10 @@
-/** The agent's verbs on a full system: what this node is, its boot pointer, its firmware's boot order. */
+/** The agent's verbs on a full system: what this node is, its boot pointer, its firmware's boot order, its clusters. */
 import { Command } from 'commander';
 import type { Host } from '../linux/host.ts';
 import { readUid } from '../linux/uid.ts';
 import { plain, plainJson } from '../protocol/plain.ts';
 import { addEfiVerbs } from './efi-verbs.ts';
+import { addLocalVerbs } from './local-verbs.ts';
 import { addPointerVerbs } from './pointer-verbs.ts';
 
 export const EXIT_CODES = `
@@ -22,7 +23,7 @@ export function agentProgram(
   exit: (code: number) => void = () => {},
 ): Command {
   const print = (text: string) => show(plain(text));
-  const program = new Command('agent').description('hardware UID and boot pointer of a node');
+  const program = new Command('agent').description('hardware UID, boot pointer and clusters of a node');
   program.exitOverride().showHelpAfterError('(--help shows the usage)');
   program.addHelpText(
     'after',
@@ -39,5 +40,6 @@ export function agentProgram(
     });
   addPointerVerbs(program, host, print, exit);
   addEfiVerbs(program, host, print);
+  addLocalVerbs(program, host, print);
   return program;
 }
