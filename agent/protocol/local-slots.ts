@@ -11,6 +11,7 @@ import {
   contentFaults,
   LocalRefusedError,
   LocalStoreError,
+  LocalUnverifiedError,
   NO_CONTENT,
   withDefinition,
   withoutCluster,
@@ -104,23 +105,17 @@ export class LocalSlots implements LocalStore {
       );
     const holds = (slot: LocalSlot) =>
       slot.kind === 'valid' && sameBytes(encodeLocalSlot(slot.content, 0), wanted);
-    for (let view = this.#view(); !view.slots.every(holds); view = this.#view()) {
+    for (let view = this.#view(), writes = 0; !view.slots.every(holds); view = this.#view(), writes++) {
+      // Each slot was written, and read back as it should be.
+      if (writes === 2) throw unverified('a slot that was read back has changed');
       const slot: SlotIndex = view.newest === 0 ? 1 : 0;
-      const former = view.newest === undefined ? undefined : view.slots[view.newest];
-      const bytes = encodeLocalSlot(
-        content,
-        sequenceAfter(former === undefined ? undefined : sequenceOf(former)),
-      );
+      const former = view.newest === undefined ? undefined : sequenceOf(view.slots[view.newest]);
+      const bytes = this.#overWhatWas(slot, encodeLocalSlot(content, sequenceAfter(former)));
       const fault = () => {
         const { newest, slots } = this.#view();
         return newest === slot && holds(slots[slot]) ? undefined : `slot ${slot} is not the one that counts`;
       };
-      writeSlot(
-        this.#eeprom,
-        [{ offset: slot * this.#slotSize, bytes: this.#overWhatWas(slot, bytes) }],
-        fault,
-        (why) => new LocalStoreError(`local store not verified: ${why}`),
-      );
+      writeSlot(this.#eeprom, [{ offset: slot * this.#slotSize, bytes }], fault, unverified);
     }
   }
 
@@ -142,6 +137,10 @@ export class LocalSlots implements LocalStore {
   #slot(slot: SlotIndex): Uint8Array {
     return this.#eeprom.read(slot * this.#slotSize, this.#slotSize);
   }
+}
+
+function unverified(why: string): LocalUnverifiedError {
+  return new LocalUnverifiedError(`local store not verified: ${why}`);
 }
 
 function sequenceOf(slot: LocalSlot): number | undefined {

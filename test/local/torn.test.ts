@@ -1,7 +1,11 @@
 /** Power cuts in the middle of a write of a local store: after each there is the former content or the new one. */
 import { describe, expect, it, test } from 'vitest';
 import type { LocalContent, LocalStore } from '../../agent/protocol/definition.ts';
-import { LocalRefusedError, LocalStoreError } from '../../agent/protocol/local-content.ts';
+import {
+  LocalRefusedError,
+  LocalStoreError,
+  LocalUnverifiedError,
+} from '../../agent/protocol/local-content.ts';
 import { encodeLocalSlot } from '../../agent/protocol/local-slot.ts';
 import { LocalSlots } from '../../agent/protocol/local-slots.ts';
 import { PowerCut, TornEeprom } from '../fakes/torn-eeprom.ts';
@@ -77,18 +81,19 @@ describe.each([0, 0xff])('on a chip of bytes %i', (blank) => {
 });
 
 test('no byte of a key stays behind when its definition is forgotten or replaced', () => {
-  const key = Buffer.from(definitionOf(1).key);
   const bytes = holding(0, define(1), define(2));
-  expect(Buffer.from(bytes).includes(key)).toBe(true);
-  for (const [act, left] of [
-    [erase(1), false],
-    [define(1, 1), false],
-    [erase(2), true],
+  const keyOf = (cluster: number) => Buffer.from(definitionOf(cluster).key);
+  for (const [act, gone, stays] of [
+    [erase(1), 1, 2],
+    [define(1, 1), 1, 2],
+    // The last in its slot: nothing is written where it was.
+    [erase(2), 2, 1],
   ] as const) {
     const eeprom = new TornEeprom(bytes);
+    expect(Buffer.from(eeprom.bytes).includes(keyOf(gone))).toBe(true);
     act(new LocalSlots(eeprom, SLOT));
-    expect(Buffer.from(eeprom.bytes).includes(key)).toBe(left);
-    if (!left) expect(Buffer.from(eeprom.bytes).includes(key.subarray(0, 8))).toBe(false);
+    expect(Buffer.from(eeprom.bytes).includes(keyOf(gone))).toBe(false);
+    expect(Buffer.from(eeprom.bytes).includes(keyOf(stays))).toBe(true);
   }
 });
 
@@ -146,6 +151,19 @@ test('what does not fit is refused, and nothing is written', () => {
     (store) => store.define({ ...definitionOf(1), key: new Uint8Array(31) }),
     /the key has 31 bytes, not 32/,
   );
+});
+
+test('a chip that does not keep what it was given is told of', () => {
+  const eeprom = new TornEeprom(new Uint8Array(2 * SLOT));
+  const write = eeprom.write.bind(eeprom);
+  eeprom.write = (offset, bytes) => write(offset, bytes.with(40, 0x5a));
+  expect(() => define(1)(new LocalSlots(eeprom, SLOT))).toThrow(LocalUnverifiedError);
+  // Slot 0 goes bad each time slot 1 is written.
+  eeprom.write = (offset, bytes) => {
+    write(offset, bytes);
+    if (offset === SLOT) eeprom.bytes[40]! ^= 1;
+  };
+  expect(() => define(1)(new LocalSlots(eeprom, SLOT))).toThrow('local store not verified: ');
 });
 
 test('what is there already is not written again', () => {
