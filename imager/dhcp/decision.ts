@@ -3,7 +3,7 @@ import type { AddressFault, AllocationFault } from './allocate.ts';
 import type { DhcpMessage } from './codec.ts';
 import { LIMITED_BROADCAST, UNSPECIFIED } from './ipv4.ts';
 import type { LeaseChange, OfferChange } from './lease.ts';
-import { MESSAGE_TYPE, type MessageType, OPTION } from './options/codes.ts';
+import { MESSAGE_TYPE, type MessageType } from './options/codes.ts';
 import type { Request } from './reply.ts';
 
 /** Why a message gets no answer. */
@@ -92,14 +92,13 @@ const CLIENT_STEPS: ReadonlyMap<number, ClientStep> = new Map(
 
 /** Who sent `request` and what it said of itself, for events. `subnet` names the network it is in. */
 export function subjectOf({ message, client, options }: Request, subnet?: string): Subject {
-  const { architecture, userClass, vendorClass, messageType, relay, ignored } = options;
-  const asked = message.options.get(OPTION.parameterRequestList);
+  const { architecture, userClass, vendorClass, messageType, relay, ignored, asked } = options;
   // One by one and not spread: this is made for every message.
   const detail: Subject['detail'] = {};
   if (architecture !== undefined) detail.arch = architecture;
   if (userClass !== undefined) detail.userClass = userClass;
   if (vendorClass !== undefined) detail.vendorClass = vendorClass;
-  if (asked !== undefined) detail.asked = asked.join();
+  if (asked !== undefined) detail.asked = asked;
   if (subnet !== undefined) detail.subnet = subnet;
   if (message.giaddr !== UNSPECIFIED) detail.relay = message.giaddr;
   if (relay.circuit !== undefined) detail.circuit = relay.circuit;

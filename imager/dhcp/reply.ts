@@ -179,10 +179,10 @@ export function refuse(request: Request, world: World, words: string): DhcpMessa
 
 /** Message type and server identifier: what every reply begins with. */
 export function head(kind: 'offer' | 'ack' | 'nak', request: Request, world: World): Options {
-  return new Map<number, Uint8Array>([
-    [OPTION.messageType, Uint8Array.of(MESSAGE_TYPE[kind])],
-    [OPTION.serverIdentifier, addressToBytes(serverIdentifiers(request, world)[0]!)],
-  ]);
+  const options: Options = new Map();
+  options.set(OPTION.messageType, uintToBytes(MESSAGE_TYPE[kind], 1));
+  options.set(OPTION.serverIdentifier, addressToBytes(serverIdentifiers(request, world)[0]!));
+  return options;
 }
 
 /** What every reply takes from its request. */

@@ -15,12 +15,12 @@ import { Intake } from './intake.ts';
 import type { LeaseView } from './lease.ts';
 import { Leases } from './leases.ts';
 import { type Networks, networksOf } from './networks.ts';
-import { readClientOptions } from './options/client.ts';
+import { readIdentity } from './options/client.ts';
 import { type Ask, askOnWire, Probes } from './probes.ts';
 import { decideProxy } from './proxy.ts';
 import { DhcpSockets, otherInterfaces } from './sockets.ts';
 import { warmUp } from './warm-up.ts';
-import { identify, type World } from './world.ts';
+import { reservationOf, type World } from './world.ts';
 
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
@@ -66,7 +66,7 @@ export class DhcpServer {
   readonly #intake = new Intake({
     handle: (message, sender) => this.#handle(message, 0, sender),
     isNodes: (message) =>
-      identify(message, readClientOptions(message.options), this.#world()).reservation !== undefined,
+      reservationOf(message.mac, readIdentity(message.options), this.#world()) !== undefined,
     dropped: (reason, mac, why) => this.#drop(reason, mac, why),
     failed: (error) => this.#notice('failed.internal', { error }, 'message not handled'),
   });
