@@ -51,6 +51,12 @@ export const BOOTP_LENGTH = 300;
 const OVERLOAD_FILE = 1;
 const OVERLOAD_SNAME = 2;
 
+/** Texts with fields of their own, in which options have a place where they do not. */
+const TEXTS = [
+  { bit: OVERLOAD_FILE, field: FILE, member: 'file', code: OPTION.bootFileName },
+  { bit: OVERLOAD_SNAME, field: SNAME, member: 'serverName', code: OPTION.tftpServerName },
+] as const;
+
 /** The message in `bytes`, or throws DhcpError. Nothing of `bytes` is kept. */
 export function decodeMessage(bytes: Uint8Array): DhcpMessage {
   if (bytes.length < OPTIONS_OFFSET)
@@ -165,11 +171,9 @@ function encodeWith(
 
   let { options } = message;
   const fields = [bytes.subarray(OPTIONS_OFFSET)];
-  const texts = [
-    { bit: OVERLOAD_FILE, field: FILE, text: message.file, code: OPTION.bootFileName },
-    { bit: OVERLOAD_SNAME, field: SNAME, text: message.serverName, code: OPTION.tftpServerName },
-  ];
-  for (const { bit, field, text, code } of texts) {
+  for (const each of TEXTS) {
+    const { bit, field, code } = each;
+    const text = message[each.member];
     if (overload & bit) fields.push(bytes.subarray(field.offset, field.offset + field.length));
     // One byte stays for the NUL that ends the text.
     else if (text.length < field.length) {

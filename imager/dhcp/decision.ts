@@ -83,6 +83,22 @@ export type Decision =
   | { kind: 'quiet'; subject: Subject; changes: LeaseChange[]; reason?: 'other-server' }
   | { kind: 'silence'; subject: Subject; reason: Silence; offer?: OfferChange };
 
+/** What messages are counted under: texts that are there and not made for each of them. */
+export const RECEIVED = {
+  bootp: 'received.bootp',
+  discover: 'received.discover',
+  request: 'received.request',
+  decline: 'received.decline',
+  release: 'received.release',
+  inform: 'received.inform',
+} as const;
+export const SENT = {
+  offer: 'sent.offer',
+  ack: 'sent.ack',
+  nak: 'sent.nak',
+  'bootp-reply': 'sent.bootp-reply',
+} as const;
+
 const CLIENT_STEPS: ReadonlyMap<number, ClientStep> = new Map(
   (['discover', 'request', 'decline', 'release', 'inform'] satisfies MessageType[]).map((step) => [
     MESSAGE_TYPE[step],
