@@ -1,6 +1,6 @@
 /** Which address a client gets, and why it may not have one. Pure. */
 
-import { numberToIpv4 } from '../../agent/protocol/ipv4.ts';
+import { addressText } from './ipv4.ts';
 import { isActive, type Lease, OFFER_MS } from './lease.ts';
 import { isHostOf, isInPool, type Subnet } from './networks.ts';
 import type { Client, World } from './world.ts';
@@ -95,15 +95,17 @@ export function allocate(
     return fault === undefined ? { address } : { fault };
   }
   if (subnet.pool().length === 0) return { fault: 'unknown-client' };
-  const candidates = [
-    world.leases.byClient(client.key)?.address,
-    world.leases.offerTo(client.key, world.now)?.address,
-    requested,
-    usual(client, subnet, world),
-  ];
   const faultOf = (each: string) => addressFault(each, client, subnet, world);
-  for (const candidate of candidates)
-    if (candidate !== undefined && faultOf(candidate) === undefined) return { address: candidate };
+  const isGood = (each: string | undefined): each is string =>
+    each !== undefined && faultOf(each) === undefined;
+  // One after the other, since the first is mostly good.
+  const had = world.leases.byClient(client.key)?.address;
+  if (isGood(had)) return { address: had };
+  const offered = world.leases.offerTo(client.key, world.now)?.address;
+  if (isGood(offered)) return { address: offered };
+  if (isGood(requested)) return { address: requested };
+  const likely = usual(client, subnet, world);
+  if (isGood(likely)) return { address: likely };
   // Free ones first; then what is only offered, the oldest offer first: most of those were to clients that never come
   // back, all of them in a flood of invented ones. Who requests it first has it (see Offer).
   for (const candidate of world.leases.unused(subnet, world.now + OFFER_MS)) {
@@ -116,7 +118,7 @@ export function allocate(
 /** Where the MAC's hash points, so that a client tends to get the same address even without a lease; never leased yet. */
 function usual(client: Client, subnet: Subnet, { leases }: World): string | undefined {
   const pool = subnet.pool();
-  const address = numberToIpv4(pool[hash(client.mac) % pool.length]!);
+  const address = addressText(pool[hash(client.mac) % pool.length]!);
   return leases.byAddress(address) === undefined ? address : undefined;
 }
 

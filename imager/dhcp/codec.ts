@@ -5,6 +5,7 @@
 import { ipv4ToNumber } from '../../agent/protocol/ipv4.ts';
 import { DhcpError } from './error.ts';
 import { addressFromBytes } from './ipv4.ts';
+import { readMac, writeMac } from './mac.ts';
 import { OPTION } from './options/codes.ts';
 import { type Options, placeOptions, readOptions } from './options/field.ts';
 import { textFromBytes, textToBytes } from './options/values.ts';
@@ -49,6 +50,12 @@ export const BOOTP_LENGTH = 300;
 
 const OVERLOAD_FILE = 1;
 const OVERLOAD_SNAME = 2;
+
+/** Texts with fields of their own, in which options have a place where they do not. */
+const TEXTS = [
+  { bit: OVERLOAD_FILE, field: FILE, member: 'file', code: OPTION.bootFileName },
+  { bit: OVERLOAD_SNAME, field: SNAME, member: 'serverName', code: OPTION.tftpServerName },
+] as const;
 
 /** The message in `bytes`, or throws DhcpError. Nothing of `bytes` is kept. */
 export function decodeMessage(bytes: Uint8Array): DhcpMessage {
@@ -164,11 +171,9 @@ function encodeWith(
 
   let { options } = message;
   const fields = [bytes.subarray(OPTIONS_OFFSET)];
-  const texts = [
-    { bit: OVERLOAD_FILE, field: FILE, text: message.file, code: OPTION.bootFileName },
-    { bit: OVERLOAD_SNAME, field: SNAME, text: message.serverName, code: OPTION.tftpServerName },
-  ];
-  for (const { bit, field, text, code } of texts) {
+  for (const each of TEXTS) {
+    const { bit, field, code } = each;
+    const text = message[each.member];
     if (overload & bit) fields.push(bytes.subarray(field.offset, field.offset + field.length));
     // One byte stays for the NUL that ends the text.
     else if (text.length < field.length) {
@@ -193,23 +198,4 @@ function readTextField(bytes: Uint8Array, field: { offset: number; length: numbe
   const part = bytes.subarray(field.offset, field.offset + field.length);
   const end = part.indexOf(0);
   return textFromBytes(end < 0 ? part : part.subarray(0, end));
-}
-
-const HEX = Buffer.from('0123456789abcdef', 'latin1');
-const COLON = 0x3a;
-/** A MAC as text, being written. */
-const macText = Buffer.alloc(17, COLON);
-
-/** In one piece: text put together by + is slow to look up. */
-function readMac(bytes: Uint8Array, at: number): string {
-  for (let i = 0; i < 6; i++) {
-    const byte = bytes[at + i]!;
-    macText[3 * i] = HEX[byte >>> 4]!;
-    macText[3 * i + 1] = HEX[byte & 0xf]!;
-  }
-  return macText.toString('latin1');
-}
-
-function writeMac(bytes: Uint8Array, at: number, mac: string): void {
-  for (let i = 0; i < 6; i++) bytes[at + i] = Number.parseInt(mac.slice(3 * i, 3 * i + 2), 16);
 }

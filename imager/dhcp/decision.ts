@@ -3,7 +3,7 @@ import type { AddressFault, AllocationFault } from './allocate.ts';
 import type { DhcpMessage } from './codec.ts';
 import { LIMITED_BROADCAST, UNSPECIFIED } from './ipv4.ts';
 import type { LeaseChange, OfferChange } from './lease.ts';
-import { MESSAGE_TYPE, type MessageType, OPTION } from './options/codes.ts';
+import { MESSAGE_TYPE, type MessageType } from './options/codes.ts';
 import type { Request } from './reply.ts';
 
 /** Why a message gets no answer. */
@@ -83,6 +83,22 @@ export type Decision =
   | { kind: 'quiet'; subject: Subject; changes: LeaseChange[]; reason?: 'other-server' }
   | { kind: 'silence'; subject: Subject; reason: Silence; offer?: OfferChange };
 
+/** What messages are counted under: texts that are there and not made for each of them. */
+export const RECEIVED = {
+  bootp: 'received.bootp',
+  discover: 'received.discover',
+  request: 'received.request',
+  decline: 'received.decline',
+  release: 'received.release',
+  inform: 'received.inform',
+} as const;
+export const SENT = {
+  offer: 'sent.offer',
+  ack: 'sent.ack',
+  nak: 'sent.nak',
+  'bootp-reply': 'sent.bootp-reply',
+} as const;
+
 const CLIENT_STEPS: ReadonlyMap<number, ClientStep> = new Map(
   (['discover', 'request', 'decline', 'release', 'inform'] satisfies MessageType[]).map((step) => [
     MESSAGE_TYPE[step],
@@ -92,14 +108,13 @@ const CLIENT_STEPS: ReadonlyMap<number, ClientStep> = new Map(
 
 /** Who sent `request` and what it said of itself, for events. `subnet` names the network it is in. */
 export function subjectOf({ message, client, options }: Request, subnet?: string): Subject {
-  const { architecture, userClass, vendorClass, messageType, relay, ignored } = options;
-  const asked = message.options.get(OPTION.parameterRequestList);
+  const { architecture, userClass, vendorClass, messageType, relay, ignored, asked } = options;
   // One by one and not spread: this is made for every message.
   const detail: Subject['detail'] = {};
   if (architecture !== undefined) detail.arch = architecture;
   if (userClass !== undefined) detail.userClass = userClass;
   if (vendorClass !== undefined) detail.vendorClass = vendorClass;
-  if (asked !== undefined) detail.asked = asked.join();
+  if (asked !== undefined) detail.asked = asked;
   if (subnet !== undefined) detail.subnet = subnet;
   if (message.giaddr !== UNSPECIFIED) detail.relay = message.giaddr;
   if (relay.circuit !== undefined) detail.circuit = relay.circuit;

@@ -3,6 +3,7 @@
  * binary heap over all of them, keyed by the time from which each is free, with the place of each in the heap.
  */
 import { ipv4ToNumber, numberToIpv4 } from '../../agent/protocol/ipv4.ts';
+import { addressText } from './ipv4.ts';
 import { indexIn } from './networks.ts';
 
 export class FreeAddresses {
@@ -46,7 +47,7 @@ export class FreeAddresses {
       const place = frontier[best]!;
       const index = this.#heap[place]!;
       if (this.#freeAt[index]! > now) return;
-      yield numberToIpv4(this.#pool[index]!);
+      yield addressText(this.#pool[index]!);
       frontier.splice(best, 1);
       for (const child of [2 * place + 1, 2 * place + 2]) if (child < this.#heap.length) frontier.push(child);
     }

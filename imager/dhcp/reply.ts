@@ -38,14 +38,14 @@ export function replyLimit(options: ClientOptions): number {
 
 /** What is known of the sender that what it boots goes by. */
 function bootClient({ client, options }: Request): BootClient {
-  return {
-    mac: client.mac,
-    ...(client.uid === undefined ? {} : { uid: client.uid }),
-    ...(options.architecture === undefined ? {} : { arch: options.architecture }),
-    ...(options.userClass === undefined ? {} : { userClass: options.userClass }),
-    ...(options.vendorClass === undefined ? {} : { vendorClass: options.vendorClass }),
-    ...(client.reservation === undefined ? {} : { node: client.reservation.node }),
-  };
+  // One by one and not spread, here and below: this is made for every reply.
+  const known: BootClient = { mac: client.mac };
+  if (client.uid !== undefined) known.uid = client.uid;
+  if (options.architecture !== undefined) known.arch = options.architecture;
+  if (options.userClass !== undefined) known.userClass = options.userClass;
+  if (options.vendorClass !== undefined) known.vendorClass = options.vendorClass;
+  if (client.reservation !== undefined) known.node = client.reservation.node;
+  return known;
 }
 
 /** The menu the client is shown: none but PXE firmware (iPXE among it) shows one. */
@@ -132,27 +132,25 @@ export function grant(
   // U-Boot knows by itself what to load, only not where from.
   const loads = boot !== undefined || asked.vendorClass?.startsWith('U-Boot');
   const siaddr = loads ? nextServer : UNSPECIFIED;
-  return {
-    told: {
-      ...toldOf(choice),
-      ...(menu === undefined ? {} : { menu: menu.items.length }),
-      ...(loads ? { server: siaddr } : {}),
-      ...(router === undefined ? {} : { router }),
-    },
-    message: {
-      ...answer(message, options),
-      ciaddr: kind === 'offer' ? UNSPECIFIED : message.ciaddr,
-      yiaddr: lease?.address ?? UNSPECIFIED,
-      siaddr,
-      file: boot?.file ?? '',
-    },
-  };
+  const told: Record<string, string | number> = toldOf(choice);
+  if (menu !== undefined) told.menu = menu.items.length;
+  if (loads) told.server = siaddr;
+  if (router !== undefined) told.router = router;
+  const reply = answer(message, options);
+  if (kind !== 'offer') reply.ciaddr = message.ciaddr;
+  if (lease !== undefined) reply.yiaddr = lease.address;
+  reply.siaddr = siaddr;
+  if (boot !== undefined) reply.file = boot.file;
+  return { told, message: reply };
 }
+
+const NO_OPTIONS: readonly CustomOption[] = [];
 
 /** Those of the configured options that are for the sender. */
 export function customOptions({ options, client }: Request, { config }: World): readonly CustomOption[] {
   const { vendorClass, userClass, architecture } = options;
-  return (config.options ?? []).filter(
+  if (config.options === undefined) return NO_OPTIONS;
+  return config.options.filter(
     ({ for: who }) =>
       (who?.node === undefined || who.node === client.reservation?.node) &&
       (who?.architecture === undefined || who.architecture === architecture) &&
@@ -160,9 +158,11 @@ export function customOptions({ options, client }: Request, { config }: World): 
   );
 }
 
+const ECHOED = [OPTION.clientIdentifier, OPTION.subnetSelection, OPTION.relayAgentInformation] as const;
+
 /** Options that go back as they came: 61 (RFC 6842), 118 (RFC 3011), and at the end 82 (RFC 3046 section 2.2). */
 function echo(request: DhcpMessage, options: Options): void {
-  for (const code of [OPTION.clientIdentifier, OPTION.subnetSelection, OPTION.relayAgentInformation]) {
+  for (const code of ECHOED) {
     const value = request.options.get(code);
     if (value !== undefined) options.set(code, value);
   }
@@ -179,10 +179,10 @@ export function refuse(request: Request, world: World, words: string): DhcpMessa
 
 /** Message type and server identifier: what every reply begins with. */
 export function head(kind: 'offer' | 'ack' | 'nak', request: Request, world: World): Options {
-  return new Map<number, Uint8Array>([
-    [OPTION.messageType, Uint8Array.of(MESSAGE_TYPE[kind])],
-    [OPTION.serverIdentifier, addressToBytes(serverIdentifiers(request, world)[0]!)],
-  ]);
+  const options: Options = new Map();
+  options.set(OPTION.messageType, uintToBytes(MESSAGE_TYPE[kind], 1));
+  options.set(OPTION.serverIdentifier, addressToBytes(serverIdentifiers(request, world)[0]!));
+  return options;
 }
 
 /** What every reply takes from its request. */

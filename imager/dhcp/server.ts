@@ -10,17 +10,17 @@ import { decideBootServer, PXE_PORT, type Sender } from './boot-server.ts';
 import { type DhcpMessage, encodeMessage } from './codec.ts';
 import type { DhcpConfig, Reservations } from './config.ts';
 import { decide } from './decide.ts';
-import type { Decision, Subject } from './decision.ts';
+import { type Decision, RECEIVED, SENT, type Subject } from './decision.ts';
 import { Intake } from './intake.ts';
 import type { LeaseView } from './lease.ts';
 import { Leases } from './leases.ts';
 import { type Networks, networksOf } from './networks.ts';
-import { readClientOptions } from './options/client.ts';
+import { readIdentity } from './options/client.ts';
 import { type Ask, askOnWire, Probes } from './probes.ts';
 import { decideProxy } from './proxy.ts';
 import { DhcpSockets, otherInterfaces } from './sockets.ts';
 import { warmUp } from './warm-up.ts';
-import { identify, type World } from './world.ts';
+import { reservationOf, type World } from './world.ts';
 
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
@@ -66,7 +66,7 @@ export class DhcpServer {
   readonly #intake = new Intake({
     handle: (message, sender) => this.#handle(message, 0, sender),
     isNodes: (message) =>
-      identify(message, readClientOptions(message.options), this.#world()).reservation !== undefined,
+      reservationOf(message.mac, readIdentity(message.options), this.#world()) !== undefined,
     dropped: (reason, mac, why) => this.#drop(reason, mac, why),
     failed: (error) => this.#notice('failed.internal', { error }, 'message not handled'),
   });
@@ -199,7 +199,7 @@ export class DhcpServer {
     const decision = this.#decide(message, world, sender);
     const { subject } = decision;
     if (probes === 0) {
-      if (subject.step !== undefined) this.#tally.count(`received.${subject.step}`);
+      if (subject.step !== undefined) this.#tally.count(RECEIVED[subject.step]);
       for (const code of subject.ignored)
         this.#notice(`ignored.option-${code}`, { mac: subject.mac }, 'malformed option ignored');
     }
@@ -282,7 +282,7 @@ export class DhcpServer {
         this.#report(subject, step, {}, 'send-failed');
         return;
       }
-      this.#tally.count(`sent.${step}`);
+      this.#tally.count(SENT[step]);
       if (reason !== undefined) this.#notice(`refused.${reason}`, { mac: subject.mac }, 'request refused');
       this.#report(subject, step, detail, reason);
     });

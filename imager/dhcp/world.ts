@@ -3,7 +3,7 @@ import type { DhcpMessage } from './codec.ts';
 import type { DhcpConfig, Reservation, Reservations } from './config.ts';
 import { isActive, type LeaseBook } from './lease.ts';
 import type { Networks } from './networks.ts';
-import type { ClientOptions } from './options/client.ts';
+import type { ClientOptions, Identity } from './options/client.ts';
 
 export interface World {
   config: DhcpConfig;
@@ -35,15 +35,24 @@ export interface Client {
  */
 export function identify(message: DhcpMessage, options: ClientOptions, world: World): Client {
   const { mac } = message;
-  const { uid, clientIdentifier, relay } = options;
+  const reservation = reservationOf(mac, options, world);
+  return { key: clientKey(reservation, options, mac), mac, uid: options.uid, reservation };
+}
+
+/** The node that sent a message, as above. */
+export function reservationOf(
+  mac: string,
+  { uid, clientIdentifier, relay }: Identity,
+  world: World,
+): Reservation | undefined {
   const { reservations } = world;
-  const reservation =
+  return (
     (uid === undefined ? undefined : reservations.byUid(uid)) ??
     reservations.byMac(mac) ??
     (clientIdentifier === undefined ? undefined : byClientId(clientIdentifier, reservations)) ??
     (relay.circuit === undefined ? undefined : reservations.byCircuit(relay.circuit)) ??
-    learned(mac, world);
-  return { key: clientKey(reservation, options, mac), mac, uid, reservation };
+    learned(mac, world)
+  );
 }
 
 /** Some clients put the type byte 0 of RFC 2132 section 9.14 in front of a text identifier, others do not. */
@@ -72,7 +81,16 @@ function clientKey(
   mac: string,
 ): string {
   if (reservation !== undefined) return `node:${reservation.node}`;
-  return clientIdentifier === undefined || clientIdentifier === `01${mac.replaceAll(':', '')}`
+  return clientIdentifier === undefined || isHardwareAddress(clientIdentifier, mac)
     ? `mac:${mac}`
     : `id:${clientIdentifier}`;
+}
+
+/** Digit by digit: nearly every client sends one, and no text is made for it. */
+function isHardwareAddress(identifier: string, mac: string): boolean {
+  if (identifier.length !== 14 || !identifier.startsWith('01')) return false;
+  for (let i = 0; i < 6; i++)
+    for (let digit = 0; digit < 2; digit++)
+      if (identifier.charCodeAt(2 + 2 * i + digit) !== mac.charCodeAt(3 * i + digit)) return false;
+  return true;
 }

@@ -5,6 +5,7 @@ import type { Key } from './registry.ts';
 export const MAX_KEY_BYTES = 1024;
 
 const ASCII = /^[!-~]+$/;
+const WRITTEN_ASCII = /^[!-~\0]*$/;
 
 /** A key or value the registry cannot hold: the caller's mistake, nothing was written. */
 export class RegistryError extends Error {}
@@ -27,6 +28,7 @@ export function writeKey(key: Key): string {
 export function readKey(written: string): Key {
   const parts = written.split('\0');
   parts.pop();
+  if (WRITTEN_ASCII.test(written)) return parts;
   return parts.map((part) => (ASCII.test(part) ? part : Buffer.from(part, 'latin1').toString('utf8')));
 }
 

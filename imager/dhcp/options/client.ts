@@ -3,6 +3,7 @@ import { type Uid, uidFromGuidBytes } from '../../../agent/protocol/uid.ts';
 import { DhcpError } from '../error.ts';
 import { OPTION } from './codes.ts';
 import type { Options } from './field.ts';
+import { parametersFrom } from './parameters.ts';
 import { type RelayInformation, readRelayInformation } from './relay.ts';
 import { readAddress, readRaw, readText, readUint, textFromBytes } from './values.ts';
 
@@ -18,6 +19,8 @@ export interface ClientOptions {
   serverIdentifier: string | undefined;
   /** Option 55: codes of the options it asks for. */
   parameters: ReadonlySet<number>;
+  /** The same as text, in their order, with commas. */
+  asked: string | undefined;
   /** Option 57: longest IP datagram it takes, bytes. */
   maximumMessageSize: number | undefined;
   /** Option 12. */
@@ -42,41 +45,69 @@ export interface ClientOptions {
   ignored: readonly number[];
 }
 
+/** What of a client's options says which node it is. */
+export type Identity = Pick<ClientOptions, 'uid' | 'clientIdentifier' | 'relay'>;
+
 /**
  * Reads the options of a request. What a client can be served without is ignored where it is malformed, since
  * firmware in the field sends such things; for the rest it throws DhcpError 'option-length'.
  */
 export function readClientOptions(options: Options): ClientOptions {
   const ignored: number[] = [];
-  const lenient = <T>(code: number, read: () => T): T | undefined => {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof DhcpError)) throw error;
-      ignored.push(code);
-      return undefined;
-    }
-  };
+  const { codes, text } = parametersFrom(options.get(OPTION.parameterRequestList));
   return {
     messageType: readUint(options, OPTION.messageType, 1),
     requestedAddress: readAddress(options, OPTION.requestedAddress),
     leaseSeconds: readUint(options, OPTION.leaseTime, 4),
     serverIdentifier: readAddress(options, OPTION.serverIdentifier),
-    parameters: new Set(options.get(OPTION.parameterRequestList)),
-    maximumMessageSize: lenient(OPTION.maximumMessageSize, () =>
-      readUint(options, OPTION.maximumMessageSize, 2),
-    ),
+    parameters: codes,
+    asked: text,
+    maximumMessageSize: lenient(options, OPTION.maximumMessageSize, readMaximumMessageSize, ignored),
     hostName: readText(options, OPTION.hostName),
     vendorClass: readText(options, OPTION.vendorClass),
-    clientIdentifier: lenient(OPTION.clientIdentifier, () => readClientIdentifier(options)),
+    clientIdentifier: lenient(options, OPTION.clientIdentifier, readClientIdentifier, ignored),
     userClass: readUserClass(options),
-    architecture: lenient(OPTION.clientArchitecture, () => readArchitecture(options)),
-    uid: lenient(OPTION.clientMachineIdentifier, () => readMachineIdentifier(options)),
-    relay: lenient(OPTION.relayAgentInformation, () => readRelayInformation(options)) ?? {},
-    subnetSelection: lenient(OPTION.subnetSelection, () => readAddress(options, OPTION.subnetSelection)),
+    architecture: lenient(options, OPTION.clientArchitecture, readArchitecture, ignored),
+    uid: lenient(options, OPTION.clientMachineIdentifier, readMachineIdentifier, ignored),
+    relay: lenient(options, OPTION.relayAgentInformation, readRelayInformation, ignored) ?? {},
+    subnetSelection: lenient(options, OPTION.subnetSelection, readSubnetSelection, ignored),
     ipxe: options.has(OPTION.etherboot),
     ignored,
   };
+}
+
+/** Reads of a request what says which node sent it, as readClientOptions does. */
+export function readIdentity(options: Options): Identity {
+  return {
+    uid: lenient(options, OPTION.clientMachineIdentifier, readMachineIdentifier),
+    clientIdentifier: lenient(options, OPTION.clientIdentifier, readClientIdentifier),
+    relay: lenient(options, OPTION.relayAgentInformation, readRelayInformation) ?? {},
+  };
+}
+
+/** What `read` makes of option `code`; undefined where it was not sent or is malformed, which `ignored` then tells. */
+function lenient<T>(
+  options: Options,
+  code: number,
+  read: (options: Options) => T,
+  ignored?: number[],
+): T | undefined {
+  if (!options.has(code)) return undefined;
+  try {
+    return read(options);
+  } catch (error) {
+    if (!(error instanceof DhcpError)) throw error;
+    ignored?.push(code);
+    return undefined;
+  }
+}
+
+function readMaximumMessageSize(options: Options): number | undefined {
+  return readUint(options, OPTION.maximumMessageSize, 2);
+}
+
+function readSubnetSelection(options: Options): string | undefined {
+  return readAddress(options, OPTION.subnetSelection);
 }
 
 /** Option 61: opaque, type and at least one byte (RFC 2132 section 9.14). */
@@ -85,7 +116,7 @@ function readClientIdentifier(options: Options): string | undefined {
   if (value === undefined) return undefined;
   if (value.length < 2 || value.length > 255)
     throw new DhcpError('option-length', `client identifier of ${value.length} bytes, 2 to 255 are allowed`);
-  return Buffer.from(value).toString('hex');
+  return Buffer.from(value.buffer, value.byteOffset, value.length).toString('hex');
 }
 
 /**

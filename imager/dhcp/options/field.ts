@@ -60,15 +60,16 @@ export function placeOptions(
   const omitted: number[] = [];
   const relay = options.get(OPTION.relayAgentInformation);
   const kept = relay === undefined ? 0 : wireLength(relay);
-  for (const [code, value] of options) {
-    if (code === OPTION.relayAgentInformation) continue;
+  // Not by for of, which would make a pair of each.
+  options.forEach((value, code) => {
+    if (code === OPTION.relayAgentInformation) return;
     const length = wireLength(value);
     let index = 0;
     while (index < fields.length && ends[index]! + length + (index === 0 ? kept : 0) >= fields[index]!.length)
       index++;
     if (index === fields.length) omitted.push(code);
     else ends[index] = writeOption(fields[index]!, ends[index]!, code, value);
-  }
+  });
   if (relay !== undefined && ends[0]! + kept < fields[0]!.length)
     ends[0] = writeOption(fields[0]!, ends[0]!, OPTION.relayAgentInformation, relay);
   else if (relay !== undefined) omitted.push(OPTION.relayAgentInformation);
