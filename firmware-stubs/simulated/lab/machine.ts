@@ -139,7 +139,10 @@ export class SimulatedMachine implements Host {
     };
   }
 
-  async run(argv: string[], { timeoutMs }: { timeoutMs: number }): Promise<ProcessResult> {
+  async run(
+    argv: string[],
+    { timeoutMs, env = {} }: { timeoutMs: number; env?: Record<string, string> },
+  ): Promise<ProcessResult> {
     const { life } = this.#boot;
     const file = argv.find((word) => word.startsWith(`${SCRIPT_DIRECTORY}/`));
     if (file === undefined) throw new HostError('ENOENT', `${argv.join(' ')}: not installed by the agent`);
@@ -153,7 +156,10 @@ export class SimulatedMachine implements Host {
     };
     await life.sleep(Math.min(SHELL_MS, left()));
     for (const act of acts) {
-      if (act.do === 'exit') return end(act.code);
+      if (act.do === 'exit') {
+        if (act.unless === env.BOOTWRIGHT_IMAGE) continue;
+        return end(act.code);
+      }
       if (act.do === 'sleep') await life.sleep(Math.min(act.milliseconds, left()));
       else if (act.console) this.print(act.text);
       else output += `${act.text}\n`;
