@@ -4,7 +4,8 @@
  * send as they please. What a side does not understand it answers by closing the connection.
  */
 import * as z from 'zod/mini';
-import { outputMessage } from './output.ts';
+import { outputKept, outputMessage } from './output.ts';
+import { ack, type detail, type StoredReport, step, storedReport } from './step.ts';
 
 export const PROTOCOL_VERSION = 2;
 
@@ -66,8 +67,6 @@ const plan = z.object({
   }),
 });
 
-const detail = z.record(shortText, z.union([text(4096), z.number(), z.boolean()]));
-
 const agentMessage = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('hello'),
@@ -83,14 +82,7 @@ const agentMessage = z.discriminatedUnion('type', [
     /** Seconds since the kernel started. */
     uptime: seconds,
   }),
-  z.object({
-    type: z.literal('step'),
-    /** Counts the steps of one boot from 1; sent again after a reconnection until acknowledged. */
-    seq: uint,
-    step: shortText,
-    uptime: seconds,
-    detail: z.optional(detail),
-  }),
+  step,
   outputMessage,
   /** The boot went on and wrote this down in its pointer: attempts renewed, ready. */
   z.object({ type: z.literal('pointer'), pointer }),
@@ -108,7 +100,8 @@ const imagerMessage = z.discriminatedUnion('type', [
     plan: z.nullable(plan),
   }),
   z.object({ type: z.literal('refuse'), why: text(4096) }),
-  z.object({ type: z.literal('ack'), seq: uint }),
+  ack,
+  outputKept,
   z.object({ type: z.literal('flash'), request: uint, ...target }),
   z.object({ type: z.literal('power'), request: uint, action: z.enum(['reboot', 'poweroff']) }),
   z.object({ type: z.literal('pong') }),
@@ -140,6 +133,16 @@ export function parseImagerMessage(value: unknown): ImagerMessage {
 /** Checks a plan read back from a journal. Throws MessageError. */
 export function parsePlan(value: unknown): Plan {
   return parse(plan, value);
+}
+
+/** Checks what a node kept of a report: its first frame. Throws MessageError. */
+export function parseStoredReport(value: unknown): StoredReport {
+  return parse(storedReport, value);
+}
+
+/** Checks a step that was kept. Throws MessageError. */
+export function parseStep(value: unknown): Step {
+  return parse(step, value);
 }
 
 function parse<T>(schema: z.ZodMiniType<T>, value: unknown): T {
