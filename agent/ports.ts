@@ -28,8 +28,11 @@ export interface ScriptEnd {
 }
 
 export interface Scripts {
-  /** Runs an installed script to its end. One that cannot be started has ended with code 126 or 127, as in a shell. */
-  run(script: Script, pointer: BootPointer): Promise<ScriptEnd>;
+  /**
+   * Runs an installed script to its end; `image`: the one that runs, which may be the fallback. One that cannot be started has
+   * ended with code 126 or 127, as in a shell.
+   */
+  run(script: Script, pointer: BootPointer, image: string): Promise<ScriptEnd>;
 }
 
 /** What scripts left, on the node's disk. */

@@ -162,11 +162,7 @@ function work({ state, effects }: { state: At<'working'>; effects: Effect[] }): 
       const journal = begun(state.journal, script);
       return {
         state: { ...state, journal },
-        effects: [
-          ...effects,
-          { do: 'journal', journal },
-          { do: 'script', script, pointer, bootId: boot.bootId },
-        ],
+        effects: [...effects, { do: 'journal', journal }, { do: 'script', script, pointer, boot }],
       };
     }
     case 'services':

@@ -2,20 +2,17 @@
  * What a node has to tell its imager and the imager has not acknowledged yet, in order: steps of earlier boots first, then
  * those of this one. Pure; agent/linux/report-file.ts keeps it over reboots.
  */
-import type { AgentMessage, OutputMessage, Step, StepDetail } from '../protocol/messages.ts';
-import type { ScriptOutput } from '../protocol/output.ts';
+import type { AgentMessage, Step, StepDetail } from '../protocol/messages.ts';
 import type { EarlierBoot } from '../protocol/step.ts';
 
 /** More than the boots of a day have. */
 const MAX_STEPS = 1000;
 /** Characters of their details, about. */
 const MAX_SIZE = 256 * 1024;
-/** Characters of scripts' outputs beside them. The disk has them all: the next boot tells of those that had to go. */
-const MAX_OUTPUT = 1024 * 1024;
 
 interface Entry {
   boot: EarlierBoot;
-  step: Step | OutputMessage;
+  step: Step;
   size: number;
 }
 
@@ -62,10 +59,7 @@ export class Report {
     if (kept.bootId === this.#boot.id) this.#lastSeq = Math.max(this.#lastSeq, kept.lastSeq);
     this.#dropped += kept.dropped;
     for (const { boot = this.#boot, ...step } of kept.steps) this.#push(boot, step);
-    for (const { boot, step } of present) {
-      if (step.type === 'step') this.#push(boot, step);
-      else this.#entries.push({ boot, step, size: 0 });
-    }
+    for (const { boot, step } of present) this.#push(boot, step);
   }
 
   /** A new step of this boot; as it is to be sent. */
@@ -73,22 +67,6 @@ export class Report {
     this.#lastSeq += 1;
     const message: Step = { type: 'step', seq: this.#lastSeq, step, uptime, detail };
     this.#push(this.#boot, message);
-    return message;
-  }
-
-  /** What a script left, among the steps; as it is to be sent. */
-  addOutput(output: ScriptOutput): OutputMessage {
-    this.#lastSeq += 1;
-    const message: OutputMessage = { type: 'output', seq: this.#lastSeq, ...output };
-    this.#entries.push({ boot: this.#boot, step: message, size: 0 });
-    let length = 0;
-    this.#entries = this.#entries
-      .reverse()
-      .filter(({ step }) => {
-        length += step.type === 'output' ? step.output.length : 0;
-        return step.type === 'step' || length <= MAX_OUTPUT;
-      })
-      .reverse();
     return message;
   }
 
@@ -107,16 +85,14 @@ export class Report {
 
   /** Everything that is not acknowledged, as it is to be sent, oldest first. */
   pending(): AgentMessage[] {
-    return this.#entries.map(({ boot, step }) =>
-      boot.id === this.#boot.id || step.type === 'output' ? step : { ...step, boot },
-    );
+    return this.#entries.map(({ boot, step }) => (boot.id === this.#boot.id ? step : { ...step, boot }));
   }
 
-  /** What is to be kept: steps, for outputs are on the disk already. `reserved`: numbers that a process killed meanwhile may have used. */
+  /** What is to be kept. `reserved`: numbers that a process killed meanwhile may have used. */
   kept(reserved: number): KeptReport {
     return {
       ...{ bootId: this.#boot.id, lastSeq: this.#lastSeq + reserved, dropped: this.#dropped },
-      steps: this.#entries.flatMap(({ boot, step }) => (step.type === 'step' ? [{ ...step, boot }] : [])),
+      steps: this.#entries.map(({ boot, step }) => ({ ...step, boot })),
     };
   }
 

@@ -69,12 +69,12 @@ async function perform(ports: Ports, effect: Effect): Promise<Input | undefined>
 
 async function runScript(
   ports: Ports,
-  { script, pointer, bootId }: Extract<Effect, { do: 'script' }>,
+  { script, pointer, boot }: Extract<Effect, { do: 'script' }>,
 ): Promise<Input> {
   const began = ports.uptime();
-  const { code, timedOut, output } = await ports.scripts.run(script, pointer);
+  const { code, timedOut, output } = await ports.scripts.run(script, pointer, boot.bootedImage);
   const left: ScriptOutput = {
-    ...{ script: script.name, deployment: pointer.deployment, bootId, stage: script.stage },
+    ...{ script: script.name, deployment: pointer.deployment, bootId: boot.bootId, stage: script.stage },
     ...{ code, timedOut, began: milliseconds(began), took: milliseconds(ports.uptime() - began), output },
   };
   // Before the journal calls it done: of a script that never runs again the output is there.

@@ -88,7 +88,7 @@ export type Effect =
   /** Tell the imager what scripts of the plan left in earlier boots: it may have been away. */
   | { do: 'outputs'; plan: Plan }
   /** * Run a user-configuration script and keep what it leaves: `did` or `scriptFailed`. */
-  | { do: 'script'; script: Script; pointer: BootPointer; bootId: string }
+  | { do: 'script'; script: Script; pointer: BootPointer; boot: Pick<Boot, 'bootId' | 'bootedImage'> }
   /** * Start the disk's init and wait for its ports: `did` or `failed`. */
   | { do: 'services'; services: Plan['services'] }
   /** Write the boot pointer where it differs. */

@@ -5,6 +5,7 @@
  */
 import { preferredDelay, retryDelay } from '../core/backoff.ts';
 import { Report } from '../core/report.ts';
+import { UntoldOutputs } from '../core/untold.ts';
 import type { ImagerLink } from '../ports.ts';
 import type { MembershipRequest } from '../protocol/membership.ts';
 import type { AgentMessage, Flash, Hello, ImagerMessage, Plan, StepDetail } from '../protocol/messages.ts';
@@ -45,6 +46,7 @@ export class AgentLink implements ImagerLink {
   readonly #commands: Commands;
   readonly #report: Report;
   readonly #adapters: Adapters;
+  readonly #outputs = new UntoldOutputs();
   #file: ReportFile | undefined;
   #keepingSoon = false;
   #active: Conversation | undefined;
@@ -89,7 +91,7 @@ export class AgentLink implements ImagerLink {
   }
 
   output(output: ScriptOutput): void {
-    this.#active?.send(this.#report.addOutput(output));
+    this.#active?.send(this.#outputs.add(output));
   }
 
   /** From here on what is not acknowledged outlives this process, in `directory`; what was kept there is reported too. */
@@ -166,7 +168,7 @@ export class AgentLink implements ImagerLink {
     this.#commands.named(hostname);
     this.#plan = plan;
     for (const waiter of this.#planWaiters.splice(0)) waiter(plan);
-    for (const message of this.#report.pending()) conversation.send(message);
+    for (const message of [...this.#outputs.pending(), ...this.#report.pending()]) conversation.send(message);
     this.#attached(conversation.imager);
     void this.#preferOthers(conversation);
     void conversation.beat((imager) => this.#adapters.heartbeat(imager));
@@ -195,6 +197,9 @@ export class AgentLink implements ImagerLink {
     switch (message.type) {
       case 'ack':
         this.#acknowledged(message.seq, message.boot);
+        return;
+      case 'kept':
+        this.#outputs.kept(message.script, message.bootId);
         return;
       case 'flash':
         this.#answer(from, message.request, () => {

@@ -9,7 +9,7 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function scriptRunner(host: Host): Scripts {
   return {
-    async run(script, pointer) {
+    async run(script, pointer, image) {
       const path = `${SCRIPT_DIRECTORY}/${script.name}`;
       checkScript(host, path, script);
       const argv = script.content.startsWith('#!') ? [path] : ['/bin/sh', path];
@@ -17,7 +17,7 @@ export function scriptRunner(host: Host): Scripts {
         PATH,
         HOME: '/root',
         BOOTWRIGHT_STAGE: String(script.stage),
-        BOOTWRIGHT_IMAGE: pointer.image,
+        BOOTWRIGHT_IMAGE: image,
         BOOTWRIGHT_CLUSTER: pointer.cluster,
         BOOTWRIGHT_DEPLOYMENT: pointer.deployment,
       };

@@ -6,7 +6,7 @@
 import * as z from 'zod/mini';
 import { heartbeat } from './heartbeat.ts';
 import { identified, localDefinition, membershipRequests } from './membership.ts';
-import { outputMessage } from './output.ts';
+import { outputKept, outputMessage } from './output.ts';
 import { ack, type detail, type StoredReport, step, storedReport } from './step.ts';
 
 export const PROTOCOL_VERSION = 2;
@@ -116,6 +116,7 @@ const imagerMessage = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('refuse'), why: text(4096) }),
   ack,
+  outputKept,
   z.object({ type: z.literal('flash'), request: uint, ...target }),
   z.object({ type: z.literal('power'), request: uint, action: z.enum(['reboot', 'poweroff']) }),
   z.object({ type: z.literal('pong') }),

@@ -37,8 +37,11 @@ export const scriptOutput = z.object({
   output: text(OUTPUT_BYTES),
 });
 
-/** `seq` counts with that of the steps, and is acknowledged as theirs. */
-export const outputMessage = z.object({ type: z.literal('output'), seq: uint, ...scriptOutput.shape });
+/** Sent again, after a reconnection and in later boots, until it is known to be kept. */
+export const outputMessage = z.object({ type: z.literal('output'), ...scriptOutput.shape });
+
+/** What the script left in that boot is durable at the imager. */
+export const outputKept = z.object({ type: z.literal('kept'), script: text(256), bootId: text(256) });
 
 export type ScriptEnding = z.infer<typeof scriptEnding>;
 export type ScriptOutput = z.infer<typeof scriptOutput>;

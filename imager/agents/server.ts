@@ -243,9 +243,11 @@ export class AgentServer {
       }
       case 'heard':
         return this.#watch.heartbeat(output.node.name, output.heartbeat);
-      case 'keep':
+      case 'keep': {
+        const { script, bootId } = output.output;
         await this.#options.outputs.keep(output.node.name, output.output, clock.now());
-        return peer.connection.send({ type: 'ack', seq: output.seq });
+        return peer.connection.send({ type: 'kept', script, bootId });
+      }
       case 'note':
         return directory.noted(output.node.name, output.pointer);
       case 'settle': {

@@ -54,7 +54,7 @@ export type Output =
   /** The node is there; how its adapters are. */
   | { do: 'heard'; node: NodeConfig; heartbeat: Heartbeat }
   /** What a script of it left: keep it, acknowledge it once durable. */
-  | { do: 'keep'; node: NodeConfig; seq: number; output: ScriptOutput }
+  | { do: 'keep'; node: NodeConfig; output: ScriptOutput }
   /** What the node's pointer says now. */
   | { do: 'note'; node: NodeConfig; pointer: BootPointer }
   /** The answer to a push. */
@@ -102,8 +102,8 @@ function converse(session: Extract<Session, { at: 'open' }>, message: AgentMessa
         ? { session, outputs: [{ do: 'send', message: acknowledgement(message) }] }
         : { session, outputs: [{ do: 'record', node, bootId, step: message }] };
     case 'output': {
-      const { type: _, seq, ...output } = message;
-      return { session, outputs: [{ do: 'keep', node, seq, output }] };
+      const { type: _, ...output } = message;
+      return { session, outputs: [{ do: 'keep', node, output }] };
     }
     case 'pointer':
       return { session, outputs: [{ do: 'note', node, pointer: message.pointer }] };

@@ -107,14 +107,14 @@ describe('scripts', () => {
   const run = (content: string, timeoutSeconds = 10) => {
     const one = script('10-a', content, timeoutSeconds);
     openJournal(host, () => undefined).install(planOf(one), JOURNAL);
-    return scriptRunner(host).run(one, POINTER);
+    return scriptRunner(host).run(one, POINTER, 'alpha');
   };
   const ended = (output: string, code = 0) => ({ code, timedOut: false, output });
 
   it('run with the deployment in their environment', async () => {
     const text = 'echo $BOOTWRIGHT_STAGE $BOOTWRIGHT_IMAGE $BOOTWRIGHT_CLUSTER $BOOTWRIGHT_DEPLOYMENT';
-    expect(await run(`#!/bin/sh\n${text}\n`)).toEqual(ended('1 beta one d1\n'));
-    expect(await run(`${text}\n`)).toEqual(ended('1 beta one d1\n'));
+    expect(await run(`#!/bin/sh\n${text}\n`)).toEqual(ended('1 alpha one d1\n'));
+    expect(await run(`${text}\n`)).toEqual(ended('1 alpha one d1\n'));
   });
 
   it('end with what they said and their exit code', async () => {

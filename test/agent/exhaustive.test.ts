@@ -19,6 +19,8 @@ const always = { run: 'always' } as const;
 const SCRIPTS = [script('a', 1), script('b', 1, always), script('c', 2), script('d', 2, always)];
 
 const SIX = [...SCRIPTS.slice(0, 2), script('e', 1), ...SCRIPTS.slice(2), script('g', 2)];
+/** Where a failure ends nothing, six have more worlds than fit into memory. */
+const MANY: Partial<Record<string, ModelScript[]>> = { continue: SCRIPTS };
 
 /** One script that may fail, beside one of its stage and one of the other. */
 const failing = (stage: 1 | 2, more: Partial<ModelScript>): ModelScript[] => [
@@ -82,8 +84,8 @@ if (process.env.BOOTWRIGHT_MODEL === 'all')
         { ...usual, flash: 'any', scripts: failing(1, { fails: 'may', onFailure }) },
       ],
       [
-        `each of six may fail: ${onFailure}`,
-        { ...usual, scripts: SIX.map((one) => ({ ...one, fails: 'may', onFailure })) },
+        `each may fail: ${onFailure}`,
+        { ...usual, scripts: (MANY[onFailure] ?? SIX).map((one) => ({ ...one, fails: 'may', onFailure })) },
       ],
     ]),
   );

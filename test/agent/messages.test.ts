@@ -45,7 +45,7 @@ const FROM_AGENT: AgentMessage[] = [
   },
   { type: 'step', seq: 1, step: 'mounted', uptime: 2, detail: { disk: 'root', seconds: 0.1, ok: true } },
   {
-    ...{ type: 'output', seq: 2, script: '10-a', deployment: 'd1', bootId: 'b', stage: 1, code: 143 },
+    ...{ type: 'output', script: '10-a', deployment: 'd1', bootId: 'b', stage: 1, code: 143 },
     ...{ timedOut: false, began: 2.5, took: 0.125, output: 'one\ntwo\n' },
   },
   { type: 'pointer', pointer: POINTER },
@@ -70,6 +70,7 @@ const FROM_IMAGER: ImagerMessage[] = [
   },
   { type: 'refuse', why: 'unknown node' },
   { type: 'ack', seq: 1 },
+  { type: 'kept', script: '10-a', bootId: 'b' },
   {
     type: 'flash',
     request: 9,

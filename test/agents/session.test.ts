@@ -185,6 +185,16 @@ describe('while it is judged', () => {
 });
 
 describe('after the welcome', () => {
+  test('what a script left is kept', () => {
+    const output = {
+      ...{ script: '10-a', deployment: 'd1', bootId: 'boot-0', stage: 1 as const, code: 3, timedOut: false },
+      ...{ began: 2.5, took: 0.125, output: 'no such disk\n' },
+    };
+    expect(receive(open, { type: 'output', ...output }, world).outputs).toEqual([
+      { do: 'keep', node: node1, output },
+    ]);
+  });
+
   test('a new step is recorded, an old one only acknowledged again', () => {
     const step = { type: 'step', seq: 4, step: 'mounted', uptime: 3 } as const;
     expect(receive(open, step, world).outputs).toEqual([

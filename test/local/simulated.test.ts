@@ -22,7 +22,10 @@ class Node {
     const life = new Life(this.#time, () => {
       if (++this.deeds === cutAfter) life.end();
     });
-    const board = { uid: '', mac: '', commandLine: '', bootId: '', life, store: this.chip.opened(life) };
+    const board = {
+      ...{ uid: '', mac: '', commandLine: '', bootId: '', random: () => 0.5 },
+      ...{ life, store: this.chip.opened(life) },
+    };
     const machine = new SimulatedMachine(board, {
       disks: {} as DiskSource,
       connect: () => Promise.reject(new Error('no network')),

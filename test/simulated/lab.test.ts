@@ -180,9 +180,10 @@ describe('a disk', () => {
 it('of a script the lines count that say something, wait or end it', () => {
   expect(
     scriptActs(
-      '#!/bin/sh -e\n# sleep 9\necho half way > /dev/console; sleep 1.5\nmkdir -p /x && echo "done"\nexit 3\n',
+      '#!/bin/sh -e\n# sleep 9\n[ "$BOOTWRIGHT_IMAGE" = alpha ] || exit 4\necho half way > /dev/console; sleep 1.5\nmkdir -p /x && echo "done"\nexit 3\n',
     ),
   ).toEqual([
+    { do: 'exit', code: 4, unless: 'alpha' },
     { do: 'say', text: 'half way', console: true },
     { do: 'sleep', milliseconds: 1500 },
     { do: 'say', text: 'done', console: false },

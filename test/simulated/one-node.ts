@@ -1,4 +1,5 @@
 /** A scenario of one simulated node, run without a script: what happens is collected. */
+import type { Script } from '../../agent/protocol/messages.ts';
 import type { RigEvent } from '../../firmware-stubs/rig/scenario/event.ts';
 import { parseScenario } from '../../firmware-stubs/rig/scenario/load.ts';
 import type { Scenario, ScenarioPointer } from '../../firmware-stubs/rig/scenario/scenario.ts';
@@ -15,7 +16,7 @@ export interface OneNodeOptions {
   rig?: 'arm64' | 'x86';
   secondReboot?: boolean;
   /** Name, stage and content; by default each says on the console that it begins. */
-  scripts?: { name: string; stage: 1 | 2; content: string }[];
+  scripts?: (Pick<Script, 'name' | 'stage' | 'content'> & Partial<Script>)[];
   seed?: number;
 }
 

@@ -99,6 +99,64 @@ it('a script that fails is told with its words, and its image given up after its
   expect(lab.steps.filter((step) => step === 'retry')).toHaveLength(3);
 });
 
+describe('scripts', () => {
+  const outputs = (lab: OneNode) =>
+    lab.rig.outputs(NODE).map(({ script, code, timedOut, output }) => ({ script, code, timedOut, output }));
+
+  it('what they left is told to the imager, also where it was away', async () => {
+    const scripts = [
+      { name: '10-a', stage: 1 as const, content: 'echo one\nsleep 2\necho two' },
+      {
+        name: '20-b',
+        stage: 1 as const,
+        content: 'echo begun\nsleep 5\necho never',
+        timeoutSeconds: 3,
+        onFailure: 'continue' as const,
+      },
+    ];
+    const lab = new OneNode(scenarioOf({ scripts }));
+    await lab.power('on');
+    expect(await lab.untilStep('script-failed')).toMatchObject({
+      detail: {
+        script: '20-b',
+        stage: '1',
+        policy: 'continue',
+        why: 'script 20-b: no end within 3 s; begun',
+      },
+    });
+    // The power goes before the imager has heard of it, and it never will from this boot.
+    await lab.rig.perform({ kind: 'imager', imager: 'kill' });
+    await lab.power('cut');
+    await lab.rig.perform({ kind: 'imager', imager: 'start' });
+    expect(outputs(lab)).toMatchObject([{ script: '10-a' }]);
+    await lab.power('on');
+    await lab.untilStep('mounted');
+    await lab.untilStep('ready');
+    await lab.until(() => false, 5);
+    expect(outputs(lab)).toEqual([
+      { script: '10-a', code: 0, timedOut: false, output: 'one\ntwo\n' },
+      { script: '20-b', code: 137, timedOut: true, output: 'begun\n' },
+    ]);
+  });
+
+  it.each([
+    ['stop', ['script-failed', 'failed'], 'alpha', { image: 'beta', phase: 'deploy' }],
+    ['fall-back', ['script-failed', 'fall-back'], 'alpha', { image: 'beta', attempts: 0, phase: 'deploy' }],
+    ['continue', ['script-failed', 'reboot'], 'beta', { image: 'beta', phase: 'ready' }],
+  ] as const)('of a new image that fails: %s', async (onFailure, steps, image, pointer) => {
+    const scripts = [{ name: '10-bad', stage: 1 as const, content: 'exit 3', onFailure }];
+    const lab = new OneNode(scenarioOf({ scripts, pointer: { image: 'beta', fallback: 'alpha' } }));
+    await lab.power('on');
+    await lab.untilStep('script-failed');
+    const seen = lab.steps.length;
+    await lab.until((event) => event.kind === 'step' && ['ready', 'failed'].includes(event.step));
+    expect(lab.steps.slice(seen - 1, seen + 1)).toEqual(steps);
+    expect(lab.rig.pointer(NODE)).toMatchObject(pointer);
+    const booted = lab.lines.filter((line) => line.startsWith('bootwright: firmware boot')).at(-1);
+    expect(booted).toBe(`bootwright: firmware boot ${onFailure === 'stop' ? 'beta' : image}`);
+  });
+});
+
 it('what a node says while its serial cable is out is not seen', async () => {
   const lab = new OneNode(scenarioOf({}));
   await lab.rig.perform({ kind: 'cable', node: NODE, cable: 'pull' });

@@ -15,7 +15,8 @@ import { runScenario } from '../../firmware-stubs/rig/scenario/run.ts';
 import { simulatedRig } from '../../firmware-stubs/simulated/lab/kind.ts';
 import { type Account, accountOf, outcomesOf } from './account.ts';
 
-const FILES = ['double-reboot-power-cuts', 'fallback', 'imager-restart'];
+const POLICIES = ['retry', 'fall-back', 'stop', 'continue'].map((policy) => `script-${policy}`);
+const FILES = ['double-reboot-power-cuts', 'fallback', 'imager-restart', ...POLICIES];
 const WITH_QEMU = process.env.BOOTWRIGHT_SCENARIOS;
 
 let dir: string;

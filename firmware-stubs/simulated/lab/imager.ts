@@ -266,9 +266,11 @@ export class SimulatedImager implements Listener {
       case 'heard':
         this.#liveness.heartbeat(output.node.name, output.heartbeat.adapters, at);
         return;
-      case 'keep':
+      case 'keep': {
+        const { script, bootId } = output.output;
         await this.outputs.keep(output.node.name, output.output, at);
-        return peer.end.write(encodeFrame({ type: 'ack', seq: output.seq }));
+        return peer.end.write(encodeFrame({ type: 'kept', script, bootId }));
+      }
       case 'note':
         return this.#directory.noted(output.node.name, output.pointer);
       case 'settle': {

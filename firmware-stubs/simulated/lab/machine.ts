@@ -189,7 +189,10 @@ export class SimulatedMachine implements Host {
     return this.#possible(this.#world.ask(address, bytes, timeoutMs));
   }
 
-  async run(argv: string[], { timeoutMs }: { timeoutMs: number }): Promise<ProcessResult> {
+  async run(
+    argv: string[],
+    { timeoutMs, env = {} }: { timeoutMs: number; env?: Record<string, string> },
+  ): Promise<ProcessResult> {
     const { life } = this.#boot;
     const file = argv.find((word) => word.startsWith(`${SCRIPT_DIRECTORY}/`));
     if (file === undefined) throw new HostError('ENOENT', `${argv.join(' ')}: not installed by the agent`);
@@ -203,7 +206,10 @@ export class SimulatedMachine implements Host {
     };
     await life.sleep(Math.min(SHELL_MS, left()));
     for (const act of acts) {
-      if (act.do === 'exit') return end(act.code);
+      if (act.do === 'exit') {
+        if (act.unless === env.BOOTWRIGHT_IMAGE) continue;
+        return end(act.code);
+      }
       if (act.do === 'sleep') await life.sleep(Math.min(act.milliseconds, left()));
       else if (act.console) this.print(act.text);
       else output += `${act.text}\n`;

@@ -2,6 +2,7 @@
 import { FRESH_ATTEMPTS } from '../../../agent/protocol/pointer/record.ts';
 import type { BootEvent } from '../../../imager/journal/event.ts';
 import type { ImagerConfig } from '../../../imager/model/config.ts';
+import type { OutputView } from '../../../imager/model/views.ts';
 import type { RigAction, Traffic } from '../../rig/scenario/action.ts';
 import { disksOf } from '../../rig/scenario/disks.ts';
 import type { PacketKind, RigEvent } from '../../rig/scenario/event.ts';
@@ -99,6 +100,11 @@ export class SimulatedRig implements ScenarioRig {
 
   pointer(node: string) {
     return this.node(node).pointers().read().pointer;
+  }
+
+  /** What scripts of a node left, as the imager knows it. */
+  outputs(node: string): OutputView[] {
+    return this.#imager.outputs.of(node);
   }
 
   logs(): string {

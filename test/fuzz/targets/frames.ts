@@ -41,7 +41,7 @@ const SAID: AgentMessage[] = [
     detail: { script: '10-site.sh', took: 0.1, ok: true },
   },
   {
-    ...{ type: 'output', seq: 4, script: '10-site.sh', deployment: 'd1', bootId: 'b', stage: 1, code: 3 },
+    ...{ type: 'output', script: '10-site.sh', deployment: 'd1', bootId: 'b', stage: 1, code: 3 },
     ...{ timedOut: false, began: 2.5, took: 0.125, output: 'no such disk\n' },
   },
   { type: 'pointer', pointer: POINTER },
@@ -73,6 +73,7 @@ const HEARD: ImagerMessage[] = [
   },
   { type: 'refuse', why: 'not configured' },
   { type: 'ack', seq: 3 },
+  { type: 'kept', script: '10-site.sh', bootId: 'b' },
   { type: 'flash', request: 1, ...TARGET },
   { type: 'power', request: 2, action: 'reboot' },
   { type: 'pong' },
