@@ -17,6 +17,7 @@ import { AgentLink } from './linux/link.ts';
 import { openLocalStore } from './linux/local-store.ts';
 import { Membership } from './linux/membership.ts';
 import { scriptRunner } from './linux/scripts.ts';
+import { secretOf } from './linux/secret.ts';
 import { serviceStarter } from './linux/services.ts';
 import { readUid } from './linux/uid.ts';
 import type { Ports } from './ports.ts';
@@ -81,12 +82,17 @@ function startLink(host: Host, store: PointerStore, local: LocalStore | undefine
   const membership = new Membership(readUid(host), local);
   const hello = helloMaker(host, { bootId, bootedImage }, membership, store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
-  const link = new AgentLink(host, imagers, hello, {
-    named: (hostname) => host.setHostName(hostname),
-    flash: (request) => writeFlash(store, request),
-    power: (action) => () => void host.sleep(ANSWER_MS).then(() => host.reboot(action)),
-    member: (request) => membership.answer(request),
-  });
+  const link = new AgentLink(
+    host,
+    imagers,
+    { hello, secret: () => secretOf(host, membership.current()) },
+    {
+      named: (hostname) => host.setHostName(hostname),
+      flash: (request) => writeFlash(store, request),
+      power: (action) => () => void host.sleep(ANSWER_MS).then(() => host.reboot(action)),
+      member: (request) => membership.answer(request),
+    },
+  );
   void link.serve();
   return link;
 }

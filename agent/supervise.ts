@@ -11,6 +11,7 @@ import { parseImagerAddress } from './linux/imager-address.ts';
 import { AgentLink } from './linux/link.ts';
 import { openLocalFolder } from './linux/local-folder.ts';
 import { Membership } from './linux/membership.ts';
+import { secretOf } from './linux/secret.ts';
 import { lockState } from './linux/state-lock.ts';
 import {
   parseSuperviseOptions,
@@ -59,19 +60,24 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     bootId: readBootId(host),
     bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',
   };
-  const link = new AgentLink(host, imagers, helloMaker(host, boot, membership, store), {
-    // The name of a system that is up is its own business.
-    named() {},
-    flash(request) {
-      if (store === undefined) throw new Error('this agent was told of no boot pointer store (--pointer)');
-      return writeFlash(store, request);
+  const link = new AgentLink(
+    host,
+    imagers,
+    { hello: helloMaker(host, boot, membership, store), secret: () => secretOf(host, membership.current()) },
+    {
+      // The name of a system that is up is its own business.
+      named() {},
+      flash(request) {
+        if (store === undefined) throw new Error('this agent was told of no boot pointer store (--pointer)');
+        return writeFlash(store, request);
+      },
+      power(action) {
+        if (!options.allowPower) throw new Error(`${action}: not allowed here (--allow-power)`);
+        return () => void host.sleep(ANSWER_MS).then(() => host.reboot(action));
+      },
+      member: (request) => membership.answer(request),
     },
-    power(action) {
-      if (!options.allowPower) throw new Error(`${action}: not allowed here (--allow-power)`);
-      return () => void host.sleep(ANSWER_MS).then(() => host.reboot(action));
-    },
-    member: (request) => membership.answer(request),
-  });
+  );
   void link.serve();
   return link;
 }

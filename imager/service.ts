@@ -1,5 +1,6 @@
 /** The composition root: puts stores and servers together, starts them in order and closes them in reverse. */
 import type { Logger } from 'pino';
+import { ENROLMENT_KEY } from '../agent/protocol/enrolment.ts';
 import { AgentServer } from './agents/server.ts';
 import { DhcpServer } from './dhcp/server.ts';
 import { ControlServer, HttpServer } from './http/server.ts';
@@ -116,6 +117,7 @@ async function startParts(
       userConfigs: config.userConfigs,
       directory,
       admissions,
+      enrolmentKey: ENROLMENT_KEY,
       holdsLease: stores.holdsLease,
     }),
   );

@@ -16,10 +16,12 @@ import {
   type StepDetail,
 } from '../protocol/messages.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
-import type { Connection, Host } from './host.ts';
+import type { Connection, Host, Secret } from './host.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
 
 const CONNECT_MS = 2000;
+/** A handshake is two short flights; an imager of a rack that was powered on at once has many to answer. */
+const SECURE_MS = 10_000;
 const RETRY_MS = 500;
 /** The agent says something at least this often; an imager that is silent for two such times is gone. */
 const PING_MS = 10_000;
@@ -37,10 +39,17 @@ export interface Commands {
   member(request: MembershipRequest): AgentMessage;
 }
 
+/** Who this node is to its imagers. */
+export interface LinkIdentity {
+  hello(): Hello;
+  /** What secures the next connection. */
+  secret(): Secret;
+}
+
 export class AgentLink implements ImagerLink {
   readonly #host: Host;
   readonly #imagers: readonly ImagerAddress[];
-  readonly #hello: () => Hello;
+  readonly #identity: LinkIdentity;
   readonly #commands: Commands;
   readonly #unacknowledged: Step[] = [];
   #steps = 0;
@@ -52,10 +61,10 @@ export class AgentLink implements ImagerLink {
   readonly #planWaiters: ((plan: Plan | null) => void)[] = [];
   readonly #settleWaiters: (() => void)[] = [];
 
-  constructor(host: Host, imagers: readonly ImagerAddress[], hello: () => Hello, commands: Commands) {
+  constructor(host: Host, imagers: readonly ImagerAddress[], identity: LinkIdentity, commands: Commands) {
     this.#host = host;
     this.#imagers = imagers;
-    this.#hello = hello;
+    this.#identity = identity;
     this.#commands = commands;
   }
 
@@ -64,7 +73,8 @@ export class AgentLink implements ImagerLink {
     for (;;) {
       for (const imager of this.#imagers) {
         try {
-          await this.#converse(await this.#host.connect(imager.address, imager.port, CONNECT_MS));
+          const plain = await this.#host.connect(imager.address, imager.port, CONNECT_MS);
+          await this.#converse(await this.#host.secure(plain, this.#identity.secret(), SECURE_MS));
         } catch (error) {
           this.#complain(
             `imager ${imagerText(imager)}: ${error instanceof Error ? error.message : String(error)}`,
@@ -109,7 +119,7 @@ export class AgentLink implements ImagerLink {
   async #converse(connection: Connection): Promise<void> {
     this.#connection = connection;
     this.#heard = this.#host.uptime();
-    this.#send(this.#hello());
+    this.#send(this.#identity.hello());
     const over = { is: false };
     const watch = this.#watch(connection, over);
     try {

@@ -3,12 +3,21 @@ import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { uptime } from 'node:os';
 import { dirname } from 'node:path';
-import type { Connection, DiskPack, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
+import type {
+  Connection,
+  Digest,
+  DiskPack,
+  Host,
+  NbdAttachment,
+  ProcessResult,
+  Secret,
+} from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
-import { connect } from './connection.ts';
+import { connect, secure } from './connection.ts';
 import { hostError } from './errors.ts';
 import { readDirect } from './read-direct.ts';
 import { runProgram } from './run-program.ts';
+import { sha256, startSha256, verify } from './signatures.ts';
 
 const TOOL_MS = 30_000;
 
@@ -130,6 +139,22 @@ export class NodeHost implements Host {
 
   connect(address: string, port: number, timeoutMs: number): Promise<Connection> {
     return connect(address, port, timeoutMs);
+  }
+
+  secure(connection: Connection, secret: Secret, timeoutMs: number): Promise<Connection> {
+    return secure(connection, secret, timeoutMs);
+  }
+
+  startSha256(): Digest {
+    return startSha256();
+  }
+
+  sha256(bytes: Uint8Array): Uint8Array {
+    return sha256(bytes);
+  }
+
+  verify(point: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
+    return verify(point, bytes, signature);
   }
 
   async receive(

@@ -35,6 +35,11 @@ export class Admissions {
     return entry && { name: entry.name, deleted: entry.state === 'undefining' };
   }
 
+  /** Key of the definition with this id, also where it was deleted; undefined where there is none. */
+  keyOf(id: string): Uint8Array | undefined {
+    return this.definitions.byId(id)?.key ?? undefined;
+  }
+
   /** What the last hello of the node came to, since this imager started. */
   last(node: string): Reconciled | undefined {
     return this.#last.get(node);

@@ -67,7 +67,7 @@ export class Reports {
   ended(peer: Peer, reason: string | undefined, why: string): void {
     const { node } = peer;
     if (node === undefined) {
-      if (reason !== undefined) this.refused(reason, peer, why);
+      if (reason !== undefined) this.refused(reason, peer.connection.peer, why);
       else this.#tally.count('closed.before-hello');
       return;
     }
@@ -76,8 +76,7 @@ export class Reports {
   }
 
   /** Somebody was not let in. */
-  refused(reason: string, peer: Peer | undefined, why: string): void {
-    const address = peer?.connection.peer;
+  refused(reason: string, address: string | undefined, why: string): void {
     const words = `agent refused: ${why}; further ones are counted`;
     this.#tally.notice(`dropped.${reason}`, { reason, address }, words);
     this.#sink({

@@ -1,6 +1,8 @@
 /** The agent endpoint: who is connected, what they report, and what is pushed to them. */
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import type { Server } from 'node:tls';
 import type { Logger } from 'pino';
+import { ENROL_IDENTITY } from '../../agent/protocol/enrolment.ts';
 import type { AgentMessage, ImagerMessage } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Clock } from '../journal/clock.ts';
@@ -15,6 +17,7 @@ import { Flashes, type FlashRequest } from './flashes.ts';
 import { type ConnectedNode, type Peer, Peers } from './peers.ts';
 import { notConnected, type PushAnswer, PushError, Pushes } from './pushes.ts';
 import { Reports } from './reports.ts';
+import { secureServer } from './secure.ts';
 import { admitted, type Output, receive, type Turn, turnedAway } from './session.ts';
 
 export interface AgentServerOptions {
@@ -25,6 +28,8 @@ export interface AgentServerOptions {
   userConfigs: Readonly<Record<string, UserConfig>>;
   directory: Directory;
   admissions: Admissions;
+  /** Of nodes without a definition. */
+  enrolmentKey: Uint8Array;
   /** True where `address` is leased to `node`; asked for nodes without an address of their own. */
   holdsLease(node: NodeConfig, address: string): boolean;
   sink: EventSink;
@@ -54,25 +59,33 @@ export class AgentServer {
   readonly #tally: Tally;
   readonly #reports: Reports;
 
-  private constructor(options: AgentServerOptions, server: Server) {
+  private constructor(options: AgentServerOptions) {
     this.#options = options;
     this.#tally = new Tally(options.log);
     this.#reports = new Reports(options.sink, options.clock, this.#tally);
-    this.#server = server;
+    const { enrolmentKey, admissions } = options;
+    this.#server = secureServer(
+      {
+        keyOf: (identity) => (identity === ENROL_IDENTITY ? enrolmentKey : admissions.keyOf(identity)),
+        secured: (socket, identity) => this.#accept(socket, identity),
+        refused: (reason, address, why) => this.#reports.refused(reason, address, why),
+        abandoned: () => this.#tally.count('closed.in-handshake'),
+      },
+      options.helloMs ?? HELLO_MS,
+    );
     this.#pushes = new Pushes(options.pushMs ?? PUSH_MS);
     this.#flashes = new Flashes(options.directory, {
       isConnected: (node) => this.#peers.of(node) !== undefined,
       push: async (node, flash) =>
         (await this.#push(node, 'flash', (request) => ({ type: 'flash', request, ...flash }))).pointer,
     });
-    server.on('connection', (socket) => this.#accept(socket));
   }
 
   /** Listens. Rejects with the system's error where it cannot. */
   static async start(options: AgentServerOptions): Promise<AgentServer> {
-    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 });
+    const agents = new AgentServer(options);
+    const server = agents.#server;
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS + options.nodes.all.length;
-    const agents = new AgentServer(options, server);
     server.on('drop', () =>
       agents.#reports.refused('too-many-connections', undefined, 'the endpoint is full'),
     );
@@ -146,11 +159,12 @@ export class AgentServer {
     };
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, identity: string): void {
     const { helloMs = HELLO_MS, idleMs = IDLE_MS, clock } = this.#options;
     this.#tally.count('accepted');
     const peer: Peer = {
       session: { at: 'new' },
+      ...(identity === ENROL_IDENTITY ? {} : { identity }),
       since: clock.now(),
       connection: new Connection(
         socket,

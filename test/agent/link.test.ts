@@ -2,6 +2,7 @@
 import { EventEmitter, once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Connection } from '../../agent/linux/host.ts';
 import { AgentLink, type Commands } from '../../agent/linux/link.ts';
 import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
 import {
@@ -11,6 +12,14 @@ import {
   parseAgentMessage,
 } from '../../agent/protocol/messages.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
+import { ENROL } from '../support/secure.ts';
+
+/** What is said is what this is about; that it is secured, secure.test.ts. */
+class PlainHost extends QuietHost {
+  override secure(connection: Connection): Promise<Connection> {
+    return Promise.resolve(connection);
+  }
+}
 
 const HELLO: Hello = {
   type: 'hello',
@@ -93,17 +102,22 @@ afterEach(() => {
 async function linked(commands: Partial<Commands> = {}) {
   const imager = await Imager.start();
   open.push(imager);
-  const host = new QuietHost();
+  const host = new PlainHost();
   const refused = () => {
     throw new Error('not in this test');
   };
-  const link = new AgentLink(host, [{ address: '127.0.0.1', port: imager.port }], () => HELLO, {
-    named: (hostname) => host.setHostName(hostname),
-    flash: refused,
-    power: refused,
-    member: refused,
-    ...commands,
-  });
+  const link = new AgentLink(
+    host,
+    [{ address: '127.0.0.1', port: imager.port }],
+    { hello: () => HELLO, secret: () => ENROL },
+    {
+      named: (hostname) => host.setHostName(hostname),
+      flash: refused,
+      power: refused,
+      member: refused,
+      ...commands,
+    },
+  );
   void link.serve();
   expect(await imager.take()).toEqual(HELLO);
   return { imager, host, link };

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openPointerStore } from '../../agent/linux/eeprom.ts';
 import { parseSuperviseOptions } from '../../agent/linux/supervise-options.ts';
 import { NodeHost } from '../../agent/node/host.ts';
+import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
@@ -33,6 +34,7 @@ const start = async (port: number) =>
     nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: ADDRESS }]),
     directory: new Directory(registry, () => true),
     admissions: await admissionsOf(registry, ['node1']),
+    enrolmentKey: ENROLMENT_KEY,
     holdsLease: () => true,
     sink: (event) => {
       events.push(event);

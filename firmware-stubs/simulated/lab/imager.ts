@@ -3,6 +3,7 @@
  * nodes and a registry in memory, on a wire without bytes of DHCP, TFTP and NBD. A process that can be stopped and started
  * again: what it had acknowledged it still knows.
  */
+import { ENROL_IDENTITY, ENROLMENT_KEY } from '../../../agent/protocol/enrolment.ts';
 import { encodeFrame, FrameReader, MAX_AGENT_FRAME } from '../../../agent/protocol/frame.ts';
 import { SIGNER_BYTES } from '../../../agent/protocol/local-content.ts';
 import {
@@ -31,6 +32,7 @@ import { MemoryRegistry } from '../../../imager/registry/memory.ts';
 import { mayOpen } from '../../../imager/service/disk-policy.ts';
 import type { SimulatedDisk } from './disk.ts';
 import type { Listener, StreamEnd, StreamPacket } from './network.ts';
+import { take } from './secure.ts';
 import type { VirtualTime } from './time.ts';
 
 /** What a boot image is to a simulated node. */
@@ -179,6 +181,12 @@ export class SimulatedImager implements Listener {
 
   async #converse(peer: Peer): Promise<void> {
     this.#peers.add(peer);
+    const admissions = await this.#admissions;
+    const identity = await take(peer.end, (each) =>
+      each === ENROL_IDENTITY ? ENROLMENT_KEY : admissions.keyOf(each),
+    );
+    if (identity === undefined) return this.#drop(peer);
+    if (identity !== ENROL_IDENTITY) peer.identity = identity;
     const reader = new FrameReader(MAX_AGENT_FRAME);
     try {
       for (let bytes = await peer.end.read(); bytes !== undefined; bytes = await peer.end.read())
