@@ -23,7 +23,7 @@ interface StoreKind {
 const none = () => undefined;
 
 /** Bytes of a device with the slots of a boot pointer and, behind them, a local store; older ones have the first 8 KiB alone. */
-export const LARGEST_DEVICE = 16_384;
+export const DEVICE_SIZE = 16_384;
 
 export const STORE_KINDS: Record<LayoutName, StoreKind> = {
   'uboot-env': {
@@ -78,13 +78,13 @@ export function inPlace(host: Host, path: string): Eeprom {
   };
 }
 
-/** A device has the layout's size or the local store's beside it, and holds a boot pointer or is as it left the factory. */
+/** A device has DEVICE_SIZE, an older one the layout's size, and holds a boot pointer or is as it left the factory. */
 function deviceFault(host: Host, store: PointerStore, device: string): string | undefined {
   const { size }: PointerLayout = store.layout;
-  const length = host.readStored(device, 0, size).length;
-  if (length < size) return `it has ${length} bytes, an EEPROM ${LARGEST_DEVICE} or ${size}`;
-  if (host.readStored(device, LARGEST_DEVICE, 1).length > 0)
-    return `it is larger than an EEPROM of ${LARGEST_DEVICE} bytes`;
+  const { length } = host.readStored(device, 0, DEVICE_SIZE + 1);
+  if (length > DEVICE_SIZE) return `it is larger than an EEPROM of ${DEVICE_SIZE} bytes`;
+  if (length !== DEVICE_SIZE && length !== size)
+    return `it has ${length} bytes, an EEPROM ${DEVICE_SIZE} (an older one ${size})`;
   return contentFault(store);
 }
 

@@ -10,7 +10,7 @@ import type { LayoutName } from '../protocol/pointer/layout.ts';
 import type { Eeprom } from '../protocol/pointer/store.ts';
 import { ubootEnv } from '../protocol/pointer/uboot-env.ts';
 import { openChip } from './at24.ts';
-import { inPlace, LARGEST_DEVICE } from './eeprom.ts';
+import { DEVICE_SIZE, inPlace } from './eeprom.ts';
 import { variablePair } from './efivars.ts';
 import type { Host } from './host.ts';
 
@@ -38,10 +38,10 @@ export function localEeprom(host: Host, kind: LayoutName, path: string): LocalSl
 
 /** Not on a disk: what is behind the first bytes of one is somebody's. */
 function onDevice(host: Host, path: string, pointer: number): LocalSlots | { none: string } {
-  const rest = host.readStored(path, pointer, LARGEST_DEVICE - pointer + 1).length;
-  if (pointer + rest > LARGEST_DEVICE)
-    return { none: `${path} is larger than an EEPROM of ${LARGEST_DEVICE} bytes` };
-  return behind(inPlace(host, path), pointer, pointer + rest, path);
+  const size = pointer + host.readStored(path, pointer, DEVICE_SIZE - pointer + 1).length;
+  return size > DEVICE_SIZE
+    ? { none: `${path} is larger than an EEPROM of ${DEVICE_SIZE} bytes: it is left alone` }
+    : behind(inPlace(host, path), pointer, size, path);
 }
 
 function behind(bytes: Eeprom, pointer: number, size: number, path: string): LocalSlots | { none: string } {

@@ -1,5 +1,5 @@
 /** Where a node keeps its definitions: in its EEPROM where that has room, else in a folder of its disk (local-folder.ts). */
-import type { LocalStore } from '../protocol/definition.ts';
+import type { LocalSlots } from '../protocol/local-slots.ts';
 import type { LayoutName } from '../protocol/pointer/layout.ts';
 import type { BootLine } from './cmdline.ts';
 import { STORE_KINDS } from './eeprom.ts';
@@ -14,7 +14,7 @@ export function openLocalStore(
   host: Host,
   { layout, device }: BootLine['pointer'],
   tell: (why: string) => void = () => {},
-): LocalStore | undefined {
+): LocalSlots | undefined {
   if (!Object.hasOwn(STORE_KINDS, layout)) throw new Error(`pointer store "${layout}" is unknown`);
   const found = localEeprom(host, layout as LayoutName, device);
   if (!('none' in found)) return found;

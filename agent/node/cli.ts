@@ -1,4 +1,4 @@
-/** The agent's verbs on a full system: what this node is, its boot pointer, its firmware's boot order. */
+/** The agent's verbs on a full system: what this node is, its boot pointer, its firmware's boot order, its clusters. */
 import { Command } from 'commander';
 import type { Host } from '../linux/host.ts';
 import { SUPERVISE_HELP } from '../linux/supervise-options.ts';
@@ -6,6 +6,7 @@ import { readUid } from '../linux/uid.ts';
 import { plain, plainJson } from '../protocol/plain.ts';
 import { supervise } from '../supervise.ts';
 import { addEfiVerbs } from './efi-verbs.ts';
+import { addLocalVerbs } from './local-verbs.ts';
 import { addPointerVerbs } from './pointer-verbs.ts';
 
 export const EXIT_CODES = `
@@ -24,7 +25,7 @@ export function agentProgram(
   exit: (code: number) => void = () => {},
 ): Command {
   const print = (text: string) => show(plain(text));
-  const program = new Command('agent').description('hardware UID and boot pointer of a node');
+  const program = new Command('agent').description('hardware UID, boot pointer and clusters of a node');
   program.exitOverride().showHelpAfterError('(--help shows the usage)');
   program.addHelpText(
     'after',
@@ -50,5 +51,6 @@ export function agentProgram(
     .action(async (args: string[]) => host.exit(await supervise(host, args)));
   addPointerVerbs(program, host, print, exit);
   addEfiVerbs(program, host, print);
+  addLocalVerbs(program, host, print);
   return program;
 }

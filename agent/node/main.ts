@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** Entry of the agent on Node. */
 import { CommanderError } from 'commander';
+import { LocalRefusedError, LocalUnverifiedError } from '../protocol/local-content.ts';
 import { plain } from '../protocol/plain.ts';
 import { PointerRefusedError, PointerStoreError } from '../protocol/pointer/store.ts';
 import { agentProgram } from './cli.ts';
@@ -22,6 +23,6 @@ try {
 
 /** As `agent --help` lists them. */
 function exitCodeOf(error: unknown): number {
-  if (error instanceof PointerRefusedError) return 4;
-  return error instanceof PointerStoreError ? 5 : 1;
+  if (error instanceof PointerRefusedError || error instanceof LocalRefusedError) return 4;
+  return error instanceof PointerStoreError || error instanceof LocalUnverifiedError ? 5 : 1;
 }

@@ -1,15 +1,16 @@
 /** `agent pointer show|set|verify|history`: boot pointers on every kind of store. Parses, calls, prints. */
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { openPointerStore, STORE_KINDS, storeFault } from '../linux/eeprom.ts';
+import { type Command, Option } from 'commander';
+import { openPointerStore, storeFault } from '../linux/eeprom.ts';
 import type { Host } from '../linux/host.ts';
 import { rpiDigestFile } from '../linux/rpi-eeprom.ts';
 import { type BootPointer, FRESH_ATTEMPTS } from '../protocol/pointer/record.ts';
 import { PointerRefusedError, type PointerStore, PointerStoreError } from '../protocol/pointer/store.ts';
 import { jsonText } from './json-text.ts';
 import { faultOf, historyOf, historyText, recordText, viewText } from './pointer-text.ts';
+import { type NamedStore, parseStore, storesText } from './store-option.ts';
 
 interface StoreOption {
-  store: { kind: string; path: string };
+  store: NamedStore;
   json?: boolean;
 }
 
@@ -138,7 +139,7 @@ function inPlace({ layout }: PointerStore): boolean {
 /** Errors say which store it was. */
 function write(
   target: PointerStore,
-  { kind, path }: StoreOption['store'],
+  { kind, path }: NamedStore,
   fields: Omit<BootPointer, 'sequence'>,
 ): BootPointer {
   try {
@@ -151,25 +152,11 @@ function write(
 
 function storeOption(): Option {
   return new Option('--store <kind:path>', 'pointer store, as listed below')
-    .argParser((value): StoreOption['store'] => {
-      const colon = value.indexOf(':');
-      if (!Object.hasOwn(STORE_KINDS, value.slice(0, Math.max(colon, 0))) || colon === value.length - 1)
-        throw new InvalidArgumentError(
-          `expected KIND:PATH, KIND one of ${Object.keys(STORE_KINDS).join(', ')}.`,
-        );
-      return { kind: value.slice(0, colon), path: value.slice(colon + 1) };
-    })
+    .argParser(parseStore)
     .makeOptionMandatory();
 }
 
-function storesText(): string {
-  const lines = Object.entries(STORE_KINDS).map(
-    ([kind, { path }]) => `  ${`${kind}:PATH`.padEnd(17)} ${path}`,
-  );
-  return `Stores:\n${lines.join('\n')}\n`;
-}
-
-function open(host: Host, { kind, path }: StoreOption['store']): PointerStore {
+function open(host: Host, { kind, path }: NamedStore): PointerStore {
   return openPointerStore(host, kind, path);
 }
 

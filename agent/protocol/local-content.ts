@@ -4,8 +4,11 @@ import { isIpv4 } from './ipv4.ts';
 import { isName } from './names.ts';
 import { parseUid } from './uid.ts';
 
-/** The store is damaged, or a write is not verified: what it holds now must be read. */
+/** The store is damaged. */
 export class LocalStoreError extends Error {}
+
+/** A write whose result is not what it should be: what the store holds now must be read. */
+export class LocalUnverifiedError extends LocalStoreError {}
 
 /** Nothing was written: the content has faults, or there is no room for it. */
 export class LocalRefusedError extends LocalStoreError {}

@@ -11,6 +11,7 @@ import {
   contentFaults,
   LocalRefusedError,
   LocalStoreError,
+  LocalUnverifiedError,
   NO_CONTENT,
   withDefinition,
   withoutCluster,
@@ -119,7 +120,7 @@ export class LocalSlots implements LocalStore {
         this.#eeprom,
         [{ offset: slot * this.#slotSize, bytes: this.#overWhatWas(slot, bytes) }],
         fault,
-        (why) => new LocalStoreError(`local store not verified: ${why}`),
+        (why) => new LocalUnverifiedError(`local store not verified: ${why}`),
       );
     }
   }

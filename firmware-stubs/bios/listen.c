@@ -1,5 +1,6 @@
 #include "listen.h"
 
+#include "../pointer/slot.h"
 #include "../serial/node_end.h"
 #include "bios.h"
 #include "clock.h"
@@ -7,7 +8,8 @@
 #include "line.h"
 #include "smbios.h"
 
-enum { QUIET_MILLISECONDS = 30000 };
+/* The slots are all that a technician's tool sees: what is behind them, a local store with its keys, stays here. */
+enum { SHOWN_SIZE = 2 * BW_LARGEST_SLOT, QUIET_MILLISECONDS = 30000 };
 
 static int read_store(void *context, uint32_t offset, uint8_t *bytes, uint32_t length) {
   (void)context;
@@ -28,12 +30,12 @@ static void send(void *context, const uint8_t *bytes, uint32_t length) {
 }
 
 void listen(uint32_t milliseconds) {
-  static uint8_t memory[EEPROM_SIZE];
+  static uint8_t memory[SHOWN_SIZE];
   static struct bw_node_end end;
   end.uid = hardware_uid();
   end.layout = "eeprom";
   end.firmware = "bootwright BIOS stub";
-  end.size = EEPROM_SIZE;
+  end.size = SHOWN_SIZE;
   end.memory = memory;
   end.read = read_store;
   end.write = write_store;

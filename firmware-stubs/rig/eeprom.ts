@@ -20,7 +20,12 @@ import { projectFile } from './project.ts';
 import { type Rig, type StubFirmware, UEFI_VARIABLES } from './qemu.ts';
 import { variableEeprom } from './uefi-store.ts';
 
-const EEPROM_SIZE = 8192;
+/** Slots of the boot pointer, and a local store behind them (agent/linux/local-eeprom.ts). */
+const DEVICE_SIZE = 16_384;
+/** Of rig nodes before there were local stores: their agent finds no room for one. */
+const POINTER_ALONE = 8192;
+/** What the BIOS stub looks for among the disks. Its slots take 2048 bytes, so a local store fits, too. */
+const CHIP_SIZE = 8192;
 
 /** Whose EEPROM it is: that of a rig, or of firmware with a layout of its own. */
 export type Owner = Rig | StubFirmware;
@@ -28,20 +33,25 @@ export type Owner = Rig | StubFirmware;
 const LAYOUT: Record<Owner, PointerLayout> = {
   arm64: ubootEnv,
   x86: ipxeScript,
-  'bios-stub': eepromLayout(EEPROM_SIZE),
+  'bios-stub': eepromLayout(CHIP_SIZE),
   'uefi-stub': slotPair('efivars', LARGEST_SLOT),
 };
 
-/** Bytes of the file. */
-export function eepromSize(owner: Owner): number {
-  return owner === 'uefi-stub' ? statSync(UEFI_VARIABLES).size : EEPROM_SIZE;
+/** Bytes that the file may have, the first of them for a new one. */
+export function eepromSizes(owner: Owner): number[] {
+  if (owner === 'uefi-stub') return [statSync(UEFI_VARIABLES).size];
+  return owner === 'bios-stub' ? [CHIP_SIZE] : [DEVICE_SIZE, POINTER_ALONE];
 }
 
 /** Makes the EEPROM of a node that never held a boot pointer. */
 export function makeEeprom(path: string, owner: Owner): void {
-  if (owner === 'x86') copyFileSync(projectFile('firmware-stubs/ipxe/eeprom.ipxe'), path);
-  else if (owner === 'uefi-stub') copyFileSync(UEFI_VARIABLES, path);
-  else writeFileSync(path, new Uint8Array(EEPROM_SIZE));
+  if (owner === 'uefi-stub') {
+    copyFileSync(UEFI_VARIABLES, path);
+    return;
+  }
+  const bytes = new Uint8Array(eepromSizes(owner)[0]!);
+  if (owner === 'x86') bytes.set(readFileSync(projectFile('firmware-stubs/ipxe/eeprom.ipxe')));
+  writeFileSync(path, bytes);
 }
 
 /** The bytes in which `eepromPointers` has its slots. */

@@ -16,7 +16,7 @@ import { join, resolve } from 'node:path';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { bootDisk } from '../bios/boot-disk.ts';
-import { eepromSize } from './eeprom.ts';
+import { eepromSizes } from './eeprom.ts';
 import { RigImager } from './imager.ts';
 import { InsideProcess } from './inside.ts';
 import { type CommandOptions, type CommandResult, NetworkNamespace } from './namespace.ts';
@@ -187,7 +187,8 @@ export class Lab {
       throw new Error(`node ${node.name} has neither an EEPROM nor firmware that asks the network`);
     }
     const { size } = await stat(node.eeprom);
-    const wanted = eepromSize(isStub(node.firmware) ? node.firmware : node.rig);
-    if (size !== wanted) throw new Error(`${node.eeprom} has ${size} bytes, an EEPROM ${wanted}`);
+    const sizes = eepromSizes(isStub(node.firmware) ? node.firmware : node.rig);
+    if (!sizes.includes(size))
+      throw new Error(`${node.eeprom} has ${size} bytes, an EEPROM ${sizes.join(' or ')}`);
   }
 }

@@ -26,7 +26,7 @@ export interface NodeOptions {
   /** Hardware UID: a UUID, or `serial:` and a serial number. */
   uid: string;
   /**
-   * The EEPROM's file, 8192 bytes: written by the host, obeyed by the firmware, the first disk of the node's Linux. A
+   * The EEPROM's file (eeprom.ts makes one): written by the host, obeyed by the firmware, the first disk of the node's Linux. A
    * node whose firmware asks the network can do without. UEFI stub: the file with the machine's UEFI variables.
    */
   eeprom?: string;

@@ -26,7 +26,7 @@ export interface Machine {
   /** TAP device in the namespace QEMU is started in. */
   tap: string;
   /**
-   * File of 8192 bytes: the node's first virtio disk. Every machine without network firmware has one. UEFI stub: the file with
+   * File of the EEPROM (eeprom.ts): the node's first virtio disk. Every machine without network firmware has one. UEFI stub: the file with
    * the machine's UEFI variables instead.
    */
   eeprom?: string;

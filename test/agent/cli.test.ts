@@ -66,8 +66,9 @@ it('names the layouts there are, and the file that is not', () => {
 it('does not write to what is no EEPROM unless it is told to', () => {
   const words = ['--image', 'alpha', '--disk', 'root', '--imager', '10.0.0.1'];
   for (const [content, fault] of [
-    [Buffer.alloc(0x2001), 'it is larger than an EEPROM of 8192 bytes'],
-    [Buffer.alloc(100), 'it has 100 bytes, an EEPROM 8192'],
+    [Buffer.alloc(0x4001), 'it is larger than an EEPROM of 16384 bytes'],
+    [Buffer.alloc(0x2001), 'it has 8193 bytes, an EEPROM 16384 (an older one 8192)'],
+    [Buffer.alloc(100), 'it has 100 bytes, an EEPROM 16384 (an older one 8192)'],
     [Buffer.alloc(0x2000, 'data '), 'it holds something else than boot pointers of layout uboot-env'],
   ] as const) {
     writeFileSync(eeprom, content);

@@ -145,7 +145,7 @@ describe('exit codes', () => {
       'not an EEPROM',
       4,
       'uboot-env:DIR/text',
-      /^agent: .*text was not written: it has 5 bytes, an EEPROM 8192/,
+      /^agent: .*text was not written: it has 5 bytes, an EEPROM 16384/,
     ],
     [
       'wrong CRCs',

@@ -11,7 +11,7 @@ import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
 import { Lab } from '../../firmware-stubs/rig/lab.ts';
 import type { NodeOptions, RigNode } from '../../firmware-stubs/rig/node.ts';
-import type { Rig } from '../../firmware-stubs/rig/qemu.ts';
+import { isStub, type Rig } from '../../firmware-stubs/rig/qemu.ts';
 import { writeCpio } from '../../imager/images/cpio.ts';
 import { DebianPackages } from '../../imager/images/debian.ts';
 
@@ -90,7 +90,7 @@ export async function openBootLab(
   }
   const eeprom = join(dir, 'eeprom');
   await mkdir(join(dir, 'dhcp-options'));
-  makeEeprom(eeprom, more.firmware === 'uefi-stub' ? 'uefi-stub' : 'arm64');
+  makeEeprom(eeprom, isStub(more.firmware) ? more.firmware : 'arm64');
   const lab = await Lab.open({ dir });
   const close = async () => {
     await lab.close();

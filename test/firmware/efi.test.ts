@@ -66,6 +66,8 @@ test('pointers and boot options outlive the power, and the tools agree', { timeo
   expect(first).toEqual([
     'fresh empty empty - - -',
     'written valid valid 0 gamma 3',
+    'defined 1 2 true -',
+    'beside valid valid 0 gamma 3',
     'immutable EPERM',
     expect.stringMatching(/^options 0=(.+),16=\1$/),
     'order 16 16,0',
@@ -75,6 +77,7 @@ test('pointers and boot options outlive the power, and the tools agree', { timeo
 
   expect(await boot(2)).toEqual([
     'kept valid valid 0 gamma 3',
+    'defined 1 2 true -',
     'order 16 16,0',
     'order 16 0,16',
     'damaged torn valid 1 beta 2',

@@ -2,9 +2,11 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { LARGEST_LOCAL_SLOT, LocalSlots } from '../../agent/protocol/local-slots.ts';
 import { ipxeScript } from '../../agent/protocol/pointer/ipxe-script.ts';
 import type { SlotIndex } from '../../agent/protocol/pointer/layout.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { definitionOf } from '../local/definitions.ts';
 import {
   ADDRESS,
   bootsLinux,
@@ -29,10 +31,30 @@ afterAll(() => boot?.close());
 
 /** An EEPROM to which the records were written one after the other. */
 async function store(...writes: [SlotIndex, BootPointer][]): Promise<void> {
-  const image = new Uint8Array(await readFile(BLANK));
+  const image = new Uint8Array(0x4000);
+  image.set(await readFile(BLANK));
+  image.set(behind(), 0x2000);
   for (const [slot, record] of writes)
     for (const { offset, bytes } of ipxeScript.patches(image, slot, record)) image.set(bytes, offset);
   await writeFile(boot.eeprom, image);
+}
+
+/** What a local store may hold, at its worst for whoever takes it for a script: labels, commands, every byte, a line without end. */
+function behind(): Uint8Array {
+  const bytes = new Uint8Array(0x2000);
+  new LocalSlots(
+    {
+      read: (offset, length) => bytes.slice(offset, offset + length),
+      write: (offset, written) => bytes.set(written, offset),
+    },
+    LARGEST_LOCAL_SLOT,
+  ).define({ ...definitionOf(1), key: Buffer.from('\n:slot_0\n:slot_1\n:boot\nexit\n:no_') });
+  const text =
+    '\n#!ipxe\n:slot_0\n:slot_1\n:boot\n:next_imager\n:no_pointer\n:retry\necho bootwright: firmware boot stranger\n';
+  bytes.set(Buffer.from(text), 2 * LARGEST_LOCAL_SLOT);
+  for (let at = 2 * LARGEST_LOCAL_SLOT + text.length; at < bytes.length; at++)
+    bytes[at] = at % 256 === 0x0a ? 0 : at;
+  return bytes;
 }
 
 test('the blank EEPROM has its areas where README.md says', async () => {

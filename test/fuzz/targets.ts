@@ -4,6 +4,7 @@ import { captureTarget } from './targets/capture.ts';
 import { dhcpTarget } from './targets/dhcp.ts';
 import { frameTarget } from './targets/frames.ts';
 import { rangeTarget } from './targets/http.ts';
+import { localSlotTarget } from './targets/local-slot.ts';
 import { nbdTarget } from './targets/nbd.ts';
 import { nbdTalkTarget } from './targets/nbd-talk.ts';
 import { nbiTarget } from './targets/nbi.ts';
@@ -27,6 +28,7 @@ export const TARGETS: Record<string, () => Target> = {
   'fw-env-config': fwEnvConfigTarget,
   'efi-variable': efiVariableTarget,
   'rpi-image': rpiImageTarget,
+  'local-slot': localSlotTarget,
   frame: frameTarget,
   serial: serialTarget,
   nbd: nbdTarget,

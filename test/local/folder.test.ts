@@ -16,10 +16,13 @@ vi.mock('node:fs', async () => (await import('./crash-files.ts')).notingFiles())
 
 const NOTHING = { definitions: [], current: null, target: null };
 
+/** Which calls are made and in which order counts here, not what a busy disk makes of a sync. */
+const MEMORY = fs.existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
 let dir: string;
 let state: string;
 beforeEach(() => {
-  dir = fs.mkdtempSync(join(tmpdir(), 'local-'));
+  dir = fs.mkdtempSync(join(MEMORY, 'local-'));
   state = join(dir, 'bootwright');
 });
 afterEach(() => fs.rmSync(dir, { recursive: true }));
@@ -195,7 +198,7 @@ const CASES: [what: string, before: ((store: LocalStore) => void)[], act: (store
   ['moved', [define(1), define(2)], (store) => store.point({ current: uuid(2), target: null })],
 ];
 /** Of what was not synced all, nothing, and so many mixtures. */
-const MIXTURES = 4;
+const MIXTURES = 3;
 
 it.each(CASES)(
   '%s: the power cut after every call leaves the former content or the new one',
@@ -210,7 +213,7 @@ it.each(CASES)(
     expect(deeds.length).toBeGreaterThan(8);
     const found = { old: 0, now: 0 };
     let seed = 1;
-    const left = fs.mkdtempSync(join(tmpdir(), 'local-left-'));
+    const left = fs.mkdtempSync(join(MEMORY, 'local-left-'));
     for (let cut = 0; cut <= deeds.length; cut++) {
       if (cut > 0) disk.take(deeds[cut - 1]!);
       for (let mixture = 0; mixture < 2 + MIXTURES; mixture++) {

@@ -26,7 +26,7 @@ let dir: string;
 let lab: Lab;
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'lab-'));
-  writeFileSync(join(dir, 'eeprom'), new Uint8Array(8192));
+  writeFileSync(join(dir, 'eeprom'), new Uint8Array(16_384));
   lab = await Lab.open({ dir });
 });
 afterEach(async () => {
@@ -115,7 +115,7 @@ test.each([
   [{ name: '../x' }, 'cannot be a file'],
   [{ mac: '52:54:00' }, 'not an Ethernet address'],
   [{ uid: 'x' }, 'not a UID'],
-  [{ eeprom: '/dev/null' }, 'has 0 bytes, an EEPROM 8192'],
+  [{ eeprom: '/dev/null' }, 'has 0 bytes, an EEPROM 16384 or 8192'],
   [{ firmware: 'uefi-pxe' as const }, 'of x86 nodes'],
 ])('a node with a fault is refused: %j', async (changes, why) => {
   await expect(node(changes)).rejects.toThrow(why);

@@ -24,7 +24,7 @@ describe('layout uboot-env', () => {
     const decision = decide(ubootEnv, store);
     const lab = await booted(store);
     expect(lab.lines.filter((line) => !OTHERS.test(line))).toEqual(consoleLines(decision));
-    expect(lab.node.chip.bytes).toEqual(storeAfter(store, decision));
+    expect(lab.node.chip.bytes.subarray(0, store.length)).toEqual(storeAfter(store, decision));
     if ('error' in decision) expect(lab.lines).not.toContainEqual(expect.stringContaining('firmware boot'));
     else expect(lab.lines.at(-1)).toBe(`bootwright: firmware boot ${decision.image}`);
   });

@@ -1,4 +1,5 @@
 /** A node without hardware: power, a chip with boot pointers, firmware, and the project's own agent on a simulated machine. */
+import { DEVICE_SIZE } from '../../../agent/linux/eeprom.ts';
 import { main } from '../../../agent/main.ts';
 import { ipxeScript } from '../../../agent/protocol/pointer/ipxe-script.ts';
 import type { PointerLayout } from '../../../agent/protocol/pointer/layout.ts';
@@ -64,9 +65,10 @@ export class SimulatedNode {
     this.layout = LAYOUT_OF[parts.rig];
     this.#parts = parts;
     this.#world = world;
-    this.chip = new SimulatedChip(this.layout.size, parts.stops, ({ offset, bytes }, stored) =>
-      world.wrote(slotAt(this.layout, offset), stored, bytes.length),
-    );
+    this.chip = new SimulatedChip(DEVICE_SIZE, parts.stops, ({ offset, bytes }, stored) => {
+      // Behind the boot pointer is the local store.
+      if (offset < this.layout.size) world.wrote(slotAt(this.layout, offset), stored, bytes.length);
+    });
   }
 
   get powered(): boolean {

@@ -6,9 +6,12 @@
 import { openPointerStore } from '../../../agent/linux/eeprom.ts';
 import { EFIVARS, readBootOrder, setBootNext, setBootOrder } from '../../../agent/linux/efivars.ts';
 import type { Host } from '../../../agent/linux/host.ts';
+import { openLocalStore } from '../../../agent/linux/local-store.ts';
+import type { LocalStore } from '../../../agent/protocol/definition.ts';
 import { bootOptionName, GLOBAL_GUID, POINTER_GUID } from '../../../agent/protocol/pointer/efi-variables.ts';
 import type { PointerStore } from '../../../agent/protocol/pointer/store.ts';
 import { start } from '../../../agent/quickjs/start.ts';
+import { longestDefinition, uuid } from '../../local/definitions.ts';
 import { FIELDS, modulesOf, mountSystem, say, text } from './guest.ts';
 
 /** Number of a boot option that OVMF does not make. */
@@ -32,6 +35,11 @@ async function first(host: Host, store: PointerStore): Promise<void> {
   say(host, 'fresh', inForce(store));
   for (const image of ['alpha', 'beta', 'gamma']) store.write({ ...FIELDS, image });
   say(host, 'written', inForce(store));
+  const local = localStore(host);
+  for (const cluster of [1, 2]) local.define(longestDefinition(cluster));
+  local.erase(uuid(1));
+  say(host, 'defined', clusters(host));
+  say(host, 'beside', inForce(store));
   // The kernel has made them immutable: the third write came through all the same, and they still are.
   try {
     host.writeStored(`${EFIVARS}/BootPointer0-${POINTER_GUID}`, 0, new Uint8Array(4));
@@ -55,6 +63,7 @@ async function first(host: Host, store: PointerStore): Promise<void> {
 
 async function second(host: Host, store: PointerStore): Promise<void> {
   say(host, 'kept', inForce(store));
+  say(host, 'defined', clusters(host));
   sayOrder(host);
   // efibootmgr changes the order, efivar a pointer; both are read.
   const { order } = readBootOrder(host);
@@ -69,6 +78,18 @@ async function second(host: Host, store: PointerStore): Promise<void> {
   say(host, 'damaged', inForce(store));
   store.write({ ...FIELDS, image: 'delta' });
   say(host, 'mended', inForce(store));
+}
+
+function localStore(host: Host): LocalStore {
+  return openLocalStore(host, { layout: 'efivars', device: EFIVARS })!;
+}
+
+/** Which are defined, and whether all of the definition came back. */
+function clusters(host: Host): string {
+  const { definitions, current } = localStore(host).read();
+  const [only] = definitions;
+  const whole = JSON.stringify(only?.key) === JSON.stringify(longestDefinition(2).key);
+  return `${definitions.length} ${only?.cluster.id === uuid(2) ? 2 : '-'} ${whole} ${current ?? '-'}`;
 }
 
 function inForce(store: PointerStore): string {

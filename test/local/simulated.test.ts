@@ -1,0 +1,63 @@
+/** Local stores on the simulated lab's machines: a definition survives what a chip survives. */
+import { expect, test } from 'vitest';
+import { DEVICE_SIZE } from '../../agent/linux/eeprom.ts';
+import { openLocalStore } from '../../agent/linux/local-store.ts';
+import { SimulatedChip } from '../../firmware-stubs/simulated/lab/chip.ts';
+import type { DiskSource } from '../../firmware-stubs/simulated/lab/keeper.ts';
+import { Life } from '../../firmware-stubs/simulated/lab/life.ts';
+import { SimulatedMachine } from '../../firmware-stubs/simulated/lab/machine.ts';
+import { VirtualTime } from '../../firmware-stubs/simulated/lab/time.ts';
+import { definitionOf, uuid } from './definitions.ts';
+
+const STOPS = [1, 16, 100, 180];
+
+/** A node whose power goes after so many deeds of the boot that is called `boot`. */
+class Node {
+  readonly #time = new VirtualTime(() => 0.5);
+  readonly chip = new SimulatedChip(DEVICE_SIZE, STOPS, () => {});
+  deeds = 0;
+
+  async boot(work: (store: NonNullable<ReturnType<typeof openLocalStore>>) => void, cutAfter = Infinity) {
+    this.deeds = 0;
+    const life = new Life(this.#time, () => {
+      if (++this.deeds === cutAfter) life.end();
+    });
+    const board = { uid: '', mac: '', commandLine: '', bootId: '', life, store: this.chip.opened(life) };
+    const machine = new SimulatedMachine(board, {
+      disks: {} as DiskSource,
+      connect: () => Promise.reject(new Error('no network')),
+      print: () => {},
+      ended: () => {},
+    });
+    work(openLocalStore(machine, { layout: 'uboot-env', device: '/dev/vda' })!);
+    await this.#time.run(this.#time.now() + 1000, () => false);
+  }
+
+  async clusters(): Promise<string[]> {
+    let found: string[] = [];
+    await this.boot((store) => {
+      found = store.read().definitions.map(({ id }) => id);
+    });
+    return found;
+  }
+}
+
+test('the power cut at any of its writes leaves the former definition or the new one, and the next boot mends it', async () => {
+  const whole = new Node();
+  await whole.boot((store) => store.define(definitionOf(1)));
+  const { deeds } = whole;
+  expect(deeds).toBe(2 * (STOPS.length + 1));
+  const seen = new Set<string>();
+  for (let cut = 1; cut <= deeds; cut++) {
+    const node = new Node();
+    await node.boot((store) => store.define(definitionOf(1)));
+    await node.boot((store) => store.define(definitionOf(1, 1)), cut);
+    const [id, more] = await node.clusters();
+    expect([uuid(0x1001), uuid(0x1002)]).toContain(id);
+    expect(more).toBeUndefined();
+    seen.add(id!);
+    await node.boot((store) => store.define(definitionOf(1, 1)));
+    expect(await node.clusters()).toEqual([uuid(0x1002)]);
+  }
+  expect(seen.size).toBe(2);
+});

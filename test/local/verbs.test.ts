@@ -1,0 +1,158 @@
+/** `agent local` as a technician uses it: what it prints, and its exit codes as a program. No key is ever printed. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { LocalFolder, openLocalFolder } from '../../agent/linux/local-folder.ts';
+import { openLocalStore } from '../../agent/linux/local-store.ts';
+import { lockState } from '../../agent/linux/state-lock.ts';
+import { NodeHost } from '../../agent/node/host.ts';
+import type { LocalStore } from '../../agent/protocol/definition.ts';
+import { bundle } from '../support/inside.ts';
+import { definitionOf, uuid } from './definitions.ts';
+
+let program: string;
+beforeAll(async () => {
+  program = await bundle('agent/node/main.ts');
+});
+
+let dir: string;
+let state: string;
+let eeprom: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'local-verbs-'));
+  state = join(dir, 'state');
+  eeprom = join(dir, 'eeprom');
+  writeFileSync(eeprom, new Uint8Array(16_384));
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+interface Ended {
+  code: number;
+  out: string;
+  err: string;
+}
+
+async function agent(...args: string[]): Promise<Ended> {
+  const ended = await new Promise<Ended>((resolve) =>
+    execFile(process.execPath, [program, ...args], (error, out, err) =>
+      resolve({ code: error === null ? 0 : Number(error.code), out, err }),
+    ),
+  );
+  for (const definition of [definitionOf(1), definitionOf(2)])
+    for (const form of ['hex', 'base64', 'latin1'] as const)
+      expect(ended.out + ended.err).not.toContain(Buffer.from(definition.key.subarray(0, 6)).toString(form));
+  expect(ended.out + ended.err).not.toContain('"key"');
+  expect(ended.out + ended.err).not.toContain('160'); // The first byte of every key, as a number.
+  return ended;
+}
+
+const PLACES: [what: string, place: () => string[], where: () => string, open: () => LocalStore][] = [
+  [
+    'an EEPROM',
+    () => ['--store', `uboot-env:${eeprom}`],
+    () => `uboot-env:${eeprom}`,
+    () => openLocalStore(new NodeHost(), { layout: 'uboot-env', device: eeprom })!,
+  ],
+  ['a folder', () => [], () => state, () => openLocalFolder(new NodeHost(), state)],
+];
+
+describe.each(PLACES)('%s', (_what, place, where, open) => {
+  const local = (verb: string, ...args: string[]) =>
+    agent('local', verb, ...args, '--state', state, ...place());
+
+  it('is shown in words and as JSON, and forgotten by name or id', async () => {
+    expect(await local('show')).toEqual({
+      code: 0,
+      out: `${where()}: this node is defined in no cluster\n`,
+      err: '',
+    });
+    for (const cluster of [1, 2]) open().define(definitionOf(cluster));
+    open().point({ current: uuid(1), target: uuid(2) });
+    const two = [
+      'cluster lab2, target',
+      `  id          ${uuid(2)}`,
+      '  node        7 node1',
+      `  definition  ${uuid(0x2001)}`,
+      '  uid         6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f601',
+      '  imagers     10.77.0.1, 10.77.0.2',
+    ];
+    const text = (await local('show')).out.trimEnd().split('\n');
+    expect([text[0], text[1], ...text.slice(7)]).toEqual([`${where()}:`, 'cluster lab1, current', ...two]);
+    const json = JSON.parse((await local('show', '--json')).out);
+    const { key: _key, signer: _signer, ...shown } = definitionOf(1);
+    expect(json).toMatchObject({ store: where(), current: uuid(1), target: uuid(2) });
+    expect(json.definitions[0]).toEqual(shown);
+
+    expect((await local('erase', 'lab1')).out).toBe([`${where()}:`, ...two, ''].join('\n'));
+    expect(open().read()).toEqual({ definitions: [definitionOf(2)], current: null, target: uuid(2) });
+    expect(await local('erase', 'lab1')).toMatchObject({
+      code: 4,
+      err: expect.stringContaining('no definition to'),
+    });
+    expect((await local('erase', uuid(2))).out).toBe(`${where()}: this node is defined in no cluster\n`);
+  });
+
+  it('names one of two clusters of one name by its id', async () => {
+    open().define(definitionOf(1));
+    open().define({ ...definitionOf(2), cluster: { name: 'lab1', id: uuid(2) } });
+    expect((await local('erase', 'lab1')).err).toContain(
+      `two clusters are called lab1: ${uuid(1)}, ${uuid(2)}; name one id`,
+    );
+    expect((await local('erase', uuid(1))).code).toBe(0);
+    expect(open().read().definitions).toHaveLength(1);
+  });
+
+  it('is not written while another agent is at work', async () => {
+    open().define(definitionOf(1));
+    const release = lockState(new NodeHost(), state);
+    expect(await local('erase', 'lab1')).toMatchObject({
+      code: 4,
+      err: expect.stringContaining('is locked'),
+    });
+    expect((await local('show')).code).toBe(0);
+    release();
+    expect((await local('erase', '--all')).code).toBe(0);
+    expect(open().read().definitions).toEqual([]);
+  });
+});
+
+it('what is damaged is said, and forgotten only with --all', async () => {
+  openLocalFolder(new NodeHost(), state).define(definitionOf(1));
+  const key = join(state, 'clusters', uuid(1), '1', 'key');
+  writeFileSync(key, readFileSync(key, 'utf8').replace('a', 'b'));
+  for (const args of [['show'], ['erase', 'lab1']])
+    expect(await agent('local', ...args, '--state', state)).toMatchObject({
+      ...{ code: 1, out: '' },
+      err: `agent: ${key} is damaged: its CRC-32 is not that in sums\n`,
+    });
+  expect((await agent('local', 'erase', '--all', '--state', state)).code).toBe(0);
+  expect(new LocalFolder(new NodeHost(), state).read().definitions).toEqual([]);
+});
+
+it('a store without room is said', async () => {
+  writeFileSync(eeprom, new Uint8Array(8192));
+  expect(await agent('local', 'show', '--store', `uboot-env:${eeprom}`)).toMatchObject({
+    ...{ code: 4, out: '' },
+    err: expect.stringMatching(/there is no local store: .*8192 bytes.*no room/),
+  });
+});
+
+it('erase wants one cluster, or all', async () => {
+  for (const args of [[], ['lab1', '--all']])
+    expect((await agent('local', 'erase', ...args, '--state', state)).code).toBe(4);
+});
+
+it('no verb for boot pointers shows what is behind them', async () => {
+  const store = `uboot-env:${eeprom}`;
+  openLocalStore(new NodeHost(), { layout: 'uboot-env', device: eeprom })!.define(definitionOf(1));
+  const set = '--image alpha --disk root --imager 10.77.0.1 --cluster lab1'.split(' ');
+  expect((await agent('pointer', 'set', '--store', store, ...set)).code).toBe(0);
+  for (const verb of ['show', 'history', 'verify'])
+    for (const more of [[], ['--json']]) {
+      const { code, out } = await agent('pointer', verb, '--store', store, ...more);
+      expect(code).toBe(0);
+      expect(out).not.toContain(uuid(1));
+    }
+});
