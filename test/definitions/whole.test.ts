@@ -173,6 +173,8 @@ interface Story {
   act(node: Node): Promise<unknown>;
   /** Why the node is refused in the end. */
   refused?: string;
+  /** The definition there was is the one there is in the end. */
+  kept?: true;
   /** Nothing is defined before. */
   fresh?: true;
 }
@@ -187,7 +189,7 @@ const start = (node: Node) => node.start();
 
 const STORIES: Record<string, Story> = {
   'define at the first hello': { act: start, fresh: true },
-  'scenario 1, join': { before: (node) => away(node), act: start },
+  'scenario 1, join': { before: (node) => away(node), act: start, kept: true },
   'scenario 2, deleted while it was away': {
     before: (node) => away(node, undefine),
     act: start,
@@ -197,7 +199,11 @@ const STORIES: Record<string, Story> = {
     before: (node) => away(node, undefine, (each) => each.control('define')),
     act: start,
   },
-  'scenario 3, its hardware was replaced': { before: (node) => away(node, replace), act: start },
+  'scenario 3, its hardware was replaced': {
+    before: (node) => away(node, replace),
+    act: start,
+    kept: true,
+  },
   'scenario 4, deleted and replaced': {
     before: (node) => away(node, undefine, replace),
     act: start,
@@ -239,6 +245,7 @@ async function play(story: Story, who: 'imager' | 'agent', at: number, runtime: 
     await node.start();
     await node.settled(0, undefined);
   }
+  const definition = node.local()[0]?.id;
   await story.before?.(node);
   let killed: Promise<void> | undefined;
   let after = Date.now();
@@ -260,6 +267,7 @@ async function play(story: Story, who: 'imager' | 'agent', at: number, runtime: 
     await node.settled(after, story.refused);
   }
   await node.kill();
+  if (story.kept) expect(node.local()[0]?.id).toBe(definition);
   return { node, never };
 }
 
