@@ -2,7 +2,7 @@
  * The embedded registry: commits go to an append-only log, and from there to LMDB when it is quiet (README.md). Reads see
  * both.
  */
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { type Base, overlay, runBuffered, type Stored, toEntries, type Write } from './buffered.ts';
 import { syncDirectory } from './directory.ts';
@@ -83,6 +83,8 @@ export class LmdbRegistry implements Registry {
    */
   static async open(dir: string, limits = LIMITS, write?: WriteBytes): Promise<LmdbRegistry> {
     await mkdir(dir, { recursive: true });
+    // It holds keys of nodes.
+    await chmod(dir, 0o700);
     const opened = await LogFile.open(dir, write);
     const tree = await LmdbTree.open(dir).catch(async (error) => {
       await opened.log.close();

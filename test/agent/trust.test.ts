@@ -80,7 +80,7 @@ test('a script that was changed on the disk is not run, however often it has bee
   const pointer = { image: 'a', cluster: 'one', deployment: 'd1' } as BootPointer;
   journal().install(signed(plan()), JOURNAL);
   const file = join(host.root, STATE, 'scripts/10-site.sh');
-  const run = () => scriptRunner(host).run(script('echo ran\n'), pointer);
+  const run = () => scriptRunner(host).run(script('echo ran\n'), pointer, pointer.image);
   expect(await run()).toMatchObject({ code: 0, output: 'ran\n' });
   writeFileSync(file, `${readFileSync(file, 'utf8')}touch ${host.root}/owned\n`);
   await expect(run()).rejects.toThrow(/^tampered: .*10-site.sh is not what was installed$/);

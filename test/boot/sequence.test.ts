@@ -35,8 +35,8 @@ const AGENT = [
   ['pointer', 'mounted', 'services', 'stage2', 'ready'],
 ];
 const SEQUENCE = AGENT.flatMap((steps) => [...FIRMWARE, 'agent', ...steps]);
-/** The same as the agent reports them to the imager. */
-const AGENT_SEQUENCE = AGENT.flat();
+/** The same as the agent reports them to the imager, which defined the node before. */
+const AGENT_SEQUENCE = ['define', ...AGENT.flat()];
 
 describe.each(['arm64', 'x86'] as Rig[])('rig %s', (rig) => {
   let cluster: Cluster;

@@ -278,16 +278,16 @@ test('whatever is done, and whoever crashes wherever: at the next joins both sto
 });
 
 /** What leads up to each of the scenarios, and the deed that is cut short. */
-const STORIES: Record<string, { before: string[]; cut: string; refused?: string }> = {
+const STORIES: Record<string, { before: string[]; cut: string; refused?: string; kept?: true }> = {
   'first define': { before: [], cut: 'join' },
-  'scenario 1': { before: ['join'], cut: 'join' },
+  'scenario 1': { before: ['join'], cut: 'join', kept: true },
   'scenario 2: deleted while away': {
     before: ['join', 'undefine away'],
     cut: 'join',
     refused: 'not-defined',
   },
   'scenario 2: deleted and wanted again': { before: ['join', 'undefine away', 'define'], cut: 'join' },
-  'scenario 3: hardware replaced': { before: ['join', 'replace the hardware'], cut: 'join' },
+  'scenario 3: hardware replaced': { before: ['join', 'replace the hardware'], cut: 'join', kept: true },
   'scenario 4: deleted and replaced': {
     before: ['join', 'undefine away', 'replace the hardware'],
     cut: 'join',
@@ -297,19 +297,22 @@ const STORIES: Record<string, { before: string[]; cut: string; refused?: string 
   define: { before: ['join', 'undefine connected'], cut: 'define' },
 };
 
-test.each(Object.entries(STORIES))('%s, cut at every place', async (_, { before, cut, refused }) => {
+test.each(Object.entries(STORIES))('%s, cut at every place', async (_, { before, cut, refused, kept }) => {
   for (const who of ['imager', 'agent'] as const) {
     let cuts = 0;
     for (let at = 0; ; at++) {
       const world = new World('first');
       const machine = world.machines[0]!;
       for (const what of before) await DEEDS[what]!(world, machine);
+      const definition = machine.store.content.definitions[0]?.id;
       world.arm(who, at);
       await DEEDS[cut]!(world, machine);
       const never = world.disarm();
       const reason = await settled(world, machine);
       await check(world, machine, reason);
       if (cut === 'join') expect(reason).toBe(refused);
+      // Nothing was defined anew.
+      if (kept) expect(machine.store.content.definitions[0]?.id).toBe(definition);
       // One that was deleted may be left: that the node has erased its copy is believed with the key of it alone.
       const states = world.registry.range<{ state: string }>(['definition']).map(({ value }) => value.state);
       expect(states.filter((state) => state !== 'undefining')).toEqual(

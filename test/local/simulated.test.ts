@@ -29,6 +29,7 @@ class Node {
     const machine = new SimulatedMachine(board, {
       disks: {} as DiskSource,
       connect: () => Promise.reject(new Error('no network')),
+      ask: () => Promise.resolve(undefined),
       print: () => {},
       ended: () => {},
     });
