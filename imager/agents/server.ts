@@ -51,10 +51,14 @@ const HELLO_MS = 10_000;
 /** Agents say something every 10 s. */
 const IDLE_MS = 30_000;
 const PUSH_MS = 10_000;
+/** Longer than a connection lingers that was told of the end. */
+const CLOSE_MS = 1500;
 
 export class AgentServer {
   readonly #options: AgentServerOptions;
   readonly #server: Server;
+  /** TCP connections, secured or not. */
+  readonly #sockets = new Set<Socket>();
   readonly #peers = new Peers();
   readonly #flashes: Flashes;
   readonly #pushes: Pushes<PushAnswer>;
@@ -87,6 +91,10 @@ export class AgentServer {
   static async start(options: AgentServerOptions): Promise<AgentServer> {
     const agents = new AgentServer(options);
     const server = agents.#server;
+    server.on('connection', (socket: Socket) => {
+      agents.#sockets.add(socket);
+      socket.once('close', () => agents.#sockets.delete(socket));
+    });
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS + options.nodes.all.length;
     server.on('drop', () =>
       agents.#reports.refused('too-many-connections', undefined, 'the endpoint is full'),
@@ -142,8 +150,13 @@ export class AgentServer {
   /** Resolves when no connection is left. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    // What is in the middle of its handshake is no peer yet, and ends when it likes.
+    const late = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, CLOSE_MS);
     for (const { connection } of this.#peers.all()) connection.drop('imager-stops', 'the imager stops');
     await closed;
+    clearTimeout(late);
   }
 
   #push(node: string, what: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
