@@ -28,7 +28,7 @@ export interface MbedTls {
 }
 
 /**
- * Downloads the sources where they are not in `cache` (8 MB once). `config`: our mbedtls_config.h. Rejects with what apt
+ * Downloads the sources, and the package lists that name them, where they are not in `cache` (16 MB once). `config`: our mbedtls_config.h. Rejects with what apt
  * says. Safe to run several times at once.
  */
 export async function mbedTls(cache: string, config: string, script: string): Promise<MbedTls> {

@@ -111,8 +111,21 @@ async function flash(
   for (const disk of target.disks) if (!known.includes(disk)) throw unknownName('disk', disk, known);
   if (new Set(target.disks).size < target.disks.length)
     throw new ApiError(400, `the same disk twice: ${target.disks.join(', ')}`);
-  const old = directory.get(name)?.pointer ?? null;
   const { image } = target;
+  const [fault] = await verifyImage(table, image);
+  if (fault !== undefined) {
+    // Before the node has it for its next boot, and so that whoever watches hears of it.
+    sink({
+      at: clock.now(),
+      component: 'imager',
+      step: 'refused',
+      reason: 'tampered',
+      node: name,
+      detail: { image, why: fault },
+    });
+    throw new ApiError(409, `image ${image} is not what was added: ${fault}`);
+  }
+  const old = directory.get(name)?.pointer ?? null;
   const request = {
     image,
     disks: target.disks,

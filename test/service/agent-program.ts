@@ -25,7 +25,7 @@ const reader = new FrameReader();
 send({
   type: 'hello',
   version: PROTOCOL_VERSION,
-  uid: 'serial:of-the-tests',
+  uid: `serial:${mac}`,
   macs: [mac],
   bootId: 'boot-1',
   bootedImage: pointer.image,

@@ -196,6 +196,26 @@ describe('its agent', () => {
     expect(answer.status).toBe(status);
   });
 
+  test('an image whose files are no longer those that were added is not flashed, and that is told', async () => {
+    const kernel = join(lab.dir, 'state/images/other/kernel');
+    const sound = readFileSync(kernel);
+    const changed = Buffer.from(sound);
+    changed[changed.length - 1]! ^= 1;
+    writeFileSync(kernel, changed);
+    const [path, body] = flash('node1', 'other', 'd2');
+    const answer = await lab.ask('POST', `/control/${path}`, body);
+    writeFileSync(kernel, sound);
+    expect(answer).toMatchObject({
+      status: 409,
+      error: expect.stringMatching(/^image other is not what was added: kernel/),
+    });
+    const events = await api<BootEvent[]>(node1, '/api/events?node=node1');
+    expect(events.find(({ reason }) => reason === 'tampered')).toMatchObject({
+      node: 'node1',
+      detail: { image: 'other' },
+    });
+  });
+
   test('the command line says the same and ends with 1', async () => {
     const args = ['node', 'flash', 'node1', '--image', 'bass', '--disk', 'd1'];
     expect(await lab.imager(...args)).toEqual({

@@ -1,0 +1,140 @@
+/** Real agents, on both runtimes, at a real endpoint: one that is defined, those who would be it, and that keys are never said. */
+import { EventEmitter, once } from 'node:events';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openLocalFolder } from '../../agent/linux/local-folder.ts';
+import { NodeHost } from '../../agent/node/host.ts';
+import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
+import type { Admissions } from '../../imager/agents/admissions.ts';
+import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
+import { AgentServer } from '../../imager/agents/server.ts';
+import { systemClock } from '../../imager/journal/clock.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { NodeIndex } from '../../imager/model/nodes.ts';
+import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { type AgentProcess, RUNTIMES, startAgent } from '../support/agent-process.ts';
+import { admissionsOf } from './admissions.ts';
+
+const ADDRESS = '127.0.0.1';
+const node = (number: number) => ({
+  name: `node${number}`,
+  hostname: `node${number}`,
+  uid: `serial:n${number}`,
+});
+
+let folder: string;
+let server: AgentServer;
+let admissions: Admissions;
+let log: string;
+const events: BootEvent[] = [];
+const bus = new EventEmitter();
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'bootwright-imposters-'));
+  events.length = 0;
+  log = '';
+  const registry = new MemoryRegistry();
+  admissions = await admissionsOf(registry, ['node1', 'node2']);
+  server = await AgentServer.start({
+    ...{ address: ADDRESS, port: 0, userConfigs: {}, admissions, enrolmentKey: ENROLMENT_KEY },
+    nodes: new NodeIndex([node(1), node(2)]),
+    directory: new Directory(registry, () => true),
+    outputs: new Outputs(registry),
+    holdsLease: () => true,
+    sink: (event) => {
+      events.push(event);
+      bus.emit('event');
+    },
+    clock: systemClock,
+    log: pino(
+      { level: 'trace' },
+      {
+        write(line: string) {
+          log += line;
+        },
+      },
+    ),
+  });
+});
+afterEach(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function seen(is: (event: BootEvent) => boolean): Promise<BootEvent> {
+  while (!events.some(is)) await once(bus, 'event');
+  return events.find(is)!;
+}
+
+/** An agent that says it is `uid` and has the local store `state`. */
+function agent(runtime: (typeof RUNTIMES)[number], uid: string, state: string): Promise<AgentProcess> {
+  const file = join(folder, `${uid.slice(-2)}.uid`);
+  writeFileSync(file, `${uid}\n`);
+  const at = ['--imager', `${ADDRESS}:${server.port}`, '--state', join(folder, state), '--uid-file', file];
+  return startAgent(runtime, ['supervise', ...at]);
+}
+
+async function end(process: AgentProcess): Promise<void> {
+  process.kill('SIGTERM');
+  await process.ended;
+}
+
+const keyOf = (name: string): Uint8Array => admissions.definitions.ofNode(name)!.key!;
+
+describe.each(RUNTIMES)('the agent on %s', (runtime) => {
+  it('is defined, comes again with its key, and nobody else comes as it', { timeout: 60_000 }, async () => {
+    const first = await agent(runtime, 'serial:n1', 'state');
+    await seen(({ step }) => step === 'supervise');
+    await end(first);
+    events.length = 0;
+    const again = await agent(runtime, 'serial:n1', 'state');
+    await seen(({ step, detail }) => step === 'hello' && detail?.by === 'key');
+    // Another machine that says this UID, with nothing in its store.
+    const stranger = await agent(runtime, 'serial:n1', 'empty');
+    expect(await seen(({ step }) => step === 'refused')).toMatchObject({ reason: 'no-key' });
+    await end(stranger);
+    // One that has read all of its store but for the key.
+    cpSync(join(folder, 'state'), join(folder, 'copied'), { recursive: true });
+    giveOtherKey(join(folder, 'copied'));
+    const thief = await agent(runtime, 'serial:n1', 'copied');
+    expect(await seen(({ reason }) => reason === 'wrong-key')).toMatchObject({ address: ADDRESS });
+    await end(thief);
+    expect(server.connected()).toMatchObject([{ node: 'node1' }]);
+    const said = [first, again, stranger, thief].map((each) => each.output());
+    await end(again);
+    const told = `${said.join('')}${log}${JSON.stringify(events)}${JSON.stringify(server.stats())}`;
+    for (const form of formsOf(keyOf('node1'))) expect(told).not.toContain(form);
+    // The test would find it, where it is.
+    const kept = contents(join(folder, 'state'));
+    expect(formsOf(keyOf('node1')).some((form) => kept.includes(form))).toBe(true);
+  });
+});
+
+/** The store of a node has another key than its cluster has. */
+function giveOtherKey(dir: string): void {
+  const store = openLocalFolder(new NodeHost(), dir);
+  const definition = store.read().definitions[0]!;
+  store.define({ ...definition, key: definition.key.map((byte) => byte ^ 1) });
+}
+
+/** How a key may be written: hexadecimal, base64, a list of numbers, as it is. */
+function formsOf(key: Uint8Array): string[] {
+  const buffer = Buffer.from(key);
+  const forms = [buffer.toString('hex'), buffer.toString('hex').toUpperCase(), buffer.toString('latin1')];
+  return [...forms, buffer.toString('base64').slice(0, 40), buffer.toString('base64url'), [...key].join(',')];
+}
+
+function files(dir: string): string[] {
+  const entries = readdirSync(dir, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+function contents(dir: string): string {
+  return files(dir)
+    .map((path) => readFileSync(path, 'latin1'))
+    .join('\n');
+}
