@@ -1,10 +1,10 @@
 /** The agent's verbs on a full system: what this node is, its boot pointer, its firmware's boot order. */
 import { Command } from 'commander';
 import type { Host } from '../linux/host.ts';
-import { readUid } from '../linux/uid.ts';
-import { plain, plainJson } from '../protocol/plain.ts';
+import { plain } from '../protocol/plain.ts';
 import { addEfiVerbs } from './efi-verbs.ts';
 import { addPointerVerbs } from './pointer-verbs.ts';
+import { addUidVerb } from './uid-verb.ts';
 
 export const EXIT_CODES = `
 Exit codes:
@@ -28,15 +28,7 @@ export function agentProgram(
     'after',
     `\nExamples:\n  agent uid\n  agent pointer show --store uboot-env:/dev/vda\n${EXIT_CODES}`,
   );
-  program
-    .command('uid')
-    .description('print the hardware UID of this node')
-    .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  agent uid')
-    .action(({ json }: { json?: boolean }) => {
-      const uid = readUid(host);
-      print(json ? plainJson(JSON.stringify({ uid })) : uid);
-    });
+  addUidVerb(program, host, print);
   addPointerVerbs(program, host, print, exit);
   addEfiVerbs(program, host, print);
   return program;

@@ -192,6 +192,8 @@ export class SimulatedMachine implements Host {
   nbdReattach = absent('nbdReattach');
   nbdLinkDead = absent('nbdLinkDead');
   writeVariable = absent('writeVariable');
+  transact = absent('transact');
+  readLink = absent('readLink');
   exit = absent('exit');
 
   /** What comes of `promise` while the machine is on and can go on: its root disk is there, once it has one. */
