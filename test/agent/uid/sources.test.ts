@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { UID_SOURCES, uidOrder } from '../../../agent/linux/uid/sources.ts';
 import { readUid, readUids } from '../../../agent/linux/uid.ts';
 import { parseUid, uidFromGuidBytes } from '../../../agent/protocol/uid.ts';
-import { FilesHost } from './files-host.ts';
+import { FilesHost } from '../../fakes/files-host.ts';
 
 const UUID = '6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f601';
 const DMI = '/sys/class/dmi/id';

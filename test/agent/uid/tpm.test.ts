@@ -6,8 +6,8 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { tpmEndorsementKey } from '../../../agent/linux/uid/tpm.ts';
 import { createPrimaryCommand, ECC_TEMPLATE, RSA_TEMPLATE } from '../../../agent/linux/uid/tpm-codec.ts';
+import { FilesHost } from '../../fakes/files-host.ts';
 import { askTpm, type SoftTpm, startTpm, tpmTool } from '../../support/swtpm.ts';
-import { FilesHost } from './files-host.ts';
 
 let folder: string;
 let tpm: SoftTpm;

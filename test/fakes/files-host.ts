@@ -1,6 +1,6 @@
 /** A host whose files are a table: /sys and /proc of machines that are not at hand. */
-import { HostError } from '../../../agent/linux/host.ts';
-import { NodeHost } from '../../../agent/node/host.ts';
+import { HostError } from '../../agent/linux/host.ts';
+import { NodeHost } from '../../agent/node/host.ts';
 
 export class FilesHost extends NodeHost {
   /** What files hold by their paths; an error's name where they cannot be read, a link where it begins with `->`. */
