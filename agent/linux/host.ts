@@ -109,6 +109,8 @@ export interface Host {
   /** Seconds since the machine started (CLOCK_BOOTTIME). */
   uptime(): number;
   sleep(milliseconds: number): Promise<void>;
+  /** Resolves when this process is told to end (SIGTERM, SIGINT). From the call on these no longer end it by themselves. */
+  stopped(): Promise<void>;
   /** One line on the console. */
   print(line: string): void;
   exit(code: number): never;

@@ -5,7 +5,6 @@
 import type { ImagerLink } from '../ports.ts';
 import { encodeFrame, FrameReader } from '../protocol/frame.ts';
 import {
-  AGENT_PORT,
   type AgentMessage,
   type Flash,
   type Hello,
@@ -17,6 +16,7 @@ import {
 } from '../protocol/messages.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
 import type { Connection, Host } from './host.ts';
+import { type ImagerAddress, imagerText } from './imager-address.ts';
 
 const CONNECT_MS = 2000;
 const RETRY_MS = 500;
@@ -27,14 +27,16 @@ const KEPT_STEPS = 1000;
 
 /** What the imager may ask of a node. Throwing refuses the request with the error's message. */
 export interface Commands {
+  /** The name the imager has for this node. */
+  named(hostname: string): void;
   flash(request: Flash): BootPointer;
-  /** Called once the answer is on its way. */
-  power(action: 'reboot' | 'poweroff'): void;
+  /** Gives what is to be done once the answer is on its way. */
+  power(action: 'reboot' | 'poweroff'): () => void;
 }
 
 export class AgentLink implements ImagerLink {
   readonly #host: Host;
-  readonly #imagers: readonly string[];
+  readonly #imagers: readonly ImagerAddress[];
   readonly #hello: () => Hello;
   readonly #commands: Commands;
   readonly #unacknowledged: Step[] = [];
@@ -47,7 +49,7 @@ export class AgentLink implements ImagerLink {
   readonly #planWaiters: ((plan: Plan | null) => void)[] = [];
   readonly #settleWaiters: (() => void)[] = [];
 
-  constructor(host: Host, imagers: readonly string[], hello: () => Hello, commands: Commands) {
+  constructor(host: Host, imagers: readonly ImagerAddress[], hello: () => Hello, commands: Commands) {
     this.#host = host;
     this.#imagers = imagers;
     this.#hello = hello;
@@ -59,9 +61,11 @@ export class AgentLink implements ImagerLink {
     for (;;) {
       for (const imager of this.#imagers) {
         try {
-          await this.#converse(await this.#host.connect(imager, AGENT_PORT, CONNECT_MS));
+          await this.#converse(await this.#host.connect(imager.address, imager.port, CONNECT_MS));
         } catch (error) {
-          this.#complain(`imager ${imager}: ${error instanceof Error ? error.message : String(error)}`);
+          this.#complain(
+            `imager ${imagerText(imager)}: ${error instanceof Error ? error.message : String(error)}`,
+          );
         }
         this.#connection?.close();
         this.#connection = undefined;
@@ -137,7 +141,7 @@ export class AgentLink implements ImagerLink {
       case 'welcome':
         this.#welcomed = true;
         this.#complaint = '';
-        this.#host.setHostName(message.hostname);
+        this.#commands.named(message.hostname);
         this.#plan = message.plan;
         for (const waiter of this.#planWaiters.splice(0)) waiter(message.plan);
         for (const step of this.#unacknowledged) this.#send(step);
@@ -158,8 +162,9 @@ export class AgentLink implements ImagerLink {
         return;
       case 'power':
         this.#answer(message.request, () => {
+          const act = this.#commands.power(message.action);
           this.#send({ type: 'done', request: message.request });
-          this.#commands.power(message.action);
+          act();
         });
         return;
       case 'pong':

@@ -1,7 +1,9 @@
 /** The agent's verbs on a full system: what this node is, its boot pointer, its firmware's boot order. */
 import { Command } from 'commander';
 import type { Host } from '../linux/host.ts';
+import { SUPERVISE_HELP } from '../linux/supervise-options.ts';
 import { plain } from '../protocol/plain.ts';
+import { supervise } from '../supervise.ts';
 import { addEfiVerbs } from './efi-verbs.ts';
 import { addPointerVerbs } from './pointer-verbs.ts';
 import { addUidVerb } from './uid-verb.ts';
@@ -29,6 +31,15 @@ export function agentProgram(
     `\nExamples:\n  agent uid\n  agent pointer show --store uboot-env:/dev/vda\n${EXIT_CODES}`,
   );
   addUidVerb(program, host, print);
+  program
+    .command('supervise')
+    .description('speak for this node to its imager until SIGTERM')
+    .helpOption(false)
+    .configureHelp({ formatHelp: () => `${SUPERVISE_HELP}\n` })
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .argument('[options...]')
+    .action(async (args: string[]) => host.exit(await supervise(host, args)));
   addPointerVerbs(program, host, print, exit);
   addEfiVerbs(program, host, print);
   return program;

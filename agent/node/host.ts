@@ -196,6 +196,12 @@ export class NodeHost implements Host {
     return new Promise((resolve) => setTimeout(resolve, milliseconds));
   }
 
+  stopped(): Promise<void> {
+    return new Promise((told) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => told());
+    });
+  }
+
   print(line: string): void {
     // Not process.stdout: what is printed just before exit() must get out.
     fs.writeSync(1, `${line}\n`);

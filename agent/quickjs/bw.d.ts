@@ -74,6 +74,8 @@ declare module 'bw' {
   export function handOver(argv: string[]): void;
   /** A descriptor that is readable after children ended. */
   export function childSignals(): number;
+  /** A descriptor that is readable after SIGTERM or SIGINT, which do nothing else from here on. */
+  export function stopSignals(): number;
   export function reap(): [pid: number, code: number] | null;
   export function killGroup(pid: number): void;
   export function processId(): number;

@@ -3,7 +3,7 @@ import * as bw from 'bw';
 import type { Connection, DiskPack, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
 import { connect, SocketConnection } from './connection.ts';
-import { startTimer } from './loop.ts';
+import { POLLIN, startTimer, watch } from './loop.ts';
 import { parseMountOptions } from './mount-options.ts';
 import { NbdDevices } from './nbd.ts';
 import { Processes } from './processes.ts';
@@ -207,6 +207,11 @@ export class QuickjsHost implements Host {
 
   sleep(milliseconds: number): Promise<void> {
     return new Promise((resolve) => startTimer(resolve, milliseconds));
+  }
+
+  stopped(): Promise<void> {
+    const signals = bw.stopSignals();
+    return new Promise((told) => watch(signals, POLLIN, told, true));
   }
 
   print(line: string): void {

@@ -80,18 +80,6 @@ class Imager extends EventEmitter {
   }
 }
 
-/** Connects to the imager's chosen port instead of the protocol's own. */
-class LinkHost extends QuietHost {
-  readonly #port: number;
-  constructor(port: number) {
-    super();
-    this.#port = port;
-  }
-  override connect(address: string, _port: number, timeoutMs: number) {
-    return super.connect(address, this.#port, timeoutMs);
-  }
-}
-
 const open: Imager[] = [];
 afterEach(() => {
   for (const imager of open.splice(0)) {
@@ -103,11 +91,12 @@ afterEach(() => {
 async function linked(commands: Partial<Commands> = {}) {
   const imager = await Imager.start();
   open.push(imager);
-  const host = new LinkHost(imager.port);
+  const host = new QuietHost();
   const refused = () => {
     throw new Error('not in this test');
   };
-  const link = new AgentLink(host, ['127.0.0.1'], () => HELLO, {
+  const link = new AgentLink(host, [{ address: '127.0.0.1', port: imager.port }], () => HELLO, {
+    named: (hostname) => host.setHostName(hostname),
     flash: refused,
     power: refused,
     ...commands,
@@ -142,7 +131,6 @@ describe('the link to the imager', () => {
     imager.send({ type: 'ack', seq: 1 });
     // The acknowledgement must have arrived before the connection ends.
     imager.send({ type: 'power', request: 1, action: 'reboot' });
-    expect(await imager.take()).toMatchObject({ type: 'done' });
     expect(await imager.take()).toMatchObject({ type: 'failed' });
     imager.socket?.destroy();
     expect(await imager.take()).toEqual(HELLO);
@@ -191,7 +179,9 @@ describe('the link to the imager', () => {
       imager.send({ type: 'refuse', why: 'no node has this UID' });
       expect(await imager.take()).toEqual(HELLO);
     }
-    expect(host.console).toEqual(['bootwright: imager 127.0.0.1: refuses this node: no node has this UID']);
+    expect(host.console).toEqual([
+      `bootwright: imager 127.0.0.1:${imager.port}: refuses this node: no node has this UID`,
+    ]);
   });
 
   it('drops a connection that sends something else than messages', async () => {

@@ -4,7 +4,6 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { type Connection, type Host, HostError } from '../../agent/linux/host.ts';
 import { AgentLink } from '../../agent/linux/link.ts';
-import { AGENT_PORT } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
@@ -13,8 +12,7 @@ import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { hello, POINTER } from './client.ts';
 
-/** A loopback address of this process: the agent knows no port but AGENT_PORT. */
-const ADDRESS = `127.47.${(process.pid >> 8) & 0xff}.${process.pid & 0xff || 1}`;
+const ADDRESS = '127.0.0.1';
 
 class SocketConnection implements Connection {
   readonly #socket: Socket;
@@ -40,7 +38,7 @@ class SocketConnection implements Connection {
 }
 
 /** The part of a host the link uses. */
-function hostOf(names: string[]): Host {
+function hostOf(): Host {
   const host: Partial<Host> = {
     connect: (address, port) =>
       new Promise<Connection>((resolve, reject) => {
@@ -52,7 +50,6 @@ function hostOf(names: string[]): Host {
     sleep: (milliseconds) =>
       new Promise((resolve) => setTimeout(resolve, Math.min(milliseconds, 20)).unref()),
     print: () => undefined,
-    setHostName: (name) => void names.push(name),
   };
   return host as Host;
 }
@@ -61,10 +58,10 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   const registry = new MemoryRegistry();
   const events: BootEvent[] = [];
   let told: () => void = () => undefined;
-  const start = () =>
+  const start = (port: number) =>
     AgentServer.start({
       address: ADDRESS,
-      port: AGENT_PORT,
+      port,
       nodes: new NodeIndex([{ name: 'node1', hostname: 'web1', uid: 'serial:n1', userConfig: 'web' }]),
       userConfigs: {
         web: { secondReboot: true, scripts: [], services: { init: ['/i'], ports: [], timeoutSeconds: 1 } },
@@ -84,15 +81,16 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
         told = resolve;
       });
   };
-  let server = await start();
+  let server = await start(0);
   const names: string[] = [];
   const actions: string[] = [];
-  const link = new AgentLink(hostOf(names), [ADDRESS], () => hello(), {
+  const link = new AgentLink(hostOf(), [{ address: ADDRESS, port: server.port }], () => hello(), {
     flash: ({ type, request, ...target }) => {
       if (target.image === 'broken') throw new Error('EEPROM: EIO');
       return { ...POINTER, ...target, sequence: 2 };
     },
-    power: (action) => void actions.push(action),
+    power: (action) => () => void actions.push(action),
+    named: (hostname) => void names.push(hostname),
   });
   link.report('agent', { early: true });
   void link.serve();
@@ -105,9 +103,10 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   await server.power('node1', 'reboot');
   expect(actions).toEqual(['reboot']);
 
+  const { port } = server;
   await server.close();
   link.report('missed', {});
-  server = await start();
+  server = await start(port);
   await seen('missed');
   await link.settle(5000);
   expect(events.filter(({ step }) => step === 'agent' || step === 'missed').map(({ step }) => step)).toEqual([

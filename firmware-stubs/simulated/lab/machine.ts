@@ -194,6 +194,7 @@ export class SimulatedMachine implements Host {
   writeVariable = absent('writeVariable');
   transact = absent('transact');
   readLink = absent('readLink');
+  stopped = absent('stopped');
   exit = absent('exit');
 
   /** What comes of `promise` while the machine is on and can go on: its root disk is there, once it has one. */
