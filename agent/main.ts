@@ -14,6 +14,7 @@ import { parseImagerAddress } from './linux/imager-address.ts';
 import { openJournal } from './linux/journal.ts';
 import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
+import { discoverResources } from './linux/resources/discover.ts';
 import { scriptRunner } from './linux/scripts.ts';
 import { serviceStarter } from './linux/services.ts';
 import { readUid } from './linux/uid.ts';
@@ -51,7 +52,9 @@ async function bootNode(host: Host): Promise<void> {
     firmwareCounts: store.layout.firmwareCounts,
   };
   const link = startLink(host, store, boot);
-  await run(portsOf(host, store, link), boot);
+  const end = await run(portsOf(host, store, link), boot);
+  // Only now: it takes time that the boot has not got.
+  if (end.at !== 'rebooting') link.describe(() => discoverResources(host));
 }
 
 /** Mounts the kernel's file systems and loads the modules of the initramfs in the order listed there. */

@@ -9,6 +9,7 @@ import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
 import { parseImagerAddress } from './linux/imager-address.ts';
 import { AgentLink } from './linux/link.ts';
+import { discoverResources } from './linux/resources/discover.ts';
 import {
   parseSuperviseOptions,
   SUPERVISE_HELP,
@@ -66,6 +67,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
       return () => void host.sleep(ANSWER_MS).then(() => host.reboot(action));
     },
   });
+  link.describe(() => discoverResources(host));
   void link.serve();
   return link;
 }

@@ -15,6 +15,7 @@ import {
   type StepDetail,
 } from '../protocol/messages.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
+import type { ResourcesMessage } from '../protocol/resources.ts';
 import type { Connection, Host } from './host.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
 
@@ -46,6 +47,7 @@ export class AgentLink implements ImagerLink {
   #heard = 0;
   #plan: Plan | null | undefined;
   #complaint = '';
+  #resources: (() => Omit<ResourcesMessage, 'type'>) | undefined;
   readonly #planWaiters: ((plan: Plan | null) => void)[] = [];
   readonly #settleWaiters: (() => void)[] = [];
 
@@ -84,6 +86,12 @@ export class AgentLink implements ImagerLink {
     this.#unacknowledged.push(message);
     if (this.#unacknowledged.length > KEPT_STEPS) this.#unacknowledged.shift();
     if (this.#welcomed) this.#send(message);
+  }
+
+  /** Tells the imager what the node consists of, now and at each join to come. */
+  describe(discover: () => Omit<ResourcesMessage, 'type'>): void {
+    this.#resources = discover;
+    if (this.#welcomed) this.#send({ type: 'resources', ...discover() });
   }
 
   /** Tells the imager what the pointer says now; one that is away hears it in the next hello. */
@@ -145,6 +153,7 @@ export class AgentLink implements ImagerLink {
         this.#plan = message.plan;
         for (const waiter of this.#planWaiters.splice(0)) waiter(message.plan);
         for (const step of this.#unacknowledged) this.#send(step);
+        if (this.#resources !== undefined) this.#send({ type: 'resources', ...this.#resources() });
         return;
       case 'refuse':
         throw new Error(`refuses this node: ${message.why}`);

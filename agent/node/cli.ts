@@ -6,6 +6,7 @@ import { plain } from '../protocol/plain.ts';
 import { supervise } from '../supervise.ts';
 import { addEfiVerbs } from './efi-verbs.ts';
 import { addPointerVerbs } from './pointer-verbs.ts';
+import { addResourcesVerb } from './resources-verb.ts';
 import { addUidVerb } from './uid-verb.ts';
 
 export const EXIT_CODES = `
@@ -31,6 +32,7 @@ export function agentProgram(
     `\nExamples:\n  agent uid\n  agent pointer show --store uboot-env:/dev/vda\n${EXIT_CODES}`,
   );
   addUidVerb(program, host, print);
+  addResourcesVerb(program, host, print);
   program
     .command('supervise')
     .description('speak for this node to its imager until SIGTERM')

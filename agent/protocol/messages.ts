@@ -4,8 +4,9 @@
  * send as they please. What a side does not understand it answers by closing the connection.
  */
 import * as z from 'zod/mini';
+import { resourcesMessage } from './resources.ts';
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** TCP port of the agent endpoint where the configuration names no other. */
 export const AGENT_PORT = 4747;
@@ -86,6 +87,7 @@ const agentMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('pointer'), pointer }),
   z.object({ type: z.literal('done'), request: uint, pointer: z.optional(pointer) }),
   z.object({ type: z.literal('failed'), request: uint, why: text(4096) }),
+  resourcesMessage,
   z.object({ type: z.literal('ping') }),
 ]);
 

@@ -50,3 +50,12 @@ export type Resource = z.infer<typeof resource>;
 export type ResourceFault = z.infer<typeof fault>;
 export type ResourcesMessage = z.infer<typeof resourcesMessage>;
 export type ResourceValue = Resource['fields'][string];
+
+/** `name=eth0 mtu=1500`: for a terminal, through `plain`. */
+export function fieldsText(fields: Resource['fields']): string {
+  const value = (each: ResourceValue) =>
+    typeof each === 'string' && /[\s"=]/.test(each) ? JSON.stringify(each) : String(each);
+  return Object.entries(fields)
+    .map(([name, each]) => `${name}=${value(each)}`)
+    .join(' ');
+}

@@ -8,6 +8,7 @@ import {
   type Step,
 } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import type { ResourcesMessage } from '../../agent/protocol/resources.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
@@ -40,6 +41,8 @@ export type Output =
   | { do: 'record'; node: NodeConfig; bootId: string; step: Step }
   /** What the node's pointer says now. */
   | { do: 'note'; node: NodeConfig; pointer: BootPointer }
+  /** What the node consists of. */
+  | { do: 'describe'; node: NodeConfig; bootId: string; found: ResourcesMessage }
   /** The answer to a push. */
   | { do: 'settle'; request: number; answer: { pointer?: BootPointer } | { why: string } }
   /** Close; `reason` is the fixed word counted, `why` the sentence. */
@@ -76,6 +79,8 @@ function converse(session: Extract<Session, { at: 'open' }>, message: AgentMessa
       return message.seq <= world.lastSeq(node.name, bootId)
         ? { session, outputs: [{ do: 'send', message: { type: 'ack', seq: message.seq } }] }
         : { session, outputs: [{ do: 'record', node, bootId, step: message }] };
+    case 'resources':
+      return { session, outputs: [{ do: 'describe', node, bootId, found: message }] };
     case 'pointer':
       return { session, outputs: [{ do: 'note', node, pointer: message.pointer }] };
     case 'done': {

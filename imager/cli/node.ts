@@ -12,6 +12,7 @@ import {
 } from '../model/views.ts';
 import { addBoots } from './boots.ts';
 import { Context } from './context.ts';
+import { addResources } from './resources.ts';
 import { fields, printable, table, time } from './table.ts';
 
 export function addNode(program: Command): void {
@@ -55,6 +56,7 @@ export function addNode(program: Command): void {
       const context = new Context(command);
       context.print(await context.get<NodeDetails>(`/api/nodes/${encodeURIComponent(name)}`), showNode);
     });
+  addResources(node);
   addBoots(node);
   node
     .command('flash')

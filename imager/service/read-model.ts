@@ -51,6 +51,7 @@ export function readModelOf(sources: Sources): ReadModel {
       const node = nodes.byName(name);
       return node && detailsOf(node, directory.get(name), connected().has(name));
     },
+    resources: (name) => (nodes.byName(name) === undefined ? undefined : directory.inventories.of(name)),
     menus: (name) => {
       const node = nodes.byName(name);
       return node && menusOf(menus, node);
