@@ -3,17 +3,21 @@ import { attribute, devicePath, flagAt, numberAt, type ResourceController, ueven
 import { placeOf } from './place.ts';
 
 const ADAPTERS = '/sys/class/net';
-/** ARPHRD_LOOPBACK (include/uapi/linux/if_arp.h). */
-const LOOPBACK = 772;
+/** The address an adapter had before it was put into a bond. */
+const BONDED = 'bonding_slave/perm_hwaddr';
+/** The kernel's own, and it cannot be named otherwise. */
+const LOOPBACK = 'lo';
 
 /** Physical ones by their MAC address; bridges, bonds and the like by their names. Without the loopback. */
 export const adapters: ResourceController = {
   kind: 'adapter',
   discover(host, found, each) {
     each(ADAPTERS, (path, name) => {
-      if (numberAt(host, `${path}/type`) === LOOPBACK) return;
+      // Also a file of the bonding driver: the names of its bonds.
+      if (name === LOOPBACK || !host.exists(`${path}/address`)) return;
       const isPhysical = host.exists(`${path}/device`);
-      const mac = attribute(host, `${path}/bonding_slave/perm_hwaddr`) ?? attribute(host, `${path}/address`);
+      const mac = attribute(host, `${path}/${host.exists(`${path}/bonding_slave`) ? BONDED : 'address'}`);
+      const carrier = flagAt(host, `${path}/carrier`);
       found({
         key: isPhysical && mac !== undefined ? mac : name,
         fields: {
@@ -21,8 +25,8 @@ export const adapters: ResourceController = {
           mac,
           place: isPhysical ? placeOf(devicePath(host, path)) : undefined,
           driver: isPhysical ? ueventOf(host, `${path}/device`).DRIVER : undefined,
-          carrier: flagAt(host, `${path}/carrier`),
-          megabits: numberAt(host, `${path}/speed`),
+          carrier,
+          megabits: carrier ? numberAt(host, `${path}/speed`) : undefined,
           mtu: numberAt(host, `${path}/mtu`),
           virtual: isPhysical ? undefined : true,
         },

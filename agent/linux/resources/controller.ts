@@ -23,12 +23,14 @@ export type Each = (folder: string, look: (path: string, name: string) => void) 
 /** What drivers answer for attributes that do not apply now: the speed of a link that is down. */
 const NOT_NOW: readonly string[] = ['ENOENT', 'EINVAL', 'ENODEV', 'EOPNOTSUPP', 'ENODATA', 'ENXIO'];
 const MAX_TEXT = 4096;
+/** One for all: there are hundreds of attributes, and a node may be slow. */
+const DECODER = new TextDecoder();
 
 /** Text of an attribute without spaces around it; undefined where it is empty, not there, or does not apply. */
 export function attribute(host: Host, path: string): string | undefined {
   try {
-    const text = new TextDecoder().decode(host.readFile(path).subarray(0, MAX_TEXT));
-    return text.replaceAll('\0', '').trim() || undefined;
+    const text = DECODER.decode(host.readFile(path).subarray(0, MAX_TEXT));
+    return (text.includes('\0') ? text.replaceAll('\0', '') : text).trim() || undefined;
   } catch (error) {
     if (error instanceof HostError && NOT_NOW.includes(error.code)) return undefined;
     throw error;

@@ -1,4 +1,5 @@
 /** Disks (Documentation/ABI/stable/sysfs-block). */
+import type { Host } from '../host.ts';
 import { attribute, devicePath, flagAt, numberAt, type ResourceController } from './controller.ts';
 import { placeOf } from './place.ts';
 
@@ -10,8 +11,9 @@ const SECTOR = 512;
 export const disks: ResourceController = {
   kind: 'disk',
   discover(host, found, each) {
+    const filled = notEmpty(host);
     each(BLOCK, (path, name) => {
-      const sectors = numberAt(host, `${path}/size`);
+      const sectors = filled?.has(name) === false ? 0 : numberAt(host, `${path}/size`);
       if (sectors === undefined || sectors === 0) return;
       const device = devicePath(host, path);
       const isVirtual = device.startsWith('virtual/');
@@ -36,3 +38,9 @@ export const disks: ResourceController = {
     });
   },
 };
+
+/** Names of those that are not empty, partitions included, in one read: a kernel has many devices that could be attached. */
+function notEmpty(host: Host): Set<string> | undefined {
+  const lines = attribute(host, '/proc/partitions')?.split('\n');
+  return lines && new Set(lines.map((line) => line.slice(line.lastIndexOf(' ') + 1)));
+}

@@ -1,4 +1,4 @@
-/** Where boot pointers are, or could be kept: what `--store` takes, with what is there now. */
+/** Where boot pointers are, or could be kept: what `--store` takes. Which pointer is no matter here: that is another with each flash. */
 import type { LayoutName } from '../../protocol/pointer/layout.ts';
 import { openPointerStore } from '../eeprom.ts';
 import type { Host } from '../host.ts';
@@ -12,32 +12,29 @@ const FW_ENV = '/etc/fw_env.config';
 const EEPROM_SECTORS = 16;
 const IN_PLACE: readonly LayoutName[] = ['uboot-env', 'ipxe-script'];
 
+/** The one the node booted by is marked; a block device as large as an EEPROM counts where it holds a pointer. */
 export const pointerStores: ResourceController = {
   kind: 'pointer-store',
   discover(host, found, each) {
     const booted = /(?:^|\s)bootwright\.pointer=(\S+)/.exec(attribute(host, '/proc/cmdline') ?? '')?.[1];
-    const store = (kind: LayoutName, path: string) => {
-      const key = `${kind}:${path}`;
-      found({ key, fields: { state: stateOf(host, kind, path), booted: key === booted || undefined } });
+    if (booted !== undefined) found({ key: booted, fields: { booted: true } });
+    const store = (key: string) => {
+      if (key !== booted) found({ key, fields: {} });
     };
     each(BLOCK, (path, name) => {
+      if (/^(nbd|loop|ram)\d+$/.test(name) || booted?.endsWith(`:/dev/${name}`)) return;
       if (numberAt(host, `${path}/size`) !== EEPROM_SECTORS) return;
-      const device = `/dev/${name}`;
-      // A blank one is good for any layout.
-      const kind = IN_PLACE.find((layout) => stateOf(host, layout, device) === 'pointer');
-      if (kind !== undefined) store(kind, device);
+      const kind = IN_PLACE.find((layout) => holdsPointer(host, layout, `/dev/${name}`));
+      if (kind !== undefined) store(`${kind}:/dev/${name}`);
     });
     each(I2C, (path) => {
-      if (host.exists(`${path}/eeprom`)) store('eeprom', `${path}/eeprom`);
+      if (host.exists(`${path}/eeprom`)) store(`eeprom:${path}/eeprom`);
     });
-    if (host.exists(EFI_VARIABLES) && host.list(EFI_VARIABLES).length > 0) store('efivars', EFI_VARIABLES);
-    if (host.exists(FW_ENV)) store('fw-env', FW_ENV);
+    if (host.exists(EFI_VARIABLES) && host.list(EFI_VARIABLES).length > 0) store(`efivars:${EFI_VARIABLES}`);
+    if (host.exists(FW_ENV)) store(`fw-env:${FW_ENV}`);
   },
 };
 
-/** Not which pointer: that is another with each flash. */
-function stateOf(host: Host, kind: LayoutName, path: string): 'pointer' | 'empty' | 'other' {
-  const { pointer, slots } = openPointerStore(host, kind, path).read();
-  if (pointer !== undefined) return 'pointer';
-  return slots.every((slot) => slot.kind === 'empty') ? 'empty' : 'other';
+function holdsPointer(host: Host, kind: LayoutName, path: string): boolean {
+  return openPointerStore(host, kind, path).read().pointer !== undefined;
 }

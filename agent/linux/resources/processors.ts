@@ -18,8 +18,7 @@ interface Logical {
 export const processors: ResourceController = {
   kind: 'processor',
   discover(host, found) {
-    const blocks = new TextDecoder().decode(host.readFile(CPUINFO)).split(/\n\n+/);
-    const logical = blocks.filter((block) => /^processor\s*:/m.test(block)).map(logicalOf);
+    const logical = logicalOf(new TextDecoder().decode(host.readFile(CPUINFO)));
     for (const key of new Set(logical.map((each) => each.package)))
       found(
         packageOf(
@@ -46,13 +45,28 @@ function packageOf(host: Host, key: string, logical: readonly Logical[]): Found 
   };
 }
 
-function logicalOf(block: string, index: number): Logical {
-  const value = (name: string) => new RegExp(`^${name}\\s*: (.*)$`, 'm').exec(block)?.[1]?.trim();
-  const arm = ['implementer', 'part', 'variant', 'revision'].map((part) => value(`CPU ${part}`) ?? '?');
-  return {
-    package: value('physical id') ?? '0',
-    core: value('core id') ?? String(index),
-    model: value('model name') ?? `implementer ${arm[0]} part ${arm[1]} r${Number(arm[2])}p${arm[3]}`,
-    flags: value('flags') ?? value('Features') ?? '',
-  };
+/** Each begins with a line "processor". There may be hundreds: what all share is long, and kept as it stands. */
+function logicalOf(cpuinfo: string): Logical[] {
+  const all: Map<string, string>[] = [];
+  for (const line of cpuinfo.split('\n')) {
+    const colon = line.indexOf(':');
+    if (colon < 0) continue;
+    const name = line.slice(0, colon).trim();
+    if (name === 'processor') all.push(new Map());
+    else all.at(-1)?.set(name, line.slice(colon + 1).trim());
+  }
+  return all.map((values, index) => ({
+    package: values.get('physical id') ?? '0',
+    core: values.get('core id') ?? String(index),
+    model: values.get('model name') ?? armModel(values),
+    flags: values.get('flags') ?? values.get('Features') ?? '',
+  }));
+}
+
+/** Numbers of the Main ID Register (Arm Architecture Reference Manual, MIDR_EL1). */
+function armModel(values: ReadonlyMap<string, string>): string {
+  const [implementer, part, variant, revision] = ['implementer', 'part', 'variant', 'revision'].map(
+    (name) => values.get(`CPU ${name}`) ?? '?',
+  );
+  return `implementer ${implementer} part ${part} r${Number(variant)}p${revision}`;
 }

@@ -1,5 +1,4 @@
 /** The endorsement key of a TPM 2.0: made from a seed that never leaves the TPM, and the same until that seed is changed. */
-import type { Host } from '../host.ts';
 import type { Finding, UidSource } from './source.ts';
 import {
   createPrimaryAnswer,
@@ -17,8 +16,9 @@ import {
   UNKNOWN_KIND,
 } from './tpm-codec.ts';
 
-/** The kernel's resource manager, which keeps what others have loaded apart from ours; else the TPM itself. */
-const DEVICES = ['/dev/tpmrm0', '/dev/tpm0'];
+/** The kernel's resource manager, which keeps what others have loaded apart from ours and forgets it with each close. */
+const MANAGER = '/dev/tpmrm0';
+const DEVICES = [MANAGER, '/dev/tpm0'];
 
 /**
  * The digest of the endorsement key that the TCG's template of RSA keys gives, of ECC keys where the TPM knows no RSA. One that
@@ -31,9 +31,15 @@ export const tpmEndorsementKey: UidSource = {
   read(host) {
     const device = DEVICES.find((path) => host.exists(path));
     if (device === undefined) return { why: 'there is no TPM' };
-    const send = (bytes: Uint8Array) => host.transact(device, bytes);
+    const tpm: Tpm = {
+      send: (bytes) => host.transact(device, bytes),
+      // The manager refuses to flush a handle that it has forgotten by then.
+      flush(handle) {
+        if (device !== MANAGER) host.transact(device, flushCommand(handle));
+      },
+    };
     try {
-      return ofKind(send, RSA_TEMPLATE) ?? ofKind(send, ECC_TEMPLATE) ?? { why: 'it knows no RSA, no ECC' };
+      return ofKind(tpm, RSA_TEMPLATE) ?? ofKind(tpm, ECC_TEMPLATE) ?? { why: 'it knows no RSA, no ECC' };
     } catch (error) {
       if (error instanceof TpmRefusal || error instanceof TpmFormatError)
         return { why: `${device}: ${error.message}` };
@@ -42,20 +48,23 @@ export const tpmEndorsementKey: UidSource = {
   },
 };
 
-type Send = (command: Uint8Array) => ReturnType<Host['transact']>;
+interface Tpm {
+  send(command: Uint8Array): Uint8Array;
+  flush(handle: number): void;
+}
 
 /** Undefined where the TPM knows no such keys. */
-function ofKind(send: Send, template: EndorsementTemplate): Finding | undefined {
-  const digest = keptDigest(send, template) ?? madeDigest(send, template);
+function ofKind(tpm: Tpm, template: EndorsementTemplate): Finding | undefined {
+  const digest = keptDigest(tpm, template) ?? madeDigest(tpm, template);
   return (
     digest && { uid: `tpm:${Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')}` }
   );
 }
 
 /** Undefined where the handle is empty or has another key than the template's. */
-function keptDigest(send: Send, template: EndorsementTemplate): Uint8Array | undefined {
+function keptDigest(tpm: Tpm, template: EndorsementTemplate): Uint8Array | undefined {
   try {
-    const key = readPublicAnswer(send(readPublicCommand(template.handle)));
+    const key = readPublicAnswer(tpm.send(readPublicCommand(template.handle)));
     return isOfTemplate(key, template) ? key.digest : undefined;
   } catch (error) {
     // A key with a name of another algorithm is not the template's either.
@@ -65,11 +74,10 @@ function keptDigest(send: Send, template: EndorsementTemplate): Uint8Array | und
   }
 }
 
-function madeDigest(send: Send, template: EndorsementTemplate): Uint8Array | undefined {
+function madeDigest(tpm: Tpm, template: EndorsementTemplate): Uint8Array | undefined {
   try {
-    const { handle, digest } = createPrimaryAnswer(send(createPrimaryCommand(template)));
-    // The resource manager has done so by now, and knows the handle no more.
-    send(flushCommand(handle));
+    const { handle, digest } = createPrimaryAnswer(tpm.send(createPrimaryCommand(template)));
+    tpm.flush(handle);
     return digest;
   } catch (error) {
     const code = error instanceof TpmRefusal ? error.argumentError : undefined;
