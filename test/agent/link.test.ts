@@ -14,7 +14,7 @@ import { QuietHost } from '../fakes/quiet-host.ts';
 
 const HELLO: Hello = {
   type: 'hello',
-  version: 1,
+  version: 2,
   uid: 'serial:x1',
   macs: [],
   bootId: 'b1',

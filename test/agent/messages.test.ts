@@ -31,7 +31,7 @@ const POINTER = {
 const FROM_AGENT: AgentMessage[] = [
   {
     type: 'hello',
-    version: 1,
+    version: 2,
     uid: 'serial:x1',
     macs: ['52:54:00:00:00:01'],
     bootId: 'b',
@@ -43,6 +43,11 @@ const FROM_AGENT: AgentMessage[] = [
   { type: 'pointer', pointer: POINTER },
   { type: 'done', request: 9, pointer: POINTER },
   { type: 'failed', request: 9, why: 'no EEPROM' },
+  {
+    type: 'resources',
+    resources: [{ kind: 'memory', key: 'total', fields: { bytes: 2 ** 40, ecc: true } }],
+    faults: [{ where: '/sys/class/net/eth1', why: 'EIO' }],
+  },
   { type: 'ping' },
 ];
 

@@ -24,7 +24,7 @@ export const POINTER: BootPointer = {
 export function hello(changes: Partial<Hello> = {}): Hello {
   return {
     type: 'hello',
-    version: 1,
+    version: 2,
     uid: 'serial:n1',
     macs: ['52:54:00:00:00:01'],
     bootId: 'boot-1',

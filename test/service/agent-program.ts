@@ -25,7 +25,7 @@ const reader = new FrameReader();
 socket.on('connect', () =>
   send({
     type: 'hello',
-    version: 1,
+    version: 2,
     uid: 'serial:of-the-tests',
     macs: [mac],
     bootId: 'boot-1',

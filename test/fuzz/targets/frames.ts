@@ -23,7 +23,7 @@ const POINTER = {
 const SAID: AgentMessage[] = [
   {
     type: 'hello',
-    version: 1,
+    version: 2,
     uid: '6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f6ff',
     macs: ['52:54:00:77:00:11'],
     bootId: '0b5d4e7f-8a91-4b2c-93d4-e5f6016f1a2c',
