@@ -11,11 +11,12 @@ import { writeFlash } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
 import { parseImagerAddress } from './linux/imager-address.ts';
-import { openJournal } from './linux/journal.ts';
+import { openJournal, STATE_DIRECTORY } from './linux/journal.ts';
 import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
 import { discoverResources } from './linux/resources/discover.ts';
 import { scriptRunner } from './linux/scripts.ts';
+import { secretOf } from './linux/secret.ts';
 import { serviceStarter } from './linux/services.ts';
 import { readUid } from './linux/uid.ts';
 import type { Ports } from './ports.ts';
@@ -79,18 +80,29 @@ function startLink(host: Host, store: PointerStore, boot: Boot): AgentLink {
   const { bootId, bootedImage } = boot;
   const hello = helloMaker(host, { uid: readUid(host), bootId, bootedImage }, store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
-  const link = new AgentLink(host, imagers, hello, {
-    named: (hostname) => host.setHostName(hostname),
-    flash: (request) => writeFlash(store, request),
-    power: (action) => () => void host.sleep(ANSWER_MS).then(() => host.reboot(action)),
-  });
+  const link = new AgentLink(
+    host,
+    imagers,
+    { hello, secret: () => secretOf(host, undefined) },
+    {
+      named: (hostname) => host.setHostName(hostname),
+      flash: (request) => writeFlash(store, request),
+      power: (action) => () => void host.sleep(ANSWER_MS).then(() => host.reboot(action)),
+    },
+  );
   void link.serve();
   return link;
 }
 
 function portsOf(host: Host, store: PointerStore, link: AgentLink): Ports {
+  const attacher = diskAttacher(host);
   return {
-    disks: diskAttacher(host),
+    disks: {
+      async mountRoot(disks, imagers) {
+        await attacher.mountRoot(disks, imagers);
+        link.keepIn(STATE_DIRECTORY);
+      },
+    },
     journal: openJournal(host),
     scripts: scriptRunner(host),
     services: serviceStarter(host),

@@ -10,6 +10,7 @@ import type { Host } from './linux/host.ts';
 import { parseImagerAddress } from './linux/imager-address.ts';
 import { AgentLink } from './linux/link.ts';
 import { discoverResources } from './linux/resources/discover.ts';
+import { secretOf } from './linux/secret.ts';
 import {
   parseSuperviseOptions,
   SUPERVISE_HELP,
@@ -55,18 +56,24 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     bootId: readBootId(host),
     bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',
   };
-  const link = new AgentLink(host, imagers, helloMaker(host, identity, store), {
-    // The name of a system that is up is its own business.
-    named() {},
-    flash(request) {
-      if (store === undefined) throw new Error('this agent was told of no boot pointer store (--pointer)');
-      return writeFlash(store, request);
+  const link = new AgentLink(
+    host,
+    imagers,
+    { hello: helloMaker(host, identity, store), secret: () => secretOf(host, undefined) },
+    {
+      // The name of a system that is up is its own business.
+      named() {},
+      flash(request) {
+        if (store === undefined) throw new Error('this agent was told of no boot pointer store (--pointer)');
+        return writeFlash(store, request);
+      },
+      power(action) {
+        if (!options.allowPower) throw new Error(`${action}: not allowed here (--allow-power)`);
+        return () => void host.sleep(ANSWER_MS).then(() => host.reboot(action));
+      },
     },
-    power(action) {
-      if (!options.allowPower) throw new Error(`${action}: not allowed here (--allow-power)`);
-      return () => void host.sleep(ANSWER_MS).then(() => host.reboot(action));
-    },
-  });
+  );
+  link.keepIn(options.state);
   link.describe(() => discoverResources(host));
   void link.serve();
   return link;

@@ -5,6 +5,7 @@
  */
 import * as z from 'zod/mini';
 import { resourcesMessage } from './resources.ts';
+import { ack, type detail, type StoredReport, step, storedReport } from './step.ts';
 
 export const PROTOCOL_VERSION = 2;
 
@@ -58,8 +59,6 @@ const plan = z.object({
   }),
 });
 
-const detail = z.record(shortText, z.union([text(4096), z.number(), z.boolean()]));
-
 const agentMessage = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('hello'),
@@ -75,14 +74,7 @@ const agentMessage = z.discriminatedUnion('type', [
     /** Seconds since the kernel started. */
     uptime: seconds,
   }),
-  z.object({
-    type: z.literal('step'),
-    /** Counts the steps of one boot from 1; sent again after a reconnection until acknowledged. */
-    seq: uint,
-    step: shortText,
-    uptime: seconds,
-    detail: z.optional(detail),
-  }),
+  step,
   /** The boot went on and wrote this down in its pointer: attempts renewed, ready. */
   z.object({ type: z.literal('pointer'), pointer }),
   z.object({ type: z.literal('done'), request: uint, pointer: z.optional(pointer) }),
@@ -100,7 +92,7 @@ const imagerMessage = z.discriminatedUnion('type', [
     plan: z.nullable(plan),
   }),
   z.object({ type: z.literal('refuse'), why: text(4096) }),
-  z.object({ type: z.literal('ack'), seq: uint }),
+  ack,
   z.object({ type: z.literal('flash'), request: uint, ...target }),
   z.object({ type: z.literal('power'), request: uint, action: z.enum(['reboot', 'poweroff']) }),
   z.object({ type: z.literal('pong') }),
@@ -131,6 +123,16 @@ export function parseImagerMessage(value: unknown): ImagerMessage {
 /** Checks a plan read back from a journal. Throws MessageError. */
 export function parsePlan(value: unknown): Plan {
   return parse(plan, value);
+}
+
+/** Checks what a node kept of a report: its first frame. Throws MessageError. */
+export function parseStoredReport(value: unknown): StoredReport {
+  return parse(storedReport, value);
+}
+
+/** Checks a step that was kept. Throws MessageError. */
+export function parseStep(value: unknown): Step {
+  return parse(step, value);
 }
 
 function parse<T>(schema: z.ZodMiniType<T>, value: unknown): T {

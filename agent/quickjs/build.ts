@@ -1,7 +1,7 @@
 /**
  * Builds the agent as one static binary: TypeScript -> one ES module (esbuild) -> QuickJS bytecode -> linked with
- * QuickJS and the module "bw". QuickJS is compiled from the sources inside the npm package qjsc; objects are kept in
- * build/cache/agent/ARCH under the hash of what they were made from.
+ * QuickJS, Mbed TLS (mbedtls.ts) and the module "bw". QuickJS is compiled from the sources inside the npm package qjsc; objects
+ * are kept in build/cache/agent/ARCH under the hash of what they were made from.
  */
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
@@ -10,6 +10,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { type MbedTls, mbedTls } from './mbedtls.ts';
 
 const exec = promisify(execFile);
 
@@ -26,12 +27,14 @@ const OWN_FILES = [
   'main.c',
   'bw.c',
   'files.c',
+  'aside.c',
   'system.c',
   'network.c',
   'processes.c',
   'relay.c',
   'pack.c',
   'stream.c',
+  'tls.c',
 ];
 const COMPILERS: Record<AgentArch, string> = {
   amd64: 'x86_64-linux-gnu-gcc',
@@ -80,10 +83,17 @@ export async function buildAgent({
   try {
     progress(`agent ${arch}: compiling QuickJS and the host module`);
     const compile = await bytecodeCompiler(cache);
-    const objects = await compileAll(arch, [
+    const tls = await mbedTls(
+      join(ROOT, 'build/cache'),
+      join(SOURCES, 'mbedtls_config.h'),
+      join(SOURCES, 'mbedtls.sh'),
+    );
+    const files = [
       ...QUICKJS_FILES.map((name) => join(QUICKJS, name)),
       ...OWN_FILES.map((name) => join(SOURCES, name)),
-    ]);
+      ...tls.files,
+    ];
+    const objects = await compileAll(arch, files, tls);
     progress(`agent ${arch}: bundling ${entry ?? 'the agent'}`);
     const script = join(work, 'agent.js');
     const bytecode = join(work, 'agent.bin');
@@ -144,16 +154,16 @@ async function bytecodeCompiler(cache: string): Promise<string> {
 }
 
 /** Objects of `files` from the cache, two compilations at a time for those that are not there. */
-async function compileAll(arch: AgentArch, files: string[]): Promise<string[]> {
+async function compileAll(arch: AgentArch, files: string[], tls?: MbedTls): Promise<string[]> {
   const folder = join(ROOT, 'build/cache/agent', arch);
   mkdirSync(folder, { recursive: true });
-  const waiting = files.map((file) => ({ file, object: objectPath(arch, folder, file) }));
+  const waiting = files.map((file) => ({ file, object: objectPath(arch, folder, file, tls) }));
   const objects = waiting.map((each) => each.object);
   const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       if (existsSync(next.object)) continue;
       const partial = `${next.object}.${randomUUID()}`;
-      await tool(compiler(arch), [...flagsFor(next.file), '-c', next.file, '-o', partial]);
+      await tool(compiler(arch), [...flagsFor(next.file, tls), '-c', next.file, '-o', partial]);
       renameSync(partial, next.object);
     }
   };
@@ -161,17 +171,22 @@ async function compileAll(arch: AgentArch, files: string[]): Promise<string[]> {
   return objects;
 }
 
-function objectPath(arch: AgentArch, folder: string, file: string): string {
+function objectPath(arch: AgentArch, folder: string, file: string, tls?: MbedTls): string {
   const headers = readdirSync(dirname(file)).filter((name) => name.endsWith('.h'));
   const inputs = [file, ...headers.map((name) => join(dirname(file), name))].map((path) =>
     readFileSync(path),
   );
-  const name = hash([arch, ...flagsFor(file), ...inputs]);
+  const name = hash([arch, ...flagsFor(file, tls), ...(usesTls(file, tls) ? tls.inputs : []), ...inputs]);
   return join(folder, `${file.slice(file.lastIndexOf('/') + 1)}-${name}.o`);
 }
 
-function flagsFor(file: string): string[] {
-  return file.startsWith(SOURCES) ? OWN_FLAGS : FLAGS;
+function flagsFor(file: string, tls?: MbedTls): string[] {
+  const flags = file.startsWith(SOURCES) ? OWN_FLAGS : FLAGS;
+  return usesTls(file, tls) ? [...flags, ...tls.flags] : flags;
+}
+
+function usesTls(file: string, tls: MbedTls | undefined): tls is MbedTls {
+  return tls !== undefined && (tls.files.includes(file) || file === join(SOURCES, 'tls.c'));
 }
 
 function compiler(arch: AgentArch): string {

@@ -5,6 +5,8 @@ import type { Session } from './session.ts';
 export interface Peer {
   connection: Connection;
   session: Session;
+  /** Id of the definition whose key secures the connection; undefined where it is the key of enrolment. */
+  identity?: string;
   /** When it connected, or was welcomed: milliseconds since the epoch. */
   since: number;
   /** The node it was welcomed as. */

@@ -1,9 +1,10 @@
 /** What the agent endpoint tells of its connections: events, and counts of what was refused. */
-import type { Hello, StepDetail } from '../../agent/protocol/messages.ts';
+import type { Hello, Step, StepDetail } from '../../agent/protocol/messages.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import type { Tally } from '../journal/tally.ts';
 import type { Fallback } from '../model/fallback.ts';
+import { shortened } from './directory.ts';
 import type { Peer } from './peers.ts';
 
 export class Reports {
@@ -40,6 +41,13 @@ export class Reports {
     });
   }
 
+  /** A step. One of an earlier boot, told now, is `earlier`: it says nothing of how far the present one has come. */
+  step(at: number, peer: Peer, node: string, { step, uptime, boot, detail = {} }: Step): void {
+    const words = { ...shortened(detail), uptime };
+    if (boot === undefined) this.event(at, peer, step, node, words);
+    else this.event(at, peer, 'earlier', node, { ...words, step, bootId: boot.id });
+  }
+
   fallback(at: number, peer: Peer, node: string, fallback: Fallback): void {
     this.event(at, peer, 'fallback', node, known(fallback), 'no-attempts-left');
   }
@@ -60,7 +68,7 @@ export class Reports {
   ended(peer: Peer, reason: string | undefined, why: string): void {
     const { node } = peer;
     if (node === undefined) {
-      if (reason !== undefined) this.refused(reason, peer, why);
+      if (reason !== undefined) this.refused(reason, peer.connection.peer, why);
       else this.#tally.count('closed.before-hello');
       return;
     }
@@ -69,8 +77,7 @@ export class Reports {
   }
 
   /** Somebody was not let in. */
-  refused(reason: string, peer: Peer | undefined, why: string): void {
-    const address = peer?.connection.peer;
+  refused(reason: string, address: string | undefined, why: string): void {
     const words = `agent refused: ${why}; further ones are counted`;
     this.#tally.notice(`dropped.${reason}`, { reason, address }, words);
     this.#sink({

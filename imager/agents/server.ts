@@ -1,6 +1,8 @@
 /** The agent endpoint: who is connected, what they report, and what is pushed to them. */
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import type { Server } from 'node:tls';
 import type { Logger } from 'pino';
+import { ENROL_IDENTITY } from '../../agent/protocol/enrolment.ts';
 import type { AgentMessage, ImagerMessage } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Clock } from '../journal/clock.ts';
@@ -9,12 +11,13 @@ import { Tally } from '../journal/tally.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import { Connection } from './connection.ts';
-import { type Directory, shortened } from './directory.ts';
+import type { Directory } from './directory.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
 import { type ConnectedNode, type Peer, Peers } from './peers.ts';
 import { notConnected, Pushes } from './pushes.ts';
 import { Reports } from './reports.ts';
-import { type Output, receive } from './session.ts';
+import { secureServer } from './secure.ts';
+import { acknowledgement, type Output, receive } from './session.ts';
 
 export interface AgentServerOptions {
   address: string;
@@ -23,6 +26,10 @@ export interface AgentServerOptions {
   nodes: NodeIndex;
   userConfigs: Readonly<Record<string, UserConfig>>;
   directory: Directory;
+  /** Of nodes without a definition. */
+  enrolmentKey: Uint8Array;
+  /** Key of the definition with this id; undefined where there is none. */
+  keyOf(definition: string): Uint8Array | undefined;
   /** True where `address` is leased to `node`; asked for nodes without an address of their own. */
   holdsLease(node: NodeConfig, address: string): boolean;
   sink: EventSink;
@@ -54,25 +61,33 @@ export class AgentServer {
   readonly #tally: Tally;
   readonly #reports: Reports;
 
-  private constructor(options: AgentServerOptions, server: Server) {
+  private constructor(options: AgentServerOptions) {
     this.#options = options;
     this.#tally = new Tally(options.log);
     this.#reports = new Reports(options.sink, options.clock, this.#tally);
-    this.#server = server;
+    const { enrolmentKey, keyOf } = options;
+    this.#server = secureServer(
+      {
+        keyOf: (identity) => (identity === ENROL_IDENTITY ? enrolmentKey : keyOf(identity)),
+        secured: (socket, identity) => this.#accept(socket, identity),
+        refused: (reason, address, why) => this.#reports.refused(reason, address, why),
+        abandoned: () => this.#tally.count('closed.in-handshake'),
+      },
+      options.helloMs ?? HELLO_MS,
+    );
     this.#pushes = new Pushes(options.pushMs ?? PUSH_MS);
     this.#flashes = new Flashes(options.directory, {
       isConnected: (node) => this.#peers.of(node) !== undefined,
       push: async (node, flash) =>
         (await this.#push(node, 'flash', (request) => ({ type: 'flash', request, ...flash }))).pointer,
     });
-    server.on('connection', (socket) => this.#accept(socket));
   }
 
   /** Listens. Rejects with the system's error where it cannot. */
   static async start(options: AgentServerOptions): Promise<AgentServer> {
-    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 });
+    const agents = new AgentServer(options);
+    const server = agents.#server;
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS + options.nodes.all.length;
-    const agents = new AgentServer(options, server);
     server.on('drop', () =>
       agents.#reports.refused('too-many-connections', undefined, 'the endpoint is full'),
     );
@@ -130,11 +145,12 @@ export class AgentServer {
     return this.#pushes.request(peer, `${what} ${node}`, (request) => peer.connection.send(message(request)));
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, identity: string): void {
     const { helloMs = HELLO_MS, idleMs = IDLE_MS, clock } = this.#options;
     this.#tally.count('accepted');
     const peer: Peer = {
       session: { at: 'new' },
+      ...(identity === ENROL_IDENTITY ? {} : { identity }),
       since: clock.now(),
       connection: new Connection(
         socket,
@@ -179,9 +195,8 @@ export class AgentServer {
         const { node, bootId, step } = output;
         const at = clock.now();
         await directory.step(node.name, bootId, step, at);
-        const detail = { ...shortened(step.detail ?? {}), uptime: step.uptime };
-        this.#reports.event(at, peer, step.step, node.name, detail);
-        return peer.connection.send({ type: 'ack', seq: step.seq });
+        this.#reports.step(at, peer, node.name, step);
+        return peer.connection.send(acknowledgement(step));
       }
       case 'note':
         return directory.noted(output.node.name, output.pointer);

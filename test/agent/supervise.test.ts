@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openPointerStore } from '../../agent/linux/eeprom.ts';
 import { parseSuperviseOptions } from '../../agent/linux/supervise-options.ts';
 import { NodeHost } from '../../agent/node/host.ts';
+import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
@@ -30,6 +31,8 @@ const start = (port: number) =>
     ...{ address: ADDRESS, port, userConfigs: {} },
     nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: ADDRESS }]),
     directory: new Directory(new MemoryRegistry(), () => true),
+    enrolmentKey: ENROLMENT_KEY,
+    keyOf: () => undefined,
     holdsLease: () => true,
     sink: (event) => {
       events.push(event);
@@ -87,12 +90,14 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
   });
 
   it('is there again when the imager is', { timeout: 60_000 }, async () => {
-    await startAgent(runtime, options());
+    const agent = await startAgent(runtime, options());
     await seen('hello');
     const { port } = server;
     await server.close();
     server = await start(port);
     await seen('hello', 2);
+    agent.kill('SIGTERM');
+    expect(await agent.ended).toBe(0);
   });
 
   it('says what is wrong with its command line, and with this node', { timeout: 60_000 }, async () => {

@@ -9,7 +9,7 @@ import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { TestAgent } from './client.ts';
+import { ENROLMENT_KEY, TestAgent } from './client.ts';
 
 const bus = new EventEmitter();
 let directory: Directory;
@@ -25,6 +25,8 @@ beforeEach(async () => {
     userConfigs: {},
     directory,
     holdsLease: () => true,
+    enrolmentKey: ENROLMENT_KEY,
+    keyOf: () => undefined,
     sink: (event) => bus.emit(event.step, event),
     clock: systemClock,
     log: pino({ level: 'silent' }),
