@@ -6,16 +6,19 @@
  * - `tpm:` and the SHA-256 digest of a TPM's endorsement key, 64 hexadecimal digits;
  * - `mac:` and the permanent address of an adapter, with colons.
  */
-import { bogusSerial, bogusUuid } from './bogus-uids.ts';
+import { bogusUuid } from './bogus-uids.ts';
 
 export type Uid = string;
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-const SERIAL = /^serial:([a-z0-9][a-z0-9._:-]{0,62})$/;
+const SERIAL = /^serial:[a-z0-9][a-z0-9._:-]{0,62}$/;
 const TPM = /^tpm:[0-9a-f]{64}$/;
 const MAC = /^mac:[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 
-/** The canonical form of `text`, or undefined where it is no UID (or one of the values boards ship unset). */
+/**
+ * The canonical form of `text`, or undefined where it is no UID (or one of the UUIDs boards ship unset). Serial numbers are
+ * taken as they are, for an administrator may have chosen them: what firmware says is judged where it is read.
+ */
 export function parseUid(text: string): Uid | undefined {
   const uid = text.trim().toLowerCase();
   return uidFault(uid) === undefined ? uid : undefined;
@@ -24,10 +27,8 @@ export function parseUid(text: string): Uid | undefined {
 /** Why a text in lower case is no UID, in words; undefined where it is one. */
 export function uidFault(uid: string): string | undefined {
   if (UUID.test(uid)) return bogusUuid(uid);
-  const [, serial] = SERIAL.exec(uid) ?? [];
-  if (serial !== undefined) return bogusSerial(serial);
   if (MAC.test(uid)) return macFault(uid.slice('mac:'.length));
-  if (TPM.test(uid)) return undefined;
+  if (SERIAL.test(uid) || TPM.test(uid)) return undefined;
   if (uid.startsWith('serial:')) return 'a serial number of a UID has 1 to 63 of a-z 0-9 . _ : -';
   return 'it is no UUID';
 }

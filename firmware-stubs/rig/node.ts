@@ -110,18 +110,11 @@ export class RigNode {
   /** Starts the machine; resolves at once, the firmware goes on by itself. Rejects where it is on already. */
   async powerOn(): Promise<void> {
     if (this.powered) throw new Error(`node ${this.name} is on already`);
-    const { uid, mac, firmware, eeprom, memoryMiB = 512, processors, devices } = this.#options;
     const { tap, flash, boot } = this.#place;
     const argv = qemuCommand({
-      rig: this.rig,
-      mac,
-      uid,
-      memoryMiB,
+      ...this.#options,
+      memoryMiB: this.#options.memoryMiB ?? 512,
       tap,
-      ...(firmware === undefined ? {} : { firmware }),
-      ...(processors === undefined ? {} : { processors }),
-      ...(devices === undefined ? {} : { devices }),
-      ...(eeprom === undefined ? {} : { eeprom }),
       ...(flash === undefined ? {} : { flash }),
       ...(boot === undefined ? {} : { boot }),
     });

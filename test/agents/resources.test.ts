@@ -2,6 +2,7 @@
 import { EventEmitter, once } from 'node:events';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { RESOURCE_LIMITS } from '../../agent/protocol/resources.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
@@ -9,7 +10,7 @@ import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { ENROLMENT_KEY, TestAgent } from './client.ts';
+import { TestAgent } from './client.ts';
 
 const bus = new EventEmitter();
 let directory: Directory;

@@ -1,4 +1,5 @@
 /** What a source of hardware UIDs is. Another one is a file beside this one and an entry in sources.ts. */
+import { bogusSerial } from '../../protocol/bogus-uids.ts';
 import { type Uid, uidFault } from '../../protocol/uid.ts';
 import { type Host, HostError } from '../host.ts';
 
@@ -32,11 +33,11 @@ export function firmwareText(host: Host, path: string): string | undefined {
   return new TextDecoder().decode(bytes.subarray(0, MAX_TEXT)).replaceAll('\0', '').trim();
 }
 
-/** What is found where a source says `text`, and its UID would be `uid`. */
+/** What is found where a source says `text`, and its UID would be `uid`: the text itself, or a form of a serial number. */
 export function judged(text: string | undefined, uid: string, where: string): Finding {
   if (text === undefined) return { why: `there is no ${where}` };
   if (text === '') return { why: `${where} is empty` };
   const canonical = uid.toLowerCase();
-  const fault = uidFault(canonical);
+  const fault = uidFault(canonical) ?? (uid === text ? undefined : bogusSerial(text));
   return fault === undefined ? { uid: canonical } : { why: fault, value: text };
 }
