@@ -20,6 +20,8 @@ const STEADY_SECONDS = 5;
 const ACKNOWLEDGE_MS = 250;
 /** How long the disk may take where the machine is to restart. */
 const KEEP_MS = 1000;
+/** How long resources wait for the steps before them to be acknowledged. */
+const RESOURCES_MS = 1000;
 /** Time on its own that is worth a step. */
 const DETACHED_SECONDS = 10;
 
@@ -91,7 +93,14 @@ export class AgentLink implements ImagerLink {
   /** Tells the imager what the node consists of, now and at each join to come. */
   describe(discover: () => Omit<ResourcesMessage, 'type'>): void {
     this.#resources = discover;
-    this.#active?.send({ type: 'resources', ...discover() });
+    if (this.#active !== undefined) void this.#tellResources(this.#active);
+  }
+
+  /** Behind the steps: looking for resources takes a slow node a tenth of a second, in which nothing else is sent. */
+  async #tellResources(to: Conversation): Promise<void> {
+    await this.settle(RESOURCES_MS);
+    if (this.#active === to && this.#resources !== undefined)
+      to.send({ type: 'resources', ...this.#resources() });
   }
 
   /** Tells the imager what the pointer says now; one that is away hears it in the next hello. */
@@ -159,7 +168,7 @@ export class AgentLink implements ImagerLink {
     this.#plan = plan;
     for (const waiter of this.#planWaiters.splice(0)) waiter(plan);
     for (const message of this.#report.pending()) conversation.send(message);
-    if (this.#resources !== undefined) conversation.send({ type: 'resources', ...this.#resources() });
+    if (this.#resources !== undefined) void this.#tellResources(conversation);
     this.#attached(conversation.imager);
     void this.#preferOthers(conversation);
   }
