@@ -17,6 +17,7 @@ import { AgentLink } from './linux/link.ts';
 import { openLocalStore } from './linux/local-store.ts';
 import { Membership } from './linux/membership.ts';
 import { openOutputs } from './linux/outputs.ts';
+import { discoverResources } from './linux/resources/discover.ts';
 import { scriptRunner } from './linux/scripts.ts';
 import { secretOf } from './linux/secret.ts';
 import { serviceStarter } from './linux/services.ts';
@@ -65,7 +66,9 @@ async function bootNode(host: Host): Promise<void> {
   const local = openLocalStore(host, line.pointer, (why) => host.print(`bootwright: no key is kept: ${why}`));
   const membership = new Membership(readUid(host), local);
   const link = startLink(host, store, membership, boot, restart);
-  await run(portsOf(host, store, membership, link, restart), boot);
+  const end = await run(portsOf(host, store, membership, link, restart), boot);
+  // Only now: it takes time that the boot has not got.
+  if (end.at !== 'rebooting') link.describe(() => discoverResources(host));
 }
 
 /** Mounts the kernel's file systems and loads the modules of the initramfs in the order listed there. */

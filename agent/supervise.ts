@@ -11,6 +11,7 @@ import { parseImagerAddress } from './linux/imager-address.ts';
 import { AgentLink } from './linux/link.ts';
 import { openLocalFolder } from './linux/local-folder.ts';
 import { Membership } from './linux/membership.ts';
+import { discoverResources } from './linux/resources/discover.ts';
 import { secretOf } from './linux/secret.ts';
 import { lockState } from './linux/state-lock.ts';
 import {
@@ -75,6 +76,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     member: (request) => membership.answer(request),
   });
   link.keepIn(options.state);
+  link.describe(() => discoverResources(host));
   void link.serve();
   return link;
 }

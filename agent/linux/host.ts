@@ -89,7 +89,14 @@ export interface Host {
    * `immutable`, which the kernel gives such files, taken off meanwhile.
    */
   writeVariable(path: string, bytes: Uint8Array): void;
+  /**
+   * Hands a character device one request in one write(2), and gives what one read(2) then has of its answer, at most 4096
+   * bytes: TPMs. Waits for as long as the device takes.
+   */
+  transact(path: string, request: Uint8Array): Uint8Array;
   list(path: string): string[];
+  /** What a symbolic link says, as it stands there. */
+  readLink(path: string): string;
   exists(path: string): boolean;
   makeDirectory(path: string): void;
   /** A file, or a folder that is empty. Nothing happens where there is none. */

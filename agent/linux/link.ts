@@ -11,6 +11,7 @@ import type { MembershipRequest } from '../protocol/membership.ts';
 import type { AgentMessage, Flash, Hello, ImagerMessage, Plan, StepDetail } from '../protocol/messages.ts';
 import type { ScriptOutput } from '../protocol/output.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
+import type { ResourcesMessage } from '../protocol/resources.ts';
 import { Adapters } from './adapters.ts';
 import { Conversation, RefusedError } from './conversation.ts';
 import type { Host, Secret } from './host.ts';
@@ -23,6 +24,8 @@ const STEADY_SECONDS = 5;
 const ACKNOWLEDGE_MS = 250;
 /** How long the disk may take where the machine is to restart. */
 const KEEP_MS = 1000;
+/** How long resources wait for the steps before them to be acknowledged. */
+const RESOURCES_MS = 1000;
 /** Time on its own that is worth a step. */
 const DETACHED_SECONDS = 10;
 
@@ -53,6 +56,7 @@ export class AgentLink implements ImagerLink {
   #plan: Plan | null | undefined;
   #detachedSince: number | undefined;
   #complaint = '';
+  #resources: (() => Omit<ResourcesMessage, 'type'>) | undefined;
   readonly #planWaiters: ((plan: Plan | null) => void)[] = [];
   readonly #settleWaiters: (() => void)[] = [];
 
@@ -99,6 +103,19 @@ export class AgentLink implements ImagerLink {
     this.#file = new ReportFile(this.#host, directory, this.#report);
     for (const message of this.#report.pending()) this.#active?.send(message);
     void this.#keepSoon();
+  }
+
+  /** Tells the imager what the node consists of, now and at each join to come. */
+  describe(discover: () => Omit<ResourcesMessage, 'type'>): void {
+    this.#resources = discover;
+    if (this.#active !== undefined) void this.#tellResources(this.#active);
+  }
+
+  /** Behind the steps: looking for resources takes a slow node a tenth of a second, in which nothing else is sent. */
+  async #tellResources(to: Conversation): Promise<void> {
+    await this.settle(RESOURCES_MS);
+    if (this.#active === to && this.#resources !== undefined)
+      to.send({ type: 'resources', ...this.#resources() });
   }
 
   /** Tells the imager what the pointer says now; one that is away hears it in the next hello. */
@@ -169,6 +186,7 @@ export class AgentLink implements ImagerLink {
     this.#plan = plan;
     for (const waiter of this.#planWaiters.splice(0)) waiter(plan);
     for (const message of [...this.#outputs.pending(), ...this.#report.pending()]) conversation.send(message);
+    if (this.#resources !== undefined) void this.#tellResources(conversation);
     this.#attached(conversation.imager);
     void this.#preferOthers(conversation);
     void conversation.beat((imager) => this.#adapters.heartbeat(imager));

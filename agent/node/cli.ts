@@ -2,12 +2,13 @@
 import { Command } from 'commander';
 import type { Host } from '../linux/host.ts';
 import { SUPERVISE_HELP } from '../linux/supervise-options.ts';
-import { readUid } from '../linux/uid.ts';
-import { plain, plainJson } from '../protocol/plain.ts';
+import { plain } from '../protocol/plain.ts';
 import { supervise } from '../supervise.ts';
 import { addEfiVerbs } from './efi-verbs.ts';
 import { addLocalVerbs } from './local-verbs.ts';
 import { addPointerVerbs } from './pointer-verbs.ts';
+import { addResourcesVerb } from './resources-verb.ts';
+import { addUidVerb } from './uid-verb.ts';
 
 export const EXIT_CODES = `
 Exit codes:
@@ -31,15 +32,8 @@ export function agentProgram(
     'after',
     `\nExamples:\n  agent uid\n  agent pointer show --store uboot-env:/dev/vda\n${EXIT_CODES}`,
   );
-  program
-    .command('uid')
-    .description('print the hardware UID of this node')
-    .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  agent uid')
-    .action(({ json }: { json?: boolean }) => {
-      const uid = readUid(host);
-      print(json ? plainJson(JSON.stringify({ uid })) : uid);
-    });
+  addUidVerb(program, host, print);
+  addResourcesVerb(program, host, print);
   program
     .command('supervise')
     .description('speak for this node to its imager until SIGTERM')

@@ -23,6 +23,7 @@ import { runProgram } from './run-program.ts';
 import { sha256, startSha256, verify } from './signatures.ts';
 
 const TOOL_MS = 30_000;
+const MAX_ANSWER = 4096;
 
 export class NodeHost implements Host {
   readonly runtime = 'node';
@@ -86,8 +87,22 @@ export class NodeHost implements Host {
     }
   }
 
+  transact(path: string, request: Uint8Array): Uint8Array {
+    const answer = new Uint8Array(MAX_ANSWER);
+    let length = 0;
+    withFile(path, 'r+', 0, (fd) => {
+      fs.writeSync(fd, request);
+      length = fs.readSync(fd, answer);
+    });
+    return answer.subarray(0, length);
+  }
+
   list(path: string): string[] {
     return attempt(() => fs.readdirSync(path).sort());
+  }
+
+  readLink(path: string): string {
+    return attempt(() => fs.readlinkSync(path));
   }
 
   exists(path: string): boolean {

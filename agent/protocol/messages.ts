@@ -7,6 +7,7 @@ import * as z from 'zod/mini';
 import { heartbeat } from './heartbeat.ts';
 import { identified, localDefinition, membershipRequests } from './membership.ts';
 import { outputKept, outputMessage } from './output.ts';
+import { resourcesMessage } from './resources.ts';
 import { ack, type detail, type StoredReport, step, storedReport } from './step.ts';
 
 export const PROTOCOL_VERSION = 2;
@@ -102,6 +103,7 @@ const agentMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('failed'), request: uint, why: text(4096) }),
   heartbeat,
   identified,
+  resourcesMessage,
 ]);
 
 const imagerMessage = z.discriminatedUnion('type', [

@@ -25,6 +25,7 @@ declare module 'bw' {
   /** The inode flag FS_IMMUTABLE_FL, as chattr +i and -i set it. */
   export function setImmutable(path: string, on: boolean): void;
   export function list(path: string): string[];
+  export function readLink(path: string): string;
   export function exists(path: string): boolean;
   /** One level; an existing directory is no error. */
   export function makeDirectory(path: string): void;

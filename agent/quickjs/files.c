@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,6 +207,16 @@ static JSValue list_directory(JSContext *ctx, JSValueConst self, int argc, JSVal
   return names;
 }
 
+static JSValue read_link(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  const char *path = JS_ToCString(ctx, argv[0]);
+  if (!path) return JS_EXCEPTION;
+  char target[PATH_MAX];
+  ssize_t length = readlink(path, target, sizeof target);
+  JSValue result = length < 0 ? bw_fail(ctx, "read link", path) : JS_NewStringLen(ctx, target, (size_t)length);
+  JS_FreeCString(ctx, path);
+  return result;
+}
+
 static JSValue exists(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   const char *path = JS_ToCString(ctx, argv[0]);
   if (!path) return JS_EXCEPTION;
@@ -265,6 +276,7 @@ const JSCFunctionListEntry bw_file_calls[] = {
     JS_CFUNC_DEF("readStored", 3, read_stored),
     JS_CFUNC_DEF("setImmutable", 2, set_immutable),
     JS_CFUNC_DEF("list", 1, list_directory),
+    JS_CFUNC_DEF("readLink", 1, read_link),
     JS_CFUNC_DEF("exists", 1, exists),
     JS_CFUNC_DEF("makeDirectory", 1, make_directory),
     JS_CFUNC_DEF("rename", 2, rename_file),

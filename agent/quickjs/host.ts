@@ -19,11 +19,13 @@ import { NbdDevices } from './nbd.ts';
 import { Processes } from './processes.ts';
 
 const O_WRONLY = 0o1;
+const O_RDWR = 0o2;
 const O_CREAT = 0o100;
 const O_TRUNC = 0o1000;
 /** A disk that is not written by then is taken to be away for good. */
 const SETTLE_SECONDS = 10;
 const MS_MOVE = 0x2000;
+const MAX_ANSWER = 4096;
 
 export class QuickjsHost implements Host {
   readonly runtime = 'quickjs';
@@ -99,8 +101,21 @@ export class QuickjsHost implements Host {
     }
   }
 
+  transact(path: string, request: Uint8Array): Uint8Array {
+    let answer: ArrayBuffer | null = null;
+    withFile(path, O_RDWR, (fd) => {
+      bw.write(fd, request);
+      answer = bw.read(fd, MAX_ANSWER);
+    });
+    return new Uint8Array(answer ?? 0);
+  }
+
   list(path: string): string[] {
     return bw.list(path).sort();
+  }
+
+  readLink(path: string): string {
+    return bw.readLink(path);
   }
 
   exists(path: string): boolean {

@@ -32,6 +32,10 @@ export interface NodeOptions {
   eeprom?: string;
   /** Default 512. */
   memoryMiB?: number;
+  /** Default 1. */
+  processors?: number;
+  /** More hardware: arguments of QEMU, behind all others. */
+  devices?: readonly string[];
   /** `pty`: the serial line can be opened as a port of this machine too (`RigNode.serialPort`), by `imager serial` say. */
   serial?: 'pty';
 }
@@ -67,7 +71,7 @@ export interface NodePlace {
 export class RigNode {
   readonly name: string;
   readonly rig: Rig;
-  readonly #options: NodeOptions;
+  #options: NodeOptions;
   readonly #place: NodePlace;
   readonly #listeners = new Set<(line: SerialLine | undefined) => void>();
   readonly #watchers = new Set<(event: BootEvent) => void>();
@@ -106,16 +110,11 @@ export class RigNode {
   /** Starts the machine; resolves at once, the firmware goes on by itself. Rejects where it is on already. */
   async powerOn(): Promise<void> {
     if (this.powered) throw new Error(`node ${this.name} is on already`);
-    const { uid, mac, firmware, eeprom, memoryMiB = 512 } = this.#options;
     const { tap, flash, boot } = this.#place;
     const argv = qemuCommand({
-      rig: this.rig,
-      mac,
-      uid,
-      memoryMiB,
+      ...this.#options,
+      memoryMiB: this.#options.memoryMiB ?? 512,
       tap,
-      ...(firmware === undefined ? {} : { firmware }),
-      ...(eeprom === undefined ? {} : { eeprom }),
       ...(flash === undefined ? {} : { flash }),
       ...(boot === undefined ? {} : { boot }),
     });
@@ -160,6 +159,12 @@ export class RigNode {
       this.#record({ component: 'rig', step: 'off', reason: this.#ended }, systemClock.now());
       this.#tell(undefined);
     });
+  }
+
+  /** Changes what is in the machine, from its next power-on. Throws where it is on. */
+  refit(hardware: Pick<NodeOptions, 'memoryMiB' | 'processors' | 'devices'>): void {
+    if (this.powered) throw new Error(`node ${this.name} is on`);
+    this.#options = { ...this.#options, ...hardware };
   }
 
   /** Takes the power away at once (SIGKILL): what the guest had not handed to its disk is lost. No-op where it is off. */

@@ -23,6 +23,10 @@ export interface Machine {
   /** Hardware UID in the text form of agent/protocol/uid.ts. */
   uid: string;
   memoryMiB: number;
+  /** Default 1. */
+  processors?: number;
+  /** More hardware: arguments of QEMU, behind all others. */
+  devices?: readonly string[];
   /** TAP device in the namespace QEMU is started in. */
   tap: string;
   /**
@@ -60,6 +64,10 @@ export function isUefi(firmware: Machine['firmware']): boolean {
  * firmware and kernel would have to probe costs time under emulation.
  */
 export function qemuCommand(machine: Machine): string[] {
+  return [...boardCommand(machine), ...(machine.devices ?? [])];
+}
+
+function boardCommand(machine: Machine): string[] {
   if (machine.firmware === 'bios-stub') return x86Command(machine, biosStubBoot(machine));
   if (machine.firmware === 'uefi-stub') return uefiStubCommand(machine);
   if (machine.firmware !== undefined) return networkBootCommand(machine, machine.firmware);
@@ -172,7 +180,7 @@ function common(machine: Machine): string[] {
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-monitor', 'none', '-serial', 'stdio'],
     // A reset ends the process, and QMP on descriptor 3 tells that it was one (node.ts starts the next).
     ...['-no-reboot', '-chardev', 'socket,id=qmp,fd=3', '-mon', 'chardev=qmp,mode=control'],
-    ...['-smp', '1', '-m', `${machine.memoryMiB}M`],
+    ...['-smp', String(machine.processors ?? 1), '-m', `${machine.memoryMiB}M`],
     ...(eeprom === undefined ? [] : ['-drive', `if=none,id=eeprom,format=raw,file=${path(eeprom)}`]),
     ...['-netdev', `tap,id=lan,ifname=${machine.tap},script=no,downscript=no`],
   ];

@@ -9,6 +9,7 @@ import type { Fallback } from '../model/fallback.ts';
 import type { BootRecord, BootStep } from '../model/views.ts';
 import type { Registry } from '../registry/registry.ts';
 import { attemptsGiven, fallbackOf } from './fallback.ts';
+import { Inventories } from './inventories.ts';
 
 export interface NodeRecord {
   uid: string;
@@ -39,6 +40,8 @@ const DETAIL_TEXT_KEPT = 512;
 const OWNERS = ['disk-owner'];
 
 export class Directory {
+  /** What each node consists of. */
+  readonly inventories: Inventories;
   readonly #registry: Registry;
   readonly #isConfigured: (node: string) => boolean;
   /** The present state, ahead of the registry by the writes under way. */
@@ -49,6 +52,7 @@ export class Directory {
   /** Nodes that are not configured own nothing; their records are kept. */
   constructor(registry: Registry, isConfigured: (node: string) => boolean) {
     this.#registry = registry;
+    this.inventories = new Inventories(registry);
     this.#isConfigured = isConfigured;
     for (const { key, value } of registry.range<NodeRecord>(['node']))
       if (key.length === 2) this.#records.set(key[1]!, value);

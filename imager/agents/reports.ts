@@ -85,6 +85,11 @@ export class Reports {
     this.event(at, peer, 'claim', node, { disk, owner }, 'disk-of-other');
   }
 
+  /** What a node consists of is known, or has changed: what the imager makes of it, not a step of its boot. */
+  resources(at: number, node: string, detail: StepDetail): void {
+    this.#sink({ at, component: 'imager', step: 'resources', node, detail });
+  }
+
   /** A connection ended; `reason`: fixed word where this side ended it. */
   ended(peer: Peer, reason: string | undefined, why: string): void {
     const { node } = peer;

@@ -263,6 +263,11 @@ export class AgentServer {
       }
       case 'note':
         return directory.noted(output.node.name, output.pointer);
+      case 'describe': {
+        const [node, at] = [output.node.name, clock.now()];
+        const told = await directory.inventories.note(node, output.bootId, output.found, at);
+        return told && this.#reports.resources(at, node, told);
+      }
       case 'settle': {
         const { request, answer } = output;
         const known =

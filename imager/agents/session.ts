@@ -10,6 +10,7 @@ import {
 } from '../../agent/protocol/messages.ts';
 import type { ScriptOutput } from '../../agent/protocol/output.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import type { ResourcesMessage } from '../../agent/protocol/resources.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
@@ -57,6 +58,8 @@ export type Output =
   | { do: 'keep'; node: NodeConfig; output: ScriptOutput }
   /** What the node's pointer says now. */
   | { do: 'note'; node: NodeConfig; pointer: BootPointer }
+  /** What the node consists of. */
+  | { do: 'describe'; node: NodeConfig; bootId: string; found: ResourcesMessage }
   /** The answer to a push. */
   | { do: 'settle'; request: number; answer: PushAnswer | { why: string } }
   /** Close; `reason` is the fixed word counted, `why` the sentence. */
@@ -105,6 +108,8 @@ function converse(session: Extract<Session, { at: 'open' }>, message: AgentMessa
       const { type: _, ...output } = message;
       return { session, outputs: [{ do: 'keep', node, output }] };
     }
+    case 'resources':
+      return { session, outputs: [{ do: 'describe', node, bootId, found: message }] };
     case 'pointer':
       return { session, outputs: [{ do: 'note', node, pointer: message.pointer }] };
     default:

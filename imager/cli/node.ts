@@ -16,6 +16,7 @@ import { addBoots } from './boots.ts';
 import { Context } from './context.ts';
 import { addDefinition, membershipFields } from './definition.ts';
 import { addNodeOutput } from './node-output.ts';
+import { addResources } from './resources.ts';
 import { fields, printable, table, time } from './table.ts';
 
 export function addNode(program: Command): void {
@@ -59,6 +60,7 @@ export function addNode(program: Command): void {
       const context = new Context(command);
       context.print(await context.get<NodeDetails>(`/api/nodes/${encodeURIComponent(name)}`), showNode);
     });
+  addResources(node);
   addBoots(node);
   addDefinition(node);
   addNodeOutput(node);

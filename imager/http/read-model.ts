@@ -6,12 +6,15 @@ import type { BootsView } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
 import type { EventQuery } from '../journal/recorder.ts';
 import type { NodeMenus } from '../menus/views.ts';
+import type { ResourcesView } from '../model/inventory.ts';
 import type { BootReads, Health, NodeDetails, NodeView } from '../model/views.ts';
 
 export interface ReadModel {
   health(): Health;
   nodes(): NodeView[];
   node(name: string): NodeDetails | undefined;
+  /** What a node consists of; undefined where there is no such node. */
+  resources(node: string): ResourcesView | undefined;
   /** What a node would be given to boot; undefined where there is no such node. */
   menus(node: string): NodeMenus | undefined;
   images(): BootImage[];

@@ -24,6 +24,11 @@ export function addReadRoutes(app: FastifyInstance, model: ReadModel): void {
     if (node !== undefined) return node;
     throw unknownName('node', params.name, namesOf(model.nodes()));
   });
+  app.get<Named>('/api/nodes/:name/resources', async ({ params }) => {
+    const resources = model.resources(params.name);
+    if (resources !== undefined) return resources;
+    throw unknownName('node', params.name, namesOf(model.nodes()));
+  });
   app.get<Named>('/api/nodes/:name/menus', async ({ params }) => {
     const menus = model.menus(params.name);
     if (menus !== undefined) return menus;

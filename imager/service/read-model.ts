@@ -60,6 +60,7 @@ export function readModelOf(sources: Sources): ReadModel {
         }
       );
     },
+    resources: (name) => (nodes.byName(name) === undefined ? undefined : directory.inventories.of(name)),
     menus: (name) => {
       const node = nodes.byName(name);
       return node && menusOf(menus, node);

@@ -52,6 +52,11 @@ const FROM_AGENT: AgentMessage[] = [
   { type: 'done', request: 9, pointer: POINTER },
   { type: 'failed', request: 9, why: 'no EEPROM' },
   { type: 'heartbeat', adapters: [] },
+  {
+    type: 'resources',
+    resources: [{ kind: 'memory', key: 'total', fields: { bytes: 2 ** 40, ecc: true } }],
+    faults: [{ where: '/sys/class/net/eth1', why: 'EIO' }],
+  },
 ];
 
 const FROM_IMAGER: ImagerMessage[] = [

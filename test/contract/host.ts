@@ -19,6 +19,7 @@ export async function runHostContract(
 ): Promise<Seen> {
   return {
     ...files(host, folder),
+    ...(await devices(host, folder)),
     ...stored(host, folder),
     ...(await variables(host, folder)),
     ...(await network(host, echoPort, closedPort)),
@@ -55,6 +56,10 @@ export const EXPECTED: Seen = {
   directoryOverFile: 'EEXIST',
   procIsWhole: true,
   existsNothing: false,
+  transacted: 'asked',
+  transactMissing: 'ENOENT',
+  linkSays: '../elsewhere/x',
+  linkOfFile: 'EINVAL',
   ownProperty: [true, false],
   loneSurrogate: [97, 0xef, 0xbf, 0xbd, 98],
   pair: [0xf0, 0x9f, 0x98, 0x80],
@@ -127,6 +132,19 @@ function files(host: Host, folder: string): Seen {
     loneSurrogate: [...bytes('a\ud800b')],
     pair: [...bytes('\ud83d\ude00')],
     byteOrderMark: [text(bytes('\ufeffx')), text(bytes('\ufffe')).length],
+  };
+}
+
+/** A named pipe answers what it was asked: it is the device at hand that takes one write and gives one read. */
+async function devices(host: Host, folder: string): Promise<Seen> {
+  const make = (argv: string[]) => host.run(argv, { timeoutMs: 5000 });
+  await make(['mkfifo', `${folder}/device`]);
+  await make(['ln', '-s', '../elsewhere/x', `${folder}/link`]);
+  return {
+    transacted: text(host.transact(`${folder}/device`, bytes('asked'))),
+    transactMissing: code(() => host.transact(`${folder}/none`, bytes('x'))),
+    linkSays: host.readLink(`${folder}/link`),
+    linkOfFile: code(() => host.readLink(`${folder}/file`)),
   };
 }
 

@@ -45,6 +45,7 @@ const model: ReadModel = {
   }),
   nodes: () => [{ name: 'node1' } as ReturnType<ReadModel['nodes']>[number]],
   node: (name) => (name === 'node1' ? ({ name } as ReturnType<ReadModel['node']>) : undefined),
+  resources: () => undefined,
   menus: () => undefined,
   images: () => [],
   bases: async () => [],

@@ -23,7 +23,10 @@ export interface ClusterOptions {
   /** Names of boot images, all of Debian's kernel and the agent. The nodes' pointers name the first. */
   images: string[];
   /** Firmware of the nodes, where it is a stub and not the rig's own, and what else their machines have. */
-  machine?: { firmware?: StubFirmware } & Pick<NodeOptions, 'serial' | 'listenMilliseconds'>;
+  machine?: { firmware?: StubFirmware } & Pick<
+    NodeOptions,
+    'serial' | 'listenMilliseconds' | 'memoryMiB' | 'processors' | 'devices'
+  >;
   /** Leaves the nodes' EEPROMs as they leave the factory. */
   blank?: boolean;
   /** Raw image of the base disk "web" in the stead of the usual one. */

@@ -66,7 +66,11 @@ export const STEPS: Readonly<Record<Component, Readonly<Record<string, readonly 
     detach: ['export', 'requests', 'bytesRead', 'bytesWritten'],
     refused: ['export', 'why'],
   },
-  imager: { flash: ['image', 'disks', 'deployment'], power: ['action', 'via'] },
+  imager: {
+    flash: ['image', 'disks', 'deployment'],
+    power: ['action', 'via'],
+    resources: ['first', 'found', 'added', 'removed', 'changed', 'summary'],
+  },
 };
 
 /** What is wrong with a step that is looked for; undefined where it can come. `key`: the detail that no such step has. */

@@ -273,6 +273,13 @@ export class SimulatedImager implements Listener {
       }
       case 'note':
         return this.#directory.noted(output.node.name, output.pointer);
+      case 'describe': {
+        const { node, bootId, found } = output;
+        const told = await this.#directory.inventories.note(node.name, bootId, found, at);
+        if (told !== undefined)
+          this.#parts.sink({ at, component: 'imager', step: 'resources', node: node.name, detail: told });
+        return;
+      }
       case 'settle': {
         const asked = this.#requests.get(output.request);
         if (asked?.peer !== peer) return;

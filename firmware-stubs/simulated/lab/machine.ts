@@ -259,6 +259,8 @@ export class SimulatedMachine implements Host {
   nbdLinkDead = absent('nbdLinkDead');
   writeVariable = absent('writeVariable');
   startWatchdog = absent('startWatchdog');
+  transact = absent('transact');
+  readLink = absent('readLink');
   stopped = absent('stopped');
   remove = absent('remove');
   exit = absent('exit');

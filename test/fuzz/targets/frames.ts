@@ -48,6 +48,14 @@ const SAID: AgentMessage[] = [
   { type: 'done', request: 1, pointer: POINTER },
   { type: 'failed', request: 2, why: 'boot pointer not verified' },
   { type: 'heartbeat', adapters: [] },
+  {
+    type: 'resources',
+    resources: [
+      { kind: 'adapter', key: '52:54:00:77:00:11', fields: { name: 'eth0', mtu: 1500, carrier: true } },
+      { kind: 'memory', key: 'total', fields: { bytes: 536_870_912 } },
+    ],
+    faults: [{ where: '/sys/class/net/eth1', why: 'EIO' }],
+  },
 ];
 const { sequence: _sequence, phase: _phase, attempts: _attempts, fallback: _fallback, ...TARGET } = POINTER;
 const HEARD: ImagerMessage[] = [

@@ -1,0 +1,95 @@
+/** What a node says it consists of, over a real socket: kept, told as an event, and refused where it is out of bounds. */
+import { EventEmitter, once } from 'node:events';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
+import { RESOURCE_LIMITS } from '../../agent/protocol/resources.ts';
+import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
+import { AgentServer } from '../../imager/agents/server.ts';
+import { systemClock } from '../../imager/journal/clock.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { NodeIndex } from '../../imager/model/nodes.ts';
+import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { admissionsOf } from './admissions.ts';
+import { TestAgent } from './client.ts';
+
+const bus = new EventEmitter();
+let directory: Directory;
+let server: AgentServer;
+let agent: TestAgent;
+
+beforeEach(async () => {
+  const registry = new MemoryRegistry();
+  directory = new Directory(registry, () => true);
+  server = await AgentServer.start({
+    address: '127.0.0.1',
+    port: 0,
+    nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: '127.0.0.1' }]),
+    userConfigs: {},
+    directory,
+    holdsLease: () => true,
+    enrolmentKey: ENROLMENT_KEY,
+    outputs: new Outputs(registry),
+    admissions: await admissionsOf(registry, ['node1']),
+    sink: (event) => bus.emit(event.step, event),
+    clock: systemClock,
+    log: pino({ level: 'silent' }),
+  });
+  agent = await TestAgent.connect(server.port);
+});
+afterEach(async () => {
+  await agent.close();
+  await server.close();
+});
+
+const told = async (step: string) => ((await once(bus, step)) as [BootEvent])[0];
+const CARD = { kind: 'adapter' as const, key: '00:16:3e:00:00:01', fields: { name: 'eth1', mtu: 1500 } };
+
+test('they are kept, and an event says what has changed', async () => {
+  await agent.greet();
+  const first = told('resources');
+  agent.send({ type: 'resources', resources: [CARD], faults: [] });
+  expect(await first).toMatchObject({
+    component: 'imager',
+    node: 'node1',
+    detail: { first: true, summary: '1 adapter' },
+  });
+  const second = told('resources');
+  // The same again tells nobody anything.
+  agent.send({ type: 'resources', resources: [CARD], faults: [] });
+  agent.send({ type: 'resources', resources: [], faults: [] });
+  expect(await second).toMatchObject({ detail: { removed: 1, summary: `removed adapter ${CARD.key}` } });
+  expect(directory.inventories.of('node1')).toMatchObject({
+    last: { bootId: 'boot-1', resources: [] },
+    previous: { resources: [CARD] },
+  });
+});
+
+test.each([
+  ['a name that no object should have', [{ ...CARD, fields: JSON.parse('{"__proto__": 1}') }]],
+  ['a kind that is none', [{ ...CARD, kind: 'toaster' }]],
+  ['a text too long', [{ ...CARD, fields: { name: 'x'.repeat(RESOURCE_LIMITS.text + 1) } }]],
+  ['a number that is none', [{ ...CARD, fields: { mtu: Number.NaN } }]],
+  ['no key', [{ ...CARD, key: '' }]],
+  [
+    'too many fields',
+    [{ ...CARD, fields: Object.fromEntries(Array.from({ length: 17 }, (_, at) => [`f${at}`, 1])) }],
+  ],
+  [
+    'too many of them',
+    Array.from({ length: RESOURCE_LIMITS.resources + 1 }, (_, at) => ({ ...CARD, key: `k${at}` })),
+  ],
+])('%s ends the connection, and nothing is kept', async (_, resources) => {
+  await agent.greet();
+  const ended = told('disconnect');
+  agent.send({ type: 'resources', resources: resources as never, faults: [] });
+  expect(await ended).toMatchObject({ reason: 'message' });
+  expect(directory.inventories.of('node1').last).toBeNull();
+});
+
+test('of somebody who has not said who it is they are not taken', async () => {
+  const refused = told('refused');
+  agent.send({ type: 'resources', resources: [CARD], faults: [] });
+  expect(await refused).toMatchObject({ reason: 'no-hello' });
+});
