@@ -27,8 +27,8 @@ bench: build ## measure against peers in pairs; prints a table and writes build/
 proofs: build ## long versions: disks under 200 kills, 20 under a Linux kernel, 100 nodes on one base; 100 power cuts a rig, all decisions, scenarios on QEMU
 	@BOOTWRIGHT_KILL_ROUNDS=200 BOOTWRIGHT_KERNEL_KILLS=20 BOOTWRIGHT_NODES=100 BOOTWRIGHT_DECISIONS=all \
 	    BOOTWRIGHT_CUT_ROUNDS=100 BOOTWRIGHT_CUT_READY_ROUNDS=5 \
-	    BOOTWRIGHT_CUT_STOP=10 BOOTWRIGHT_CUT_RUNS=2000 BOOTWRIGHT_SCENARIOS=qemu \
-	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs test/simulated test/firmware/bios.test.ts test/boot/random-cuts.test.ts
+	    BOOTWRIGHT_CUT_STOP=10 BOOTWRIGHT_CUT_RUNS=2000 BOOTWRIGHT_SCENARIOS=qemu BOOTWRIGHT_WATCHED_ROUNDS=50000 \
+	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs test/simulated test/firmware/bios.test.ts test/boot/random-cuts.test.ts test/agent/host/memory.test.ts
 
 .PHONY: build
 build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node dist/firmware-stubs/rig/cable dist/firmware-stubs/bios/stub.bin dist/firmware-stubs/uefi/bootwright.efi ## compile TypeScript and the native parts to dist/
