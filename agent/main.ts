@@ -1,23 +1,26 @@
 /**
  * Composition root of the agent. Arguments: none, as process 1 of an initramfs, where it boots the node;
- * `keeper ...` in the processes it starts to keep disks attached.
+ * `keeper ...` in the processes it starts to keep disks attached; `supervise ...` on a system that is up.
  */
 import { run } from './core/run.ts';
 import type { Boot } from './core/state.ts';
 import { type BootLine, parseBootLine } from './linux/cmdline.ts';
 import { diskAttacher } from './linux/disks.ts';
 import { openPointerStore, pointersOf } from './linux/eeprom.ts';
+import { writeFlash } from './linux/flash.ts';
+import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
-import { openJournal } from './linux/journal.ts';
+import { parseImagerAddress } from './linux/imager-address.ts';
+import { openJournal, STATE_DIRECTORY } from './linux/journal.ts';
 import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
 import { scriptRunner } from './linux/scripts.ts';
+import { secretOf } from './linux/secret.ts';
 import { serviceStarter } from './linux/services.ts';
 import { readUid } from './linux/uid.ts';
 import type { Ports } from './ports.ts';
-import { type Hello, PROTOCOL_VERSION } from './protocol/messages.ts';
-import { FRESH_ATTEMPTS } from './protocol/pointer/record.ts';
 import type { PointerStore } from './protocol/pointer/store.ts';
+import { supervise } from './supervise.ts';
 
 const MODULE_LIST = '/etc/bootwright/modules';
 /** Time for the answer to a power request to leave. */
@@ -25,8 +28,11 @@ const ANSWER_MS = 50;
 
 export async function main(host: Host, args: readonly string[]): Promise<void> {
   if (args[0] === 'keeper') await keepDisk(host, args.slice(1));
+  else if (args[0] === 'supervise') host.exit(await supervise(host, args.slice(1)));
   else if (host.exists('/proc/self'))
-    throw new Error('this system is up already: the agent boots nodes as process 1');
+    throw new Error(
+      'this system is up already: the agent boots nodes as process 1 (see agent supervise --help)',
+    );
   else await bootNode(host);
 }
 
@@ -40,7 +46,7 @@ async function bootNode(host: Host): Promise<void> {
   if (line.pointer.layout === 'efivars') host.mount('efivarfs', line.pointer.device, 'efivarfs', '');
   const store = openPointerStore(host, line.pointer.layout, line.pointer.device);
   const boot: Boot = {
-    bootId: readText(host, '/proc/sys/kernel/random/boot_id').trim(),
+    bootId: readBootId(host),
     pointer: store.read().pointer,
     bootedImage: line.image,
     firmwareCounts: store.layout.firmwareCounts,
@@ -68,38 +74,32 @@ function configureNetwork(host: Host, { network }: BootLine): void {
 }
 
 function startLink(host: Host, store: PointerStore, boot: Boot): AgentLink {
-  const uid = readUid(host);
-  const macs = readMacs(host);
-  const hello = (): Hello => ({
-    type: 'hello',
-    version: PROTOCOL_VERSION,
-    uid,
-    macs,
-    bootId: boot.bootId,
-    bootedImage: boot.bootedImage,
-    pointer: store.read().pointer ?? null,
-    uptime: host.uptime(),
-  });
-  const link = new AgentLink(host, boot.pointer?.imagers ?? [], hello, {
-    flash({ image, disks, imagers, cluster, deployment }) {
-      const fallback = store.read().pointer?.fallback ?? '';
-      return store.write({
-        ...{ image, disks, imagers, cluster, deployment, fallback },
-        phase: 'deploy',
-        attempts: FRESH_ATTEMPTS,
-      });
+  const { bootId, bootedImage } = boot;
+  const hello = helloMaker(host, { uid: readUid(host), bootId, bootedImage }, store);
+  const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
+  const link = new AgentLink(
+    host,
+    imagers,
+    { hello, secret: () => secretOf(host, undefined) },
+    {
+      named: (hostname) => host.setHostName(hostname),
+      flash: (request) => writeFlash(store, request),
+      power: (action) => () => void host.sleep(ANSWER_MS).then(() => host.reboot(action)),
     },
-    power(action) {
-      void host.sleep(ANSWER_MS).then(() => host.reboot(action));
-    },
-  });
+  );
   void link.serve();
   return link;
 }
 
 function portsOf(host: Host, store: PointerStore, link: AgentLink): Ports {
+  const attacher = diskAttacher(host);
   return {
-    disks: diskAttacher(host),
+    disks: {
+      async mountRoot(disks, imagers) {
+        await attacher.mountRoot(disks, imagers);
+        link.keepIn(STATE_DIRECTORY);
+      },
+    },
     journal: openJournal(host),
     scripts: scriptRunner(host),
     services: serviceStarter(host),
@@ -108,13 +108,6 @@ function portsOf(host: Host, store: PointerStore, link: AgentLink): Ports {
     power: { reboot: () => host.reboot('reboot') },
     uptime: () => host.uptime(),
   };
-}
-
-function readMacs(host: Host): string[] {
-  return host
-    .list('/sys/class/net')
-    .map((name) => readText(host, `/sys/class/net/${name}/address`).trim())
-    .filter((mac) => /^[0-9a-f:]{17}$/.test(mac) && mac !== '00:00:00:00:00:00');
 }
 
 function readText(host: Host, path: string): string {

@@ -1,5 +1,6 @@
 /** The composition root: puts stores and servers together, starts them in order and closes them in reverse. */
 import type { Logger } from 'pino';
+import { ENROLMENT_KEY } from '../agent/protocol/enrolment.ts';
 import { AgentServer } from './agents/server.ts';
 import { DhcpServer } from './dhcp/server.ts';
 import { ControlServer, HttpServer } from './http/server.ts';
@@ -114,6 +115,8 @@ async function startParts(
       nodes,
       userConfigs: config.userConfigs,
       directory,
+      enrolmentKey: ENROLMENT_KEY,
+      keyOf: () => undefined,
       holdsLease: stores.holdsLease,
     }),
   );

@@ -22,11 +22,7 @@ export class BootLineError extends Error {}
 
 /** Reads /proc/cmdline. Throws BootLineError naming the argument that is missing or wrong. */
 export function parseBootLine(text: string): BootLine {
-  const values = new Map<string, string>();
-  for (const word of text.trim().split(/\s+/)) {
-    const equals = word.indexOf('=');
-    if (equals > 0) values.set(word.slice(0, equals), word.slice(equals + 1));
-  }
+  const values = wordsOf(text);
   const need = (key: string): string => {
     const value = values.get(key);
     if (value === undefined || value === '')
@@ -41,6 +37,21 @@ export function parseBootLine(text: string): BootLine {
     pointer: { layout: pointer.slice(0, colon), device: pointer.slice(colon + 1) },
     network: parseIp(need('ip')),
   };
+}
+
+/** The image a system was booted from; undefined where its kernel was not started for us. */
+export function bootedImageOf(text: string): string | undefined {
+  return wordsOf(text).get('bootwright.image');
+}
+
+/** The words KEY=VALUE; of one key the last counts. */
+function wordsOf(text: string): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const word of text.trim().split(/\s+/)) {
+    const equals = word.indexOf('=');
+    if (equals > 0) values.set(word.slice(0, equals), word.slice(equals + 1));
+  }
+  return values;
 }
 
 /** ip=ADDRESS:SERVER:GATEWAY:NETMASK:HOSTNAME:DEVICE:AUTOCONF */

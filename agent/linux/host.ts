@@ -20,6 +20,21 @@ export interface Connection {
   close(): void;
 }
 
+/** What secures a connection: who this side says it is, and what proves it. */
+export interface Secret {
+  /** 1 to 128 bytes of UTF-8; goes in clear. */
+  identity: string;
+  /** 32 bytes that the other side knows too. */
+  key: Uint8Array;
+}
+
+/** A SHA-256 digest to which bytes are added as they come. */
+export interface Digest {
+  add(bytes: Uint8Array): void;
+  /** The 32 bytes; nothing may be added after. */
+  end(): Uint8Array;
+}
+
 export interface ProcessResult {
   /** Exit code, or 128 + signal number. */
   code: number;
@@ -56,6 +71,11 @@ export interface Host {
   /** Replaces a file: write beside it, fsync, rename, fsync the directory. `mode` in octal, 0o644 by default. */
   replaceFile(path: string, bytes: Uint8Array, mode?: number): void;
   /**
+   * As replaceFile(), while this process goes on: where the disk is away, only this waits. Resolves once durable. One at a
+   * time for each path.
+   */
+  replaceFileAside(path: string, bytes: Uint8Array): Promise<void>;
+  /**
    * Writes a UEFI variable's file (efivarfs): all bytes in one write(2), the file made where there is none, and the flag
    * `immutable`, which the kernel gives such files, taken off meanwhile.
    */
@@ -72,6 +92,21 @@ export interface Host {
   configureInterface(name: string, address: string, prefix: number, gateway?: string): void;
   setHostName(name: string): void;
   connect(address: string, port: number, timeoutMs: number): Promise<Connection>;
+  /**
+   * TLS 1.3 over an open connection, as the client, with a pre-shared key (RFC 8446 section 4.2.11) and an ephemeral X25519
+   * exchange, TLS_CHACHA20_POLY1305_SHA256 alone; no certificate is taken. The connection is the secured one's from then
+   * on. Rejects with HostError and closes it where the other side has not the key, refuses, or has not ended the handshake
+   * within `timeoutMs`. Reading rejects where a record was changed on its way. That a stream was cut off is its end: no
+   * message ends with the connection.
+   */
+  secure(connection: Connection, secret: Secret, timeoutMs: number): Promise<Connection>;
+  startSha256(): Digest;
+  sha256(bytes: Uint8Array): Uint8Array;
+  /**
+   * True where the key of `point` (P-256, uncompressed, 65 bytes) signed `bytes`: ECDSA with SHA-256 (FIPS 186-5), r and s
+   * of 32 bytes each. False for anything else, whatever it is.
+   */
+  verify(point: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean;
   /**
    * Fills `target` from byte `from` on with what the connection gives next; resolves with where it is filled to: less
    * than all at the end of the stream, and where nothing came for `silenceMs`. For long transfers while nothing else
@@ -102,6 +137,10 @@ export interface Host {
   /** Seconds since the machine started (CLOCK_BOOTTIME). */
   uptime(): number;
   sleep(milliseconds: number): Promise<void>;
+  /** A random number, 0 or more and below 1, that another node has not got: not of the time it was switched on. */
+  random(): number;
+  /** Resolves when this process is told to end (SIGTERM, SIGINT). From the call on these no longer end it by themselves. */
+  stopped(): Promise<void>;
   /** One line on the console. */
   print(line: string): void;
   exit(code: number): never;

@@ -1,191 +1,252 @@
 /**
- * The connection to the imager: opened as soon as there is a network, kept for as long as the node is up, opened
- * again whenever it breaks. Steps wait in memory until the imager acknowledges them; they are also on the console.
+ * The node's link to its imagers, in order of preference: looked for as soon as there is a network, kept up for as long as the
+ * node is, looked for again whenever it breaks. While another than the first answers, those before it are tried from time to
+ * time. Where none answers the node is on its own, and keeps what it has to report (report-file.ts).
  */
+import { preferredDelay, retryDelay } from '../core/backoff.ts';
+import { Report } from '../core/report.ts';
 import type { ImagerLink } from '../ports.ts';
-import { encodeFrame, FrameReader } from '../protocol/frame.ts';
-import {
-  AGENT_PORT,
-  type AgentMessage,
-  type Flash,
-  type Hello,
-  type ImagerMessage,
-  type Plan,
-  parseImagerMessage,
-  type Step,
-  type StepDetail,
-} from '../protocol/messages.ts';
+import type { Flash, ImagerMessage, Plan, StepDetail } from '../protocol/messages.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
-import type { Connection, Host } from './host.ts';
+import { Conversation, type LinkIdentity, RefusedError } from './conversation.ts';
+import type { Host } from './host.ts';
+import { type ImagerAddress, imagerText } from './imager-address.ts';
+import { ReportFile } from './report-file.ts';
 
-const CONNECT_MS = 2000;
-const RETRY_MS = 500;
-/** The agent says something at least this often; an imager that is silent for two such times is gone. */
-const PING_MS = 10_000;
-/** Steps kept for an imager that is away: more than a boot has. The oldest go first. */
-const KEPT_STEPS = 1000;
+/** A connection that is over sooner is no sign that all is well again. */
+const STEADY_SECONDS = 5;
+/** What the imager has not acknowledged by then is written to the disk. */
+const ACKNOWLEDGE_MS = 250;
+/** How long the disk may take where the machine is to restart. */
+const KEEP_MS = 1000;
+/** Time on its own that is worth a step. */
+const DETACHED_SECONDS = 10;
 
 /** What the imager may ask of a node. Throwing refuses the request with the error's message. */
 export interface Commands {
+  /** The name the imager has for this node. */
+  named(hostname: string): void;
   flash(request: Flash): BootPointer;
-  /** Called once the answer is on its way. */
-  power(action: 'reboot' | 'poweroff'): void;
+  /** Gives what is to be done once the answer is on its way. */
+  power(action: 'reboot' | 'poweroff'): () => void;
 }
 
 export class AgentLink implements ImagerLink {
   readonly #host: Host;
-  readonly #imagers: readonly string[];
-  readonly #hello: () => Hello;
+  readonly #imagers: readonly ImagerAddress[];
+  readonly #identity: LinkIdentity;
   readonly #commands: Commands;
-  readonly #unacknowledged: Step[] = [];
-  #steps = 0;
-  #connection: Connection | undefined;
-  #welcomed = false;
-  #heard = 0;
+  readonly #report: Report;
+  #file: ReportFile | undefined;
+  #keepingSoon = false;
+  #active: Conversation | undefined;
   #plan: Plan | null | undefined;
+  #detachedSince: number | undefined;
   #complaint = '';
   readonly #planWaiters: ((plan: Plan | null) => void)[] = [];
   readonly #settleWaiters: (() => void)[] = [];
 
-  constructor(host: Host, imagers: readonly string[], hello: () => Hello, commands: Commands) {
+  constructor(host: Host, imagers: readonly ImagerAddress[], identity: LinkIdentity, commands: Commands) {
     this.#host = host;
     this.#imagers = imagers;
-    this.#hello = hello;
+    this.#identity = identity;
     this.#commands = commands;
+    const { bootId, bootedImage } = identity.hello();
+    this.#report = new Report({ id: bootId, image: bootedImage });
   }
 
-  /** Keeps the connection up for ever. */
+  /** Keeps a connection up for ever. */
   async serve(): Promise<never> {
+    let lost = this.#host.uptime();
     for (;;) {
-      for (const imager of this.#imagers) {
-        try {
-          await this.#converse(await this.#host.connect(imager, AGENT_PORT, CONNECT_MS));
-        } catch (error) {
-          this.#complain(`imager ${imager}: ${error instanceof Error ? error.message : String(error)}`);
-        }
-        this.#connection?.close();
-        this.#connection = undefined;
-        this.#welcomed = false;
-      }
-      await this.#host.sleep(RETRY_MS);
+      const found = await this.#first(this.#imagers, (imager, why) => this.#complain(imager, why));
+      let refused = found === 'refused';
+      if (found instanceof Conversation) {
+        const began = this.#host.uptime();
+        refused = (await this.#follow(found)) instanceof RefusedError;
+        if (this.#host.uptime() - began > STEADY_SECONDS) lost = this.#host.uptime();
+      } else this.#detached();
+      const away = (this.#host.uptime() - lost) * 1000;
+      await this.#host.sleep(retryDelay(away, refused, this.#host.random()));
     }
   }
 
   report(step: string, detail: StepDetail): void {
-    this.#steps += 1;
-    const uptime = Math.round(this.#host.uptime() * 1000) / 1000;
-    const message: Step = { type: 'step', seq: this.#steps, step, uptime, detail };
+    const message = this.#report.add(step, Math.round(this.#host.uptime() * 1000) / 1000, detail);
     const words = Object.entries(detail).map(([key, value]) => ` ${key}=${value}`);
-    this.#host.print(`bootwright: step ${step} ${uptime.toFixed(3)}${words.join('')}`);
-    this.#unacknowledged.push(message);
-    if (this.#unacknowledged.length > KEPT_STEPS) this.#unacknowledged.shift();
-    if (this.#welcomed) this.#send(message);
+    this.#host.print(`bootwright: step ${step} ${message.uptime.toFixed(3)}${words.join('')}`);
+    this.#active?.send(message);
+    void this.#keepSoon();
+  }
+
+  /** From here on what is not acknowledged outlives this process, in `directory`; what was kept there is reported too. */
+  keepIn(directory: string): void {
+    this.#file = new ReportFile(this.#host, directory, this.#report);
+    for (const message of this.#report.pending()) this.#active?.send(message);
+    void this.#keepSoon();
   }
 
   /** Tells the imager what the pointer says now; one that is away hears it in the next hello. */
   pointed(pointer: BootPointer): void {
-    if (this.#welcomed) this.#send({ type: 'pointer', pointer });
+    this.#active?.send({ type: 'pointer', pointer });
   }
 
   plan(): Promise<Plan | null> {
     if (this.#plan !== undefined) return Promise.resolve(this.#plan);
-    return new Promise((resolve) => this.#planWaiters.push(resolve));
+    return new Promise((resolve) => {
+      this.#planWaiters.push(resolve);
+      if (this.#detachedSince !== undefined) this.#sayWaiting();
+    });
   }
 
   async settle(milliseconds: number): Promise<void> {
-    if (this.#unacknowledged.length === 0) return;
-    const settled = new Promise<void>((resolve) => this.#settleWaiters.push(resolve));
-    await Promise.race([settled, this.#host.sleep(milliseconds)]);
+    if (!this.#report.empty) {
+      const settled = new Promise<void>((resolve) => this.#settleWaiters.push(resolve));
+      await Promise.race([settled, this.#host.sleep(milliseconds)]);
+    }
+    if (!this.#report.empty && this.#file !== undefined)
+      await Promise.race([this.#file.write(), this.#host.sleep(KEEP_MS)]);
   }
 
-  /** One connection from hello to its end. */
-  async #converse(connection: Connection): Promise<void> {
-    this.#connection = connection;
-    this.#heard = this.#host.uptime();
-    this.#send(this.#hello());
-    const over = { is: false };
-    const watch = this.#watch(connection, over);
-    try {
-      const reader = new FrameReader();
-      for (;;) {
-        const chunk = await connection.read();
-        if (chunk === undefined) throw new Error('closed the connection');
-        this.#heard = this.#host.uptime();
-        for (const value of reader.push(chunk)) this.#take(parseImagerMessage(value));
+  /** The first of `imagers` that welcomes this node. `tell` hears why the others did not. */
+  async #first(
+    imagers: readonly ImagerAddress[],
+    tell: (imager: ImagerAddress, why: unknown) => void,
+  ): Promise<Conversation | 'refused' | 'unreachable'> {
+    let refused = false;
+    for (const imager of imagers) {
+      try {
+        return await Conversation.open(this.#host, imager, this.#identity, (from, message) =>
+          this.#take(from, message),
+        );
+      } catch (error) {
+        refused ||= error instanceof RefusedError;
+        tell(imager, error);
       }
-    } finally {
-      over.is = true;
-      watch.catch(() => {});
+    }
+    return refused ? 'refused' : 'unreachable';
+  }
+
+  /** Stays with a conversation, and with those that take its place, to the end of the last; gives why that ended. */
+  async #follow(first: Conversation): Promise<Error> {
+    this.#adopt(first);
+    for (let conversation = first; ; ) {
+      const why = await conversation.ended;
+      const next = this.#active;
+      if (next === undefined || next === conversation) {
+        this.#active = undefined;
+        this.#complain(conversation.imager, why);
+        void this.#keepSoon();
+        return why;
+      }
+      conversation = next;
     }
   }
 
-  /** Pings, and closes a connection whose other end has gone without a word. */
-  async #watch(connection: Connection, over: { is: boolean }): Promise<void> {
-    for (;;) {
-      await this.#host.sleep(PING_MS);
-      if (over.is) return;
-      if (this.#host.uptime() - this.#heard > (2 * PING_MS) / 1000) {
-        connection.close();
+  #adopt(conversation: Conversation): void {
+    const { hostname, plan } = conversation.welcome;
+    this.#active = conversation;
+    this.#complaint = '';
+    this.#commands.named(hostname);
+    this.#plan = plan;
+    for (const waiter of this.#planWaiters.splice(0)) waiter(plan);
+    for (const message of this.#report.pending()) conversation.send(message);
+    this.#attached(conversation.imager);
+    void this.#preferOthers(conversation);
+  }
+
+  /** Looks for the imagers before the present one, for as long as it is that. */
+  async #preferOthers(present: Conversation): Promise<void> {
+    const better = this.#imagers.slice(0, this.#imagers.indexOf(present.imager));
+    while (better.length > 0) {
+      await this.#host.sleep(preferredDelay(this.#host.random()));
+      if (present.over) return;
+      const found = await this.#first(better, () => {});
+      if (!(found instanceof Conversation)) continue;
+      if (this.#active !== present) {
+        found.close();
         return;
       }
-      this.#send({ type: 'ping' });
+      this.#host.print(`bootwright: imager ${imagerText(found.imager)}: answers again`);
+      this.#adopt(found);
+      present.close();
+      return;
     }
   }
 
-  #take(message: ImagerMessage): void {
+  #take(from: Conversation, message: ImagerMessage): void {
     switch (message.type) {
-      case 'welcome':
-        this.#welcomed = true;
-        this.#complaint = '';
-        this.#host.setHostName(message.hostname);
-        this.#plan = message.plan;
-        for (const waiter of this.#planWaiters.splice(0)) waiter(message.plan);
-        for (const step of this.#unacknowledged) this.#send(step);
+      case 'ack':
+        this.#acknowledged(message.seq, message.boot);
         return;
-      case 'refuse':
-        throw new Error(`refuses this node: ${message.why}`);
-      case 'ack': {
-        const at = this.#unacknowledged.findIndex((step) => step.seq === message.seq);
-        if (at >= 0) this.#unacknowledged.splice(at, 1);
-        if (this.#unacknowledged.length === 0) for (const waiter of this.#settleWaiters.splice(0)) waiter();
-        return;
-      }
       case 'flash':
-        this.#answer(message.request, () => {
+        this.#answer(from, message.request, () => {
           const pointer = this.#commands.flash(message);
-          this.#send({ type: 'done', request: message.request, pointer });
+          from.send({ type: 'done', request: message.request, pointer });
         });
         return;
       case 'power':
-        this.#answer(message.request, () => {
-          this.#send({ type: 'done', request: message.request });
-          this.#commands.power(message.action);
+        this.#answer(from, message.request, () => {
+          const act = this.#commands.power(message.action);
+          from.send({ type: 'done', request: message.request });
+          act();
         });
-        return;
-      case 'pong':
         return;
     }
   }
 
-  #answer(request: number, work: () => void): void {
+  #answer(to: Conversation, request: number, work: () => void): void {
     try {
       work();
     } catch (error) {
-      this.#send({
-        type: 'failed',
-        request,
-        why: error instanceof Error ? error.message : String(error),
-      });
+      to.send({ type: 'failed', request, why: error instanceof Error ? error.message : String(error) });
     }
   }
 
-  #send(message: AgentMessage): void {
-    // A failed write ends the reads as well: the loop above sees it there and connects again.
-    this.#connection?.write(encodeFrame(message)).catch(() => {});
+  #acknowledged(seq: number, bootId: string | undefined): void {
+    if (!this.#report.acknowledged(seq, bootId) || !this.#report.empty) return;
+    for (const waiter of this.#settleWaiters.splice(0)) waiter();
+    if (this.#file?.holdsSteps) void this.#file.write();
+  }
+
+  /** Has the disk keep what no imager takes: at once where there is none, else where it takes its time. */
+  async #keepSoon(): Promise<void> {
+    if (this.#file === undefined || this.#report.empty || this.#keepingSoon) return;
+    if (this.#active !== undefined) {
+      this.#keepingSoon = true;
+      await this.#host.sleep(ACKNOWLEDGE_MS);
+      this.#keepingSoon = false;
+    }
+    if (!this.#report.empty) void this.#file.write();
+  }
+
+  /** None of the imagers answers and takes this node. */
+  #detached(): void {
+    if (this.#detachedSince !== undefined) return;
+    this.#detachedSince = this.#host.uptime();
+    this.#host.print(
+      'bootwright: no imager welcomes this node: it goes on by itself and keeps what it has to report',
+    );
+    if (this.#planWaiters.length > 0) this.#sayWaiting();
+  }
+
+  #sayWaiting(): void {
+    this.#host.print('bootwright: its disk knows no plan for this deployment: waiting for an imager');
+  }
+
+  /** An imager answers: says for how long none did, where that is worth it. */
+  #attached(imager: ImagerAddress): void {
+    const seconds = Math.round(this.#host.uptime() - (this.#detachedSince ?? this.#host.uptime()));
+    const { dropped } = this.#report;
+    this.#detachedSince = undefined;
+    if (seconds < DETACHED_SECONDS && dropped === 0) return;
+    this.#report.droppedTold();
+    this.report('detached', { seconds, imager: imagerText(imager), ...(dropped === 0 ? {} : { dropped }) });
   }
 
   /** Says each reason once, not with every attempt. */
-  #complain(text: string): void {
+  #complain(imager: ImagerAddress, why: unknown): void {
+    const text = `imager ${imagerText(imager)}: ${why instanceof Error ? why.message : String(why)}`;
     if (text === this.#complaint) return;
     this.#complaint = text;
     this.#host.print(`bootwright: ${text}`);

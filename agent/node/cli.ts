@@ -1,8 +1,10 @@
 /** The agent's verbs on a full system: what this node is, its boot pointer, its firmware's boot order. */
 import { Command } from 'commander';
 import type { Host } from '../linux/host.ts';
+import { SUPERVISE_HELP } from '../linux/supervise-options.ts';
 import { readUid } from '../linux/uid.ts';
 import { plain, plainJson } from '../protocol/plain.ts';
+import { supervise } from '../supervise.ts';
 import { addEfiVerbs } from './efi-verbs.ts';
 import { addPointerVerbs } from './pointer-verbs.ts';
 
@@ -37,6 +39,15 @@ export function agentProgram(
       const uid = readUid(host);
       print(json ? plainJson(JSON.stringify({ uid })) : uid);
     });
+  program
+    .command('supervise')
+    .description('speak for this node to its imager until SIGTERM')
+    .helpOption(false)
+    .configureHelp({ formatHelp: () => `${SUPERVISE_HELP}\n` })
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .argument('[options...]')
+    .action(async (args: string[]) => host.exit(await supervise(host, args)));
   addPointerVerbs(program, host, print, exit);
   addEfiVerbs(program, host, print);
   return program;

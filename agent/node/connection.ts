@@ -1,31 +1,34 @@
-/** TCP connections of the Node host. */
+/** TCP connections of the Node host, plain and secured. */
 import { createConnection, type Socket } from 'node:net';
-import type { Connection } from '../linux/host.ts';
+import { connect as connectTls } from 'node:tls';
+import type { Connection, Secret } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
 import { hostError } from './errors.ts';
 
 const READ_MAX = 64 * 1024;
 const KEEPALIVE_MS = 5000;
+const KEY_SIZE = 32;
 
 class SocketConnection implements Connection {
   readonly #socket: Socket;
   #fault: HostError | undefined;
-  #wake: (() => void) | undefined;
+  #waiting: (() => void) | undefined;
+  readonly #wake = (): void => this.#waiting?.();
+  readonly #broke = (error: Error): void => {
+    this.#fault = streamError(error);
+  };
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    const wake = (): void => this.#wake?.();
     // In paused mode the stream buffers a little and stops: back-pressure reaches the peer.
-    socket.on('readable', wake).on('end', wake).on('close', wake);
-    socket.on('error', (error) => {
-      this.#fault = hostError(error);
-    });
+    socket.on('readable', this.#wake).on('end', this.#wake).on('close', this.#wake);
+    socket.on('error', this.#broke);
   }
 
   write(bytes: Uint8Array): Promise<void> {
     return new Promise((done, fail) => {
       if (this.#socket.destroyed) fail(this.#fault ?? new HostError('EPIPE', 'connection: closed here'));
-      else this.#socket.write(bytes, (error) => (error ? fail(hostError(error)) : done()));
+      else this.#socket.write(bytes, (error) => (error ? fail(streamError(error)) : done()));
     });
   }
 
@@ -37,13 +40,20 @@ class SocketConnection implements Connection {
       if (this.#fault !== undefined) throw this.#fault;
       if (this.#socket.readableEnded || this.#socket.destroyed) return undefined;
       await new Promise<void>((wake) => {
-        this.#wake = wake;
+        this.#waiting = wake;
       });
     }
   }
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  /** Gives the socket away, open. */
+  release(): Socket {
+    const socket = this.#socket;
+    socket.off('readable', this.#wake).off('end', this.#wake).off('close', this.#wake);
+    return socket.off('error', this.#broke);
   }
 }
 
@@ -67,4 +77,54 @@ export function connect(address: string, port: number, timeoutMs: number): Promi
       done(new SocketConnection(socket));
     });
   });
+}
+
+/** `Host.secure`. */
+export function secure(
+  connection: Connection,
+  { identity, key }: Secret,
+  timeoutMs: number,
+): Promise<Connection> {
+  return new Promise((done, fail) => {
+    if (!(connection instanceof SocketConnection))
+      throw new HostError('EINVAL', 'the connection was not made by this host');
+    if (key.length !== KEY_SIZE) {
+      connection.close();
+      throw new HostError('EINVAL', `tls: a key of ${key.length} bytes, not ${KEY_SIZE}`);
+    }
+    const socket = connectTls({
+      socket: connection.release(),
+      minVersion: 'TLSv1.3',
+      ciphers: 'TLS_CHACHA20_POLY1305_SHA256',
+      ecdhCurve: 'X25519',
+      pskCallback: () => ({ identity, psk: key }),
+      // Asked where a certificate took the place of the key.
+      ca: [],
+      checkServerIdentity: () => new Error('a certificate in the place of the key'),
+    });
+    const failed = (error: HostError): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      fail(error);
+    };
+    const timer = setTimeout(
+      () => failed(new HostError('ETIMEDOUT', `tls: no end of the handshake within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    const broke = (error: Error): void => failed(streamError(error));
+    socket.once('error', broke);
+    socket.once('secureConnect', () => {
+      clearTimeout(timer);
+      socket.off('error', broke);
+      done(new SocketConnection(socket));
+    });
+  });
+}
+
+/** Errors of OpenSSL have codes of its own. */
+function streamError(error: Error): HostError {
+  const fault = hostError(error);
+  return /^E[A-Z0-9]+$/.test(fault.code) && fault.code !== 'EPROTO'
+    ? fault
+    : new HostError('EPROTO', `tls: ${fault.message}`);
 }

@@ -1,14 +1,24 @@
 /** The agent's host on Node: full systems and rigs. Mounts, modules and interfaces through the system's own tools. */
 import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
+import { open, rename, writeFile } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import { dirname } from 'node:path';
-import type { Connection, DiskPack, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
+import type {
+  Connection,
+  Digest,
+  DiskPack,
+  Host,
+  NbdAttachment,
+  ProcessResult,
+  Secret,
+} from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
-import { connect } from './connection.ts';
+import { connect, secure } from './connection.ts';
 import { hostError } from './errors.ts';
 import { readDirect } from './read-direct.ts';
 import { runProgram } from './run-program.ts';
+import { sha256, startSha256, verify } from './signatures.ts';
 
 const TOOL_MS = 30_000;
 
@@ -40,6 +50,18 @@ export class NodeHost implements Host {
     });
     attempt(() => fs.renameSync(beside, path));
     withFile(dirname(path), 'r', 0, syncFile);
+  }
+
+  async replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
+    const beside = `${path}.new`;
+    try {
+      await writeFile(beside, bytes, { flush: true });
+      await rename(beside, path);
+      const directory = await open(dirname(path));
+      await directory.sync().finally(() => directory.close());
+    } catch (error) {
+      throw hostError(error);
+    }
   }
 
   writeVariable(path: string, bytes: Uint8Array): void {
@@ -104,6 +126,22 @@ export class NodeHost implements Host {
 
   connect(address: string, port: number, timeoutMs: number): Promise<Connection> {
     return connect(address, port, timeoutMs);
+  }
+
+  secure(connection: Connection, secret: Secret, timeoutMs: number): Promise<Connection> {
+    return secure(connection, secret, timeoutMs);
+  }
+
+  startSha256(): Digest {
+    return startSha256();
+  }
+
+  sha256(bytes: Uint8Array): Uint8Array {
+    return sha256(bytes);
+  }
+
+  verify(point: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
+    return verify(point, bytes, signature);
   }
 
   async receive(
@@ -179,6 +217,16 @@ export class NodeHost implements Host {
 
   sleep(milliseconds: number): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, milliseconds));
+  }
+
+  random(): number {
+    return Math.random();
+  }
+
+  stopped(): Promise<void> {
+    return new Promise((told) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => told());
+    });
   }
 
   print(line: string): void {

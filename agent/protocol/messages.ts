@@ -4,8 +4,9 @@
  * send as they please. What a side does not understand it answers by closing the connection.
  */
 import * as z from 'zod/mini';
+import { ack, type detail, type StoredReport, step, storedReport } from './step.ts';
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** TCP port of the agent endpoint where the configuration names no other. */
 export const AGENT_PORT = 4747;
@@ -57,8 +58,6 @@ const plan = z.object({
   }),
 });
 
-const detail = z.record(shortText, z.union([text(4096), z.number(), z.boolean()]));
-
 const agentMessage = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('hello'),
@@ -74,14 +73,7 @@ const agentMessage = z.discriminatedUnion('type', [
     /** Seconds since the kernel started. */
     uptime: seconds,
   }),
-  z.object({
-    type: z.literal('step'),
-    /** Counts the steps of one boot from 1; sent again after a reconnection until acknowledged. */
-    seq: uint,
-    step: shortText,
-    uptime: seconds,
-    detail: z.optional(detail),
-  }),
+  step,
   /** The boot went on and wrote this down in its pointer: attempts renewed, ready. */
   z.object({ type: z.literal('pointer'), pointer }),
   z.object({ type: z.literal('done'), request: uint, pointer: z.optional(pointer) }),
@@ -98,7 +90,7 @@ const imagerMessage = z.discriminatedUnion('type', [
     plan: z.nullable(plan),
   }),
   z.object({ type: z.literal('refuse'), why: text(4096) }),
-  z.object({ type: z.literal('ack'), seq: uint }),
+  ack,
   z.object({ type: z.literal('flash'), request: uint, ...target }),
   z.object({ type: z.literal('power'), request: uint, action: z.enum(['reboot', 'poweroff']) }),
   z.object({ type: z.literal('pong') }),
@@ -129,6 +121,16 @@ export function parseImagerMessage(value: unknown): ImagerMessage {
 /** Checks a plan read back from a journal. Throws MessageError. */
 export function parsePlan(value: unknown): Plan {
   return parse(plan, value);
+}
+
+/** Checks what a node kept of a report: its first frame. Throws MessageError. */
+export function parseStoredReport(value: unknown): StoredReport {
+  return parse(storedReport, value);
+}
+
+/** Checks a step that was kept. Throws MessageError. */
+export function parseStep(value: unknown): Step {
+  return parse(step, value);
 }
 
 function parse<T>(schema: z.ZodMiniType<T>, value: unknown): T {

@@ -1,7 +1,7 @@
 /**
  * Builds the agent as one static binary: TypeScript -> one ES module (esbuild) -> QuickJS bytecode -> linked with
- * QuickJS and the module "bw". QuickJS is compiled from the sources inside the npm package qjsc, patched (sources.ts);
- * objects are kept in build/cache/agent/ARCH under the hash of what they were made from.
+ * QuickJS, Mbed TLS (mbedtls.ts) and the module "bw". QuickJS is compiled from the sources inside the npm package qjsc,
+ * patched (sources.ts); objects are kept in build/cache/agent/ARCH under the hash of what they were made from.
  */
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSy
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { type MbedTls, mbedTls } from './mbedtls.ts';
 import { QUICKJS_FILES, quickjsSources } from './sources.ts';
 
 const exec = promisify(execFile);
@@ -21,12 +22,14 @@ const OWN_FILES = [
   'main.c',
   'bw.c',
   'files.c',
+  'aside.c',
   'system.c',
   'network.c',
   'processes.c',
   'relay.c',
   'pack.c',
   'stream.c',
+  'tls.c',
 ];
 const COMPILERS: Record<AgentArch, string> = {
   amd64: 'x86_64-linux-gnu-gcc',
@@ -68,6 +71,7 @@ interface Kind {
   arch: AgentArch;
   /** Of QuickJS, patched. */
   sources: string;
+  tls?: MbedTls;
   watched: boolean;
 }
 
@@ -97,11 +101,17 @@ export async function buildAgent({
     progress(`agent ${arch}: compiling QuickJS and the host module`);
     const sources = await quickjsSources(ROOT, cache);
     const compile = await bytecodeCompiler(cache, sources);
-    const kind = { arch, sources, watched };
-    const objects = await compileAll(kind, [
+    const tls = await mbedTls(
+      join(ROOT, 'build/cache'),
+      join(SOURCES, 'mbedtls_config.h'),
+      join(SOURCES, 'mbedtls.sh'),
+    );
+    const files = [
       ...QUICKJS_FILES.map((name) => join(sources, name)),
       ...OWN_FILES.map((name) => join(SOURCES, name)),
-    ]);
+      ...tls.files,
+    ];
+    const objects = await compileAll({ arch, sources, tls, watched }, files);
     progress(`agent ${arch}: bundling ${entry ?? 'the agent'}`);
     const script = join(work, 'agent.js');
     const bytecode = join(work, 'agent.bin');
@@ -184,13 +194,26 @@ function objectPath(kind: Kind, folder: string, file: string): string {
   const inputs = [file, ...headers.map((name) => join(dirname(file), name))].map((path) =>
     readFileSync(path),
   );
-  const name = hash([kind.arch, ...flagsFor(kind, file), ...inputs]);
+  const { tls } = kind;
+  const name = hash([
+    kind.arch,
+    ...flagsFor(kind, file),
+    ...(usesTls(file, tls) ? tls.inputs : []),
+    ...inputs,
+  ]);
   return join(folder, `${file.slice(file.lastIndexOf('/') + 1)}-${name}.o`);
 }
 
-function flagsFor({ sources, watched }: Kind, file: string): string[] {
-  const flags = file.startsWith(SOURCES) ? [...OWN_FLAGS, '-isystem', sources] : FLAGS;
-  return watched ? [...flags, ...WATCHED] : flags;
+function flagsFor({ sources, tls, watched }: Kind, file: string): string[] {
+  return [
+    ...(file.startsWith(SOURCES) ? [...OWN_FLAGS, '-isystem', sources] : FLAGS),
+    ...(usesTls(file, tls) ? tls.flags : []),
+    ...(watched ? WATCHED : []),
+  ];
+}
+
+function usesTls(file: string, tls: MbedTls | undefined): tls is MbedTls {
+  return tls !== undefined && (tls.files.includes(file) || file === join(SOURCES, 'tls.c'));
 }
 
 function compiler(arch: AgentArch): string {

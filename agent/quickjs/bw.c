@@ -119,18 +119,22 @@ static const JSCFunctionListEntry base_calls[] = {
 static int define(JSContext *ctx, JSModuleDef *module) {
   return JS_SetModuleExportList(ctx, module, base_calls, BW_COUNT(base_calls)) ||
          JS_SetModuleExportList(ctx, module, bw_file_calls, bw_file_call_count) ||
+         JS_SetModuleExportList(ctx, module, bw_aside_calls, bw_aside_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_system_calls, bw_system_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_network_calls, bw_network_call_count) ||
-         JS_SetModuleExportList(ctx, module, bw_process_calls, bw_process_call_count);
+         JS_SetModuleExportList(ctx, module, bw_process_calls, bw_process_call_count) ||
+         JS_SetModuleExportList(ctx, module, bw_tls_calls, bw_tls_call_count);
 }
 
 JSModuleDef *bw_declare(JSContext *ctx) {
   JSModuleDef *module = JS_NewCModule(ctx, "bw", define);
-  if (!module) return NULL;
+  if (!module || bw_tls_classes(ctx)) return NULL;
   JS_AddModuleExportList(ctx, module, base_calls, BW_COUNT(base_calls));
   JS_AddModuleExportList(ctx, module, bw_file_calls, bw_file_call_count);
+  JS_AddModuleExportList(ctx, module, bw_aside_calls, bw_aside_call_count);
   JS_AddModuleExportList(ctx, module, bw_system_calls, bw_system_call_count);
   JS_AddModuleExportList(ctx, module, bw_network_calls, bw_network_call_count);
   JS_AddModuleExportList(ctx, module, bw_process_calls, bw_process_call_count);
+  JS_AddModuleExportList(ctx, module, bw_tls_calls, bw_tls_call_count);
   return module;
 }

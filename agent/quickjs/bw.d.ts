@@ -29,6 +29,12 @@ declare module 'bw' {
   export function rename(from: string, to: string): void;
   export function unlink(path: string): void;
 
+  // aside.c
+  /** Replaces a file in a process of its own; gives a descriptor that is readable when that has ended. */
+  export function replaceAside(path: string, bytes: Uint8Array): number;
+  /** Takes that descriptor back, and throws what went wrong. */
+  export function endAside(fd: number, path: string): void;
+
   // system.c
   export function mount(source: string, target: string, type: string, flags: number, data: string): void;
   export function changeRoot(path: string): void;
@@ -39,6 +45,8 @@ declare module 'bw' {
   export function settleDisks(seconds: number): boolean;
   export function rebootNow(powerOff: boolean): void;
   export function uptime(): number;
+  /** Of the kernel's random numbers: 0 or more, below 1. */
+  export function random(): number;
   export function print(line: string): void;
 
   // network.c
@@ -73,10 +81,37 @@ declare module 'bw' {
   export function handOver(argv: string[]): void;
   /** A descriptor that is readable after children ended. */
   export function childSignals(): number;
+  /** A descriptor that is readable after SIGTERM or SIGINT, which do nothing else from here on. */
+  export function stopSignals(): number;
   export function reap(): [pid: number, code: number] | null;
   export function killGroup(pid: number): void;
   export function processId(): number;
   export function environment(): string[];
   export function programArguments(): string[];
   export function exit(code: number): never;
+
+  // tls.c
+  /** Opaque: the client's side of one TLS connection, and of one digest under way. */
+  export class TlsSession {
+    private constructor();
+  }
+  export class Sha256 {
+    private constructor();
+  }
+  /** TLS 1.3 with a pre-shared key of 32 bytes over a connected, non-blocking descriptor, which stays the caller's. */
+  export function tlsStart(fd: number, identity: string, key: Uint8Array): TlsSession;
+  /** 0 once it is done, else what to wait for: POLLIN or POLLOUT. */
+  export function tlsHandshake(session: TlsSession): number;
+  /** Empty at the end of the stream, null where nothing is there yet. */
+  export function tlsRead(session: TlsSession): ArrayBuffer | null;
+  /** Bytes taken; -1 where the descriptor takes none now: the same bytes must come next. */
+  export function tlsWrite(session: TlsSession, bytes: Uint8Array): number;
+  /** Says close_notify, where the descriptor takes it at once. */
+  export function tlsEnd(session: TlsSession): void;
+  export function sha256Start(): Sha256;
+  export function sha256Add(digest: Sha256, bytes: Uint8Array): void;
+  /** The 32 bytes; nothing can be added after. */
+  export function sha256End(digest: Sha256): ArrayBuffer;
+  /** ECDSA over P-256 with SHA-256: an uncompressed point of 65 bytes, a signature of 64 (r and s). */
+  export function verify(point: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean;
 }

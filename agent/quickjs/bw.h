@@ -14,15 +14,22 @@
 
 extern const JSCFunctionListEntry bw_file_calls[];
 extern const int bw_file_call_count;
+extern const JSCFunctionListEntry bw_aside_calls[];
+extern const int bw_aside_call_count;
 extern const JSCFunctionListEntry bw_system_calls[];
 extern const int bw_system_call_count;
 extern const JSCFunctionListEntry bw_network_calls[];
 extern const int bw_network_call_count;
 extern const JSCFunctionListEntry bw_process_calls[];
 extern const int bw_process_call_count;
+extern const JSCFunctionListEntry bw_tls_calls[];
+extern const int bw_tls_call_count;
 
 /* The arguments of the program, NULL-terminated, without its name. */
 extern char **bw_arguments;
+
+/* Makes the classes of what tls.c gives to JavaScript known; 0 where that was done. */
+int bw_tls_classes(JSContext *ctx);
 
 /* Declares the module "bw" in a context. */
 JSModuleDef *bw_declare(JSContext *ctx);

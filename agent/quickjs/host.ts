@@ -1,9 +1,17 @@
 /** The agent's host on QuickJS: one static binary, process 1 of an initramfs or any process. */
 import * as bw from 'bw';
-import type { Connection, DiskPack, Host, NbdAttachment, ProcessResult } from '../linux/host.ts';
+import type {
+  Connection,
+  Digest,
+  DiskPack,
+  Host,
+  NbdAttachment,
+  ProcessResult,
+  Secret,
+} from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
 import { connect, SocketConnection } from './connection.ts';
-import { startTimer } from './loop.ts';
+import { POLLIN, startTimer, watch } from './loop.ts';
 import { parseMountOptions } from './mount-options.ts';
 import { NbdDevices } from './nbd.ts';
 import { Processes } from './processes.ts';
@@ -55,6 +63,13 @@ export class QuickjsHost implements Host {
     bw.rename(beside, path);
     const slash = path.lastIndexOf('/');
     withFile(slash > 0 ? path.slice(0, slash) : slash === 0 ? '/' : '.', 0, bw.fsync);
+  }
+
+  async replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
+    this.#processes.adoptOrphans();
+    const report = bw.replaceAside(path, bytes);
+    await new Promise<void>((ended) => watch(report, POLLIN, ended));
+    bw.endAside(report, path);
   }
 
   writeVariable(path: string, bytes: Uint8Array): void {
@@ -129,6 +144,29 @@ export class QuickjsHost implements Host {
     return connect(address, port, timeoutMs);
   }
 
+  async secure(connection: Connection, secret: Secret, timeoutMs: number): Promise<Connection> {
+    await ours(connection).secure(secret, timeoutMs);
+    return connection;
+  }
+
+  startSha256(): Digest {
+    const digest = bw.sha256Start();
+    return {
+      add: (bytes) => bw.sha256Add(digest, bytes),
+      end: () => new Uint8Array(bw.sha256End(digest)),
+    };
+  }
+
+  sha256(bytes: Uint8Array): Uint8Array {
+    const digest = this.startSha256();
+    digest.add(bytes);
+    return digest.end();
+  }
+
+  verify(point: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
+    return bw.verify(point, bytes, signature);
+  }
+
   async receive(
     connection: Connection,
     target: Uint8Array,
@@ -194,6 +232,15 @@ export class QuickjsHost implements Host {
     return new Promise((resolve) => startTimer(resolve, milliseconds));
   }
 
+  random(): number {
+    return bw.random();
+  }
+
+  stopped(): Promise<void> {
+    const signals = bw.stopSignals();
+    return new Promise((told) => watch(signals, POLLIN, told, true));
+  }
+
   print(line: string): void {
     bw.print(line);
   }
@@ -236,6 +283,6 @@ function maskOf(prefix: number): string {
 
 function ours(connection: Connection): SocketConnection {
   if (!(connection instanceof SocketConnection))
-    throw new HostError('EINVAL', 'nbd: the connection was not made by this host');
+    throw new HostError('EINVAL', 'the connection was not made by this host');
   return connection;
 }

@@ -128,6 +128,17 @@ static JSValue child_signals(JSContext *ctx, JSValueConst self, int argc, JSValu
   return fd < 0 ? bw_fail(ctx, "signalfd", "SIGCHLD") : JS_NewInt32(ctx, fd);
 }
 
+/* SIGTERM and SIGINT are read from the descriptor from here on, and end nothing by themselves. */
+static JSValue stop_signals(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTERM);
+  sigaddset(&stop, SIGINT);
+  sigprocmask(SIG_BLOCK, &stop, NULL);
+  int fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+  return fd < 0 ? bw_fail(ctx, "signalfd", "SIGTERM") : JS_NewInt32(ctx, fd);
+}
+
 /* One child that ended, [pid, exit code or 128 + signal], or null: also orphans that process 1 was given. */
 static JSValue reap(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   int status;
@@ -176,6 +187,7 @@ const JSCFunctionListEntry bw_process_calls[] = {
     JS_CFUNC_DEF("spawn", 3, spawn),
     JS_CFUNC_DEF("handOver", 1, hand_over),
     JS_CFUNC_DEF("childSignals", 0, child_signals),
+    JS_CFUNC_DEF("stopSignals", 0, stop_signals),
     JS_CFUNC_DEF("reap", 0, reap),
     JS_CFUNC_DEF("killGroup", 1, kill_group),
     JS_CFUNC_DEF("processId", 0, process_id),

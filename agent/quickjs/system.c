@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/reboot.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -97,6 +98,13 @@ static JSValue uptime(JSContext *ctx, JSValueConst self, int argc, JSValueConst 
   return JS_NewFloat64(ctx, (double)now.tv_sec + (double)now.tv_nsec / 1e9);
 }
 
+/* getrandom(2): 53 bits, as a double has them. */
+static JSValue random_number(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  uint64_t bits = 0;
+  if (getrandom(&bits, sizeof bits, 0) != sizeof bits) return bw_fail(ctx, "getrandom", "number");
+  return JS_NewFloat64(ctx, (double)(bits >> 11) / 9007199254740992.0);
+}
+
 static int write_all(const char *text, size_t length) {
   for (size_t done = 0; done < length;) {
     ssize_t put = write(STDOUT_FILENO, text + done, length - done);
@@ -142,6 +150,7 @@ const JSCFunctionListEntry bw_system_calls[] = {
     JS_CFUNC_DEF("settleDisks", 1, settle_disks),
     JS_CFUNC_DEF("rebootNow", 1, reboot_now),
     JS_CFUNC_DEF("uptime", 0, uptime),
+    JS_CFUNC_DEF("random", 0, random_number),
     JS_CFUNC_DEF("print", 1, print),
 };
 const int bw_system_call_count = BW_COUNT(bw_system_calls);

@@ -44,7 +44,7 @@ export class Connection {
       deadlines.helloMs,
     );
     socket.on('data', (chunk) => void this.#take(chunk));
-    socket.once('error', (error) => this.drop(undefined, error.message));
+    socket.once('error', (error) => this.drop(reasonOf(error), error.message));
     socket.once('end', () => this.drop(undefined, 'closed by the agent'));
     socket.once('close', () => {
       this.drop(undefined, 'closed');
@@ -108,4 +108,9 @@ export class Connection {
       this.#idleMs,
     );
   }
+}
+
+/** Records of TLS that somebody has changed on their way are this side's to refuse; all else is the network's. */
+function reasonOf(error: NodeJS.ErrnoException): string | undefined {
+  return error.code?.startsWith('ERR_SSL_') ? 'tampered' : undefined;
 }

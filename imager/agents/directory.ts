@@ -88,7 +88,7 @@ export class Directory {
     });
   }
 
-  /** Notes a step of a boot that has said hello. Resolves once durable. */
+  /** Notes a step of the present boot, or of the earlier one it names. Resolves once durable. */
   step(node: string, bootId: string, step: Step, at: number): Promise<void> {
     const record = this.#records.get(node);
     if (record === undefined) return Promise.reject(new Error(`no hello of ${node}`));
@@ -99,8 +99,9 @@ export class Directory {
       at,
       detail: shortened(step.detail ?? {}),
     };
-    const boots = record.boots.map((boot) =>
-      boot.bootId === bootId
+    const of = step.boot?.id ?? bootId;
+    const boots = withEarlier(record.boots, step, at).map((boot) =>
+      boot.bootId === of
         ? { ...boot, lastSeq: step.seq, steps: [...boot.steps, entry].slice(-STEPS_KEPT) }
         : boot,
     );
@@ -211,6 +212,13 @@ export class Directory {
       throw error;
     }
   }
+}
+
+/** With the boot of a step that was made while no imager answered, and so never said hello: before the present one. */
+function withEarlier(boots: BootRecord[], { boot }: Step, at: number): BootRecord[] {
+  if (boot === undefined || boots.some(({ bootId }) => bootId === boot.id)) return boots;
+  const earlier: BootRecord = { bootId: boot.id, image: boot.image, at, lastSeq: 0, steps: [] };
+  return [...boots.slice(0, -1), earlier, ...boots.slice(-1)].slice(-BOOTS_KEPT);
 }
 
 function unclaimed({ claimed: _, ...record }: NodeRecord): NodeRecord {

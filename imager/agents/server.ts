@@ -1,19 +1,23 @@
 /** The agent endpoint: who is connected, what they report, and what is pushed to them. */
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import type { Server } from 'node:tls';
 import type { Logger } from 'pino';
-import type { AgentMessage, ImagerMessage, StepDetail } from '../../agent/protocol/messages.ts';
+import { ENROL_IDENTITY } from '../../agent/protocol/enrolment.ts';
+import type { AgentMessage, ImagerMessage } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
-import type { Fallback } from '../model/fallback.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import { Connection } from './connection.ts';
-import { type Directory, shortened } from './directory.ts';
+import type { Directory } from './directory.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
+import { type ConnectedNode, type Peer, Peers } from './peers.ts';
 import { notConnected, Pushes } from './pushes.ts';
-import { type Output, receive, type Session } from './session.ts';
+import { Reports } from './reports.ts';
+import { secureServer } from './secure.ts';
+import { acknowledgement, type Output, receive } from './session.ts';
 
 export interface AgentServerOptions {
   address: string;
@@ -22,6 +26,10 @@ export interface AgentServerOptions {
   nodes: NodeIndex;
   userConfigs: Readonly<Record<string, UserConfig>>;
   directory: Directory;
+  /** Of nodes without a definition. */
+  enrolmentKey: Uint8Array;
+  /** Key of the definition with this id; undefined where there is none. */
+  keyOf(definition: string): Uint8Array | undefined;
   /** True where `address` is leased to `node`; asked for nodes without an address of their own. */
   holdsLease(node: NodeConfig, address: string): boolean;
   sink: EventSink;
@@ -31,13 +39,6 @@ export interface AgentServerOptions {
   helloMs?: number;
   idleMs?: number;
   pushMs?: number;
-}
-
-export interface ConnectedNode {
-  node: string;
-  address: string;
-  /** When it said hello: milliseconds since the epoch. */
-  since: number;
 }
 
 type PushAnswer = { pointer?: BootPointer };
@@ -51,42 +52,45 @@ const HELLO_MS = 10_000;
 const IDLE_MS = 30_000;
 const PUSH_MS = 10_000;
 
-interface Peer {
-  connection: Connection;
-  session: Session;
-  since: number;
-  /** The node it was welcomed as. */
-  node?: string;
-}
-
 export class AgentServer {
   readonly #options: AgentServerOptions;
   readonly #server: Server;
-  readonly #peers = new Set<Peer>();
-  readonly #byNode = new Map<string, Peer>();
+  readonly #peers = new Peers();
   readonly #flashes: Flashes;
   readonly #pushes: Pushes<PushAnswer>;
   readonly #tally: Tally;
+  readonly #reports: Reports;
 
-  private constructor(options: AgentServerOptions, server: Server) {
+  private constructor(options: AgentServerOptions) {
     this.#options = options;
     this.#tally = new Tally(options.log);
-    this.#server = server;
+    this.#reports = new Reports(options.sink, options.clock, this.#tally);
+    const { enrolmentKey, keyOf } = options;
+    this.#server = secureServer(
+      {
+        keyOf: (identity) => (identity === ENROL_IDENTITY ? enrolmentKey : keyOf(identity)),
+        secured: (socket, identity) => this.#accept(socket, identity),
+        refused: (reason, address, why) => this.#reports.refused(reason, address, why),
+        abandoned: () => this.#tally.count('closed.in-handshake'),
+      },
+      options.helloMs ?? HELLO_MS,
+    );
     this.#pushes = new Pushes(options.pushMs ?? PUSH_MS);
     this.#flashes = new Flashes(options.directory, {
-      isConnected: (node) => this.#byNode.has(node),
+      isConnected: (node) => this.#peers.of(node) !== undefined,
       push: async (node, flash) =>
         (await this.#push(node, 'flash', (request) => ({ type: 'flash', request, ...flash }))).pointer,
     });
-    server.on('connection', (socket) => this.#accept(socket));
   }
 
   /** Listens. Rejects with the system's error where it cannot. */
   static async start(options: AgentServerOptions): Promise<AgentServer> {
-    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 });
+    const agents = new AgentServer(options);
+    const server = agents.#server;
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS + options.nodes.all.length;
-    const agents = new AgentServer(options, server);
-    server.on('drop', () => agents.#refuse('too-many-connections', undefined, 'the endpoint is full'));
+    server.on('drop', () =>
+      agents.#reports.refused('too-many-connections', undefined, 'the endpoint is full'),
+    );
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(options.port, options.address, () => {
@@ -109,16 +113,12 @@ export class AgentServer {
 
   /** How many there are now. */
   gauges(): { connections: number; nodes: number } {
-    return { connections: this.#peers.size, nodes: this.#byNode.size };
+    return this.#peers.gauges();
   }
 
   /** Nodes whose agent is connected and welcomed. */
   connected(): ConnectedNode[] {
-    return [...this.#byNode].map(([node, { connection, since }]) => ({
-      node,
-      address: connection.peer,
-      since,
-    }));
+    return this.#peers.connected();
   }
 
   /** Has the node write a new boot pointer: `Flashes.flash`. */
@@ -134,22 +134,23 @@ export class AgentServer {
   /** Resolves when no connection is left. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const { connection } of this.#peers) connection.drop('imager-stops', 'the imager stops');
+    for (const { connection } of this.#peers.all()) connection.drop('imager-stops', 'the imager stops');
     await closed;
   }
 
   #push(node: string, what: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
-    const peer = this.#byNode.get(node);
+    const peer = this.#peers.of(node);
     if (peer === undefined) return Promise.reject(notConnected(node));
     this.#tally.count(`pushed.${what}`);
     return this.#pushes.request(peer, `${what} ${node}`, (request) => peer.connection.send(message(request)));
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, identity: string): void {
     const { helloMs = HELLO_MS, idleMs = IDLE_MS, clock } = this.#options;
     this.#tally.count('accepted');
     const peer: Peer = {
       session: { at: 'new' },
+      ...(identity === ENROL_IDENTITY ? {} : { identity }),
       since: clock.now(),
       connection: new Connection(
         socket,
@@ -161,11 +162,10 @@ export class AgentServer {
         },
       ),
     };
+    const siblings = this.#peers.add(peer);
     const { connection } = peer;
-    const siblings = [...this.#peers].filter((other) => other.connection.peer === connection.peer);
-    this.#peers.add(peer);
-    if (siblings.length >= MAX_PER_ADDRESS)
-      connection.drop('too-many-per-address', `${siblings.length} connections of ${connection.peer}`);
+    if (siblings >= MAX_PER_ADDRESS)
+      connection.drop('too-many-per-address', `${siblings} connections of ${connection.peer}`);
   }
 
   async #receive(peer: Peer, message: AgentMessage): Promise<void> {
@@ -195,9 +195,8 @@ export class AgentServer {
         const { node, bootId, step } = output;
         const at = clock.now();
         await directory.step(node.name, bootId, step, at);
-        const detail = { ...shortened(step.detail ?? {}), uptime: step.uptime };
-        this.#event(at, peer, step.step, node.name, undefined, detail);
-        return peer.connection.send({ type: 'ack', seq: step.seq });
+        this.#reports.step(at, peer, node.name, step);
+        return peer.connection.send(acknowledgement(step));
       }
       case 'note':
         return directory.noted(output.node.name, output.pointer);
@@ -215,11 +214,8 @@ export class AgentServer {
   async #join(peer: Peer, { node, by, hello }: Extract<Output, { do: 'join' }>): Promise<void> {
     const { directory, clock, log } = this.#options;
     const at = clock.now();
-    const old = this.#byNode.get(node.name);
-    peer.since = at;
-    peer.node = node.name;
-    this.#byNode.set(node.name, peer);
-    old?.connection.drop('replaced', `${node.name} has connected anew`);
+    const former = this.#peers.welcome(peer, node.name, at);
+    former?.connection.drop('replaced', `${node.name} has connected anew`);
     peer.connection.welcomed();
     if (by === 'mac' && node.uid !== undefined)
       log.warn(
@@ -230,75 +226,16 @@ export class AgentServer {
     const stored = directory.join(node.name, hello, peer.connection.peer, at);
     const fallback = directory.get(node.name)?.fallback;
     // Told at once: a node may be gone before it is durable.
-    this.#event(at, peer, 'hello', node.name, undefined, {
-      by,
-      bootId: hello.bootId,
-      bootedImage: hello.bootedImage,
-      deployment: hello.pointer?.deployment ?? '',
-      uptime: hello.uptime,
-    });
-    if (fallback !== undefined && !again)
-      this.#event(at, peer, 'fallback', node.name, 'no-attempts-left', known(fallback));
+    this.#reports.hello(at, peer, node.name, by, hello);
+    if (fallback !== undefined && !again) this.#reports.fallback(at, peer, node.name, fallback);
     await stored;
-    for (const { disk, owner } of directory.foreignDisks(node.name)) {
-      const detail = { node: node.name, disk, owner };
-      this.#tally.notice('refused.disk-of-other', detail, 'the pointer names the disk of another node');
-      this.#event(at, peer, 'claim', node.name, 'disk-of-other', { disk, owner });
-    }
+    for (const { disk, owner } of directory.foreignDisks(node.name))
+      this.#reports.foreignDisk(at, peer, node.name, disk, owner);
   }
 
   #ended(peer: Peer, reason: string | undefined, why: string): void {
-    const { node } = peer;
-    this.#pushes.abandon(peer, `${node ?? peer.connection.peer} disconnected: ${why}`);
-    if (node === undefined) {
-      if (reason !== undefined) this.#refuse(reason, peer, why);
-      else this.#tally.count('closed.before-hello');
-      return;
-    }
-    if (this.#byNode.get(node) === peer) this.#byNode.delete(node);
-    this.#tally.count(`closed.${reason ?? 'by-agent'}`);
-    this.#event(this.#options.clock.now(), peer, 'disconnect', node, reason, { why });
+    this.#pushes.abandon(peer, `${peer.node ?? peer.connection.peer} disconnected: ${why}`);
+    this.#peers.leave(peer);
+    this.#reports.ended(peer, reason, why);
   }
-
-  #refuse(reason: string, peer: Peer | undefined, why: string): void {
-    const { clock, sink } = this.#options;
-    const address = peer?.connection.peer;
-    const words = `agent refused: ${why}; further ones are counted`;
-    this.#tally.notice(`dropped.${reason}`, { reason, address }, words);
-    sink({
-      at: clock.now(),
-      component: 'agent',
-      step: 'refused',
-      reason,
-      ...(address === undefined ? {} : { address }),
-      detail: { why },
-    });
-  }
-
-  #event(
-    at: number,
-    peer: Peer,
-    step: string,
-    node: string,
-    reason: string | undefined,
-    detail: Record<string, string | number | boolean>,
-  ): void {
-    this.#options.sink({
-      at,
-      component: 'agent',
-      step,
-      node,
-      address: peer.connection.peer,
-      ...(reason === undefined ? {} : { reason }),
-      detail,
-    });
-  }
-}
-
-/** An event's detail has no nulls. */
-function known({ image, failed, attempts, why }: Fallback): StepDetail {
-  return {
-    ...{ image, failed, attempts },
-    ...(why === null ? {} : { why }),
-  };
 }

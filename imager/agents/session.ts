@@ -36,7 +36,7 @@ export type Output =
   | { do: 'send'; message: ImagerMessage }
   /** The node is who it says: it replaces an older connection of the same node. */
   | { do: 'join'; node: NodeConfig; by: 'uid' | 'mac' | 'address'; hello: Hello }
-  /** A new step: record it, acknowledge it once durable. */
+  /** A new step, of this boot or the earlier one it names: record it, acknowledge it once durable. */
   | { do: 'record'; node: NodeConfig; bootId: string; step: Step }
   /** What the node's pointer says now. */
   | { do: 'note'; node: NodeConfig; pointer: BootPointer }
@@ -73,8 +73,8 @@ function converse(session: Extract<Session, { at: 'open' }>, message: AgentMessa
       return { session, outputs: [{ do: 'send', message: { type: 'pong' } }] };
     case 'step':
       // A step that is here already was sent again because its acknowledgement was lost: acknowledge, nothing else.
-      return message.seq <= world.lastSeq(node.name, bootId)
-        ? { session, outputs: [{ do: 'send', message: { type: 'ack', seq: message.seq } }] }
+      return message.seq <= world.lastSeq(node.name, message.boot?.id ?? bootId)
+        ? { session, outputs: [{ do: 'send', message: acknowledgement(message) }] }
         : { session, outputs: [{ do: 'record', node, bootId, step: message }] };
     case 'pointer':
       return { session, outputs: [{ do: 'note', node, pointer: message.pointer }] };
@@ -88,6 +88,11 @@ function converse(session: Extract<Session, { at: 'open' }>, message: AgentMessa
         outputs: [{ do: 'settle', request: message.request, answer: { why: message.why } }],
       };
   }
+}
+
+/** What tells the agent that a step is durable here. */
+export function acknowledgement({ seq, boot }: Step): ImagerMessage {
+  return { type: 'ack', seq, ...(boot === undefined ? {} : { boot: boot.id }) };
 }
 
 function greet(hello: Hello, world: World): Turn {

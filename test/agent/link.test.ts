@@ -2,19 +2,29 @@
 import { EventEmitter, once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Connection } from '../../agent/linux/host.ts';
 import { AgentLink, type Commands } from '../../agent/linux/link.ts';
 import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
 import {
   type AgentMessage,
   type Hello,
   type ImagerMessage,
+  PROTOCOL_VERSION,
   parseAgentMessage,
 } from '../../agent/protocol/messages.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
+import { ENROL } from '../support/secure.ts';
+
+/** What is said is what this is about; that it is secured, secure.test.ts. */
+class PlainHost extends QuietHost {
+  override secure(connection: Connection): Promise<Connection> {
+    return Promise.resolve(connection);
+  }
+}
 
 const HELLO: Hello = {
   type: 'hello',
-  version: 1,
+  version: PROTOCOL_VERSION,
   uid: 'serial:x1',
   macs: [],
   bootId: 'b1',
@@ -80,18 +90,6 @@ class Imager extends EventEmitter {
   }
 }
 
-/** Connects to the imager's chosen port instead of the protocol's own. */
-class LinkHost extends QuietHost {
-  readonly #port: number;
-  constructor(port: number) {
-    super();
-    this.#port = port;
-  }
-  override connect(address: string, _port: number, timeoutMs: number) {
-    return super.connect(address, this.#port, timeoutMs);
-  }
-}
-
 const open: Imager[] = [];
 afterEach(() => {
   for (const imager of open.splice(0)) {
@@ -103,15 +101,21 @@ afterEach(() => {
 async function linked(commands: Partial<Commands> = {}) {
   const imager = await Imager.start();
   open.push(imager);
-  const host = new LinkHost(imager.port);
+  const host = new PlainHost();
   const refused = () => {
     throw new Error('not in this test');
   };
-  const link = new AgentLink(host, ['127.0.0.1'], () => HELLO, {
-    flash: refused,
-    power: refused,
-    ...commands,
-  });
+  const link = new AgentLink(
+    host,
+    [{ address: '127.0.0.1', port: imager.port }],
+    { hello: () => HELLO, secret: () => ENROL },
+    {
+      named: (hostname) => host.setHostName(hostname),
+      flash: refused,
+      power: refused,
+      ...commands,
+    },
+  );
   void link.serve();
   expect(await imager.take()).toEqual(HELLO);
   return { imager, host, link };
@@ -142,7 +146,6 @@ describe('the link to the imager', () => {
     imager.send({ type: 'ack', seq: 1 });
     // The acknowledgement must have arrived before the connection ends.
     imager.send({ type: 'power', request: 1, action: 'reboot' });
-    expect(await imager.take()).toMatchObject({ type: 'done' });
     expect(await imager.take()).toMatchObject({ type: 'failed' });
     imager.socket?.destroy();
     expect(await imager.take()).toEqual(HELLO);
@@ -191,7 +194,10 @@ describe('the link to the imager', () => {
       imager.send({ type: 'refuse', why: 'no node has this UID' });
       expect(await imager.take()).toEqual(HELLO);
     }
-    expect(host.console).toEqual(['bootwright: imager 127.0.0.1: refuses this node: no node has this UID']);
+    expect(host.console).toEqual([
+      `bootwright: imager 127.0.0.1:${imager.port}: refuses this node: no node has this UID`,
+      'bootwright: no imager welcomes this node: it goes on by itself and keeps what it has to report',
+    ]);
   });
 
   it('drops a connection that sends something else than messages', async () => {

@@ -1,13 +1,16 @@
-/** An agent of the tests: the protocol's modules over a real socket. */
-import { connect, type Socket } from 'node:net';
+/** An agent of the tests: the protocol's modules over a real, secured socket. */
+import type { Socket } from 'node:net';
+import type { Secret } from '../../agent/linux/host.ts';
 import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
 import {
   type AgentMessage,
   type Hello,
   type ImagerMessage,
+  PROTOCOL_VERSION,
   parseImagerMessage,
 } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { connectSecure } from '../support/secure.ts';
 
 export const POINTER: BootPointer = {
   sequence: 1,
@@ -24,7 +27,7 @@ export const POINTER: BootPointer = {
 export function hello(changes: Partial<Hello> = {}): Hello {
   return {
     type: 'hello',
-    version: 1,
+    version: PROTOCOL_VERSION,
     uid: 'serial:n1',
     macs: ['52:54:00:00:00:01'],
     bootId: 'boot-1',
@@ -37,12 +40,15 @@ export function hello(changes: Partial<Hello> = {}): Hello {
 
 export class TestAgent {
   readonly socket: Socket;
+  /** The TCP connection underneath. */
+  readonly raw: Socket;
   readonly #messages: ImagerMessage[] = [];
   #waiting: ((message: ImagerMessage | undefined) => void) | undefined;
   #ended = false;
 
-  private constructor(socket: Socket) {
+  private constructor({ socket, raw }: { socket: Socket; raw: Socket }) {
     this.socket = socket;
+    this.raw = raw;
     const reader = new FrameReader();
     socket.on('data', (chunk) => {
       for (const value of reader.push(chunk)) {
@@ -60,12 +66,9 @@ export class TestAgent {
     });
   }
 
-  static connect(port: number, localAddress = '127.0.0.1'): Promise<TestAgent> {
-    return new Promise((resolve, reject) => {
-      const socket = connect({ port, host: '127.0.0.1', localAddress });
-      socket.once('error', reject);
-      socket.once('connect', () => resolve(new TestAgent(socket)));
-    });
+  /** `secret`: that of enrolment where none is given. */
+  static async connect(port: number, localAddress = '127.0.0.1', secret?: Secret): Promise<TestAgent> {
+    return new TestAgent(await connectSecure({ port, localAddress }, secret));
   }
 
   send(message: AgentMessage): void {

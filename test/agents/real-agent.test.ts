@@ -1,75 +1,43 @@
 /** The agent's own link to the imager (agent/linux/link.ts) against the endpoint, over real sockets. */
-import { connect, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { type Connection, type Host, HostError } from '../../agent/linux/host.ts';
 import { AgentLink } from '../../agent/linux/link.ts';
-import { AGENT_PORT } from '../../agent/protocol/messages.ts';
+import { NodeHost } from '../../agent/node/host.ts';
+import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { ENROL } from '../support/secure.ts';
 import { hello, POINTER } from './client.ts';
 
-/** A loopback address of this process: the agent knows no port but AGENT_PORT. */
-const ADDRESS = `127.47.${(process.pid >> 8) & 0xff}.${process.pid & 0xff || 1}`;
+const ADDRESS = '127.0.0.1';
 
-class SocketConnection implements Connection {
-  readonly #socket: Socket;
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    this.#chunks = socket[Symbol.asyncIterator]();
+/** The agent's own host on Node: silent, and in no hurry to nobody. */
+class QuietHost extends NodeHost {
+  override print(): void {}
+  override sleep(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, Math.min(milliseconds, 20)).unref());
   }
-  write(bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) =>
-      this.#socket.write(bytes, (error) =>
-        error ? reject(new HostError('EPIPE', error.message)) : resolve(),
-      ),
-    );
-  }
-  async read(): Promise<Uint8Array | undefined> {
-    const { value, done } = await this.#chunks.next();
-    return done === true ? undefined : value;
-  }
-  close(): void {
-    this.#socket.destroy();
-  }
-}
-
-/** The part of a host the link uses. */
-function hostOf(names: string[]): Host {
-  const host: Partial<Host> = {
-    connect: (address, port) =>
-      new Promise<Connection>((resolve, reject) => {
-        const socket = connect(port, address);
-        socket.once('error', (error) => reject(new HostError('ECONNREFUSED', error.message)));
-        socket.once('connect', () => resolve(new SocketConnection(socket)));
-      }),
-    uptime: () => performance.now() / 1000,
-    sleep: (milliseconds) =>
-      new Promise((resolve) => setTimeout(resolve, Math.min(milliseconds, 20)).unref()),
-    print: () => undefined,
-    setHostName: (name) => void names.push(name),
-  };
-  return host as Host;
 }
 
 test('steps, plan, flash and power; an imager that went away gets the steps it missed, once', async () => {
   const registry = new MemoryRegistry();
   const events: BootEvent[] = [];
   let told: () => void = () => undefined;
-  const start = () =>
+  const start = (port: number) =>
     AgentServer.start({
       address: ADDRESS,
-      port: AGENT_PORT,
+      port,
       nodes: new NodeIndex([{ name: 'node1', hostname: 'web1', uid: 'serial:n1', userConfig: 'web' }]),
       userConfigs: {
         web: { secondReboot: true, scripts: [], services: { init: ['/i'], ports: [], timeoutSeconds: 1 } },
       },
       directory: new Directory(registry, () => true),
+      enrolmentKey: ENROLMENT_KEY,
+      keyOf: () => undefined,
       holdsLease: () => true,
       sink: (event) => {
         events.push(event);
@@ -84,16 +52,22 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
         told = resolve;
       });
   };
-  let server = await start();
+  let server = await start(0);
   const names: string[] = [];
   const actions: string[] = [];
-  const link = new AgentLink(hostOf(names), [ADDRESS], () => hello(), {
-    flash: ({ type, request, ...target }) => {
-      if (target.image === 'broken') throw new Error('EEPROM: EIO');
-      return { ...POINTER, ...target, sequence: 2 };
+  const link = new AgentLink(
+    new QuietHost(),
+    [{ address: ADDRESS, port: server.port }],
+    { hello: () => hello(), secret: () => ENROL },
+    {
+      flash: ({ type, request, ...target }) => {
+        if (target.image === 'broken') throw new Error('EEPROM: EIO');
+        return { ...POINTER, ...target, sequence: 2 };
+      },
+      power: (action) => () => void actions.push(action),
+      named: (hostname) => void names.push(hostname),
     },
-    power: (action) => void actions.push(action),
-  });
+  );
   link.report('agent', { early: true });
   void link.serve();
   expect(await link.plan()).toMatchObject({ deployment: 'd1', secondReboot: true });
@@ -105,9 +79,10 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   await server.power('node1', 'reboot');
   expect(actions).toEqual(['reboot']);
 
+  const { port } = server;
   await server.close();
   link.report('missed', {});
-  server = await start();
+  server = await start(port);
   await seen('missed');
   await link.settle(5000);
   expect(events.filter(({ step }) => step === 'agent' || step === 'missed').map(({ step }) => step)).toEqual([

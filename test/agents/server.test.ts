@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
 import type { Flash, ImagerMessage } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
@@ -36,6 +37,8 @@ async function start(changes: Partial<AgentServerOptions> = {}): Promise<void> {
     nodes,
     userConfigs: {},
     directory: directoryOf(registry),
+    enrolmentKey: ENROLMENT_KEY,
+    keyOf: () => undefined,
     holdsLease: (node, address) => node.name === 'node2' && leased.has(address),
     sink: (event) => {
       events.push(event);
@@ -103,7 +106,7 @@ test('a node that goes away while its hello is being stored: first hello, then i
   const one = await agent();
   one.send(hello());
   await one.next();
-  one.socket.resetAndDestroy();
+  one.raw.resetAndDestroy();
   await gone;
   store();
   while (slow.revision() === 0) await new Promise(setImmediate);
@@ -361,8 +364,7 @@ test('connection limits: of the endpoint and of an address', async () => {
   await server.close();
   await start({ maxConnections: 1 });
   await agent();
-  const second = await agent();
-  expect(await second.next()).toBeUndefined();
+  await expect(agent()).rejects.toThrow('disconnected before secure TLS connection');
   expect(server.stats()).toMatchObject({ 'dropped.too-many-connections': 1 });
 });
 

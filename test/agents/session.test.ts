@@ -62,7 +62,7 @@ describe('hello', () => {
   });
 
   test.each([
-    ['version', hello({ version: 2 }), world, /protocol 2, this imager 1/],
+    ['version', hello({ version: 1 }), world, /protocol 1, this imager 2/],
     ['unknown-node', hello({ uid: 'serial:x', macs: ['52:54:00:00:00:99'] }), world, /serial:x.*00:99/],
     [
       'address',

@@ -1,8 +1,8 @@
 /** The BIOS stub on a whole node: flashed over its serial line, booted until it is ready, and back from a bad image. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { runImager } from '../serial/pty-lines.ts';
 import { Cluster } from '../support/cluster.ts';
 import { bundle } from '../support/inside.ts';
+import { bootsWhatWasFlashed, flash } from './stub-boot.ts';
 
 const BOOTED = 240_000;
 
@@ -23,40 +23,9 @@ beforeAll(async () => {
 }, BOOTED);
 afterAll(() => cluster?.close());
 
-/** Flashes the node through its serial port, npm serialport at this end; it is switched on when it is waited for. */
-async function flash(image: string, ...more: string[]): Promise<void> {
-  const node = cluster.nodes[0]!;
-  const where = ['--port', node.serialPort, '--wait', '60', '--imager', '10.77.0.1', '--cluster', 'test'];
-  const what = ['--image', image, '--disk', 'n1-root', ...more];
-  const ran = await runImager(program, cluster.dir, ['flash', ...where, ...what], (line) => {
-    if (line.endsWith(': waiting for an answer')) void node.powerOn();
-  });
-  expect(ran, node.serial()).toMatchObject({
-    code: 0,
-    stdout: expect.stringContaining('boot pointer written, read back and verified'),
-  });
-}
-
 it(
   'flashed over the serial line and power-cycled, it boots what was flashed until it is ready',
-  async () => {
-    const node = cluster.nodes[0]!;
-    await flash('alpha');
-    expect(cluster.pointer(node)).toMatchObject({
-      image: 'alpha',
-      phase: 'deploy',
-      attempts: 3,
-      sequence: 1,
-    });
-    await node.cutPower();
-    await node.powerOn();
-    await node.waitForStep('ready', { withinMs: BOOTED });
-    const steps = node.events().map(({ component, step }) => `${component} ${step}`);
-    const boot = ['start', 'pointer', 'dhcp', 'load', 'boot'].map((step) => `firmware ${step}`);
-    expect(steps.slice(steps.lastIndexOf('rig power-on') + 1)).toEqual(expect.arrayContaining(boot));
-    expect(steps).not.toContain('firmware error');
-    expect(cluster.pointer(node)).toMatchObject({ image: 'alpha', phase: 'ready', fallback: 'alpha' });
-  },
+  () => bootsWhatWasFlashed(cluster, program, BOOTED),
   BOOTED,
 );
 
@@ -64,8 +33,7 @@ it(
   'a bad image is given its attempts, then the last good one comes back, and the imager says why',
   async () => {
     const node = cluster.nodes[0]!;
-    await node.cutPower();
-    await flash('broken', '--reset');
+    await flash(cluster, program, 'broken', '--reset');
     await node.waitForStep('ready', { withinMs: BOOTED });
     const booted = node
       .events()

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { RigNode } from '../../firmware-stubs/rig/node.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
-import { type Ran, runImager } from '../serial/pty-lines.ts';
+import { type Ran, runOnNode } from '../serial/pty-lines.ts';
 import { Cluster } from '../support/cluster.ts';
 
 const BOOTED = 240_000;
@@ -27,20 +27,8 @@ afterAll(() => cluster?.close());
 /** Flashes the node, which is switched on when the tool waits for it, and switches it off when the tool is done. */
 async function flashed(image: string): Promise<Ran> {
   const program = projectFile('dist/imager/cli/main.js');
-  const args = [
-    'flash',
-    '--port',
-    node.serialPort,
-    '--wait',
-    '60',
-    '--image',
-    image,
-    '--disk',
-    '{node}-root',
-  ];
-  const ran = await runImager(program, cluster.dir, args, (line) => {
-    if (line.endsWith(': waiting for an answer')) void node.powerOn();
-  });
+  const args = ['flash', '--image', image, '--disk', '{node}-root'];
+  const ran = await runOnNode(program, node, cluster.dir, args);
   await node.cutPower();
   return ran;
 }

@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
+import { stockFor } from '../../firmware-stubs/rig/scenario/stock.ts';
 import { Cluster } from '../support/cluster.ts';
-import { stockFor } from '../support/stock.ts';
 
 const BOOTED = 240_000;
 const SCRIPT = `set -e

@@ -2,11 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { stockFor } from '../../firmware-stubs/rig/scenario/stock.ts';
 import { writeCpio } from '../../imager/images/cpio.ts';
-import { runImager } from '../serial/pty-lines.ts';
 import { Cluster } from '../support/cluster.ts';
 import { bundle } from '../support/inside.ts';
-import { stockFor } from '../support/stock.ts';
+import { bootsWhatWasFlashed, flash } from './stub-boot.ts';
 
 const BOOTED = 240_000;
 
@@ -32,41 +32,9 @@ beforeAll(async () => {
 }, BOOTED);
 afterAll(() => cluster?.close());
 
-/** Flashes the node through its serial port, npm serialport at this end; it is switched on when it is waited for. */
-async function flash(image: string, ...more: string[]): Promise<void> {
-  const node = cluster.nodes[0]!;
-  const where = ['--port', node.serialPort, '--wait', '60', '--imager', '10.77.0.1', '--cluster', 'test'];
-  const what = ['--image', image, '--disk', 'n1-root', ...more];
-  const ran = await runImager(program, cluster.dir, ['flash', ...where, ...what], (line) => {
-    if (line.endsWith(': waiting for an answer')) void node.powerOn();
-  });
-  expect(ran, node.serial()).toMatchObject({
-    code: 0,
-    stdout: expect.stringContaining('boot pointer written, read back and verified'),
-  });
-}
-
 it(
   'flashed over the serial line and power-cycled, it boots what was flashed until it is ready',
-  async () => {
-    const node = cluster.nodes[0]!;
-    await flash('alpha');
-    await node.cutPower();
-    expect(cluster.pointer(node)).toMatchObject({
-      image: 'alpha',
-      phase: 'deploy',
-      attempts: 3,
-      sequence: 1,
-    });
-    await node.powerOn();
-    await node.waitForStep('ready', { withinMs: BOOTED });
-    const steps = node.events().map(({ component, step }) => `${component} ${step}`);
-    const boot = ['start', 'pointer', 'dhcp', 'load', 'boot'].map((step) => `firmware ${step}`);
-    expect(steps.slice(steps.lastIndexOf('rig power-on') + 1)).toEqual(expect.arrayContaining(boot));
-    expect(steps).not.toContain('firmware error');
-    await node.cutPower();
-    expect(cluster.pointer(node)).toMatchObject({ image: 'alpha', phase: 'ready', fallback: 'alpha' });
-  },
+  () => bootsWhatWasFlashed(cluster, program, BOOTED),
   BOOTED,
 );
 
@@ -74,7 +42,7 @@ it(
   'a bad image is given its attempts, then the last good one is booted',
   async () => {
     const node = cluster.nodes[0]!;
-    await flash('broken', '--reset');
+    await flash(cluster, program, 'broken', '--reset');
     // Its imager has heard of it by then; the first boot of a deployment ends with a reboot.
     await node.waitForStep('plan', { withinMs: BOOTED });
     const since = node.events().filter(({ at }) => at > node.poweredOnAt);

@@ -24,6 +24,7 @@ export async function runHostContract(
     ...(await network(host, echoPort, closedPort)),
     ...(await programs(host, folder)),
     ...(await time(host)),
+    ...(await aside(host, folder)),
   };
 }
 
@@ -33,6 +34,11 @@ const SENT = 9_000_000;
 /** What runHostContract must have seen. */
 export const EXPECTED: Seen = {
   readBack: 'second',
+  asideWhole: true,
+  asideTurned: true,
+  asideLeft: false,
+  asideInMissing: 'ENOENT',
+  dice: true,
   modeOfReplaced: '600',
   leftBeside: ['a', 'file'],
   readMissing: 'ENOENT',
@@ -231,6 +237,27 @@ async function programs(host: Host, folder: string): Promise<Seen> {
     notExecutable: await codeOf(host.run([`${folder}/plain`], { timeoutMs: 1000 })),
     leavesDaemon: [daemon[0], daemon[1]],
     tenAtOnce: (await Promise.all(many)).map(([exit]) => exit),
+  };
+}
+
+/** Files replaced while the process goes on. */
+async function aside(host: Host, folder: string): Promise<Seen> {
+  const path = `${folder}/aside`;
+  await host.replaceFileAside(path, bytes('first'));
+  let turned = false;
+  const written = host.replaceFileAside(path, new Uint8Array(8_000_000).fill(7));
+  void host.sleep(0).then(() => {
+    turned = true;
+  });
+  await host.sleep(1);
+  await written;
+  const dice = Array.from({ length: 1000 }, () => host.random());
+  return {
+    asideWhole: host.readFile(path).every((byte) => byte === 7),
+    asideTurned: turned,
+    asideLeft: host.exists(`${path}.new`),
+    asideInMissing: await codeOf(host.replaceFileAside(`${folder}/none/file`, bytes('x'))),
+    dice: dice.every((each) => each >= 0 && each < 1) && new Set(dice).size === 1000,
   };
 }
 

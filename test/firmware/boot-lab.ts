@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip, gzipSync } from 'node:zlib';
+import { expect } from 'vitest';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
 import { Lab } from '../../firmware-stubs/rig/lab.ts';
@@ -25,7 +26,10 @@ export const ADDRESS = '10.77.0.11';
 export const GATEWAY = '10.77.0.254';
 
 /** For the folder dhcp-options of a lab. By its number: dnsmasq refuses `option:hostname`. */
-export const HOST_WITH_BLANK = '12,a init=/x\n';
+const HOST_WITH_BLANK = '12,a init=/x\n';
+
+/** How init.c begins the line that shows the kernel's command line. */
+const GIVEN = /^given cmdline=/;
 
 export function pointer(changes: Partial<BootPointer> = {}): BootPointer {
   return {
@@ -162,4 +166,34 @@ export async function firmwareBoot(node: RigNode, withinMs: number): Promise<str
   await node.waitForStep('boot', { withinMs });
   const said = [...node.serial().matchAll(/^bootwright: firmware (.*)$/gm)].map(([, text]) => text!);
   return said.slice(0, said.findIndex((text) => text.startsWith('boot ')) + 1);
+}
+
+/**
+ * The whole boot of a node whose pointer names the image linux: what its firmware says, the kernel's command line and the
+ * UID in the end. Gives the command line.
+ */
+export async function bootsLinux(node: RigNode, withinMs: number): Promise<string> {
+  expect(await firmwareBoot(node, withinMs)).toEqual([
+    'start',
+    'pointer image=linux slot=0 attempts=3',
+    `dhcp ${ADDRESS}`,
+    'load linux',
+    'boot linux',
+  ]);
+  const { text } = await node.waitForLine(GIVEN, { withinMs });
+  expect(node.serial()).toContain(`given uid=${UID}`);
+  return text.replace(GIVEN, '');
+}
+
+/** The kernel's command line where DHCP gives a node, whose pointer names the image linux, a host name with a blank. */
+export async function bootWithBlankInHostName(
+  { node, dir }: { node: RigNode; dir: string },
+  withinMs: number,
+): Promise<string> {
+  const options = join(dir, 'dhcp-options/host');
+  await writeFile(options, HOST_WITH_BLANK);
+  await node.powerOn();
+  const { text } = await node.waitForLine(GIVEN, { withinMs });
+  await rm(options);
+  return text.replace(GIVEN, '');
 }

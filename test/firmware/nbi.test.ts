@@ -10,8 +10,8 @@ import { stringify } from 'yaml';
 import { eepromPointers, makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
 import { Lab } from '../../firmware-stubs/rig/lab.ts';
 import type { NodeOptions, RigNode } from '../../firmware-stubs/rig/node.ts';
+import { stockFor } from '../../firmware-stubs/rig/scenario/stock.ts';
 import { encodeHeader, type Placement } from '../../imager/images/nbi/header.ts';
-import { stockFor } from '../support/stock.ts';
 
 // Generous: UEFI firmware alone takes most of a minute where the machine is busy with other tests.
 const IN_TIME = { withinMs: 240_000 };

@@ -7,9 +7,9 @@ import { Lab } from '../../firmware-stubs/rig/lab.ts';
 import type { RigNode } from '../../firmware-stubs/rig/node.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import type { NetworkFirmware } from '../../firmware-stubs/rig/qemu.ts';
+import { type Stock, stockFor } from '../../firmware-stubs/rig/scenario/stock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeShell } from '../service/lab.ts';
-import { type Stock, stockFor } from '../support/stock.ts';
 
 const IMAGER = '10.77.0.1';
 const DNSMASQ = 'exec dnsmasq --conf-file=/dev/null --port=0 --user=root --pid-file= --bind-interfaces';

@@ -6,9 +6,9 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { makeEeprom } from '../../firmware-stubs/rig/eeprom.ts';
 import { Lab } from '../../firmware-stubs/rig/lab.ts';
 import type { RigNode } from '../../firmware-stubs/rig/node.ts';
+import { stockFor } from '../../firmware-stubs/rig/scenario/stock.ts';
 import { parseEnvironment, writeFlash } from '../../firmware-stubs/rig/uboot-environment.ts';
 import { bundle } from '../support/inside.ts';
-import { stockFor } from '../support/stock.ts';
 
 // Generous: the machine may be busy with other tests.
 const IN_TIME = { withinMs: 90_000 };

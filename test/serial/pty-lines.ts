@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
+import type { RigNode } from '../../firmware-stubs/rig/node.ts';
 import { SimulatedSerialNode } from '../../firmware-stubs/simulated/serial-node.ts';
 import { type Line, openPort } from '../../imager/serial/port.ts';
 
@@ -90,5 +91,22 @@ export function runImager(
     );
     if (child.stderr !== null) createInterface(child.stderr).on('line', onLine);
     child.stdin?.end();
+  });
+}
+
+/**
+ * Runs a verb of the imager's command line on a node of the rig, through its serial port, in `dir`: the node is switched on
+ * when the tool waits for it. `at`: what is done when the tool says that.
+ */
+export function runOnNode(
+  program: string,
+  node: RigNode,
+  dir: string,
+  [verb = '', ...more]: readonly string[],
+  at: Readonly<Record<string, () => Promise<void>>> = {},
+): Promise<Ran> {
+  const steps = { 'waiting for an answer': () => node.powerOn(), ...at };
+  return runImager(program, dir, [verb, '--port', node.serialPort, '--wait', '60', ...more], (line) => {
+    for (const [step, act] of Object.entries(steps)) if (line.endsWith(`: ${step}`)) void act();
   });
 }

@@ -10,7 +10,7 @@ import {
 } from '../../firmware-stubs/rig/uboot-environment.ts';
 import { openBootLab, pointer, UID } from '../firmware/boot-lab.ts';
 import { bundle } from '../support/inside.ts';
-import { type Ran, runImager } from './pty-lines.ts';
+import { type Ran, runOnNode } from './pty-lines.ts';
 
 // Generous: the machine may be busy with other tests.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
@@ -35,15 +35,10 @@ async function environment(changes: Record<string, string> = {}): Promise<void> 
   await writeFlash(join(boot.dir, 'n1.flash'), new Map(variables));
 }
 
-/** Runs a verb on the node, which is switched on when it is waited for. `at`: what is done when the tool says that. */
+/** Runs a verb on the node. `at`: what is done when the tool says that. */
 function imager(args: string[], at: Record<string, () => Promise<void>> = {}): Promise<Ran> {
   const { node, dir } = boot;
-  const [verb = '', ...more] = args;
-  const where = ['--port', node.serialPort, '--wait', '60', '--state', join(dir, 'state')];
-  return runImager(program, dir, [verb, ...where, ...more], (line) => {
-    if (line.endsWith(': waiting for an answer')) void node.powerOn();
-    for (const [step, act] of Object.entries(at)) if (line.endsWith(`: ${step}`)) void act();
-  });
+  return runOnNode(program, node, dir, [...args, '--state', join(dir, 'state')], at);
 }
 
 /** Power-cycles the node: what its firmware says of the pointer, and the image it starts. */

@@ -1,8 +1,8 @@
 /** An agent of the tests as a program: says hello, reports steps, does what it is asked, prints what it sees. */
-import { connect } from 'node:net';
 import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
 import { type AgentMessage, parseImagerMessage } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { connectSecure } from '../support/secure.ts';
 
 const [imager = '', port = '', mac = '', disk = ''] = process.argv.slice(2);
 
@@ -18,22 +18,20 @@ let pointer: BootPointer = {
   fallback: 'base',
 };
 
-const socket = connect(Number(port), imager);
+const { socket } = await connectSecure({ port: Number(port), host: imager });
 const send = (message: AgentMessage) => socket.write(encodeFrame(message));
 const reader = new FrameReader();
 
-socket.on('connect', () =>
-  send({
-    type: 'hello',
-    version: 1,
-    uid: 'serial:of-the-tests',
-    macs: [mac],
-    bootId: 'boot-1',
-    bootedImage: pointer.image,
-    pointer,
-    uptime: 1.5,
-  }),
-);
+send({
+  type: 'hello',
+  version: 1,
+  uid: 'serial:of-the-tests',
+  macs: [mac],
+  bootId: 'boot-1',
+  bootedImage: pointer.image,
+  pointer,
+  uptime: 1.5,
+});
 socket.on('data', (chunk) => {
   for (const value of reader.push(chunk)) {
     const message = parseImagerMessage(value);

@@ -10,8 +10,8 @@ import type { CommandResult } from '../../firmware-stubs/rig/namespace.ts';
 import type { NodeOptions, RigNode } from '../../firmware-stubs/rig/node.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import type { Rig, StubFirmware } from '../../firmware-stubs/rig/qemu.ts';
+import { type Stock, stockFor } from '../../firmware-stubs/rig/scenario/stock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
-import { type Stock, stockFor } from './stock.ts';
 
 export const IMAGER = '10.77.0.1';
 

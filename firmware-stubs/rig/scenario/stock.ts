@@ -16,7 +16,7 @@ const ARCHITECTURE: Record<Rig, Architecture> = { arm64: 'arm64', x86: 'amd64' }
 const made = new Map<Rig, Promise<Stock>>();
 
 /** Downloads on first use, into $IMAGER_CACHE or build/cache. Scenarios of one process share it. */
-export function stockFor(rig: Rig, say: (line: string) => void): Promise<Stock> {
+export function stockFor(rig: Rig, say: (line: string) => void = () => {}): Promise<Stock> {
   const known = made.get(rig);
   if (known !== undefined) return known;
   const making = make(ARCHITECTURE[rig], say);

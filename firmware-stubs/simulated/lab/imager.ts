@@ -3,6 +3,7 @@
  * nodes and a registry in memory, on a wire without bytes of DHCP, TFTP and NBD. A process that can be stopped and started
  * again: what it had acknowledged it still knows.
  */
+import { ENROL_IDENTITY, ENROLMENT_KEY } from '../../../agent/protocol/enrolment.ts';
 import { encodeFrame, FrameReader, MAX_AGENT_FRAME } from '../../../agent/protocol/frame.ts';
 import {
   type AgentMessage,
@@ -13,7 +14,7 @@ import type { BootPointer } from '../../../agent/protocol/pointer/record.ts';
 import { Directory } from '../../../imager/agents/directory.ts';
 import { Flashes, type FlashRequest } from '../../../imager/agents/flashes.ts';
 import { notConnected, PushError } from '../../../imager/agents/pushes.ts';
-import { type Output, receive, type Session } from '../../../imager/agents/session.ts';
+import { acknowledgement, type Output, receive, type Session } from '../../../imager/agents/session.ts';
 import type { EventSink } from '../../../imager/journal/event.ts';
 import type { ImagerConfig, NodeConfig } from '../../../imager/model/config.ts';
 import { NodeIndex } from '../../../imager/model/nodes.ts';
@@ -21,6 +22,7 @@ import { MemoryRegistry } from '../../../imager/registry/memory.ts';
 import { mayOpen } from '../../../imager/service/disk-policy.ts';
 import type { SimulatedDisk } from './disk.ts';
 import type { Listener, StreamEnd, StreamPacket } from './network.ts';
+import { take } from './secure.ts';
 import type { VirtualTime } from './time.ts';
 
 /** What a boot image is to a simulated node. */
@@ -158,6 +160,8 @@ export class SimulatedImager implements Listener {
 
   async #converse(peer: Peer): Promise<void> {
     this.#peers.add(peer);
+    const identity = await take(peer.end, (each) => (each === ENROL_IDENTITY ? ENROLMENT_KEY : undefined));
+    if (identity === undefined) return this.#drop(peer);
     const reader = new FrameReader(MAX_AGENT_FRAME);
     try {
       for (let bytes = await peer.end.read(); bytes !== undefined; bytes = await peer.end.read())
@@ -199,7 +203,7 @@ export class SimulatedImager implements Listener {
       case 'record': {
         const { node, bootId, step } = output;
         await this.#directory.step(node.name, bootId, step, at);
-        return peer.end.write(encodeFrame({ type: 'ack', seq: step.seq }));
+        return peer.end.write(encodeFrame(acknowledgement(step)));
       }
       case 'note':
         return this.#directory.noted(output.node.name, output.pointer);

@@ -6,18 +6,28 @@
  * The agent's file calls are synchronous, so none can wait for a disk that is away. What would lead to one waits instead: the
  * end of a script, an answer, a pause.
  */
-import { type Connection, type Host, HostError, type ProcessResult } from '../../../agent/linux/host.ts';
+import {
+  type Connection,
+  type Digest,
+  type Host,
+  HostError,
+  type ProcessResult,
+  type Secret,
+} from '../../../agent/linux/host.ts';
 import { SCRIPT_DIRECTORY } from '../../../agent/linux/journal.ts';
+import { sha256, startSha256, verify } from '../../../agent/node/signatures.ts';
 import { AGENT_PORT } from '../../../agent/protocol/messages.ts';
 import type { Eeprom } from '../../../agent/protocol/pointer/store.ts';
 import { DiskKeeper, type DiskSource } from './keeper.ts';
 import type { Life } from './life.ts';
 import type { StreamEnd } from './network.ts';
+import { present } from './secure.ts';
 import { scriptActs } from './shell.ts';
 
 /** What holds for one boot of a machine. */
 export interface MachineBoot {
   life: Life;
+  random: () => number;
   /** The kernel's command line. */
   commandLine: string;
   bootId: string;
@@ -50,7 +60,7 @@ export class SimulatedMachine implements Host {
   readonly #world: MachineWorld;
   readonly #keepers: DiskKeeper[] = [];
   readonly #files: ReadonlyMap<string, () => string>;
-  readonly #streams: StreamEnd[] = [];
+  readonly #streams = new Map<Connection, StreamEnd>();
   #root: DiskKeeper | undefined;
   #servicesAtAge = Number.POSITIVE_INFINITY;
 
@@ -73,7 +83,7 @@ export class SimulatedMachine implements Host {
 
   /** The power has gone: nobody hears of it. `kept`: as SimulatedDisk.lose() has it. */
   lose(kept: () => boolean): void {
-    for (const stream of this.#streams) stream.vanish();
+    for (const stream of this.#streams.values()) stream.vanish();
     for (const { disk } of this.#keepers) disk?.raw.lose(kept);
   }
 
@@ -101,6 +111,12 @@ export class SimulatedMachine implements Host {
     const disk = this.#root?.disk;
     if (disk === undefined) throw new HostError('EROFS', `open ${path}: Read-only file system`);
     disk.mounted.replace(path, bytes);
+  }
+
+  async replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
+    await this.#possible(Promise.resolve());
+    this.replaceFile(path, bytes);
+    await this.#possible(this.#boot.life.sleep(0));
   }
 
   list(path: string): string[] {
@@ -131,12 +147,32 @@ export class SimulatedMachine implements Host {
     }
     if (port !== AGENT_PORT) throw refused;
     const stream = await this.#possible(this.#world.connect(address, timeoutMs));
-    this.#streams.push(stream);
-    return {
+    const connection: Connection = {
       write: async (bytes) => life.does(() => stream.write(bytes)),
       read: () => this.#possible(stream.read()),
       close: () => life.does(() => stream.close()),
     };
+    this.#streams.set(connection, stream);
+    return connection;
+  }
+
+  async secure(connection: Connection, secret: Secret): Promise<Connection> {
+    const stream = this.#streams.get(connection);
+    if (stream === undefined) throw new HostError('EINVAL', 'the connection was not made by this host');
+    await this.#possible(present(stream, secret));
+    return connection;
+  }
+
+  startSha256(): Digest {
+    return startSha256();
+  }
+
+  sha256(bytes: Uint8Array): Uint8Array {
+    return sha256(bytes);
+  }
+
+  verify(point: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
+    return verify(point, bytes, signature);
   }
 
   async run(argv: string[], { timeoutMs }: { timeoutMs: number }): Promise<ProcessResult> {
@@ -167,6 +203,10 @@ export class SimulatedMachine implements Host {
     this.#boot.life.does(() => this.#world.ended(action));
   }
 
+  random(): number {
+    return this.#boot.random();
+  }
+
   uptime(): number {
     return this.#boot.life.age / 1000;
   }
@@ -192,6 +232,7 @@ export class SimulatedMachine implements Host {
   nbdReattach = absent('nbdReattach');
   nbdLinkDead = absent('nbdLinkDead');
   writeVariable = absent('writeVariable');
+  stopped = absent('stopped');
   exit = absent('exit');
 
   /** What comes of `promise` while the machine is on and can go on: its root disk is there, once it has one. */

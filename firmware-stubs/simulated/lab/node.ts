@@ -143,6 +143,7 @@ export class SimulatedNode {
     const machine = new SimulatedMachine(
       {
         life,
+        random: this.#parts.random,
         commandLine: `bootwright.image=${image} bootwright.pointer=${this.layout.name}:/dev/vda ip=${address}:::255.255.255.0:${name}:eth0:off`,
         bootId: `${name}-boot-${this.#boots}`,
         store: this.chip.opened(life),

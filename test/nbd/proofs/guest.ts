@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { InsideProcess } from '../../../firmware-stubs/rig/inside.ts';
 import type { Lab } from '../../../firmware-stubs/rig/lab.ts';
 import { projectFile } from '../../../firmware-stubs/rig/project.ts';
+import { stockFor } from '../../../firmware-stubs/rig/scenario/stock.ts';
 import { type CpioEntry, writeCpio } from '../../../imager/images/cpio.ts';
 import { readModules } from '../../../imager/images/modules.ts';
-import { stockFor } from '../../support/stock.ts';
 import { Output } from './output.ts';
 
 const MODULES = ['virtio_pci', 'virtio_net', 'virtio_blk', 'nbd', 'ext4', 'xfs', 'crc32c_generic'];

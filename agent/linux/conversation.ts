@@ -1,0 +1,138 @@
+/** One connection to an imager, from the hello to its end. */
+import { encodeFrame, FrameReader } from '../protocol/frame.ts';
+import {
+  type AgentMessage,
+  type Hello,
+  type ImagerMessage,
+  parseImagerMessage,
+} from '../protocol/messages.ts';
+import type { Connection, Host, Secret } from './host.ts';
+import type { ImagerAddress } from './imager-address.ts';
+
+const CONNECT_MS = 2000;
+/** A handshake is two short flights; an imager of a rack that was powered on at once has many to answer. */
+const SECURE_MS = 10_000;
+/** An imager that takes a connection and says nothing is none. */
+const WELCOME_MS = 10_000;
+/** The agent says something at least this often; an imager that is silent for two such times is gone. */
+const PING_MS = 10_000;
+
+export type Welcome = Extract<ImagerMessage, { type: 'welcome' }>;
+
+/** The imager is there and will not have this node. */
+export class RefusedError extends Error {}
+
+/** Who this node is to its imagers. */
+export interface LinkIdentity {
+  hello(): Hello;
+  /** What secures the next connection. */
+  secret(): Secret;
+}
+
+/** Handles what an imager says beside welcome and refusal. A throw ends the conversation. */
+export type Take = (conversation: Conversation, message: ImagerMessage) => void;
+
+export class Conversation {
+  readonly imager: ImagerAddress;
+  /** Resolves with why, when it is over. */
+  readonly ended: Promise<Error>;
+  readonly #host: Host;
+  readonly #connection: Connection;
+  readonly #take: Take;
+  #welcome: Welcome | undefined;
+  #welcomed: () => void = () => {};
+  #heard: number;
+  #over = false;
+
+  private constructor(host: Host, imager: ImagerAddress, connection: Connection, take: Take) {
+    this.#host = host;
+    this.imager = imager;
+    this.#connection = connection;
+    this.#take = take;
+    this.#heard = host.uptime();
+    this.ended = this.#listen();
+  }
+
+  /** Connects and says hello. Resolves once welcomed; rejects with why not: RefusedError where the imager said so. */
+  static async open(
+    host: Host,
+    imager: ImagerAddress,
+    identity: LinkIdentity,
+    take: Take,
+  ): Promise<Conversation> {
+    const plain = await host.connect(imager.address, imager.port, CONNECT_MS);
+    const connection = await host.secure(plain, identity.secret(), SECURE_MS);
+    const conversation = new Conversation(host, imager, connection, take);
+    const welcomed = new Promise<void>((resolve) => {
+      conversation.#welcomed = resolve;
+    });
+    conversation.send(identity.hello());
+    const late = host.sleep(WELCOME_MS).then(() => new Error(`no welcome within ${WELCOME_MS / 1000} s`));
+    const why = await Promise.race([welcomed, conversation.ended, late]);
+    if (why === undefined) return conversation;
+    conversation.close();
+    throw why;
+  }
+
+  /** What it was welcomed with: there since open() resolved. */
+  get welcome(): Welcome {
+    if (this.#welcome === undefined) throw new Error('not welcomed');
+    return this.#welcome;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Nothing comes of it once the conversation is over. */
+  send(message: AgentMessage): void {
+    // A failed write ends the reads as well: it is seen there.
+    if (!this.#over) this.#connection.write(encodeFrame(message)).catch(() => {});
+  }
+
+  close(): void {
+    this.#over = true;
+    this.#connection.close();
+  }
+
+  async #listen(): Promise<Error> {
+    try {
+      const reader = new FrameReader();
+      for (;;) {
+        const chunk = await this.#connection.read();
+        if (chunk === undefined) throw new Error('closed the connection');
+        this.#heard = this.#host.uptime();
+        for (const value of reader.push(chunk)) this.#hear(parseImagerMessage(value));
+      }
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    } finally {
+      this.close();
+    }
+  }
+
+  #hear(message: ImagerMessage): void {
+    if (message.type === 'refuse') throw new RefusedError(`refuses this node: ${message.why}`);
+    if (message.type !== 'welcome') {
+      this.#take(this, message);
+      return;
+    }
+    if (this.#welcome !== undefined) throw new Error('a second welcome');
+    this.#welcome = message;
+    this.#welcomed();
+    void this.#watch();
+  }
+
+  /** Pings, and closes a connection whose other end has gone without a word. */
+  async #watch(): Promise<void> {
+    for (;;) {
+      await this.#host.sleep(PING_MS);
+      if (this.#over) return;
+      if (this.#host.uptime() - this.#heard > (2 * PING_MS) / 1000) {
+        this.close();
+        return;
+      }
+      this.send({ type: 'ping' });
+    }
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * A node's report on its own disk: frames (agent/protocol/frame.ts), the first a StoredReport, then steps, oldest first. The
+ * file is replaced whole, so a power cut leaves the former one or the new one.
+ *
+ * It is written beside everything else (Host.replaceFileAside): the disk may hang on the imager that is away, and then
+ * whoever writes to it waits for as long.
+ */
+import type { KeptReport, Report } from '../core/report.ts';
+import { encodeFrame, FrameReader } from '../protocol/frame.ts';
+import { parseStep, parseStoredReport } from '../protocol/messages.ts';
+import type { Host } from './host.ts';
+
+const NAME = 'report.cbor';
+/** Numbers put aside with each write: a process that is killed and started again in the same boot uses none twice. */
+const RESERVED = 1000;
+
+export class ReportFile {
+  readonly #host: Host;
+  readonly #path: string;
+  readonly #report: Report;
+  #wanted = false;
+  #holdsSteps = false;
+  #writing: Promise<void> | undefined;
+  #complaint = '';
+
+  /** Recalls what the file in `directory` has, and takes its place. */
+  constructor(host: Host, directory: string, report: Report) {
+    this.#host = host;
+    this.#path = `${directory}/${NAME}`;
+    this.#report = report;
+    host.makeDirectory(directory);
+    try {
+      if (!host.exists(this.#path)) return;
+      report.recall(decodeReport(host.readFile(this.#path)));
+      this.#holdsSteps = true;
+    } catch (error) {
+      // Nothing a node does depends on it: said, and begun anew.
+      this.#complain(error);
+    }
+  }
+
+  /** Whether the file has steps, or may have. */
+  get holdsSteps(): boolean {
+    return this.#holdsSteps;
+  }
+
+  /** Writes what there is, after the write under way. Resolves once that is durable or has failed. */
+  write(): Promise<void> {
+    this.#wanted = true;
+    this.#writing ??= this.#work().finally(() => {
+      this.#writing = undefined;
+    });
+    return this.#writing;
+  }
+
+  async #work(): Promise<void> {
+    while (this.#wanted) {
+      this.#wanted = false;
+      try {
+        const { empty } = this.#report;
+        this.#holdsSteps ||= !empty;
+        await this.#host.replaceFileAside(this.#path, encodeReport(this.#report.kept(RESERVED)));
+        this.#holdsSteps = !empty;
+        this.#complaint = '';
+      } catch (error) {
+        this.#complain(error);
+      }
+    }
+  }
+
+  /** Says each reason once. */
+  #complain(error: unknown): void {
+    const text = `${this.#path}: ${error instanceof Error ? error.message : String(error)}`;
+    if (text !== this.#complaint) this.#host.print(`bootwright: ${text}`);
+    this.#complaint = text;
+  }
+}
+
+export function encodeReport({ steps, ...report }: KeptReport): Uint8Array {
+  const frames = [{ version: 1, ...report }, ...steps].map((each) => encodeFrame(each));
+  const bytes = new Uint8Array(frames.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const frame of frames) {
+    bytes.set(frame, at);
+    at += frame.length;
+  }
+  return bytes;
+}
+
+/** Throws where the bytes are no report. */
+export function decodeReport(bytes: Uint8Array): KeptReport {
+  const [head, ...steps] = new FrameReader().push(bytes);
+  const { bootId, lastSeq, dropped } = parseStoredReport(head);
+  return { bootId, lastSeq, dropped, steps: steps.map(parseStep) };
+}

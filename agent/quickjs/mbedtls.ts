@@ -1,0 +1,49 @@
+/**
+ * The sources of Mbed TLS that the agent has TLS and signatures of: Debian's, in build/cache/mbedtls/tree (mbedtls.sh), compiled
+ * with our choice of what is in it (mbedtls_config.h). Nothing of it is in this repository.
+ */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const exec = promisify(execFile);
+
+const FILES = (
+  'asn1parse asn1write bignum bignum_core chacha20 chachapoly cipher cipher_wrap constant_time ecdh ecdsa ecp ecp_curves ' +
+  'md platform_util poly1305 psa_crypto psa_crypto_aead psa_crypto_cipher psa_crypto_client ' +
+  'psa_crypto_driver_wrappers_no_static psa_crypto_ecp psa_crypto_hash psa_crypto_mac psa_crypto_rsa ' +
+  'psa_crypto_slot_management psa_util sha256 ssl_ciphersuites ssl_client ssl_msg ssl_tls ssl_tls13_client ' +
+  'ssl_tls13_generic ssl_tls13_keys'
+).split(' ');
+
+export interface MbedTls {
+  /** Its sources that are compiled. */
+  files: string[];
+  /** For whatever includes its headers. */
+  flags: string[];
+  /** What the objects depend on beside their source and `flags`. */
+  inputs: string[];
+}
+
+/**
+ * Downloads the sources where they are not in `cache` (8 MB once). `config`: our mbedtls_config.h. Rejects with what apt
+ * says. Safe to run several times at once.
+ */
+export async function mbedTls(cache: string, config: string, script: string): Promise<MbedTls> {
+  const folder = join(cache, 'mbedtls');
+  await mkdir(folder, { recursive: true });
+  try {
+    await exec('flock', [join(folder, 'lock'), 'sh', script, folder]);
+  } catch (error) {
+    const { stderr, message } = error as { stderr?: string; message: string };
+    throw new Error(`the sources of Mbed TLS, from Debian 13: ${stderr?.trim() || message}`);
+  }
+  const tree = join(folder, 'tree');
+  return {
+    files: FILES.map((name) => join(tree, 'library', `${name}.c`)),
+    flags: ['-isystem', join(tree, 'include'), `-DMBEDTLS_CONFIG_FILE="${config}"`],
+    inputs: [readFileSync(config, 'utf8'), readFileSync(join(tree, 'include/mbedtls/build_info.h'), 'utf8')],
+  };
+}

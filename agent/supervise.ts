@@ -1,0 +1,89 @@
+/**
+ * Composition root of `agent supervise`: the agent as an ordinary process of a system that is up. It boots nothing; it
+ * speaks for the node to its imager until it is told to end.
+ */
+import { bootedImageOf } from './linux/cmdline.ts';
+import { openPointerStore } from './linux/eeprom.ts';
+import { writeFlash } from './linux/flash.ts';
+import { helloMaker, readBootId } from './linux/hello.ts';
+import type { Host } from './linux/host.ts';
+import { parseImagerAddress } from './linux/imager-address.ts';
+import { AgentLink } from './linux/link.ts';
+import { secretOf } from './linux/secret.ts';
+import {
+  parseSuperviseOptions,
+  SUPERVISE_HELP,
+  type SuperviseOptions,
+  UsageError,
+} from './linux/supervise-options.ts';
+import { readUid } from './linux/uid.ts';
+import { parseUid, type Uid } from './protocol/uid.ts';
+
+const ANSWER_MS = 50;
+/** How long the last reports may take to leave. */
+const SETTLE_MS = 1000;
+
+/** Runs until the process is told to end; gives its exit code. `args`: those after `supervise`. */
+export async function supervise(host: Host, args: readonly string[]): Promise<number> {
+  try {
+    const options = parseSuperviseOptions(args);
+    if (options === 'help') {
+      host.print(SUPERVISE_HELP);
+      return 0;
+    }
+    const stopped = host.stopped();
+    const link = begin(host, options);
+    link.report('supervise', { runtime: host.runtime });
+    await stopped;
+    await link.settle(SETTLE_MS);
+    return 0;
+  } catch (error) {
+    host.print(`agent: ${error instanceof Error ? error.message : String(error)}`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+function begin(host: Host, options: SuperviseOptions): AgentLink {
+  const { pointer } = options;
+  const store = pointer && openPointerStore(host, pointer.kind, pointer.path);
+  const record = store?.read().pointer;
+  const imagers = options.imagers.length > 0 ? options.imagers : record?.imagers.map(parseImagerAddress);
+  if (imagers === undefined)
+    throw new Error('the store holds no boot pointer that names an imager: say --imager');
+  const identity = {
+    uid: uidOf(host, options.uidFile),
+    bootId: readBootId(host),
+    bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',
+  };
+  const link = new AgentLink(
+    host,
+    imagers,
+    { hello: helloMaker(host, identity, store), secret: () => secretOf(host, undefined) },
+    {
+      // The name of a system that is up is its own business.
+      named() {},
+      flash(request) {
+        if (store === undefined) throw new Error('this agent was told of no boot pointer store (--pointer)');
+        return writeFlash(store, request);
+      },
+      power(action) {
+        if (!options.allowPower) throw new Error(`${action}: not allowed here (--allow-power)`);
+        return () => void host.sleep(ANSWER_MS).then(() => host.reboot(action));
+      },
+    },
+  );
+  link.keepIn(options.state);
+  void link.serve();
+  return link;
+}
+
+function uidOf(host: Host, file: string | undefined): Uid {
+  if (file === undefined) return readUid(host);
+  const uid = parseUid(readText(host, file));
+  if (uid === undefined) throw new Error(`${file} holds no UID`);
+  return uid;
+}
+
+function readText(host: Host, path: string): string {
+  return new TextDecoder().decode(host.readFile(path));
+}

@@ -1,0 +1,75 @@
+/** Who is connected to the agent endpoint: every connection, and which of them speaks for a node. */
+import type { Connection } from './connection.ts';
+import type { Session } from './session.ts';
+
+export interface Peer {
+  connection: Connection;
+  session: Session;
+  /** Id of the definition whose key secures the connection; undefined where it is the key of enrolment. */
+  identity?: string;
+  /** When it connected, or was welcomed: milliseconds since the epoch. */
+  since: number;
+  /** The node it was welcomed as. */
+  node?: string;
+}
+
+export interface ConnectedNode {
+  node: string;
+  address: string;
+  /** When it said hello: milliseconds since the epoch. */
+  since: number;
+}
+
+export class Peers {
+  readonly #all = new Set<Peer>();
+  readonly #byNode = new Map<string, Peer>();
+
+  /** Takes a connection in. Gives how many there were of its address before. */
+  add(peer: Peer): number {
+    const siblings = [...this.#all].filter((other) => other.connection.peer === peer.connection.peer);
+    this.#all.add(peer);
+    return siblings.length;
+  }
+
+  /** Its socket is gone. */
+  delete(peer: Peer): void {
+    this.#all.delete(peer);
+  }
+
+  /** It speaks for `node` from now on. Gives who did until then. */
+  welcome(peer: Peer, node: string, at: number): Peer | undefined {
+    const former = this.#byNode.get(node);
+    peer.since = at;
+    peer.node = node;
+    this.#byNode.set(node, peer);
+    return former;
+  }
+
+  /** It speaks for no node any more. */
+  leave(peer: Peer): void {
+    if (peer.node !== undefined && this.#byNode.get(peer.node) === peer) this.#byNode.delete(peer.node);
+  }
+
+  /** Who speaks for `node`. */
+  of(node: string): Peer | undefined {
+    return this.#byNode.get(node);
+  }
+
+  all(): Iterable<Peer> {
+    return this.#all;
+  }
+
+  /** Nodes whose agent is connected and welcomed. */
+  connected(): ConnectedNode[] {
+    return [...this.#byNode].map(([node, { connection, since }]) => ({
+      node,
+      address: connection.peer,
+      since,
+    }));
+  }
+
+  /** How many there are now. */
+  gauges(): { connections: number; nodes: number } {
+    return { connections: this.#all.size, nodes: this.#byNode.size };
+  }
+}

@@ -1,0 +1,131 @@
+/** `agent supervise` on both runtimes: a process of this machine, a real imager's endpoint, real sockets. */
+import { EventEmitter, once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openPointerStore } from '../../agent/linux/eeprom.ts';
+import { parseSuperviseOptions } from '../../agent/linux/supervise-options.ts';
+import { NodeHost } from '../../agent/node/host.ts';
+import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
+import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
+import { Directory } from '../../imager/agents/directory.ts';
+import { AgentServer } from '../../imager/agents/server.ts';
+import { systemClock } from '../../imager/journal/clock.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { NodeIndex } from '../../imager/model/nodes.ts';
+import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { RUNTIMES, startAgent } from '../support/agent-process.ts';
+
+const ADDRESS = '127.0.0.1';
+const TARGET = { disks: ['d'], imagers: [ADDRESS], cluster: 'demo', deployment: 'd2' };
+
+let folder: string;
+let server: AgentServer;
+const events: BootEvent[] = [];
+const bus = new EventEmitter();
+
+const start = (port: number) =>
+  AgentServer.start({
+    ...{ address: ADDRESS, port, userConfigs: {} },
+    nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: ADDRESS }]),
+    directory: new Directory(new MemoryRegistry(), () => true),
+    enrolmentKey: ENROLMENT_KEY,
+    keyOf: () => undefined,
+    holdsLease: () => true,
+    sink: (event) => {
+      events.push(event);
+      bus.emit('event');
+    },
+    clock: systemClock,
+    log: pino({ level: 'silent' }),
+  });
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'bootwright-supervise-'));
+  writeFileSync(join(folder, 'uid'), 'serial:n1\n');
+  writeFileSync(join(folder, 'eeprom'), new Uint8Array(ubootEnv.size));
+  events.length = 0;
+  server = await start(0);
+});
+afterEach(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Resolves once a step of the node was told of so many times. */
+async function seen(step: string, times = 1): Promise<void> {
+  while (events.filter((event) => event.step === step).length < times) await once(bus, 'event');
+}
+
+const options = (...more: string[]) => [
+  ...['supervise', '--imager', `${ADDRESS}:${server.port}`, '--state', join(folder, 'state')],
+  ...['--uid-file', join(folder, 'uid'), ...more],
+];
+
+describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
+  it('says hello, writes the pointer it is flashed with, ends in order on SIGTERM', {
+    timeout: 60_000,
+  }, async () => {
+    const store = join(folder, 'eeprom');
+    const agent = await startAgent(runtime, options('--pointer', `uboot-env:${store}`));
+    await seen('supervise');
+    expect(await server.flash('node1', { image: 'a', ...TARGET })).toMatchObject({ image: 'a', sequence: 1 });
+    expect(openPointerStore(new NodeHost(), 'uboot-env', store).read().pointer).toMatchObject({
+      deployment: 'd2',
+    });
+    agent.kill('SIGTERM');
+    expect(await agent.ended).toBe(0);
+    expect(agent.output()).toMatch(/^bootwright: step supervise \d+\.\d{3} runtime=/);
+  });
+
+  it('lets nobody restart its machine or flash a store it was not told of', { timeout: 60_000 }, async () => {
+    const agent = await startAgent(runtime, options());
+    await seen('hello');
+    await expect(server.power('node1', 'reboot')).rejects.toThrow('reboot: not allowed here (--allow-power)');
+    await expect(server.flash('node1', { image: 'a', ...TARGET })).rejects.toThrow('no boot pointer store');
+    agent.kill('SIGINT');
+    expect(await agent.ended).toBe(0);
+  });
+
+  it('is there again when the imager is', { timeout: 60_000 }, async () => {
+    const agent = await startAgent(runtime, options());
+    await seen('hello');
+    const { port } = server;
+    await server.close();
+    server = await start(port);
+    await seen('hello', 2);
+    agent.kill('SIGTERM');
+    expect(await agent.ended).toBe(0);
+  });
+
+  it('says what is wrong with its command line, and with this node', { timeout: 60_000 }, async () => {
+    const ends = async (...args: string[]) => {
+      const agent = await startAgent(runtime, ['supervise', ...args]);
+      return { code: await agent.ended, output: agent.output() };
+    };
+    expect(await ends('--help')).toMatchObject({ code: 0, output: expect.stringContaining('Exit codes:') });
+    expect(await ends('--imager', 'nowhere')).toEqual({
+      code: 2,
+      output: 'agent: imager "nowhere" is not ADDRESS or ADDRESS:PORT\n',
+    });
+    const uid = join(folder, 'none');
+    expect(await ends('--imager', ADDRESS, '--uid-file', uid)).toMatchObject({
+      code: 1,
+      output: expect.stringContaining(uid),
+    });
+  });
+});
+
+it.each([
+  [[], 'no --imager'],
+  [['--imager'], '--imager: a value is missing'],
+  [['--imager', '10.0.0.1:0'], 'is not ADDRESS or ADDRESS:PORT'],
+  [['--imager', '10.0.0.1:70000'], 'is not ADDRESS or ADDRESS:PORT'],
+  [['--imager', '10.0.0.1:1:2'], 'is not ADDRESS or ADDRESS:PORT'],
+  [['--pointer', 'eeprom'], '--pointer eeprom is not KIND:PATH'],
+  [['--loud'], '"--loud" is no option of supervise'],
+])('%j: %s', (args, words) => {
+  expect(() => parseSuperviseOptions(args)).toThrow(words);
+});

@@ -1,0 +1,189 @@
+/** Who is not let in at the agent port, and that it is said: on real sockets, with Node's and OpenSSL's TLS. */
+import { execFile } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Secret } from '../../agent/linux/host.ts';
+import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
+import { encodeFrame } from '../../agent/protocol/frame.ts';
+import { Directory } from '../../imager/agents/directory.ts';
+import { AgentServer } from '../../imager/agents/server.ts';
+import { systemClock } from '../../imager/journal/clock.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { NodeIndex } from '../../imager/model/nodes.ts';
+import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { connectSecure } from '../support/secure.ts';
+import { hello, TestAgent } from './client.ts';
+
+const DEFINED: Secret = {
+  identity: '0f8e3c52-5a57-4d0a-9d5a-6d1f0f7f1a01',
+  key: Uint8Array.from({ length: 32 }, (_, n) => 200 - n),
+};
+
+let server: AgentServer;
+let events: BootEvent[];
+const bus = new EventEmitter();
+
+beforeEach(async () => {
+  events = [];
+  server = await AgentServer.start({
+    address: '127.0.0.1',
+    port: 0,
+    nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: '127.0.0.1' }]),
+    userConfigs: {},
+    directory: new Directory(new MemoryRegistry(), () => true),
+    enrolmentKey: ENROLMENT_KEY,
+    keyOf: (identity) => (identity === DEFINED.identity ? DEFINED.key : undefined),
+    holdsLease: () => true,
+    sink: (event) => {
+      events.push(event);
+      bus.emit('event');
+    },
+    clock: systemClock,
+    log: pino({ level: 'silent' }),
+    helloMs: 500,
+  });
+});
+afterEach(() => server.close());
+
+/** The event of a refusal, when it has come, and that it is counted. */
+async function refusal(reason: string): Promise<BootEvent> {
+  const is = (event: BootEvent) => event.step === 'refused' && event.reason === reason;
+  while (!events.some(is)) await once(bus, 'event');
+  expect(server.stats()).toMatchObject({ [`dropped.${reason}`]: 1 });
+  return events.find(is)!;
+}
+
+async function rawTo(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  return socket;
+}
+
+test('a node is heard over the key of enrolment and over its own', async () => {
+  for (const secret of [undefined, DEFINED]) {
+    const agent = await TestAgent.connect(server.port, '127.0.0.1', secret);
+    expect(await agent.greet()).toMatchObject({ type: 'welcome' });
+    await agent.close();
+  }
+});
+
+test('the identity of another with a key of its own', async () => {
+  const key = DEFINED.key.map((byte) => byte ^ 1);
+  await expect(connectSecure({ port: server.port }, { ...DEFINED, key })).rejects.toThrow();
+  expect(await refusal('wrong-key')).toMatchObject({
+    component: 'agent',
+    address: '127.0.0.1',
+    detail: { why: `the key is not that of "${DEFINED.identity}"` },
+  });
+});
+
+test('an identity nobody has, with characters for a terminal in it', async () => {
+  const secret = { identity: 'some\u001b[2Jbody', key: ENROLMENT_KEY };
+  await expect(connectSecure({ port: server.port }, secret)).rejects.toThrow();
+  const { detail } = await refusal('unknown-identity');
+  expect(detail).toEqual({ why: '"some?[2Jbody" is no definition of this cluster' });
+});
+
+test('frames without TLS, and a page of the web', async () => {
+  const agent = await rawTo(server.port);
+  agent.write(encodeFrame(hello()));
+  expect(await refusal('plain')).toMatchObject({ address: '127.0.0.1' });
+  const browser = await rawTo(server.port);
+  browser.write('GET / HTTP/1.1\r\n\r\n');
+  while ((server.stats()['dropped.plain'] ?? 0) < 2) await once(bus, 'event');
+  agent.destroy();
+  browser.destroy();
+});
+
+test('a handshake that is not gone on with', async () => {
+  const silent = await rawTo(server.port);
+  await refusal('handshake-deadline');
+  silent.destroy();
+});
+
+test('TLS 1.2; TLS 1.3 has a key exchange of its own for each connection', async () => {
+  const client = (...args: string[]) =>
+    new Promise<string>((resolve) => {
+      const psk = ['-psk_identity', DEFINED.identity, '-psk', Buffer.from(DEFINED.key).toString('hex')];
+      const to = ['s_client', '-connect', `127.0.0.1:${server.port}`, '-brief', ...psk, ...args];
+      execFile('openssl', to, { timeout: 20_000 }, (_, out, errors) => resolve(out + errors)).stdin!.end();
+    });
+  expect(await client('-tls1_2')).toMatch(/alert protocol version/);
+  expect(await client('-tls1_3')).toMatch(/Protocol version: TLSv1.3[\s\S]*Server Temp Key: X25519/);
+  expect(server.stats()).toMatchObject({ 'dropped.handshake': 1 });
+});
+
+/** Passes on what comes; `change` may change what the imager is sent. */
+async function between(change: (chunk: Buffer, client: Socket) => Buffer): Promise<number> {
+  const proxy = createServer((client) => {
+    const imager = connect(server.port, '127.0.0.1');
+    client.on('data', (chunk) => imager.write(change(chunk, client)));
+    imager.on('data', (chunk) => client.write(chunk));
+    const end = (): void => {
+      client.destroy();
+      imager.destroy();
+    };
+    for (const socket of [client, imager]) socket.on('error', end).on('close', end);
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  proxy.unref();
+  return (proxy.address() as AddressInfo).port;
+}
+
+test('what was recorded of an earlier connection, sent again', async () => {
+  const recorded: Buffer[] = [];
+  const port = await between((chunk) => {
+    recorded.push(chunk);
+    return chunk;
+  });
+  const agent = await TestAgent.connect(port, '127.0.0.1', DEFINED);
+  expect(await agent.greet()).toMatchObject({ type: 'welcome' });
+  await agent.close();
+  events.length = 0;
+  const again = await rawTo(server.port);
+  for (const chunk of recorded) again.write(chunk);
+  await refusal('handshake');
+  expect(events.map(({ step }) => step)).not.toContain('hello');
+  again.destroy();
+});
+
+test('somebody in between who changes one bit of what a node says', async () => {
+  let flip = false;
+  const port = await between((chunk) => {
+    if (flip) chunk[7]! ^= 0x10;
+    return chunk;
+  });
+  const agent = await TestAgent.connect(port, '127.0.0.1', DEFINED);
+  expect(await agent.greet()).toMatchObject({ type: 'welcome' });
+  flip = true;
+  agent.send({ type: 'step', seq: 1, step: 'ready', uptime: 3 });
+  expect(await agent.next()).toBeUndefined();
+  while (!events.some(({ step }) => step === 'disconnect')) await once(bus, 'event');
+  expect(events.map(({ step }) => step)).not.toContain('ready');
+  expect(events.find(({ step }) => step === 'disconnect')).toMatchObject({
+    node: 'node1',
+    reason: 'tampered',
+  });
+});
+
+test('a rack of handshakes that never end does not keep nodes out', async () => {
+  const stalled = await Promise.all(
+    Array.from({ length: 40 }, () => {
+      const socket = connect({ port: server.port, host: '127.0.0.1', localAddress: '127.0.0.9' });
+      return once(
+        socket.on('error', () => {}),
+        'connect',
+      ).then(() => socket);
+    }),
+  );
+  const refused = () => server.stats()['dropped.too-many-per-address'] ?? 0;
+  while (refused() < 24) await once(bus, 'event');
+  const agent = await TestAgent.connect(server.port, '127.0.0.1', DEFINED);
+  expect(await agent.greet()).toMatchObject({ type: 'welcome' });
+  await agent.close();
+  for (const socket of stalled) socket.destroy();
+});
