@@ -1,7 +1,7 @@
 /**
  * Builds the agent as one static binary: TypeScript -> one ES module (esbuild) -> QuickJS bytecode -> linked with
- * QuickJS, Mbed TLS (mbedtls.ts) and the module "bw". QuickJS is compiled from the sources inside the npm package qjsc,
- * patched (sources.ts); objects are kept in build/cache/agent/ARCH under the hash of what they were made from.
+ * QuickJS, Mbed TLS (mbedtls.ts) and the module "bw". Sources of the first two are Debian 13's (README.md says why); objects
+ * are kept in build/cache/agent/ARCH under the hash of what they were made from.
  */
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
@@ -9,8 +9,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSy
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { debianSource } from './debian-source.ts';
 import { type MbedTls, mbedTls } from './mbedtls.ts';
-import { QUICKJS_FILES, quickjsSources } from './sources.ts';
 
 const exec = promisify(execFile);
 
@@ -18,6 +18,8 @@ export type AgentArch = 'amd64' | 'arm64';
 
 const ROOT = projectRoot(import.meta.dirname);
 const SOURCES = join(ROOT, 'agent/quickjs');
+const QUICKJS_VERSION = '2025-04-26';
+const QUICKJS_FILES = ['quickjs.c', 'libregexp.c', 'libunicode.c', 'cutils.c', 'dtoa.c'];
 const OWN_FILES = [
   'main.c',
   'bw.c',
@@ -40,11 +42,10 @@ const FLAGS = [
   '-Os',
   '-ffunction-sections',
   '-fdata-sections',
-  // QuickJS takes it that integers wrap, as its own makefile says from 2023 on.
+  // QuickJS takes it that integers wrap, as its own makefile says.
   '-fwrapv',
   '-D_GNU_SOURCE',
-  '-DCONFIG_BIGNUM',
-  '-DCONFIG_VERSION="2021-03-27"',
+  `-DCONFIG_VERSION="${QUICKJS_VERSION}"`,
 ];
 const OWN_FLAGS = [
   ...FLAGS,
@@ -69,7 +70,7 @@ const WATCHED = [
 /** How a binary is compiled and linked. */
 interface Kind {
   arch: AgentArch;
-  /** Of QuickJS, patched. */
+  /** Of QuickJS. */
   sources: string;
   tls?: MbedTls;
   watched: boolean;
@@ -99,13 +100,12 @@ export async function buildAgent({
   const work = mkdtempSync(join(cache, 'work-'));
   try {
     progress(`agent ${arch}: compiling QuickJS and the host module`);
-    const sources = await quickjsSources(ROOT, cache);
+    const downloads = join(ROOT, 'build/cache');
+    const script = join(SOURCES, 'debian-source.sh');
+    const version = QUICKJS_VERSION.replaceAll('-', '\\.');
+    const sources = await debianSource(downloads, script, 'quickjs', version);
     const compile = await bytecodeCompiler(cache, sources);
-    const tls = await mbedTls(
-      join(ROOT, 'build/cache'),
-      join(SOURCES, 'mbedtls_config.h'),
-      join(SOURCES, 'mbedtls.sh'),
-    );
+    const tls = await mbedTls(downloads, join(SOURCES, 'mbedtls_config.h'), script);
     const files = [
       ...QUICKJS_FILES.map((name) => join(sources, name)),
       ...OWN_FILES.map((name) => join(SOURCES, name)),
@@ -113,10 +113,10 @@ export async function buildAgent({
     ];
     const objects = await compileAll({ arch, sources, tls, watched }, files);
     progress(`agent ${arch}: bundling ${entry ?? 'the agent'}`);
-    const script = join(work, 'agent.js');
+    const bundle = join(work, 'agent.js');
     const bytecode = join(work, 'agent.bin');
-    await bundleAgent(resolve(ROOT, entry ?? 'agent/quickjs/main.ts'), script);
-    await tool(compile, [script, bytecode]);
+    await bundleAgent(resolve(ROOT, entry ?? 'agent/quickjs/main.ts'), bundle);
+    await tool(compile, [bundle, bytecode]);
     const data = join(work, 'bundle.o');
     await tool(compiler(arch), ['-c', `-DBUNDLE="${bytecode}"`, join(SOURCES, 'bundle.S'), '-o', data]);
     progress(`agent ${arch}: linking ${out}`);
