@@ -1,15 +1,15 @@
 /**
  * Builds the agent as one static binary: TypeScript -> one ES module (esbuild) -> QuickJS bytecode -> linked with
- * QuickJS, Mbed TLS (mbedtls.ts) and the module "bw". QuickJS is compiled from the sources inside the npm package qjsc; objects
+ * QuickJS, Mbed TLS (mbedtls.ts) and the module "bw". Sources of the first two are Debian 13's (README.md says why); objects
  * are kept in build/cache/agent/ARCH under the hash of what they were made from.
  */
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { debianSource } from './debian-source.ts';
 import { type MbedTls, mbedTls } from './mbedtls.ts';
 
 const exec = promisify(execFile);
@@ -18,11 +18,8 @@ export type AgentArch = 'amd64' | 'arm64';
 
 const ROOT = projectRoot(import.meta.dirname);
 const SOURCES = join(ROOT, 'agent/quickjs');
-const QUICKJS = join(
-  dirname(createRequire(join(ROOT, 'package.json')).resolve('qjsc/package.json')),
-  'deps/quickjs_2021_03_27',
-);
-const QUICKJS_FILES = ['quickjs.c', 'libregexp.c', 'libunicode.c', 'cutils.c', 'libbf.c'];
+const QUICKJS_VERSION = '2025-04-26';
+const QUICKJS_FILES = ['quickjs.c', 'libregexp.c', 'libunicode.c', 'cutils.c', 'dtoa.c'];
 const OWN_FILES = [
   'main.c',
   'bw.c',
@@ -46,9 +43,10 @@ const FLAGS = [
   '-Os',
   '-ffunction-sections',
   '-fdata-sections',
+  // QuickJS takes it that integers wrap, as its own makefile says.
+  '-fwrapv',
   '-D_GNU_SOURCE',
-  '-DCONFIG_BIGNUM',
-  '-DCONFIG_VERSION="2021-03-27"',
+  `-DCONFIG_VERSION="${QUICKJS_VERSION}"`,
 ];
 const OWN_FLAGS = [
   ...FLAGS,
@@ -57,10 +55,27 @@ const OWN_FLAGS = [
   '-Wextra',
   // Every function callable from JavaScript has the same four parameters.
   '-Wno-unused-parameter',
-  '-isystem',
-  QUICKJS,
 ];
 const LINK_FLAGS = ['-static', '-s', '-Wl,--gc-sections'];
+/** What a fault in C is found with: memory and undefined behaviour watched, each fault the end. Not static, slow, 15 MB. */
+const WATCHED = [
+  '-g1',
+  // Optimised, these checks take five times as long to compile.
+  '-O0',
+  '-fsanitize=address,undefined',
+  // QuickJS copies nothing from nowhere in places: memcpy(to, NULL, 0).
+  '-fno-sanitize=nonnull-attribute',
+  '-fno-sanitize-recover=all',
+];
+
+/** How a binary is compiled and linked. */
+interface Kind {
+  arch: AgentArch;
+  /** Of QuickJS. */
+  sources: string;
+  tls?: MbedTls;
+  watched: boolean;
+}
 
 export interface AgentBuild {
   arch: AgentArch;
@@ -68,6 +83,8 @@ export interface AgentBuild {
   out: string;
   /** The program inside, a path from the project's root: agent/quickjs/main.ts unless told otherwise. */
   entry?: string;
+  /** Ends at the first fault of memory or undefined behaviour in C, and says where: for tests on this machine, not for nodes. */
+  watched?: boolean;
   progress?: (line: string) => void;
 }
 
@@ -76,6 +93,7 @@ export async function buildAgent({
   arch,
   out,
   entry,
+  watched = false,
   progress = () => undefined,
 }: AgentBuild): Promise<void> {
   const cache = join(ROOT, 'build/cache/agent');
@@ -83,28 +101,28 @@ export async function buildAgent({
   const work = mkdtempSync(join(cache, 'work-'));
   try {
     progress(`agent ${arch}: compiling QuickJS and the host module`);
-    const compile = await bytecodeCompiler(cache);
-    const tls = await mbedTls(
-      join(ROOT, 'build/cache'),
-      join(SOURCES, 'mbedtls_config.h'),
-      join(SOURCES, 'mbedtls.sh'),
-    );
+    const downloads = join(ROOT, 'build/cache');
+    const script = join(SOURCES, 'debian-source.sh');
+    const version = QUICKJS_VERSION.replaceAll('-', '\\.');
+    const sources = await debianSource(downloads, script, 'quickjs', version);
+    const compile = await bytecodeCompiler(cache, sources);
+    const tls = await mbedTls(downloads, join(SOURCES, 'mbedtls_config.h'), script);
     const files = [
-      ...QUICKJS_FILES.map((name) => join(QUICKJS, name)),
+      ...QUICKJS_FILES.map((name) => join(sources, name)),
       ...OWN_FILES.map((name) => join(SOURCES, name)),
       ...tls.files,
     ];
-    const objects = await compileAll(arch, files, tls);
+    const objects = await compileAll({ arch, sources, tls, watched }, files);
     progress(`agent ${arch}: bundling ${entry ?? 'the agent'}`);
-    const script = join(work, 'agent.js');
+    const bundle = join(work, 'agent.js');
     const bytecode = join(work, 'agent.bin');
-    await bundleAgent(resolve(ROOT, entry ?? 'agent/quickjs/main.ts'), script);
-    await tool(compile, [script, bytecode]);
+    await bundleAgent(resolve(ROOT, entry ?? 'agent/quickjs/main.ts'), bundle);
+    await tool(compile, [bundle, bytecode]);
     const data = join(work, 'bundle.o');
     await tool(compiler(arch), ['-c', `-DBUNDLE="${bytecode}"`, join(SOURCES, 'bundle.S'), '-o', data]);
     progress(`agent ${arch}: linking ${out}`);
     const linked = join(work, 'agent');
-    await tool(compiler(arch), [...LINK_FLAGS, '-o', linked, ...objects, data, '-lm']);
+    await tool(compiler(arch), [...(watched ? WATCHED : LINK_FLAGS), '-o', linked, ...objects, data, '-lm']);
     mkdirSync(dirname(resolve(out)), { recursive: true });
     const partial = `${out}.${randomUUID()}`;
     await tool('cp', [linked, partial]);
@@ -140,9 +158,9 @@ async function bundleAgent(entry: string, outfile: string): Promise<void> {
 }
 
 /** The bytecode compiler for this machine, built on first use. */
-async function bytecodeCompiler(cache: string): Promise<string> {
-  const objects = await compileAll(NATIVE, [
-    ...QUICKJS_FILES.map((name) => join(QUICKJS, name)),
+async function bytecodeCompiler(cache: string, sources: string): Promise<string> {
+  const objects = await compileAll({ arch: NATIVE, sources, watched: false }, [
+    ...QUICKJS_FILES.map((name) => join(sources, name)),
     join(SOURCES, 'compile.c'),
   ]);
   const path = join(cache, `compile-${hash(objects)}`);
@@ -155,16 +173,16 @@ async function bytecodeCompiler(cache: string): Promise<string> {
 }
 
 /** Objects of `files` from the cache, two compilations at a time for those that are not there. */
-async function compileAll(arch: AgentArch, files: string[], tls?: MbedTls): Promise<string[]> {
-  const folder = join(ROOT, 'build/cache/agent', arch);
+async function compileAll(kind: Kind, files: string[]): Promise<string[]> {
+  const folder = join(ROOT, 'build/cache/agent', kind.arch);
   mkdirSync(folder, { recursive: true });
-  const waiting = files.map((file) => ({ file, object: objectPath(arch, folder, file, tls) }));
+  const waiting = files.map((file) => ({ file, object: objectPath(kind, folder, file) }));
   const objects = waiting.map((each) => each.object);
   const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       if (existsSync(next.object)) continue;
       const partial = `${next.object}.${randomUUID()}`;
-      await tool(compiler(arch), [...flagsFor(next.file, tls), '-c', next.file, '-o', partial]);
+      await tool(compiler(kind.arch), [...flagsFor(kind, next.file), '-c', next.file, '-o', partial]);
       renameSync(partial, next.object);
     }
   };
@@ -172,18 +190,27 @@ async function compileAll(arch: AgentArch, files: string[], tls?: MbedTls): Prom
   return objects;
 }
 
-function objectPath(arch: AgentArch, folder: string, file: string, tls?: MbedTls): string {
+function objectPath(kind: Kind, folder: string, file: string): string {
   const headers = readdirSync(dirname(file)).filter((name) => name.endsWith('.h'));
   const inputs = [file, ...headers.map((name) => join(dirname(file), name))].map((path) =>
     readFileSync(path),
   );
-  const name = hash([arch, ...flagsFor(file, tls), ...(usesTls(file, tls) ? tls.inputs : []), ...inputs]);
+  const { tls } = kind;
+  const name = hash([
+    kind.arch,
+    ...flagsFor(kind, file),
+    ...(usesTls(file, tls) ? tls.inputs : []),
+    ...inputs,
+  ]);
   return join(folder, `${file.slice(file.lastIndexOf('/') + 1)}-${name}.o`);
 }
 
-function flagsFor(file: string, tls?: MbedTls): string[] {
-  const flags = file.startsWith(SOURCES) ? OWN_FLAGS : FLAGS;
-  return usesTls(file, tls) ? [...flags, ...tls.flags] : flags;
+function flagsFor({ sources, tls, watched }: Kind, file: string): string[] {
+  return [
+    ...(file.startsWith(SOURCES) ? [...OWN_FLAGS, '-isystem', sources] : FLAGS),
+    ...(usesTls(file, tls) ? tls.flags : []),
+    ...(watched ? WATCHED : []),
+  ];
 }
 
 function usesTls(file: string, tls: MbedTls | undefined): tls is MbedTls {

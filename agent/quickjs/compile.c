@@ -33,6 +33,8 @@ int main(int argc, char **argv) {
   char *text = read_all(argv[1], &length);
   if (!text) return perror(argv[1]), 1;
   JSRuntime *rt = JS_NewRuntime();
+  /* Lines stay, for stacks; the text, which functions would show of themselves, is not needed. */
+  JS_SetStripInfo(rt, JS_STRIP_SOURCE);
   JSContext *ctx = JS_NewContext(rt);
   JS_SetModuleLoaderFunc(rt, NULL, any_module, NULL);
   JSValue module = JS_Eval(ctx, text, length, "agent.js", JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);

@@ -95,8 +95,10 @@ int main(int argc, char **argv) {
 
   JSValue module = JS_ReadObject(ctx, bundle_start, (size_t)(bundle_end - bundle_start), JS_READ_OBJ_BYTECODE);
   if (JS_IsException(module) || JS_ResolveModule(ctx, module) < 0) die_of_exception(ctx);
+  /* A promise: what the module throws is its rejection, which run_jobs() finds. */
   JSValue result = JS_EvalFunction(ctx, module);
   if (JS_IsException(result)) die_of_exception(ctx);
+  JS_FreeValue(ctx, result);
 
   for (;;) {
     run_jobs(rt, ctx);

@@ -1,14 +1,9 @@
 /**
- * The sources of Mbed TLS that the agent has TLS and signatures of: Debian's, in build/cache/mbedtls/tree (mbedtls.sh), compiled
- * with our choice of what is in it (mbedtls_config.h). Nothing of it is in this repository.
+ * The sources of Mbed TLS that the agent has TLS and signatures of: Debian's, in build/cache/mbedtls/tree, compiled with our choice of what is in it (mbedtls_config.h). Nothing of it is in this repository.
  */
-import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-
-const exec = promisify(execFile);
+import { debianSource } from './debian-source.ts';
 
 const FILES = (
   'asn1parse asn1write bignum bignum_core chacha20 chachapoly cipher cipher_wrap constant_time ecdh ecdsa ecp ecp_curves ' +
@@ -28,19 +23,10 @@ export interface MbedTls {
 }
 
 /**
- * Downloads the sources, and the package lists that name them, where they are not in `cache` (16 MB once). `config`: our mbedtls_config.h. Rejects with what apt
- * says. Safe to run several times at once.
+ * Downloads the sources where they are not in `cache` (8 MB once). `config`: our mbedtls_config.h. Rejects as debianSource() does.
  */
 export async function mbedTls(cache: string, config: string, script: string): Promise<MbedTls> {
-  const folder = join(cache, 'mbedtls');
-  await mkdir(folder, { recursive: true });
-  try {
-    await exec('flock', [join(folder, 'lock'), 'sh', script, folder]);
-  } catch (error) {
-    const { stderr, message } = error as { stderr?: string; message: string };
-    throw new Error(`the sources of Mbed TLS, from Debian 13: ${stderr?.trim() || message}`);
-  }
-  const tree = join(folder, 'tree');
+  const tree = await debianSource(cache, script, 'mbedtls', '3\\.6\\.');
   return {
     files: FILES.map((name) => join(tree, 'library', `${name}.c`)),
     flags: ['-isystem', join(tree, 'include'), `-DMBEDTLS_CONFIG_FILE="${config}"`],

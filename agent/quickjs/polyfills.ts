@@ -1,4 +1,4 @@
-/** What QuickJS 2021-03-27 lacks of the globals our code and cbor-x use. Injected before the bundle's first module. */
+/** What QuickJS lacks of the globals our code and cbor-x use. Injected before the bundle's first module. */
 import * as bw from 'bw';
 import { HostError } from '../linux/host.ts';
 import { startTimer, stopTimer, turn } from './loop.ts';
@@ -35,11 +35,6 @@ class Utf8Decoder {
   }
 }
 
-function at<T>(this: ArrayLike<T>, index: number): T | undefined {
-  const whole = Math.trunc(index) || 0;
-  return this[whole < 0 ? this.length + whole : whole];
-}
-
 function say(...values: unknown[]): void {
   bw.print(values.map((value) => (typeof value === 'string' ? value : String(value))).join(' '));
 }
@@ -60,11 +55,4 @@ provide(globalThis, {
   queueMicrotask: (callback: () => void) => void Promise.resolve().then(callback),
   performance: { now: () => bw.uptime() * 1000 },
   console: { log: say, info: say, warn: say, error: say, debug: say },
-});
-provide(Array.prototype, { at });
-provide(String.prototype, { at });
-provide(Object.getPrototypeOf(Uint8Array.prototype), { at });
-provide(Object, {
-  // biome-ignore lint/suspicious/noPrototypeBuiltins: this is what Object.hasOwn stands for
-  hasOwn: (target: object, key: PropertyKey) => Object.prototype.hasOwnProperty.call(target, key),
 });

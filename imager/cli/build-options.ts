@@ -23,3 +23,16 @@ export function cacheOption(): Option {
 export function cacheDirectory(context: Context, option: string | undefined): string {
   return resolve(option ?? process.env.IMAGER_CACHE ?? join(context.config.state, 'cache'));
 }
+
+/** The static agent binary for `arch`, built into the folder `work`: its path. */
+export async function buildAgentInto(
+  work: string,
+  arch: Architecture,
+  progress: (line: string) => void,
+): Promise<string> {
+  // Loaded only here: it needs compilers and esbuild, which a machine that only serves does not have.
+  const { buildAgent } = await import('../../agent/quickjs/build.ts');
+  const out = join(work, 'agent');
+  await buildAgent({ arch, out, progress });
+  return out;
+}

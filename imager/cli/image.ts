@@ -1,13 +1,20 @@
 /** `imager image`: the boot images there are, adding and building them. */
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type Architecture, type BootImage, filesOf } from '../images/image.ts';
 import { buildBootFiles } from '../images/recipe.ts';
 import { clearWorkFolders, withWorkFolder } from '../images/work-folder.ts';
 import type { Health } from '../model/views.ts';
-import { ARCHITECTURES, architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
+import {
+  ARCHITECTURES,
+  architectureOption,
+  buildAgentInto,
+  cacheDirectory,
+  cacheOption,
+} from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
+import { addInitramfs } from './image-initramfs.ts';
 import { addImageInspect } from './image-inspect.ts';
 import { addNbi } from './image-nbi.ts';
 import { showImage } from './image-text.ts';
@@ -131,6 +138,7 @@ Examples:
     });
   addImageInspect(image);
   addNbi(image);
+  addInitramfs(image);
 }
 
 /** Images that are there and in no list: what is wrong with each. */
@@ -171,16 +179,4 @@ async function build(
     const all = [built.args, args].filter((part) => part !== undefined && part !== '').join(' ');
     await add(context, name, { arch, kernel: built.kernel, initrd: built.initrd, args: all });
   });
-}
-
-async function buildAgentInto(
-  work: string,
-  arch: Architecture,
-  progress: (line: string) => void,
-): Promise<string> {
-  // Loaded only here: it needs compilers and esbuild, which a machine that only serves does not have.
-  const { buildAgent } = await import('../../agent/quickjs/build.ts');
-  const out = join(work, 'agent');
-  await buildAgent({ arch, out, progress });
-  return out;
 }

@@ -10,6 +10,8 @@ export interface CommandOptions {
   /** Milliseconds until the tool is killed and the call fails. Default ten minutes. */
   timeoutMs?: number;
   input?: Uint8Array;
+  /** The tool is killed and the call fails where it prints more. */
+  maxBytes?: number;
   /** Debian package that brings the tool, named where it is missing. */
   package?: string;
 }
@@ -27,7 +29,12 @@ export function command(argv: readonly string[], options: CommandOptions = {}): 
   });
   const output: Buffer[] = [];
   let problem = '';
-  child.stdout?.on('data', (chunk: Buffer) => output.push(chunk));
+  let printed = 0;
+  child.stdout?.on('data', (chunk: Buffer) => {
+    output.push(chunk);
+    printed += chunk.length;
+    if (printed > (options.maxBytes ?? Number.POSITIVE_INFINITY)) child.kill('SIGKILL');
+  });
   child.stderr?.on('data', (chunk: Buffer) => {
     problem = (problem + chunk).slice(-4000);
   });
@@ -46,7 +53,9 @@ export function command(argv: readonly string[], options: CommandOptions = {}): 
       );
     });
     child.once('close', (code, signal) => {
-      if (code === 0) resolve(Buffer.concat(output));
+      if (printed > (options.maxBytes ?? Number.POSITIVE_INFINITY))
+        reject(new CommandError(`${argv.join(' ')}: more than ${options.maxBytes} bytes`));
+      else if (code === 0) resolve(Buffer.concat(output));
       else reject(new CommandError(`${argv.join(' ')}: ${signal ?? `exit ${code}`}\n${problem.trim()}`));
     });
   });

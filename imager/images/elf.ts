@@ -2,6 +2,7 @@
  * As much of 64-bit little-endian ELF files (System V ABI, "Object Files") as building images needs: what a kernel
  * module says of itself, and which libraries a program wants. Pure; throws ElfError where a file is not what it seems.
  */
+import type { Architecture } from './image.ts';
 
 export class ElfError extends Error {}
 
@@ -14,6 +15,8 @@ interface Section {
   link: number;
 }
 
+/** e_machine of those architectures that are known here (ELF supplements). */
+const MACHINES: Record<number, Architecture> = { 62: 'amd64', 183: 'arm64' };
 const SHT_NOBITS = 8;
 const SHT_DYNAMIC = 6;
 const DT_NULL = 0;
@@ -23,6 +26,12 @@ const DT_NEEDED = 1;
 export function isElf64(bytes: Uint8Array): boolean {
   const start = [0x7f, 0x45, 0x4c, 0x46, 2, 1];
   return start.every((byte, index) => bytes[index] === byte);
+}
+
+/** What an ELF file is for; undefined where it is for neither architecture. Throws ElfError. */
+export function elfArchitecture(bytes: Uint8Array): Architecture | undefined {
+  if (!isElf64(bytes) || bytes.length < 64) throw new ElfError('not a 64-bit little-endian ELF file');
+  return MACHINES[bytes[18]! | (bytes[19]! << 8)];
 }
 
 /** The `name=value` strings of a kernel module's .modinfo section; a name can come more than once. */

@@ -1,5 +1,5 @@
-/** The first root file system of a node: the agent as /init and the modules it loads. Pure. */
-import { type CpioEntry, writeCpio } from './cpio.ts';
+/** The first root file system of a node: the agent as /init, the modules it loads, and what else is asked for. Pure. */
+import type { CpioEntry } from './cpio.ts';
 import { ElfError, isElf64 } from './elf.ts';
 import type { KernelModule } from './modules.ts';
 
@@ -14,10 +14,25 @@ export interface InitramfsContents {
   kernelVersion: string;
   /** In load order. */
   modules: readonly KernelModule[];
+  /** A static busybox: bin/busybox, and bin/sh for whoever boots with rdinit=/bin/sh. */
+  busybox?: Uint8Array;
+  /** Other files; their folders are made. */
+  added?: readonly AddedFile[];
 }
 
-/** The archive, not compressed. The same contents give the same bytes. Throws ElfError where `agent` is no program. */
-export function writeInitramfs({ agent, kernelVersion, modules }: InitramfsContents): Uint8Array {
+export interface AddedFile {
+  /** Relative to the root. */
+  path: string;
+  content: Uint8Array;
+  executable: boolean;
+}
+
+/**
+ * The entries of the archive. The same contents give the same entries. Throws ElfError where `agent` or `busybox` is no
+ * program.
+ */
+export function initramfsEntries(contents: InitramfsContents): CpioEntry[] {
+  const { agent, kernelVersion, modules, busybox, added = [] } = contents;
   if (!isElf64(agent)) throw new ElfError('the agent is not a 64-bit ELF program');
   const base = `lib/modules/${kernelVersion}`;
   const files: CpioEntry[] = modules.map(({ path, content }) => ({
@@ -32,7 +47,16 @@ export function writeInitramfs({ agent, kernelVersion, modules }: InitramfsConte
     { path: 'dev/console', type: 'character-device', major: 5, minor: 1 },
     { path: 'init', type: 'file', content: agent, mode: 0o755 },
   );
-  return writeCpio([...foldersOf(files), ...files]);
+  if (busybox !== undefined) {
+    if (!isElf64(busybox)) throw new ElfError('busybox is not a 64-bit ELF program');
+    files.push(
+      { path: 'bin/busybox', type: 'file', content: busybox, mode: 0o755 },
+      { path: 'bin/sh', type: 'symlink', target: 'busybox' },
+    );
+  }
+  for (const { path, content, executable } of added)
+    files.push({ path, type: 'file', content, mode: executable ? 0o755 : 0o644 });
+  return [...foldersOf(files), ...files];
 }
 
 function foldersOf(files: readonly CpioEntry[]): CpioEntry[] {

@@ -1,10 +1,11 @@
 /**
  * The kernel modules an initramfs needs, in the order to load them. What depends on what is read from the modules
- * themselves (.modinfo): Debian's kernel packages ship no modules.dep, it is made where they are installed.
+ * themselves (.modinfo), and from modules.dep where there is one: Debian's kernel packages ship none, it is made where
+ * they are installed.
  */
-import { readdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { command } from './command.ts';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { basename, isAbsolute, join } from 'node:path';
+import { compressionOf, decompress } from './compression.ts';
 import { moduleInfo } from './elf.ts';
 
 export interface KernelModule {
@@ -14,6 +15,9 @@ export interface KernelModule {
   path: string;
   content: Uint8Array;
 }
+
+/** Unpacked. Debian's largest has 5 MB. */
+const MAX_MODULE = 64 * 1024 * 1024;
 
 /** How the kernel writes a module's name: '-' and '_' are the same. */
 export function moduleName(file: string): string {
@@ -62,36 +66,83 @@ export function directNeeds(info: readonly [name: string, value: string][]): {
 }
 
 /**
- * Reads `wanted` and all they need from `folder`, the lib/modules/VERSION of an unpacked kernel package, in load
- * order. Soft needs that the kernel does not have are passed over.
+ * Reads `wanted` and all they need from `folder`, a lib/modules/VERSION, in load order. Soft needs that the kernel
+ * does not have are passed over. What is not VERSION's, or leads out of the folder, is refused.
  */
 export async function readModules(folder: string, wanted: readonly string[]): Promise<KernelModule[]> {
-  const files = new Map<string, string>();
-  for (const path of await readdir(join(folder, 'kernel'), { recursive: true }))
-    if (/\.ko(\.(xz|zst|gz))?$/.test(path)) files.set(moduleName(path), join('kernel', path));
-  const builtinList = await readFile(join(folder, 'modules.builtin'), 'utf8');
-  const builtin = new Set(builtinList.split('\n').filter(Boolean).map(moduleName));
-
+  const tree = await readTree(folder);
   const found = new Map<string, KernelModule & { needs: string[] }>();
   const pending = [...wanted];
   for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
-    const path = files.get(name);
-    if (found.has(name) || builtin.has(name) || path === undefined) continue;
-    const content = await readModule(join(folder, path));
-    const { hard, soft } = directNeeds(moduleInfo(content));
-    const needs = [...hard, ...soft.filter((need) => files.has(need))];
+    const path = tree.files.get(name);
+    if (found.has(name) || tree.builtin.has(name) || path === undefined) continue;
+    const content = await readModule(folder, path);
+    const info = moduleInfo(content);
+    checkRelease(name, info, basename(await realpath(folder)));
+    const { hard, soft } = directNeeds(info);
+    const needs = [...hard, ...(tree.needs.get(name) ?? []), ...soft.filter((need) => tree.files.has(need))];
     found.set(name, { name, path: path.replace(/\.ko\.\w+$/, '.ko'), content, needs });
     pending.push(...needs);
   }
-  return loadOrder(wanted, builtin, (name) => found.get(name)?.needs).map((name) => {
+  return loadOrder(wanted, tree.builtin, (name) => found.get(name)?.needs).map((name) => {
     const { path, content } = found.get(name)!;
     return { name, path, content };
   });
 }
 
+interface ModuleTree {
+  /** Name to path below the folder. */
+  files: Map<string, string>;
+  builtin: Set<string>;
+  /** What depmod found that a module needs besides what it says itself. */
+  needs: Map<string, string[]>;
+}
+
+async function readTree(folder: string): Promise<ModuleTree> {
+  const paths = (await readdir(folder, { recursive: true })).filter((path) =>
+    /\.ko(\.(xz|zst|gz))?$/.test(path),
+  );
+  // The order in which a folder is read means nothing; depmod takes those in updates/ before others of their name.
+  const inOrder = paths.sort((a, b) => Number(isUpdate(a)) - Number(isUpdate(b)) || (a < b ? 1 : -1));
+  const files = new Map(inOrder.map((path) => [moduleName(path), path]));
+  const needs = new Map<string, string[]>();
+  for (const line of await linesOf(join(folder, 'modules.dep'))) {
+    const [path = '', ...rest] = line.split(/[:\s]+/).filter(Boolean);
+    files.set(moduleName(path), path);
+    needs.set(moduleName(path), rest.map(moduleName));
+  }
+  const builtin = new Set((await linesOf(join(folder, 'modules.builtin'))).map(moduleName));
+  return { files, builtin, needs };
+}
+
+function isUpdate(path: string): boolean {
+  return path.startsWith('updates/');
+}
+
+/** None where there is no such file. */
+async function linesOf(path: string): Promise<string[]> {
+  try {
+    return (await readFile(path, 'utf8')).split('\n').filter(Boolean);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** The kernel refuses a module of another release, at a time when nobody can mend that. */
+function checkRelease(name: string, info: readonly [string, string][], release: string): void {
+  const magic = info.find(([key]) => key === 'vermagic')?.[1].split(' ')[0];
+  if (magic !== undefined && magic !== release)
+    throw new Error(`kernel module ${name} is for the kernel ${magic}, not for ${release}`);
+}
+
 /** Modules are unpacked here: the agent hands them to the kernel as they are. */
-async function readModule(path: string): Promise<Uint8Array> {
-  if (path.endsWith('.ko')) return readFile(path);
-  const tool = path.endsWith('.xz') ? 'xz' : path.endsWith('.zst') ? 'zstd' : 'gzip';
-  return command([tool, '-dc', path], { package: tool === 'xz' ? 'xz-utils' : tool });
+async function readModule(folder: string, path: string): Promise<Uint8Array> {
+  const [root, file] = await Promise.all([realpath(folder), realpath(join(folder, path))]);
+  if (isAbsolute(path) || !file.startsWith(`${root}/`))
+    throw new Error(`kernel module ${path} leads out of ${folder}`);
+  const { size } = await stat(file);
+  if (size > MAX_MODULE) throw new Error(`kernel module ${path} has ${size} bytes, more than ${MAX_MODULE}`);
+  const bytes = await readFile(file);
+  return decompress(bytes, compressionOf(bytes), MAX_MODULE);
 }

@@ -1,5 +1,6 @@
 /** `make bench`: every comparison there is, as one table and as build/bench.json. */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { run as agent } from './agent.bench.ts';
 import { run as bootPack } from './boot-pack.bench.ts';
 import { run as dhcp } from './dhcp.bench.ts';
 import { run as nbd } from './nbd.bench.ts';
@@ -14,6 +15,7 @@ for (const [name, run] of Object.entries({
   nbd,
   'boot packs': bootPack,
   'a whole boot': wholeBoot,
+  'the agent': agent,
 })) {
   console.log(`measuring ${name}`);
   rows.push(...(await run()));

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const PEERS = resolve(import.meta.dirname, '../../build/peers');
+export const PEERS = resolve(import.meta.dirname, '../../build/peers');
 
 /**
  * The root folder of the unpacked package `name`, fetched where that was not done before. What it depends on is in

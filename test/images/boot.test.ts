@@ -1,7 +1,7 @@
 /** Debian's kernels, initramfs and base disk as built here, on emulated machines, up to the web server's answer. */
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -96,7 +96,9 @@ describe.each(['arm64', 'amd64'] as const)('%s', (arch) => {
   test('built again, from the cache, without network and with the same bytes', {
     timeout: DOWNLOAD_MS,
   }, async () => {
-    const agent = process.execPath;
+    const agent = join(dir, 'agent');
+    writeFileSync(join(dir, 'agent.c'), 'int main(void) { return 0; }');
+    execFileSync(compiler, ['-static', '-o', agent, join(dir, 'agent.c')]);
     const first = await buildBootFiles({ arch, agent, cacheDir, outDir: join(dir, 'first') });
     const base = sha256((await buildBaseDisk({ arch, cacheDir })).file);
     const lines: string[] = [];

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Puts the sources of Mbed TLS 3.6 into FOLDER/tree: Debian 13's, with Debian's patches, downloaded by the machine's own apt
-# (its mirror and proxy), which checks their signatures; lists and status are of their own, so that nothing of the machine
-# is touched. What is there is used as it is: remove FOLDER to get newer ones.
+# debian-source.sh FOLDER PACKAGE VERSION: puts the sources of Debian 13's PACKAGE, which is to begin with VERSION, into
+# FOLDER/tree, with Debian's patches, downloaded by the machine's own apt (its mirror and proxy), which checks their
+# signatures; lists and status are of their own, so that nothing of the machine is touched. What is there is used as it
+# is: remove FOLDER to get newer ones.
 set -eu
-folder=$1
+folder=$1 package=$2 version=$3
 [ ! -e "$folder/tree" ] || exit 0
 work=$folder/work.$$
 trap 'rm -rf "$work"' EXIT
@@ -31,10 +32,9 @@ Dir::Cache "$work/cache";
 EOF
 apt-get -qq -c "$work/apt.conf" update --error-on=any
 cd "$work"
-apt-get -qq -c "$work/apt.conf" source --download-only mbedtls
+apt-get -qq -c "$work/apt.conf" source --download-only "$package"
 dpkg-source --no-check -x ./*.dsc tree > /dev/null
-grep -q 'MBEDTLS_VERSION_STRING  *"3\.6\.' tree/include/mbedtls/build_info.h ||
-  { echo "Debian's mbedtls is no longer 3.6" >&2; exit 1; }
+grep -q "^Version: $version" ./*.dsc || { echo "Debian's $package is no longer $version" >&2; exit 1; }
 # What has its name is never looked at again: after a power cut it must not be a folder of empty files.
 sync --file-system tree
 mv tree "$folder/tree"

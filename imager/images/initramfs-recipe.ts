@@ -1,0 +1,140 @@
+/** An initramfs from Debian's kernel or from a folder of modules: what is read, checked and put together. */
+import { mkdirSync } from 'node:fs';
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { replaceDurably } from '../storage/durable.ts';
+import { type Compression, compress } from './compression.ts';
+import { type CpioEntry, writeCpio } from './cpio.ts';
+import { DebianPackages, type Progress } from './debian.ts';
+import { checkUnpacks, debianKernel } from './debian-kernel.ts';
+import { ElfError, elfArchitecture } from './elf.ts';
+import { type Architecture, ImageError } from './image.ts';
+import { type AddedFile, initramfsEntries } from './initramfs.ts';
+import { type KernelModule, readModules } from './modules.ts';
+
+export interface InitramfsOptions {
+  arch: Architecture;
+  /** Path of the static agent binary. */
+  agent: string;
+  /** A lib/modules/VERSION; where there is none, that of Debian's kernel. */
+  modulesDir?: string;
+  /** What to load, in place of what the agent needs on virtual machines. */
+  modules?: readonly string[];
+  /** What to load besides. */
+  withModules?: readonly string[];
+  /** Path of a static busybox, or Debian's; none where this is not given. */
+  busybox?: string | { debian: true };
+  /** Files of this machine, and their places in the archive. */
+  add?: readonly { file: string; path: string }[];
+  compression: Compression;
+  /** What is downloaded is kept there: needed for what is Debian's, asked for then alone. */
+  cacheDir: () => string;
+  progress?: Progress;
+}
+
+export interface BuiltInitramfs {
+  /** Compressed. */
+  bytes: Uint8Array;
+  unpackedBytes: number;
+  kernelVersion: string;
+  /** In load order. */
+  modules: readonly KernelModule[];
+  entries: readonly CpioEntry[];
+}
+
+/** Network, disks, and the boot pointer's device or variables. ext4 and its CRC-32C are named for kernels that do not have them built in. */
+const DRIVERS = ['virtio_net', 'virtio_blk', 'efivarfs', 'nbd', 'ext4', 'crc32c_generic'];
+
+/** How virtio devices are reached: PCI everywhere, and the memory-mapped slots of QEMU's arm64 `virt` machine. */
+const BUSES: Record<Architecture, string[]> = {
+  arm64: ['virtio_mmio', 'virtio_pci'],
+  amd64: ['virtio_pci'],
+};
+
+/** The modules that the agent needs on virtual machines. */
+export function defaultModules(arch: Architecture): string[] {
+  return [...BUSES[arch], ...DRIVERS];
+}
+
+/** What comes of one option set is the same each time, to the bit. Rejects with words for the person who asked. */
+export async function buildInitramfs(options: InitramfsOptions): Promise<BuiltInitramfs> {
+  const { arch, compression, progress = () => {} } = options;
+  const packages = (): DebianPackages => new DebianPackages({ arch, cacheDir: options.cacheDir(), progress });
+  let folder = options.modulesDir;
+  if (folder === undefined) {
+    const kernel = await debianKernel(packages());
+    await checkUnpacks(kernel, compression);
+    folder = kernel.modules;
+  }
+  const kernelVersion = await releaseOf(folder);
+  const wanted = [...(options.modules ?? defaultModules(arch)), ...(options.withModules ?? [])];
+  const modules = await readModules(
+    folder,
+    wanted.map((name) => name.replaceAll('-', '_')),
+  );
+  for (const { name, content } of modules) checkArchitecture(`kernel module ${name}`, content, arch);
+  const busybox = await busyboxOf(options.busybox, packages);
+  const agent = await program('the agent', options.agent, arch);
+  const entries = initramfsEntries({
+    agent,
+    kernelVersion,
+    modules,
+    ...(busybox === undefined ? {} : { busybox: await program('busybox', busybox, arch) }),
+    added: await Promise.all((options.add ?? []).map(added)),
+  });
+  const whole = writeCpio(entries);
+  if (compression !== 'none') progress(`${arch}: compressing ${whole.length} bytes with ${compression}`);
+  const bytes = await compress(whole, compression);
+  return { bytes, unpackedBytes: whole.length, kernelVersion, modules, entries };
+}
+
+/** The file is there whole or not at all, also after a power cut; its folder is made. */
+export function saveInitramfs(file: string, bytes: Uint8Array): void {
+  mkdirSync(dirname(file), { recursive: true });
+  replaceDurably(dirname(file), basename(file), bytes);
+}
+
+async function releaseOf(folder: string): Promise<string> {
+  const name = basename(await realpath(folder));
+  if (!/^\d[\w.+~-]*$/.test(name))
+    throw new ImageError(`${folder} is not called as a kernel release is: give a lib/modules/VERSION`);
+  return name;
+}
+
+async function busyboxOf(
+  busybox: InitramfsOptions['busybox'],
+  packages: () => DebianPackages,
+): Promise<string | undefined> {
+  if (busybox === undefined || typeof busybox === 'string') return busybox;
+  const source = packages();
+  const [found] = await source.fetch(['busybox-static']);
+  return `${await source.unpack(found!)}/bin/busybox`;
+}
+
+async function program(what: string, file: string, arch: Architecture): Promise<Uint8Array> {
+  const content = await readFile(file);
+  checkArchitecture(what, content, arch);
+  return content;
+}
+
+function checkArchitecture(what: string, content: Uint8Array, arch: Architecture): void {
+  let found: Architecture | undefined;
+  try {
+    found = elfArchitecture(content);
+  } catch (error) {
+    if (error instanceof ElfError) throw new ImageError(`${what}: ${error.message}`);
+    throw error;
+  }
+  if (found !== arch)
+    throw new ImageError(`${what} is for ${found ?? 'another architecture'}, not for ${arch}`);
+}
+
+async function added({ file, path }: { file: string; path: string }): Promise<AddedFile> {
+  const found = await stat(file);
+  if (!found.isFile()) throw new ImageError(`${file} is no plain file`);
+  return {
+    path: path.replace(/^\//, ''),
+    content: await readFile(file),
+    executable: (found.mode & 0o100) !== 0,
+  };
+}
