@@ -18,7 +18,7 @@ test: lint build ## lint, type check and run every test, whole boots under QEMU 
 	@npx --no-install vitest run
 
 .PHONY: bench
-bench: build ## measure against peers in pairs; prints a table and writes build/bench.json
+bench: build build/.bench-packages ## measure against peers in pairs; prints a table and writes build/bench.json
 	@npx --no-install esbuild test/bench/main.ts --bundle --platform=node --format=esm --packages=external \
 	    --log-level=warning --outfile=node_modules/.bench/main.mjs
 	@node --enable-source-maps node_modules/.bench/main.mjs
@@ -76,6 +76,8 @@ lint: setup ## check formatting, lint rules and types
 setup: build/.packages node_modules/.package-lock.json ## install missing Debian packages and npm modules
 
 build/.packages: apt-packages.txt
+build/.bench-packages: apt-packages-bench.txt
+build/.packages build/.bench-packages:
 	@mkdir -p build
 	@missing=$$(for p in $$(grep -v '^#' $<); do \
 	    dpkg-query -W -f='$${Status}\n' "$$p" 2>/dev/null | grep -q 'ok installed' || echo "$$p"; done); \

@@ -9,12 +9,18 @@ folder=$1 package=$2 version=$3
 work=$folder/work.$$
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
-uris=$(apt-get indextargets --format '$(REPO_URI)' | sort -u)
-mirror() { printf '%s\n' "$uris" | grep "/$1/\$" | head -n 1 | grep . || echo "http://deb.debian.org/$1/"; }
+known=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' | sort -u)
+mirror() {
+  printf '%s\n' "$known" | sed -n "s| $1\$||p" | head -n 1 | grep . ||
+    { echo "apt knows no mirror with the release $1 on this machine (see sources.list(5))" >&2; exit 1; }
+}
+release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+debian=$(mirror "$release")
+security=$(mirror "$release-security")
 signed=signed-by=/usr/share/keyrings/debian-archive-keyring.gpg
 cat > "$work/sources.list" <<EOF
-deb-src [$signed] $(mirror debian) trixie main
-deb-src [$signed] $(mirror debian-security) trixie-security main
+deb-src [$signed] $debian trixie main
+deb-src [$signed] $security trixie-security main
 EOF
 cat > "$work/apt.conf" <<EOF
 #clear APT::Update::Pre-Invoke;

@@ -15,6 +15,7 @@ import { pino } from 'pino';
 import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { type AgentArch, buildAgent } from '../../agent/quickjs/build.ts';
 import { Directory } from '../../imager/agents/directory.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
 import { writeCpio } from '../../imager/images/cpio.ts';
 import { DebianPackages } from '../../imager/images/debian.ts';
@@ -23,6 +24,7 @@ import { buildInitramfs } from '../../imager/images/initramfs-recipe.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { admissionsOf } from '../agents/admissions.ts';
 import { bunProgram, goAgent } from './agent-peers.ts';
 import { type BenchRow, median } from './row.ts';
 
@@ -169,13 +171,15 @@ async function life({ name, command, hello }: Agent): Promise<Life> {
   }
 }
 
-function startImager(hello: EventEmitter): Promise<AgentServer> {
+async function startImager(hello: EventEmitter): Promise<AgentServer> {
+  const registry = new MemoryRegistry();
   return AgentServer.start({
     ...{ address: ADDRESS, port: 0, userConfigs: {} },
     nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: ADDRESS }]),
-    directory: new Directory(new MemoryRegistry(), () => true),
+    directory: new Directory(registry, () => true),
+    outputs: new Outputs(registry),
+    admissions: await admissionsOf(registry, ['node1']),
     enrolmentKey: ENROLMENT_KEY,
-    keyOf: () => undefined,
     holdsLease: () => true,
     sink: ({ step }) => {
       if (step === 'hello') hello.emit('hello');
