@@ -187,7 +187,14 @@ describe('the imager behind the socket', () => {
     };
     const steps = [{ seq: 1, step: 'a\nb', uptime: 1, at: 0, detail: { 'k\u009b2J': 'v' } }];
     const boot = { bootId: 'b\u001b[2J\n', image: 'i\u009b2J', at: 0, lastSeq: 1, steps };
-    const details = { ...node, name: 'c1\u009b\u007f', reported: null, boots: [boot] };
+    const details = {
+      ...{ ...node, name: 'c1\u009b\u007f', reported: null, boots: [boot] },
+      liveness: { state: 'unheard', heardAt: null, adapters: [] },
+      membership: {
+        ...{ definition: null, standing: null },
+        last: { at: 0, deeds: [], refused: { reason: 'r', why: 'w\u001b[2J' } },
+      },
+    };
     server = createServer((request, response) => {
       if (request.url === '/api/nodes') return response.end(JSON.stringify([node]));
       if (request.url === '/api/disks') return response.end('<html>');

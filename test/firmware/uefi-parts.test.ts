@@ -159,15 +159,15 @@ test('the UID is the one that the agent reads from the same tables', () => {
 
 test.each([
   // What Linux prints of these bytes (dmi_save_uuid, smbios_present): "%pUb" before 2.6, "%pUl" from then on.
-  [0x0204, '01020304-0506-0708-090a-0b0c0d0e0f10'],
-  [0x0205, '01020304-0506-0708-090a-0b0c0d0e0f10'],
-  [0x021f, '01020304-0506-0708-090a-0b0c0d0e0f10'],
-  [0x0221, '01020304-0506-0708-090a-0b0c0d0e0f10'],
-  [0x0206, '04030201-0605-0807-090a-0b0c0d0e0f10'],
-  [0x0233, '04030201-0605-0807-090a-0b0c0d0e0f10'],
-  [0x0300, '04030201-0605-0807-090a-0b0c0d0e0f10'],
+  [0x0204, '11121314-1516-1718-191a-1b1c1d1e1f20'],
+  [0x0205, '11121314-1516-1718-191a-1b1c1d1e1f20'],
+  [0x021f, '11121314-1516-1718-191a-1b1c1d1e1f20'],
+  [0x0221, '11121314-1516-1718-191a-1b1c1d1e1f20'],
+  [0x0206, '14131211-1615-1817-191a-1b1c1d1e1f20'],
+  [0x0233, '14131211-1615-1817-191a-1b1c1d1e1f20'],
+  [0x0300, '14131211-1615-1817-191a-1b1c1d1e1f20'],
 ])('SMBIOS %x: the UUID as Linux shows it, which option 97 says too', (version, uid) => {
-  const bytes = Uint8Array.from({ length: 16 }, (_, i) => i + 1);
+  const bytes = Uint8Array.from({ length: 16 }, (_, i) => i + 0x11);
   const [read] = inC<Identity>('i', [table(system(bytes, 'ab-12'))], version);
   expect(read?.uid).toBe(uid);
   expect(uidFromGuidBytes(Buffer.from(read!.uuid, 'hex'))).toBe(uid);

@@ -4,11 +4,12 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join, resolve } from 'node:path';
+import { quickjsSources } from '../../agent/quickjs/build.ts';
 
 // Two folders up also from where benches are bundled to.
 const ROOT = resolve(import.meta.dirname, '../..');
 const SOURCES = join(ROOT, 'agent/quickjs');
-const QUICKJS = join(ROOT, 'node_modules/qjsc/deps/quickjs_2021_03_27');
+const QUICKJS = await quickjsSources();
 const FILES = [
   join(ROOT, 'test/packs/relay-main.c'),
   ...['relay.c', 'pack.c', 'stream.c'].map((name) => join(SOURCES, name)),
