@@ -18,8 +18,6 @@ export type AgentArch = 'amd64' | 'arm64';
 
 const ROOT = projectRoot(import.meta.dirname);
 const SOURCES = join(ROOT, 'agent/quickjs');
-const DOWNLOADS = join(ROOT, 'build/cache');
-const SCRIPT = join(SOURCES, 'debian-source.sh');
 const QUICKJS_VERSION = '2025-04-26';
 const QUICKJS_FILES = ['quickjs.c', 'libregexp.c', 'libunicode.c', 'cutils.c', 'dtoa.c'];
 const OWN_FILES = [
@@ -90,11 +88,6 @@ export interface AgentBuild {
   progress?: (line: string) => void;
 }
 
-/** The folder with QuickJS's sources and headers, downloaded where they are not there. Rejects as debianSource() does. */
-export function quickjsSources(): Promise<string> {
-  return debianSource(DOWNLOADS, SCRIPT, 'quickjs', QUICKJS_VERSION.replaceAll('-', '\\.'));
-}
-
 /** Builds the binary; rejects with what the failing tool printed. Safe to run several times at once. */
 export async function buildAgent({
   arch,
@@ -108,9 +101,12 @@ export async function buildAgent({
   const work = mkdtempSync(join(cache, 'work-'));
   try {
     progress(`agent ${arch}: compiling QuickJS and the host module`);
-    const sources = await quickjsSources();
+    const downloads = join(ROOT, 'build/cache');
+    const script = join(SOURCES, 'debian-source.sh');
+    const version = QUICKJS_VERSION.replaceAll('-', '\\.');
+    const sources = await debianSource(downloads, script, 'quickjs', version);
     const compile = await bytecodeCompiler(cache, sources);
-    const tls = await mbedTls(DOWNLOADS, join(SOURCES, 'mbedtls_config.h'), SCRIPT);
+    const tls = await mbedTls(downloads, join(SOURCES, 'mbedtls_config.h'), script);
     const files = [
       ...QUICKJS_FILES.map((name) => join(sources, name)),
       ...OWN_FILES.map((name) => join(SOURCES, name)),
