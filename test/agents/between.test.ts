@@ -205,11 +205,21 @@ test('a node is not flashed with an image that somebody has changed', { timeout:
   expect(readFileSync(node.pointer)).toEqual(written);
 });
 
-test('the script of a plan is nowhere in the state of the imager: what it signs is what it was configured with', async () => {
+test('the script of a plan is nowhere in the state of the imager: what it signs is what it was configured with', {
+  timeout: 60_000,
+}, async () => {
+  const node = nodes.get('quickjs')!;
+  const before = await node.lastEvent();
+  await node.start();
+  // It has a deployment by now, so that its welcome has a plan.
+  const { detail } = await node.seen(before, byKey);
+  expect(detail?.deployment).toMatch(/^[0-9a-f]{16}$/);
   expect(contents(join(dir, 'state'))).not.toContain(SCRIPT);
 });
 
-test('no key is in what the imager says, shows and keeps, or on the console of an agent', async () => {
+test('no key is in what the imager says, shows and keeps, or on the console of an agent', {
+  timeout: 60_000,
+}, async () => {
   const routes = readRoutes();
   expect(routes.length).toBeGreaterThan(15);
   const state = join(dir, 'state');
