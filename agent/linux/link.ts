@@ -14,7 +14,7 @@ import type { BootPointer } from '../protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../protocol/resources.ts';
 import { Adapters } from './adapters.ts';
 import { Conversation, RefusedError } from './conversation.ts';
-import type { Host, Secret } from './host.ts';
+import { type Host, HostError, type Secret } from './host.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
 import { ReportFile } from './report-file.ts';
 
@@ -171,6 +171,7 @@ export class AgentLink implements ImagerLink {
       if (next === undefined || next === conversation) {
         this.#active = undefined;
         this.#complain(conversation.imager, why);
+        this.#reportTampered(conversation.imager, why);
         void this.#keepSoon();
         return why;
       }
@@ -264,6 +265,12 @@ export class AgentLink implements ImagerLink {
       this.#keepingSoon = false;
     }
     if (!this.#report.empty) void this.#file.write();
+  }
+
+  /** Told to the next imager: whoever is in between may have kept the alert of this end from the last. */
+  #reportTampered(imager: ImagerAddress, why: Error): void {
+    if (why instanceof HostError && why.code === 'EPROTO')
+      this.report('tampered', { imager: imagerText(imager), why: why.message });
   }
 
   /** None of the imagers answers and takes this node. */

@@ -142,6 +142,19 @@ static JSValue tls_handshake(JSContext *ctx, JSValueConst self, int argc, JSValu
   return status ? fail(ctx, status, "handshake") : JS_NewInt32(ctx, 0);
 }
 
+/*
+ * Says why this side ends (RFC 8446 sections 5 and 5.2): Mbed TLS does not by itself, and the other side would take a record that
+ * somebody put in or changed on its way for an end in order.
+ */
+static void alert(struct session *session, int status) {
+  if (status != MBEDTLS_ERR_SSL_INVALID_MAC && status != MBEDTLS_ERR_SSL_INVALID_RECORD &&
+      status != MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE) return;
+  mbedtls_ssl_send_alert_message(
+      &session->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+      status == MBEDTLS_ERR_SSL_INVALID_MAC ? MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC
+                                            : MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE);
+}
+
 /* tlsRead(session): what one record had; empty at the end of the stream, null where nothing is there yet. */
 static JSValue tls_read(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   struct session *session = JS_GetOpaque2(ctx, argv[0], session_class);
@@ -151,7 +164,12 @@ static JSValue tls_read(JSContext *ctx, JSValueConst self, int argc, JSValueCons
   int got = mbedtls_ssl_read(&session->ssl, record, sizeof record);
   if (got == MBEDTLS_ERR_SSL_WANT_READ || got == MBEDTLS_ERR_SSL_WANT_WRITE) return JS_NULL;
   if (got == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || got == MBEDTLS_ERR_SSL_CONN_EOF) got = 0;
-  if (got < 0) return fail(ctx, got, "read");
+  if (got < 0) {
+    int broke = errno;
+    alert(session, got);
+    errno = broke;
+    return fail(ctx, got, "read");
+  }
   return JS_NewArrayBufferCopy(ctx, record, (size_t)got);
 }
 

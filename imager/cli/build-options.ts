@@ -19,6 +19,14 @@ export function cacheOption(): Option {
   );
 }
 
+/** Whoever can fetch a node's boot files can read it there. */
+export function enrolmentKeyOption(): Option {
+  return new Option(
+    '--enrolment-key <file>',
+    'put in the key of agents.enrolmentKey, readable by whoever can fetch the boot files',
+  );
+}
+
 /** Where builds keep what they download. */
 export function cacheDirectory(context: Context, option: string | undefined): string {
   return resolve(option ?? process.env.IMAGER_CACHE ?? join(context.config.state, 'cache'));

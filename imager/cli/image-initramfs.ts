@@ -9,7 +9,13 @@ import { CpioError, type CpioPart, readInitramfs } from '../images/cpio-read.ts'
 import { type Architecture, ImageError } from '../images/image.ts';
 import { type BuiltInitramfs, buildInitramfs, saveInitramfs } from '../images/initramfs-recipe.ts';
 import { withWorkFolder } from '../images/work-folder.ts';
-import { ARCHITECTURES, buildAgentInto, cacheDirectory, cacheOption } from './build-options.ts';
+import {
+  ARCHITECTURES,
+  buildAgentInto,
+  cacheDirectory,
+  cacheOption,
+  enrolmentKeyOption,
+} from './build-options.ts';
 import { Context } from './context.ts';
 import { UsageError, VerbError } from './failure.ts';
 import { bytes, counted, table } from './table.ts';
@@ -22,6 +28,7 @@ interface Options {
   agent?: string;
   busybox: string;
   add?: string[];
+  enrolmentKey?: string;
   compress: Compression;
   list?: string;
   cache?: string;
@@ -44,6 +51,7 @@ export function addInitramfs(image: Command): void {
     .option('--agent <file>', 'static agent binary to use instead of building one')
     .option('--busybox <file>', '"debian", "none", or a static busybox', 'debian')
     .option('--add <file:path>', 'a file of this machine, and its place; can be repeated', several)
+    .addOption(enrolmentKeyOption())
     .addOption(
       new Option('--compress <how>', 'what the kernel unpacks').choices(COMPRESSIONS).default('zstd'),
     )
@@ -91,6 +99,7 @@ async function make(context: Context, out: string, arch: Architecture, options: 
       withModules: options.withModule ?? [],
       ...busyboxOf(options.busybox),
       add: (options.add ?? []).map(addedOf),
+      ...(options.enrolmentKey === undefined ? {} : { enrolmentKey: resolve(options.enrolmentKey) }),
       compression: options.compress,
       cacheDir,
       progress: context.progress,

@@ -11,6 +11,7 @@ import {
   buildAgentInto,
   cacheDirectory,
   cacheOption,
+  enrolmentKeyOption,
 } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
@@ -38,6 +39,7 @@ interface BuildOptions {
   arch: Architecture;
   args?: string;
   agent?: string;
+  enrolmentKey?: string;
   cache?: string;
 }
 
@@ -122,6 +124,7 @@ Examples:
     .addOption(architectureOption())
     .option('--args <text>', 'kernel arguments besides those it needs')
     .option('--agent <file>', 'static agent binary to use instead of building one')
+    .addOption(enrolmentKeyOption())
     .addOption(cacheOption())
     .option('--json', 'print JSON')
     .addHelpText(
@@ -159,7 +162,7 @@ async function add(context: Context, name: string, options: AddOptions): Promise
 async function build(
   context: Context,
   name: string,
-  { arch, args, agent, cache }: BuildOptions,
+  { arch, args, agent, enrolmentKey, cache }: BuildOptions,
 ): Promise<void> {
   // Asked first: a build takes minutes, and is of no use where there is nobody to give it to.
   const images = await context.get<BootImage[]>('/api/images');
@@ -172,6 +175,7 @@ async function build(
     const built = await buildBootFiles({
       arch,
       agent: binary,
+      ...(enrolmentKey === undefined ? {} : { enrolmentKey: resolve(enrolmentKey) }),
       cacheDir,
       outDir: work,
       progress: context.progress,

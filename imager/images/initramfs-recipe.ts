@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
+import { parseEnrolmentKey } from '../../agent/protocol/enrolment.ts';
 import { replaceDurably } from '../storage/durable.ts';
 import { type Compression, compress } from './compression.ts';
 import { type CpioEntry, writeCpio } from './cpio.ts';
@@ -26,6 +27,8 @@ export interface InitramfsOptions {
   busybox?: string | { debian: true };
   /** Files of this machine, and their places in the archive. */
   add?: readonly { file: string; path: string }[];
+  /** File with the operator's key of enrolment (`agents.enrolmentKey`), for nodes without a definition. */
+  enrolmentKey?: string;
   compression: Compression;
   /** What is downloaded is kept there: needed for what is Debian's, asked for then alone. */
   cacheDir: () => string;
@@ -80,7 +83,10 @@ export async function buildInitramfs(options: InitramfsOptions): Promise<BuiltIn
     kernelVersion,
     modules,
     ...(busybox === undefined ? {} : { busybox: await program('busybox', busybox, arch) }),
-    added: await Promise.all((options.add ?? []).map(added)),
+    added: [
+      ...(await Promise.all((options.add ?? []).map(added))),
+      ...(options.enrolmentKey === undefined ? [] : [await keyOf(options.enrolmentKey)]),
+    ],
   });
   const whole = writeCpio(entries);
   if (compression !== 'none') progress(`${arch}: compressing ${whole.length} bytes with ${compression}`);
@@ -135,6 +141,14 @@ async function added({ file, path }: { file: string; path: string }): Promise<Ad
   return {
     path: path.replace(/^\//, ''),
     content: await readFile(file),
-    executable: (found.mode & 0o100) !== 0,
+    mode: (found.mode & 0o100) !== 0 ? 0o755 : 0o644,
   };
+}
+
+/** Where the agent looks for it (agent/linux/secret.ts). The error says nothing of what is in the file. */
+async function keyOf(file: string): Promise<AddedFile> {
+  const content = await readFile(file);
+  if (parseEnrolmentKey(content.toString('latin1')) === undefined)
+    throw new ImageError(`${file} holds no key of 64 hexadecimal digits (openssl rand -hex 32)`);
+  return { path: 'etc/bootwright/enrolment-key', content, mode: 0o600 };
 }

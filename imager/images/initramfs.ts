@@ -24,7 +24,7 @@ export interface AddedFile {
   /** Relative to the root. */
   path: string;
   content: Uint8Array;
-  executable: boolean;
+  mode: number;
 }
 
 /**
@@ -54,8 +54,7 @@ export function initramfsEntries(contents: InitramfsContents): CpioEntry[] {
       { path: 'bin/sh', type: 'symlink', target: 'busybox' },
     );
   }
-  for (const { path, content, executable } of added)
-    files.push({ path, type: 'file', content, mode: executable ? 0o755 : 0o644 });
+  for (const { path, content, mode } of added) files.push({ path, type: 'file', content, mode });
   return [...foldersOf(files), ...files];
 }
 

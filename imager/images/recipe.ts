@@ -14,6 +14,8 @@ export interface BootFilesOptions {
   arch: Architecture;
   /** Path of the static agent binary. */
   agent: string;
+  /** File with the operator's key of enrolment. */
+  enrolmentKey?: string;
   /** What is downloaded and compressed is kept here. */
   cacheDir: string;
   /** Where `kernel` and `initrd` are written. */
@@ -46,6 +48,7 @@ export async function buildBootFiles(options: BootFilesOptions): Promise<BuiltBo
     arch,
     agent: options.agent,
     compression: 'none',
+    ...(options.enrolmentKey === undefined ? {} : { enrolmentKey: options.enrolmentKey }),
     cacheDir: () => cacheDir,
     progress,
   });

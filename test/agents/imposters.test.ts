@@ -17,6 +17,7 @@ import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { type AgentProcess, RUNTIMES, startAgent } from '../support/agent-process.ts';
+import { formsOf } from '../support/key-forms.ts';
 import { admissionsOf } from './admissions.ts';
 
 const ADDRESS = '127.0.0.1';
@@ -119,13 +120,6 @@ function giveOtherKey(dir: string): void {
   const store = openLocalFolder(new NodeHost(), dir);
   const definition = store.read().definitions[0]!;
   store.define({ ...definition, key: definition.key.map((byte) => byte ^ 1) });
-}
-
-/** How a key may be written: hexadecimal, base64, a list of numbers, as it is. */
-function formsOf(key: Uint8Array): string[] {
-  const buffer = Buffer.from(key);
-  const forms = [buffer.toString('hex'), buffer.toString('hex').toUpperCase(), buffer.toString('latin1')];
-  return [...forms, buffer.toString('base64').slice(0, 40), buffer.toString('base64url'), [...key].join(',')];
 }
 
 function files(dir: string): string[] {

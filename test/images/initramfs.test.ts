@@ -6,6 +6,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ENROLMENT_KEY_FILE } from '../../agent/linux/secret.ts';
 import { writeCpio } from '../../imager/images/cpio.ts';
 import { CpioError, readInitramfs } from '../../imager/images/cpio-read.ts';
 import { DebianPackages } from '../../imager/images/debian.ts';
@@ -137,6 +138,20 @@ test('modules and what they need in load order, unpacked, and no other', async (
   expect(String(list)).toBe(
     said.modules.map((name) => `/lib/modules/${RELEASE}/kernel/${name}/${name}.ko\n`).join(''),
   );
+});
+
+test('the key of enrolment is put where the agent looks for it, for root alone; another file is refused unsaid', async () => {
+  const [key, out] = [join(dir, 'enrolment-key'), join(dir, 'keyed.img')];
+  writeFileSync(key, `${'0f'.repeat(32)}\n`);
+  const make = () => initramfs([out, ...own(), '--enrolment-key', key]);
+  expect(await make()).toMatchObject({ code: 0 });
+  const [part] = await readInitramfs(readFileSync(out));
+  const kept = part!.members.find(({ path }) => path === ENROLMENT_KEY_FILE.slice(1));
+  expect(kept).toMatchObject({ mode: 0o100600, bytes: 65 });
+  writeFileSync(key, 'no key at all');
+  const refused = await make();
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('holds no key of 64') });
+  expect(refused.stderr).not.toContain('at all');
 });
 
 test('modules.dep adds what depmod found', async () => {

@@ -1,6 +1,6 @@
 /**
  * A wire between agents and an imager that knows where messages end: it passes TLS records on one by one (RFC 8446 section 5.1;
- * agents and imagers put each message into a record of its own) and can stop at one of them.
+ * agents and imagers put each message into a record of its own), can stop at one of them, and can put in what it likes.
  */
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -13,6 +13,9 @@ export class RecordProxy {
   readonly #server: Server;
   readonly #from: string;
   readonly #sockets = new Set<Socket>();
+  readonly #agents = new Set<Socket>();
+  /** Records that imagers have sent, of all connections so far. */
+  readonly ofImager: Buffer[] = [];
   #target = 0;
   #left = Number.POSITIVE_INFINITY;
   #cut: () => Promise<void> = async () => {};
@@ -52,6 +55,11 @@ export class RecordProxy {
     return never;
   }
 
+  /** Agents are sent these bytes as if they were the imager's; they come between two records. */
+  inject(bytes: Uint8Array): void {
+    for (const agent of this.#agents) agent.write(bytes);
+  }
+
   close(): void {
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();
@@ -59,6 +67,8 @@ export class RecordProxy {
 
   #accept(agent: Socket): void {
     const imager = connect({ port: this.#target, host: '127.0.0.1', localAddress: this.#from });
+    this.#agents.add(agent);
+    agent.once('close', () => this.#agents.delete(agent));
     for (const [one, other] of [
       [agent, imager],
       [imager, agent],
@@ -82,6 +92,7 @@ export class RecordProxy {
             return one.pause();
           }
           if (this.#left <= 0) return;
+          if (one === imager) this.ofImager.push(record);
           other.write(record);
         }
       });

@@ -1,0 +1,294 @@
+/**
+ * A whole imager and agents on both runtimes, with somebody between them who would have a node restarted, and who has hands on
+ * the imager's files: what they do comes to nothing, both sides say so, and no key is said meanwhile.
+ */
+import { execFileSync } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { LocalFolder } from '../../agent/linux/local-folder.ts';
+import { NodeHost } from '../../agent/node/host.ts';
+import { encodeFrame } from '../../agent/protocol/frame.ts';
+import type { RecordedEvent } from '../../imager/journal/event.ts';
+import { type AgentProcess, RUNTIMES, type Runtime, startAgent } from '../support/agent-process.ts';
+import { asKernel } from '../support/kernels.ts';
+import { formsOf } from '../support/key-forms.ts';
+import { RecordProxy } from '../support/record-proxy.ts';
+import { Served } from '../support/served.ts';
+
+const WAIT = { timeout: 60_000, interval: 20 };
+const SCRIPT = 'echo this-is-the-script-of-the-site';
+/** What TLS 1.3 puts round a message (RFC 8446 section 5.2): header, content type, tag. */
+const ROUND_RECORD = 5 + 1 + 16;
+const REBOOT = encodeFrame({ type: 'power', request: 1, action: 'reboot' });
+
+/** Files of the imager's state that have keys. */
+const KEPT = /\/registry\/|\/signing-key.pem$/;
+const VERBS = ['node show', 'node boots', 'pxe explain'];
+
+const IMAGE = 'debian';
+const DISK = 'site-root';
+
+const dir = mkdtempSync(join(tmpdir(), 'between-'));
+const programs = join(dir, 'bin');
+const restarts = join(dir, 'restarts');
+const wires: RecordProxy[] = [];
+const consoles: AgentProcess[] = [];
+const nodes = new Map<Runtime, Wired>();
+let imager: Served;
+
+beforeAll(async () => {
+  writeFileSync(
+    join(dir, 'imager.yaml'),
+    `state: ./state
+cluster: demo
+network: { address: 127.0.0.1, prefix: 8 }
+ports: { tftp: 0, http: 0, nbd: 0, agent: 0 }
+dhcp: { mode: off }
+nodes:
+  - { name: on-quickjs, uid: "serial:on-quickjs", address: 127.0.1.1, userConfig: site }
+  - { name: on-node, uid: "serial:on-node", address: 127.0.1.2, userConfig: site }
+userConfigs:
+  site:
+    scripts: [{ name: site.sh, stage: 2, file: site.sh }]
+    services: { init: [/sbin/init], ports: [80] }
+`,
+  );
+  writeFileSync(join(dir, 'site.sh'), SCRIPT);
+  mkdirSync(programs);
+  writeFileSync(join(programs, 'sync'), '#!/bin/sh\n', { mode: 0o755 });
+  writeFileSync(join(programs, 'reboot'), `#!/bin/sh\necho restarted >> ${restarts}\n`, { mode: 0o755 });
+  writeFileSync(restarts, '');
+  imager = await Served.start(dir);
+}, 120_000);
+afterAll(async () => {
+  for (const wire of wires) wire.close();
+  await imager?.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** A node, its store and the wire between it and the imager. */
+class Wired {
+  readonly name: string;
+  readonly state: string;
+  readonly pointer: string;
+  readonly wire: RecordProxy;
+  readonly #runtime: Runtime;
+
+  private constructor(runtime: Runtime, wire: RecordProxy) {
+    this.#runtime = runtime;
+    this.name = `on-${runtime}`;
+    this.state = join(dir, this.name);
+    this.pointer = join(dir, `${this.name}.eeprom`);
+    this.wire = wire;
+  }
+
+  static async make(runtime: Runtime): Promise<Wired> {
+    const wire = await RecordProxy.open(runtime === 'quickjs' ? '127.0.1.1' : '127.0.1.2');
+    wires.push(wire);
+    wire.to(imager.ports.agent);
+    const node = new Wired(runtime, wire);
+    mkdirSync(node.state);
+    writeFileSync(join(node.state, 'uid'), `serial:${node.name}\n`);
+    writeFileSync(node.pointer, Buffer.alloc(8192, 0xff));
+    return node;
+  }
+
+  /** Its agent. On Node it may restart the machine, which a program of the test does instead; the static one would call the kernel. */
+  async start(): Promise<AgentProcess> {
+    vi.stubEnv('PATH', `${programs}:${process.env.PATH}`);
+    expect(String(execFileSync('sh', ['-c', 'command -v reboot'])).trim()).toBe(join(programs, 'reboot'));
+    const agent = await startAgent(this.#runtime, [
+      ...['supervise', '--imager', `127.0.0.1:${this.wire.port}`, '--state', this.state],
+      ...['--uid-file', join(this.state, 'uid'), '--pointer', `eeprom:${this.pointer}`],
+      ...(this.#runtime === 'node' ? ['--allow-power'] : []),
+    ]);
+    vi.unstubAllEnvs();
+    consoles.push(agent);
+    return agent;
+  }
+
+  /** Starts it twice: it is defined, and comes with its key. */
+  async joined(): Promise<AgentProcess> {
+    const first = await this.start();
+    await this.seen(0, ({ step }) => step === 'supervise');
+    first.kill('SIGTERM');
+    await first.ended;
+    const agent = await this.start();
+    await this.seen(0, byKey);
+    return agent;
+  }
+
+  /** Resolves with the event of this node behind `after` that `is` one, once it is there. */
+  seen(after: number, is: (event: RecordedEvent) => boolean): Promise<RecordedEvent> {
+    return vi.waitFor(async () => {
+      const found = (await imager.events(this.name, after)).find(is);
+      if (found === undefined) throw new Error(`no such event of ${this.name}\n${consoles.at(-1)!.output()}`);
+      return found;
+    }, WAIT);
+  }
+
+  async lastEvent(): Promise<number> {
+    return (await imager.events(this.name, 0)).at(-1)!.id;
+  }
+}
+
+const byKey = ({ step, detail }: RecordedEvent): boolean => step === 'hello' && detail?.by === 'key';
+
+describe.each(RUNTIMES)('the agent on %s', (runtime) => {
+  test('is not restarted by commands that its imager did not give', { timeout: 120_000 }, async () => {
+    const node = await Wired.make(runtime);
+    nodes.set(runtime, node);
+    const agent = await node.joined();
+    const allowed = await imager.control(`/control/nodes/${node.name}/power`, { action: 'reboot' });
+    if (runtime === 'node') {
+      expect(allowed).toMatchObject({ status: 200 });
+      await vi.waitFor(() => expect(readFileSync(restarts, 'utf8')).toBe('restarted\n'), WAIT);
+    } else expect(allowed.text).toContain('reboot: not allowed here');
+    const command = node.wire.ofImager.findLast(({ length }) => length === REBOOT.length + ROUND_RECORD)!;
+    const header = Buffer.from([23, 3, 3, REBOOT.length >> 8, REBOOT.length & 0xff]);
+    const forged = {
+      'the command that was recorded, again': command,
+      'the command of an earlier connection': command,
+      'a command in the clear': REBOOT,
+      'a command in a record that nobody encrypted': Buffer.concat([header, REBOOT]),
+    };
+    for (const [what, bytes] of Object.entries(forged)) {
+      const [after, said] = [await node.lastEvent(), agent.output().length];
+      node.wire.inject(bytes);
+      await node.seen(after, byKey);
+      const told = await imager.events(node.name, after);
+      expect([what, told.find(({ step }) => step === 'disconnect')]).toMatchObject([
+        what,
+        { component: 'agent', reason: 'tampered' },
+      ]);
+      expect([what, agent.output().slice(said)]).toEqual([
+        what,
+        expect.stringMatching(/^bootwright: imager 127.0.0.1:\d+: tls/m),
+      ]);
+      await node.seen(after, ({ step, detail }) => step === 'tampered' && /tls/.test(String(detail?.why)));
+      expect(agent.output().slice(said)).not.toContain('not allowed');
+    }
+    expect(readFileSync(restarts, 'utf8')).toBe(runtime === 'node' ? 'restarted\n' : '');
+  });
+});
+
+test('a node is not flashed with an image that somebody has changed', { timeout: 60_000 }, async () => {
+  const node = nodes.get('quickjs')!;
+  const kernel = asKernel('amd64', Buffer.alloc(700_000, 'kernel'));
+  writeFileSync(join(dir, 'kernel'), kernel);
+  writeFileSync(join(dir, 'initrd'), 'initrd');
+  writeFileSync(join(dir, 'root.img'), Buffer.alloc(1024 * 1024, 'root'));
+  const done = async (path: string, body: object) =>
+    expect([path, await imager.control(path, body)]).toMatchObject([path, { status: 200 }]);
+  const files = { kernel: join(dir, 'kernel'), initrd: join(dir, 'initrd') };
+  await done('/control/images', { name: IMAGE, arch: 'amd64', ...files });
+  await done('/control/bases', { name: 'root', file: join(dir, 'root.img') });
+  await done('/control/disks', { name: DISK, base: 'root' });
+  const before = await node.lastEvent();
+  await node.start();
+  await node.seen(before, byKey);
+  await done(`/control/nodes/${node.name}/flash`, { image: IMAGE, disks: [DISK] });
+  await node.seen(before, ({ step }) => step === 'flash');
+  const [written, after] = [readFileSync(node.pointer), await node.lastEvent()];
+  kernel[500_000]! ^= 1;
+  writeFileSync(join(dir, 'state/images', IMAGE, 'kernel'), kernel);
+  const refused = await imager.run('node', 'flash', node.name, '--image', IMAGE, '--disk', DISK);
+  expect(refused).toMatchObject({ code: 1, stdout: '' });
+  expect(refused.stderr).toContain(`image ${IMAGE} is not what was added: kernel has sha256`);
+  const why = expect.stringMatching(/^kernel has sha256/);
+  expect(await node.seen(after, ({ step }) => step === 'refused')).toMatchObject({
+    ...{ component: 'imager', reason: 'tampered', detail: { image: IMAGE, why } },
+  });
+  expect(readFileSync(node.pointer)).toEqual(written);
+});
+
+test('the script of a plan is nowhere in the state of the imager: what it signs is what it was configured with', {
+  timeout: 60_000,
+}, async () => {
+  const node = nodes.get('quickjs')!;
+  const before = await node.lastEvent();
+  await node.start();
+  // It has a deployment by now, so that its welcome has a plan.
+  const { detail } = await node.seen(before, byKey);
+  expect(detail?.deployment).toMatch(/^[0-9a-f]{16}$/);
+  expect(contents(join(dir, 'state'))).not.toContain(SCRIPT);
+});
+
+test('no key is in what the imager says, shows and keeps, or on the console of an agent', {
+  timeout: 60_000,
+}, async () => {
+  const routes = readRoutes();
+  expect(routes.length).toBeGreaterThan(15);
+  const state = join(dir, 'state');
+  const told = [imager.said(), ...consoles.map((agent) => agent.output()), contents(state, KEPT)];
+  for (const wire of wires) told.push(Buffer.concat(wire.ofImager).toString('latin1'));
+  for (const runtime of RUNTIMES) {
+    const name = `on-${runtime}`;
+    const names = { nodes: name, boots: name, images: IMAGE, disks: DISK };
+    for (const route of routes) {
+      const path = route.replace(/(\w+)\/:\w+/, (_, kind: keyof typeof names) => `${kind}/${names[kind]}`);
+      const inside = route.startsWith('/control');
+      const { status, text } = await (inside ? imager.control(path) : imager.get(path));
+      expect([path, status, text]).toEqual([path, 200, expect.stringMatching(/../)]);
+      told.push(text);
+    }
+    told.push(contents(join(dir, name), /\/key$/));
+  }
+  for (const verb of VERBS) {
+    const { stdout, stderr } = await imager.run(...verb.split(' '), 'on-node');
+    expect([verb, stdout]).toEqual([verb, expect.stringMatching(/../)]);
+    told.push(stdout, stderr);
+  }
+  const all = told.join('\n');
+  for (const { key, keptIn } of keys()) {
+    const forms = formsOf(key);
+    expect(forms.filter((form) => all.includes(form))).toEqual([]);
+    // What finds nothing there finds it where it is.
+    expect(forms.filter((form) => keptIn.includes(form))).not.toEqual([]);
+  }
+});
+
+test('what has keys in it is for its owner alone', () => {
+  const modes = (...paths: string[]) => paths.map((path) => statSync(path).mode & 0o777);
+  expect(modes(join(dir, 'state/registry'), join(dir, 'state/signing-key.pem'))).toEqual([0o700, 0o600]);
+  for (const runtime of RUNTIMES) {
+    const stores = filesIn(join(dir, `on-${runtime}/clusters`));
+    expect(stores.filter((path) => path.endsWith('/key'))).toHaveLength(1);
+    expect(new Set(modes(...stores))).toEqual(new Set([0o600]));
+  }
+});
+
+/** Paths of all GET routes there are, as the sources have them. */
+function readRoutes(): string[] {
+  const source = contents(join(import.meta.dirname, '../../imager/http')).replace(
+    /\$\{at\}/g,
+    '/control/disks/:name',
+  );
+  return [...source.matchAll(/app\.get(?:<\w+>)?\(\s*['`]([^'`]+)/g)].map(([, path]) => path!);
+}
+
+/** Those of the nodes, and the one the cluster signs with. */
+function keys(): { key: Uint8Array; keptIn: string }[] {
+  const registry = contents(join(dir, 'state/registry'));
+  const nodes = RUNTIMES.map((runtime) => {
+    const [definition] = new LocalFolder(new NodeHost(), join(dir, `on-${runtime}`)).read().definitions;
+    return { key: definition!.key, keptIn: registry };
+  });
+  const pem = readFileSync(join(dir, 'state/signing-key.pem'), 'utf8');
+  const { d } = createPrivateKey(pem).export({ format: 'jwk' });
+  return [...nodes, { key: Buffer.from(d!, 'base64url'), keptIn: pem.replaceAll('\n', '') }];
+}
+
+function filesIn(folder: string): string[] {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** All that is in a folder, but in the files whose path is `but`, as Latin-1. */
+function contents(folder: string, but = /^$/): string {
+  const paths = filesIn(folder).filter((path) => !but.test(path));
+  return paths.map((path) => readFileSync(path, 'latin1')).join('\n');
+}
