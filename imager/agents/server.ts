@@ -9,7 +9,7 @@ import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
-import type { NodeConfig, UserConfig } from '../model/config.ts';
+import { LOST_SECONDS, MISSED_BEATS, type NodeConfig, type UserConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { Liveness } from '../model/views.ts';
 import type { Admissions, Ask } from './admissions.ts';
@@ -55,10 +55,6 @@ const MAX_CONNECTIONS = 1024;
 /** A node has one agent; an old connection may linger while its successor says hello. */
 const MAX_PER_ADDRESS = 8;
 const HELLO_MS = 10_000;
-/** A connection that is silent for so many heartbeats has no node at its other end. */
-const IDLE_BEATS = 3;
-/** Time enough to restart on purpose. */
-const LOST_MS = 90_000;
 const PUSH_MS = 10_000;
 /** Longer than a connection lingers that was told of the end. */
 const CLOSE_MS = 1500;
@@ -79,7 +75,7 @@ export class AgentServer {
     this.#options = options;
     this.#tally = new Tally(options.log);
     this.#reports = new Reports(options.sink, options.clock, this.#tally);
-    this.#watch = new Watch(options.lostMs ?? LOST_MS, options.clock, this.#reports);
+    this.#watch = new Watch(options.lostMs ?? LOST_SECONDS * 1000, options.clock, this.#reports);
     const { enrolmentKey, admissions } = options;
     this.#server = secureServer(
       {
@@ -193,7 +189,7 @@ export class AgentServer {
 
   #accept(socket: Socket, identity: string): void {
     const { helloMs = HELLO_MS, heartbeatSeconds = HEARTBEAT_SECONDS, clock } = this.#options;
-    const { idleMs = IDLE_BEATS * heartbeatSeconds * 1000 } = this.#options;
+    const { idleMs = MISSED_BEATS * heartbeatSeconds * 1000 } = this.#options;
     this.#tally.count('accepted');
     const peer: Peer = {
       session: { at: 'new' },
