@@ -118,6 +118,8 @@ async function startParts(
       directory,
       admissions,
       enrolmentKey: readEnrolmentKey(config.agents.enrolmentKey),
+      heartbeatSeconds: config.agents.heartbeatSeconds,
+      lostMs: config.agents.lostSeconds * 1000,
       outputs: stores.outputs,
       holdsLease: stores.holdsLease,
     }),

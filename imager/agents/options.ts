@@ -37,8 +37,4 @@ export interface AgentServerOptions {
 /** Beside one for each node. */
 export const MAX_CONNECTIONS = 1024;
 export const HELLO_MS = 10_000;
-/** A connection that is silent for so many heartbeats has no node at its other end. */
-export const IDLE_BEATS = 3;
-/** Time enough to restart on purpose. */
-export const LOST_MS = 90_000;
 export const PUSH_MS = 10_000;

@@ -5,19 +5,13 @@ import { HEARTBEAT_SECONDS } from '../../agent/protocol/heartbeat.ts';
 import type { AgentMessage, ImagerMessage } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { Tally } from '../journal/tally.ts';
+import { LOST_SECONDS, MISSED_BEATS } from '../model/config.ts';
 import type { Liveness } from '../model/views.ts';
 import type { Ask } from './admissions.ts';
 import { Connection } from './connection.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
 import { Listener } from './listener.ts';
-import {
-  type AgentServerOptions,
-  HELLO_MS,
-  IDLE_BEATS,
-  LOST_MS,
-  MAX_CONNECTIONS,
-  PUSH_MS,
-} from './options.ts';
+import { type AgentServerOptions, HELLO_MS, MAX_CONNECTIONS, PUSH_MS } from './options.ts';
 import { type ConnectedNode, type Peer, Peers } from './peers.ts';
 import { notConnected, type PushAnswer, PushError, Pushes } from './pushes.ts';
 import { Reports } from './reports.ts';
@@ -44,7 +38,7 @@ export class AgentServer {
     this.#options = options;
     this.#tally = new Tally(options.log);
     this.#reports = new Reports(options.sink, options.clock, this.#tally);
-    this.#watch = new Watch(options.lostMs ?? LOST_MS, options.clock, this.#reports);
+    this.#watch = new Watch(options.lostMs ?? LOST_SECONDS * 1000, options.clock, this.#reports);
     const { enrolmentKey, admissions } = options;
     const server = secureServer(
       {
@@ -142,7 +136,7 @@ export class AgentServer {
 
   #accept(socket: Socket, identity: string): void {
     const { helloMs = HELLO_MS, heartbeatSeconds = HEARTBEAT_SECONDS, clock } = this.#options;
-    const { idleMs = IDLE_BEATS * heartbeatSeconds * 1000 } = this.#options;
+    const { idleMs = MISSED_BEATS * heartbeatSeconds * 1000 } = this.#options;
     this.#tally.count('accepted');
     const peer: Peer = {
       session: { at: 'new' },

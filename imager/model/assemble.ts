@@ -43,10 +43,10 @@ export function assemble(
 }
 
 function agentsOf(
-  { agents: { enrolment, enrolmentKey } }: ConfigFile,
+  { agents: { enrolmentKey, ...agents } }: ConfigFile,
   at: (relative: string) => string,
 ): ImagerConfig['agents'] {
-  return { enrolment, ...(enrolmentKey === undefined ? {} : { enrolmentKey: at(enrolmentKey) }) };
+  return { ...agents, ...(enrolmentKey === undefined ? {} : { enrolmentKey: at(enrolmentKey) }) };
 }
 
 function nbdOf({ nbd: { tls } }: ConfigFile, at: (relative: string) => string): ImagerConfig['nbd'] {

@@ -126,6 +126,11 @@ export interface NbdTlsConfig {
 export const ENROLMENTS = ['first', 'always', 'asked'] as const;
 export type Enrolment = (typeof ENROLMENTS)[number];
 
+/** A connection that is silent for so many heartbeats has no node at its other end. */
+export const MISSED_BEATS = 3;
+/** Where the file does not say when a node is lost: time enough to restart on purpose. */
+export const LOST_SECONDS = 90;
+
 export interface ImagerConfig {
   /** Absolute path of the file this was read from. */
   file: string;
@@ -149,7 +154,7 @@ export interface ImagerConfig {
   https?: { port: number; cert: string; key: string };
   nbd: { tls?: NbdTlsConfig };
   /** `enrolmentKey`: absolute path. */
-  agents: { enrolment: Enrolment; enrolmentKey?: string };
+  agents: { enrolment: Enrolment; enrolmentKey?: string; heartbeatSeconds: number; lostSeconds: number };
   nodes: NodeConfig[];
   userConfigs: Record<string, UserConfig>;
 }

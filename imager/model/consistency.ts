@@ -1,5 +1,6 @@
 /** What the shape alone cannot tell: names, addresses and references that contradict each other. Pure. */
 
+import { MISSED_BEATS } from './config.ts';
 import type { Finding } from './fault.ts';
 import { hostFault } from './ipv4.ts';
 import { menuFindings } from './menu-consistency.ts';
@@ -12,6 +13,7 @@ export function findContradictions(file: ConfigFile): Finding[] {
     ...networkFindings(file),
     ...portFindings(file),
     ...tlsFindings(file),
+    ...agentFindings(file),
     ...menuFindings(file),
     ...nodeFindings(file),
     ...userConfigFindings(file),
@@ -48,6 +50,18 @@ function tlsFindings({ nbd: { tls } }: ConfigFile): Finding[] {
     return [{ path, found: 'no keys', expected: 'cert, key and ca, or psk, or all of them' }];
   if (missing.length === 0 || missing.length === 3) return [];
   return [{ path, found: `no ${missing.join(' and no ')}`, expected: 'cert, key and ca together' }];
+}
+
+/** A connection ends after three heartbeats that did not come, and its node has to have time to connect anew. */
+function agentFindings({ agents: { heartbeatSeconds, lostSeconds } }: ConfigFile): Finding[] {
+  if (lostSeconds > MISSED_BEATS * heartbeatSeconds) return [];
+  return [
+    {
+      path: ['agents', 'lostSeconds'],
+      found: `${lostSeconds} with a heartbeat each ${heartbeatSeconds} s`,
+      expected: `more than ${MISSED_BEATS} heartbeats (agents.heartbeatSeconds)`,
+    },
+  ];
 }
 
 /** What a node can be recognised by, in the order of dhcp/world.ts. */

@@ -3,10 +3,11 @@
  * which load.ts puts behind file, line, column and what was found. Addresses and DHCP: network-schema.ts.
  */
 import * as z from 'zod';
+import { HEARTBEAT_SECONDS } from '../../agent/protocol/heartbeat.ts';
 import { AGENT_PORT } from '../../agent/protocol/messages.ts';
 import { isScriptName } from '../../agent/protocol/names.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
-import { ENROLMENTS } from './config.ts';
+import { ENROLMENTS, LOST_SECONDS } from './config.ts';
 import {
   address,
   command,
@@ -157,6 +158,10 @@ const agents = section({
   enrolment: oneOf(ENROLMENTS).default('first'),
   /** File with the key of enrolment: 64 hexadecimal digits. */
   enrolmentKey: word.optional(),
+  /** Between two heartbeats of a node. */
+  heartbeatSeconds: seconds.default(HEARTBEAT_SECONDS),
+  /** A node that is silent for so long is lost. */
+  lostSeconds: seconds.default(LOST_SECONDS),
 });
 
 /** The file as written, defaults filled in; paths not resolved, scripts not read. */
@@ -171,7 +176,11 @@ export const configFile = section({
   templates: word.optional(),
   https: section({ port: port('HTTPS').default(443), cert: word, key: word }).optional(),
   nbd: section({ tls: nbdTls.optional() }).default({}),
-  agents: agents.default({ enrolment: 'first' }),
+  agents: agents.default({
+    enrolment: 'first',
+    heartbeatSeconds: HEARTBEAT_SECONDS,
+    lostSeconds: LOST_SECONDS,
+  }),
   nodes: list('nodes', node).default([]),
   userConfigs: named(
     z.record(name('a name'), userConfig, {

@@ -97,6 +97,20 @@ nodes:
   ]);
 });
 
+test('heartbeats and the silence after which a node is lost: defaults, and no loss before three are missed', () => {
+  const agents = (section: string) => GOOD.replace('boot:', `agents: ${section}\nboot:`);
+  const parsed = (text: string) => parseConfig(text, join(dir, 'c.yaml')).agents;
+  expect(parsed(GOOD)).toEqual({ enrolment: 'first', heartbeatSeconds: 10, lostSeconds: 90 });
+  expect(parsed(agents('{ heartbeatSeconds: 2, lostSeconds: 7 }'))).toEqual({
+    ...{ enrolment: 'first', heartbeatSeconds: 2, lostSeconds: 7 },
+  });
+  expect(faultsOf(agents('{ heartbeatSeconds: 2, lostSeconds: 6 }'))).toEqual([
+    'c.yaml:4:45: agents.lostSeconds: found 6 with a heartbeat each 2 s, expected more than 3 heartbeats (agents.heartbeatSeconds)',
+  ]);
+  expect(faultsOf(agents('{ heartbeatSeconds: 30 }'))).toHaveLength(1);
+  expect(faultsOf(agents('{ heartbeatSeconds: 0.5, lostSeconds: 0 }'))).toHaveLength(2);
+});
+
 test('a missing key is told where its section is', () => {
   expect(faultsOf('state: s\ncluster: c\nnetwork:\n  prefix: 24\n')).toEqual([
     'c.yaml:4:3: network.address: found nothing, expected an IPv4 address such as 10.77.0.11',

@@ -27,7 +27,7 @@ import {
   turnedAway,
 } from '../../../imager/agents/session.ts';
 import { Definitions } from '../../../imager/definitions/store.ts';
-import type { NodeConfig } from '../../../imager/model/config.ts';
+import type { ImagerConfig, NodeConfig } from '../../../imager/model/config.ts';
 import { NodeIndex } from '../../../imager/model/nodes.ts';
 import type { BootRecord, Liveness as View } from '../../../imager/model/views.ts';
 import { MemoryRegistry } from '../../../imager/registry/memory.ts';
@@ -41,7 +41,6 @@ import { take } from './secure.ts';
 
 /** A process of Node that opens its stores, on the rig. */
 const START_MS = 600;
-const LOST_MS = 90_000;
 
 export class SimulatedImager implements Listener {
   readonly #parts: ImagerParts;
@@ -60,7 +59,7 @@ export class SimulatedImager implements Listener {
   /** Whom it serves a disk. */
   readonly #attached = new Map<string, () => void>();
   #flashes: Flashes;
-  #liveness = new Liveness(LOST_MS);
+  #liveness: Liveness;
   readonly #requests: Requests;
 
   /** It serves at once. */
@@ -68,6 +67,7 @@ export class SimulatedImager implements Listener {
     this.#parts = parts;
     this.#nodes = new NodeIndex(parts.config.nodes);
     this.#requests = new Requests(parts.time);
+    this.#liveness = livenessOf(parts.config);
     [this.#directory, this.#flashes, this.#admissions] = this.#begin();
   }
 
@@ -156,7 +156,7 @@ export class SimulatedImager implements Listener {
   }
 
   #begin(): [Directory, Flashes, Promise<Admissions>] {
-    this.#liveness = new Liveness(LOST_MS);
+    this.#liveness = livenessOf(this.#parts.config);
     const directory = new Directory(this.#registry, (node) => this.#nodes.byName(node) !== undefined);
     const flashes = new Flashes(directory, {
       isConnected: (node) => this.#byNode.has(node),
@@ -217,8 +217,11 @@ export class SimulatedImager implements Listener {
       const admissions = await this.#admissions;
       const admission = await admissions.admit(node, hello, { address, identity }, this.#asking(peer));
       const turn = admission.admitted
-        ? admitted(peer.session, this.#parts.config.userConfigs, (plan) =>
-            admissions.seal(plan, admission.definition),
+        ? admitted(
+            peer.session,
+            this.#parts.config.userConfigs,
+            (plan) => admissions.seal(plan, admission.definition),
+            this.#parts.config.agents.heartbeatSeconds,
           )
         : turnedAway(peer.session, admission.reason, admission.why);
       await this.#take(peer, turn);
@@ -299,4 +302,8 @@ export class SimulatedImager implements Listener {
     if (this.#byNode.get(node.name) === peer) this.#byNode.delete(node.name);
     this.#tell(node, 'disconnect', {});
   }
+}
+
+function livenessOf({ agents }: ImagerConfig): Liveness {
+  return new Liveness(agents.lostSeconds * 1000);
 }

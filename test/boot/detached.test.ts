@@ -1,0 +1,108 @@
+/**
+ * A node that finds no imager to talk to: it boots from what its disk knows, works, and tells later what it did, complete and
+ * in order, over a power cut. The agent port alone is closed: firmware and kernel have their boot files and the disk of the
+ * same machine.
+ */
+import { setTimeout } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { AGENT_PORT } from '../../agent/protocol/messages.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { Cluster } from '../support/cluster.ts';
+
+const BOOTED = 240_000;
+const WITHIN = { withinMs: BOOTED };
+/** Longer than what is worth a step (agent/linux/link.ts). */
+const DETACHED_MS = 12_000;
+
+/** A service that says on the console when the disk has the last step of a boot: the power can be cut after that. */
+const WATCH = `set -e
+cat > /srv/watch <<'END'
+#!/bin/sh
+until tr -cd ' -~' < /var/lib/bootwright/report.cbor | sed 's/.*dtype//' | grep -q ready; do sleep 1; done
+sync
+echo the report is kept > /dev/console
+END
+chmod 755 /srv/watch
+echo '::once:/srv/watch' >> /etc/inittab
+echo site > /srv/www/index.html
+sync
+`;
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await Cluster.open({
+    rig: 'arm64',
+    nodes: ['n1'],
+    images: ['alpha'],
+    userConfig: {
+      secondReboot: false,
+      scripts: [{ name: '10-watch', stage: 2, content: WATCH }],
+    },
+  });
+}, 300_000);
+afterAll(() => cluster?.close());
+
+const closed = (protocol: string) =>
+  `add rule inet closed input ${protocol} dport ${AGENT_PORT} counter drop`.split(' ');
+
+async function closeAgentPort(): Promise<void> {
+  const { space } = cluster.lab;
+  await space.check('nft add table inet closed'.split(' '));
+  await space.check(['nft', 'add chain inet closed input { type filter hook input priority 0; }']);
+  for (const protocol of ['tcp', 'udp']) await space.check(['nft', ...closed(protocol)]);
+}
+
+const openAgentPort = () => cluster.lab.space.check('nft delete table inet closed'.split(' '));
+
+/** What was said of a step, wherever it was heard: its name and the seconds since the kernel started. */
+const word = (step: unknown, { detail }: BootEvent) => `${String(step)} ${String(detail?.uptime)}`;
+
+it(
+  'works without an imager, over a power cut, and reports complete and in order when it is back',
+  async () => {
+    const node = cluster.nodes[0]!;
+    await node.powerOn();
+    await node.waitForStep('ready', WITHIN);
+    const heard = async () =>
+      (await cluster.imagerEvents('n1')).filter(({ component }) => component === 'agent');
+    await expect.poll(async () => (await heard()).at(-1)?.step).toBe('ready');
+    await node.cutPower();
+    await closeAgentPort();
+    const before = (await heard()).length;
+
+    const steps: string[][] = [];
+    for (const cut of [true, false]) {
+      await node.powerOn();
+      const { detail } = await node.waitForStep('ready', WITHIN);
+      expect(await cluster.get('http://10.77.0.11/')).toBe('site\n');
+      await node.waitForLine(/no imager welcomes this node/, WITHIN);
+      if (cut) {
+        await node.waitForLine(/^the report is kept/, WITHIN);
+        await node.cutPower();
+      } else await setTimeout(DETACHED_MS);
+      const own = node
+        .events()
+        .filter((event) => event.component === 'agent' && event.detail?.boot === detail?.boot)
+        // Said on the console before there is anything to report to.
+        .filter(({ step }) => step !== 'agent');
+      steps.push(own.map((event) => word(event.step, event)));
+    }
+    const silent = (await heard()).slice(before).map(({ step }) => step);
+    expect(silent.filter((step) => step !== 'disconnect' && step !== 'lost')).toEqual([]);
+
+    await openAgentPort();
+    await node.waitForStep('detached', WITHIN);
+    await expect.poll(async () => (await heard()).at(-1)?.step, { timeout: 30_000 }).toBe('detached');
+    const told = (await heard())
+      .slice(before)
+      .filter(({ step }) => !/^(disconnect|lost|adapter)$/.test(step));
+    expect(told[0]).toMatchObject({ step: 'hello' });
+    const earlier = told.filter(({ step }) => step === 'earlier');
+    expect(earlier.map((event) => word(event.detail?.step, event))).toEqual(steps[0]);
+    const present = told.slice(1 + earlier.length);
+    expect(present.map((event) => word(event.step, event)).slice(0, -1)).toEqual(steps[1]);
+    expect(present.at(-1)).toMatchObject({ step: 'detached', detail: { imager: '10.77.0.1' } });
+    expect(await cluster.json('node', 'show', 'n1')).toMatchObject({ pointer: { phase: 'ready' } });
+  },
+  3 * BOOTED,
+);
