@@ -3,8 +3,7 @@
  * schemas of messages that do not come nor, before it can act, for those of messages that do.
  */
 
-/** Gives what `make` gives, which is called once: at the first use. Bundles leave out what is never used. */
-// @__NO_SIDE_EFFECTS__
+/** Gives what `make` gives, which is called once: at the first use. */
 export function lazily<T>(make: () => T): () => T {
   let made: { value: T } | undefined;
   return () => {
