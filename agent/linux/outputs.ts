@@ -35,7 +35,7 @@ function parse(script: string, text: string): ScriptOutput | undefined {
   const output = text.slice(end + 1);
   if (end < 0 || output.length > OUTPUT_BYTES) return undefined;
   try {
-    const ending = z.safeParse(scriptEnding, JSON.parse(text.slice(0, end)));
+    const ending = z.safeParse(scriptEnding(), JSON.parse(text.slice(0, end)));
     return ending.success ? { script, ...ending.data, output } : undefined;
   } catch {
     return undefined;

@@ -1,39 +1,44 @@
 /** What a node says of its network adapters from time to time, and the datagrams with which it tries their paths. */
 import * as z from 'zod/mini';
+import { lazily } from './lazily.ts';
 
 const text = (max: number) => z.string().check(z.maxLength(max));
-const uint = z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER));
+const uint = lazily(() => z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
 
 /** Since the heartbeat before. */
-const traffic = z.object({ packets: uint, errors: uint });
+const traffic = lazily(() => z.object({ packets: uint(), errors: uint() }));
 
-const adapter = z.object({
-  /** As the kernel names it. */
-  name: text(16),
-  mac: text(32),
-  /** IPv4, null where it has none. */
-  address: z.nullable(text(15)),
-  carrier: z.boolean(),
-  /** The kernel's operstate (RFC 2863, ifOperStatus). */
-  operstate: text(16),
-  /** Mbit/s, null where the driver does not say. */
-  speed: z.nullable(uint),
-  received: traffic,
-  sent: traffic,
-  /** Whether a datagram sent out of this adapter came back from the imager; `untried` where it has no address. */
-  path: z.enum(['up', 'down', 'untried']),
-  /** Milliseconds that took; null where it did not come back. */
-  roundTrip: z.nullable(z.number().check(z.minimum(0), z.maximum(60_000))),
-});
+const adapter = lazily(() =>
+  z.object({
+    /** As the kernel names it. */
+    name: text(16),
+    mac: text(32),
+    /** IPv4, null where it has none. */
+    address: z.nullable(text(15)),
+    carrier: z.boolean(),
+    /** The kernel's operstate (RFC 2863, ifOperStatus). */
+    operstate: text(16),
+    /** Mbit/s, null where the driver does not say. */
+    speed: z.nullable(uint()),
+    received: traffic(),
+    sent: traffic(),
+    /** Whether a datagram sent out of this adapter came back from the imager; `untried` where it has no address. */
+    path: z.enum(['up', 'down', 'untried']),
+    /** Milliseconds that took; null where it did not come back. */
+    roundTrip: z.nullable(z.number().check(z.minimum(0), z.maximum(60_000))),
+  }),
+);
 
 /** Says that the node is there; the imager answers it with `pong`. */
-export const heartbeat = z.object({
-  type: z.literal('heartbeat'),
-  adapters: z.array(adapter).check(z.maxLength(16)),
-});
+export const heartbeat = lazily(() =>
+  z.object({
+    type: z.literal('heartbeat'),
+    adapters: z.array(adapter()).check(z.maxLength(16)),
+  }),
+);
 
-export type Adapter = z.infer<typeof adapter>;
-export type Heartbeat = z.infer<typeof heartbeat>;
+export type Adapter = z.infer<ReturnType<typeof adapter>>;
+export type Heartbeat = z.infer<ReturnType<typeof heartbeat>>;
 
 /** Seconds between two heartbeats where the imager says no other. */
 export const HEARTBEAT_SECONDS = 10;

@@ -4,17 +4,18 @@
  */
 import * as z from 'zod/mini';
 import type { Definition } from './definition.ts';
+import { lazily } from './lazily.ts';
 import { isUuid, KEY_BYTES, SIGNER_BYTES } from './local-content.ts';
 
 /** Of nodes: highest one there is. */
 export const MAX_NUMBER = 0xffff_ffff;
 
 const text = (max: number) => z.string().check(z.maxLength(max));
-const uint = z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER));
-const number = z.number().check(z.int(), z.minimum(1), z.maximum(MAX_NUMBER));
-const uuid = z.string().check(z.refine(isUuid, { error: 'no UUID' }));
-const name = text(63).check(z.minLength(1));
-const uid = text(256);
+const uint = lazily(() => z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
+const number = lazily(() => z.number().check(z.int(), z.minimum(1), z.maximum(MAX_NUMBER)));
+const uuid = lazily(() => z.string().check(z.refine(isUuid, { error: 'no UUID' })));
+const name = lazily(() => text(63).check(z.minLength(1)));
+const uid = lazily(() => text(256));
 // Copied: what the decoder gives may be part of a buffer that also holds the rest of the frame.
 const bytes = (size: number) =>
   z.pipe(
@@ -25,52 +26,62 @@ const bytes = (size: number) =>
   );
 
 /** What a node says of a definition it keeps: all but the key, which never leaves it. */
-export const localDefinition = z.object({
-  id: uuid,
-  /** Id of the cluster. */
-  cluster: uuid,
-  number,
-  name,
-  uid,
-});
+export const localDefinition = lazily(() =>
+  z.object({
+    id: uuid(),
+    /** Id of the cluster. */
+    cluster: uuid(),
+    number: number(),
+    name: name(),
+    uid: uid(),
+  }),
+);
 
-export type LocalDefinition = z.infer<typeof localDefinition>;
+export type LocalDefinition = z.infer<ReturnType<typeof localDefinition>>;
 
 /** What `definition` is told as. */
 export function toldOf({ id, cluster, number, name, uid }: Definition): LocalDefinition {
   return { id, cluster: cluster.id, number, name, uid };
 }
 
-export const definition = z.object({
-  id: uuid,
-  cluster: z.object({ name, id: uuid }),
-  number,
-  name,
-  uid,
-  imagers: z.array(text(64)).check(z.maxLength(8)),
-  key: bytes(KEY_BYTES),
-  signer: bytes(SIGNER_BYTES),
-});
+export const definition = lazily(() =>
+  z.object({
+    id: uuid(),
+    cluster: z.object({ name: name(), id: uuid() }),
+    number: number(),
+    name: name(),
+    uid: uid(),
+    imagers: z.array(text(64)).check(z.maxLength(8)),
+    key: bytes(KEY_BYTES),
+    signer: bytes(SIGNER_BYTES),
+  }),
+);
 
 /** What an imager may ask of a node's local store; answered by `identified`, `done` or `failed`. */
-export const membershipRequests = [
+export const membershipRequests = {
   /** Who are you, and what do you know of this cluster? (figure 13, step 2) */
-  z.object({ type: z.literal('identify'), request: uint, cluster: uuid }),
+  identify: lazily(() => z.object({ type: z.literal('identify'), request: uint(), cluster: uuid() })),
   /** Keep this definition, in the place of what there is of its cluster (step 11). */
-  z.object({ type: z.literal('commit'), request: uint, definition }),
+  commit: lazily(() => z.object({ type: z.literal('commit'), request: uint(), definition: definition() })),
   /** Forget the definition of this id. */
-  z.object({ type: z.literal('erase'), request: uint, definition: uuid }),
+  erase: lazily(() => z.object({ type: z.literal('erase'), request: uint(), definition: uuid() })),
   /** Put `to` in the place of the hardware UID that is kept in the definition of this id. */
-  z.object({ type: z.literal('correct'), request: uint, definition: uuid, to: uid }),
-] as const;
+  correct: lazily(() =>
+    z.object({ type: z.literal('correct'), request: uint(), definition: uuid(), to: uid() }),
+  ),
+};
 
 /** Step 3: the UID of this machine, and the definition it keeps of the cluster. */
-export const identified = z.object({
-  type: z.literal('identified'),
-  request: uint,
-  uid,
-  local: z.nullable(localDefinition),
-});
+export const identified = lazily(() =>
+  z.object({
+    type: z.literal('identified'),
+    request: uint(),
+    uid: uid(),
+    local: z.nullable(localDefinition()),
+  }),
+);
 
-export type MembershipRequest = z.infer<(typeof membershipRequests)[number]>;
-export type Identified = z.infer<typeof identified>;
+export type MembershipRequest = z.infer<
+  ReturnType<(typeof membershipRequests)[keyof typeof membershipRequests]>
+>;
+export type Identified = z.infer<ReturnType<typeof identified>>;

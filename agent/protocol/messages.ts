@@ -5,6 +5,7 @@
  */
 import * as z from 'zod/mini';
 import { heartbeat } from './heartbeat.ts';
+import { lazily } from './lazily.ts';
 import { identified, localDefinition, membershipRequests } from './membership.ts';
 import { outputKept, outputMessage } from './output.ts';
 import { resourcesMessage } from './resources.ts';
@@ -16,154 +17,178 @@ export const PROTOCOL_VERSION = 2;
 export const AGENT_PORT = 4747;
 
 const text = (max: number) => z.string().check(z.maxLength(max));
-const uint = z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER));
-const seconds = z.number().check(z.minimum(0), z.maximum(1e9));
-const shortText = text(256);
+const uint = lazily(() => z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
+const seconds = lazily(() => z.number().check(z.minimum(0), z.maximum(1e9)));
+const shortText = lazily(() => text(256));
 
 /** What a boot pointer says of where to boot from; its limits are those of the record (pointer/record.ts). */
-const target = {
-  image: shortText,
-  disks: z.array(shortText).check(z.maxLength(8)),
-  imagers: z.array(shortText).check(z.maxLength(4)),
-  cluster: shortText,
-  deployment: shortText,
-};
+const target = lazily(() => ({
+  image: shortText(),
+  disks: z.array(shortText()).check(z.maxLength(8)),
+  imagers: z.array(shortText()).check(z.maxLength(4)),
+  cluster: shortText(),
+  deployment: shortText(),
+}));
 
-const pointer = z.object({
-  sequence: uint,
-  ...target,
-  phase: z.enum(['deploy', 'ready']),
-  attempts: uint,
-  fallback: text(63),
-});
-
-const script = z.object({
-  /** File name of the script, unique within its plan. */
-  name: shortText,
-  /** 1: before services, between the two reboots. 2: after services are up. */
-  stage: z.union([z.literal(1), z.literal(2)]),
-  /** Run by `/bin/sh` where it does not start with `#!`. */
-  content: text(1024 * 1024),
-  timeoutSeconds: seconds,
-  /** `once`: never again once it has ended well. `always`: in each boot that comes to its stage. */
-  run: z._default(z.enum(['once', 'always']), 'once'),
-  /**
-   * What becomes of a boot in which it fails. `retry`: booted again while the firmware has attempts, then its fallback image;
-   * up for investigation where there is neither. `fall-back`: the fallback image at once. `stop`: up for investigation.
-   * `continue`: noted, and on.
-   */
-  onFailure: z._default(z.enum(['retry', 'fall-back', 'stop', 'continue']), 'retry'),
-});
-
-const plan = z.object({
-  deployment: shortText,
-  /** True: services start only after a second reboot (seed 001, double reboot). */
-  secondReboot: z.boolean(),
-  /** In the order they run. */
-  scripts: z.array(script).check(z.maxLength(256)),
-  services: z.object({
-    /** What process 1 becomes on the disk. */
-    init: z.array(shortText).check(z.minLength(1), z.maxLength(16)),
-    /** TCP ports on the node that must accept a connection before stage 2 runs. */
-    ports: z.array(uint).check(z.maxLength(16)),
-    timeoutSeconds: seconds,
+const pointer = lazily(() =>
+  z.object({
+    sequence: uint(),
+    ...target(),
+    phase: z.enum(['deploy', 'ready']),
+    attempts: uint(),
+    fallback: text(63),
   }),
-  /** Over planBytes() (signed.ts), for nodes that have a definition. */
-  signature: z.optional(
-    z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length <= 64, {
-      error: 'no signature',
+);
+
+const script = lazily(() =>
+  z.object({
+    /** File name of the script, unique within its plan. */
+    name: shortText(),
+    /** 1: before services, between the two reboots. 2: after services are up. */
+    stage: z.union([z.literal(1), z.literal(2)]),
+    /** Run by `/bin/sh` where it does not start with `#!`. */
+    content: text(1024 * 1024),
+    timeoutSeconds: seconds(),
+    /** `once`: never again once it has ended well. `always`: in each boot that comes to its stage. */
+    run: z._default(z.enum(['once', 'always']), 'once'),
+    /**
+     * What becomes of a boot in which it fails. `retry`: booted again while the firmware has attempts, then its fallback image;
+     * up for investigation where there is neither. `fall-back`: the fallback image at once. `stop`: up for investigation.
+     * `continue`: noted, and on.
+     */
+    onFailure: z._default(z.enum(['retry', 'fall-back', 'stop', 'continue']), 'retry'),
+  }),
+);
+
+const plan = lazily(() =>
+  z.object({
+    deployment: shortText(),
+    /** True: services start only after a second reboot (seed 001, double reboot). */
+    secondReboot: z.boolean(),
+    /** In the order they run. */
+    scripts: z.array(script()).check(z.maxLength(256)),
+    services: z.object({
+      /** What process 1 becomes on the disk. */
+      init: z.array(shortText()).check(z.minLength(1), z.maxLength(16)),
+      /** TCP ports on the node that must accept a connection before stage 2 runs. */
+      ports: z.array(uint()).check(z.maxLength(16)),
+      timeoutSeconds: seconds(),
+    }),
+    /** Over planBytes() (signed.ts), for nodes that have a definition. */
+    signature: z.optional(
+      z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length <= 64, {
+        error: 'no signature',
+      }),
+    ),
+  }),
+);
+
+/** By its type; each is made when one comes. */
+const agentMessages = {
+  hello: lazily(() =>
+    z.object({
+      type: z.literal('hello'),
+      version: uint(),
+      uid: shortText(),
+      macs: z.array(shortText()).check(z.maxLength(16)),
+      /** /proc/sys/kernel/random/boot_id: another value means another boot. */
+      bootId: shortText(),
+      /** Boot image the firmware booted: the pointer's, or its fallback. */
+      bootedImage: shortText(),
+      /** The record the firmware obeys, null where the store holds none. */
+      pointer: z.nullable(pointer()),
+      /** Seconds since the kernel started. */
+      uptime: seconds(),
+      /** The definition of the cluster it is online in, null where it has none. */
+      local: z.nullable(localDefinition()),
+      /** Whether it can keep a definition at all: some have nowhere to. */
+      keeps: z.boolean(),
     }),
   ),
-});
-
-const agentMessage = z.discriminatedUnion('type', [
-  z.object({
-    type: z.literal('hello'),
-    version: uint,
-    uid: shortText,
-    macs: z.array(shortText).check(z.maxLength(16)),
-    /** /proc/sys/kernel/random/boot_id: another value means another boot. */
-    bootId: shortText,
-    /** Boot image the firmware booted: the pointer's, or its fallback. */
-    bootedImage: shortText,
-    /** The record the firmware obeys, null where the store holds none. */
-    pointer: z.nullable(pointer),
-    /** Seconds since the kernel started. */
-    uptime: seconds,
-    /** The definition of the cluster it is online in, null where it has none. */
-    local: z.nullable(localDefinition),
-    /** Whether it can keep a definition at all: some have nowhere to. */
-    keeps: z.boolean(),
-  }),
   step,
-  outputMessage,
+  output: outputMessage,
   /** The boot went on and wrote this down in its pointer: attempts renewed, ready. */
-  z.object({ type: z.literal('pointer'), pointer }),
-  z.object({ type: z.literal('done'), request: uint, pointer: z.optional(pointer) }),
-  z.object({ type: z.literal('failed'), request: uint, why: text(4096) }),
+  pointer: lazily(() => z.object({ type: z.literal('pointer'), pointer: pointer() })),
+  done: lazily(() => z.object({ type: z.literal('done'), request: uint(), pointer: z.optional(pointer()) })),
+  failed: lazily(() => z.object({ type: z.literal('failed'), request: uint(), why: text(4096) })),
   heartbeat,
   identified,
-  resourcesMessage,
-]);
+  resources: resourcesMessage,
+};
 
-const imagerMessage = z.discriminatedUnion('type', [
-  z.object({
-    type: z.literal('welcome'),
-    node: shortText,
-    hostname: shortText,
-    /** What to do for the deployment the pointer names; null where the imager knows nothing of it. */
-    plan: z.nullable(plan),
-    /** How often it wants to hear heartbeats. */
-    heartbeatSeconds: z.optional(seconds.check(z.minimum(0.05))),
-  }),
-  z.object({ type: z.literal('refuse'), why: text(4096) }),
+const imagerMessages = {
+  welcome: lazily(() =>
+    z.object({
+      type: z.literal('welcome'),
+      node: shortText(),
+      hostname: shortText(),
+      /** What to do for the deployment the pointer names; null where the imager knows nothing of it. */
+      plan: z.nullable(plan()),
+      /** How often it wants to hear heartbeats. */
+      heartbeatSeconds: z.optional(seconds().check(z.minimum(0.05))),
+    }),
+  ),
+  refuse: lazily(() => z.object({ type: z.literal('refuse'), why: text(4096) })),
   ack,
-  outputKept,
-  z.object({ type: z.literal('flash'), request: uint, ...target }),
-  z.object({ type: z.literal('power'), request: uint, action: z.enum(['reboot', 'poweroff']) }),
-  z.object({ type: z.literal('pong') }),
+  kept: outputKept,
+  flash: lazily(() => z.object({ type: z.literal('flash'), request: uint(), ...target() })),
+  power: lazily(() =>
+    z.object({ type: z.literal('power'), request: uint(), action: z.enum(['reboot', 'poweroff']) }),
+  ),
+  pong: lazily(() => z.object({ type: z.literal('pong') })),
   ...membershipRequests,
-]);
+};
 
-export type Plan = z.infer<typeof plan>;
-export type Script = z.infer<typeof script>;
-export type AgentMessage = z.infer<typeof agentMessage>;
-export type ImagerMessage = z.infer<typeof imagerMessage>;
+type MessageOf<Schemas extends Record<string, () => z.ZodMiniType>> = z.infer<
+  ReturnType<Schemas[keyof Schemas]>
+>;
+
+export type Plan = z.infer<ReturnType<typeof plan>>;
+export type Script = z.infer<ReturnType<typeof script>>;
+export type AgentMessage = MessageOf<typeof agentMessages>;
+export type ImagerMessage = MessageOf<typeof imagerMessages>;
 export type Hello = Extract<AgentMessage, { type: 'hello' }>;
 export type Step = Extract<AgentMessage, { type: 'step' }>;
 export type OutputMessage = Extract<AgentMessage, { type: 'output' }>;
 export type Flash = Extract<ImagerMessage, { type: 'flash' }>;
-export type StepDetail = z.infer<typeof detail>;
+export type StepDetail = z.infer<ReturnType<typeof detail>>;
 
 /** A message of the right frame but the wrong content; `message` says which field and why. */
 export class MessageError extends Error {}
 
 /** Checks what an agent sent. Throws MessageError. */
 export function parseAgentMessage(value: unknown): AgentMessage {
-  return parse(agentMessage, value);
+  return parseMessage<AgentMessage>(agentMessages, value);
 }
 
 /** Checks what an imager sent. Throws MessageError. */
 export function parseImagerMessage(value: unknown): ImagerMessage {
-  return parse(imagerMessage, value);
+  return parseMessage<ImagerMessage>(imagerMessages, value);
 }
 
 /** Checks a plan read back from a journal. Throws MessageError. */
 export function parsePlan(value: unknown): Plan {
-  return parse(plan, value);
+  return parse(plan(), value);
 }
 
 /** Checks what a node kept of a report: its first frame. Throws MessageError. */
 export function parseStoredReport(value: unknown): StoredReport {
-  return parse(storedReport, value);
+  return parse(storedReport(), value);
 }
 
 /** Checks a step that was kept. Throws MessageError. */
 export function parseStep(value: unknown): Step {
-  return parse(step, value);
+  return parse(step(), value);
 }
 
-function parse<T>(schema: z.ZodMiniType<T>, value: unknown): T {
+function parseMessage<T>(schemas: Record<string, () => z.core.$ZodType<T>>, value: unknown): T {
+  const type = typeof value === 'object' && value !== null && 'type' in value ? value.type : undefined;
+  const schema = typeof type === 'string' && Object.hasOwn(schemas, type) ? schemas[type] : undefined;
+  if (schema === undefined) throw new MessageError('type: not one of this protocol');
+  return parse(schema(), value);
+}
+
+function parse<T>(schema: z.core.$ZodType<T>, value: unknown): T {
   const result = z.safeParse(schema, value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];

@@ -3,6 +3,7 @@
  * that differences are found, shown and bounded alike.
  */
 import * as z from 'zod/mini';
+import { lazily } from './lazily.ts';
 
 export const RESOURCE_KINDS = [
   'adapter',
@@ -19,36 +20,42 @@ export type ResourceKind = (typeof RESOURCE_KINDS)[number];
 /** What one message holds at most; the agent leaves out what is more, and says so. */
 export const RESOURCE_LIMITS = { resources: 512, fields: 16, name: 32, key: 160, text: 128, faults: 32 };
 
-const name = z.string().check(z.regex(/^[a-z][a-zA-Z0-9]{0,31}$/));
-const key = z.string().check(z.minLength(1), z.maxLength(RESOURCE_LIMITS.key));
-const text = z.string().check(z.maxLength(RESOURCE_LIMITS.text));
-const number = z.number().check(z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER));
+const name = lazily(() => z.string().check(z.regex(/^[a-z][a-zA-Z0-9]{0,31}$/)));
+const key = lazily(() => z.string().check(z.minLength(1), z.maxLength(RESOURCE_LIMITS.key)));
+const text = lazily(() => z.string().check(z.maxLength(RESOURCE_LIMITS.text)));
+const number = lazily(() => z.number().check(z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
 
-const resource = z.object({
-  kind: z.enum(RESOURCE_KINDS),
-  /** Unique within its kind, and the same as long as the thing is: an address on a bus, a MAC, a slot. */
-  key,
-  fields: z
-    .record(name, z.union([text, number, z.boolean()]))
-    .check(z.refine((fields) => Object.keys(fields).length <= RESOURCE_LIMITS.fields, 'too many fields')),
-});
+const resource = lazily(() =>
+  z.object({
+    kind: z.enum(RESOURCE_KINDS),
+    /** Unique within its kind, and the same as long as the thing is: an address on a bus, a MAC, a slot. */
+    key: key(),
+    fields: z
+      .record(name(), z.union([text(), number(), z.boolean()]))
+      .check(z.refine((fields) => Object.keys(fields).length <= RESOURCE_LIMITS.fields, 'too many fields')),
+  }),
+);
 
-const fault = z.object({
-  /** What could not be read: a file, a folder, or a controller. */
-  where: key,
-  why: text,
-});
+const fault = lazily(() =>
+  z.object({
+    /** What could not be read: a file, a folder, or a controller. */
+    where: key(),
+    why: text(),
+  }),
+);
 
 /** Sent once the node has joined and its boot is over, and at each join after that. */
-export const resourcesMessage = z.object({
-  type: z.literal('resources'),
-  resources: z.array(resource).check(z.maxLength(RESOURCE_LIMITS.resources)),
-  faults: z.array(fault).check(z.maxLength(RESOURCE_LIMITS.faults)),
-});
+export const resourcesMessage = lazily(() =>
+  z.object({
+    type: z.literal('resources'),
+    resources: z.array(resource()).check(z.maxLength(RESOURCE_LIMITS.resources)),
+    faults: z.array(fault()).check(z.maxLength(RESOURCE_LIMITS.faults)),
+  }),
+);
 
-export type Resource = z.infer<typeof resource>;
-export type ResourceFault = z.infer<typeof fault>;
-export type ResourcesMessage = z.infer<typeof resourcesMessage>;
+export type Resource = z.infer<ReturnType<typeof resource>>;
+export type ResourceFault = z.infer<ReturnType<typeof fault>>;
+export type ResourcesMessage = z.infer<ReturnType<typeof resourcesMessage>>;
 export type ResourceValue = Resource['fields'][string];
 
 /** `name=eth0 mtu=1500`: for a terminal, through `plain`. */

@@ -1,44 +1,53 @@
 /** Steps: what a node reports of a boot, in order, until it is acknowledged; and how they are kept on its own disk. */
 import * as z from 'zod/mini';
+import { lazily } from './lazily.ts';
 
 const text = (max: number) => z.string().check(z.maxLength(max));
-const uint = z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER));
-const shortText = text(256);
+const uint = lazily(() => z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
+const shortText = lazily(() => text(256));
 
-export const detail = z.record(shortText, z.union([text(4096), z.number(), z.boolean()]));
+export const detail = lazily(() => z.record(shortText(), z.union([text(4096), z.number(), z.boolean()])));
 
 /** The boot that a step is of, where it is not the one of the hello: told once the imager answers again. */
-const earlierBoot = z.object({
-  /** /proc/sys/kernel/random/boot_id of it. */
-  id: shortText,
-  /** The image the firmware booted. */
-  image: shortText,
-});
+const earlierBoot = lazily(() =>
+  z.object({
+    /** /proc/sys/kernel/random/boot_id of it. */
+    id: shortText(),
+    /** The image the firmware booted. */
+    image: shortText(),
+  }),
+);
 
-export const step = z.object({
-  type: z.literal('step'),
-  /** Counts the steps of one boot from 1; sent again after a reconnection until acknowledged. */
-  seq: uint,
-  step: shortText,
-  /** Seconds since that boot's kernel started. */
-  uptime: z.number().check(z.minimum(0), z.maximum(1e9)),
-  detail: z.optional(detail),
-  boot: z.optional(earlierBoot),
-});
+export const step = lazily(() =>
+  z.object({
+    type: z.literal('step'),
+    /** Counts the steps of one boot from 1; sent again after a reconnection until acknowledged. */
+    seq: uint(),
+    step: shortText(),
+    /** Seconds since that boot's kernel started. */
+    uptime: z.number().check(z.minimum(0), z.maximum(1e9)),
+    detail: z.optional(detail()),
+    boot: z.optional(earlierBoot()),
+  }),
+);
 
 /** Durable at the imager. `boot`: id of the earlier boot, where the step was of one. */
-export const ack = z.object({ type: z.literal('ack'), seq: uint, boot: z.optional(shortText) });
+export const ack = lazily(() =>
+  z.object({ type: z.literal('ack'), seq: uint(), boot: z.optional(shortText()) }),
+);
 
 /** The first frame of the file in which a node keeps steps; the others are steps, each with its boot. */
-export const storedReport = z.object({
-  version: z.literal(1),
-  /** Id of the boot that wrote it. */
-  bootId: shortText,
-  /** No step of that boot has a higher number. */
-  lastSeq: uint,
-  /** Steps that had to go before the imager had them. */
-  dropped: uint,
-});
+export const storedReport = lazily(() =>
+  z.object({
+    version: z.literal(1),
+    /** Id of the boot that wrote it. */
+    bootId: shortText(),
+    /** No step of that boot has a higher number. */
+    lastSeq: uint(),
+    /** Steps that had to go before the imager had them. */
+    dropped: uint(),
+  }),
+);
 
-export type EarlierBoot = z.infer<typeof earlierBoot>;
-export type StoredReport = z.infer<typeof storedReport>;
+export type EarlierBoot = z.infer<ReturnType<typeof earlierBoot>>;
+export type StoredReport = z.infer<ReturnType<typeof storedReport>>;

@@ -14,6 +14,8 @@
 extern const uint8_t bundle_start[], bundle_end[];
 
 #define STACK_BYTES (2 * 1024 * 1024)
+/* More than the agent takes to start: no search for garbage where there is none yet. QuickJS sets its own limit after the first. */
+#define FIRST_COLLECTION_BYTES (2 * 1024 * 1024)
 #define LAST_WORDS_SECONDS 5
 
 static int rejection_count;
@@ -92,6 +94,7 @@ int main(int argc, char **argv) {
   JSContext *ctx = rt ? JS_NewContext(rt) : NULL;
   if (!ctx || !bw_declare(ctx)) return 1;
   JS_SetMaxStackSize(rt, STACK_BYTES);
+  JS_SetGCThreshold(rt, FIRST_COLLECTION_BYTES);
   JS_SetHostPromiseRejectionTracker(rt, track_rejection, NULL);
 
   JSValue module = JS_ReadObject(ctx, bundle_start, (size_t)(bundle_end - bundle_start), JS_READ_OBJ_BYTECODE);
