@@ -10,10 +10,11 @@ import type { Host } from './linux/host.ts';
 import { parseImagerAddress } from './linux/imager-address.ts';
 import { AgentLink } from './linux/link.ts';
 import { openLocalFolder } from './linux/local-folder.ts';
+import { openLocalStore } from './linux/local-store.ts';
 import { Membership } from './linux/membership.ts';
 import { discoverResources } from './linux/resources/discover.ts';
 import { secretOf } from './linux/secret.ts';
-import { lockState } from './linux/state-lock.ts';
+import { lockState, lockStore } from './linux/state-lock.ts';
 import {
   parseSuperviseOptions,
   SUPERVISE_HELP,
@@ -21,6 +22,7 @@ import {
   UsageError,
 } from './linux/supervise-options.ts';
 import { readUid } from './linux/uid.ts';
+import type { LocalStore } from './protocol/definition.ts';
 import { parseUid, type Uid } from './protocol/uid.ts';
 
 const ANSWER_MS = 50;
@@ -56,7 +58,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     throw new Error('the store holds no boot pointer that names an imager: say --imager');
   const uid = uidOf(host, options.uidFile);
   lockState(host, options.state);
-  const membership = new Membership(uid, openLocalFolder(host, options.state));
+  const membership = new Membership(uid, localStoreOf(host, options));
   const boot = {
     bootId: readBootId(host),
     bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',
@@ -79,6 +81,14 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   link.describe(() => discoverResources(host));
   void link.serve();
   return link;
+}
+
+/** That beside the boot pointer where it has room: there the agent that boots the node looks. */
+function localStoreOf(host: Host, { pointer, state }: SuperviseOptions): LocalStore {
+  const beside = pointer && openLocalStore(host, { layout: pointer.kind, device: pointer.path });
+  if (pointer === undefined || beside === undefined) return openLocalFolder(host, state);
+  lockStore(host, pointer.kind, pointer.path);
+  return beside;
 }
 
 function uidOf(host: Host, file: string | undefined): Uid {

@@ -1,4 +1,4 @@
-/** One agent at a time writes below the state directory. */
+/** One agent at a time writes below the state directory, and one to the local store of a device. */
 import { LocalRefusedError } from '../protocol/local-content.ts';
 import type { Host } from './host.ts';
 import { STATE_DIRECTORY } from './journal.ts';
@@ -9,7 +9,18 @@ import { STATE_DIRECTORY } from './journal.ts';
  */
 export function lockState(host: Host, state: string = STATE_DIRECTORY): () => void {
   host.makeDirectory(state);
-  const path = `${state}/lock`;
+  return taken(host, `${state}/lock`);
+}
+
+/**
+ * The same of the local store in the device or file `path`, whatever the state directories are of those who write there. Undefined of
+ * UEFI variables: they are no one file.
+ */
+export function lockStore(host: Host, kind: string, path: string): (() => void) | undefined {
+  return kind === 'efivars' ? undefined : taken(host, path);
+}
+
+function taken(host: Host, path: string): () => void {
   const release = host.lock(path);
   if (release === undefined)
     throw new LocalRefusedError(

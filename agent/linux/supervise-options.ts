@@ -25,7 +25,8 @@ Runs until SIGTERM or SIGINT.
 
 Options:
   --imager ADDRESS[:PORT]  an imager; several times, in order of preference (default: those of the boot pointer)
-  --pointer KIND:PATH      the node's boot pointer store; without it the node cannot be flashed
+  --pointer KIND:PATH      the node's boot pointer store, which has its key too where there is room; without it the node
+                           cannot be flashed
   --state DIR              what must outlive this process (default: ${STATE_DIRECTORY})
   --uid-file FILE          a file with the node's UID (default: the hardware's)
   --allow-power            let the imager restart this machine and switch it off (default: refused)

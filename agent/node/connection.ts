@@ -98,6 +98,8 @@ export function secure(
       ciphers: 'TLS_CHACHA20_POLY1305_SHA256',
       ecdhCurve: 'X25519',
       pskCallback: () => ({ identity, psk: key }),
+      // Said, for NODE_TLS_REJECT_UNAUTHORIZED=0 would have another default.
+      rejectUnauthorized: true,
       // Asked where a certificate took the place of the key.
       ca: [],
       checkServerIdentity: () => new Error('a certificate in the place of the key'),
@@ -114,6 +116,8 @@ export function secure(
     const broke = (error: Error): void => failed(streamError(error));
     socket.once('error', broke);
     socket.once('secureConnect', () => {
+      if (Object.keys(socket.getPeerCertificate()).length > 0)
+        return failed(new HostError('EPROTO', 'tls: a certificate in the place of the key'));
       clearTimeout(timer);
       socket.off('error', broke);
       done(new SocketConnection(socket));

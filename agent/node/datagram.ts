@@ -22,8 +22,9 @@ export async function ask(
       socket.once('error', (error) => reject(hostError(error)));
       socket.once('message', (answer) => resolve(new Uint8Array(answer)));
       socket.bind(0, own, () =>
-        socket.connect(peer.port, peer.address, () => {
-          socket.send(bytes);
+        socket.connect(peer.port, peer.address, (error?: Error) => {
+          if (error) reject(hostError(error));
+          else socket.send(bytes);
         }),
       );
     });

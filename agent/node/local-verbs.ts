@@ -5,7 +5,7 @@ import type { Host } from '../linux/host.ts';
 import { STATE_DIRECTORY } from '../linux/journal.ts';
 import { LocalFolder } from '../linux/local-folder.ts';
 import { openLocalStore } from '../linux/local-store.ts';
-import { lockState } from '../linux/state-lock.ts';
+import { lockState, lockStore } from '../linux/state-lock.ts';
 import type { LocalStore } from '../protocol/definition.ts';
 import { LocalRefusedError } from '../protocol/local-content.ts';
 import { jsonText } from './json-text.ts';
@@ -14,7 +14,7 @@ import { type NamedStore, parseStore, storesText } from './store-option.ts';
 
 interface LocalOptions {
   store?: NamedStore;
-  state: string;
+  state?: string;
   json?: boolean;
 }
 
@@ -22,6 +22,8 @@ interface Opened {
   /** Where it is, for people. */
   where: string;
   store: LocalStore & { clear(): void };
+  /** Keeps other agents from writing there; gives what ends that. Throws LocalRefusedError where one is at work. */
+  lock(): () => void;
 }
 
 export function addLocalVerbs(program: Command, host: Host, print: (text: string) => void): void {
@@ -41,8 +43,7 @@ export function addLocalVerbs(program: Command, host: Host, print: (text: string
       )
       .option(
         '--state <folder>',
-        "the agent's folder on the disk, which has it where no store has room",
-        STATE_DIRECTORY,
+        `the agent's folder on the disk, which has it where no store has room (default: ${STATE_DIRECTORY}); named, no store is looked for`,
       )
       .option('--json', 'print JSON')
       .addHelpText('after', `\n${storesText()}\nExamples:\n${examples}`);
@@ -67,9 +68,9 @@ export function addLocalVerbs(program: Command, host: Host, print: (text: string
     .action((cluster: string | undefined, options: LocalOptions & { all?: boolean }) => {
       if ((cluster === undefined) !== (options.all === true))
         throw new LocalRefusedError('nothing erased: name one cluster, or --all');
-      const release = lockState(host, options.state);
+      const opened = open(host, options);
+      const release = opened.lock();
       try {
-        const opened = open(host, options);
         if (cluster === undefined) opened.store.clear();
         else opened.store.erase(idOf(opened, cluster));
         show(opened, options);
@@ -79,9 +80,10 @@ export function addLocalVerbs(program: Command, host: Host, print: (text: string
     });
 }
 
-/** A store that was named must have room; the one that the firmware named need not. */
+/** A store that was named must have room; the one that the firmware named need not, and a folder that was named goes before it. */
 function open(host: Host, { store, state }: LocalOptions): Opened {
-  const place = store ?? bootedFrom(host);
+  const place = store ?? (state === undefined ? bootedFrom(host) : undefined);
+  const folder = state ?? STATE_DIRECTORY;
   let why = '';
   const found =
     place &&
@@ -89,9 +91,13 @@ function open(host: Host, { store, state }: LocalOptions): Opened {
       why = text;
     });
   if (place !== undefined && found !== undefined)
-    return { where: `${place.kind}:${place.path}`, store: found };
+    return {
+      where: `${place.kind}:${place.path}`,
+      store: found,
+      lock: () => lockStore(host, place.kind, place.path) ?? lockState(host, folder),
+    };
   if (store !== undefined) throw new LocalRefusedError(`there is no local store: ${why}`);
-  return { where: state, store: new LocalFolder(host, state) };
+  return { where: folder, store: new LocalFolder(host, folder), lock: () => lockState(host, folder) };
 }
 
 /** Undefined on a system that was not started by firmware of ours. */

@@ -92,5 +92,9 @@ export function bogusSerial(serial: string): string | undefined {
   if (bare === '') return 'it has no letter and no digit';
   // 00000000 (Jetway), xxxxxxxx, 1111111.
   if (/^(.)\1*$/.test(bare)) return `it is nothing but ${bare[0]}`;
+  // Boards repeat their UUID where a serial number should be.
+  const uuid = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/.exec(bare);
+  const fault = uuid === null ? undefined : bogusUuid(uuid.slice(1).join('-'));
+  if (fault !== undefined) return fault;
   return Object.hasOwn(SERIALS, bare) ? SERIALS[bare] : undefined;
 }

@@ -32,8 +32,9 @@ export async function compress(bytes: Uint8Array, how: Compression): Promise<Uin
     case 'gzip':
       return promisify(gzip)(bytes, { level: 9 });
     case 'xz':
-      // The kernel's decoder knows no other check (Documentation/staging/xz.rst).
-      return command(['xz', '-9', '--threads=1', '--check=crc32', '-c'], {
+      // The kernel's decoder knows no other check (Documentation/staging/xz.rst), and allocates the whole dictionary
+      // before anything of the initramfs runs: of -9 alone that would be 64 MiB.
+      return command(['xz', '--lzma2=preset=9,dict=8MiB', '--threads=1', '--check=crc32', '-c'], {
         input: bytes,
         package: 'xz-utils',
       });

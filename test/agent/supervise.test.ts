@@ -1,11 +1,13 @@
 /** `agent supervise` on both runtimes: a process of this machine, a real imager's endpoint, real sockets. */
 import { EventEmitter, once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openPointerStore } from '../../agent/linux/eeprom.ts';
+import { DEVICE_SIZE, openPointerStore } from '../../agent/linux/eeprom.ts';
+import { openLocalStore } from '../../agent/linux/local-store.ts';
+import { lockStore } from '../../agent/linux/state-lock.ts';
 import { parseSuperviseOptions } from '../../agent/linux/supervise-options.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
@@ -84,6 +86,23 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
     agent.kill('SIGTERM');
     expect(await agent.ended).toBe(0);
     expect(agent.output()).toMatch(/^bootwright: step supervise \d+\.\d{3} runtime=/);
+  });
+
+  it('keeps its definition beside the boot pointer where there is room, and the chip locked', {
+    timeout: 60_000,
+  }, async () => {
+    const device = join(folder, 'eeprom');
+    writeFileSync(device, new Uint8Array(DEVICE_SIZE));
+    const agent = await startAgent(runtime, options('--pointer', `uboot-env:${device}`));
+    await seen('hello');
+    const host = new NodeHost();
+    const { definitions } = openLocalStore(host, { layout: 'uboot-env', device })!.read();
+    expect(definitions).toMatchObject([{ cluster: { name: 'demo' }, uid: 'serial:n1' }]);
+    expect(existsSync(join(folder, 'state/clusters'))).toBe(false);
+    expect(() => lockStore(host, 'uboot-env', device)).toThrow('is locked');
+    agent.kill('SIGTERM');
+    expect(await agent.ended).toBe(0);
+    lockStore(host, 'uboot-env', device)?.();
   });
 
   it('lets nobody restart its machine or flash a store it was not told of', { timeout: 60_000 }, async () => {

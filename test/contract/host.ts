@@ -85,6 +85,7 @@ export const EXPECTED: Seen = {
   writeAfterClose: true,
   refused: 'ECONNREFUSED',
   badAddress: true,
+  askedAll: 'EACCES',
   exitCode: [7, 'out\nerr\n', false],
   killed: [137, '', true],
   killedGroup: true,
@@ -235,6 +236,8 @@ async function network(host: Host, echoPort: number, closedPort: number): Promis
     writeAfterClose: (await codeOf(connection.write(bytes('x')))) !== '',
     refused: await codeOf(host.connect('127.0.0.1', closedPort, 5000)),
     badAddress: (await codeOf(host.connect('300.1.1.1', echoPort, 1000))) !== '',
+    // Fails where a route that is not there would fail: when the socket is connected.
+    askedAll: await codeOf(host.ask('lo', '255.255.255.255', 9, bytes('x'), 5000)),
   };
 }
 

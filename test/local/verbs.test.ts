@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { LocalFolder, openLocalFolder } from '../../agent/linux/local-folder.ts';
 import { openLocalStore } from '../../agent/linux/local-store.ts';
-import { lockState } from '../../agent/linux/state-lock.ts';
+import { lockState, lockStore } from '../../agent/linux/state-lock.ts';
 import { agentProgram } from '../../agent/node/cli.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import type { LocalStore } from '../../agent/protocol/definition.ts';
@@ -65,18 +65,31 @@ function expectNoKey(said: string): void {
   expect(said).not.toContain('160'); // The first byte of every key, as a number.
 }
 
-const PLACES: [what: string, place: () => string[], where: () => string, open: () => LocalStore][] = [
+const PLACES: [
+  what: string,
+  place: () => string[],
+  where: () => string,
+  open: () => LocalStore,
+  lock: () => () => void,
+][] = [
   [
     'an EEPROM',
     () => ['--store', `uboot-env:${eeprom}`],
     () => `uboot-env:${eeprom}`,
     () => openLocalStore(new NodeHost(), { layout: 'uboot-env', device: eeprom })!,
+    () => lockStore(new NodeHost(), 'uboot-env', eeprom)!,
   ],
-  ['a folder', () => [], () => state, () => openLocalFolder(new NodeHost(), state)],
+  [
+    'a folder',
+    () => ['--state', state],
+    () => state,
+    () => openLocalFolder(new NodeHost(), state),
+    () => lockState(new NodeHost(), state),
+  ],
 ];
 
-describe.each(PLACES)('%s', (_what, place, where, open) => {
-  const words = (name: string, ...args: string[]) => ['local', name, ...args, '--state', state, ...place()];
+describe.each(PLACES)('%s', (_what, place, where, open, lock) => {
+  const words = (name: string, ...args: string[]) => ['local', name, ...args, ...place()];
   const local = (name: string, ...args: string[]) => verb(...words(name, ...args));
   const refused = (name: string, ...args: string[]) => agent(...words(name, ...args));
 
@@ -120,7 +133,7 @@ describe.each(PLACES)('%s', (_what, place, where, open) => {
 
   it('is not written while another agent is at work', async () => {
     open().define(definitionOf(1));
-    const release = lockState(new NodeHost(), state);
+    const release = lock();
     expect(await refused('erase', 'lab1')).toMatchObject({
       code: 4,
       err: expect.stringContaining('is locked'),
@@ -143,6 +156,41 @@ it('what is damaged is said, and forgotten only with --all', async () => {
     });
   verb('local', 'erase', '--all', '--state', state);
   expect(new LocalFolder(new NodeHost(), state).read().definitions).toEqual([]);
+});
+
+it('a folder that was named goes before the store the node booted by, whose keys are another', () => {
+  class Booted extends NodeHost {
+    override readFile(path: string): Uint8Array {
+      if (path !== '/proc/cmdline') return super.readFile(path);
+      const network =
+        'bootwright.node=n1 bootwright.image=a ip=10.77.0.11::10.77.0.1:255.255.255.0:n1:eth0:off';
+      return new TextEncoder().encode(`${network} bootwright.pointer=uboot-env:${eeprom}\n`);
+    }
+  }
+  openLocalStore(new NodeHost(), { layout: 'uboot-env', device: eeprom })!.define(definitionOf(1));
+  openLocalFolder(new NodeHost(), state).define(definitionOf(2));
+  let out = '';
+  const local = (...args: string[]) => {
+    out = '';
+    const program = agentProgram(new Booted(), (text) => {
+      out += text;
+    });
+    program.parse(['local', ...args], { from: 'user' });
+    return out;
+  };
+  expect(local('show')).toContain('cluster lab1');
+  expect(local('show', '--state', state)).toContain('cluster lab2');
+  local('erase', '--all', '--state', state);
+  expect(new LocalFolder(new NodeHost(), state).read().definitions).toEqual([]);
+  expect(local('show')).toContain('cluster lab1');
+});
+
+it('no agent at work on this machine keeps another chip from being erased', () => {
+  openLocalStore(new NodeHost(), { layout: 'uboot-env', device: eeprom })!.define(definitionOf(1));
+  const release = lockState(new NodeHost(), state);
+  verb('local', 'erase', '--all', '--store', `uboot-env:${eeprom}`, '--state', state);
+  release();
+  expect(verb('local', 'show', '--store', `uboot-env:${eeprom}`)).toContain('defined in no cluster');
 });
 
 it('a store without room is said', async () => {

@@ -26,10 +26,10 @@ const MAX_TEXT = 4096;
 /** One for all: there are hundreds of attributes, and a node may be slow. */
 const DECODER = new TextDecoder();
 
-/** Text of an attribute without spaces around it; undefined where it is empty, not there, or does not apply. */
-export function attribute(host: Host, path: string): string | undefined {
+/** Text of an attribute, of its first `bytes`, without spaces around it; undefined where it is empty, not there, or does not apply. */
+export function attribute(host: Host, path: string, bytes = MAX_TEXT): string | undefined {
   try {
-    const text = DECODER.decode(host.readFile(path).subarray(0, MAX_TEXT));
+    const text = DECODER.decode(host.readFile(path).subarray(0, bytes));
     return (text.includes('\0') ? text.replaceAll('\0', '') : text).trim() || undefined;
   } catch (error) {
     if (error instanceof HostError && NOT_NOW.includes(error.code)) return undefined;

@@ -41,6 +41,7 @@ export const disks: ResourceController = {
 
 /** Names of those that are not empty, partitions included, in one read: a kernel has many devices that could be attached. */
 function notEmpty(host: Host): Set<string> | undefined {
-  const lines = attribute(host, '/proc/partitions')?.split('\n');
-  return lines && new Set(lines.map((line) => line.slice(line.lastIndexOf(' ') + 1)));
+  const lines = attribute(host, '/proc/partitions', Infinity)?.split('\n');
+  // The folder of `cciss/c0d0` is called cciss!c0d0.
+  return lines && new Set(lines.map((line) => line.slice(line.lastIndexOf(' ') + 1).replaceAll('/', '!')));
 }

@@ -1,6 +1,6 @@
 /** Where boot pointers are, or could be kept: what `--store` takes. Which pointer is no matter here: that is another with each flash. */
 import type { LayoutName } from '../../protocol/pointer/layout.ts';
-import { openPointerStore } from '../eeprom.ts';
+import { DEVICE_SIZE, openPointerStore } from '../eeprom.ts';
 import type { Host } from '../host.ts';
 import { attribute, numberAt, type ResourceController } from './controller.ts';
 
@@ -8,8 +8,8 @@ const BLOCK = '/sys/block';
 const I2C = '/sys/bus/i2c/devices';
 const EFI_VARIABLES = '/sys/firmware/efi/efivars';
 const FW_ENV = '/etc/fw_env.config';
-/** Sectors of the EEPROMs of the project's own scripts: 8 KiB. */
-const EEPROM_SECTORS = 16;
+/** Sectors of the EEPROMs of the project's own scripts: today's, and 8 KiB of older ones. */
+const EEPROM_SECTORS: readonly (number | undefined)[] = [DEVICE_SIZE / 512, 16];
 const IN_PLACE: readonly LayoutName[] = ['uboot-env', 'ipxe-script'];
 
 /** The one the node booted by is marked; a block device as large as an EEPROM counts where it holds a pointer. */
@@ -23,7 +23,7 @@ export const pointerStores: ResourceController = {
     };
     each(BLOCK, (path, name) => {
       if (/^(nbd|loop|ram)\d+$/.test(name) || booted?.endsWith(`:/dev/${name}`)) return;
-      if (numberAt(host, `${path}/size`) !== EEPROM_SECTORS) return;
+      if (!EEPROM_SECTORS.includes(numberAt(host, `${path}/size`))) return;
       const kind = IN_PLACE.find((layout) => holdsPointer(host, layout, `/dev/${name}`));
       if (kind !== undefined) store(`${kind}:/dev/${name}`);
     });

@@ -31,6 +31,14 @@ export class TpmRefusal extends Error {
   get argumentError(): number | undefined {
     return this.code & 0x80 ? this.code & 0x3f : undefined;
   }
+
+  /**
+   * Whether it says nothing of what was asked: a warning of format zero (busy, testing itself, out of memory, "try again"),
+   * TPM_RC_INITIALIZE, TPM_RC_FAILURE.
+   */
+  get passing(): boolean {
+    return (this.code & 0x980) === 0x900 || this.code === 0x100 || this.code === 0x101;
+  }
 }
 
 /** TPM_RC_HANDLE: there is nothing at this handle. */

@@ -1,4 +1,5 @@
 /** The endorsement key of a TPM 2.0: made from a seed that never leaves the TPM, and the same until that seed is changed. */
+import { HostError } from '../host.ts';
 import type { Finding, UidSource } from './source.ts';
 import {
   createPrimaryAnswer,
@@ -41,6 +42,8 @@ export const tpmEndorsementKey: UidSource = {
     try {
       return ofKind(tpm, RSA_TEMPLATE) ?? ofKind(tpm, ECC_TEMPLATE) ?? { why: 'it knows no RSA, no ECC' };
     } catch (error) {
+      if (error instanceof TpmRefusal && error.passing)
+        throw new HostError('EIO', `${device}: ${error.message}`);
       if (error instanceof TpmRefusal || error instanceof TpmFormatError)
         return { why: `${device}: ${error.message}` };
       throw error;

@@ -8,6 +8,7 @@ import { afterAll, expect, test } from 'vitest';
 import { NodeHost } from '../../../agent/node/host.ts';
 import { buildAgent } from '../../../agent/quickjs/build.ts';
 import { EXPECTED_SECURE, runSecureContract } from '../../contract/secure.ts';
+import { bundle } from '../../support/inside.ts';
 import { signedText, startSecurePeers } from './secure-peers.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bootwright-secure-'));
@@ -18,6 +19,16 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 test('on Node', async () => {
   expect(await runSecureContract(new NodeHost(), await startSecurePeers(), signed)).toEqual(EXPECTED_SECURE);
 });
+
+test('on Node where the environment says that any certificate will do', async () => {
+  const program = await bundle('test/agent/host/programs/node-secure.ts');
+  const words = JSON.stringify({ peers: await startSecurePeers(), signed });
+  const { stdout } = await promisify(execFile)(process.execPath, [program, words], {
+    env: { ...process.env, NODE_TLS_REJECT_UNAUTHORIZED: '0' },
+    timeout: 50_000,
+  });
+  expect(JSON.parse(stdout)).toEqual(EXPECTED_SECURE);
+}, 60_000);
 
 test('in the static binary', async () => {
   const out = join(folder, 'secure');

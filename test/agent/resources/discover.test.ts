@@ -5,8 +5,13 @@ import { CONTROLLERS, discoverResources } from '../../../agent/linux/resources/d
 import { placeOf } from '../../../agent/linux/resources/place.ts';
 import { encodeFrame, MAX_AGENT_FRAME } from '../../../agent/protocol/frame.ts';
 import { parseAgentMessage } from '../../../agent/protocol/messages.ts';
+import { ipxeScript } from '../../../agent/protocol/pointer/ipxe-script.ts';
+import type { PointerLayout } from '../../../agent/protocol/pointer/layout.ts';
+import { PointerStore } from '../../../agent/protocol/pointer/store.ts';
+import { ubootEnv } from '../../../agent/protocol/pointer/uboot-env.ts';
 import { RESOURCE_LIMITS, type ResourceKind } from '../../../agent/protocol/resources.ts';
 import { FilesHost } from '../../fakes/files-host.ts';
+import { TornEeprom } from '../../fakes/torn-eeprom.ts';
 
 type Files = FilesHost['files'];
 
@@ -157,6 +162,38 @@ it('disks: where they sit, what they are; NBD is virtual, empty ones are none', 
     'pci-0000:00:06.0-nvme-1',
     'pci-0000:00:1f.2-ata-3-scsi-0:0:0:0',
   ]);
+});
+
+it('disks of a machine with hundreds, and of drivers with a folder of their own', () => {
+  const disk = (name: string, at: number) =>
+    folder(`/sys/block/${name}`, {
+      '': `->../devices/pci0000:00/0000:00:${at.toString(16).padStart(2, '0')}.0/block/${name}`,
+      size: '1000\n',
+    });
+  const nbds = Array.from({ length: 400 }, (_, at) => ` 43 ${at * 32}     262144 nbd${at}\n`).join('');
+  const partitions = `major minor  #blocks  name\n\n${nbds} 104        0        500 cciss/c0d0\n   8        0        500 sda\n`;
+  const files = { ...disk('cciss!c0d0', 3), ...disk('sda', 4), '/proc/partitions': partitions };
+  expect(Object.keys(of(files, 'disk'))).toEqual(['pci-0000:00:03.0', 'pci-0000:00:04.0']);
+});
+
+it('a block device of the size of an EEPROM is a pointer store where it holds a boot pointer', () => {
+  const pointer = {
+    ...{ image: 'a', disks: ['d'], imagers: ['10.77.0.1'], cluster: 'demo', deployment: 'd1' },
+    ...{ phase: 'deploy' as const, attempts: 3, fallback: '' },
+  };
+  const device = (name: string, size: number, layout?: PointerLayout) => {
+    const chip = new TornEeprom(new Uint8Array(size));
+    if (layout !== undefined) new PointerStore(layout, chip).write(pointer);
+    return { [`/sys/block/${name}/size`]: `${size / 512}\n`, [`/dev/${name}`]: chip.bytes };
+  };
+  const files = {
+    ...device('vda', 16_384, ubootEnv),
+    ...device('vdb', 8192, ipxeScript),
+    ...device('vdc', 16_384),
+    ...device('vdd', 32_768, ubootEnv),
+    ...device('loop0', 16_384, ubootEnv),
+  };
+  expect(of(files, 'pointer-store')).toEqual({ 'uboot-env:/dev/vda': {}, 'ipxe-script:/dev/vdb': {} });
 });
 
 it('a place has no number that depends on the order of drivers', () => {

@@ -1,4 +1,5 @@
 /** Sources of hardware UIDs on machines that are tables of files: what each gives, what it rejects, which one counts. */
+import { normalize } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UID_SOURCES, uidOrder } from '../../../agent/linux/uid/sources.ts';
@@ -89,13 +90,18 @@ describe('what boards ship unset is no UID', () => {
     '00000000',
     '.',
     '--------',
+    '03000200-0400-0500-0006-000700080009',
+    '{00020003-0004-0005-0006-000700080009}',
+    '12345678123456781234567812345678',
+    '56F49712-FFFF-FFFF-FFFF-FFFFFFFFFFFF',
   ])('serial number "%s"', (serial) => {
     for (const [source, file] of [
       ['smbios-product', 'product_serial'],
       ['smbios-board', 'board_serial'],
       ['smbios-chassis', 'chassis_serial'],
+      ['devicetree', '../../../firmware/devicetree/base/serial-number'],
     ]) {
-      const reading = readingOf(source!, { [`${DMI}/${file}`]: `${serial}\n` });
+      const reading = readingOf(source!, { [normalize(`${DMI}/${file}`)]: `${serial}\n` });
       expect(reading?.uid).toBeUndefined();
       expect(reading).toMatchObject({ value: serial, why: expect.stringMatching(/\w/) });
     }

@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { HostError } from '../../../agent/linux/host.ts';
 import { tpmEndorsementKey } from '../../../agent/linux/uid/tpm.ts';
 import { createPrimaryCommand, ECC_TEMPLATE, RSA_TEMPLATE } from '../../../agent/linux/uid/tpm-codec.ts';
+import { readUid } from '../../../agent/linux/uid.ts';
 import { FilesHost } from '../../fakes/files-host.ts';
 import { askTpm, type SoftTpm, startTpm, tpmTool } from '../../support/swtpm.ts';
 
@@ -147,7 +149,7 @@ it('a bent answer is no UID and no crash', () => {
         if (at < answer.length) answer[at] = byte;
         return length % 3 === 0 ? answer.subarray(0, length) : answer;
       });
-      const found = read(bent);
+      const found = readOrFault(bent);
       if ('uid' in found) expect(found.uid).toMatch(/^tpm:[0-9a-f]{64}$/);
       else expect(found.why).toMatch(/\w/);
     }),
@@ -157,6 +159,29 @@ it('a bent answer is no UID and no crash', () => {
     why: '/dev/tpm0: it answers with tag 0xc4: no TPM 2.0',
   });
 });
+
+it.each([
+  ['TPM_RC_INITIALIZE', 0x100],
+  ['TPM_RC_FAILURE', 0x101],
+  ['TPM_RC_CONTEXT_GAP', 0x901],
+  ['TPM_RC_TESTING', 0x90a],
+  ['TPM_RC_RETRY', 0x922],
+])('%s is no word on the key: it could not be read', (_name, code) => {
+  const why = `/dev/tpm0: the TPM answers with error 0x${code.toString(16)}`;
+  expect(() => read(new TpmHost(() => refusal(code)))).toThrow(new HostError('EIO', why));
+  const busyLater = (command: Uint8Array) => (isCreate(command) ? refusal(code) : askTpm(tpm, command));
+  expect(() => read(new TpmHost(busyLater))).toThrow(why);
+  expect(() => readUid(new TpmHost(busyLater))).toThrow(`tpm cannot be read (${why})`);
+});
+
+function readOrFault(host: TpmHost): ReturnType<typeof read> {
+  try {
+    return read(host);
+  } catch (error) {
+    if (error instanceof HostError) return { why: error.message };
+    throw error;
+  }
+}
 
 function isCreate(command: Uint8Array): boolean {
   return Buffer.from(command).readUInt32BE(6) === 0x131;
