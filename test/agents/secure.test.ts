@@ -113,10 +113,12 @@ test('frames without TLS, and a page of the web', async () => {
   browser.destroy();
 });
 
-test('a handshake that is not gone on with', async () => {
+test('a handshake that is not gone on with: it is told, and the imager ends it', async () => {
   const silent = await rawTo(server.port);
+  const closed = once(silent, 'close');
+  silent.resume();
   await refusal('handshake-deadline');
-  silent.destroy();
+  await closed;
 });
 
 test('TLS 1.2; TLS 1.3 has a key exchange of its own for each connection', async () => {
