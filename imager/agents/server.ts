@@ -62,6 +62,8 @@ const LOST_MS = 90_000;
 const PUSH_MS = 10_000;
 /** Longer than a connection lingers that was told of the end. */
 const CLOSE_MS = 1500;
+/** Ports that are tried where the system chooses. */
+const PORT_TRIES = 16;
 
 export class AgentServer {
   readonly #options: AgentServerOptions;
@@ -98,18 +100,30 @@ export class AgentServer {
     });
   }
 
-  /** Listens. Rejects with the system's error where it cannot. */
+  /** Listens, for connections and for datagrams on one port. Rejects with the system's error where it cannot. */
   static async start(options: AgentServerOptions): Promise<AgentServer> {
-    const agents = new AgentServer(options);
-    const server = agents.#server;
+    for (let tries = 1; ; tries++) {
+      const agents = new AgentServer(options);
+      try {
+        await agents.#listen();
+        return agents;
+      } catch (error) {
+        await agents.close();
+        // The system chooses a port that is free for TCP; it may not be for the datagrams.
+        const another = options.port === 0 && (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+        if (!another || tries === PORT_TRIES) throw error;
+      }
+    }
+  }
+
+  async #listen(): Promise<void> {
+    const [options, server] = [this.#options, this.#server];
     server.on('connection', (socket: Socket) => {
-      agents.#sockets.add(socket);
-      socket.once('close', () => agents.#sockets.delete(socket));
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
     });
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS + options.nodes.all.length;
-    server.on('drop', () =>
-      agents.#reports.refused('too-many-connections', undefined, 'the endpoint is full'),
-    );
+    server.on('drop', () => this.#reports.refused('too-many-connections', undefined, 'the endpoint is full'));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(options.port, options.address, () => {
@@ -117,8 +131,7 @@ export class AgentServer {
         resolve();
       });
     });
-    await agents.#watch.listen(options.address, agents.port, (what) => agents.#tally.count(what));
-    return agents;
+    await this.#watch.listen(options.address, this.port, (what) => this.#tally.count(what));
   }
 
   get port(): number {
@@ -158,9 +171,11 @@ export class AgentServer {
 
   /** Deletes a node's definition on both sides: `Admissions.undefine`. Its connection ends with that. */
   async undefine(node: string): Promise<boolean> {
-    const peer = this.#peers.of(node);
-    const erased = await this.#options.admissions.undefine(node, peer && this.#asking(peer));
-    peer?.connection.drop('undefined', `${node} is not defined to the cluster any more`);
+    const erased = await this.#options.admissions.undefine(node, () => {
+      const peer = this.#peers.of(node);
+      return peer && this.#asking(peer);
+    });
+    this.#peers.of(node)?.connection.drop('undefined', undefinedWords(node));
     return erased;
   }
 
@@ -305,8 +320,10 @@ export class AgentServer {
   }
 
   async #join(peer: Peer, { node, by, hello }: Extract<Output, { do: 'join' }>): Promise<void> {
-    const { directory, clock, log } = this.#options;
+    const { directory, clock, log, admissions } = this.#options;
     const at = clock.now();
+    // Undefined since it was admitted, when it spoke for no node yet.
+    if (!admissions.stands(node.name)) return peer.connection.drop('undefined', undefinedWords(node.name));
     const former = this.#peers.welcome(peer, node.name, at);
     former?.connection.drop('replaced', `${node.name} has connected anew`);
     peer.connection.welcomed();
@@ -333,4 +350,8 @@ export class AgentServer {
     this.#peers.leave(peer);
     this.#reports.ended(peer, reason, why);
   }
+}
+
+function undefinedWords(node: string): string {
+  return `${node} is not defined to the cluster any more`;
 }
