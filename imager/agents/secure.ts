@@ -6,6 +6,7 @@
 import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { ENROL_IDENTITY } from '../../agent/protocol/enrolment.ts';
 import { plain } from '../../agent/protocol/plain.ts';
 
 /** Why a connection came to nothing before it was secured. */
@@ -108,6 +109,11 @@ function refusalOf(
   if (given === undefined) return { reason: 'handshake', why: plain(message) };
   if (!given.known)
     return { reason: 'unknown-identity', why: `${identity} is no definition of this cluster` };
+  if (code === 'ERR_SSL_BINDER_DOES_NOT_VERIFY' && given.identity === ENROL_IDENTITY)
+    return {
+      reason: 'wrong-key',
+      why: "its image was not built with this cluster's key of enrolment (agents.enrolmentKey): build it with that",
+    };
   return code === 'ERR_SSL_BINDER_DOES_NOT_VERIFY'
     ? { reason: 'wrong-key', why: `the key is not that of ${identity}` }
     : { reason: 'handshake', why: `${identity}: ${plain(message)}` };

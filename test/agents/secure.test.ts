@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Secret } from '../../agent/linux/host.ts';
-import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
+import { ENROL_IDENTITY, ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
 import type { LocalDefinition } from '../../agent/protocol/membership.ts';
 import { Directory } from '../../imager/agents/directory.ts';
@@ -93,6 +93,13 @@ test('the identity of another with a key of its own', async () => {
     address: '127.0.0.1',
     detail: { why: `the key is not that of "${defined.identity}"` },
   });
+});
+
+test('an image that was built without the key of enrolment of the operator', async () => {
+  const secret = { identity: ENROL_IDENTITY, key: defined.key };
+  await expect(connectSecure({ port: server.port }, secret)).rejects.toThrow();
+  const { detail } = await refusal('wrong-key');
+  expect(detail).toEqual({ why: expect.stringContaining('image was not built with') });
 });
 
 test('an identity nobody has, with characters for a terminal in it', async () => {
