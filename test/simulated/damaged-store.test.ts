@@ -6,7 +6,10 @@ import { NODE, OneNode, scenarioOf } from './one-node.ts';
 
 const never = () => false;
 
-it('stays up, says why on its console, and does not enrol', async () => {
+it.each([
+  ['its disk has a plan', 'as it was'],
+  ['its disk has none', 'another'],
+])('stays up, says why on its console, and does not enrol: %s', async (_, deployment) => {
   const lab = new OneNode(scenarioOf({}));
   await lab.power('on');
   expect(await lab.untilStep('ready')).toBeDefined();
@@ -15,6 +18,9 @@ it('stays up, says why on its console, and does not enrol', async () => {
   const slot = localSlotSize(DEVICE_SIZE - layout.size)!;
   // The last byte of each checksum.
   for (const at of [layout.size, layout.size + slot]) chip.bytes[at + 7]! ^= 0xff;
+  const pointers = lab.node.pointers();
+  const { pointer } = pointers.read();
+  if (deployment === 'another') pointers.write({ ...pointer!, deployment });
   const before = lab.rig.imager.boots(NODE).length;
   lab.events.length = 0;
   await lab.power('on');
