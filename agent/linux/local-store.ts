@@ -1,4 +1,4 @@
-/** Where a node keeps its definitions: in its EEPROM where that has room, else in a folder of its disk (local-folder.ts). */
+/** Where a node that boots keeps its definitions: in its EEPROM or nowhere. `agent supervise` has a folder (local-folder.ts). */
 import type { LocalSlots } from '../protocol/local-slots.ts';
 import type { LayoutName } from '../protocol/pointer/layout.ts';
 import type { BootLine } from './cmdline.ts';
@@ -8,7 +8,7 @@ import { localEeprom } from './local-eeprom.ts';
 
 /**
  * The local store beside the boot pointer that the firmware names. Undefined where there is no room for one, which `tell` is told in
- * words: the folder on the node's disk takes its place, from the moment that is mounted. Throws where the EEPROM cannot be read.
+ * words: the node then keeps nothing, for its disk is not there yet when it says who it is. Throws where the EEPROM cannot be read.
  */
 export function openLocalStore(
   host: Host,

@@ -85,7 +85,10 @@ function judgeStranger({ original, keeps, global, other, enrolment, standing }: 
       return other === undefined ? { do: 'define' } : ofOther(original, other);
     return refuse(
       'no-key',
-      'is defined and does not have its key: imager node undefine NAME and define NAME give it another',
+      keeps
+        ? 'is defined and does not have its key: imager node undefine NAME and define NAME give it another'
+        : 'is defined with a key that it has nowhere to keep at boot: end agent supervise on it, if that was it, ' +
+            'then imager node undefine NAME and define NAME',
     );
   }
   if (global.uid !== original) {

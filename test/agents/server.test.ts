@@ -362,6 +362,7 @@ test('deadlines: no hello, and silence after it', async () => {
   await start({ helloMs: 20, idleMs: 40 });
   const mute = await agent();
   expect(await mute.next()).toBeUndefined();
+  expect(events).toMatchObject([{ reason: 'hello-deadline', detail: { why: 'no welcome within 0.02 s' } }]);
   const one = await agent();
   await one.greet();
   expect(await one.next()).toBeUndefined();
