@@ -5,12 +5,10 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Registry } from '../registry/registry.ts';
 import { replaceDurably } from '../storage/durable.ts';
 
-const FILE = 'signing-key.pem';
-/** Where the registry has the point: definitions without the key they name are of no use. */
-const POINT = ['cluster', 'signer'];
+/** In the state folder. */
+export const SIGNING_KEY = 'signing-key.pem';
 
 export interface Signer {
   /** Uncompressed point, 65 bytes: Definition.signer. */
@@ -19,33 +17,12 @@ export interface Signer {
   sign(bytes: Uint8Array): Uint8Array;
 }
 
-/**
- * Opens the key of a state folder for the cluster of `registry`, which keeps its point from the first time on. Rejects where the file
- * is gone or another key since: nodes would refuse everything as tampered.
- */
-export async function clusterSigner(state: string, registry: Registry): Promise<Signer> {
-  const known = registry.get<Uint8Array>(POINT);
-  if (known !== undefined && !existsSync(join(state, FILE))) throw lost(state, 'is gone');
-  const signer = openSigner(state);
-  if (known === undefined) await registry.transact((tx) => tx.put(POINT, signer.point));
-  else if (Buffer.compare(known, signer.point) !== 0) throw lost(state, 'is another key');
-  return signer;
-}
-
-function lost(state: string, what: string): Error {
-  return new Error(
-    `${join(state, FILE)} ${what}, and the nodes take nothing that is not signed with this cluster's: bring the file back from a ` +
-      `backup. Without one the nodes have to be defined anew: move ${join(state, 'registry')} away, and run ` +
-      '"agent local erase --all" on each node',
-  );
-}
-
 /** Opens the key of a state folder, or makes it. Throws Error that names the file where it is no such key. */
 export function openSigner(state: string): Signer {
-  const path = join(state, FILE);
+  const path = join(state, SIGNING_KEY);
   if (!existsSync(path)) {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    replaceDurably(state, FILE, privateKey.export({ format: 'pem', type: 'pkcs8' }), 0o600);
+    replaceDurably(state, SIGNING_KEY, privateKey.export({ format: 'pem', type: 'pkcs8' }), 0o600);
   }
   // One that came from a backup.
   chmodSync(path, 0o600);

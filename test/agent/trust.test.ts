@@ -20,8 +20,9 @@ import { encodeFrame } from '../../agent/protocol/frame.ts';
 import { type Plan, parsePlan, type Script } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { planBytes } from '../../agent/protocol/signed.ts';
+import { clusterSigner } from '../../imager/definitions/cluster-signer.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { clusterSigner, openSigner, temporarySigner } from '../../imager/signing/signer.ts';
+import { openSigner, temporarySigner } from '../../imager/signing/signer.ts';
 import { RootedHost } from '../fakes/rooted-host.ts';
 import { definitionOf } from '../local/definitions.ts';
 
