@@ -1,4 +1,4 @@
-/** Where a node that boots keeps its definitions: in its EEPROM or nowhere. `agent supervise` has a folder (local-folder.ts). */
+/** Where a node that boots keeps its definitions: in its EEPROM. Processes of a system have a folder (local-folder.ts). */
 import type { LocalSlots } from '../protocol/local-slots.ts';
 import type { LayoutName } from '../protocol/pointer/layout.ts';
 import type { BootLine } from './cmdline.ts';
@@ -8,7 +8,8 @@ import { localEeprom } from './local-eeprom.ts';
 
 /**
  * The local store beside the boot pointer that the firmware names. Undefined where there is no room for one, which `tell` is told in
- * words: the node then keeps nothing, for its disk is not there yet when it says who it is. Throws where the EEPROM cannot be read.
+ * words: no folder of the node's disk can take its place, because its key is needed before there is a disk. Throws where the
+ * EEPROM cannot be read.
  */
 export function openLocalStore(
   host: Host,

@@ -7,3 +7,12 @@ export function hostError(error: unknown): HostError {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return new HostError(typeof code === 'string' ? code : 'EIO', String(message ?? error));
 }
+
+/** Runs `call`; what it throws becomes a HostError. */
+export function attempt<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw hostError(error);
+  }
+}

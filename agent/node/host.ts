@@ -1,9 +1,7 @@
 /** The agent's host on Node: full systems and rigs. Mounts, modules and interfaces through the system's own tools. */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
-import { open, rename, writeFile } from 'node:fs/promises';
 import { networkInterfaces, uptime } from 'node:os';
-import { dirname } from 'node:path';
 import type {
   Connection,
   Digest,
@@ -17,19 +15,19 @@ import type {
 import { HostError } from '../linux/host.ts';
 import { connect, secure } from './connection.ts';
 import { ask } from './datagram.ts';
-import { hostError } from './errors.ts';
+import { attempt, hostError } from './errors.ts';
+import * as files from './files.ts';
 import { readDirect } from './read-direct.ts';
 import { runProgram } from './run-program.ts';
 import { sha256, startSha256, verify } from './signatures.ts';
-
-const TOOL_MS = 30_000;
-const MAX_ANSWER = 4096;
+import { tool } from './tool.ts';
 
 export class NodeHost implements Host {
   readonly runtime = 'node';
 
   readFile(path: string): Uint8Array {
-    return attempt(() => bytesOf(fs.readFileSync(path)));
+    const { buffer, byteOffset, length } = attempt(() => fs.readFileSync(path));
+    return new Uint8Array(buffer, byteOffset, length);
   }
 
   readStored(path: string, offset: number, length: number): Uint8Array {
@@ -37,64 +35,23 @@ export class NodeHost implements Host {
   }
 
   writeStored(path: string, offset: number, bytes: Uint8Array): void {
-    withFile(path, 'r+', 0o666, (fd) => {
-      writeAll(fd, bytes, offset);
-      syncFile(fd);
-    });
+    files.writeStored(path, offset, bytes);
   }
 
   replaceFile(path: string, bytes: Uint8Array, mode = 0o644): void {
-    const beside = `${path}.new`;
-    // One left behind by a power cut keeps its mode: start from none.
-    attempt(() => fs.rmSync(beside, { force: true }));
-    withFile(beside, 'wx', mode, (fd) => {
-      writeAll(fd, bytes, 0);
-      syncFile(fd);
-    });
-    attempt(() => fs.renameSync(beside, path));
-    this.syncDirectory(dirname(path));
+    files.replaceFile(path, bytes, mode);
   }
 
-  async replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
-    const beside = `${path}.new`;
-    try {
-      await writeFile(beside, bytes, { flush: true });
-      await rename(beside, path);
-      const directory = await open(dirname(path));
-      await directory.sync().finally(() => directory.close());
-    } catch (error) {
-      throw hostError(error);
-    }
+  replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
+    return files.replaceFileAside(path, bytes);
   }
 
   writeVariable(path: string, bytes: Uint8Array): void {
-    const write = () =>
-      withFile(path, 'w', 0o644, (fd) => {
-        const put = fs.writeSync(fd, bytes);
-        if (put !== bytes.length)
-          throw new HostError('EIO', `${path}: ${put} of ${bytes.length} bytes written`);
-      });
-    try {
-      write();
-    } catch (error) {
-      if (hostError(error).code !== 'EPERM') throw error;
-      tool(['chattr', '-i', path]);
-      try {
-        write();
-      } finally {
-        tool(['chattr', '+i', path]);
-      }
-    }
+    files.writeVariable(path, bytes);
   }
 
   transact(path: string, request: Uint8Array): Uint8Array {
-    const answer = new Uint8Array(MAX_ANSWER);
-    let length = 0;
-    withFile(path, 'r+', 0, (fd) => {
-      fs.writeSync(fd, request);
-      length = fs.readSync(fd, answer);
-    });
-    return answer.subarray(0, length);
+    return files.transact(path, request);
   }
 
   list(path: string): string[] {
@@ -122,21 +79,11 @@ export class NodeHost implements Host {
   }
 
   syncDirectory(path: string): void {
-    withFile(path, 'r', 0, syncFile);
+    files.syncDirectory(path);
   }
 
   lock(path: string): (() => void) | undefined {
-    const fd = attempt(() => fs.openSync(path, 'a', 0o600));
-    const release = () => fs.closeSync(fd);
-    try {
-      // The lock is the open file's, which this process shares with flock(1) and keeps.
-      execFileSync('flock', ['-n', '3'], { timeout: TOOL_MS, stdio: ['ignore', 'ignore', 'ignore', fd] });
-      return release;
-    } catch (error) {
-      release();
-      if ((error as { status?: number | null }).status === 1) return undefined;
-      throw hostError(error);
-    }
+    return files.lock(path);
   }
 
   mount(source: string, target: string, type: string, options: string): void {
@@ -297,57 +244,6 @@ export class NodeHost implements Host {
 
   exit(code: number): never {
     process.exit(code);
-  }
-}
-
-/** Runs `call`; what it throws becomes a HostError. */
-function attempt<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    throw hostError(error);
-  }
-}
-
-function withFile(path: string, flags: string, mode: number, use: (fd: number) => void): void {
-  attempt(() => {
-    const fd = fs.openSync(path, flags, mode);
-    try {
-      use(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-  });
-}
-
-function writeAll(fd: number, bytes: Uint8Array, offset: number): void {
-  for (let done = 0; done < bytes.length; )
-    done += fs.writeSync(fd, bytes, done, bytes.length - done, offset + done);
-}
-
-function syncFile(fd: number): void {
-  try {
-    fs.fsyncSync(fd);
-  } catch (error) {
-    // Sysfs attributes and character devices have nothing to flush.
-    if (hostError(error).code !== 'EINVAL') throw error;
-  }
-}
-
-function bytesOf(buffer: Buffer): Uint8Array {
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
-}
-
-/** Runs one of the system's tools; its own words are the error. */
-function tool(argv: [string, ...string[]]): void {
-  const [file, ...args] = argv;
-  try {
-    execFileSync(file, args, { timeout: TOOL_MS, stdio: ['ignore', 'pipe', 'pipe'] });
-  } catch (error) {
-    const { code, stderr, status } = error as { code?: string; stderr?: Buffer; status?: number | null };
-    if (code === 'ENOENT') throw new HostError('ENOENT', `${file}: not installed on this system`);
-    const words = stderr?.toString().trim();
-    throw new HostError(code ?? 'EIO', `${argv.join(' ')}: ${words || `exit ${status}`}`);
   }
 }
 

@@ -49,7 +49,4 @@ uint8_t *bw_bytes(JSContext *ctx, JSValueConst value, size_t *length);
 char **bw_strings(JSContext *ctx, JSValueConst array);
 void bw_free_strings(char **strings);
 
-/* Writes one whole line to the console, which is opened again where it was hung up. */
-void bw_print(const char *text, size_t length);
-
 #endif

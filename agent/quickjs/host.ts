@@ -13,19 +13,15 @@ import type {
 import { HostError } from '../linux/host.ts';
 import { connect, SocketConnection } from './connection.ts';
 import { ask } from './datagram.ts';
+import * as files from './files.ts';
 import { POLLIN, startTimer, watch } from './loop.ts';
 import { parseMountOptions } from './mount-options.ts';
 import { NbdDevices } from './nbd.ts';
 import { Processes } from './processes.ts';
 
-const O_WRONLY = 0o1;
-const O_RDWR = 0o2;
-const O_CREAT = 0o100;
-const O_TRUNC = 0o1000;
 /** A disk that is not written by then is taken to be away for good. */
 const SETTLE_SECONDS = 10;
 const MS_MOVE = 0x2000;
-const MAX_ANSWER = 4096;
 
 export class QuickjsHost implements Host {
   readonly runtime = 'quickjs';
@@ -45,69 +41,24 @@ export class QuickjsHost implements Host {
   }
 
   writeStored(path: string, offset: number, bytes: Uint8Array): void {
-    withFile(path, O_WRONLY, (fd) => {
-      bw.pwrite(fd, bytes, offset);
-      bw.fsync(fd);
-    });
+    files.writeStored(path, offset, bytes);
   }
 
   replaceFile(path: string, bytes: Uint8Array, mode = 0o644): void {
-    const beside = `${path}.new`;
-    // One left behind by a power cut keeps its mode through O_CREAT: start from none.
-    bw.remove(beside);
-    withFile(
-      beside,
-      O_WRONLY | O_CREAT | O_TRUNC,
-      (fd) => {
-        bw.pwrite(fd, bytes, 0);
-        bw.fsync(fd);
-      },
-      mode,
-    );
-    bw.rename(beside, path);
-    const slash = path.lastIndexOf('/');
-    this.syncDirectory(slash > 0 ? path.slice(0, slash) : slash === 0 ? '/' : '.');
+    files.replaceFile(path, bytes, mode);
   }
 
-  async replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
+  replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
     this.#processes.adoptOrphans();
-    const report = bw.replaceAside(path, bytes);
-    await new Promise<void>((ended) => watch(report, POLLIN, ended));
-    bw.endAside(report, path);
+    return files.replaceFileAside(path, bytes);
   }
 
   writeVariable(path: string, bytes: Uint8Array): void {
-    const write = () =>
-      withFile(
-        path,
-        O_WRONLY | O_CREAT | O_TRUNC,
-        (fd) => {
-          const put = bw.write(fd, bytes);
-          if (put !== bytes.length)
-            throw new HostError('EIO', `${path}: ${put} of ${bytes.length} bytes written`);
-        },
-        0o644,
-      );
-    try {
-      write();
-    } catch (error) {
-      if (!(error instanceof HostError) || error.code !== 'EPERM') throw error;
-      bw.setImmutable(path, false);
-      try {
-        write();
-      } finally {
-        bw.setImmutable(path, true);
-      }
-    }
+    files.writeVariable(path, bytes);
   }
 
   transact(path: string, request: Uint8Array): Uint8Array {
-    let answer: ArrayBuffer | null = null;
-    withFile(path, O_RDWR, (fd) => {
-      bw.write(fd, request);
-      answer = bw.read(fd, MAX_ANSWER);
-    });
-    return new Uint8Array(answer ?? 0);
+    return files.transact(path, request);
   }
 
   list(path: string): string[] {
@@ -133,14 +84,11 @@ export class QuickjsHost implements Host {
   }
 
   syncDirectory(path: string): void {
-    withFile(path, 0, bw.fsync);
+    files.syncDirectory(path);
   }
 
   lock(path: string): (() => void) | undefined {
-    const fd = bw.open(path, O_WRONLY | O_CREAT, 0o600);
-    if (bw.lock(fd)) return () => bw.close(fd);
-    bw.close(fd);
-    return undefined;
+    return files.lock(path);
   }
 
   mount(source: string, target: string, type: string, options: string): void {
@@ -308,15 +256,6 @@ export class QuickjsHost implements Host {
       this.reboot('reboot');
     }
     return bw.exit(code);
-  }
-}
-
-function withFile(path: string, flags: number, use: (fd: number) => void, mode = 0): void {
-  const fd = bw.open(path, flags, mode);
-  try {
-    use(fd);
-  } finally {
-    bw.close(fd);
   }
 }
 

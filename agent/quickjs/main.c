@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bw.h"
+#include "console.h"
 
 extern const uint8_t bundle_start[], bundle_end[];
 

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bw.h"
+#include "console.h"
 #include "pack.h"
 #include "stream.h"
 

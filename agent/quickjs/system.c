@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bw.h"
+#include "console.h"
 
 static JSValue mount_fs(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   uint32_t flags;

@@ -1,22 +1,23 @@
 /** The agent endpoint: who is connected, what they report, and what is pushed to them. */
 import type { Socket } from 'node:net';
-import type { Server } from 'node:tls';
-import type { Logger } from 'pino';
 import { ENROL_IDENTITY } from '../../agent/protocol/enrolment.ts';
 import { HEARTBEAT_SECONDS } from '../../agent/protocol/heartbeat.ts';
 import type { AgentMessage, ImagerMessage } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
-import type { Clock } from '../journal/clock.ts';
-import type { EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
-import type { NodeConfig, UserConfig } from '../model/config.ts';
-import type { NodeIndex } from '../model/nodes.ts';
 import type { Liveness } from '../model/views.ts';
-import type { Admissions, Ask } from './admissions.ts';
+import type { Ask } from './admissions.ts';
 import { Connection } from './connection.ts';
-import type { Directory } from './directory.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
-import type { Outputs } from './outputs.ts';
+import { Listener } from './listener.ts';
+import {
+  type AgentServerOptions,
+  HELLO_MS,
+  IDLE_BEATS,
+  LOST_MS,
+  MAX_CONNECTIONS,
+  PUSH_MS,
+} from './options.ts';
 import { type ConnectedNode, type Peer, Peers } from './peers.ts';
 import { notConnected, type PushAnswer, PushError, Pushes } from './pushes.ts';
 import { Reports } from './reports.ts';
@@ -24,42 +25,8 @@ import { secureServer } from './secure.ts';
 import { acknowledgement, admitted, type Output, receive, type Turn, turnedAway } from './session.ts';
 import { Watch } from './watch.ts';
 
-export interface AgentServerOptions {
-  address: string;
-  /** 0: chosen by the system. */
-  port: number;
-  nodes: NodeIndex;
-  userConfigs: Readonly<Record<string, UserConfig>>;
-  directory: Directory;
-  admissions: Admissions;
-  /** Of nodes without a definition. */
-  enrolmentKey: Uint8Array;
-  outputs: Outputs;
-  /** True where `address` is leased to `node`; asked for nodes without an address of their own. */
-  holdsLease(node: NodeConfig, address: string): boolean;
-  sink: EventSink;
-  clock: Clock;
-  log: Logger;
-  maxConnections?: number;
-  helloMs?: number;
-  idleMs?: number;
-  pushMs?: number;
-  /** How often nodes are to send heartbeats; not less than a third of idleMs. */
-  heartbeatSeconds?: number;
-  /** A node that is not heard for so long is lost. */
-  lostMs?: number;
-}
-
-/** Beside one for each node. */
-const MAX_CONNECTIONS = 1024;
 /** A node has one agent; an old connection may linger while its successor says hello. */
 const MAX_PER_ADDRESS = 8;
-const HELLO_MS = 10_000;
-/** A connection that is silent for so many heartbeats has no node at its other end. */
-const IDLE_BEATS = 3;
-/** Time enough to restart on purpose. */
-const LOST_MS = 90_000;
-const PUSH_MS = 10_000;
 /** Longer than a connection lingers that was told of the end. */
 const CLOSE_MS = 1500;
 /** Ports that are tried where the system chooses. */
@@ -67,9 +34,7 @@ const PORT_TRIES = 16;
 
 export class AgentServer {
   readonly #options: AgentServerOptions;
-  readonly #server: Server;
-  /** TCP connections, secured or not. */
-  readonly #sockets = new Set<Socket>();
+  readonly #listener: Listener;
   readonly #peers = new Peers();
   readonly #flashes: Flashes;
   readonly #pushes: Pushes<PushAnswer>;
@@ -83,7 +48,7 @@ export class AgentServer {
     this.#reports = new Reports(options.sink, options.clock, this.#tally);
     this.#watch = new Watch(options.lostMs ?? LOST_MS, options.clock, this.#reports);
     const { enrolmentKey, admissions } = options;
-    this.#server = secureServer(
+    const server = secureServer(
       {
         keyOf: (identity) => (identity === ENROL_IDENTITY ? enrolmentKey : admissions.keyOf(identity)),
         secured: (socket, identity) => this.#accept(socket, identity),
@@ -92,6 +57,7 @@ export class AgentServer {
       },
       options.helloMs ?? HELLO_MS,
     );
+    this.#listener = new Listener(server);
     this.#pushes = new Pushes(options.pushMs ?? PUSH_MS);
     this.#flashes = new Flashes(options.directory, {
       isConnected: (node) => this.#peers.of(node) !== undefined,
@@ -117,26 +83,16 @@ export class AgentServer {
   }
 
   async #listen(): Promise<void> {
-    const [options, server] = [this.#options, this.#server];
-    server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
-    server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS + options.nodes.all.length;
-    server.on('drop', () => this.#reports.refused('too-many-connections', undefined, 'the endpoint is full'));
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(options.port, options.address, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
-    await this.#watch.listen(options.address, this.port, (what) => this.#tally.count(what));
+    const { address, port, maxConnections, nodes } = this.#options;
+    const most = maxConnections ?? MAX_CONNECTIONS + nodes.all.length;
+    await this.#listener.listen(address, port, most, () =>
+      this.#reports.refused('too-many-connections', undefined, 'the endpoint is full'),
+    );
+    await this.#watch.listen(address, this.port, (what) => this.#tally.count(what));
   }
 
   get port(): number {
-    const address = this.#server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
+    return this.#listener.port;
   }
 
   /** Counts since the start, by what and why. */
@@ -181,14 +137,10 @@ export class AgentServer {
 
   /** Resolves when no connection is left. */
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     // What is in the middle of its handshake is no peer yet, and ends when it likes.
-    const late = setTimeout(() => {
-      for (const socket of this.#sockets) socket.destroy();
-    }, CLOSE_MS);
+    const closed = this.#listener.close(CLOSE_MS);
     for (const { connection } of this.#peers.all()) connection.drop('imager-stops', 'the imager stops');
     await Promise.all([closed, this.#watch.close()]);
-    clearTimeout(late);
   }
 
   #push(node: string, what: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {

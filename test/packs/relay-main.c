@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "console.h"
 #include "pack.h"
 #include "relay.h"
 

@@ -8,7 +8,6 @@ import { join, resolve } from 'node:path';
 // Two folders up also from where benches are bundled to.
 const ROOT = resolve(import.meta.dirname, '../..');
 const SOURCES = join(ROOT, 'agent/quickjs');
-const QUICKJS = join(ROOT, 'node_modules/qjsc/deps/quickjs_2021_03_27');
 const FILES = [
   join(ROOT, 'test/packs/relay-main.c'),
   ...['relay.c', 'pack.c', 'stream.c'].map((name) => join(SOURCES, name)),
@@ -22,7 +21,7 @@ const BUILDS = {
 
 /** Compiled once for each state of its sources. */
 function program(build: keyof typeof BUILDS): string {
-  const headers = ['relay.h', 'pack.h', 'stream.h'].map((name) => join(SOURCES, name));
+  const headers = ['console.h', 'relay.h', 'pack.h', 'stream.h'].map((name) => join(SOURCES, name));
   const hash = createHash('sha256').update(BUILDS[build]);
   for (const file of [...FILES, ...headers]) hash.update(readFileSync(file));
   const folder = join(ROOT, 'build/cache/relay');
@@ -31,7 +30,7 @@ function program(build: keyof typeof BUILDS): string {
   mkdirSync(folder, { recursive: true });
   const partial = `${path}.${process.pid}`;
   const flags = `${BUILDS[build]} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra`;
-  execFileSync('gcc', [...flags.split(' '), '-I', SOURCES, '-isystem', QUICKJS, ...FILES, '-o', partial]);
+  execFileSync('gcc', [...flags.split(' '), '-I', SOURCES, ...FILES, '-o', partial]);
   renameSync(partial, path);
   return path;
 }

@@ -23,7 +23,6 @@ import {
   admitted,
   type Output,
   receive,
-  type Session,
   type Turn,
   turnedAway,
 } from '../../../imager/agents/session.ts';
@@ -37,21 +36,11 @@ import { temporarySigner } from '../../../imager/signing/signer.ts';
 import type { SimulatedDisk } from './disk.ts';
 import type { ImagerParts, SimulatedImage } from './imager-parts.ts';
 import type { Listener, StreamEnd, StreamPacket } from './network.ts';
+import { type Peer, Requests } from './requests.ts';
 import { take } from './secure.ts';
-
-interface Peer {
-  end: StreamEnd;
-  address: string;
-  session: Session;
-  /** Id of the definition whose key secures the connection. */
-  identity?: string;
-  /** The node it was welcomed as. */
-  node?: string;
-}
 
 /** A process of Node that opens its stores, on the rig. */
 const START_MS = 600;
-const PUSH_MS = 10_000;
 const LOST_MS = 90_000;
 
 export class SimulatedImager implements Listener {
@@ -72,13 +61,13 @@ export class SimulatedImager implements Listener {
   readonly #attached = new Map<string, () => void>();
   #flashes: Flashes;
   #liveness = new Liveness(LOST_MS);
-  readonly #requests = new Map<number, { peer: Peer; end: (answer: PushAnswer | Error) => void }>();
-  #lastRequest = 0;
+  readonly #requests: Requests;
 
   /** It serves at once. */
   constructor(parts: ImagerParts) {
     this.#parts = parts;
     this.#nodes = new NodeIndex(parts.config.nodes);
+    this.#requests = new Requests(parts.time);
     [this.#directory, this.#flashes, this.#admissions] = this.#begin();
   }
 
@@ -281,10 +270,8 @@ export class SimulatedImager implements Listener {
         return;
       }
       case 'settle': {
-        const asked = this.#requests.get(output.request);
-        if (asked?.peer !== peer) return;
-        this.#requests.delete(output.request);
-        asked.end('why' in output.answer ? new PushError('refused', output.answer.why) : output.answer);
+        const { request, answer } = output;
+        this.#requests.settle(peer, request, 'why' in answer ? new PushError('refused', answer.why) : answer);
       }
     }
   }
@@ -299,41 +286,14 @@ export class SimulatedImager implements Listener {
   }
 
   #asking(peer: Peer): Ask {
-    return (what, message) => this.#ask(peer, what, message);
-  }
-
-  #ask(peer: Peer, what: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
-    if (peer.session.at === 'closed') return Promise.reject(new PushError('disconnected', 'has gone'));
-    const request = ++this.#lastRequest;
-    return new Promise((resolve, reject) => {
-      const end = (answer: PushAnswer | Error) => {
-        late();
-        if (answer instanceof Error) reject(answer);
-        else resolve(answer);
-      };
-      const late = this.#parts.time.after(PUSH_MS, () => {
-        this.#requests.delete(request);
-        end(
-          new PushError(
-            'deadline',
-            `${what} ${peer.node ?? peer.address}: no answer within ${PUSH_MS / 1000} s`,
-          ),
-        );
-      });
-      this.#requests.set(request, { peer, end });
-      peer.end.write(encodeFrame(message(request)));
-    });
+    return (what, message) => this.#requests.ask(peer, what, message);
   }
 
   #drop(peer: Peer): void {
     if (!this.#peers.delete(peer)) return;
     peer.session = { at: 'closed' };
     peer.end.close();
-    for (const [request, { peer: asked, end }] of this.#requests)
-      if (asked === peer) {
-        this.#requests.delete(request);
-        end(new PushError('disconnected', `${peer.node} disconnected`));
-      }
+    this.#requests.abandon(peer);
     const node = this.#nodes.byName(peer.node ?? '');
     if (node === undefined) return;
     if (this.#byNode.get(node.name) === peer) this.#byNode.delete(node.name);
