@@ -97,9 +97,10 @@ function startLink(
   restart: Restart,
 ): AgentLink {
   const { bootId, bootedImage } = boot;
-  const hello = helloMaker(host, { bootId, bootedImage }, membership, store);
+  const identity = { bootId, bootedImage };
+  const hello = helloMaker(host, identity, membership, store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
-  const link = new AgentLink(host, imagers, hello, {
+  const link = new AgentLink(host, imagers, identity, hello, {
     secret: () => secretOf(host, membership.current()),
     named: (hostname) => host.setHostName(hostname),
     flash: (request) => writeFlash(store, request),
@@ -121,6 +122,8 @@ function portsOf(
   return {
     disks: {
       async mountRoot(disks, imagers) {
+        // Damaged, it does not say who may boot this node, nor whose plan to trust: it is not mounted at all.
+        membership.current();
         await attacher.mountRoot(disks, imagers);
         link.keepIn(STATE_DIRECTORY);
       },

@@ -63,7 +63,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     bootId: readBootId(host),
     bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',
   };
-  const link = new AgentLink(host, imagers, helloMaker(host, boot, membership, store), {
+  const link = new AgentLink(host, imagers, boot, helloMaker(host, boot, membership, store), {
     secret: () => secretOf(host, membership.current()),
     // The name of a system that is up is its own business.
     named() {},

@@ -64,13 +64,21 @@ export class Conversation {
     identity: LinkIdentity,
     take: Take,
   ): Promise<Conversation> {
+    // Before there is a connection to leave open: it throws where the local store is damaged.
+    const secret = identity.secret();
     const plain = await host.connect(imager.address, imager.port, CONNECT_MS);
-    const connection = await host.secure(plain, identity.secret(), SECURE_MS);
+    const connection = await host.secure(plain, secret, SECURE_MS);
     const conversation = new Conversation(host, imager, connection, take);
     const welcomed = new Promise<void>((resolve) => {
       conversation.#welcomed = resolve;
     });
-    conversation.send(identity.hello());
+    try {
+      // Only now: the pointer may have been written meanwhile.
+      conversation.send(identity.hello());
+    } catch (error) {
+      conversation.close();
+      throw error;
+    }
     const late = host.sleep(WELCOME_MS).then(() => new Error(`no welcome within ${WELCOME_MS / 1000} s`));
     const why = await Promise.race([welcomed, conversation.ended, late]);
     if (why === undefined) return conversation;

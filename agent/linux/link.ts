@@ -14,6 +14,7 @@ import type { BootPointer } from '../protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../protocol/resources.ts';
 import { Adapters } from './adapters.ts';
 import { Conversation, RefusedError } from './conversation.ts';
+import type { BootIdentity } from './hello.ts';
 import { type Host, HostError, type Secret } from './host.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
 import { ReportFile } from './report-file.ts';
@@ -60,13 +61,19 @@ export class AgentLink implements ImagerLink {
   readonly #planWaiters: ((plan: Plan | null) => void)[] = [];
   readonly #settleWaiters: (() => void)[] = [];
 
-  constructor(host: Host, imagers: readonly ImagerAddress[], hello: () => Hello, commands: Commands) {
+  /** `hello` may throw, where what it tells cannot be read: then no imager is told anything. */
+  constructor(
+    host: Host,
+    imagers: readonly ImagerAddress[],
+    { bootId, bootedImage }: BootIdentity,
+    hello: () => Hello,
+    commands: Commands,
+  ) {
     this.#host = host;
     this.#imagers = imagers;
     this.#hello = hello;
     this.#commands = commands;
     this.#adapters = new Adapters(host);
-    const { bootId, bootedImage } = hello();
     this.#report = new Report({ id: bootId, image: bootedImage });
   }
 

@@ -42,6 +42,11 @@ export class Admissions {
     return this.definitions.byId(id)?.key ?? undefined;
   }
 
+  /** Whether the node is defined at this moment. */
+  stands(node: string): boolean {
+    return this.definitions.ofNode(node)?.state === 'defined';
+  }
+
   /** The plan, signed for the node of this definition where it can check that. */
   seal(plan: Plan, { name, key }: GlobalDefinition): Plan {
     if (key === null) return plan;
@@ -94,13 +99,15 @@ export class Admissions {
 
   /**
    * Deletes the definition of a node, which then is not taken in before it is defined again. Resolves with whether the
-   * node's own copy is gone, too; else that goes at its next hello. `ask`: where it is connected.
+   * node's own copy is gone, too; else that goes at its next hello. `asking`: how to ask it, where it is connected once what is under
+   * way with it is over.
    */
-  undefine(node: string, ask: Ask | undefined): Promise<boolean> {
+  undefine(node: string, asking: () => Ask | undefined): Promise<boolean> {
     return this.#inTurn(node, async () => {
       const entry = this.definitions.ofNode(node);
       await this.definitions.close(node);
       if (entry === undefined || entry.key === null) return true;
+      const ask = asking();
       if (ask === undefined) return false;
       return erase(entry.id, endOf(ask), this.definitions).then(
         () => true,

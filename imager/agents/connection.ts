@@ -40,7 +40,7 @@ export class Connection {
     this.#idleMs = deadlines.idleMs;
     socket.setNoDelay(true);
     this.#deadline = setTimeout(
-      () => this.drop('hello-deadline', `no hello within ${deadlines.helloMs / 1000} s`),
+      () => this.drop('hello-deadline', `no welcome within ${deadlines.helloMs / 1000} s`),
       deadlines.helloMs,
     );
     socket.on('data', (chunk) => void this.#take(chunk));

@@ -6,6 +6,7 @@
 import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { ENROL_IDENTITY } from '../../agent/protocol/enrolment.ts';
 import { plain } from '../../agent/protocol/plain.ts';
 
 /** Why a connection came to nothing before it was secured. */
@@ -34,6 +35,7 @@ export interface SecureEvents {
 const CIPHERS = 'TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256';
 /** Connections of one address whose handshake is under way, or whose socket has not gone yet. */
 const MAX_PER_ADDRESS = 16;
+const HANDSHAKE_TIMEOUT = 'ERR_TLS_HANDSHAKE_TIMEOUT';
 const PLAIN = new Set([
   'ERR_SSL_WRONG_VERSION_NUMBER',
   'ERR_SSL_HTTP_REQUEST',
@@ -71,6 +73,8 @@ export function secureServer(events: SecureEvents, handshakeMs: number): Server 
     const refusal = refusalOf(error, offered.get(socket));
     if (refusal === undefined) events.abandoned();
     else events.refused(refusal.reason, addressOf(socket), refusal.why);
+    // Of this fault alone Node.js leaves the end to us. Later: it is not through with the socket.
+    if (error.code === HANDSHAKE_TIMEOUT) setImmediate(() => socket.destroy());
   });
   return server;
 }
@@ -98,14 +102,18 @@ function refusalOf(
   given: { identity: string; known: boolean } | undefined,
 ): { reason: Refusal; why: string } | undefined {
   const identity = `"${plain((given?.identity ?? '').slice(0, 64))}"`;
-  if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT')
-    return { reason: 'handshake-deadline', why: 'the handshake took too long' };
+  if (code === HANDSHAKE_TIMEOUT) return { reason: 'handshake-deadline', why: 'the handshake took too long' };
   if (!code.startsWith('ERR_SSL_')) return undefined;
   if (PLAIN.has(code))
     return { reason: 'plain', why: 'it speaks no TLS: boot an image built with this imager' };
   if (given === undefined) return { reason: 'handshake', why: plain(message) };
   if (!given.known)
     return { reason: 'unknown-identity', why: `${identity} is no definition of this cluster` };
+  if (code === 'ERR_SSL_BINDER_DOES_NOT_VERIFY' && given.identity === ENROL_IDENTITY)
+    return {
+      reason: 'wrong-key',
+      why: "its image was not built with this cluster's key of enrolment (agents.enrolmentKey): build it with that",
+    };
   return code === 'ERR_SSL_BINDER_DOES_NOT_VERIFY'
     ? { reason: 'wrong-key', why: `the key is not that of ${identity}` }
     : { reason: 'handshake', why: `${identity}: ${plain(message)}` };

@@ -23,6 +23,8 @@ import { Watch } from './watch.ts';
 const MAX_PER_ADDRESS = 8;
 /** Longer than a connection lingers that was told of the end. */
 const CLOSE_MS = 1500;
+/** Ports that are tried where the system chooses. */
+const PORT_TRIES = 16;
 
 export class AgentServer {
   readonly #options: AgentServerOptions;
@@ -58,15 +60,29 @@ export class AgentServer {
     });
   }
 
-  /** Listens. Rejects with the system's error where it cannot. */
+  /** Listens, for connections and for datagrams on one port. Rejects with the system's error where it cannot. */
   static async start(options: AgentServerOptions): Promise<AgentServer> {
-    const agents = new AgentServer(options);
-    const most = options.maxConnections ?? MAX_CONNECTIONS + options.nodes.all.length;
-    await agents.#listener.listen(options.address, options.port, most, () =>
-      agents.#reports.refused('too-many-connections', undefined, 'the endpoint is full'),
+    for (let tries = 1; ; tries++) {
+      const agents = new AgentServer(options);
+      try {
+        await agents.#listen();
+        return agents;
+      } catch (error) {
+        await agents.close();
+        // The system chooses a port that is free for TCP; it may not be for the datagrams.
+        const another = options.port === 0 && (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+        if (!another || tries === PORT_TRIES) throw error;
+      }
+    }
+  }
+
+  async #listen(): Promise<void> {
+    const { address, port, maxConnections, nodes } = this.#options;
+    const most = maxConnections ?? MAX_CONNECTIONS + nodes.all.length;
+    await this.#listener.listen(address, port, most, () =>
+      this.#reports.refused('too-many-connections', undefined, 'the endpoint is full'),
     );
-    await agents.#watch.listen(options.address, agents.port, (what) => agents.#tally.count(what));
-    return agents;
+    await this.#watch.listen(address, this.port, (what) => this.#tally.count(what));
   }
 
   get port(): number {
@@ -105,9 +121,11 @@ export class AgentServer {
 
   /** Deletes a node's definition on both sides: `Admissions.undefine`. Its connection ends with that. */
   async undefine(node: string): Promise<boolean> {
-    const peer = this.#peers.of(node);
-    const erased = await this.#options.admissions.undefine(node, peer && this.#asking(peer));
-    peer?.connection.drop('undefined', `${node} is not defined to the cluster any more`);
+    const erased = await this.#options.admissions.undefine(node, () => {
+      const peer = this.#peers.of(node);
+      return peer && this.#asking(peer);
+    });
+    this.#peers.of(node)?.connection.drop('undefined', undefinedWords(node));
     return erased;
   }
 
@@ -248,8 +266,10 @@ export class AgentServer {
   }
 
   async #join(peer: Peer, { node, by, hello }: Extract<Output, { do: 'join' }>): Promise<void> {
-    const { directory, clock, log } = this.#options;
+    const { directory, clock, log, admissions } = this.#options;
     const at = clock.now();
+    // Undefined since it was admitted, when it spoke for no node yet.
+    if (!admissions.stands(node.name)) return peer.connection.drop('undefined', undefinedWords(node.name));
     const former = this.#peers.welcome(peer, node.name, at);
     former?.connection.drop('replaced', `${node.name} has connected anew`);
     peer.connection.welcomed();
@@ -276,4 +296,8 @@ export class AgentServer {
     this.#peers.leave(peer);
     this.#reports.ended(peer, reason, why);
   }
+}
+
+function undefinedWords(node: string): string {
+  return `${node} is not defined to the cluster any more`;
 }

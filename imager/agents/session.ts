@@ -149,7 +149,13 @@ function greet(hello: Hello, world: World): Turn {
   const match =
     world.identity === undefined
       ? (identify(hello, world.nodes) ?? byAddress(world))
-      : byKey(world, world.identity);
+      : byKey(world, world.identity, hello);
+  const known = world.identity === undefined ? undefined : world.definedAs(world.identity);
+  if (match === undefined && known?.deleted === false)
+    return refuse(
+      'unknown-node',
+      `it is defined as ${known.name}, which is not configured: imager node undefine ${known.name}`,
+    );
   if (match === undefined)
     return refuse(
       'unknown-node',
@@ -161,7 +167,7 @@ function greet(hello: Hello, world: World): Turn {
     outputs: [{ do: 'admit', node, hello }],
   };
   // Of hardware that was the node's once and has its key: it is told to forget that, wherever it is by now.
-  if (world.identity !== undefined && world.definedAs(world.identity)?.deleted) return judged;
+  if (known?.deleted) return judged;
   if (node.address !== undefined && node.address !== world.peer)
     return refuse(
       'address',
@@ -221,10 +227,19 @@ export function identify(
   return undefined;
 }
 
-/** The node whose definition it is, whatever else the hello says. */
-function byKey({ nodes, definedAs }: World, identity: string): { node: NodeConfig; by: 'key' } | undefined {
-  const node = nodes.byName(definedAs(identity)?.name ?? '');
-  return node && { node, by: 'key' };
+/**
+ * The node whose definition it is, whatever else the hello says. Where that was deleted and the configuration has no such name any
+ * more, the node its hardware is of: somebody has to tell it to forget what it keeps.
+ */
+function byKey(
+  { nodes, definedAs }: World,
+  identity: string,
+  hello: Hello,
+): { node: NodeConfig; by: Recognised } | undefined {
+  const known = definedAs(identity);
+  const node = nodes.byName(known?.name ?? '');
+  if (node !== undefined) return { node, by: 'key' };
+  return known?.deleted ? identify(hello, nodes) : undefined;
 }
 
 /**

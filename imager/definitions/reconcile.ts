@@ -52,7 +52,11 @@ export type Verdict =
 
 /** The next thing to do. After each but `join` and `refuse` it is judged anew. */
 export function judge(facts: Facts): Verdict {
-  return facts.local === null ? judgeStranger(facts) : judgeMember(facts, facts.local);
+  if (facts.local !== null) return judgeMember(facts, facts.local);
+  // Strangers have the key of enrolment. What is asked of them was not asked of whoever has a deleted one's.
+  if (facts.identity !== undefined)
+    return refuse('identity', `uses the key of definition ${facts.identity} and says it has none`);
+  return judgeStranger(facts);
 }
 
 function judgeMember({ original, identity, global, other }: Facts, local: LocalDefinition): Verdict {
@@ -81,7 +85,10 @@ function judgeStranger({ original, keeps, global, other, enrolment, standing }: 
       return other === undefined ? { do: 'define' } : ofOther(original, other);
     return refuse(
       'no-key',
-      'is defined and does not have its key: imager node undefine NAME and define NAME give it another',
+      keeps
+        ? 'is defined and does not have its key: imager node undefine NAME and define NAME give it another'
+        : 'is defined with a key that it has nowhere to keep at boot: end agent supervise on it, if that was it, ' +
+            'then imager node undefine NAME and define NAME',
     );
   }
   if (global.uid !== original) {

@@ -202,8 +202,12 @@ async function define(
   return membershipOf(admissions, name);
 }
 
-async function undefine({ nodes, agents, sink, clock }: ControlParts, name: string): Promise<Undefined> {
-  nodeNamed(nodes, name);
+async function undefine(
+  { nodes, admissions, agents, sink, clock }: ControlParts,
+  name: string,
+): Promise<Undefined> {
+  // One that was renamed in the configuration, or removed from it, may still be defined.
+  if (admissions.definitions.ofNode(name) === undefined) nodeNamed(nodes, name);
   const erased = await agents.undefine(name);
   sink({ at: clock.now(), component: 'imager', step: 'undefine', node: name, detail: { erased } });
   return { node: name, erased };

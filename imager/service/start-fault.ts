@@ -15,7 +15,9 @@ export function startFault(
 ): string {
   const { address, setting } = place;
   const port = error.port === PXE_PORT ? PXE_PORT : place.port;
-  const [protocol, option] = UDP.includes(service) ? ['UDP', 'u'] : ['TCP', 't'];
+  // The agent port is both: what is bound and not listened on are the datagrams.
+  const datagrams = UDP.includes(service) || (service === 'agent' && error.syscall === 'bind');
+  const [protocol, option] = datagrams ? ['UDP', 'u'] : ['TCP', 't'];
   const other = port === PXE_PORT ? 'and stop that: firmware asks no other' : `or set ${setting}`;
   const why: Record<string, string> = {
     EADDRINUSE: `the port is in use: find by whom with "ss -ln${option}p sport = :${port}", ${other}`,

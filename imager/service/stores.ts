@@ -5,6 +5,7 @@ import { parseUid } from '../../agent/protocol/uid.ts';
 import { Admissions } from '../agents/admissions.ts';
 import { Directory } from '../agents/directory.ts';
 import { Outputs } from '../agents/outputs.ts';
+import { clusterSigner } from '../definitions/cluster-signer.ts';
 import { Definitions } from '../definitions/store.ts';
 import { leaseAt } from '../dhcp/leases.ts';
 import { Disks } from '../disks/catalog.ts';
@@ -19,7 +20,6 @@ import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import { NodeIndex } from '../model/nodes.ts';
 import { Packs } from '../packs/packs.ts';
 import { LmdbRegistry } from '../registry/lmdb.ts';
-import { openSigner } from '../signing/signer.ts';
 import { nodeOfLease } from './dhcp-settings.ts';
 import { mayOpen } from './disk-policy.ts';
 import { openMenus } from './node-menus.ts';
@@ -53,8 +53,6 @@ export interface StoreParts {
   portOf(service: 'http' | 'tftp'): number | undefined;
 }
 
-/** Stands in for the cluster's public key: nothing is signed yet. */
-
 /** Opens them all. Rejects where one cannot be. */
 export async function openStores({ config, log, ipxe, started, portOf }: StoreParts): Promise<Stores> {
   const nodes = new NodeIndex(config.nodes);
@@ -80,7 +78,7 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     cluster: config.cluster,
     nodes: config.nodes.map(({ name }) => name),
     imagers: [config.network.address],
-    signer: openSigner(config.state),
+    signer: await clusterSigner(config.state, registry),
   });
   const admissions = new Admissions({ definitions, enrolment: config.agents.enrolment, clock: systemClock });
   const outputs = new Outputs(registry);

@@ -7,7 +7,8 @@ import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceDurably } from '../storage/durable.ts';
 
-const FILE = 'signing-key.pem';
+/** In the state folder. */
+export const SIGNING_KEY = 'signing-key.pem';
 
 export interface Signer {
   /** Uncompressed point, 65 bytes: Definition.signer. */
@@ -18,10 +19,10 @@ export interface Signer {
 
 /** Opens the key of a state folder, or makes it. Throws Error that names the file where it is no such key. */
 export function openSigner(state: string): Signer {
-  const path = join(state, FILE);
+  const path = join(state, SIGNING_KEY);
   if (!existsSync(path)) {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    replaceDurably(state, FILE, privateKey.export({ format: 'pem', type: 'pkcs8' }), 0o600);
+    replaceDurably(state, SIGNING_KEY, privateKey.export({ format: 'pem', type: 'pkcs8' }), 0o600);
   }
   // One that came from a backup.
   chmodSync(path, 0o600);

@@ -35,6 +35,8 @@ const HELLO: Hello = {
   keeps: false,
 };
 
+const BOOT = { bootId: HELLO.bootId, bootedImage: HELLO.bootedImage };
+
 const WELCOME: ImagerMessage = { type: 'welcome', node: 'n1', hostname: 'n1.example', plan: null };
 
 const POINTER = {
@@ -107,7 +109,7 @@ async function linked(commands: Partial<Commands> = {}) {
   const refused = () => {
     throw new Error('not in this test');
   };
-  const link = new AgentLink(host, [{ address: '127.0.0.1', port: imager.port }], () => HELLO, {
+  const link = new AgentLink(host, [{ address: '127.0.0.1', port: imager.port }], BOOT, () => HELLO, {
     secret: () => ENROL,
     named: (hostname) => host.setHostName(hostname),
     flash: refused,
@@ -121,6 +123,24 @@ async function linked(commands: Partial<Commands> = {}) {
 }
 
 describe('the link to the imager', () => {
+  it('leaves no connection behind where it cannot say who it is', async () => {
+    const imager = await Imager.start();
+    open.push(imager);
+    const host = new PlainHost();
+    const broken = () => {
+      throw new Error('the store is damaged');
+    };
+    const link = new AgentLink(host, [{ address: '127.0.0.1', port: imager.port }], BOOT, broken, {
+      ...{ secret: () => ENROL, named: broken, flash: broken, power: broken, member: broken },
+    });
+    const connected = once(imager, 'connection');
+    void link.serve();
+    const [socket] = (await connected) as [Socket];
+    socket.resume();
+    await once(socket, 'close');
+    expect(host.console.join()).toContain('the store is damaged');
+  });
+
   it('says hello, takes its host name and its plan from the welcome', async () => {
     const { imager, host, link } = await linked();
     const plan = link.plan();

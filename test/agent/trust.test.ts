@@ -1,5 +1,14 @@
 /** Plans and scripts are what the cluster signed, or nothing is done with them. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -11,6 +20,8 @@ import { encodeFrame } from '../../agent/protocol/frame.ts';
 import { type Plan, parsePlan, type Script } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { planBytes } from '../../agent/protocol/signed.ts';
+import { clusterSigner } from '../../imager/definitions/cluster-signer.ts';
+import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { openSigner, temporarySigner } from '../../imager/signing/signer.ts';
 import { RootedHost } from '../fakes/rooted-host.ts';
 import { definitionOf } from '../local/definitions.ts';
@@ -119,4 +130,22 @@ test('the key of the cluster is made once, for its owner alone; another kind of 
   expect(readdirSync(host.root)).toEqual(['signing-key.pem']);
   writeFileSync(file, 'no key\n');
   expect(() => openSigner(host.root)).toThrow(/signing-key.pem is no P-256 key in PEM/);
+});
+
+test('a key of the cluster that is gone, or another, is said and not replaced', async () => {
+  const [dir, registry] = [mkdtempSync(join(tmpdir(), 'signer-')), new MemoryRegistry()];
+  const [key, aside] = [join(dir, 'signing-key.pem'), join(dir, 'aside')];
+  try {
+    const { point } = await clusterSigner(dir, registry);
+    expect((await clusterSigner(dir, registry)).point).toEqual(point);
+    renameSync(key, aside);
+    await expect(clusterSigner(dir, registry)).rejects.toThrow(/signing-key.pem is gone, .*from a backup/);
+    expect(existsSync(key)).toBe(false);
+    openSigner(dir);
+    await expect(clusterSigner(dir, registry)).rejects.toThrow(/signing-key.pem is another key, /);
+    renameSync(aside, key);
+    expect((await clusterSigner(dir, registry)).point).toEqual(point);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 });

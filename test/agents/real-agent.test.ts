@@ -60,16 +60,22 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   const names: string[] = [];
   const actions: string[] = [];
   const member = new Membership('serial:n1', undefined);
-  const link = new AgentLink(new QuietHost(), [{ address: ADDRESS, port: server.port }], () => hello(), {
-    secret: () => ENROL,
-    flash: ({ type, request, ...target }) => {
-      if (target.image === 'broken') throw new Error('EEPROM: EIO');
-      return { ...POINTER, ...target, sequence: 2 };
+  const link = new AgentLink(
+    new QuietHost(),
+    [{ address: ADDRESS, port: server.port }],
+    hello(),
+    () => hello(),
+    {
+      secret: () => ENROL,
+      flash: ({ type, request, ...target }) => {
+        if (target.image === 'broken') throw new Error('EEPROM: EIO');
+        return { ...POINTER, ...target, sequence: 2 };
+      },
+      power: (action) => () => void actions.push(action),
+      named: (hostname) => void names.push(hostname),
+      member: (request) => member.answer(request),
     },
-    power: (action) => () => void actions.push(action),
-    named: (hostname) => void names.push(hostname),
-    member: (request) => member.answer(request),
-  });
+  );
   link.report('agent', { early: true });
   void link.serve();
   expect(await link.plan()).toMatchObject({ deployment: 'd1', secondReboot: true });

@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Secret } from '../../agent/linux/host.ts';
-import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
+import { ENROL_IDENTITY, ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
 import type { LocalDefinition } from '../../agent/protocol/membership.ts';
 import { Directory } from '../../imager/agents/directory.ts';
@@ -95,6 +95,13 @@ test('the identity of another with a key of its own', async () => {
   });
 });
 
+test('an image that was built without the key of enrolment of the operator', async () => {
+  const secret = { identity: ENROL_IDENTITY, key: defined.key };
+  await expect(connectSecure({ port: server.port }, secret)).rejects.toThrow();
+  const { detail } = await refusal('wrong-key');
+  expect(detail).toEqual({ why: expect.stringContaining('image was not built with') });
+});
+
 test('an identity nobody has, with characters for a terminal in it', async () => {
   const secret = { identity: 'some\u001b[2Jbody', key: ENROLMENT_KEY };
   await expect(connectSecure({ port: server.port }, secret)).rejects.toThrow();
@@ -113,10 +120,12 @@ test('frames without TLS, and a page of the web', async () => {
   browser.destroy();
 });
 
-test('a handshake that is not gone on with', async () => {
+test('a handshake that is not gone on with: it is told, and the imager ends it', async () => {
   const silent = await rawTo(server.port);
+  const closed = once(silent, 'close');
+  silent.resume();
   await refusal('handshake-deadline');
-  silent.destroy();
+  await closed;
 });
 
 test('TLS 1.2; TLS 1.3 has a key exchange of its own for each connection', async () => {

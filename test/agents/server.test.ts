@@ -1,11 +1,14 @@
+import { createSocket } from 'node:dgram';
 import { EventEmitter, once } from 'node:events';
+import { connect } from 'node:net';
 import fc from 'fast-check';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
 import type { Flash, ImagerMessage } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
+import { Echo } from '../../imager/agents/echo.ts';
 import type { AgentServerOptions } from '../../imager/agents/options.ts';
 import { Outputs } from '../../imager/agents/outputs.ts';
 import { AgentServer } from '../../imager/agents/server.ts';
@@ -13,6 +16,7 @@ import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { startFault } from '../../imager/service/start-fault.ts';
 import { admissionsOf } from './admissions.ts';
 import { hello, POINTER, TestAgent } from './client.ts';
 
@@ -359,6 +363,7 @@ test('deadlines: no hello, and silence after it', async () => {
   await start({ helloMs: 20, idleMs: 40 });
   const mute = await agent();
   expect(await mute.next()).toBeUndefined();
+  expect(events).toMatchObject([{ reason: 'hello-deadline', detail: { why: 'no welcome within 0.02 s' } }]);
   const one = await agent();
   await one.greet();
   expect(await one.next()).toBeUndefined();
@@ -410,4 +415,56 @@ test('mutated conversations never stop the endpoint', async () => {
   );
   const one = await agent();
   expect(await one.greet()).toMatchObject({ type: 'welcome' });
+});
+
+test('undefined while it is being defined: what was begun is over first, and the node does not stay', async () => {
+  const one = await agent();
+  one.send(hello({ keeps: true }));
+  const asked = (await one.next()) as Extract<ImagerMessage, { type: 'identify' }>;
+  const undefining = server.undefine('node1');
+  one.send({ type: 'identified', request: asked.request, uid: 'serial:n1', local: null });
+  const commit = (await one.next()) as Extract<ImagerMessage, { type: 'commit' }>;
+  expect(commit.type).toBe('commit');
+  one.send({ type: 'done', request: commit.request });
+  // Its welcome may be on its way already; then it is asked to forget what it has just kept.
+  for (let said = await one.next(); said !== undefined; said = await one.next())
+    if (said.type === 'erase') one.send({ type: 'failed', request: said.request, why: 'EIO' });
+  expect(await undefining).toBe(false);
+  expect(server.connected()).toEqual([]);
+  // It has a key that is good for one thing: to be told to forget it.
+  const { definition } = commit;
+  const again = await TestAgent.connect(server.port, '127.0.0.1', {
+    identity: definition.id,
+    key: definition.key,
+  });
+  agents.push(again);
+  const { id, number, name, uid, cluster } = definition;
+  again.send(hello({ keeps: true, local: { id, number, name, uid, cluster: cluster.id } }));
+  expect(await again.next()).toMatchObject({ type: 'erase', definition: id });
+});
+
+describe('where the datagrams of its port are of another', () => {
+  test('it does not start, lets go of the port, and says which protocol it is', async () => {
+    const other = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address();
+    const fault: NodeJS.ErrnoException = await start({ port }).catch((error) => error);
+    expect(startFault(fault, 'agent', { address: '127.0.0.1', port, setting: 'ports.agent' })).toBe(
+      `cannot start agent on UDP port ${port} of 127.0.0.1: the port is in use: ` +
+        `find by whom with "ss -lnup sport = :${port}", or set ports.agent`,
+    );
+    const [refused] = await once(connect(port, '127.0.0.1'), 'error');
+    expect(refused).toMatchObject({ code: 'ECONNREFUSED' });
+    other.close();
+  });
+
+  test('another port is taken where the system chooses', async () => {
+    await server.close();
+    const taken = Object.assign(new Error('bind EADDRINUSE'), { code: 'EADDRINUSE', syscall: 'bind' });
+    const listen = vi.spyOn(Echo, 'start').mockRejectedValueOnce(taken);
+    await start();
+    expect(listen).toHaveBeenCalledTimes(2);
+    listen.mockRestore();
+    expect(await (await agent()).greet()).toMatchObject({ type: 'welcome' });
+  });
 });

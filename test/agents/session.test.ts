@@ -146,6 +146,32 @@ describe('the key of a definition', () => {
     });
   });
 
+  describe('where the configuration has another name for the node now', () => {
+    const renamed = { ...node2, name: 'renamed' };
+    const said = hello({ uid: 'serial:n2', macs: [node2.mac!] });
+    const greeted = (identity: string, nodes = [node1, renamed]) =>
+      receive(fresh, said, { ...secured, identity, nodes: new NodeIndex(nodes) });
+
+    test('it is refused, and what undefines it is said', () => {
+      expect(greeted('id-of-node2').outputs.at(-1)).toEqual({
+        ...{ do: 'drop', reason: 'unknown-node' },
+        why: 'it is defined as node2, which is not configured: imager node undefine node2',
+      });
+    });
+
+    test('once that is done it is judged, so that its copy goes', () => {
+      expect(greeted('id-of-node2-deleted').session).toMatchObject({
+        at: 'judged',
+        node: renamed,
+        by: 'mac',
+      });
+      expect(greeted('id-of-node2-deleted', [node1]).outputs.at(-1)).toMatchObject({
+        reason: 'unknown-node',
+        why: expect.stringContaining('add it to the configuration'),
+      });
+    });
+  });
+
   test('of no node is refused', () => {
     expect(receive(fresh, hello(), { ...secured, identity: 'unheard of' }).outputs.at(-1)).toMatchObject({
       do: 'drop',

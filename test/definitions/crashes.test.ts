@@ -103,7 +103,8 @@ class World {
   async undefine(machine: Machine, connected: boolean): Promise<void> {
     try {
       const member = new Membership(machine.uid, machine.store);
-      await (await this.admissions()).undefine(machine.name, connected ? this.#ask(member) : undefined);
+      const ask = connected ? this.#ask(member) : undefined;
+      await (await this.admissions()).undefine(machine.name, () => ask);
     } catch (error) {
       this.#crashed(error);
     }

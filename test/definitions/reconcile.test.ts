@@ -82,6 +82,26 @@ describe('a node with a copy', () => {
 });
 
 describe('a node without a copy', () => {
+  test('is told what to do about its key, by whether it can keep one', () => {
+    const told = (keeps: boolean) => judge({ ...stranger, global, keeps });
+    expect(told(true)).toMatchObject({ reason: 'no-key', why: expect.stringContaining('give it another') });
+    expect(told(false)).toMatchObject({
+      reason: 'no-key',
+      why: expect.stringContaining('end agent supervise on it'),
+    });
+  });
+
+  test.each(['first', 'always', 'asked'] as const)(
+    'that uses the key of one is no stranger: %s',
+    (enrolment) => {
+      for (const changes of [{}, { global }, { global: keyless }, { standing: 'wanted' as const }])
+        expect(judge({ ...stranger, ...changes, enrolment, identity: ID })).toMatchObject({
+          do: 'refuse',
+          reason: 'identity',
+        });
+    },
+  );
+
   const row = (enrolment: Facts['enrolment'], changes: Partial<Facts>) =>
     judge({ ...stranger, enrolment, ...changes });
   const word = (verdict: ReturnType<typeof judge>) => (verdict.do === 'refuse' ? verdict.reason : verdict.do);

@@ -183,7 +183,7 @@ start(async (host, [hours = '24', folder = '/tmp']) => {
     ...{ bootedImage: 'alpha', pointer: POINTER, uptime: day.uptime(), local: null, keeps: false },
   });
   const secret = { identity: 'enrol', key: new Uint8Array(32) };
-  const link = new AgentLink(day, [{ address: '10.0.0.1', port: 1 }], hello, {
+  const link = new AgentLink(day, [{ address: '10.0.0.1', port: 1 }], hello(), hello, {
     secret: () => secret,
     named() {},
     flash: ({ deployment }) => ({ ...POINTER, deployment }),
