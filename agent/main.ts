@@ -132,6 +132,7 @@ function portsOf(
     link,
     pointers: pointersOf(store, (pointer) => link.pointed(pointer)),
     power: { reboot: () => restart('reboot') },
+    console: (line) => host.print(`bootwright: ${line}`),
     uptime: () => host.uptime(),
   };
 }

@@ -1,7 +1,7 @@
 /** The agent's host on Node: full systems and rigs. Mounts, modules and interfaces through the system's own tools. */
 import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
-import { open, rename, writeFile } from 'node:fs/promises';
+import { open, rename, rm, writeFile } from 'node:fs/promises';
 import { networkInterfaces, uptime } from 'node:os';
 import { dirname } from 'node:path';
 import type {
@@ -58,7 +58,8 @@ export class NodeHost implements Host {
   async replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
     const beside = `${path}.new`;
     try {
-      await writeFile(beside, bytes, { flush: true });
+      await rm(beside, { force: true });
+      await writeFile(beside, bytes, { flag: 'wx', mode: 0o600, flush: true });
       await rename(beside, path);
       const directory = await open(dirname(path));
       await directory.sync().finally(() => directory.close());

@@ -3,9 +3,14 @@ import * as z from 'zod/mini';
 
 const text = (max: number) => z.string().check(z.maxLength(max));
 const uint = z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER));
-const shortText = text(256);
+/** Longest name of a step and of what its detail has, in characters. */
+export const MAX_STEP_NAME = 256;
+/** Longest text of a detail, in characters. */
+export const MAX_DETAIL_TEXT = 4096;
 
-export const detail = z.record(shortText, z.union([text(4096), z.number(), z.boolean()]));
+const shortText = text(MAX_STEP_NAME);
+
+export const detail = z.record(shortText, z.union([text(MAX_DETAIL_TEXT), z.number(), z.boolean()]));
 
 /** The boot that a step is of, where it is not the one of the hello: told once the imager answers again. */
 const earlierBoot = z.object({
@@ -32,6 +37,8 @@ export const ack = z.object({ type: z.literal('ack'), seq: uint, boot: z.optiona
 /** The first frame of the file in which a node keeps steps; the others are steps, each with its boot. */
 export const storedReport = z.object({
   version: z.literal(1),
+  /** Hardware UID of the node whose steps these are: a disk may come to another, or become the base of others. */
+  uid: shortText,
   /** Id of the boot that wrote it. */
   bootId: shortText,
   /** No step of that boot has a higher number. */
