@@ -58,7 +58,10 @@ async function boot(
     services: { start: async () => undefined },
     link: {
       plan: async () => PLAN,
-      report: (step, detail) => void (reports.push(step), told.push(`${step} ${detail.why ?? ''}`)),
+      report(step, detail) {
+        reports.push(step);
+        told.push(`${step} ${detail.why ?? ''}`);
+      },
       output() {},
       async settle() {},
     },
