@@ -97,7 +97,7 @@ function startLink(
   restart: Restart,
 ): AgentLink {
   const { bootId, bootedImage } = boot;
-  const identity = { bootId, bootedImage };
+  const identity = { uid: membership.uid, bootId, bootedImage };
   const hello = helloMaker(host, identity, membership, store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
   const link = new AgentLink(host, imagers, identity, hello, {
@@ -135,6 +135,7 @@ function portsOf(
     link,
     pointers: pointersOf(store, (pointer) => link.pointed(pointer)),
     power: { reboot: () => restart('reboot') },
+    console: (line) => host.print(`bootwright: ${line}`),
     uptime: () => host.uptime(),
   };
 }

@@ -80,6 +80,8 @@ export interface Ports {
   link: ImagerLink;
   pointers: Pointers;
   power: Power;
+  /** Says a line to who is at the node, and to nobody else. */
+  console(line: string): void;
   /** Seconds since the machine started. */
   uptime(): number;
 }

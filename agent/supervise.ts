@@ -60,6 +60,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   lockState(host, options.state);
   const membership = new Membership(uid, localStoreOf(host, options));
   const boot = {
+    uid,
     bootId: readBootId(host),
     bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',
   };

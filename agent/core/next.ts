@@ -4,6 +4,9 @@ import { type BootPointer, FRESH_ATTEMPTS } from '../protocol/pointer/record.ts'
 import { advance, begun, ended, planFaults, remaining } from './plan.ts';
 import type { Boot, Effect, Input, Journal, State, Todo } from './state.ts';
 
+/** Names of scripts, each of at most 63 characters, that fit well into the text of a step. */
+const MAX_FAILURES = 32;
+
 export interface Transition {
   state: State;
   effects: Effect[];
@@ -40,10 +43,13 @@ export function next(state: State, input: Input): Transition {
       if (input.kind === 'scriptFailed') return scriptFailed(state, input.why);
       break;
     case 'rebooting':
+      if (input.kind === 'failed') return rebootFailed(state, input.why);
+      break;
     case 'ready':
       if (input.kind === 'failed') return stay(input.why);
       break;
     case 'failed':
+      if (input.kind === 'failed') return stay(both(state.why, input.why));
       break;
   }
   throw new NoTransition(state, input);
@@ -140,6 +146,21 @@ function scriptFailed(state: At<'working'>, why: string): Transition {
   }
 }
 
+/**
+ * Something on the way to a restart has failed, a journal that is not to be written mostly: what was to come of a failure comes of
+ * it all the same, and a restart that was planned has failed as anything else. Once: then the node stays up.
+ */
+function rebootFailed({ why: former, despite }: At<'rebooting'>, later: string): Transition {
+  const why = both(former, later);
+  if (despite === undefined) return stay(why);
+  const { state, effects } = (despite.fallBack ? fallBack : fail)(despite, why);
+  return { state: state.at === 'rebooting' ? { at: 'rebooting', why } : state, effects };
+}
+
+function both(former: string | undefined, later: string): string {
+  return former === undefined ? later : `${former}; ${later}`;
+}
+
 /** Begins the first thing left to do. */
 function work({ state, effects }: { state: At<'working'>; effects: Effect[] }): Transition {
   const { boot, pointer, plan } = state;
@@ -148,7 +169,7 @@ function work({ state, effects }: { state: At<'working'>; effects: Effect[] }): 
   switch (first.do) {
     case 'reboot':
       return {
-        state: { at: 'rebooting' },
+        state: { at: 'rebooting', despite: { boot, pointer, fallBack: false } },
         effects: [
           ...effects,
           ...journalled(state, first).effects,
@@ -202,9 +223,13 @@ function settled(pointer: BootPointer): Effect {
   };
 }
 
-/** What a node that is ready says of scripts that failed and were let pass. */
+/** What a node that is ready says of scripts that failed and were let pass: the first of many. */
 function failures({ failed }: Journal): Record<string, string> {
-  return failed.length === 0 ? {} : { failed: failed.join(',') };
+  if (failed.length === 0) return {};
+  const more = failed.length - MAX_FAILURES;
+  return {
+    failed: failed.slice(0, MAX_FAILURES).join(',') + (more > 0 ? ` and ${more} more` : ''),
+  };
 }
 
 /** What the node was before a failure is dealt with. */
@@ -221,14 +246,17 @@ function fail({ boot, pointer }: Failing, why: string): Transition {
   // Of an image that is its own fallback the last attempt is the last: the firmware would boot it for ever.
   const retry = isOnTrial(boot, pointer) && (pointer.attempts > 0 || pointer.fallback !== pointer.image);
   if (!retry) return stay(why);
-  return { state: { at: 'rebooting' }, effects: [report('retry', { why }), { do: 'reboot' }] };
+  return {
+    state: { at: 'rebooting', why, despite: { boot, pointer, fallBack: false } },
+    effects: [report('retry', { why }), { do: 'reboot' }],
+  };
 }
 
 /** As fail(), without the attempts that are left. */
 function fallBack({ boot, pointer }: Failing, why: string): Transition {
   if (!isOnTrial(boot, pointer) || pointer.fallback === pointer.image) return fail({ boot, pointer }, why);
   return {
-    state: { at: 'rebooting' },
+    state: { at: 'rebooting', why, despite: { boot, pointer, fallBack: true } },
     effects: [
       { do: 'point', pointer: { ...pointer, attempts: 0 } },
       report('fall-back', { image: pointer.fallback, why }),

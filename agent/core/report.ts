@@ -3,7 +3,7 @@
  * those of this one. Pure; agent/linux/report-file.ts keeps it over reboots.
  */
 import type { AgentMessage, Step, StepDetail } from '../protocol/messages.ts';
-import type { EarlierBoot } from '../protocol/step.ts';
+import { type EarlierBoot, MAX_DETAIL_TEXT, MAX_STEP_NAME } from '../protocol/step.ts';
 
 /** More than the boots of a day have. */
 const MAX_STEPS = 1000;
@@ -62,10 +62,18 @@ export class Report {
     for (const { boot, step } of present) this.#push(boot, step);
   }
 
-  /** A new step of this boot; as it is to be sent. */
+  /** A new step of this boot; as it is to be sent. Of what is too long for a message its beginning. */
   add(step: string, uptime: number, detail: StepDetail): Step {
     this.#lastSeq += 1;
-    const message: Step = { type: 'step', seq: this.#lastSeq, step, uptime, detail };
+    const message: Step = {
+      ...{ type: 'step', seq: this.#lastSeq, step: cut(step, MAX_STEP_NAME), uptime },
+      detail: Object.fromEntries(
+        Object.entries(detail).map(([key, value]) => [
+          cut(key, MAX_STEP_NAME),
+          typeof value === 'string' ? cut(value, MAX_DETAIL_TEXT) : value,
+        ]),
+      ),
+    };
     this.#push(this.#boot, message);
     return message;
   }
@@ -105,6 +113,10 @@ export class Report {
       this.#dropped += 1;
     }
   }
+}
+
+function cut(text: string, longest: number): string {
+  return text.length > longest ? `${text.slice(0, longest - 3)}...` : text;
 }
 
 function sizeOf({ step, detail = {} }: Step): number {

@@ -81,18 +81,24 @@ async function runScript(
   ports.outputs.keep(left);
   ports.link.output(left);
   const why = failureOf(script, left);
-  return why === undefined ? { kind: 'did', detail: { took: left.took } } : { kind: 'scriptFailed', why };
+  if (why === undefined) return { kind: 'did', detail: { took: left.took } };
+  ports.console(`${why}; ${endOf(left.output)}`);
+  return { kind: 'scriptFailed', why };
 }
 
-/** Why a script failed, with the end of what it said; undefined where it ended well. */
-function failureOf(
-  { name, timeoutSeconds }: Script,
-  { code, timedOut, output }: ScriptOutput,
-): string | undefined {
+/**
+ * Why a script failed; undefined where it ended well. Nothing of what it said: whoever is in the node's network may read steps,
+ * and a script may say anything.
+ */
+function failureOf({ name, timeoutSeconds }: Script, { code, timedOut }: ScriptOutput): string | undefined {
   if (code === 0 && !timedOut) return undefined;
-  const said = output.trim();
-  const end = said === '' ? 'no output' : said.split('\n').slice(-3).join(' | ').slice(-1000);
-  return `script ${name}: ${timedOut ? `no end within ${timeoutSeconds} s` : `exit ${code}`}; ${end}`;
+  return `script ${name}: ${timedOut ? `no end within ${timeoutSeconds} s` : `exit ${code}`}`;
+}
+
+/** The last lines of an output in one. */
+function endOf(output: string): string {
+  const lines = output.trim().split('\n').slice(-3).join(' | ').slice(-1000);
+  return lines === '' ? 'no output' : lines.replace(/\p{Cc}+/gu, ' ');
 }
 
 async function startServices(

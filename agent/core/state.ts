@@ -54,8 +54,11 @@ export type State =
   | { at: 'installing'; boot: Boot; pointer: BootPointer; plan: Plan; journal: Journal }
   /** The first of `todo` is being done. */
   | { at: 'working'; boot: Boot; pointer: BootPointer; plan: Plan; journal: Journal; todo: Todo[] }
-  /** The reboot has been asked for; nothing more is done in this boot. */
-  | { at: 'rebooting' }
+  /**
+   * The reboot has been asked for; nothing more is done in this boot. `why`: where that comes of a failure. `despite`: what decides
+   * on the reboot where what comes before it cannot be done.
+   */
+  | { at: 'rebooting'; why?: string; despite?: { boot: Boot; pointer: BootPointer; fallBack: boolean } }
   /** All is done; services run. */
   | { at: 'ready' }
   /** The node stays up for investigation. */

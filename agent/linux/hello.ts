@@ -1,11 +1,14 @@
 /** What a node says of itself at the start of each connection. */
 import { type Hello, PROTOCOL_VERSION } from '../protocol/messages.ts';
 import type { PointerStore } from '../protocol/pointer/store.ts';
+import type { Uid } from '../protocol/uid.ts';
 import type { Host } from './host.ts';
 import type { Membership } from './membership.ts';
 
 /** What stays the same for the whole of a boot. */
 export interface BootIdentity {
+  /** Of the hardware. */
+  uid: Uid;
   bootId: string;
   /** '' where nobody told. */
   bootedImage: string;

@@ -80,8 +80,8 @@ export interface Host {
   /** Replaces a file: write beside it, fsync, rename, fsync the directory. `mode` in octal, 0o644 by default. */
   replaceFile(path: string, bytes: Uint8Array, mode?: number): void;
   /**
-   * As replaceFile(), while this process goes on: where the disk is away, only this waits. Resolves once durable. One at a
-   * time for each path.
+   * As replaceFile(), for its owner's eyes alone (mode 0600), while this process goes on: where the disk is away, only this
+   * waits. Resolves once durable. One at a time for each path.
    */
   replaceFileAside(path: string, bytes: Uint8Array): Promise<void>;
   /**

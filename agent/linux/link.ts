@@ -48,6 +48,7 @@ export class AgentLink implements ImagerLink {
   readonly #imagers: readonly ImagerAddress[];
   readonly #hello: () => Hello;
   readonly #commands: Commands;
+  readonly #uid: string;
   readonly #report: Report;
   readonly #adapters: Adapters;
   readonly #outputs = new UntoldOutputs();
@@ -65,7 +66,7 @@ export class AgentLink implements ImagerLink {
   constructor(
     host: Host,
     imagers: readonly ImagerAddress[],
-    { bootId, bootedImage }: BootIdentity,
+    { uid, bootId, bootedImage }: BootIdentity,
     hello: () => Hello,
     commands: Commands,
   ) {
@@ -74,6 +75,7 @@ export class AgentLink implements ImagerLink {
     this.#hello = hello;
     this.#commands = commands;
     this.#adapters = new Adapters(host);
+    this.#uid = uid;
     this.#report = new Report({ id: bootId, image: bootedImage });
   }
 
@@ -107,7 +109,7 @@ export class AgentLink implements ImagerLink {
 
   /** From here on what is not acknowledged outlives this process, in `directory`; what was kept there is reported too. */
   keepIn(directory: string): void {
-    this.#file = new ReportFile(this.#host, directory, this.#report);
+    this.#file = new ReportFile(this.#host, directory, this.#uid, this.#report);
     for (const message of this.#report.pending()) this.#active?.send(message);
     void this.#keepSoon();
   }

@@ -8,12 +8,12 @@ import type { AgentMessage } from '../protocol/messages.ts';
 import { parseUid, type Uid } from '../protocol/uid.ts';
 
 export class Membership {
-  readonly #uid: Uid;
+  readonly uid: Uid;
   readonly #store: LocalStore | undefined;
 
   /** `uid`: the original, of the hardware. `store`: undefined where the node has nowhere to keep a definition. */
   constructor(uid: Uid, store: LocalStore | undefined) {
-    this.#uid = uid;
+    this.uid = uid;
     this.#store = store;
   }
 
@@ -21,7 +21,7 @@ export class Membership {
   told(): { uid: Uid; local: LocalDefinition | null; keeps: boolean } {
     const current = this.current();
     return {
-      uid: this.#uid,
+      uid: this.uid,
       local: current === undefined ? null : toldOf(current),
       keeps: this.#store !== undefined,
     };
@@ -42,7 +42,7 @@ export class Membership {
       return {
         type: 'identified',
         request,
-        uid: this.#uid,
+        uid: this.uid,
         local: local === undefined ? null : toldOf(local),
       };
     }
@@ -50,8 +50,8 @@ export class Membership {
     if (store === undefined) throw new Error('this node has nowhere to keep a definition');
     switch (message.type) {
       case 'commit':
-        if (message.definition.uid !== this.#uid)
-          throw new Error(`this node is ${this.#uid}, not ${message.definition.uid}`);
+        if (message.definition.uid !== this.uid)
+          throw new Error(`this node is ${this.uid}, not ${message.definition.uid}`);
         store.define(message.definition);
         join(store, message.definition.cluster.id);
         return done;
@@ -63,9 +63,8 @@ export class Membership {
       case 'correct': {
         const local = this.#of(({ id }) => id === message.definition);
         if (local === undefined) throw new Error(`there is no definition ${message.definition} here`);
-        if (parseUid(message.to) !== this.#uid)
-          throw new Error(`this node is ${this.#uid}, not ${message.to}`);
-        if (local.uid !== this.#uid) store.define({ ...local, uid: this.#uid });
+        if (parseUid(message.to) !== this.uid) throw new Error(`this node is ${this.uid}, not ${message.to}`);
+        if (local.uid !== this.uid) store.define({ ...local, uid: this.uid });
         return done;
       }
     }

@@ -19,22 +19,23 @@ export function openOutputs(host: Host): OutputStore {
     },
     kept({ deployment, scripts }) {
       return scripts.flatMap(({ name }) => {
-        const path = `${OUTPUT_DIRECTORY}/${name}`;
-        const found = host.exists(path)
-          ? parse(name, new TextDecoder().decode(host.readFile(path)))
-          : undefined;
+        const found = read(host, name);
         return found?.deployment === deployment ? [found] : [];
       });
     },
   };
 }
 
-/** Undefined where it is damaged. Pure. */
-function parse(script: string, text: string): ScriptOutput | undefined {
-  const end = text.indexOf('\n');
-  const output = text.slice(end + 1);
-  if (end < 0 || output.length > OUTPUT_BYTES) return undefined;
+/** Undefined where it is not there, cannot be read, or is damaged. */
+function read(host: Host, script: string): ScriptOutput | undefined {
+  const path = `${OUTPUT_DIRECTORY}/${script}`;
   try {
+    if (!host.exists(path)) return undefined;
+    const text = new TextDecoder().decode(host.readFile(path));
+    const end = text.indexOf('\n');
+    const output = text.slice(end + 1);
+    // Bytes that are no UTF-8 have become characters of three bytes each: the message has to fit into a frame.
+    if (end < 0 || new TextEncoder().encode(output).length > OUTPUT_BYTES) return undefined;
     const ending = z.safeParse(scriptEnding(), JSON.parse(text.slice(0, end)));
     return ending.success ? { script, ...ending.data, output } : undefined;
   } catch {

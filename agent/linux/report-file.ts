@@ -17,21 +17,25 @@ const RESERVED = 1000;
 export class ReportFile {
   readonly #host: Host;
   readonly #path: string;
+  readonly #uid: string;
   readonly #report: Report;
   #wanted = false;
   #holdsSteps = false;
   #writing: Promise<void> | undefined;
   #complaint = '';
 
-  /** Recalls what the file in `directory` has, and takes its place. */
-  constructor(host: Host, directory: string, report: Report) {
+  /** Recalls what the file in `directory` has of the node `uid`, and takes its place. */
+  constructor(host: Host, directory: string, uid: string, report: Report) {
     this.#host = host;
     this.#path = `${directory}/${NAME}`;
+    this.#uid = uid;
     this.#report = report;
     host.makeDirectory(directory);
     try {
       if (!host.exists(this.#path)) return;
-      report.recall(decodeReport(host.readFile(this.#path)));
+      const { uid: owner, ...kept } = decodeReport(host.readFile(this.#path));
+      if (owner !== uid) throw new Error(`has steps of another node (${owner}), which are not told`);
+      report.recall(kept);
       this.#holdsSteps = true;
     } catch (error) {
       // Nothing a node does depends on it: said, and begun anew.
@@ -59,7 +63,7 @@ export class ReportFile {
       try {
         const { empty } = this.#report;
         this.#holdsSteps ||= !empty;
-        await this.#host.replaceFileAside(this.#path, encodeReport(this.#report.kept(RESERVED)));
+        await this.#host.replaceFileAside(this.#path, encodeReport(this.#uid, this.#report.kept(RESERVED)));
         this.#holdsSteps = !empty;
         this.#complaint = '';
       } catch (error) {
@@ -76,8 +80,9 @@ export class ReportFile {
   }
 }
 
-export function encodeReport({ steps, ...report }: KeptReport): Uint8Array {
-  const frames = [{ version: 1, ...report }, ...steps].map((each) => encodeFrame(each));
+/** `uid`: of the node whose report it is. */
+export function encodeReport(uid: string, { steps, ...report }: KeptReport): Uint8Array {
+  const frames = [{ version: 1, uid, ...report }, ...steps].map((each) => encodeFrame(each));
   const bytes = new Uint8Array(frames.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const frame of frames) {
@@ -87,9 +92,9 @@ export function encodeReport({ steps, ...report }: KeptReport): Uint8Array {
   return bytes;
 }
 
-/** Throws where the bytes are no report. */
-export function decodeReport(bytes: Uint8Array): KeptReport {
+/** With the UID of its node. Throws where the bytes are no report. */
+export function decodeReport(bytes: Uint8Array): KeptReport & { uid: string } {
   const [head, ...steps] = new FrameReader().push(bytes);
-  const { bootId, lastSeq, dropped } = parseStoredReport(head);
-  return { bootId, lastSeq, dropped, steps: steps.map(parseStep) };
+  const { uid, bootId, lastSeq, dropped } = parseStoredReport(head);
+  return { uid, bootId, lastSeq, dropped, steps: steps.map(parseStep) };
 }

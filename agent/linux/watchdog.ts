@@ -24,14 +24,24 @@ export function watchOver(host: Host, seconds: number | undefined): Watchdog | u
       },
     };
   } catch (error) {
-    host.print(`bootwright: watchdog: ${error instanceof Error ? error.message : String(error)}`);
+    complain(host, error);
     return undefined;
   }
 }
 
+/** To its end, or to that of what feeds the hardware: that has switched the hardware off, or the machine restarts. */
 async function feed(host: Host, watchdog: Watchdog, watched: { stopped: boolean }): Promise<void> {
   while (!watched.stopped) {
-    watchdog.pulse();
+    try {
+      watchdog.pulse();
+    } catch (error) {
+      complain(host, error);
+      return;
+    }
     await host.sleep((watchdog.seconds * 1000) / PULSES);
   }
+}
+
+function complain(host: Host, error: unknown): void {
+  host.print(`bootwright: watchdog: ${error instanceof Error ? error.message : String(error)}`);
 }

@@ -1,7 +1,7 @@
 /** Files of the Node host that are written so that a power cut does no harm, and calls on devices. */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { open, rename, writeFile } from 'node:fs/promises';
+import { open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { HostError } from '../linux/host.ts';
 import { attempt, hostError } from './errors.ts';
@@ -39,7 +39,8 @@ export function replaceFile(path: string, bytes: Uint8Array, mode: number): void
 export async function replaceFileAside(path: string, bytes: Uint8Array): Promise<void> {
   const beside = `${path}.new`;
   try {
-    await writeFile(beside, bytes, { flush: true });
+    await rm(beside, { force: true });
+    await writeFile(beside, bytes, { flag: 'wx', mode: 0o600, flush: true });
     await rename(beside, path);
     const directory = await open(dirname(path));
     await directory.sync().finally(() => directory.close());

@@ -3,10 +3,17 @@ import * as z from 'zod/mini';
 import { lazily } from './lazily.ts';
 
 const text = (max: number) => z.string().check(z.maxLength(max));
-const uint = lazily(() => z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
-const shortText = lazily(() => text(256));
+/** Longest name of a step and of what its detail has, in characters. */
+export const MAX_STEP_NAME = 256;
+/** Longest text of a detail, in characters. */
+export const MAX_DETAIL_TEXT = 4096;
 
-export const detail = lazily(() => z.record(shortText(), z.union([text(4096), z.number(), z.boolean()])));
+const uint = lazily(() => z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
+const shortText = lazily(() => text(MAX_STEP_NAME));
+
+export const detail = lazily(() =>
+  z.record(shortText(), z.union([text(MAX_DETAIL_TEXT), z.number(), z.boolean()])),
+);
 
 /** The boot that a step is of, where it is not the one of the hello: told once the imager answers again. */
 const earlierBoot = lazily(() =>
@@ -40,6 +47,8 @@ export const ack = lazily(() =>
 export const storedReport = lazily(() =>
   z.object({
     version: z.literal(1),
+    /** Hardware UID of the node whose steps these are: a disk may come to another, or become the base of others. */
+    uid: shortText(),
     /** Id of the boot that wrote it. */
     bootId: shortText(),
     /** No step of that boot has a higher number. */

@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Journal } from '../../agent/core/state.ts';
+import { HostError } from '../../agent/linux/host.ts';
 import { openJournal } from '../../agent/linux/journal.ts';
 import { openOutputs } from '../../agent/linux/outputs.ts';
 import { scriptRunner } from '../../agent/linux/scripts.ts';
 import { readUid } from '../../agent/linux/uid.ts';
+import { encodeFrame, FrameReader, MAX_AGENT_FRAME } from '../../agent/protocol/frame.ts';
 import type { Plan, Script } from '../../agent/protocol/messages.ts';
 import { OUTPUT_BYTES, type ScriptOutput } from '../../agent/protocol/output.ts';
 import { RootedHost } from '../fakes/rooted-host.ts';
@@ -191,6 +193,31 @@ describe('outputs', () => {
       expect(outputs.kept(plan)).toEqual([left('20-b', 'x')]);
     },
   );
+
+  it('one that the disk gives back no more is passed over', () => {
+    const outputs = openOutputs(host);
+    for (const name of ['10-a', '20-b']) outputs.keep(left(name, 'x'));
+    const failing = new RootedHost(host.root);
+    failing.readFile = (path) => {
+      if (path.endsWith('10-a')) throw new HostError('EIO', `read ${path}: Input/output error`);
+      return RootedHost.prototype.readFile.call(failing, path);
+    };
+    expect(openOutputs(failing).kept(plan)).toEqual([left('20-b', 'x')]);
+  });
+
+  it('what comes back fits into a frame, whatever the bytes on the disk are', () => {
+    const outputs = openOutputs(host);
+    outputs.keep(left('10-a', '\u00e9'.repeat(OUTPUT_BYTES / 2)));
+    outputs.keep(left('20-b', ''));
+    const ending = readFileSync(file('20-b'));
+    writeFileSync(file('20-b'), Buffer.concat([ending, Buffer.alloc(60_000, 0xff)]));
+    const kept = outputs.kept(plan);
+    expect(kept.map(({ script }) => script)).toEqual(['10-a']);
+    const frames = kept.flatMap((each) =>
+      new FrameReader(MAX_AGENT_FRAME).push(encodeFrame({ type: 'output', ...each })),
+    );
+    expect(frames).toHaveLength(1);
+  });
 
   it('one whose write was cut short leaves the one before', () => {
     openOutputs(host).keep(left('10-a', 'before'));

@@ -35,7 +35,7 @@ const HELLO: Hello = {
   keeps: false,
 };
 
-const BOOT = { bootId: HELLO.bootId, bootedImage: HELLO.bootedImage };
+const BOOT = { uid: HELLO.uid, bootId: HELLO.bootId, bootedImage: HELLO.bootedImage };
 
 const WELCOME: ImagerMessage = { type: 'welcome', node: 'n1', hostname: 'n1.example', plan: null };
 

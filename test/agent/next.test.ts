@@ -215,7 +215,7 @@ describe('when something fails', () => {
   it('boots again where the firmware counts attempts and has a fallback', () => {
     const node = new Node(plan, { ...POINTER, fallback: 'old' }, failing);
     node.boot();
-    expect(node.boot()).toEqual({ at: 'rebooting' });
+    expect(node.boot()).toMatchObject({ at: 'rebooting', why: 'exit 1' });
     expect(node.log.slice(-2)).toEqual(['retry', 'restart']);
     expect(node.boot(undefined, { firmwareCounts: false })).toEqual({ at: 'failed', why: 'exit 1' });
   });
@@ -249,7 +249,7 @@ describe('when something fails', () => {
 
   it('an input without a transition is an error', () => {
     expect(() => next({ at: 'starting' }, { kind: 'installed' })).toThrow(NoTransition);
-    expect(() => next({ at: 'failed', why: '' }, { kind: 'failed', why: '' })).toThrow(NoTransition);
+    expect(() => next({ at: 'failed', why: '' }, { kind: 'installed' })).toThrow(NoTransition);
     expect(next({ at: 'ready' }, { kind: 'failed', why: 'no EEPROM' }).state).toEqual({
       at: 'failed',
       why: 'no EEPROM',
@@ -273,6 +273,16 @@ describe('a script that fails', () => {
     expect(node.stored?.journal).toMatchObject({ phase: 'ready', done: ['20-b'], failed: ['10-a'] });
   });
 
+  it('of very many that were let pass, ready names the first and says how many more there are', () => {
+    const names = Array.from({ length: 100 }, (_, i) => `${String(i).padStart(3, '0')}-${'x'.repeat(59)}`);
+    const scripts = names.map((name) => script(name, 2, { onFailure: 'continue' }));
+    const node = new Node(planOf(scripts, false), POINTER, names);
+    node.bootUntilSettled();
+    const { failed = '' } = node.reports.at(-1)!.detail as { failed?: string };
+    expect(failed).toBe(`${names.slice(0, 32).join(',')} and 68 more`);
+    expect(failed.length).toBeLessThan(4096);
+  });
+
   it('stop: the node stays up, and nothing more is done, whatever there is to fall back to', () => {
     for (const stage of [1, 2] as const) {
       const node = of('stop', NEW, stage);
@@ -286,7 +296,7 @@ describe('a script that fails', () => {
   it('fall-back: the firmware is told that no attempt is left', () => {
     const node = of('fall-back', NEW);
     node.boot();
-    expect(node.boot()).toEqual({ at: 'rebooting' });
+    expect(node.boot()).toMatchObject({ at: 'rebooting', why: 'exit 1' });
     expect(node.log.slice(-3)).toEqual(['script-failed', 'fall-back', 'restart']);
     expect(node.pointer).toMatchObject({ image: 'beta', attempts: 0, fallback: 'alpha' });
     expect(node.reports.at(-1)?.detail).toEqual({ image: 'alpha', why: 'exit 1' });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Report } from '../../agent/core/report.ts';
 import { decodeReport, encodeReport, ReportFile } from '../../agent/linux/report-file.ts';
-import type { Step } from '../../agent/protocol/messages.ts';
+import { parseAgentMessage, type Step } from '../../agent/protocol/messages.ts';
 
 const BOOT = (id: string) => ({ id, image: 'alpha' });
 const names = (report: Report) => report.pending().map((each) => (each as Step).step);
@@ -24,10 +24,10 @@ it('tells of earlier boots first, each step with its boot', () => {
   first.add('one', 1, {});
   const second = new Report({ id: 'b2', image: 'beta' });
   second.add('two', 1, {});
-  second.recall(decodeReport(encodeReport(first.kept(0))));
+  second.recall(decodeReport(encodeReport('u1', first.kept(0))));
   const third = new Report(BOOT('b3'));
   third.add('three', 1, {});
-  third.recall(decodeReport(encodeReport(second.kept(0))));
+  third.recall(decodeReport(encodeReport('u1', second.kept(0))));
   expect(third.pending()).toMatchObject([
     { step: 'one', seq: 1, boot: { id: 'b1', image: 'alpha' } },
     { step: 'two', seq: 1, boot: { id: 'b2', image: 'beta' } },
@@ -63,12 +63,21 @@ it('keeps within bounds: the oldest go first, and are counted until that is told
       expect(left).toEqual(all.slice(all.length - left.length));
       expect(report.dropped).toBe(3 + all.length - left.length);
       expect(left.length).toBeGreaterThan(0);
-      expect(encodeReport(report.kept(0)).length).toBeLessThan(400_000);
+      expect(encodeReport('u1', report.kept(0)).length).toBeLessThan(400_000);
       report.droppedTold();
       expect(report.dropped).toBe(0);
     }),
     { numRuns: 40 },
   );
+});
+
+it('of a text that is too long for a message the beginning is told, and the imager takes it', () => {
+  const report = new Report(BOOT('b1'));
+  const long = 'x'.repeat(10_000);
+  const step = report.add(long, 1, { why: long, [long]: 5, short: 'y' });
+  expect(parseAgentMessage(step)).toEqual(step);
+  expect(step.detail).toMatchObject({ why: `${'x'.repeat(4093)}...`, short: 'y' });
+  expect(decodeReport(encodeReport('u1', report.kept(0))).steps).toHaveLength(1);
 });
 
 /** A disk whose writes end when the test says so. */
@@ -101,7 +110,7 @@ class SlowDisk {
 it('writes one file at a time, and what came meanwhile with the next', async () => {
   const disk = new SlowDisk();
   const report = new Report(BOOT('b1'));
-  const file = new ReportFile(disk as never, '/state', report);
+  const file = new ReportFile(disk as never, '/state', 'u1', report);
   report.add('one', 1, {});
   const written = file.write();
   report.add('two', 2, {});
@@ -124,7 +133,7 @@ it('says once what is wrong with its disk, and begins anew where the file is dam
   const disk = new SlowDisk();
   disk.files.set('/state/report.cbor', Uint8Array.of(0, 0, 0, 1, 0xff));
   const report = new Report(BOOT('b1'));
-  const file = new ReportFile(disk as never, '/state', report);
+  const file = new ReportFile(disk as never, '/state', 'u1', report);
   expect(disk.said).toHaveLength(1);
   expect(report.empty).toBe(true);
   for (let i = 0; i < 2; i++) {
@@ -133,4 +142,21 @@ it('says once what is wrong with its disk, and begins anew where the file is dam
     await written;
   }
   expect(disk.said.slice(1)).toEqual(['bootwright: /state/report.cbor: ENOSPC']);
+});
+
+it('tells nothing that another node has left on its disk', async () => {
+  const disk = new SlowDisk();
+  const other = new Report(BOOT('b1'));
+  other.add('one', 1, {});
+  disk.files.set('/state/report.cbor', encodeReport('u2', other.kept(0)));
+  const report = new Report(BOOT('b2'));
+  const file = new ReportFile(disk as never, '/state', 'u1', report);
+  expect([report.empty, file.holdsSteps]).toEqual([true, false]);
+  expect(disk.said).toEqual([
+    'bootwright: /state/report.cbor: has steps of another node (u2), which are not told',
+  ]);
+  report.add('two', 1, {});
+  void file.write();
+  const { uid, steps } = decodeReport(disk.writes[0]!.bytes);
+  expect([uid, steps.map(({ step }) => step)]).toEqual(['u1', ['two']]);
 });

@@ -39,24 +39,35 @@ function memoryStore(): PointerStore {
 }
 
 /** A second boot of the deployment: services, stage 2, ready. */
-async function boot(store: PointerStore, during: Partial<Ports['scripts']> = {}) {
+async function boot(
+  store: PointerStore,
+  during: Partial<Ports['scripts']> = {},
+  more: { plan?: Plan; write?: (journal: Journal) => void } = {},
+) {
+  const { plan = PLAN, write = () => {} } = more;
   const reports: string[] = [];
+  const told: string[] = [];
+  const said: string[] = [];
   const written: string[] = [];
   const journal: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [], failed: [] };
   const ports: Ports = {
     disks: { async mountRoot() {} },
-    journal: { read: () => ({ journal, plan: PLAN }), install() {}, write() {} },
+    journal: { read: () => ({ journal, plan }), install() {}, write },
     scripts: { run: async () => ENDED, ...during },
     outputs: { keep() {}, kept: () => [] },
     services: { start: async () => undefined },
     link: {
       plan: async () => PLAN,
-      report: (step) => void reports.push(step),
+      report(step, detail) {
+        reports.push(step);
+        told.push(`${step} ${detail.why ?? ''}`);
+      },
       output() {},
       async settle() {},
     },
     pointers: pointersOf(store, (pointer) => void written.push(pointer.phase)),
     power: { reboot() {} },
+    console: (line) => void said.push(line),
     uptime: () => 0,
   };
   const facts: Boot = {
@@ -65,7 +76,7 @@ async function boot(store: PointerStore, during: Partial<Ports['scripts']> = {})
     bootedImage: 'alpha',
     firmwareCounts: true,
   };
-  return { state: await run(ports, facts), reports, written };
+  return { state: await run(ports, facts), reports, told, said, written };
 }
 
 describe('a boot that gets ready', () => {
@@ -106,4 +117,45 @@ describe('a boot that gets ready', () => {
     expect(reports.at(-1)).toBe('failed');
     expect(store.read().pointer).toMatchObject({ phase: 'deploy' });
   });
+});
+
+describe('a script that fails', () => {
+  const FAILS = { run: async () => ({ code: 3, timedOut: false, output: 'token\n\x1b[1msecret\n' }) };
+  const planOf = (onFailure: Plan['scripts'][number]['onFailure']): Plan => ({
+    ...PLAN,
+    scripts: [{ ...PLAN.scripts[0]!, onFailure }],
+  });
+
+  it('its words are for the console alone', async () => {
+    const store = memoryStore();
+    store.write(TARGET);
+    const { told, said } = await boot(store, FAILS);
+    expect(told.slice(-2)).toEqual(['script-failed script 50-a: exit 3', 'failed script 50-a: exit 3']);
+    expect(said).toEqual(['script 50-a: exit 3; token |  [1msecret']);
+  });
+
+  /** The journal that says how the script ended, and each after it, find no room. */
+  const fullDisk = () => (journal: Journal) => {
+    if (journal.failed.length > 0) throw new Error('ENOSPC');
+  };
+
+  it.each(['stop', 'retry', 'fall-back', 'continue'] as const)(
+    'and whose end finds no room on the disk: %s, and its why is told',
+    async (onFailure) => {
+      const store = memoryStore();
+      store.write({ ...TARGET, fallback: 'old' });
+      const { state, told } = await boot(store, FAILS, { plan: planOf(onFailure), write: fullDisk() });
+      const why = 'script 50-a: exit 3; journal: ENOSPC';
+      expect(told.at(-1)).toBe(
+        {
+          stop: `failed ${why}`,
+          retry: `retry ${why}`,
+          'fall-back': `fall-back ${why}`,
+          continue: 'failed journal: ENOSPC',
+        }[onFailure],
+      );
+      expect(state.at).toBe(['stop', 'continue'].includes(onFailure) ? 'failed' : 'rebooting');
+      expect(store.read().pointer?.attempts).toBe(onFailure === 'fall-back' ? 0 : 2);
+    },
+  );
 });

@@ -1,7 +1,7 @@
 /** The watchdog's feeder, with a FIFO in the place of the hardware: what it is written is what the hardware would get. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
+import { createReadStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -12,7 +12,11 @@ const ARCH: AgentArch = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const folder = mkdtempSync(join(tmpdir(), 'bootwright-watchdog-'));
 const program = join(folder, 'fed');
 let fifos = 0;
-beforeAll(() => buildAgent({ arch: ARCH, out: program, entry: 'test/agent/host/programs/fed.ts' }), 120_000);
+const watching = join(folder, 'watching');
+beforeAll(async () => {
+  await buildAgent({ arch: ARCH, out: program, entry: 'test/agent/host/programs/fed.ts' });
+  await buildAgent({ arch: ARCH, out: watching, entry: 'test/agent/host/programs/watching.ts' });
+}, 240_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Starts an agent with a watchdog of two seconds; `fed` has what the hardware got. */
@@ -62,3 +66,24 @@ test.each(['SIGSTOP', 'SIGKILL'] as const)(
   },
   30_000,
 );
+
+test('an agent whose feeder was ended says so and goes on', async () => {
+  const fifo = join(folder, 'ended');
+  execFileSync('mkfifo', [fifo]);
+  const device = createReadStream(fifo);
+  const agent = endsWithTest(spawn(watching, [fifo], { stdio: ['pipe', 'pipe', 'inherit'] }));
+  const closed = once(agent, 'close');
+  let said = '';
+  agent.stdout.on('data', (text) => {
+    said += text;
+  });
+  await once(device, 'data');
+  const feeder = Number(readFileSync(`/proc/${agent.pid}/task/${agent.pid}/children`, 'utf8'));
+  process.kill(feeder, 'SIGTERM');
+  await once(device, 'end');
+  while (!said.includes('feed') && agent.exitCode === null)
+    await Promise.race([once(agent.stdout, 'data'), closed]);
+  agent.stdin.end('enough');
+  expect(await closed).toEqual([0, null]);
+  expect(said).toBe('bootwright: watchdog: 2 s\nbootwright: watchdog: feed watchdog: Broken pipe\nwell\n');
+}, 30_000);

@@ -76,7 +76,7 @@ test('goes to the second, comes back to the first once that welcomes it, and los
   const { port } = first;
   const member = new Membership('serial:n1', undefined);
   const addresses = [port, second.port].map((each) => ({ address: ADDRESS, port: each }));
-  const link = new AgentLink(new HastyHost(), addresses, () => hello(), {
+  const link = new AgentLink(new HastyHost(), addresses, hello(), () => hello(), {
     secret: () => ENROL,
     flash: ({ type, request, ...target }) => ({ ...POINTER, ...target, sequence: 2 }),
     power: () => () => {},

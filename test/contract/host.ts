@@ -39,6 +39,7 @@ export const EXPECTED: Seen = {
   asideWhole: true,
   asideTurned: true,
   asideLeft: false,
+  asideMode: '600',
   asideInMissing: 'ENOENT',
   dice: true,
   modeOfReplaced: '600',
@@ -279,6 +280,8 @@ async function programs(host: Host, folder: string): Promise<Seen> {
 /** Files replaced while the process goes on. */
 async function aside(host: Host, folder: string): Promise<Seen> {
   const path = `${folder}/aside`;
+  // Left by a power cut between write and rename, with another mode.
+  host.replaceFile(`${path}.new`, bytes('left'), 0o666);
   await host.replaceFileAside(path, bytes('first'));
   let turned = false;
   const written = host.replaceFileAside(path, new Uint8Array(8_000_000).fill(7));
@@ -292,6 +295,7 @@ async function aside(host: Host, folder: string): Promise<Seen> {
     asideWhole: host.readFile(path).every((byte) => byte === 7),
     asideTurned: turned,
     asideLeft: host.exists(`${path}.new`),
+    asideMode: (await host.run(['stat', '-c', '%a', path], { timeoutMs: 20_000 })).output.trim(),
     asideInMissing: await codeOf(host.replaceFileAside(`${folder}/none/file`, bytes('x'))),
     dice: dice.every((each) => each >= 0 && each < 1) && new Set(dice).size === 1000,
   };

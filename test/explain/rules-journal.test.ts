@@ -237,6 +237,18 @@ describe('from the journal', () => {
     expect(at(100_000, loading)).toBe('it is booting: nothing has gone wrong so far');
   });
 
+  test.each([
+    ['script 10-a: exit 3', true],
+    ['no disk d1', false],
+  ])('where the agent gave up (%s): where to read what its scripts said', (why, named) => {
+    const found = explainJournal(events(...lease(), ['8 agent hello'], ['9 agent failed', { why }]), {
+      ...{ who: 'n1', imager, now: 60_000 },
+    });
+    expect(found?.advice.join()).toEqual(
+      named ? expect.stringContaining('imager node output n1') : expect.not.stringContaining('node output'),
+    );
+  });
+
   test('what a missing file may have meant', () => {
     const lines = events(...lease(), ['2 tftp refused', { file: 'images/debain-12/kernel' }, 'unknown-file']);
     const knownFiles = ['images/debian-12/kernel', 'images/other/initrd'];

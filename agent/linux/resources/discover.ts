@@ -29,7 +29,7 @@ export const CONTROLLERS: readonly ResourceController[] = [
 
 /** Names of one folder that are looked at. */
 const MAX_NAMES = 1024;
-/** Of all resources together in CBOR: a frame of an agent has 64 KiB (protocol/frame.ts), and faults take some of it. */
+/** Of all resources together in CBOR: a frame of an agent has 96 KiB (protocol/frame.ts), and faults take some of it. */
 const MAX_BYTES = 54_000;
 /** What CBOR adds at most to a resource (names of its members, lengths), and to a field; and a number in it. */
 const RESOURCE_OVERHEAD = 24;

@@ -8,15 +8,23 @@ export const agentStopped: Rule = (story) => {
   const last = words.at(-1);
   if (last === undefined || story.source === 'capture') return undefined;
   const failed = words.findLast(({ step }) => ['failed', 'retry', 'fall-back'].includes(step));
-  if (failed !== undefined)
-    return {
-      cause: `the agent gave up: ${failed.detail.why ?? 'it did not say why'}`,
-      evidence: [heard(story, failed)],
-      advice: ['the node stays up for investigation: its console shows the same, and what led to it'],
-    };
+  if (failed !== undefined) return gaveUp(story, failed);
   const refused = words.findLast(({ step, reason }) => step === 'refused' && reason !== undefined);
   return refused === undefined ? silent(story, last) : refusal(story, refused);
 };
+
+function gaveUp(story: Story, failed: NodeWord): Finding {
+  const { why = 'it did not say why' } = failed.detail;
+  const said = `"imager node output ${story.who}" has what its scripts said`;
+  return {
+    cause: `the agent gave up: ${why}`,
+    evidence: [heard(story, failed)],
+    advice: [
+      'the node stays up for investigation: its console shows the same, and what led to it',
+      ...(String(why).startsWith('script ') ? [said] : []),
+    ],
+  };
+}
 
 function refusal(story: Story, refused: NodeWord): Finding {
   const why = refused.detail.why ?? (refused.reason ?? '').replaceAll('-', ' ');

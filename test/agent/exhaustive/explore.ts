@@ -58,9 +58,10 @@ export function explore(variant: Variant): Explored {
   return { states: numbers.size, transitions };
 }
 
-/** What was to be done is done, or the node stays up and may. */
+/** What was to be done is done, or the node stays up and may, or has nothing but an image that never works. */
 function isEnd({ variant, observer }: Model, world: World): boolean {
-  const { node } = world;
+  const { node, pointer } = world;
+  if (variant.broken === true && pointer.image === 'beta' && pointer.fallback === '') return true;
   if (node.at !== 'agent' || node.queue.length > 0) return false;
   const last = variant.second === undefined || node.boot.pointer?.deployment === 'second';
   return last && (node.state.at === 'ready' || observer.mayStay(world));

@@ -3,8 +3,9 @@
  * done and what of that is durable, and the checks at each thing it does. Each check is a sentence of the double reboot.
  */
 import type { Effect, Journal } from '../../../agent/core/state.ts';
+import type { Script } from '../../../agent/protocol/messages.ts';
 import { type BootPointer, FRESH_ATTEMPTS } from '../../../agent/protocol/pointer/record.ts';
-import type { ModelScript, Variant, World } from './world.ts';
+import { DISK_FULL, type ModelScript, type Variant, type World } from './world.ts';
 
 export class Violation extends Error {}
 
@@ -36,13 +37,15 @@ export interface Account {
   word: '' | 'reboot' | 'retry' | 'fall-back';
   /** A script has failed that must not: nothing more is done. */
   stopped: boolean;
+  /** Of a script that has failed in this boot, where that could not be made durable: what is to come of it. */
+  unnoted: Script['onFailure'];
 }
 
 const PHASES = ['installed', 'configured', 'serving', 'ready'];
 const FRESH: Account = {
   ...{ deployment: 'first', ended: {}, pending: null, running: null, interrupted: null },
   ...{ installed: 'no', configured: 'no', restarts: 0, tries: 0, givenUp: false },
-  ...{ ran: [], up: false, word: '', stopped: false },
+  ...{ ran: [], up: false, word: '', stopped: false, unnoted: 'continue' },
 };
 
 export class Observer {
@@ -146,8 +149,7 @@ export class Observer {
         return account;
       case 'script-failed': {
         check(account.ended[name] === 'badly', `${name} is told to have failed before that is durable`);
-        const policy = this.#variant.scripts.find((script) => script.name === name)?.onFailure;
-        return { ...account, stopped: policy !== 'continue' };
+        return { ...account, stopped: this.#policyOf(name) !== 'continue' };
       }
       case 'cut-short':
         return name === account.interrupted ? { ...account, interrupted: null } : account;
@@ -210,6 +212,13 @@ export class Observer {
   restarts(account: Account, { pointer, node }: World): Account {
     check(account.word !== '', 'restarts without a word');
     check(account.pending === null, `restarts before it is durable how ${account.pending?.name} ended`);
+    const last = node.at === 'agent' ? node.boot.pointer! : pointer;
+    const elsewhere = last.fallback !== '' && last.fallback !== last.image && last.phase === 'deploy';
+    if (account.unnoted === 'fall-back' && elsewhere && node.at === 'agent')
+      check(
+        account.word === 'fall-back' || node.boot.bootedImage !== last.image,
+        'falls back no more, as that could not be noted',
+      );
     if (account.word !== 'reboot') return account;
     check(!account.stopped, 'goes on after a failure that stops');
     const own = node.at === 'agent' && node.boot.bootedImage === pointer.image;
@@ -218,6 +227,16 @@ export class Observer {
     const restarts = account.restarts + 1;
     check(restarts <= (this.#variant.secondReboot ? 2 : 1), 'one reboot too many');
     return { ...account, restarts };
+  }
+
+  /** What was to be durable never will be from this boot; what a script did is as if it had been cut short. */
+  writeFailed(account: Account): Account {
+    const { pending, interrupted } = account;
+    const unnoted = pending?.how === 'badly' ? this.#policyOf(pending.name)! : 'continue';
+    return {
+      ...{ ...account, unnoted, pending: null, interrupted: pending?.name ?? interrupted },
+      stopped: account.stopped || unnoted !== 'continue',
+    };
   }
 
   cut(account: Account): Account {
@@ -237,15 +256,20 @@ export class Observer {
         up: false,
         word: '',
         stopped: false,
+        unnoted: 'continue',
       },
     };
   }
 
   /** A node may stay up for investigation. */
-  mayStay({ node }: World): boolean {
+  mayStay({ node, account }: World): boolean {
     if (node.at !== 'agent' || node.state.at !== 'failed') return false;
-    const { why } = node.state;
-    const policy = this.#variant.scripts.find(({ name }) => name === why)?.onFailure;
+    // A disk that takes no more words: the script's own come first.
+    const [why = '', full] = node.state.why.split('; ');
+    const policy = this.#policyOf(why);
+    check(full === undefined || policy !== undefined, `${node.state.why}: nobody is told of which script`);
+    // Services are up and all has run: that alone is no reason to restart.
+    if (account.up && why === DISK_FULL && account.unnoted === 'continue') return true;
     const { pointer, bootedImage } = node.boot;
     const { phase, fallback, image, attempts } = pointer!;
     const elsewhere =
@@ -255,6 +279,10 @@ export class Observer {
       this.#variant.uncounted !== true &&
       (fallback !== image || attempts > 0);
     return policy === 'stop' || !elsewhere;
+  }
+
+  #policyOf(script: string): Script['onFailure'] | undefined {
+    return this.#variant.scripts.find(({ name }) => name === script)?.onFailure;
   }
 
   #stage(stage: 1 | 2): ModelScript[] {

@@ -14,6 +14,9 @@ import { ubootEnv } from '../../../agent/protocol/pointer/uboot-env.ts';
 import { decide } from '../../../firmware-stubs/simulated/decide.ts';
 import { type Account, Observer } from './observer.ts';
 
+/** Why a write failed. */
+export const DISK_FULL = 'disk full';
+
 /** A script of the model: what its plan says of it, and how its runs may end. */
 export type ModelScript = Plan['scripts'][number] & { fails?: 'may' | 'in-second' | 'on-beta' };
 
@@ -197,7 +200,11 @@ export class Model {
       case 'input':
         return only(job.input.kind, this.#take(after, node.boot, node.state, job.input));
       case 'write':
-        return world.imager ? only('write', { ...put({ job: 'sync' }), written: job.disk }) : [];
+        if (!world.imager) return [];
+        return [
+          ...only('write', { ...put({ job: 'sync' }), written: job.disk }),
+          { label: 'write fails', benign: false, world: this.#writeFails(world, node) },
+        ];
       case 'sync': {
         if (!world.imager) return [];
         const { written, ...rest } = after;
@@ -289,6 +296,15 @@ export class Model {
     }
   }
 
+  /** The disk is full, or damaged: it is as before, and the rest of the effects is dropped (run.ts). */
+  #writeFails(world: World, node: Extract<Node, { at: 'agent' }>): World {
+    const queue: Job[] = [{ job: 'input', input: { kind: 'failed', why: DISK_FULL } }];
+    return {
+      ...{ ...world, node: { ...node, queue } },
+      account: this.observer.writeFailed(world.account),
+    };
+  }
+
   #take(world: World, boot: Boot, state: State, input: Input): World {
     const transition = next(state, input);
     const queue = transition.effects.map((effect): Job => ({ job: 'effect', effect }));
@@ -349,7 +365,9 @@ function nodeKey(node: Node): string {
   const { boot, state, queue } = node;
   const journal = 'journal' in state ? journalKey(state.journal) : '';
   const todo = 'todo' in state ? state.todo.length : '';
-  return `${boot.bootedImage} ${pointerKey(boot.pointer!)} ${state.at} ${journal} ${todo} ${queue.map(jobKey)}`;
+  const why = 'why' in state ? state.why : '';
+  const despite = 'despite' in state ? `${state.despite?.fallBack}` : '';
+  return `${boot.bootedImage} ${pointerKey(boot.pointer!)} ${state.at} ${why} ${despite} ${journal} ${todo} ${queue.map(jobKey)}`;
 }
 
 function jobKey(job: Job): string {
