@@ -92,7 +92,8 @@ class Wired {
     const node = new Wired(runtime, wire);
     mkdirSync(node.state);
     writeFileSync(join(node.state, 'uid'), `serial:${node.name}\n`);
-    writeFileSync(node.pointer, Buffer.alloc(8192, 0xff));
+    // A 24C16: no room for the definition, which the folder has then.
+    writeFileSync(node.pointer, Buffer.alloc(2048, 0xff));
     return node;
   }
 
