@@ -80,6 +80,8 @@ test('an OVMF node by HTTP boot', async () => {
 test('a node with a boot pointer: its disk opens for the address that the other server gave it', async () => {
   node = await lab.bootPointer();
   await node.waitForStep('mounted', IN_TIME);
+  // It has been welcomed by then, which the disk does not wait for.
+  await node.waitForStep('plan', IN_TIME);
   const address = await compare('pointer');
   const events = await lab.events('pointer');
   // Its agent is welcome from no other address, since the configuration names none.
