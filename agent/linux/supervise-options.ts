@@ -34,7 +34,7 @@ Options:
 
 Examples:
   agent supervise --imager 10.77.0.1 --pointer fw-env:/etc/fw_env.config
-  agent supervise --imager 127.0.0.1:14747 --state /tmp/node1 --uid-file /tmp/node1/uid
+  agent supervise --imager 10.77.0.1:14747 --state /tmp/node1 --uid-file /tmp/node1/uid
 
 Exit codes:
   0  ended by SIGTERM or SIGINT

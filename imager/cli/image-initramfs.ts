@@ -68,7 +68,7 @@ boot with rdinit=/bin/sh.
 
 Examples:
   imager image initramfs initrd.img --arch arm64
-  imager image initramfs initrd.img --arch amd64 --with-module e1000e --with-module nvme --compress xz
+  imager image initramfs initrd.img --arch amd64 --with-module softdog --compress xz
   imager image initramfs initrd.img --arch amd64 --modules /lib/modules/6.1.0-40-amd64 --module nbd --module ext4
   imager image initramfs initrd.img --arch arm64 --agent agent --busybox none --add site.pem:etc/site.pem
   imager image initramfs --list initrd.img`,
