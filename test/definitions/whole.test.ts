@@ -21,7 +21,7 @@ import { RecordProxy } from '../support/record-proxy.ts';
 
 const NODES = 360;
 /** Of the places where a process can be killed every so manyth; 1: all. */
-const STRIDE = Number(process.env.BOOTWRIGHT_DEFINITION_STRIDE ?? 7);
+const STRIDE = Number(process.env.BOOTWRIGHT_DEFINITION_STRIDE ?? 11);
 const SETTLE = { timeout: 60_000, interval: 20 };
 
 const dir = mkdtempSync(join(tmpdir(), 'definitions-'));
@@ -171,6 +171,8 @@ interface Story {
   before?(node: Node): Promise<void>;
   /** What is cut short. */
   act(node: Node): Promise<unknown>;
+  /** What is asked once more where the imager was killed, perhaps before it heard of it. */
+  again?(node: Node): Promise<unknown>;
   /** Why the node is refused in the end. */
   refused?: string;
   /** The definition there was is the one there is in the end. */
@@ -210,7 +212,11 @@ const STORIES: Record<string, Story> = {
     refused: 'not-defined',
   },
   // Whoever asked is cut off with the imager.
-  'undefine while it is connected': { act: (node) => undefine(node).catch(() => {}), refused: 'not-defined' },
+  'undefine while it is connected': {
+    act: (node) => undefine(node).catch(() => {}),
+    again: undefine,
+    refused: 'not-defined',
+  },
 };
 
 /** What both stores hold of the nodes that have settled; the imager is stopped meanwhile. */
@@ -262,8 +268,10 @@ async function play(story: Story, who: 'imager' | 'agent', at: number, runtime: 
   if (!never) {
     await killed;
     after = Date.now();
-    if (who === 'imager') await startImager();
-    else await node.start();
+    if (who === 'imager') {
+      await startImager();
+      await story.again?.(node);
+    } else await node.start();
     await node.settled(after, story.refused);
   }
   await node.kill();

@@ -1,6 +1,6 @@
 /**
  * The static binary with every fault of memory and undefined behaviour in its C watched: what is collected, and hostile
- * bytes. BOOTWRIGHT_WATCHED_ROUNDS: how many packets, 2000 where it is not set.
+ * bytes. BOOTWRIGHT_WATCHED_ROUNDS: how many packets, 1000 where it is not set.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { TARGETS } from '../../fuzz/targets.ts';
 import { outcome } from './outcome.ts';
 
 const ARCH: AgentArch = process.arch === 'arm64' ? 'arm64' : 'amd64';
-const ROUNDS = Number(process.env.BOOTWRIGHT_WATCHED_ROUNDS ?? 2000);
+const ROUNDS = Number(process.env.BOOTWRIGHT_WATCHED_ROUNDS ?? 1000);
 const BUILD_MS = 240_000;
 const folder = mkdtempSync(join(tmpdir(), 'bootwright-memory-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
