@@ -17,6 +17,7 @@ import { AgentLink } from './linux/link.ts';
 import { openLocalStore } from './linux/local-store.ts';
 import { Membership } from './linux/membership.ts';
 import { openOutputs } from './linux/outputs.ts';
+import { readText } from './linux/read-text.ts';
 import { discoverResources } from './linux/resources/discover.ts';
 import { scriptRunner } from './linux/scripts.ts';
 import { secretOf } from './linux/secret.ts';
@@ -138,8 +139,4 @@ function portsOf(
     console: (line) => host.print(`bootwright: ${line}`),
     uptime: () => host.uptime(),
   };
-}
-
-function readText(host: Host, path: string): string {
-  return new TextDecoder().decode(host.readFile(path));
 }

@@ -12,6 +12,7 @@ import { AgentLink } from './linux/link.ts';
 import { openLocalFolder } from './linux/local-folder.ts';
 import { openLocalStore } from './linux/local-store.ts';
 import { Membership } from './linux/membership.ts';
+import { readText } from './linux/read-text.ts';
 import { discoverResources } from './linux/resources/discover.ts';
 import { secretOf } from './linux/secret.ts';
 import { lockState, lockStore } from './linux/state-lock.ts';
@@ -97,8 +98,4 @@ function uidOf(host: Host, file: string | undefined): Uid {
   const uid = parseUid(readText(host, file));
   if (uid === undefined) throw new Error(`${file} holds no UID`);
   return uid;
-}
-
-function readText(host: Host, path: string): string {
-  return new TextDecoder().decode(host.readFile(path));
 }

@@ -2,6 +2,7 @@
 import type { Disks } from '../ports.ts';
 import type { Host } from './host.ts';
 import { keeperArguments } from './keeper.ts';
+import { readText } from './read-text.ts';
 
 const ROOT = '/mnt';
 const PAUSE_MS = 5;
@@ -33,5 +34,5 @@ export function diskAttacher(host: Host): Disks {
 /** Size of the device in sectors of 512 bytes; 0 while nothing is attached. */
 function sectors(host: Host, index: number): number {
   const path = `/sys/block/nbd${index}/size`;
-  return host.exists(path) ? Number(new TextDecoder().decode(host.readFile(path))) : 0;
+  return host.exists(path) ? Number(readText(host, path)) : 0;
 }

@@ -11,6 +11,7 @@ import {
 } from '../protocol/pointer/fw-env-config.ts';
 import { type Eeprom, PointerRefusedError, PointerStore } from '../protocol/pointer/store.ts';
 import type { Host } from './host.ts';
+import { readText } from './read-text.ts';
 
 /** Reads and writes what lies one behind the other to the layout, wherever it is. Offsets are the place's own. */
 type Place = Eeprom;
@@ -41,7 +42,7 @@ export function openFwEnv(host: Host, config: string): PointerStore {
 
 function placesOf(host: Host, config: string): [EnvPlace] | [EnvPlace, EnvPlace] {
   try {
-    const places = parseFwEnvConfig(new TextDecoder().decode(host.readFile(config)));
+    const places = parseFwEnvConfig(readText(host, config));
     for (const place of places) place.sectorSize ??= eraseSize(host, place.device);
     return places;
   } catch (error) {
@@ -136,5 +137,5 @@ function mtdAttribute(host: Host, device: string, name: string): string | undefi
 }
 
 function textOf(host: Host, path: string): string {
-  return new TextDecoder().decode(host.readFile(path)).trim();
+  return readText(host, path).trim();
 }

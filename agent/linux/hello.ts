@@ -4,6 +4,7 @@ import type { PointerStore } from '../protocol/pointer/store.ts';
 import type { Uid } from '../protocol/uid.ts';
 import type { Host } from './host.ts';
 import type { Membership } from './membership.ts';
+import { readText } from './read-text.ts';
 
 /** What stays the same for the whole of a boot. */
 export interface BootIdentity {
@@ -46,8 +47,4 @@ function readMacs(host: Host): string[] {
     .map((path) => readText(host, path).trim())
     .filter((mac) => /^[0-9a-f:]{17}$/.test(mac) && mac !== '00:00:00:00:00:00')
     .slice(0, 16);
-}
-
-function readText(host: Host, path: string): string {
-  return new TextDecoder().decode(host.readFile(path));
 }

@@ -5,6 +5,7 @@ import type { Definition } from '../protocol/definition.ts';
 import { encodeFrame, FrameReader } from '../protocol/frame.ts';
 import { parsePlan } from '../protocol/messages.ts';
 import type { Host } from './host.ts';
+import { readText } from './read-text.ts';
 import { checkPlan } from './trust.ts';
 
 export const STATE_DIRECTORY = '/var/lib/bootwright';
@@ -20,7 +21,7 @@ export function openJournal(host: Host, definition: () => Definition | undefined
   return {
     read(deployment) {
       if (!host.exists(JOURNAL)) return undefined;
-      const journal = parseJournal(new TextDecoder().decode(host.readFile(JOURNAL)));
+      const journal = parseJournal(readText(host, JOURNAL));
       // A plan of an earlier deployment is not even looked at: it may be of another release's form.
       if (journal.deployment !== deployment) return undefined;
       const [frame] = new FrameReader().push(host.readFile(PLAN));

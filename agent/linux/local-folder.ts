@@ -27,6 +27,7 @@ import {
 import { type Host, HostError } from './host.ts';
 import { STATE_DIRECTORY } from './journal.ts';
 import { decodeDefinition, encodeDefinition } from './local-files.ts';
+import { readText } from './read-text.ts';
 
 const PRIVATE = 0o600;
 const LOG_LINES = 200;
@@ -161,7 +162,7 @@ export class LocalFolder implements LocalStore {
   #index(): Index {
     const path = this.#indexFile;
     if (!this.#host.exists(path)) return { folders: new Map(), current: null, target: null };
-    const found = parseIndex(textOf(this.#host, path));
+    const found = parseIndex(readText(this.#host, path));
     if (found === undefined) throw damaged(path, 'it is no index of clusters');
     return found;
   }
@@ -170,7 +171,7 @@ export class LocalFolder implements LocalStore {
     const path = `${this.#clusters}/${id}/${folder}`;
     const file = (name: string) => {
       if (!this.#host.exists(`${path}/${name}`)) throw damaged(`${path}/${name}`, 'it is not there');
-      return textOf(this.#host, `${path}/${name}`);
+      return readText(this.#host, `${path}/${name}`);
     };
     const sums = new Map(
       file('sums')
@@ -194,7 +195,7 @@ export class LocalFolder implements LocalStore {
     const path = `${this.#state}/log/local.log`;
     try {
       this.#host.makeDirectory(`${this.#state}/log`);
-      const before = this.#host.exists(path) ? textOf(this.#host, path).split('\n').slice(0, -1) : [];
+      const before = this.#host.exists(path) ? readText(this.#host, path).split('\n').slice(0, -1) : [];
       const line = `${this.#host.uptime().toFixed(3)} ${what}`;
       this.#replace(path, `${[...before.slice(1 - LOG_LINES), line].join('\n')}\n`);
     } catch (error) {
@@ -239,10 +240,6 @@ function sumsOf(files: Record<string, string>): string {
 
 function sumOf(text: string): string {
   return crc32(new TextEncoder().encode(text)).toString(16).padStart(8, '0');
-}
-
-function textOf(host: Host, path: string): string {
-  return new TextDecoder().decode(host.readFile(path));
 }
 
 /** Follows no symbolic link: what is not an empty folder is listed only where it cannot be removed as it is. */

@@ -7,6 +7,7 @@ import type { OutputStore } from '../ports.ts';
 import { OUTPUT_BYTES, type ScriptOutput, scriptEnding } from '../protocol/output.ts';
 import type { Host } from './host.ts';
 import { STATE_DIRECTORY } from './journal.ts';
+import { readText } from './read-text.ts';
 
 const OUTPUT_DIRECTORY = `${STATE_DIRECTORY}/output`;
 
@@ -31,7 +32,7 @@ function read(host: Host, script: string): ScriptOutput | undefined {
   const path = `${OUTPUT_DIRECTORY}/${script}`;
   try {
     if (!host.exists(path)) return undefined;
-    const text = new TextDecoder().decode(host.readFile(path));
+    const text = readText(host, path);
     const end = text.indexOf('\n');
     const output = text.slice(end + 1);
     // Bytes that are no UTF-8 have become characters of three bytes each: the message has to fit into a frame.

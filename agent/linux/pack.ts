@@ -4,6 +4,7 @@
  */
 import { fromLatin1 } from '../protocol/latin1.ts';
 import type { Connection, Host } from './host.ts';
+import { readText } from './read-text.ts';
 
 const HTTP_PORT = 80;
 const CONNECT_MS = 1000;
@@ -64,7 +65,7 @@ function checkBase(bytes: Uint8Array, base: string): void {
 }
 
 function freeBytes(host: Host): number {
-  const text = new TextDecoder().decode(host.readFile('/proc/meminfo'));
+  const text = readText(host, '/proc/meminfo');
   return Number(/^MemAvailable:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024;
 }
 

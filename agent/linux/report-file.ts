@@ -7,6 +7,7 @@
  */
 import type { KeptReport, Report } from '../core/report.ts';
 import { encodeFrame, FrameReader } from '../protocol/frame.ts';
+import { joined } from '../protocol/joined.ts';
 import { parseStep, parseStoredReport } from '../protocol/messages.ts';
 import type { Host } from './host.ts';
 
@@ -82,14 +83,7 @@ export class ReportFile {
 
 /** `uid`: of the node whose report it is. */
 export function encodeReport(uid: string, { steps, ...report }: KeptReport): Uint8Array {
-  const frames = [{ version: 1, uid, ...report }, ...steps].map((each) => encodeFrame(each));
-  const bytes = new Uint8Array(frames.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const frame of frames) {
-    bytes.set(frame, at);
-    at += frame.length;
-  }
-  return bytes;
+  return joined([{ version: 1, uid, ...report }, ...steps].map((each) => encodeFrame(each)));
 }
 
 /** With the UID of its node. Throws where the bytes are no report. */

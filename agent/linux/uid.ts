@@ -1,6 +1,7 @@
 /** The node's hardware UID, from the first source that has a real one. */
 import type { Uid } from '../protocol/uid.ts';
 import type { Host } from './host.ts';
+import { readText } from './read-text.ts';
 import type { Finding, UidSource } from './uid/source.ts';
 import { uidOrder } from './uid/sources.ts';
 
@@ -62,5 +63,5 @@ function ask(host: Host, source: UidSource): UidReading {
 }
 
 function sourcesOf(host: Host): UidSource[] {
-  return uidOrder(new TextDecoder().decode(host.readFile('/proc/cmdline')));
+  return uidOrder(readText(host, '/proc/cmdline'));
 }

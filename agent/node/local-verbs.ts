@@ -5,6 +5,7 @@ import type { Host } from '../linux/host.ts';
 import { STATE_DIRECTORY } from '../linux/journal.ts';
 import { LocalFolder } from '../linux/local-folder.ts';
 import { openLocalStore } from '../linux/local-store.ts';
+import { readText } from '../linux/read-text.ts';
 import { lockState, lockStore } from '../linux/state-lock.ts';
 import type { LocalStore } from '../protocol/definition.ts';
 import { LocalRefusedError } from '../protocol/local-content.ts';
@@ -102,7 +103,7 @@ function open(host: Host, { store, state }: LocalOptions): Opened {
 
 /** Undefined on a system that was not started by firmware of ours. */
 function bootedFrom(host: Host): NamedStore | undefined {
-  const line = new TextDecoder().decode(host.readFile('/proc/cmdline'));
+  const line = readText(host, '/proc/cmdline');
   if (!/\bbootwright\.pointer=/.test(line)) return undefined;
   const { layout, device } = parseBootLine(line).pointer;
   return { kind: layout, path: device };

@@ -1,9 +1,7 @@
 /** What a node says of its network adapters from time to time, and the datagrams with which it tries their paths. */
 import * as z from 'zod/mini';
+import { text, uint } from './fields.ts';
 import { lazily } from './lazily.ts';
-
-const text = (max: number) => z.string().check(z.maxLength(max));
-const uint = lazily(() => z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
 
 /** Since the heartbeat before. */
 const traffic = lazily(() => z.object({ packets: uint(), errors: uint() }));

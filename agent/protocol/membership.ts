@@ -4,14 +4,13 @@
  */
 import * as z from 'zod/mini';
 import type { Definition } from './definition.ts';
+import { text, uint } from './fields.ts';
 import { lazily } from './lazily.ts';
 import { isUuid, KEY_BYTES, SIGNER_BYTES } from './local-content.ts';
 
 /** Of nodes: highest one there is. */
 export const MAX_NUMBER = 0xffff_ffff;
 
-const text = (max: number) => z.string().check(z.maxLength(max));
-const uint = lazily(() => z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
 const number = lazily(() => z.number().check(z.int(), z.minimum(1), z.maximum(MAX_NUMBER)));
 const uuid = lazily(() => z.string().check(z.refine(isUuid, { error: 'no UUID' })));
 const name = lazily(() => text(63).check(z.minLength(1)));

@@ -4,6 +4,7 @@
  * send as they please. What a side does not understand it answers by closing the connection.
  */
 import * as z from 'zod/mini';
+import { seconds, text, uint } from './fields.ts';
 import { heartbeat } from './heartbeat.ts';
 import { lazily } from './lazily.ts';
 import { identified, localDefinition, membershipRequests } from './membership.ts';
@@ -16,9 +17,6 @@ export const PROTOCOL_VERSION = 2;
 /** TCP port of the agent endpoint where the configuration names no other. */
 export const AGENT_PORT = 4747;
 
-const text = (max: number) => z.string().check(z.maxLength(max));
-const uint = lazily(() => z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
-const seconds = lazily(() => z.number().check(z.minimum(0), z.maximum(1e9)));
 const shortText = lazily(() => text(256));
 
 /** What a boot pointer says of where to boot from; its limits are those of the record (pointer/record.ts). */

@@ -3,15 +3,12 @@
  * message `output`, kept there. Both sides know it by deployment and script: the later run takes the place of the former.
  */
 import * as z from 'zod/mini';
+import { seconds, text, uint } from './fields.ts';
 import { lazily } from './lazily.ts';
 import { isScriptName } from './names.ts';
 
 /** Longest output that is kept, in bytes of UTF-8: of a longer one its end. */
 export const OUTPUT_BYTES = 64 * 1024;
-
-const text = (max: number) => z.string().check(z.maxLength(max));
-const uint = lazily(() => z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
-const seconds = lazily(() => z.number().check(z.minimum(0), z.maximum(1e9)));
 
 const ending = lazily(() => ({
   deployment: text(256),

@@ -1,14 +1,13 @@
 /** Steps: what a node reports of a boot, in order, until it is acknowledged; and how they are kept on its own disk. */
 import * as z from 'zod/mini';
+import { seconds, text, uint } from './fields.ts';
 import { lazily } from './lazily.ts';
 
-const text = (max: number) => z.string().check(z.maxLength(max));
 /** Longest name of a step and of what its detail has, in characters. */
 export const MAX_STEP_NAME = 256;
 /** Longest text of a detail, in characters. */
 export const MAX_DETAIL_TEXT = 4096;
 
-const uint = lazily(() => z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
 const shortText = lazily(() => text(MAX_STEP_NAME));
 
 export const detail = lazily(() =>
@@ -32,7 +31,7 @@ export const step = lazily(() =>
     seq: uint(),
     step: shortText(),
     /** Seconds since that boot's kernel started. */
-    uptime: z.number().check(z.minimum(0), z.maximum(1e9)),
+    uptime: seconds(),
     detail: z.optional(detail()),
     boot: z.optional(earlierBoot()),
   }),

@@ -3,6 +3,7 @@
  * Netlink is in the byte order of the machine: both architectures of the static binary are little-endian.
  */
 import type { NbdAttachment } from '../linux/host.ts';
+import { joined } from '../protocol/joined.ts';
 
 const NLM_F_REQUEST = 1;
 const NLM_F_ACK = 4;
@@ -172,16 +173,6 @@ function attribute(type: number, value: Uint8Array): Uint8Array {
   view(bytes).setUint16(0, 4 + value.length, true);
   view(bytes).setUint16(2, type, true);
   bytes.set(value, 4);
-  return bytes;
-}
-
-function joined(parts: Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
   return bytes;
 }
 

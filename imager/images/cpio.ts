@@ -3,6 +3,7 @@
  * (Documentation/driver-api/early-userspace/buffer-format.rst). Pure and deterministic: every time is 0, inode
  * numbers count up in the order of the archive, and folders come before what is in them.
  */
+import { joined } from '../../agent/protocol/joined.ts';
 
 export type CpioEntry =
   | { path: string; type: 'directory'; mode?: number }
@@ -40,7 +41,7 @@ export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
   parts.push(
     ...record({ path: TRAILER, inode: 0, mode: 0, links: 1, major: 0, minor: 0, data: new Uint8Array() }),
   );
-  return join(parts);
+  return joined(parts);
 }
 
 function checkPath(path: string, folders: ReadonlySet<string>, paths: ReadonlySet<string>): void {
@@ -118,14 +119,4 @@ function record({ path, inode, mode, links, major, minor, data }: Fields): Uint8
 
 function padding(length: number): Uint8Array {
   return new Uint8Array(-length & 3);
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

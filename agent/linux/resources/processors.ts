@@ -1,6 +1,7 @@
 /** Processors, one resource a package (/proc/cpuinfo, whose lines each architecture has its own of). */
 import { crc32 } from '../../protocol/crc32.ts';
 import type { Host } from '../host.ts';
+import { readText } from '../read-text.ts';
 import { attribute, type Found, type ResourceController } from './controller.ts';
 
 const CPUINFO = '/proc/cpuinfo';
@@ -18,7 +19,7 @@ interface Logical {
 export const processors: ResourceController = {
   kind: 'processor',
   discover(host, found) {
-    const logical = logicalOf(new TextDecoder().decode(host.readFile(CPUINFO)));
+    const logical = logicalOf(readText(host, CPUINFO));
     for (const key of new Set(logical.map((each) => each.package)))
       found(
         packageOf(

@@ -2,6 +2,7 @@
  * The few TPM 2.0 commands that tell a TPM's endorsement key (TCG, Trusted Platform Module Library, part 3: Commands;
  * structures in part 2). Big-endian. Pure.
  */
+import { joined } from '../../protocol/joined.ts';
 
 const TAG_NO_SESSIONS = 0x8001;
 const TAG_SESSIONS = 0x8002;
@@ -203,16 +204,6 @@ function u32(value: number): Uint8Array {
 
 function sized(bytes: Uint8Array): Uint8Array {
   return joined([u16(bytes.length), bytes]);
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 function hex(text: string): Uint8Array {

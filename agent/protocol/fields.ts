@@ -1,0 +1,11 @@
+/** Kinds of fields that the messages have in common. */
+import * as z from 'zod/mini';
+import { lazily } from './lazily.ts';
+
+/** A text of at most `max` characters. */
+export const text = (max: number) => z.string().check(z.maxLength(max));
+
+/** From 0 to the largest whole number that JavaScript has exactly. */
+export const uint = lazily(() => z.number().check(z.int(), z.minimum(0), z.maximum(Number.MAX_SAFE_INTEGER)));
+
+export const seconds = lazily(() => z.number().check(z.minimum(0), z.maximum(1e9)));
