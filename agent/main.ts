@@ -7,7 +7,7 @@ import type { Boot } from './core/state.ts';
 import { type BootLine, parseBootLine } from './linux/cmdline.ts';
 import { diskAttacher } from './linux/disks.ts';
 import { openPointerStore, pointersOf } from './linux/eeprom.ts';
-import { writeFlash } from './linux/flash.ts';
+import { Flashes } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
 import { parseImagerAddress } from './linux/imager-address.ts';
@@ -104,10 +104,11 @@ function startLink(
   const link = new AgentLink(host, imagers, identity, hello, {
     secret: () => secretOf(host, membership.current()),
     named: (hostname) => host.setHostName(hostname),
-    flash: (request) => writeFlash(store, request),
+    flash: (request, by) => flashes.flash(request, by),
     power: (action) => () => void host.sleep(ANSWER_MS).then(() => restart(action)),
     member: (request) => membership.answer(request),
   });
+  const flashes = new Flashes(host, store, membership, (step, detail) => link.report(step, detail));
   void link.serve();
   return link;
 }

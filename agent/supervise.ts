@@ -4,7 +4,7 @@
  */
 import { bootedImageOf } from './linux/cmdline.ts';
 import { openPointerStore } from './linux/eeprom.ts';
-import { writeFlash } from './linux/flash.ts';
+import { Flashes } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
 import { parseImagerAddress } from './linux/imager-address.ts';
@@ -69,9 +69,9 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     secret: () => secretOf(host, membership.current()),
     // The name of a system that is up is its own business.
     named() {},
-    flash(request) {
-      if (store === undefined) throw new Error('this agent was told of no boot pointer store (--pointer)');
-      return writeFlash(store, request);
+    async flash(request, by) {
+      if (flashes === undefined) throw new Error('this agent was told of no boot pointer store (--pointer)');
+      return flashes.flash(request, by);
     },
     power(action) {
       if (!options.allowPower) throw new Error(`${action}: not allowed here (--allow-power)`);
@@ -79,6 +79,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     },
     member: (request) => membership.answer(request),
   });
+  const flashes = store && new Flashes(host, store, membership, (step, detail) => link.report(step, detail));
   link.keepIn(options.state);
   link.describe(() => discoverResources(host));
   void link.serve();

@@ -178,6 +178,7 @@ async function startParts(
           disks,
           packs,
           menus,
+          httpPort: http.port,
           agents,
           sink,
           clock,

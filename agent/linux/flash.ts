@@ -1,10 +1,70 @@
-/** A flash the imager asks for, written to the node's pointer store. */
-import type { Flash } from '../protocol/messages.ts';
+/** Flashes an imager asks for: the image is verified first, then the node's pointer store is written. */
+import type { Flash, StepDetail } from '../protocol/messages.ts';
 import { type BootPointer, FRESH_ATTEMPTS } from '../protocol/pointer/record.ts';
 import type { PointerStore } from '../protocol/pointer/store.ts';
+import type { Host } from './host.ts';
+import { checkImage, type Requester } from './image-check.ts';
+import type { Membership } from './membership.ts';
+import { TamperedError } from './trust.ts';
 
-/** Writes it, with the attempts of a new deployment; gives the record that was read back. Throws where it is not verified. */
-export function writeFlash(store: PointerStore, request: Flash): BootPointer {
+/** Tells the imager a step. */
+type Tell = (step: string, detail: StepDetail) => void;
+
+export class Flashes {
+  readonly #host: Host;
+  readonly #store: PointerStore;
+  readonly #membership: Membership;
+  readonly #tell: Tell;
+  /** Whose flash is being verified. */
+  #by: Requester | undefined;
+
+  constructor(host: Host, store: PointerStore, membership: Membership, tell: Tell) {
+    this.#host = host;
+    this.#store = store;
+    this.#membership = membership;
+    this.#tell = tell;
+  }
+
+  /**
+   * Verifies the image and writes the pointer, with the attempts of a new deployment; gives the record that was read back. Rejects
+   * where the image is not what was signed, which is told as the step `tampered`, where nobody can tell, where whoever asked has
+   * gone meanwhile, and where another flash is not done: nothing is written then. Rejects, too, where what is written is not verified.
+   */
+  async flash(request: Flash, by: Requester): Promise<BootPointer> {
+    // One of a connection that is over writes nothing any more: it is in nobody's way.
+    if (this.#by !== undefined && !this.#by.over)
+      throw new Error(
+        'the image of another flash is being verified: nothing is changed, flash again after that',
+      );
+    this.#by = by;
+    try {
+      await this.#verify(request, by);
+      if (by.over) throw new Error('the imager that asked for it has hung up');
+      return writeFlash(this.#store, request);
+    } catch (error) {
+      if (error instanceof TamperedError)
+        this.#tell('tampered', { image: request.image, why: error.message });
+      throw error;
+    } finally {
+      if (this.#by === by) this.#by = undefined;
+    }
+  }
+
+  async #verify(request: Flash, by: Requester): Promise<void> {
+    const { image } = request;
+    const definition = this.#membership.current();
+    if (definition === undefined) {
+      this.#host.print(`bootwright: image ${image} is not verified: this node has no key of its cluster`);
+      return;
+    }
+    const began = this.#host.uptime();
+    const { files, bytes } = await checkImage(this.#host, definition, request, by);
+    const seconds = (this.#host.uptime() - began).toFixed(3);
+    this.#host.print(`bootwright: image ${image} verified: ${files} files of ${bytes} bytes in ${seconds} s`);
+  }
+}
+
+function writeFlash(store: PointerStore, request: Flash): BootPointer {
   const { image, disks, imagers, cluster, deployment } = request;
   const fallback = store.read().pointer?.fallback ?? '';
   return store.write({

@@ -16,6 +16,7 @@ import { Adapters } from './adapters.ts';
 import { Conversation, RefusedError } from './conversation.ts';
 import type { BootIdentity } from './hello.ts';
 import { type Host, HostError, type Secret } from './host.ts';
+import type { Requester } from './image-check.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
 import { ReportFile } from './report-file.ts';
 
@@ -36,7 +37,7 @@ export interface Commands {
   secret(): Secret;
   /** The name the imager has for this node. */
   named(hostname: string): void;
-  flash(request: Flash): BootPointer;
+  flash(request: Flash, by: Requester): Promise<BootPointer>;
   /** Gives what is to be done once the answer is on its way. */
   power(action: 'reboot' | 'poweroff'): () => void;
   /** Something about the node's definition; gives the answer. */
@@ -230,13 +231,13 @@ export class AgentLink implements ImagerLink {
         this.#outputs.kept(message.script, message.bootId);
         return;
       case 'flash':
-        this.#answer(from, message.request, () => {
-          const pointer = this.#commands.flash(message);
+        void this.#answer(from, message.request, async () => {
+          const pointer = await this.#commands.flash(message, from);
           from.send({ type: 'done', request: message.request, pointer });
         });
         return;
       case 'power':
-        this.#answer(from, message.request, () => {
+        void this.#answer(from, message.request, () => {
           const act = this.#commands.power(message.action);
           from.send({ type: 'done', request: message.request });
           act();
@@ -246,14 +247,14 @@ export class AgentLink implements ImagerLink {
       case 'commit':
       case 'erase':
       case 'correct':
-        this.#answer(from, message.request, () => from.send(this.#commands.member(message)));
+        void this.#answer(from, message.request, () => from.send(this.#commands.member(message)));
         return;
     }
   }
 
-  #answer(to: Conversation, request: number, work: () => void): void {
+  async #answer(to: Conversation, request: number, work: () => void | Promise<void>): Promise<void> {
     try {
-      work();
+      await work();
     } catch (error) {
       to.send({ type: 'failed', request, why: error instanceof Error ? error.message : String(error) });
     }

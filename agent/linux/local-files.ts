@@ -1,5 +1,6 @@
 /** A definition as the files of its folder (local-folder.ts). Pure. */
 import type { Definition } from '../protocol/definition.ts';
+import { hex } from '../protocol/hex.ts';
 import { definitionFaults } from '../protocol/local-content.ts';
 
 /** Text by name of file. */
@@ -15,8 +16,8 @@ export function encodeDefinition({
     'cluster.json': json(cluster),
     'node.json': json({ id, number, name, uid }),
     'imagers.json': json({ primary: rest.imagers[0], imagers: rest.imagers }),
-    key: `${hexText(rest.key)}\n`,
-    signer: `${hexText(rest.signer)}\n`,
+    key: `${hex(rest.key)}\n`,
+    signer: `${hex(rest.signer)}\n`,
   };
 }
 
@@ -59,10 +60,6 @@ function object(text: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
-}
-
-function hexText(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** Undefined where `text` is no line of hexadecimal digits. */

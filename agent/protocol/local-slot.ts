@@ -20,7 +20,9 @@
  * A definition takes at most 349 bytes, all four at most 1412 with the head. A slot with a sound head may be stored longer than `length`: zeroes
  * where a former content reached further, so that no key outlives its definition.
  */
+
 import type { Definition, LocalContent } from './definition.ts';
+import { hex } from './hex.ts';
 import { ipv4ToNumber, numberToIpv4 } from './ipv4.ts';
 import { fromLatin1, toLatin1 } from './latin1.ts';
 import { contentFaults, KEY_BYTES, SIGNER_BYTES } from './local-content.ts';
@@ -128,6 +130,6 @@ function uuidBytes(uuid: string): number[] {
 }
 
 function uuidText(bytes: Uint8Array): string {
-  const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const digits = hex(bytes);
   return [0, 8, 12, 16, 20].map((from, i, all) => digits.slice(from, all[i + 1] ?? digits.length)).join('-');
 }

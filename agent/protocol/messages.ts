@@ -4,12 +4,13 @@
  * send as they please. What a side does not understand it answers by closing the connection.
  */
 import * as z from 'zod/mini';
-import { seconds, text, uint } from './fields.ts';
+import { seconds, signature, text, uint } from './fields.ts';
 import { heartbeat } from './heartbeat.ts';
 import { lazily } from './lazily.ts';
 import { identified, localDefinition, membershipRequests } from './membership.ts';
 import { outputKept, outputMessage } from './output.ts';
 import { resourcesMessage } from './resources.ts';
+import { signedImage } from './signed-image.ts';
 import { ack, type detail, type StoredReport, step, storedReport } from './step.ts';
 
 export const PROTOCOL_VERSION = 2;
@@ -73,11 +74,7 @@ const plan = lazily(() =>
       timeoutSeconds: seconds(),
     }),
     /** Over planBytes() (signed.ts), for nodes that have a definition. */
-    signature: z.optional(
-      z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length <= 64, {
-        error: 'no signature',
-      }),
-    ),
+    signature: z.optional(signature()),
   }),
 );
 
@@ -129,7 +126,15 @@ const imagerMessages = {
   refuse: lazily(() => z.object({ type: z.literal('refuse'), why: text(4096) })),
   ack,
   kept: outputKept,
-  flash: lazily(() => z.object({ type: z.literal('flash'), request: uint(), ...target() })),
+  flash: lazily(() =>
+    z.object({
+      type: z.literal('flash'),
+      request: uint(),
+      ...target(),
+      /** For nodes that have a definition. */
+      signed: z.optional(signedImage()),
+    }),
+  ),
   power: lazily(() =>
     z.object({ type: z.literal('power'), request: uint(), action: z.enum(['reboot', 'poweroff']) }),
   ),

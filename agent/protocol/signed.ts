@@ -2,9 +2,8 @@
  * What the cluster's signature is over: the canonical form of a JSON value (RFC 8785), UTF-8, so that both sides come to the same
  * bytes whatever the order they keep things in. Signatures are ECDSA over P-256 with SHA-256, r and s of 32 bytes each.
  */
-import { type Plan, parsePlan } from './messages.ts';
-
-export const SIGNATURE_BYTES = 64;
+import { type Flash, type Plan, parsePlan } from './messages.ts';
+import type { ServedFile } from './signed-image.ts';
 
 /** For whom something is signed: what was signed for one node is nothing to another. */
 export interface SignedFor {
@@ -19,6 +18,16 @@ export function planBytes({ cluster, node }: SignedFor, plan: Plan): Uint8Array 
   // As it is on the other side of the wire: with what is left out filled in.
   const { signature: _, ...content } = parsePlan(plan);
   return canonical({ signed: 'bootwright plan 1', cluster, node, plan: content });
+}
+
+/** The files of an image hold for one node and the deployment it is flashed for. */
+export function imageBytes(
+  { cluster, node }: SignedFor,
+  { image, deployment }: Pick<Flash, 'image' | 'deployment'>,
+  files: readonly ServedFile[],
+): Uint8Array {
+  const content = files.map(({ name, bytes, sha256 }) => ({ name, bytes, sha256 }));
+  return canonical({ signed: 'bootwright image 1', cluster, node, deployment, image, files: content });
 }
 
 function canonical(value: unknown): Uint8Array {

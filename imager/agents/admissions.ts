@@ -1,6 +1,7 @@
 /** Nodes on their way into the cluster, one way at a time for each: imager/definitions over the agents' connections. */
-import type { Hello, ImagerMessage, Plan } from '../../agent/protocol/messages.ts';
-import { planBytes } from '../../agent/protocol/signed.ts';
+import type { Flash, Hello, ImagerMessage, Plan } from '../../agent/protocol/messages.ts';
+import { imageBytes, planBytes } from '../../agent/protocol/signed.ts';
+import type { ServedFile } from '../../agent/protocol/signed-image.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import { type Admission, admit, erase, type NodeEnd } from '../definitions/admit.ts';
 import type { GlobalDefinition } from '../definitions/definition.ts';
@@ -10,8 +11,12 @@ import type { Enrolment, NodeConfig } from '../model/config.ts';
 import type { Reconciled } from '../model/views.ts';
 import { type PushAnswer, PushError } from './pushes.ts';
 
-/** Sends a request over one connection. Rejects with PushError. */
-export type Ask = (what: string, message: (request: number) => ImagerMessage) => Promise<PushAnswer>;
+/** Sends a request over one connection; its answer may take `moreMs` longer than others. Rejects with PushError. */
+export type Ask = (
+  what: string,
+  message: (request: number) => ImagerMessage,
+  moreMs?: number,
+) => Promise<PushAnswer>;
 
 export interface AdmissionsOptions {
   definitions: Definitions;
@@ -52,6 +57,17 @@ export class Admissions {
     if (key === null) return plan;
     const { cluster, signer } = this.definitions;
     return { ...plan, signature: signer.sign(planBytes({ cluster: cluster.id, node: name }, plan)) };
+  }
+
+  /** The files of an image that is to be flashed, signed for the node; undefined where it cannot check that. */
+  sealImage(
+    node: string,
+    target: Pick<Flash, 'image' | 'deployment'>,
+    files: ServedFile[],
+  ): { files: ServedFile[]; signature: Uint8Array } | undefined {
+    if (!this.definitions.ofNode(node)?.key) return undefined;
+    const { cluster, signer } = this.definitions;
+    return { files, signature: signer.sign(imageBytes({ cluster: cluster.id, node }, target, files)) };
   }
 
   /** What the last hello of the node came to, since this imager started. */

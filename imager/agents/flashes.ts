@@ -1,16 +1,18 @@
 /** Boot pointers that nodes are told to write: which disks they may name, and one at a time for each node. */
 import type { Flash } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { fetchMs } from '../../agent/protocol/signed-image.ts';
+import type { Ask } from './admissions.ts';
 import type { Directory } from './directory.ts';
-import { notConnected, PushError } from './pushes.ts';
+import { notConnected, type PushAnswer, PushError } from './pushes.ts';
 
 /** What a node's pointer shall say; sequence, phase and attempts are the node's to fill in. */
 export type FlashRequest = Omit<Flash, 'type' | 'request'>;
 
 export interface Agents {
   isConnected(node: string): boolean;
-  /** Resolves with the record the node has read back; rejects with PushError. */
-  push(node: string, request: FlashRequest): Promise<BootPointer | undefined>;
+  /** Asks the node; rejects with PushError. */
+  push(node: string, ...question: Parameters<Ask>): Promise<PushAnswer>;
 }
 
 export class Flashes {
@@ -57,7 +59,11 @@ export class Flashes {
 
   /** `before`: what flashes before this one still claim. */
   async #write(node: string, request: FlashRequest, before: string[]): Promise<BootPointer> {
-    const pointer = await this.#agents.push(node, request).catch(async (error: PushError) => {
+    // Where it is to verify the image the node answers once it has fetched that.
+    const moreMs = request.signed === undefined ? 0 : fetchMs(request.signed.files);
+    const message = (id: number): Flash => ({ type: 'flash', request: id, ...request });
+    const answer = this.#agents.push(node, 'flash', message, moreMs);
+    const { pointer } = await answer.catch(async (error: PushError) => {
       // In all other cases nobody knows what the node has written, even where it says that it failed, which it does
       // of a write that it could not read back, too: its next hello tells.
       if (error.reason === 'not-connected') await this.#directory.spared(node, before);

@@ -42,15 +42,16 @@ export class Pushes<T> {
 
   /**
    * A new request number for `send`, and the answer to it. `owner` is the connection it goes over; `what` names the
-   * request in errors. Rejects with PushError.
+   * request in errors. Its answer may take `moreMs` longer than others. Rejects with PushError.
    */
-  request(owner: object, what: string, send: (request: number) => void): Promise<T> {
+  request(owner: object, what: string, send: (request: number) => void, moreMs = 0): Promise<T> {
     const request = ++this.#last;
+    const deadlineMs = this.#deadlineMs + moreMs;
     const answer = new Promise<T>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#pending.delete(request);
-        reject(new PushError('deadline', `${what}: no answer within ${this.#deadlineMs / 1000} s`));
-      }, this.#deadlineMs);
+        reject(new PushError('deadline', `${what}: no answer within ${deadlineMs / 1000} s`));
+      }, deadlineMs);
       this.#pending.set(request, { owner, resolve, reject, timer });
     });
     send(request);

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import { ENROL_IDENTITY } from '../../agent/protocol/enrolment.ts';
 import { HEARTBEAT_SECONDS } from '../../agent/protocol/heartbeat.ts';
-import type { AgentMessage, ImagerMessage } from '../../agent/protocol/messages.ts';
+import type { AgentMessage } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { Tally } from '../journal/tally.ts';
 import { LOST_SECONDS, MISSED_BEATS } from '../model/config.ts';
@@ -55,8 +55,7 @@ export class AgentServer {
     this.#pushes = new Pushes(options.pushMs ?? PUSH_MS);
     this.#flashes = new Flashes(options.directory, {
       isConnected: (node) => this.#peers.of(node) !== undefined,
-      push: async (node, flash) =>
-        (await this.#push(node, 'flash', (request) => ({ type: 'flash', request, ...flash }))).pointer,
+      push: (node, ...question) => this.#push(node, ...question),
     });
   }
 
@@ -137,18 +136,18 @@ export class AgentServer {
     await Promise.all([closed, this.#watch.close()]);
   }
 
-  #push(node: string, what: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
+  #push(node: string, ...question: Parameters<Ask>): Promise<PushAnswer> {
     const peer = this.#peers.of(node);
     if (peer === undefined) return Promise.reject(notConnected(node));
-    return this.#asking(peer)(what, message);
+    return this.#asking(peer)(...question);
   }
 
   #asking(peer: Peer): Ask {
-    return (what, message) => {
+    return (what, message, moreMs) => {
       if (peer.session.at === 'closed') return Promise.reject(new PushError('disconnected', 'has gone'));
       this.#tally.count(`pushed.${what}`);
       const words = `${what} ${peer.node ?? peer.connection.peer}`;
-      return this.#pushes.request(peer, words, (request) => peer.connection.send(message(request)));
+      return this.#pushes.request(peer, words, (request) => peer.connection.send(message(request)), moreMs);
     };
   }
 

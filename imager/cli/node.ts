@@ -78,7 +78,8 @@ export function addNode(program: Command): void {
     .addHelpText(
       'after',
       `
-Waits until the node has written the pointer and read it back. Its agent must be connected.
+Waits until the node has fetched the image and compared it with what this imager has signed, has written the pointer and read it
+back. Its agent must be connected.
 
 Examples:
   imager node flash node1 --image debian-12 --disk node1-root
@@ -180,10 +181,13 @@ export function pointerFields(pointer: BootPointer): (readonly [string, string])
   ];
 }
 
-function showFlashed({ node, old, pointer }: Flashed): string {
+function showFlashed({ node, old, pointer, verified }: Flashed): string {
   const before = new Map(old === null ? [] : pointerFields(old));
   const lines = pointerFields(pointer).map(
     ([name, value]) => [name, `${before.get(name) || '-'} -> ${value || '-'}`] as const,
   );
-  return `${node}: boot pointer written and read back\n${fields(lines)}`;
+  const image = verified
+    ? 'image verified by the node'
+    : 'image not verified: the node has no key to check with';
+  return `${node}: boot pointer written and read back, ${image}\n${fields(lines)}`;
 }

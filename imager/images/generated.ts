@@ -1,7 +1,22 @@
 /** The files made from an entry of the boot table rather than kept in it: what firmware reads to boot it. Pure. */
+import { createHash } from 'node:crypto';
+import type { ServedFile } from '../../agent/protocol/signed-image.ts';
 import { runCommand } from './boot-sector.ts';
 import { type BootImage, filesOf, type LinuxImage } from './image.ts';
 import { nbiLoader } from './nbi/loader.ts';
+
+const GENERATED = ['boot.ipxe', 'manifest.env', 'nbi.0'] as const;
+
+/** Everything that is served of an image, kept or made. */
+export function servedFiles(image: BootImage): ServedFile[] {
+  const kept = filesOf(image).map(([name, { bytes, sha256 }]) => ({ name, bytes, sha256 }));
+  const made = GENERATED.flatMap((name) => {
+    const content = generatedFile(image, name);
+    if (content === undefined) return [];
+    return [{ name, bytes: content.length, sha256: createHash('sha256').update(content).digest('hex') }];
+  });
+  return [...kept, ...made];
+}
 
 /** The generated file of that name beside an image's own; undefined where there is none for an image of its kind. */
 export function generatedFile(image: BootImage, file: string): Uint8Array | undefined {

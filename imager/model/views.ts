@@ -146,6 +146,8 @@ export interface Flashed {
   old: BootPointer | null;
   /** As the node read it back. */
   pointer: BootPointer;
+  /** Whether the node fetched the image and compared it with what was signed; without a key of its cluster it cannot. */
+  verified: boolean;
 }
 
 export interface Undefined {

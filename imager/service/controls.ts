@@ -14,6 +14,7 @@ import type { Controls } from '../http/control-routes.ts';
 import type { DiskControls } from '../http/disk-routes.ts';
 import { ApiError, unknownName } from '../http/errors.ts';
 import type { BootFiles } from '../images/boot-files.ts';
+import { servedFiles } from '../images/generated.ts';
 import { type BootImage, ImageError } from '../images/image.ts';
 import { addLinuxNbi } from '../images/nbi/add.ts';
 import type { BootTable } from '../images/table.ts';
@@ -39,6 +40,8 @@ export interface ControlParts {
   disks: Disks;
   packs: Packs;
   menus: Menus;
+  /** Of the HTTP server that serves `files`. */
+  httpPort: number;
   agents: Pick<AgentServer, 'flash' | 'power' | 'undefine' | 'connected'>;
   sink: EventSink;
   clock: Clock;
@@ -100,13 +103,19 @@ function unknownImage(table: BootTable, name: string): ApiError {
 }
 
 async function flash(
-  { config, nodes, directory, table, disks, agents, sink, clock }: ControlParts,
+  { config, nodes, directory, admissions, table, disks, agents, httpPort, sink, clock }: ControlParts,
   name: string,
   target: { image: string; disks: string[] },
 ): Promise<Flashed> {
   const node = nodeNamed(nodes, name);
-  const images = table.list().map((image) => image.name);
-  if (!images.includes(target.image)) throw unknownName('boot image', target.image, images);
+  const images = table.list();
+  const entry = images.find((each) => each.name === target.image);
+  if (entry === undefined)
+    throw unknownName(
+      'boot image',
+      target.image,
+      images.map((each) => each.name),
+    );
   const known = disks.names();
   for (const disk of target.disks) if (!known.includes(disk)) throw unknownName('disk', disk, known);
   if (new Set(target.disks).size < target.disks.length)
@@ -133,9 +142,13 @@ async function flash(
     cluster: config.cluster,
     deployment: randomBytes(8).toString('hex'),
   };
-  const pointer = await agents.flash(node.name, request).catch((error: unknown) => {
-    throw pushFailure(error, node.name);
-  });
+  const sealed = admissions.sealImage(name, request, servedFiles(entry));
+  const signed = sealed && { port: httpPort, ...sealed };
+  const pointer = await agents
+    .flash(node.name, { ...request, ...(signed && { signed }) })
+    .catch((error: unknown) => {
+      throw pushFailure(error, node.name);
+    });
   sink({
     at: clock.now(),
     component: 'imager',
@@ -143,7 +156,7 @@ async function flash(
     node: name,
     detail: { image, disks: target.disks.join(','), deployment: request.deployment },
   });
-  return { node: name, old, pointer };
+  return { node: name, old, pointer, verified: signed !== undefined };
 }
 
 /**

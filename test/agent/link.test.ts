@@ -185,7 +185,7 @@ describe('the link to the imager', () => {
   it('answers a flash with the record that was written, a refused one with the reason', async () => {
     let broken = false;
     const { imager } = await linked({
-      flash(request) {
+      async flash(request) {
         if (broken) throw new Error('boot pointer not verified');
         return { ...POINTER, image: request.image };
       },

@@ -17,7 +17,7 @@ test('a hello while a disk is being claimed ends the flash before anything is se
     isConnected: () => true,
     push: (node) => {
       pushed.push(node);
-      return Promise.resolve(undefined);
+      return Promise.resolve({});
     },
   });
   const flash = expect(flashes.flash('node1', REQUEST)).rejects.toMatchObject({ reason: 'disconnected' });

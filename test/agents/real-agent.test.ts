@@ -53,7 +53,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
     () => hello(),
     {
       secret: () => ENROL,
-      flash: ({ type, request, ...target }) => {
+      flash: async ({ type, request, ...target }) => {
         if (target.image === 'broken') throw new Error('EEPROM: EIO');
         return { ...POINTER, ...target, sequence: 2 };
       },

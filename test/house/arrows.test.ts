@@ -80,8 +80,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     ],
     ...['firmware-stubs/rig', 'firmware-stubs/rig/scenario'],
     ...['imager/agents', 'imager/service', 'imager/model', 'imager/registry', 'imager/journal'],
-    'imager/definitions',
-    'imager/signing',
+    ...['imager/definitions', 'imager/images', 'imager/signing'],
   ],
   'firmware-stubs/demo': ['agent/protocol', 'firmware-stubs/rig', 'imager/journal'],
 };

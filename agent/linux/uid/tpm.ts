@@ -1,4 +1,5 @@
 /** The endorsement key of a TPM 2.0: made from a seed that never leaves the TPM, and the same until that seed is changed. */
+import { hex } from '../../protocol/hex.ts';
 import { HostError } from '../host.ts';
 import type { Finding, UidSource } from './source.ts';
 import {
@@ -59,9 +60,7 @@ interface Tpm {
 /** Undefined where the TPM knows no such keys. */
 function ofKind(tpm: Tpm, template: EndorsementTemplate): Finding | undefined {
   const digest = keptDigest(tpm, template) ?? madeDigest(tpm, template);
-  return (
-    digest && { uid: `tpm:${Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')}` }
-  );
+  return digest && { uid: `tpm:${hex(digest)}` };
 }
 
 /** Undefined where the handle is empty or has another key than the template's. */

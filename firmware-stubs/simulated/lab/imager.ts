@@ -6,11 +6,7 @@
 import { ENROL_IDENTITY, ENROLMENT_KEY } from '../../../agent/protocol/enrolment.ts';
 import { encodeFrame, FrameReader, MAX_AGENT_FRAME } from '../../../agent/protocol/frame.ts';
 import { answerToProbe } from '../../../agent/protocol/heartbeat.ts';
-import {
-  type AgentMessage,
-  type ImagerMessage,
-  parseAgentMessage,
-} from '../../../agent/protocol/messages.ts';
+import { type AgentMessage, parseAgentMessage } from '../../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../../agent/protocol/pointer/record.ts';
 import { Admissions, type Ask } from '../../../imager/agents/admissions.ts';
 import { Directory } from '../../../imager/agents/directory.ts';
@@ -27,6 +23,7 @@ import {
   turnedAway,
 } from '../../../imager/agents/session.ts';
 import { Definitions } from '../../../imager/definitions/store.ts';
+import { servedFiles } from '../../../imager/images/generated.ts';
 import type { ImagerConfig, NodeConfig } from '../../../imager/model/config.ts';
 import { NodeIndex } from '../../../imager/model/nodes.ts';
 import type { BootRecord, Liveness as View } from '../../../imager/model/views.ts';
@@ -34,6 +31,7 @@ import { MemoryRegistry } from '../../../imager/registry/memory.ts';
 import { mayOpen } from '../../../imager/service/disk-policy.ts';
 import { temporarySigner } from '../../../imager/signing/signer.ts';
 import type { SimulatedDisk } from './disk.ts';
+import { answerHttp, bootImage, servedUnder } from './http.ts';
 import type { ImagerParts, SimulatedImage } from './imager-parts.ts';
 import type { Listener, StreamEnd, StreamPacket } from './network.ts';
 import { type Peer, Requests } from './requests.ts';
@@ -51,6 +49,8 @@ export class SimulatedImager implements Listener {
   readonly #signer = temporarySigner();
   #directory: Directory;
   #admissions: Promise<Admissions>;
+  /** What somebody has put in the place of a boot file, by its path. */
+  readonly replaced = new Map<string, Uint8Array>();
   /** How often it has begun to serve. */
   starts = 1;
   #running = true;
@@ -129,8 +129,11 @@ export class SimulatedImager implements Listener {
   }
 
   /** Has a node that is on write a new boot pointer. Rejects with PushError. */
-  flash(node: string, request: FlashRequest): Promise<BootPointer> {
-    return this.#flashes.flash(node, request);
+  async flash(node: string, request: FlashRequest): Promise<BootPointer> {
+    const admissions = await this.#admissions;
+    const sealed = admissions.sealImage(node, request, servedFiles(bootImage(request.image)));
+    const { http: port } = this.#parts.config.ports;
+    return this.#flashes.flash(node, { ...request, ...(sealed && { signed: { port, ...sealed } }) });
   }
 
   /** The last boots of a node with what it reported of them, the present one last. */
@@ -152,6 +155,7 @@ export class SimulatedImager implements Listener {
     if (!this.#running) return false;
     if (packet === 'agent')
       void this.#converse({ end, address: this.#parts.addressOf(node), session: { at: 'new' } });
+    if (packet === 'http') void answerHttp(end, (path) => this.replaced.get(path) ?? servedUnder(path));
     return true;
   }
 
@@ -160,8 +164,7 @@ export class SimulatedImager implements Listener {
     const directory = new Directory(this.#registry, (node) => this.#nodes.byName(node) !== undefined);
     const flashes = new Flashes(directory, {
       isConnected: (node) => this.#byNode.has(node),
-      push: async (node, flash) =>
-        (await this.#push(node, (request) => ({ type: 'flash', request, ...flash }))).pointer,
+      push: (node, ...question) => this.#push(node, ...question),
     });
     const { config, time } = this.#parts;
     const admissions = Definitions.open({
@@ -283,13 +286,13 @@ export class SimulatedImager implements Listener {
     this.#parts.sink({ at: this.#parts.time.now(), component: 'agent', step, node: node.name, detail });
   }
 
-  #push(node: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
+  #push(node: string, ...question: Parameters<Ask>): Promise<PushAnswer> {
     const peer = this.#byNode.get(node);
-    return peer === undefined ? Promise.reject(notConnected(node)) : this.#asking(peer)('flash', message);
+    return peer === undefined ? Promise.reject(notConnected(node)) : this.#asking(peer)(...question);
   }
 
   #asking(peer: Peer): Ask {
-    return (what, message) => this.#requests.ask(peer, what, message);
+    return (...question) => this.#requests.ask(peer, ...question);
   }
 
   #drop(peer: Peer): void {

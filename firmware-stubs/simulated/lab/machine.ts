@@ -21,7 +21,7 @@ import { AGENT_PORT } from '../../../agent/protocol/messages.ts';
 import type { Eeprom } from '../../../agent/protocol/pointer/store.ts';
 import { DiskKeeper, type DiskSource } from './keeper.ts';
 import type { Life } from './life.ts';
-import type { StreamEnd } from './network.ts';
+import type { StreamEnd, StreamPacket } from './network.ts';
 import { present } from './secure.ts';
 import { scriptActs } from './shell.ts';
 
@@ -40,7 +40,7 @@ export interface MachineBoot {
 /** The board and the world around it. */
 export interface MachineWorld {
   disks: DiskSource;
-  connect(address: string, timeoutMs: number): Promise<StreamEnd>;
+  connect(packet: StreamPacket, address: string, timeoutMs: number): Promise<StreamEnd>;
   /** Sends a datagram to the agent port; undefined where nothing comes back in time. */
   ask(address: string, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array | undefined>;
   print(line: string): void;
@@ -48,6 +48,8 @@ export interface MachineWorld {
   ended(action: 'reboot' | 'poweroff'): void;
 }
 
+/** What listens on an imager's ports. */
+const STREAMS: Readonly<Record<number, StreamPacket>> = { [AGENT_PORT]: 'agent', 80: 'http' };
 const LOOPBACK = '127.0.0.1';
 const DISK_BYTES = 256 * 1024 * 1024;
 const MAX_DISKS = 8;
@@ -151,8 +153,9 @@ export class SimulatedMachine implements Host {
       if (life.age < this.#servicesAtAge) throw refused;
       return { write: async () => {}, read: async () => undefined, close: () => {} };
     }
-    if (port !== AGENT_PORT) throw refused;
-    const stream = await this.#possible(this.#world.connect(address, timeoutMs));
+    const packet = STREAMS[port];
+    if (packet === undefined) throw refused;
+    const stream = await this.#possible(this.#world.connect(packet, address, timeoutMs));
     const connection: Connection = {
       write: async (bytes) => life.does(() => stream.write(bytes)),
       read: () => this.#possible(stream.read()),

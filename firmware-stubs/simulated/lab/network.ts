@@ -24,7 +24,7 @@ export interface Listener {
   answer(datagram: Uint8Array): Uint8Array | undefined;
 }
 
-export type StreamPacket = Extract<PacketKind, 'agent' | 'nbd'>;
+export type StreamPacket = Extract<PacketKind, 'agent' | 'nbd' | 'http'>;
 
 const LATENCY_MS = 0.3;
 /** Linux' first retransmission of what was sent, and of a SYN. */

@@ -11,7 +11,7 @@ import { type Booted, type BootFile, type FirmwareWorld, runFirmware } from './f
 import type { DiskSource } from './keeper.ts';
 import { Life } from './life.ts';
 import { SimulatedMachine } from './machine.ts';
-import type { StreamEnd } from './network.ts';
+import type { StreamEnd, StreamPacket } from './network.ts';
 import type { VirtualTime } from './time.ts';
 
 export const LAYOUT_OF: Readonly<Record<Rig, PointerLayout>> = { arm64: ubootEnv, x86: ipxeScript };
@@ -40,7 +40,7 @@ export interface NodeWorld {
   /** Whether the image's kernel finds its init. */
   boots(image: string): boolean;
   disks: DiskSource;
-  connect(address: string, timeoutMs: number): Promise<StreamEnd>;
+  connect(packet: StreamPacket, address: string, timeoutMs: number): Promise<StreamEnd>;
   ask(address: string, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array | undefined>;
   line(text: string): void;
   power(step: 'power-on' | 'off', reason?: string): void;

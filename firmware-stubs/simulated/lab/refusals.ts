@@ -12,7 +12,7 @@ const NO_PACKETS: Readonly<Partial<Record<PacketKind, string>>> = {
   'tftp-data': 'no blocks of files, only whole files',
   'tftp-ack': 'no blocks of files, only whole files',
   'dhcp-nak': 'no DHCP but for addresses that are free',
-  http: 'no HTTP: images and disks come without',
+  http: 'no HTTP but for what a node verifies: images and disks come without',
   nbd: 'no packets of NBD: a disk is there or it is not',
 };
 const NO_TRAFFIC: Readonly<Record<string, string>> = { arp: NO_PACKETS.arp!, http: NO_PACKETS.http! };

@@ -28,12 +28,18 @@ export class Requests {
   }
 
   /** Sends a request with a new number. Resolves with its answer, rejects with PushError; `what` names it in errors. */
-  ask(peer: Peer, what: string, message: (request: number) => ImagerMessage): Promise<PushAnswer> {
+  ask(
+    peer: Peer,
+    what: string,
+    message: (request: number) => ImagerMessage,
+    moreMs = 0,
+  ): Promise<PushAnswer> {
     if (peer.session.at === 'closed') return Promise.reject(new PushError('disconnected', 'has gone'));
     const request = ++this.#last;
     return new Promise((resolve, reject) => {
-      const words = `${what} ${peer.node ?? peer.address}: no answer within ${DEADLINE_MS / 1000} s`;
-      const late = this.#time.after(DEADLINE_MS, () =>
+      const deadlineMs = DEADLINE_MS + moreMs;
+      const words = `${what} ${peer.node ?? peer.address}: no answer within ${deadlineMs / 1000} s`;
+      const late = this.#time.after(deadlineMs, () =>
         this.settle(peer, request, new PushError('deadline', words)),
       );
       const end = (answer: PushAnswer | PushError) => {

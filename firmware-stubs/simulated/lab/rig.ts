@@ -146,7 +146,7 @@ export class SimulatedRig implements ScenarioRig {
           attach: (imager, disk, lost) => this.#attach(name, imager, disk, lost),
           clear: () => this.#untilClear(name),
         },
-        connect: (address, timeoutMs) => this.#network.connect(name, 'agent', address, timeoutMs),
+        connect: (packet, address, timeoutMs) => this.#network.connect(name, packet, address, timeoutMs),
         ask: (address, bytes, timeoutMs) => this.#network.ask(name, address, bytes, timeoutMs),
         line: (text) => this.#say(name, text),
         power: (step, reason) => {

@@ -186,7 +186,7 @@ start(async (host, [hours = '24', folder = '/tmp']) => {
   const link = new AgentLink(day, [{ address: '10.0.0.1', port: 1 }], hello(), hello, {
     secret: () => secret,
     named() {},
-    flash: ({ deployment }) => ({ ...POINTER, deployment }),
+    flash: async ({ deployment }) => ({ ...POINTER, deployment }),
     power: () => () => {},
     member: () => {
       throw new Error('no definitions in this test');

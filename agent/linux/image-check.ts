@@ -1,0 +1,75 @@
+/**
+ * Whether an imager serves of a boot image what the cluster has signed: each file is fetched as firmware would fetch it, and
+ * nothing of it kept.
+ */
+import type { Definition } from '../protocol/definition.ts';
+import { hex } from '../protocol/hex.ts';
+import type { Flash } from '../protocol/messages.ts';
+import { isName } from '../protocol/names.ts';
+import { fetchMs, type ServedFile } from '../protocol/signed-image.ts';
+import type { Host } from './host.ts';
+import { type HttpRequest, httpGet } from './http-get.ts';
+import type { ImagerAddress } from './imager-address.ts';
+import { signedImageOf, TamperedError } from './trust.ts';
+
+/** An imager that sends nothing for so long is gone, or in no state to boot from. */
+const SILENCE_MS = 10_000;
+
+/** Whoever wants an image to be flashed: the conversation it was said in. */
+export interface Requester {
+  readonly imager: ImagerAddress;
+  /** True once nobody waits for it any more. */
+  readonly over: boolean;
+}
+
+/** Resolves with what was compared. Rejects with TamperedError where something is not what was signed, else with why nobody can tell. */
+export async function checkImage(
+  host: Host,
+  definition: Definition,
+  flash: Flash,
+  by: Requester,
+): Promise<{ files: number; bytes: number }> {
+  const { image } = flash;
+  const { port, files } = signedImageOf(host, definition, flash);
+  if (!isName(image)) throw new Error(`no image has such a name: ${image}`);
+  const limitMs = fetchMs(files);
+  const until = host.uptime() + limitMs / 1000;
+  const goOn = () => {
+    if (by.over) throw new Error('the imager that asked for it has hung up');
+    if (host.uptime() > until) throw new Error(`it takes longer than ${Math.round(limitMs / 1000)} s`);
+  };
+  const from = { address: by.imager.address, port };
+  for (const file of files) {
+    const path = `/images/${image}/${file.name}`;
+    try {
+      await checkFile(host, { from, path, silenceMs: SILENCE_MS }, file, goOn);
+    } catch (error) {
+      if (error instanceof TamperedError) throw error;
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`image ${image} is not verified: ${file.name}: ${why}`);
+    }
+  }
+  return { files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
+}
+
+async function checkFile(
+  host: Host,
+  request: HttpRequest,
+  { bytes, sha256 }: ServedFile,
+  goOn: () => void,
+): Promise<void> {
+  const { from, path } = request;
+  const digest = host.startSha256();
+  await httpGet(host, request, async (answer) => {
+    if (answer.length === undefined) throw new Error('answer without a length');
+    if (answer.length !== bytes)
+      throw new TamperedError(`${path} of ${from.address} has ${answer.length} bytes, not ${bytes}`);
+    await answer.pieces(bytes, (piece) => {
+      goOn();
+      digest.add(piece);
+    });
+  });
+  const found = hex(digest.end());
+  if (found !== sha256)
+    throw new TamperedError(`${path} of ${from.address} has sha256 ${found}, not ${sha256}`);
+}
