@@ -149,3 +149,26 @@ export class Conversation {
     }
   }
 }
+
+/** Hears why an imager did not welcome this node. */
+export type Tell = (imager: ImagerAddress, why: unknown) => void;
+
+/** The first of `imagers` that welcomes this node. `tell` hears why the others did not. */
+export async function openFirst(
+  host: Host,
+  imagers: readonly ImagerAddress[],
+  identity: LinkIdentity,
+  take: Take,
+  tell: Tell,
+): Promise<Conversation | 'refused' | 'unreachable'> {
+  let refused = false;
+  for (const imager of imagers) {
+    try {
+      return await Conversation.open(host, imager, identity, take);
+    } catch (error) {
+      refused ||= error instanceof RefusedError;
+      tell(imager, error);
+    }
+  }
+  return refused ? 'refused' : 'unreachable';
+}
