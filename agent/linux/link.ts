@@ -96,9 +96,9 @@ export class AgentLink implements ImagerLink {
     }
   }
 
-  /** Whether an imager has welcomed this node, and is there. */
-  get connected(): boolean {
-    return this.#active !== undefined;
+  /** Uptime at which the present connection was begun; undefined where no imager has this node. */
+  get connectedSince(): number | undefined {
+    return this.#active?.since;
   }
 
   /** Connects anew, from the address the node has now. The present connection goes on until an imager welcomes it there. */

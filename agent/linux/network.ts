@@ -39,7 +39,7 @@ export interface NetworkParts {
   host: Host;
   /** As the firmware left the adapter that the node booted over. */
   booted: NetworkSettings;
-  link: Pick<AgentLink, 'connected' | 'renew' | 'report'>;
+  link: Pick<AgentLink, 'connectedSince' | 'renew' | 'report'>;
   /** Addresses of the imagers that the boot pointer names. */
   imagers: readonly string[];
 }
@@ -82,8 +82,8 @@ async function set(settings: readonly AdapterSetting[], parts: NetworkParts): Pr
 
 async function isAttached(host: Host, link: NetworkParts['link']): Promise<boolean> {
   const deadline = host.uptime() + WELCOME_MS / 1000;
-  while (!link.connected && host.uptime() < deadline) await host.sleep(LOOK_MS);
-  return link.connected;
+  while (link.connectedSince === undefined && host.uptime() < deadline) await host.sleep(LOOK_MS);
+  return link.connectedSince !== undefined;
 }
 
 /** Makes one change; gives why it could not be made, and then the adapter is as before. */
@@ -115,15 +115,22 @@ function isMoved(from: AdapterState, to: AdapterState): boolean {
  */
 async function proofFault(attached: boolean, parts: NetworkParts): Promise<string | undefined> {
   const { host, link } = parts;
-  const deadline = host.uptime() + PROOF_SECONDS;
+  const changed = host.uptime();
+  const deadline = changed + PROOF_SECONDS;
   do {
-    // A connection that has ended meanwhile is made anew by itself, from here.
-    const answer = !attached ? await tryDisks(parts) : link.connected ? await link.renew() : 'unreachable';
+    const answer = await (attached ? moveLink(link, changed) : tryDisks(parts));
     if (answer === 'welcomed') return undefined;
     if (answer === 'refused') return REFUSED;
     await host.sleep(PAUSE_MS);
   } while (host.uptime() < deadline);
   return `no imager answered for ${PROOF_SECONDS} s`;
+}
+
+/** Has the agent connected from where the node is since `changed`. A connection that has ended is made anew by itself. */
+async function moveLink(link: NetworkParts['link'], changed: number): ReturnType<AgentLink['renew']> {
+  const since = link.connectedSince;
+  if (since === undefined) return 'unreachable';
+  return since >= changed ? 'welcomed' : link.renew();
 }
 
 /** Its disk is served by one of the imagers, whether or not there is anybody to welcome it. */
@@ -145,20 +152,19 @@ async function tryDisks({ host, imagers }: NetworkParts): Promise<'welcomed' | '
  */
 async function leave(done: readonly AdapterChange[], welcomed: boolean, parts: NetworkParts): Promise<void> {
   const { host, link, booted } = parts;
-  let renewed = welcomed;
+  const changed = host.uptime();
+  let moved = welcomed;
   for (let pause = FIRST_LOOK_MS; ; pause = Math.min(2 * pause, LAST_LOOK_MS)) {
-    if (!renewed && link.connected) {
-      const answer = await link.renew();
-      if (answer === 'refused') {
-        putBack(done, host);
-        link.report('network-failed', { why: `${REFUSED}: ${PUT_BACK}` });
-        return;
-      }
-      renewed = answer === 'welcomed';
+    const answer = moved ? 'welcomed' : await moveLink(link, changed);
+    if (answer === 'refused') {
+      putBack(done, host);
+      link.report('network-failed', { why: `${REFUSED}: ${PUT_BACK}` });
+      return;
     }
+    moved = answer === 'welcomed';
     // The imager ends the attachments of a node that has moved.
     const table = readText(host, '/proc/net/tcp');
-    if (renewed && !isConnectedFrom(table, booted.address, NBD_PORT)) break;
+    if (moved && !isConnectedFrom(table, booted.address, NBD_PORT)) break;
     await host.sleep(pause);
   }
   host.dropAddress(booted.device, booted.address);
