@@ -16,6 +16,7 @@ import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
 import { openLocalStore } from './linux/local-store.ts';
 import { Membership } from './linux/membership.ts';
+import { networkSetter } from './linux/network.ts';
 import { openOutputs } from './linux/outputs.ts';
 import { readText } from './linux/read-text.ts';
 import { discoverResources } from './linux/resources/discover.ts';
@@ -67,7 +68,11 @@ async function bootNode(host: Host): Promise<void> {
   const local = openLocalStore(host, line.pointer, (why) => host.print(`bootwright: no key is kept: ${why}`));
   const membership = new Membership(readUid(host), local);
   const link = startLink(host, store, membership, boot, restart);
-  const end = await run(portsOf(host, store, membership, link, restart), boot);
+  const network = networkSetter({
+    ...{ host, link, booted: line.network },
+    imagers: boot.pointer?.imagers ?? [],
+  });
+  const end = await run({ ...portsOf(host, store, membership, link, restart), network }, boot);
   // Only now: it takes time that the boot has not got.
   if (end.at !== 'rebooting') link.describe(() => discoverResources(host));
 }
@@ -119,7 +124,7 @@ function portsOf(
   membership: Membership,
   link: AgentLink,
   restart: Restart,
-): Ports {
+): Omit<Ports, 'network'> {
   const attacher = diskAttacher(host);
   return {
     disks: {

@@ -1,5 +1,7 @@
 /** What the agent's loop (core/run.ts) needs of the machine it runs on. Implemented in agent/linux. */
+import type { NetworkOutcome } from './core/network.ts';
 import type { Journal } from './core/state.ts';
+import type { AdapterSetting } from './protocol/adapter-setting.ts';
 import type { Plan, Script, StepDetail } from './protocol/messages.ts';
 import type { ScriptOutput } from './protocol/output.ts';
 import type { BootPointer } from './protocol/pointer/record.ts';
@@ -59,6 +61,14 @@ export interface ImagerLink {
   settle(milliseconds: number): Promise<void>;
 }
 
+export interface Network {
+  /**
+   * Sets adapters as they are to be. Where the imager does not answer then they are put back. Never rejects: what was not done is
+   * said with why.
+   */
+  set(settings: readonly AdapterSetting[]): Promise<NetworkOutcome>;
+}
+
 export interface Pointers {
   /**
    * Writes the record where it differs from the one in force; verified by reading back. Writes nothing where the node
@@ -73,6 +83,7 @@ export interface Power {
 
 export interface Ports {
   disks: Disks;
+  network: Network;
   journal: JournalStore;
   scripts: Scripts;
   outputs: OutputStore;

@@ -105,9 +105,13 @@ async function startParts(
     const tls = config.nbd.tls && (await readNbdTls(config.nbd.tls));
     return NbdServer.start({
       ...common('nbd'),
-      ...{ port: ports.nbd, catalog: packs },
+      ...{ port: ports.nbd, catalog: packs, clientAt: stores.clientAt },
       ...(tls === undefined ? {} : { tls }),
     });
+  });
+  // A node whose agent has moved to another of its addresses attaches its disks from there.
+  recorder.watch(({ component, step, address }) => {
+    if (component === 'agent' && step === 'hello' && address !== undefined) nbd.follow(address);
   });
   const agents = await serve('agent', () =>
     AgentServer.start({

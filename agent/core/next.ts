@@ -1,6 +1,7 @@
 /** The double-reboot state machine: state + input -> state + effects. Pure; every decision of the agent is here. */
 import type { Plan } from '../protocol/messages.ts';
 import { type BootPointer, FRESH_ATTEMPTS } from '../protocol/pointer/record.ts';
+import type { NetworkOutcome } from './network.ts';
 import { advance, begun, ended, planFaults, remaining } from './plan.ts';
 import type { Boot, Effect, Input, Journal, State, Todo } from './state.ts';
 
@@ -39,6 +40,7 @@ export function next(state: State, input: Input): Transition {
       break;
     case 'working':
       if (input.kind === 'failed') return fail(state, input.why);
+      if (input.kind === 'networked') return networked(state, input.outcome);
       if (input.kind === 'did') return did(state, input.detail);
       if (input.kind === 'scriptFailed') return scriptFailed(state, input.why);
       break;
@@ -113,6 +115,21 @@ function installed(state: At<'installing'>): Transition {
   return work({ state: { ...state, at: 'working', todo }, effects: [report('installed', {})] });
 }
 
+/** A node that cannot be reached as it should goes on as it can be. */
+function networked(state: At<'working'>, outcome: NetworkOutcome): Transition {
+  const [done, ...todo] = state.todo;
+  if (done?.do !== 'network') throw new NoTransition(state, { kind: 'networked', outcome });
+  const set = outcome.set.map(({ name, mac, network }) =>
+    report('network', {
+      ...{ adapter: name, mac },
+      ...(network === undefined ? {} : { address: `${network.address}/${network.prefix}` }),
+      ...(network?.gateway === undefined ? {} : { gateway: network.gateway }),
+    }),
+  );
+  const failed = outcome.faults.map((why) => report('network-failed', { why }));
+  return work({ state: { ...state, todo }, effects: [...set, ...failed] });
+}
+
 function did(state: At<'working'>, detail: Record<string, string | number | boolean>): Transition {
   const [done, ...todo] = state.todo;
   if (done === undefined) throw new NoTransition(state, { kind: 'did', detail });
@@ -178,6 +195,8 @@ function work({ state, effects }: { state: At<'working'>; effects: Effect[] }): 
           { do: 'reboot' },
         ],
       };
+    case 'network':
+      return { state, effects: [...effects, { do: 'network', adapters: first.adapters }] };
     case 'script': {
       const { script } = first;
       const journal = begun(state.journal, script);

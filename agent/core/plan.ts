@@ -17,22 +17,24 @@ export function remaining(plan: Plan, journal: Journal, bootId: string): Todo[] 
     plan.scripts
       .filter((script) => script.stage === stage && (script.run === 'always' || !done.includes(script.name)))
       .map((script) => ({ do: 'script', script }));
+  const { adapters = [] } = plan;
+  const network: Todo[] = adapters.length === 0 ? [] : [{ do: 'network', adapters }];
   const settle: Todo[] = [{ do: 'services' }, ...due(2), { do: 'ready' }];
   switch (journal.phase) {
     case 'installed': {
       const all = plan.scripts.map(({ name }) => name);
       const rest: Todo[] = plan.secondReboot
-        ? [...due(1), { do: 'reboot', number: 2 }, ...due(1, all), ...settle]
-        : settle;
+        ? [...network, ...due(1), { do: 'reboot', number: 2 }, ...network, ...due(1, all), ...settle]
+        : [...network, ...settle];
       return rebooted ? rest : [{ do: 'reboot', number: 1 }, ...rest];
     }
     case 'configured': {
-      const rest = [...due(1), ...settle];
+      const rest = [...network, ...due(1), ...settle];
       return rebooted ? rest : [{ do: 'reboot', number: 2 }, ...rest];
     }
     case 'serving':
     case 'ready':
-      return [...due(1), ...settle];
+      return [...network, ...due(1), ...settle];
   }
 }
 
@@ -62,6 +64,8 @@ export function advance(journal: Journal, todo: Todo, bootId: string): Journal {
       return todo.number === 2 && journal.phase === 'installed'
         ? { ...journal, phase: 'configured', bootId }
         : journal;
+    case 'network':
+      return journal;
     case 'script':
       return ended(journal, todo.script, true);
     case 'services':

@@ -53,6 +53,8 @@ async function perform(ports: Ports, effect: Effect): Promise<Input | undefined>
     case 'outputs':
       for (const output of ports.outputs.kept(effect.plan)) ports.link.output(output);
       return undefined;
+    case 'network':
+      return { kind: 'networked', outcome: await ports.network.set(effect.adapters) };
     case 'script':
       return runScript(ports, effect);
     case 'services':

@@ -2,8 +2,10 @@
  * The double reboot (seed 001) on one node: states, inputs and effects. next.ts moves between them, run.ts performs
  * the effects; what outlives a power cut is the Journal, on the node's own disk.
  */
+import type { AdapterSetting } from '../protocol/adapter-setting.ts';
 import type { Plan, Script, StepDetail } from '../protocol/messages.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
+import type { NetworkOutcome } from './network.ts';
 
 /**
  * How far a deployment came on this node.
@@ -39,6 +41,7 @@ export interface Boot {
 /** One thing left to do for a deployment. */
 export type Todo =
   | { do: 'reboot'; number: 1 | 2 }
+  | { do: 'network'; adapters: readonly AdapterSetting[] }
   | { do: 'script'; script: Script }
   | { do: 'services' }
   | { do: 'ready' };
@@ -70,6 +73,8 @@ export type Input =
   | { kind: 'mounted'; stored: { journal: Journal; plan: Plan } | undefined }
   | { kind: 'plan'; plan: Plan | null }
   | { kind: 'installed' }
+  /** The first of `todo`, the adapters, is done as far as it could be. */
+  | { kind: 'networked'; outcome: NetworkOutcome }
   /** The first of `todo` is done. */
   | { kind: 'did'; detail: StepDetail }
   /** The first of `todo`, a script, has ended, and not well. */
@@ -90,6 +95,8 @@ export type Effect =
   | { do: 'journal'; journal: Journal }
   /** Tell the imager what scripts of the plan left in earlier boots: it may have been away. */
   | { do: 'outputs'; plan: Plan }
+  /** * Set adapters as they are to be, or leave them as they were: `networked`. */
+  | { do: 'network'; adapters: readonly AdapterSetting[] }
   /** * Run a user-configuration script and keep what it leaves: `did` or `scriptFailed`. */
   | { do: 'script'; script: Script; pointer: BootPointer; boot: Pick<Boot, 'bootId' | 'bootedImage'> }
   /** * Start the disk's init and wait for its ports: `did` or `failed`. */

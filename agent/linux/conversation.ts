@@ -38,6 +38,8 @@ export type Take = (conversation: Conversation, message: ImagerMessage) => void;
 
 export class Conversation {
   readonly imager: ImagerAddress;
+  /** Uptime at which it was begun. */
+  readonly since: number;
   /** Resolves with why, when it is over. */
   readonly ended: Promise<Error>;
   readonly #host: Host;
@@ -48,8 +50,14 @@ export class Conversation {
   #heard: number;
   #over = false;
 
-  private constructor(host: Host, imager: ImagerAddress, connection: Connection, take: Take) {
+  private constructor(
+    host: Host,
+    { imager, since }: Pick<Conversation, 'imager' | 'since'>,
+    connection: Connection,
+    take: Take,
+  ) {
     this.#host = host;
+    this.since = since;
     this.imager = imager;
     this.#connection = connection;
     this.#take = take;
@@ -66,9 +74,10 @@ export class Conversation {
   ): Promise<Conversation> {
     // Before there is a connection to leave open: it throws where the local store is damaged.
     const secret = identity.secret();
+    const since = host.uptime();
     const plain = await host.connect(imager.address, imager.port, CONNECT_MS);
     const connection = await host.secure(plain, secret, SECURE_MS);
-    const conversation = new Conversation(host, imager, connection, take);
+    const conversation = new Conversation(host, { imager, since }, connection, take);
     const welcomed = new Promise<void>((resolve) => {
       conversation.#welcomed = resolve;
     });
@@ -148,4 +157,27 @@ export class Conversation {
       if (this.#host.uptime() - this.#heard > 2 * seconds + GRACE_SECONDS) this.close();
     }
   }
+}
+
+/** Hears why an imager did not welcome this node. */
+export type Tell = (imager: ImagerAddress, why: unknown) => void;
+
+/** The first of `imagers` that welcomes this node. `tell` hears why the others did not. */
+export async function openFirst(
+  host: Host,
+  imagers: readonly ImagerAddress[],
+  identity: LinkIdentity,
+  take: Take,
+  tell: Tell,
+): Promise<Conversation | 'refused' | 'unreachable'> {
+  let refused = false;
+  for (const imager of imagers) {
+    try {
+      return await Conversation.open(host, imager, identity, take);
+    } catch (error) {
+      refused ||= error instanceof RefusedError;
+      tell(imager, error);
+    }
+  }
+  return refused ? 'refused' : 'unreachable';
 }

@@ -3,6 +3,8 @@
  * initramfs) and agent/node (full systems, rigs). File calls are synchronous: the agent does one thing at a time.
  */
 
+import type { Ipv4Settings } from '../protocol/adapter-setting.ts';
+
 /** A failed call: `code` is the errno name ('ENOENT'), `message` says which call on what. */
 export class HostError extends Error {
   readonly code: string;
@@ -115,6 +117,19 @@ export interface Host {
   loadModule(path: string): void;
   /** Brings an interface up with an IPv4 address; `gateway` adds a default route. */
   configureInterface(name: string, address: string, prefix: number, gateway?: string): void;
+  /**
+   * Gives an interface that is up a hardware address. Its driver may ask for it to be down meanwhile: then its routes but those
+   * to its own networks are gone. Throws HostError where the driver takes none, or not this one.
+   */
+  setMac(name: string, mac: string): void;
+  /**
+   * Gives an interface this IPv4 address in the place of those it has, with a default route where there is a gateway; none where
+   * `network` is undefined. Who is near hears of it (RFC 5227 section 3), where the host can tell them. `kept`, one that it had,
+   * stays beside it as a host address without a network: what is connected from there goes on, and nothing new is.
+   */
+  readdress(name: string, network: Ipv4Settings | undefined, kept?: string): void;
+  /** Takes away what readdress() kept. Nothing happens where it is gone. */
+  dropAddress(name: string, kept: string): void;
   /** The interface's IPv4 address; undefined where it has none. */
   addressOf(name: string): string | undefined;
   /**

@@ -8,7 +8,7 @@ import { negotiate } from './nbd-handshake.ts';
 import { fetchPack } from './pack.ts';
 
 /** IANA's port for NBD. */
-const NBD_PORT = 10809;
+export const NBD_PORT = 10809;
 const CONNECT_MS = 2000;
 const RETRY_MS = 100;
 /** Requests wait this long for an imager to come back before they fail: a day. */

@@ -13,7 +13,7 @@ import type { ScriptOutput } from '../protocol/output.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../protocol/resources.ts';
 import { Adapters } from './adapters.ts';
-import { Conversation, RefusedError } from './conversation.ts';
+import { Conversation, openFirst, RefusedError, type Tell } from './conversation.ts';
 import type { BootIdentity } from './hello.ts';
 import { type Host, HostError, type Secret } from './host.ts';
 import type { Requester } from './image-check.ts';
@@ -56,6 +56,7 @@ export class AgentLink implements ImagerLink {
   #file: ReportFile | undefined;
   #keepingSoon = false;
   #active: Conversation | undefined;
+  #renewal: Promise<unknown> | undefined;
   #plan: Plan | null | undefined;
   #detachedSince: number | undefined;
   #complaint = '';
@@ -84,7 +85,7 @@ export class AgentLink implements ImagerLink {
   async serve(): Promise<never> {
     let lost = this.#host.uptime();
     for (;;) {
-      const found = await this.#first(this.#imagers, (imager, why) => this.#complain(imager, why));
+      const found = await this.#first(this.#imagers);
       let refused = found === 'refused';
       if (found instanceof Conversation) {
         const began = this.#host.uptime();
@@ -94,6 +95,24 @@ export class AgentLink implements ImagerLink {
       const away = (this.#host.uptime() - lost) * 1000;
       await this.#host.sleep(retryDelay(away, refused, this.#host.random()));
     }
+  }
+
+  /** Uptime at which the present connection was begun; undefined where no imager has this node. */
+  get connectedSince(): number | undefined {
+    return this.#active?.since;
+  }
+
+  /** Connects anew, from the address the node has now. The present connection goes on until an imager welcomes it there. */
+  renew(): Promise<'welcomed' | 'refused' | 'unreachable'> {
+    const present = this.#active;
+    const renewal = this.#first(this.#imagers).then((found) => {
+      if (!(found instanceof Conversation)) return found;
+      this.#adopt(found);
+      present?.close();
+      return 'welcomed';
+    });
+    this.#renewal = renewal;
+    return renewal;
   }
 
   report(step: string, detail: StepDetail): void {
@@ -150,26 +169,9 @@ export class AgentLink implements ImagerLink {
       await Promise.race([this.#file.write(), this.#host.sleep(KEEP_MS)]);
   }
 
-  /** The first of `imagers` that welcomes this node. `tell` hears why the others did not. */
-  async #first(
-    imagers: readonly ImagerAddress[],
-    tell: (imager: ImagerAddress, why: unknown) => void,
-  ): Promise<Conversation | 'refused' | 'unreachable'> {
-    let refused = false;
-    for (const imager of imagers) {
-      try {
-        return await Conversation.open(
-          this.#host,
-          imager,
-          { hello: this.#hello, secret: () => this.#commands.secret() },
-          (from, message) => this.#take(from, message),
-        );
-      } catch (error) {
-        refused ||= error instanceof RefusedError;
-        tell(imager, error);
-      }
-    }
-    return refused ? 'refused' : 'unreachable';
+  #first(imagers: readonly ImagerAddress[], tell: Tell = (imager, why) => this.#complain(imager, why)) {
+    const identity = { hello: this.#hello, secret: () => this.#commands.secret() };
+    return openFirst(this.#host, imagers, identity, (from, message) => this.#take(from, message), tell);
   }
 
   /** Stays with a conversation, and with those that take its place, to the end of the last; gives why that ended. */
@@ -177,6 +179,8 @@ export class AgentLink implements ImagerLink {
     this.#adopt(first);
     for (let conversation = first; ; ) {
       const why = await conversation.ended;
+      // An imager ends it for one that is made anew, whose welcome may be on its way.
+      await this.#renewal;
       const next = this.#active;
       if (next === undefined || next === conversation) {
         this.#active = undefined;

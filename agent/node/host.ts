@@ -13,6 +13,7 @@ import type {
   Watchdog,
 } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
+import type { Ipv4Settings } from '../protocol/adapter-setting.ts';
 import { connect, secure } from './connection.ts';
 import { ask } from './datagram.ts';
 import { attempt, hostError } from './errors.ts';
@@ -108,6 +109,22 @@ export class NodeHost implements Host {
     tool(['ip', 'address', 'replace', `${address}/${prefix}`, 'dev', name]);
     tool(['ip', 'link', 'set', name, 'up']);
     if (gateway !== undefined) tool(['ip', 'route', 'replace', 'default', 'via', gateway, 'dev', name]);
+  }
+
+  setMac(name: string, mac: string): void {
+    tool(['ip', 'link', 'set', name, 'address', mac]);
+  }
+
+  readdress(name: string, network: Ipv4Settings | undefined, kept?: string): void {
+    tool(['ip', '-4', 'address', 'flush', 'dev', name]);
+    if (network !== undefined)
+      this.configureInterface(name, network.address, network.prefix, network.gateway);
+    if (kept !== undefined) tool(['ip', 'address', 'replace', `${kept}/32`, 'dev', name]);
+  }
+
+  dropAddress(name: string, kept: string): void {
+    const has = networkInterfaces()[name]?.some(({ cidr }) => cidr === `${kept}/32`);
+    if (has === true) tool(['ip', 'address', 'delete', `${kept}/32`, 'dev', name]);
   }
 
   addressOf(name: string): string | undefined {

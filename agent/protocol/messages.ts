@@ -4,6 +4,7 @@
  * send as they please. What a side does not understand it answers by closing the connection.
  */
 import * as z from 'zod/mini';
+import { adapterSetting } from './adapter-setting.ts';
 import { seconds, signature, text, uint } from './fields.ts';
 import { heartbeat } from './heartbeat.ts';
 import { lazily } from './lazily.ts';
@@ -73,6 +74,8 @@ const plan = lazily(() =>
       ports: z.array(uint()).check(z.maxLength(16)),
       timeoutSeconds: seconds(),
     }),
+    /** Of adapters that are not left as the firmware had them. */
+    adapters: z.optional(z.array(adapterSetting()).check(z.maxLength(16))),
     /** Over planBytes() (signed.ts), for nodes that have a definition. */
     signature: z.optional(signature()),
   }),

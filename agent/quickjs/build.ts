@@ -28,6 +28,7 @@ const OWN_FILES = [
   'watchdog.c',
   'system.c',
   'network.c',
+  'interface.c',
   'processes.c',
   'relay.c',
   'pack.c',

@@ -134,6 +134,7 @@ static int define(JSContext *ctx, JSModuleDef *module) {
          JS_SetModuleExportList(ctx, module, bw_watchdog_calls, bw_watchdog_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_system_calls, bw_system_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_network_calls, bw_network_call_count) ||
+         JS_SetModuleExportList(ctx, module, bw_interface_calls, bw_interface_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_process_calls, bw_process_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_tls_calls, bw_tls_call_count);
 }
@@ -147,6 +148,7 @@ JSModuleDef *bw_declare(JSContext *ctx) {
   JS_AddModuleExportList(ctx, module, bw_watchdog_calls, bw_watchdog_call_count);
   JS_AddModuleExportList(ctx, module, bw_system_calls, bw_system_call_count);
   JS_AddModuleExportList(ctx, module, bw_network_calls, bw_network_call_count);
+  JS_AddModuleExportList(ctx, module, bw_interface_calls, bw_interface_call_count);
   JS_AddModuleExportList(ctx, module, bw_process_calls, bw_process_call_count);
   JS_AddModuleExportList(ctx, module, bw_tls_calls, bw_tls_call_count);
   return module;

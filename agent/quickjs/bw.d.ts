@@ -86,6 +86,13 @@ declare module 'bw' {
    */
   export function relay(fd: number, name: string, size: number, pack: Uint8Array): number | string;
 
+  // interface.c
+  export function setMac(name: string, mac: string): void;
+  export function clearInterface(name: string): void;
+  export function dropLabel(label: string): void;
+  export function dropDefaultRoutes(name: string): void;
+  export function announce(name: string, address: string): void;
+
   // processes.c
   /** Starts [file, argv0, ...] in a session of its own: its id, and its output where captured (else -1). */
   export function spawn(

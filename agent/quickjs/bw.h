@@ -22,6 +22,8 @@ extern const JSCFunctionListEntry bw_system_calls[];
 extern const int bw_system_call_count;
 extern const JSCFunctionListEntry bw_network_calls[];
 extern const int bw_network_call_count;
+extern const JSCFunctionListEntry bw_interface_calls[];
+extern const int bw_interface_call_count;
 extern const JSCFunctionListEntry bw_process_calls[];
 extern const int bw_process_call_count;
 extern const JSCFunctionListEntry bw_tls_calls[];

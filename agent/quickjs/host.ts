@@ -11,9 +11,11 @@ import type {
   Watchdog,
 } from '../linux/host.ts';
 import { HostError } from '../linux/host.ts';
+import type { Ipv4Settings } from '../protocol/adapter-setting.ts';
 import { connect, SocketConnection } from './connection.ts';
 import { ask } from './datagram.ts';
 import * as files from './files.ts';
+import * as interfaces from './interfaces.ts';
 import { POLLIN, startTimer, watch } from './loop.ts';
 import { parseMountOptions } from './mount-options.ts';
 import { NbdDevices } from './nbd.ts';
@@ -112,8 +114,19 @@ export class QuickjsHost implements Host {
   }
 
   configureInterface(name: string, address: string, prefix: number, gateway?: string): void {
-    bw.configureInterface(name, address, maskOf(prefix));
-    if (gateway !== undefined) bw.addDefaultRoute(gateway, name);
+    interfaces.configureInterface(name, address, prefix, gateway);
+  }
+
+  setMac(name: string, mac: string): void {
+    bw.setMac(name, mac);
+  }
+
+  readdress(name: string, network: Ipv4Settings | undefined, kept?: string): void {
+    interfaces.readdress(name, network, kept);
+  }
+
+  dropAddress(name: string): void {
+    interfaces.dropAddress(name);
   }
 
   addressOf(name: string): string | undefined {
@@ -266,14 +279,6 @@ function moveMount(source: string, target: string): void {
   } catch (error) {
     if (!(error instanceof HostError && (error.code === 'EINVAL' || error.code === 'ENOENT'))) throw error;
   }
-}
-
-/** 24 -> 255.255.255.0 */
-function maskOf(prefix: number): string {
-  if (!Number.isInteger(prefix) || prefix < 0 || prefix > 32)
-    throw new HostError('EINVAL', `prefix length ${prefix}: 0 to 32`);
-  const bits = prefix === 0 ? 0 : (0xffffffff << (32 - prefix)) >>> 0;
-  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 0xff).join('.');
 }
 
 function ours(connection: Connection): SocketConnection {

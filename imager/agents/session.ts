@@ -13,7 +13,7 @@ import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../../agent/protocol/resources.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
-import type { NodeIndex } from '../model/nodes.ts';
+import { isAdapterAddress, type NodeIndex } from '../model/nodes.ts';
 import type { PushAnswer } from './pushes.ts';
 
 /** What a node was recognised by; `key`: the connection is secured with that of its definition. */
@@ -168,6 +168,7 @@ function greet(hello: Hello, world: World): Turn {
   };
   // Of hardware that was the node's once and has its key: it is told to forget that, wherever it is by now.
   if (known?.deleted) return judged;
+  if (isAdapterAddress(node, world.peer)) return judged;
   if (node.address !== undefined && node.address !== world.peer)
     return refuse(
       'address',
@@ -251,7 +252,8 @@ function byAddress({ nodes, peer, holdsLease }: World): { node: NodeConfig; by: 
     (each) =>
       each.mac === undefined &&
       each.uid === undefined &&
-      (each.address === undefined ? holdsLease(each, peer) : each.address === peer),
+      ((each.address === undefined ? holdsLease(each, peer) : each.address === peer) ||
+        isAdapterAddress(each, peer)),
   );
   return node && { node, by: 'address' };
 }
@@ -268,6 +270,7 @@ export function planFor(
     secondReboot: userConfig?.secondReboot ?? false,
     scripts: userConfig?.scripts ?? [],
     services: userConfig?.services ?? { init: ['/sbin/init'], ports: [], timeoutSeconds: 60 },
+    ...(node.adapters === undefined ? {} : { adapters: [...node.adapters] }),
   };
 }
 

@@ -1,5 +1,6 @@
 /** Puts the checked configuration together from the checked file: references resolved, absent keys left out. */
 import { dirname, resolve } from 'node:path';
+import type { AdapterSetting } from '../../agent/protocol/adapter-setting.ts';
 import { numberToIpv4 } from '../../agent/protocol/ipv4.ts';
 import { architectureNamed } from './architectures.ts';
 import type {
@@ -118,12 +119,20 @@ function menuOf({ seconds = NO_LIMIT, items, ...menu }: FileMenu): BootMenu {
   };
 }
 
+type FileAdapter = NonNullable<ConfigFile['nodes'][number]['adapters']>[number];
+
 function nodeOf(node: ConfigFile['nodes'][number]): NodeConfig {
-  const { boot, power, ...others } = node;
+  const { boot, power, adapters, ...others } = node;
   return {
     ...present(others),
+    ...(adapters === undefined ? {} : { adapters: adapters.map(adapterOf) }),
     hostname: node.hostname ?? node.name,
     ...(boot === undefined ? {} : { boot: bootOf(boot) }),
     ...(power === undefined ? {} : { power: present(power) }),
   };
+}
+
+function adapterOf({ mac, setMac, address, gateway }: FileAdapter): AdapterSetting {
+  const network = address === undefined ? undefined : { ...parseNetwork(address)!, gateway };
+  return present({ mac, setMac, network: network && present(network) });
 }

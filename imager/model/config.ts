@@ -1,4 +1,5 @@
 /** The checked configuration the imager runs on: paths absolute, scripts read, references resolved. */
+import type { AdapterSetting } from '../../agent/protocol/adapter-setting.ts';
 import type { Script } from '../../agent/protocol/messages.ts';
 
 /** Both ends included. */
@@ -94,6 +95,8 @@ export interface NodeConfig {
   serial?: string;
   /** Of the nodes' network or of a subnet. */
   address?: string;
+  /** What its agent makes of its adapters, in each boot of a deployment that was made with it. */
+  adapters?: readonly AdapterSetting[];
   hostname: string;
   boot?: { image?: string; file?: string; menu?: BootMenu };
   /** For templates. */

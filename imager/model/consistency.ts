@@ -1,5 +1,6 @@
 /** What the shape alone cannot tell: names, addresses and references that contradict each other. Pure. */
 
+import { adapterFindings } from './adapter-consistency.ts';
 import { MISSED_BEATS } from './config.ts';
 import type { Finding } from './fault.ts';
 import { hostFault } from './ipv4.ts';
@@ -16,6 +17,7 @@ export function findContradictions(file: ConfigFile): Finding[] {
     ...agentFindings(file),
     ...menuFindings(file),
     ...nodeFindings(file),
+    ...adapterFindings(file),
     ...userConfigFindings(file),
   ];
 }

@@ -7,16 +7,21 @@ export class NodeIndex {
 
   constructor(nodes: readonly NodeConfig[]) {
     this.all = nodes;
-    for (const node of nodes)
+    for (const node of nodes) {
       for (const field of ['name', 'mac', 'uid', 'clientId', 'circuit', 'serial', 'address'] as const)
         if (node[field] !== undefined) this.#by.set(`${field} ${node[field]}`, node);
+      for (const { setMac, network } of node.adapters ?? []) {
+        if (setMac !== undefined) this.#by.set(`mac ${setMac}`, node);
+        if (network !== undefined) this.#by.set(`address ${network.address}`, node);
+      }
+    }
   }
 
   byName(name: string): NodeConfig | undefined {
     return this.#by.get(`name ${name}`);
   }
 
-  /** `mac` in lower case with colons. */
+  /** `mac` in lower case with colons: its own, or one that it is given. */
   byMac(mac: string): NodeConfig | undefined {
     return this.#by.get(`mac ${mac}`);
   }
@@ -41,8 +46,13 @@ export class NodeIndex {
     return this.#by.get(`serial ${serial}`);
   }
 
-  /** The node the address is reserved for. */
+  /** The node the address is reserved for, or that is given it. */
   byAddress(address: string): NodeConfig | undefined {
     return this.#by.get(`address ${address}`);
   }
+}
+
+/** Whether the node's adapters are given this address. */
+export function isAdapterAddress(node: NodeConfig, address: string): boolean {
+  return node.adapters?.some(({ network }) => network?.address === address) ?? false;
 }

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { HEARTBEAT_SECONDS } from '../../agent/protocol/heartbeat.ts';
+import { isAdapterMac, isMac } from '../../agent/protocol/mac.ts';
 import { AGENT_PORT } from '../../agent/protocol/messages.ts';
 import { isScriptName } from '../../agent/protocol/names.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
@@ -24,12 +25,12 @@ import {
   whole,
   word,
 } from './fields.ts';
+import { parseNetwork } from './ipv4.ts';
 import { bootMenu } from './menu-schema.ts';
 import { boot, dhcp, network } from './network-schema.ts';
 
 /** RFC 1123 section 2.1: a host name label. */
 const HOST_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
-const MAC = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i;
 
 export const MAX_SCRIPT_BYTES = 1024 * 1024;
 const MAX_PLAN_WORD = 256;
@@ -41,9 +42,7 @@ export function isHostName(text: string): boolean {
   return HOST_NAME.test(text);
 }
 
-const mac = text('a MAC address such as 52:54:00:12:34:56', (value) => MAC.test(value)).transform((value) =>
-  value.toLowerCase(),
-);
+const mac = text('a MAC address such as 52:54:00:12:34:56', isMac).transform((value) => value.toLowerCase());
 const uid = text(
   'a hardware UID: a UUID such as 9f0c8a52-1c7e-4d1b-8f43-0a6d5b7c1e21, or serial:NUMBER',
   (value) => parseUid(value) !== undefined,
@@ -67,6 +66,28 @@ const variable = text(
   (value) => value.length <= MAX_VARIABLE && !value.includes('\0'),
 );
 
+const PREFIXES = { least: 8, most: 30 };
+const adapterMac = text(
+  "a MAC address for one adapter, such as 02:00:00:12:34:56: no group's, not zero",
+  isAdapterMac,
+).transform((value) => value.toLowerCase());
+
+const adapter = section({
+  /** The one from its maker, by which it is known; without it, the adapter that the node boots over. */
+  mac: adapterMac.optional(),
+  /** The one it is to have. */
+  setMac: adapterMac.optional(),
+  address: text(
+    `an IPv4 address with the prefix of its network, ${PREFIXES.least} to ${PREFIXES.most}, such as 10.77.0.50/24`,
+    (value) => {
+      const prefix = parseNetwork(value)?.prefix ?? 0;
+      return prefix >= PREFIXES.least && prefix <= PREFIXES.most;
+    },
+  ).optional(),
+  /** For the default route. */
+  gateway: address.optional(),
+});
+
 const node = section({
   name: name('a node name'),
   mac: mac.optional(),
@@ -87,6 +108,8 @@ const node = section({
   )
     .transform((value) => value.toLowerCase())
     .optional(),
+  /** Those that are not to be as the firmware leaves them. */
+  adapters: list('adapters', adapter, 0, 16).optional(),
   hostname: text('a host name: letters, digits and -, at most 63', isHostName).optional(),
   userConfig: name('name of a user configuration').optional(),
   boot: section({

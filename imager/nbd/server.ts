@@ -28,6 +28,8 @@ export interface NbdServerOptions {
   log: Logger;
   /** Without it, clients are known by their address alone. */
   tls?: TlsSettings;
+  /** One address for all those of a client that has several. Default: each is a client of its own. */
+  clientAt?: (address: string) => string;
   /** Default 1024. Where all are taken, a newcomer has the place of the one that is the longest without an export. */
   maxConnections?: number;
   /** Of them from one address. Default 32: a node has some a disk, and for a while those it lost. */
@@ -141,6 +143,15 @@ export class NbdServer implements SessionHost {
     }));
   }
 
+  /** A client is at `address` now: its connections from others end, in order, and it makes them anew from there. */
+  follow(address: string): void {
+    const client = this.clientAt(address);
+    for (const session of this.#sessions) {
+      const elsewhere = session.identity === undefined && session.address !== address;
+      if (elsewhere && this.clientAt(session.address) === client) void session.stop('moved');
+    }
+  }
+
   /** Takes no new connections, answers what is in flight, closes the connections, flushes and closes their disks. */
   async close(): Promise<void> {
     this.#closing = true;
@@ -208,6 +219,10 @@ export class NbdServer implements SessionHost {
   denied({ address }: Session, reason: 'tls' | 'tls-required', why: string): void {
     this.count(`refused.${reason}`);
     this.#report(address, reason, { why });
+  }
+
+  clientAt(address: string): string {
+    return this.#options.clientAt?.(address) ?? address;
   }
 
   list(session: Session): string[] {

@@ -28,6 +28,7 @@ export type EndReason =
   | 'stalled'
   | 'crowded'
   | 'takeover'
+  | 'moved'
   | 'shutdown'
   | 'refused';
 
@@ -40,6 +41,8 @@ export interface SessionHost {
   readonly budget: Budget;
   readonly pool: BufferPool;
   readonly replyMemory: ReplyMemory;
+  /** One address for all those of a client. */
+  clientAt(address: string): string;
   list(session: Session): string[];
   describe(name: string, session: Session): ExportFacts | Refused;
   open(name: string, session: Session): Promise<Disk | Refused>;
@@ -132,7 +135,7 @@ export class Session implements Holder {
   }
 
   get client(): string {
-    return this.#identity === undefined ? `at ${this.address}` : `as ${this.#identity}`;
+    return this.#identity === undefined ? `at ${this.#host.clientAt(this.address)}` : `as ${this.#identity}`;
   }
 
   /** The disk that is attached. */

@@ -43,7 +43,12 @@ export function reservationsOf(nodes: NodeIndex): Reservations {
       ...(node.address === undefined ? {} : { address: node.address }),
     };
   return {
-    byMac: (mac) => reservation(nodes.byMac(mac)),
+    byMac: (mac) => {
+      const node = nodes.byMac(mac);
+      // Its system, which asks from an adapter as the agent has set it, and is to stay at the address there.
+      const set = node?.adapters?.find(({ setMac }) => setMac === mac)?.network?.address;
+      return reservation(node && set !== undefined ? { ...node, address: set } : node);
+    },
     byUid: (uid) => reservation(nodes.byUid(uid)),
     byClientId: (clientId) => reservation(nodes.byClientId(clientId)),
     byCircuit: (circuit) => reservation(nodes.byCircuit(circuit)),

@@ -12,12 +12,14 @@ export interface DiskPolicyWorld {
   nodeNamed(identity: string): string | undefined;
   /** Where a node is: its reserved address, else the one it last said hello from, while that is leased to it. */
   addressOf(node: string): string | undefined;
+  /** Whether its definition has the node at this address as well. */
+  isSetAt(node: string, address: string): boolean;
 }
 
 /**
  * True, or why not. A client that proved by TLS which node it is has that node's disks, wherever it is. Without, a
  * disk that belongs to a node, whose boot pointer was the first to name it or that was to be flashed with it, is opened
- * from that node's address alone. All others, which no node has claimed yet, by anybody on the nodes' networks; so
+ * from that node's addresses alone. All others, which no node has claimed yet, by anybody on the nodes' networks; so
  * do base images, which nobody can change. The imager itself may open everything.
  */
 export function mayOpen(
@@ -38,6 +40,7 @@ export function mayOpen(
   if (networks.every((each) => hostFault(client.address, each.address, each.prefix) !== undefined))
     return `${client.address} is outside the nodes' network ${address}/${prefix}${world.subnets.length > 0 ? ' and all subnets' : ''}`;
   if (owner === undefined || world.addressOf(owner) === client.address) return true;
+  if (world.isSetAt(owner, client.address)) return true;
   return notTheirs(disk, owner);
 }
 

@@ -22,6 +22,7 @@ import { Packs } from '../packs/packs.ts';
 import { LmdbRegistry } from '../registry/lmdb.ts';
 import { nodeOfLease } from './dhcp-settings.ts';
 import { mayOpen } from './disk-policy.ts';
+import { nodeAddresses } from './node-addresses.ts';
 import { openMenus } from './node-menus.ts';
 import type { Started } from './started.ts';
 import { lockState } from './state-lock.ts';
@@ -41,6 +42,8 @@ export interface Stores {
   packs: Packs;
   /** Whether an address was last given to that node. */
   holdsLease(node: NodeConfig, client: string): boolean;
+  /** One address for all those of a node. */
+  clientAt(address: string): string;
 }
 
 export interface StoreParts {
@@ -89,12 +92,10 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
   );
   const holderOf = (client: string) => nodeOfLease(nodes, leaseAt(registry, client));
   const holdsLease = (node: NodeConfig, client: string) => holderOf(client)?.name === node.name;
-  const addressOf = (name: string) => {
-    const node = nodes.byName(name);
-    const last = directory.get(name)?.address;
-    if (node?.address !== undefined) return node.address;
-    return node !== undefined && last !== undefined && holdsLease(node, last) ? last : undefined;
-  };
+  const { addressOf, isSetAt, clientAt } = nodeAddresses({
+    ...{ nodes, holderOf },
+    lastOf: (name) => directory.get(name)?.address,
+  });
   const menus = await started(
     'templates',
     () =>
@@ -122,6 +123,7 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
             nodeNamed: (identity) =>
               (nodes.byName(identity) ?? nodes.byUid(parseUid(identity) ?? identity))?.name,
             addressOf,
+            isSetAt,
           }),
       }),
     (part) => part.close(),
@@ -150,5 +152,6 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     packs,
     outputs,
     holdsLease,
+    clientAt,
   };
 }

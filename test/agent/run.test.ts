@@ -52,6 +52,7 @@ async function boot(
   const journal: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [], failed: [] };
   const ports: Ports = {
     disks: { async mountRoot() {} },
+    network: { set: async () => ({ set: [], faults: [] }) },
     journal: { read: () => ({ journal, plan }), install() {}, write },
     scripts: { run: async () => ENDED, ...during },
     outputs: { keep() {}, kept: () => [] },

@@ -13,6 +13,8 @@ const BOOTED = 240_000;
 const WITHIN = { withinMs: BOOTED };
 /** Longer than what is worth a step (agent/linux/link.ts). */
 const DETACHED_MS = 12_000;
+/** Of the adapter that the firmware knows as 52:54:00:77:00:11, 10.77.0.11. */
+const SET_MAC = '02:00:00:77:00:50';
 
 /** A service that says on the console when the disk has the last step of a boot: the power can be cut after that. */
 const WATCH = `set -e
@@ -34,6 +36,7 @@ beforeAll(async () => {
     rig: 'arm64',
     nodes: ['n1'],
     images: ['alpha'],
+    adapters: { n1: [{ setMac: SET_MAC, address: '10.77.0.50/24' }] },
     userConfig: {
       secondReboot: false,
       scripts: [{ name: '10-watch', stage: 2, content: WATCH }],
@@ -74,7 +77,7 @@ it(
     for (const cut of [true, false]) {
       await node.powerOn();
       const { detail } = await node.waitForStep('ready', WITHIN);
-      expect(await cluster.get('http://10.77.0.11/')).toBe('site\n');
+      expect(await cluster.get('http://10.77.0.50/')).toBe('site\n');
       await node.waitForLine(/no imager welcomes this node/, WITHIN);
       if (cut) {
         await node.waitForLine(/^the report is kept/, WITHIN);

@@ -77,9 +77,11 @@ describe('who may open a disk', () => {
     ownerOf: (disk) => ({ d1: 'node1', lost: 'gone' })[disk],
     nodeNamed: (identity) => ({ node1: 'node1', '9f0c': 'node1', node2: 'node2' })[identity],
     addressOf: (node) => ({ node1: '10.0.0.11', node2: '10.0.0.12' })[node],
+    isSetAt: (node, address) => node === 'node1' && address === '10.0.0.21',
   };
   test.each([
     ['its node', 'd1', '10.0.0.11', true],
+    ['its node where its definition has it', 'd1', '10.0.0.21', true],
     [
       'another node',
       'd1',
@@ -108,6 +110,7 @@ describe('who may open a disk, known by TLS', () => {
     ownerOf: (disk) => ({ d1: 'node1' })[disk],
     nodeNamed: (identity) => ({ node1: 'node1', '9f0c': 'node1', node2: 'node2' })[identity],
     addressOf: (node) => ({ node1: '10.0.0.11', node2: '10.0.0.12' })[node],
+    isSetAt: (node, address) => node === 'node1' && address === '10.0.0.21',
   };
   test.each<[string, string, string, string, true | RegExp]>([
     ['its node, by name, from anywhere', 'd1', '192.0.2.7', 'node1', true],

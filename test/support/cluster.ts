@@ -35,6 +35,8 @@ export interface ClusterOptions {
   args?: Record<string, string>;
   /** Addresses that a node's pointer names before the imager's, by the node's name. */
   before?: Record<string, string[]>;
+  /** `adapters` of nodes in the configuration, by the node's name. */
+  adapters?: Record<string, object[]>;
   /** More of the configuration's `network`. */
   network?: object;
   /** `userConfigs.web` of the configuration. */
@@ -164,12 +166,15 @@ function identity(index: number): { mac: string; uid: string; address: string } 
   };
 }
 
-function configOf({ nodes, network, userConfig }: ClusterOptions): object {
+function configOf({ nodes, network, adapters = {}, userConfig }: ClusterOptions): object {
   return {
     state: './state',
     cluster: 'test',
     network: { address: IMAGER, prefix: 24, leaseSeconds: 3600, ...network },
-    nodes: nodes.map((name, i) => ({ name, ...identity(i), userConfig: 'web' })),
+    nodes: nodes.map((name, i) => ({
+      ...{ name, ...identity(i), userConfig: 'web' },
+      ...(adapters[name] === undefined ? {} : { adapters: adapters[name] }),
+    })),
     userConfigs: {
       web: { ...userConfig, services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 120 } },
     },

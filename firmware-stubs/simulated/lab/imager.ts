@@ -121,6 +121,7 @@ export class SimulatedImager implements Listener {
         ownerOf: (name) => this.#directory.ownerOf(name),
         nodeNamed: (identity) => this.#nodes.byName(identity)?.name,
         addressOf,
+        isSetAt: () => false,
       },
     );
     if (may !== true) return `export "${disk}": not allowed (${may})`;

@@ -253,6 +253,9 @@ export class SimulatedMachine implements Host {
   mount(): void {}
   loadModule(): void {}
   configureInterface(): void {}
+  setMac(): void {}
+  readdress(): void {}
+  dropAddress(): void {}
   setHostName(): void {}
 
   receive = absent('receive');

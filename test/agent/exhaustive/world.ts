@@ -270,6 +270,8 @@ export class Model {
         return [put({ job: 'write', disk: { ...world.disk, journal: effect.journal } })];
       case 'outputs':
         return [after];
+      case 'network':
+        return [put({ job: 'input', input: { kind: 'networked', outcome: { set: [], faults: [] } } })];
       case 'script': {
         const begun = this.observer.scriptBegins(account, effect.script.name, world);
         return [{ ...put({ job: 'script-ends', name: effect.script.name }), account: begun }];
