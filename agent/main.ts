@@ -14,6 +14,7 @@ import { parseImagerAddress } from './linux/imager-address.ts';
 import { openJournal, STATE_DIRECTORY } from './linux/journal.ts';
 import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
+import { openLocalDisk } from './linux/local-disk.ts';
 import { openLocalStore } from './linux/local-store.ts';
 import { Membership } from './linux/membership.ts';
 import { openOutputs } from './linux/outputs.ts';
@@ -22,6 +23,7 @@ import { discoverResources } from './linux/resources/discover.ts';
 import { scriptRunner } from './linux/scripts.ts';
 import { secretOf } from './linux/secret.ts';
 import { serviceStarter } from './linux/services.ts';
+import { lockState, lockStore } from './linux/state-lock.ts';
 import { readUid } from './linux/uid.ts';
 import { watchOver } from './linux/watchdog.ts';
 import type { Ports } from './ports.ts';
@@ -64,10 +66,15 @@ async function bootNode(host: Host): Promise<void> {
     watchdog?.stop();
     host.reboot(action);
   };
-  const local = openLocalStore(host, line.pointer, (why) => host.print(`bootwright: no key is kept: ${why}`));
-  const membership = new Membership(readUid(host), local);
-  const link = startLink(host, store, membership, boot, restart);
-  const end = await run(portsOf(host, store, membership, link, restart), boot);
+  const beside = openLocalStore(host, line.pointer, (why) =>
+    host.print(`bootwright: the key is on the disk: ${why}`),
+  );
+  if (beside !== undefined) lockStore(host, line.pointer.device);
+  const membership = new Membership(readUid(host), beside);
+  const link = linkOf(host, store, membership, boot, restart);
+  if (beside !== undefined) void link.serve();
+  const keys = beside === undefined ? 'disk' : 'beside';
+  const end = await run(portsOf(host, { store, membership, link, keys }, restart), boot);
   // Only now: it takes time that the boot has not got.
   if (end.at !== 'rebooting') link.describe(() => discoverResources(host));
 }
@@ -90,7 +97,7 @@ function configureNetwork(host: Host, { network }: BootLine): void {
   if (network.hostname !== undefined) host.setHostName(network.hostname);
 }
 
-function startLink(
+function linkOf(
   host: Host,
   store: PointerStore,
   membership: Membership,
@@ -101,32 +108,39 @@ function startLink(
   const identity = { uid: membership.uid, bootId, bootedImage };
   const hello = helloMaker(host, identity, membership, store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
-  const link = new AgentLink(host, imagers, identity, hello, {
+  return new AgentLink(host, imagers, identity, hello, {
     secret: () => secretOf(host, membership.current()),
     named: (hostname) => host.setHostName(hostname),
     flash: (request) => writeFlash(store, request),
     power: (action) => () => void host.sleep(ANSWER_MS).then(() => restart(action)),
     member: (request) => membership.answer(request),
   });
-  void link.serve();
-  return link;
 }
 
-function portsOf(
-  host: Host,
-  store: PointerStore,
-  membership: Membership,
-  link: AgentLink,
-  restart: Restart,
-): Ports {
+interface Parts {
+  store: PointerStore;
+  membership: Membership;
+  link: AgentLink;
+  /** Where the node's key is: beside its boot pointer, or on its disk. */
+  keys: 'beside' | 'disk';
+}
+
+function portsOf(host: Host, { store, membership, link, keys }: Parts, restart: Restart): Ports {
   const attacher = diskAttacher(host);
   return {
     disks: {
       async mountRoot(disks, imagers) {
         // Damaged, it does not say who may boot this node, nor whose plan to trust: it is not mounted at all.
         membership.current();
-        await attacher.mountRoot(disks, imagers);
-        link.keepIn(STATE_DIRECTORY);
+        try {
+          await attacher.mountRoot(disks, imagers);
+          lockState(host);
+          if (keys === 'disk') membership.keepOn(disks[0]!, openLocalDisk(host, disks[0]!));
+          link.keepIn(STATE_DIRECTORY);
+        } finally {
+          // Not before: who the node is it knows from its disk. Where that fails it says what it knows, as who it can.
+          if (keys === 'disk') void link.serve();
+        }
       },
     },
     journal: openJournal(host, () => membership.current()),
