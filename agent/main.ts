@@ -14,6 +14,7 @@ import { parseImagerAddress } from './linux/imager-address.ts';
 import { openJournal, STATE_DIRECTORY } from './linux/journal.ts';
 import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
+import { openLocalDisk } from './linux/local-disk.ts';
 import { openLocalStore } from './linux/local-store.ts';
 import { Membership } from './linux/membership.ts';
 import { networkSetter } from './linux/network.ts';
@@ -23,6 +24,7 @@ import { discoverResources } from './linux/resources/discover.ts';
 import { scriptRunner } from './linux/scripts.ts';
 import { secretOf } from './linux/secret.ts';
 import { serviceStarter } from './linux/services.ts';
+import { lockState, lockStore } from './linux/state-lock.ts';
 import { readUid } from './linux/uid.ts';
 import { watchOver } from './linux/watchdog.ts';
 import type { Ports } from './ports.ts';
@@ -65,14 +67,19 @@ async function bootNode(host: Host): Promise<void> {
     watchdog?.stop();
     host.reboot(action);
   };
-  const local = openLocalStore(host, line.pointer, (why) => host.print(`bootwright: no key is kept: ${why}`));
-  const membership = new Membership(readUid(host), local);
-  const link = startLink(host, store, membership, boot, restart);
+  const beside = openLocalStore(host, line.pointer, (why) =>
+    host.print(`bootwright: the key is on the disk: ${why}`),
+  );
+  if (beside !== undefined) lockStore(host, line.pointer.device);
+  const membership = new Membership(readUid(host), beside);
+  const link = linkOf(host, store, membership, boot, restart);
+  if (beside !== undefined) void link.serve();
+  const keys = beside === undefined ? 'disk' : 'beside';
   const network = networkSetter({
     ...{ host, link, booted: line.network },
     imagers: boot.pointer?.imagers ?? [],
   });
-  const end = await run({ ...portsOf(host, store, membership, link, restart), network }, boot);
+  const end = await run({ ...portsOf(host, { store, membership, link, keys }, restart), network }, boot);
   // Only now: it takes time that the boot has not got.
   if (end.at !== 'rebooting') link.describe(() => discoverResources(host));
 }
@@ -95,7 +102,7 @@ function configureNetwork(host: Host, { network }: BootLine): void {
   if (network.hostname !== undefined) host.setHostName(network.hostname);
 }
 
-function startLink(
+function linkOf(
   host: Host,
   store: PointerStore,
   membership: Membership,
@@ -114,15 +121,20 @@ function startLink(
     member: (request) => membership.answer(request),
   });
   const flashes = new Flashes(host, store, membership, (step, detail) => link.report(step, detail));
-  void link.serve();
   return link;
+}
+
+interface Parts {
+  store: PointerStore;
+  membership: Membership;
+  link: AgentLink;
+  /** Where the node's key is: beside its boot pointer, or on its disk. */
+  keys: 'beside' | 'disk';
 }
 
 function portsOf(
   host: Host,
-  store: PointerStore,
-  membership: Membership,
-  link: AgentLink,
+  { store, membership, link, keys }: Parts,
   restart: Restart,
 ): Omit<Ports, 'network'> {
   const attacher = diskAttacher(host);
@@ -131,8 +143,15 @@ function portsOf(
       async mountRoot(disks, imagers) {
         // Damaged, it does not say who may boot this node, nor whose plan to trust: it is not mounted at all.
         membership.current();
-        await attacher.mountRoot(disks, imagers);
-        link.keepIn(STATE_DIRECTORY);
+        try {
+          await attacher.mountRoot(disks, imagers);
+          lockState(host);
+          if (keys === 'disk') membership.keepOn(disks[0]!, openLocalDisk(host, disks[0]!));
+          link.keepIn(STATE_DIRECTORY);
+        } finally {
+          // Not before: who the node is it knows from its disk. Where that fails it says what it knows, as who it can.
+          if (keys === 'disk') void link.serve();
+        }
       },
     },
     journal: openJournal(host, () => membership.current()),

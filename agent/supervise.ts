@@ -90,7 +90,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
 function localStoreOf(host: Host, { pointer, state }: SuperviseOptions): LocalStore {
   const beside = pointer && openLocalStore(host, { layout: pointer.kind, device: pointer.path });
   if (pointer === undefined || beside === undefined) return openLocalFolder(host, state);
-  lockStore(host, pointer.kind, pointer.path);
+  lockStore(host, pointer.path);
   return beside;
 }
 

@@ -106,8 +106,8 @@ export interface Host {
   /** Returns once the names in a folder are durable. */
   syncDirectory(path: string): void;
   /**
-   * Takes the lock on a file (flock(2)), which is made where there is none. Gives what lets go of it, as the end of the process does;
-   * undefined where another process has it.
+   * Takes the lock on a file (flock(2)), which is made where there is none, or on a folder. Gives what lets go of it, as the end of
+   * the process does; undefined where another process has it.
    */
   lock(path: string): (() => void) | undefined;
   mount(source: string, target: string, type: string, options: string): void;

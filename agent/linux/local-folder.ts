@@ -1,7 +1,8 @@
 /**
  * The local store as a folder of the node's disk (seed 002, figure 10), below the agent's state directory:
  *
- *     clusters/index.json     the clusters the node is defined in, and which is current and which target
+ *     clusters/index.json     the clusters the node is defined in, and which is current and which target; on a virtual disk
+ *                             that one's name, so that a copy of it is known
  *     clusters/ID/N/          the definition to the cluster ID; N grows by one with each that is written
  *         cluster.json        name and id
  *         node.json           id of the definition, node number, name, hardware UID
@@ -37,14 +38,20 @@ interface Index {
   folders: Map<string, number>;
   current: string | null;
   target: string | null;
+  /** Name of the virtual disk it was written on; null where nobody said. */
+  disk: string | null;
 }
 
 /**
  * Opens the store for writing, and removes what an earlier writer left behind. Only for who has the state directory's lock
- * (state-lock.ts). Throws LocalStoreError where the index is damaged.
+ * (state-lock.ts). `disk`: the virtual disk that the folder is on. Throws LocalStoreError where the index is damaged.
  */
-export function openLocalFolder(host: Host, state: string = STATE_DIRECTORY): LocalFolder {
-  const store = new LocalFolder(host, state);
+export function openLocalFolder(
+  host: Host,
+  state: string = STATE_DIRECTORY,
+  disk: string | null = null,
+): LocalFolder {
+  const store = new LocalFolder(host, state, disk);
   store.tidy();
   return store;
 }
@@ -54,11 +61,13 @@ export class LocalFolder implements LocalStore {
   readonly #state: string;
   readonly #clusters: string;
   readonly #indexFile: string;
+  readonly #disk: string | null;
 
   /** To be read only, unless by openLocalFolder(). */
-  constructor(host: Host, state: string) {
+  constructor(host: Host, state: string, disk: string | null = null) {
     this.#host = host;
     this.#state = state;
+    this.#disk = disk;
     this.#clusters = `${state}/clusters`;
     this.#indexFile = `${this.#clusters}/index.json`;
   }
@@ -88,9 +97,15 @@ export class LocalFolder implements LocalStore {
     this.#write({ ...before, current, target }, {});
   }
 
+  /** The disk on which all this was written, of which the disk it is on now is a copy; undefined where it is that one. */
+  copiedFrom(): string | undefined {
+    const { disk } = this.#index();
+    return disk === null || this.#disk === null || disk === this.#disk ? undefined : disk;
+  }
+
   /** Forgets everything, be it damaged or not. */
   clear(): void {
-    this.#commit({ folders: new Map(), current: null, target: null });
+    this.#commit({ folders: new Map(), current: null, target: null, disk: this.#disk });
     this.#note('everything erased');
   }
 
@@ -112,7 +127,7 @@ export class LocalFolder implements LocalStore {
   #write(content: LocalContent, changed: { define?: Definition; erase?: Definition }): void {
     const faults = contentFaults(content);
     if (faults.length > 0) throw new LocalRefusedError(`local store not written: ${faults.join('; ')}`);
-    const { folders } = this.#index();
+    const { folders, disk } = this.#index();
     const { define, erase } = changed;
     if (define !== undefined) {
       const { id } = define.cluster;
@@ -122,7 +137,7 @@ export class LocalFolder implements LocalStore {
     }
     if (erase !== undefined) folders.delete(erase.cluster.id);
     const { current, target } = content;
-    this.#commit({ folders, current, target });
+    this.#commit({ folders, current, target, disk: this.#disk ?? disk });
     for (const [what, each] of Object.entries(changed))
       this.#note(
         `${what} ${each.cluster.name} ${each.cluster.id}: node ${each.number} ${each.name} ${each.id}`,
@@ -148,8 +163,9 @@ export class LocalFolder implements LocalStore {
   #commit(index: Index): void {
     this.#host.makeDirectory(this.#clusters);
     const clusters = [...index.folders].map(([id, folder]) => ({ id, folder }));
-    const { current, target } = index;
-    this.#replace(this.#indexFile, `${JSON.stringify({ clusters, current, target }, null, 2)}\n`);
+    const { current, target, disk } = index;
+    const written = { clusters, current, target, ...(disk === null ? {} : { disk }) };
+    this.#replace(this.#indexFile, `${JSON.stringify(written, null, 2)}\n`);
     for (const above of [this.#state, `${this.#state}/..`]) this.#host.syncDirectory(above);
     this.tidy();
   }
@@ -161,7 +177,7 @@ export class LocalFolder implements LocalStore {
   /** An empty one where nothing was ever defined. */
   #index(): Index {
     const path = this.#indexFile;
-    if (!this.#host.exists(path)) return { folders: new Map(), current: null, target: null };
+    if (!this.#host.exists(path)) return { folders: new Map(), current: null, target: null, disk: null };
     const found = parseIndex(readText(this.#host, path));
     if (found === undefined) throw damaged(path, 'it is no index of clusters');
     return found;
@@ -212,8 +228,9 @@ function parseIndex(text: string): Index | undefined {
   } catch {
     return undefined;
   }
-  const { clusters, current, target } = (value ?? {}) as Record<string, unknown>;
+  const { clusters, current, target, disk = null } = (value ?? {}) as Record<string, unknown>;
   if (!Array.isArray(clusters) || !isPointer(current) || !isPointer(target)) return undefined;
+  if (!isPointer(disk)) return undefined;
   const folders = new Map<string, number>();
   for (const each of clusters) {
     const { id, folder } = (each ?? {}) as Record<string, unknown>;
@@ -221,9 +238,10 @@ function parseIndex(text: string): Index | undefined {
     if (typeof folder !== 'number' || !Number.isSafeInteger(folder) || folder < 1) return undefined;
     folders.set(id, folder);
   }
-  return { folders, current, target };
+  return { folders, current, target, disk };
 }
 
+/** A name, or that there is none. */
 function isPointer(value: unknown): value is string | null {
   return value === null || typeof value === 'string';
 }

@@ -1,4 +1,7 @@
-/** Where a node that boots keeps its definitions: in its EEPROM. Processes of a system have a folder (local-folder.ts). */
+/**
+ * Where a node that boots keeps its definitions: in its EEPROM, or on its disk where that has no room (local-disk.ts). Processes of
+ * a system have a folder (local-folder.ts).
+ */
 import type { LocalSlots } from '../protocol/local-slots.ts';
 import type { LayoutName } from '../protocol/pointer/layout.ts';
 import type { BootLine } from './cmdline.ts';
@@ -8,8 +11,7 @@ import { localEeprom } from './local-eeprom.ts';
 
 /**
  * The local store beside the boot pointer that the firmware names. Undefined where there is no room for one, which `tell` is told in
- * words: no folder of the node's disk can take its place, because its key is needed before there is a disk. Throws where the
- * EEPROM cannot be read.
+ * words. Throws where the EEPROM cannot be read.
  */
 export function openLocalStore(
   host: Host,

@@ -3,27 +3,35 @@
  * local store. The imager judges; here is only done what it asks, once and for all, and said what there is.
  */
 import type { Definition, LocalStore } from '../protocol/definition.ts';
-import { type LocalDefinition, type MembershipRequest, toldOf } from '../protocol/membership.ts';
-import type { AgentMessage } from '../protocol/messages.ts';
+import { type MembershipRequest, toldOf } from '../protocol/membership.ts';
+import type { AgentMessage, Hello } from '../protocol/messages.ts';
 import { parseUid, type Uid } from '../protocol/uid.ts';
 
 export class Membership {
   readonly uid: Uid;
-  readonly #store: LocalStore | undefined;
+  #store: LocalStore | undefined;
+  #disk: string | undefined;
 
-  /** `uid`: the original, of the hardware. `store`: undefined where the node has nowhere to keep a definition. */
+  /** `uid`: the original, of the hardware. `store`: undefined where the node has nowhere to keep a definition, or not yet. */
   constructor(uid: Uid, store: LocalStore | undefined) {
     this.uid = uid;
     this.#store = store;
   }
 
+  /** From here on the definition is in `store`, which is on the virtual disk `disk`. */
+  keepOn(disk: string, store: LocalStore): void {
+    this.#disk = disk;
+    this.#store = store;
+  }
+
   /** What a hello says of it. Throws where the store is damaged. */
-  told(): { uid: Uid; local: LocalDefinition | null; keeps: boolean } {
+  told(): Pick<Hello, 'uid' | 'local' | 'keeps' | 'keptOn'> {
     const current = this.current();
     return {
       uid: this.uid,
       local: current === undefined ? null : toldOf(current),
       keeps: this.#store !== undefined,
+      ...(this.#disk === undefined ? {} : { keptOn: this.#disk }),
     };
   }
 

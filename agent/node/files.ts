@@ -83,7 +83,7 @@ export function transact(path: string, request: Uint8Array): Uint8Array {
 
 /** As Host.lock(). */
 export function lock(path: string): (() => void) | undefined {
-  const fd = attempt(() => fs.openSync(path, 'a', 0o600));
+  const fd = attempt(() => opened(path));
   const release = () => fs.closeSync(fd);
   try {
     // The lock is the open file's, which this process shares with flock(1) and keeps.
@@ -93,6 +93,15 @@ export function lock(path: string): (() => void) | undefined {
     release();
     if ((error as { status?: number | null }).status === 1) return undefined;
     throw hostError(error);
+  }
+}
+
+/** To be written and made; a folder, or what nobody may write to, to be read: its lock is the same. */
+function opened(path: string): number {
+  try {
+    return fs.openSync(path, 'a', 0o600);
+  } catch {
+    return fs.openSync(path, 'r');
   }
 }
 

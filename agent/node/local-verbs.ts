@@ -95,7 +95,7 @@ function open(host: Host, { store, state }: LocalOptions): Opened {
     return {
       where: `${place.kind}:${place.path}`,
       store: found,
-      lock: () => lockStore(host, place.kind, place.path) ?? lockState(host, folder),
+      lock: () => lockStore(host, place.path),
     };
   if (store !== undefined) throw new LocalRefusedError(`there is no local store: ${why}`);
   return { where: folder, store: new LocalFolder(host, folder), lock: () => lockState(host, folder) };

@@ -101,6 +101,8 @@ const agentMessages = {
       local: z.nullable(localDefinition()),
       /** Whether it can keep a definition at all: some have nowhere to. */
       keeps: z.boolean(),
+      /** The disk on which it keeps one; left out where that is beside its boot pointer, or on a system's own disk. */
+      keptOn: z.optional(shortText()),
     }),
   ),
   step,

@@ -86,10 +86,19 @@ export function transact(path: string, request: Uint8Array): Uint8Array {
 
 /** As Host.lock(). */
 export function lock(path: string): (() => void) | undefined {
-  const fd = bw.open(path, O_WRONLY | O_CREAT, 0o600);
+  const fd = opened(path);
   if (bw.lock(fd)) return () => bw.close(fd);
   bw.close(fd);
   return undefined;
+}
+
+/** To be written and made; a folder, or what nobody may write to, to be read: its lock is the same. */
+function opened(path: string): number {
+  try {
+    return bw.open(path, O_WRONLY | O_CREAT, 0o600);
+  } catch {
+    return bw.open(path, 0, 0);
+  }
 }
 
 function withFile(path: string, flags: number, use: (fd: number) => void, mode = 0): void {

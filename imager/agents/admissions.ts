@@ -9,6 +9,7 @@ import type { Definitions } from '../definitions/store.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { Enrolment, NodeConfig } from '../model/config.ts';
 import type { Reconciled } from '../model/views.ts';
+import type { Directory } from './directory.ts';
 import { type PushAnswer, PushError } from './pushes.ts';
 
 /** Sends a request over one connection; its answer may take `moreMs` longer than others. Rejects with PushError. */
@@ -75,15 +76,20 @@ export class Admissions {
     return this.#last.get(node);
   }
 
-  /** Judges a hello. `identity`: of the key that secures the connection. Rejects as `admit` does. */
+  /**
+   * Judges a hello. `identity`: of the key that secures the connection; `directory`: which disks nodes were flashed with. Rejects as
+   * `admit` does.
+   */
   admit(
     node: NodeConfig,
-    hello: Pick<Hello, 'uid' | 'local' | 'keeps'>,
-    from: { address: string; identity: string | undefined },
+    hello: Pick<Hello, 'uid' | 'local' | 'keeps' | 'keptOn'>,
+    from: { address: string; identity: string | undefined; directory: Pick<Directory, 'flashed'> },
     ask: Ask,
   ): Promise<Admission> {
     const { definitions, enrolment, clock } = this.#options;
-    const { local, keeps } = hello;
+    const { local, keeps, keptOn } = hello;
+    const { directory, ...where } = from;
+    const flashed = (before: string, to: string) => directory.flashed(node.name, before, to);
     const uid = parseUid(hello.uid);
     return this.#inTurn(node.name, async () => {
       const admission: Admission =
@@ -94,10 +100,15 @@ export class Admissions {
               why: `${node.name} says ${hello.uid}, which is no UID`,
               deeds: [],
             }
-          : await admit({ name: node.name, ...from, uid, local, keeps }, endOf(ask), definitions, {
-              enrolment,
-              now: () => clock.now(),
-            });
+          : await admit(
+              { name: node.name, ...where, uid, local, keeps, keptOn, flashed },
+              endOf(ask),
+              definitions,
+              {
+                enrolment,
+                now: () => clock.now(),
+              },
+            );
       const { deeds } = admission;
       this.#last.set(node.name, {
         at: clock.now(),

@@ -158,6 +158,15 @@ export class Directory {
   }
 
   /**
+   * Whether the node was flashed from the root disk `from` to `to` by now, as far as is known: where the last flash did not end, that
+   * it was to be is enough, unless `from` was among its disks, too.
+   */
+  flashed(node: string, from: string, to: string): boolean {
+    const { pointer, claimed = [] } = this.#records.get(node) ?? {};
+    return pointer?.disks[0] === to || (claimed.includes(to) && !claimed.includes(from));
+  }
+
+  /**
    * The configured node this disk belongs to: the first whose pointer named it or that was to be flashed with it, as long
    * as that is so, unless another was flashed with it since.
    */

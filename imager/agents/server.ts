@@ -245,7 +245,7 @@ export class AgentServer {
     // One that did not get as far as its welcome: its node has come again.
     this.#peers.judge(peer, node.name)?.connection.drop('replaced', `${node.name} has connected anew`);
     try {
-      const from = { address: connection.peer, identity };
+      const from = { address: connection.peer, identity, directory: this.#options.directory };
       const admission = await admissions.admit(node, hello, from, this.#asking(peer));
       if (peer.session.at !== 'judged') return;
       this.#reports.admission(peer, node.name, hello, admission);

@@ -31,6 +31,10 @@ export interface Applicant {
   /** As in its hello: of whatever cluster it is in. */
   local: LocalDefinition | null;
   keeps: boolean;
+  /** As in its hello: the disk that its copy is on, or would be. */
+  keptOn: string | undefined;
+  /** Whether it was flashed, as far as is known, from the root disk `from` to `to`. */
+  flashed(from: string, to: string): boolean;
   /** Id of the definition whose key secures the connection; undefined for the key of enrolment. */
   identity: string | undefined;
 }
@@ -52,7 +56,7 @@ export async function admit(
   definitions: Definitions,
   { enrolment, now }: { enrolment: Enrolment; now(): number },
 ): Promise<Admission> {
-  const { name, uid, keeps, identity } = applicant;
+  const { name, uid, keeps, keptOn, identity } = applicant;
   // A definition in another cluster is none here.
   let local = applicant.local?.cluster === definitions.cluster.id ? applicant.local : null;
   const deeds: Deed[] = [];
@@ -61,8 +65,10 @@ export async function admit(
     const global = local === null ? definitions.ofNode(name) : definitions.byId(local.id);
     const other = definitions.withUid(uid);
     const { wanted, closed } = definitions.standing(name);
+    const on = global?.disk;
+    const moved = on !== undefined && keptOn !== undefined && on !== keptOn && applicant.flashed(on, keptOn);
     const verdict = judge({
-      ...{ original: uid, local, keeps, identity, global, enrolment },
+      ...{ original: uid, local, keeps, identity, global, moved, enrolment },
       other: other !== undefined && other.name !== name ? other.name : undefined,
       standing: wanted !== undefined ? 'wanted' : closed ? 'closed' : undefined,
     });
@@ -105,7 +111,7 @@ export async function erase(id: string, end: NodeEnd, definitions: Definitions):
 
 /** Seed 002, figure 13, steps 2 to 14. */
 async function define(
-  { name, address, uid, keeps }: Applicant,
+  { name, address, uid, keeps, keptOn: disk }: Applicant,
   end: NodeEnd,
   definitions: Definitions,
   at: number,
@@ -121,7 +127,7 @@ async function define(
   }
   let entry: GlobalDefinition;
   try {
-    entry = await definitions.begin({ name, uid, address, keeps, at });
+    entry = await definitions.begin({ name, uid, address, keeps, disk, at });
   } catch (error) {
     if (error instanceof TakenError) return { reason: 'define', why: `cannot be defined: ${error.message}` };
     throw error;

@@ -13,6 +13,8 @@ export interface GlobalDefinition {
   address: string;
   /** Null where the node has nowhere to keep one: it is told by its address alone. */
   key: Uint8Array | null;
+  /** Name of the virtual disk that the node's copy is on; left out where it is elsewhere. */
+  disk?: string;
   /**
    * `defining`: the node may have its copy or not. `undefining`: deleted; the node may still have its copy, and is told
    * to erase it when it comes with the key.

@@ -28,6 +28,8 @@ export interface Facts {
   identity: string | undefined;
   /** With a local copy the definition of its id, else that of the node, if it is not `undefining`. */
   global: GlobalDefinition | undefined;
+  /** The node was flashed from the disk that its copy is on to the one that it has now, and has not been defined on that yet. */
+  moved: boolean;
   /** Name of another node that is defined with this original. */
   other: string | undefined;
   enrolment: Enrolment;
@@ -73,7 +75,7 @@ function judgeMember({ original, identity, global, other }: Facts, local: LocalD
   return verdict === 'correct' && other !== undefined ? ofOther(original, other) : { do: verdict };
 }
 
-function judgeStranger({ original, keeps, global, other, enrolment, standing }: Facts): Verdict {
+function judgeStranger({ original, keeps, global, moved, other, enrolment, standing }: Facts): Verdict {
   if (global === undefined || global.state !== 'defined') {
     if (other !== undefined) return ofOther(original, other);
     if (standing === 'closed' || (enrolment === 'asked' && standing !== 'wanted'))
@@ -81,21 +83,27 @@ function judgeStranger({ original, keeps, global, other, enrolment, standing }: 
     return { do: 'define' };
   }
   if (global.key !== null) {
-    if (enrolment === 'always' && keeps)
+    // Its key stayed behind on the disk it was taken off, by who may flash it.
+    if (keeps && (enrolment === 'always' || moved))
       return other === undefined ? { do: 'define' } : ofOther(original, other);
     return refuse(
       'no-key',
-      keeps
-        ? 'is defined and does not have its key: imager node undefine NAME and define NAME give it another'
-        : 'is defined with a key that it has nowhere to keep at boot: end agent supervise on it, if that was it, ' +
-            'then imager node undefine NAME and define NAME',
+      `${keylessWords(keeps, global.disk)}: imager node undefine NAME and define NAME give it another`,
     );
   }
   if (global.uid !== original) {
-    if (enrolment === 'always') return other === undefined ? { do: 'define' } : ofOther(original, other);
+    if (enrolment === 'always' || moved)
+      return other === undefined ? { do: 'define' } : ofOther(original, other);
     return refuse('other-uid', `is defined with UID ${global.uid}, not ${original}`);
   }
   return keeps ? { do: 'define' } : { do: 'join' };
+}
+
+function keylessWords(keeps: boolean, disk: string | undefined): string {
+  if (keeps) return 'is defined and does not have its key';
+  return disk === undefined
+    ? 'is defined with a key and has nowhere to keep one'
+    : `is defined with a key on its disk ${disk}, which it could not mount or read (its console tells why). Where that is lost`;
 }
 
 function ofOther(original: Uid, other: string): Verdict {

@@ -30,8 +30,9 @@ export interface DefinitionsOptions {
   signer: Signer;
 }
 
-/** Deleted definitions of a node that are kept for their keys: it has one of them at most. */
+/** Deleted definitions of a node that are kept for their keys: it has one of them at most, and each of its disks one. */
 const LEFT_KEPT = 4;
+const LEFT_ON_DISKS = 64;
 
 /** A number or UID that another node has. */
 export class TakenError extends Error {}
@@ -96,26 +97,29 @@ export class Definitions {
 
   /**
    * Makes an entry for a node (figure 13, step 8) in the place of the one there is, which is `undefining` then; it is
-   * `defining` where the node keeps a copy, else `defined`. Resolves once durable. Rejects with TakenError.
+   * `defining` where the node keeps a copy, else `defined`. `disk`: the one that the copy is on. Resolves once durable. Rejects with
+   * TakenError.
    */
   async begin(node: {
     name: string;
     uid: Uid;
     address: string;
     keeps: boolean;
+    disk?: string | undefined;
     at: number;
   }): Promise<GlobalDefinition> {
-    const { name, uid, address, keeps, at } = node;
+    const { name, uid, address, keeps, disk, at } = node;
     this.#checkUid(name, uid);
     const former = this.ofNode(name);
     const entry: GlobalDefinition = {
       ...{ id: randomUUID(), number: this.#numberFor(name), name, uid, address, at },
       key: keeps ? new Uint8Array(randomBytes(KEY_BYTES)) : null,
+      ...(disk === undefined ? {} : { disk }),
       state: keeps ? 'defining' : 'defined',
     };
     const left = former === undefined || former.key === null ? [] : [deleted(former)];
     const gone = former?.key === null ? [former] : [];
-    gone.push(...(keeps ? this.leftOf(name).slice(0, -LEFT_KEPT) : this.#replacedBy(entry)));
+    gone.push(...(keeps ? this.#tooOld(name) : this.#replacedBy(entry)));
     await this.#put([...left, entry], gone, keeps ? undefined : { name });
     return entry;
   }
@@ -165,9 +169,22 @@ export class Definitions {
     await this.#put(left, entry?.key === null ? [entry] : [], { name, standing: { closed: true } });
   }
 
-  /** What the node's hardware kept before it kept this one. What the node had on other hardware may still be there. */
-  #replacedBy({ name, uid }: GlobalDefinition): GlobalDefinition[] {
-    return this.leftOf(name).filter((each) => each.uid === uid);
+  /**
+   * What the node's hardware, or the disk that this one is on, kept before it kept this one. What the node had on other hardware and
+   * on other disks may still be there.
+   */
+  #replacedBy({ name, uid, disk }: GlobalDefinition): GlobalDefinition[] {
+    return this.leftOf(name).filter((each) =>
+      each.disk === undefined ? each.uid === uid : each.disk === disk,
+    );
+  }
+
+  /** Those of a node that were deleted before as many others as are kept. */
+  #tooOld(name: string): GlobalDefinition[] {
+    const left = this.leftOf(name);
+    const onDisks = left.filter(({ disk }) => disk !== undefined);
+    const elsewhere = left.filter(({ disk }) => disk === undefined);
+    return [...elsewhere.slice(0, -LEFT_KEPT), ...onDisks.slice(0, -LEFT_ON_DISKS)];
   }
 
   #at(key: string): GlobalDefinition | undefined {

@@ -81,10 +81,10 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
     const { definitions } = openLocalStore(host, { layout: 'uboot-env', device })!.read();
     expect(definitions).toMatchObject([{ cluster: { name: 'demo' }, uid: 'serial:n1' }]);
     expect(existsSync(join(folder, 'state/clusters'))).toBe(false);
-    expect(() => lockStore(host, 'uboot-env', device)).toThrow('is locked');
+    expect(() => lockStore(host, device)).toThrow('is locked');
     agent.kill('SIGTERM');
     expect(await agent.ended).toBe(0);
-    lockStore(host, 'uboot-env', device)?.();
+    lockStore(host, device)();
   });
 
   it('lets nobody restart its machine or flash a store it was not told of', { timeout: 60_000 }, async () => {

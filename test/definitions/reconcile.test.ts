@@ -15,7 +15,7 @@ const global: GlobalDefinition = {
 /** Scenario 1; each row changes something. */
 const facts: Facts = {
   ...{ original: 'serial:a', local, keeps: true, identity: ID, global },
-  ...{ other: undefined, enrolment: 'first', standing: undefined },
+  ...{ moved: false, other: undefined, enrolment: 'first', standing: undefined },
 };
 const stranger: Facts = { ...facts, local: null, identity: undefined, global: undefined };
 const keyless: GlobalDefinition = { ...global, key: null };
@@ -83,12 +83,19 @@ describe('a node with a copy', () => {
 
 describe('a node without a copy', () => {
   test('is told what to do about its key, by whether it can keep one', () => {
-    const told = (keeps: boolean) => judge({ ...stranger, global, keeps });
-    expect(told(true)).toMatchObject({ reason: 'no-key', why: expect.stringContaining('give it another') });
-    expect(told(false)).toMatchObject({
-      reason: 'no-key',
-      why: expect.stringContaining('end agent supervise on it'),
-    });
+    const told = (keeps: boolean, disk?: string) => {
+      const verdict = judge({
+        ...stranger,
+        global: disk === undefined ? global : { ...global, disk },
+        keeps,
+      });
+      expect(verdict).toMatchObject({ do: 'refuse', reason: 'no-key' });
+      return 'why' in verdict ? verdict.why : '';
+    };
+    const remedy = ': imager node undefine NAME and define NAME give it another';
+    expect(told(true)).toBe(`is defined and does not have its key${remedy}`);
+    expect(told(false)).toBe(`is defined with a key and has nowhere to keep one${remedy}`);
+    expect(told(false, 'n1-root')).toContain('a key on its disk n1-root, which it could not mount or read');
   });
 
   test.each(['first', 'always', 'asked'] as const)(
@@ -115,6 +122,17 @@ describe('a node without a copy', () => {
       ['define', 'define', 'not-defined'],
     ],
     ['has lost its key', { global }, ['no-key', 'define', 'no-key']],
+    [
+      'was flashed to another disk than its key is on',
+      { global, moved: true },
+      ['define', 'define', 'define'],
+    ],
+    ['the same, and cannot mount it', { global, moved: true, keeps: false }, ['no-key', 'no-key', 'no-key']],
+    [
+      'the same, with the UID of another',
+      { global, moved: true, other: 'n2' },
+      ['uid-of-other', 'uid-of-other', 'uid-of-other'],
+    ],
     ['has lost its key, and where to keep one', { global, keeps: false }, ['no-key', 'no-key', 'no-key']],
     ['never had one', { global: keyless, keeps: false }, ['join', 'join', 'join']],
     ['never had one, and can keep one now', { global: keyless }, ['define', 'define', 'define']],

@@ -77,7 +77,7 @@ const PLACES: [
     () => ['--store', `uboot-env:${eeprom}`],
     () => `uboot-env:${eeprom}`,
     () => openLocalStore(new NodeHost(), { layout: 'uboot-env', device: eeprom })!,
-    () => lockStore(new NodeHost(), 'uboot-env', eeprom)!,
+    () => lockStore(new NodeHost(), eeprom),
   ],
   [
     'a folder',

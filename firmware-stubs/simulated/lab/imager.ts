@@ -219,7 +219,8 @@ export class SimulatedImager implements Listener {
     const { address, identity } = peer;
     try {
       const admissions = await this.#admissions;
-      const admission = await admissions.admit(node, hello, { address, identity }, this.#asking(peer));
+      const from = { address, identity, directory: this.#directory };
+      const admission = await admissions.admit(node, hello, from, this.#asking(peer));
       const turn = admission.admitted
         ? admitted(
             peer.session,
