@@ -102,7 +102,7 @@ function startLink(
   const hello = helloMaker(host, identity, membership, store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
   const link = new AgentLink(host, imagers, identity, hello, {
-    secret: () => secretOf(host, membership.current()),
+    secret: () => secretOf(host, membership.kept()),
     named: (hostname) => host.setHostName(hostname),
     flash: (request) => writeFlash(store, request),
     power: (action) => () => void host.sleep(ANSWER_MS).then(() => restart(action)),

@@ -86,7 +86,8 @@ function judgeStranger({ original, keeps, global, other, enrolment, standing }: 
     return refuse(
       'no-key',
       keeps
-        ? 'is defined and does not have its key: imager node undefine NAME and define NAME give it another'
+        ? 'is defined, and who said to be it does not have its key: somebody else, or it lost its store; only where you know ' +
+            'that it did, imager node undefine NAME and define NAME give it another'
         : 'is defined with a key that it has nowhere to keep at boot: end agent supervise on it, if that was it, ' +
             'then imager node undefine NAME and define NAME',
     );
