@@ -114,7 +114,7 @@ function linkOf(
   const hello = helloMaker(host, identity, membership, store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
   const link = new AgentLink(host, imagers, identity, hello, {
-    secret: () => secretOf(host, membership.current()),
+    secret: () => secretOf(host, membership.kept()),
     named: (hostname) => host.setHostName(hostname),
     flash: (request, by) => flashes.flash(request, by),
     power: (action) => () => void host.sleep(ANSWER_MS).then(() => restart(action)),

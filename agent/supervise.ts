@@ -66,7 +66,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',
   };
   const link = new AgentLink(host, imagers, boot, helloMaker(host, boot, membership, store), {
-    secret: () => secretOf(host, membership.current()),
+    secret: () => secretOf(host, membership.kept()),
     // The name of a system that is up is its own business.
     named() {},
     async flash(request, by) {

@@ -144,6 +144,7 @@ async function startParts(
     started: new Date(clock.now()),
     connected: () => agents.connected(),
     liveness: (node) => agents.liveness(node),
+    troubles: (node) => agents.troubles(node),
     leases: () => leases(),
     ports: () => Object.fromEntries(Object.entries(running).map(([service, { port }]) => [service, port])),
     stats: () => ({

@@ -24,3 +24,10 @@ const PREFERRED_MS = 60_000;
 export function preferredDelay(random: number): number {
   return PREFERRED_MS * (0.5 + random / 2);
 }
+
+const REPLACED_MS = 600_000;
+
+/** Milliseconds until a node is back whose place another took: five to ten minutes. Both would go on taking it from each other. */
+export function replacedDelay(random: number): number {
+  return REPLACED_MS * (0.5 + random / 2);
+}

@@ -7,8 +7,9 @@ import {
   type ImagerMessage,
   parseImagerMessage,
 } from '../protocol/messages.ts';
-import type { Connection, Host, Secret } from './host.ts';
+import { type Connection, type Host, HostError } from './host.ts';
 import type { ImagerAddress } from './imager-address.ts';
+import type { NodeSecret } from './secret.ts';
 
 const CONNECT_MS = 2000;
 /** A handshake is two short flights; an imager of a rack that was powered on at once has many to answer. */
@@ -23,11 +24,14 @@ export type Welcome = Extract<ImagerMessage, { type: 'welcome' }>;
 /** The imager is there and will not have this node. */
 export class RefusedError extends Error {}
 
+/** Another agent has this node's key and its place. */
+export class ReplacedError extends RefusedError {}
+
 /** Who this node is to its imagers. */
 export interface LinkIdentity {
   hello(): Hello;
   /** What secures the next connection. */
-  secret(): Secret;
+  secret(): NodeSecret;
 }
 
 /** Makes a heartbeat for an imager. */
@@ -76,7 +80,9 @@ export class Conversation {
     const secret = identity.secret();
     const since = host.uptime();
     const plain = await host.connect(imager.address, imager.port, CONNECT_MS);
-    const connection = await host.secure(plain, secret, SECURE_MS);
+    const connection = await host.secure(plain, secret, SECURE_MS).catch((error: unknown) => {
+      throw keyRefused(error, secret);
+    });
     const conversation = new Conversation(host, { imager, since }, connection, take);
     const welcomed = new Promise<void>((resolve) => {
       conversation.#welcomed = resolve;
@@ -134,6 +140,8 @@ export class Conversation {
 
   #hear(message: ImagerMessage): void {
     if (message.type === 'refuse') throw new RefusedError(`refuses this node: ${message.why}`);
+    if (message.type === 'replaced')
+      throw new ReplacedError(`${message.why}: this one tries again in 5 to 10 minutes`);
     if (message.type !== 'welcome') {
       this.#take(this, message);
       return;
@@ -180,4 +188,18 @@ export async function openFirst(
     }
   }
   return refused ? 'refused' : 'unreachable';
+}
+
+/**
+ * Why a handshake came to nothing, where the two sides did not agree on a key: all that TLS says of it is an alert. What helps is
+ * said with its condition, for whoever has taken an imager's place can send that alert, too.
+ */
+function keyRefused(error: unknown, { cluster }: NodeSecret): unknown {
+  if (!(error instanceof HostError) || error.code !== 'EPROTO') return error;
+  return new RefusedError(
+    cluster === undefined
+      ? `does not take the key of enrolment of this node's image, which is built with that of its imager (${error.message})`
+      : `does not know this node's definition in cluster ${cluster}, or has another key for it (${error.message}). ` +
+          `If it is your imager, and the node was undefined or its registry lost: agent local erase ${cluster}`,
+  );
 }

@@ -3,7 +3,7 @@
  * node is, looked for again whenever it breaks. While another than the first answers, those before it are tried from time to
  * time. Where none answers the node is on its own, and keeps what it has to report (report-file.ts).
  */
-import { preferredDelay, retryDelay } from '../core/backoff.ts';
+import { preferredDelay, replacedDelay, retryDelay } from '../core/backoff.ts';
 import { Report } from '../core/report.ts';
 import { UntoldOutputs } from '../core/untold.ts';
 import type { ImagerLink } from '../ports.ts';
@@ -13,12 +13,13 @@ import type { ScriptOutput } from '../protocol/output.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../protocol/resources.ts';
 import { Adapters } from './adapters.ts';
-import { Conversation, openFirst, RefusedError, type Tell } from './conversation.ts';
+import { Conversation, openFirst, RefusedError, ReplacedError, type Tell } from './conversation.ts';
 import type { BootIdentity } from './hello.ts';
-import { type Host, HostError, type Secret } from './host.ts';
+import { type Host, HostError } from './host.ts';
 import type { Requester } from './image-check.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
 import { ReportFile } from './report-file.ts';
+import type { NodeSecret } from './secret.ts';
 
 /** A connection that is over sooner is no sign that all is well again. */
 const STEADY_SECONDS = 5;
@@ -34,7 +35,7 @@ const DETACHED_SECONDS = 10;
 /** What the link needs of the node, and what the imager may ask of it: throwing refuses that with the error's message. */
 export interface Commands {
   /** What secures the next connection. */
-  secret(): Secret;
+  secret(): NodeSecret;
   /** The name the imager has for this node. */
   named(hostname: string): void;
   flash(request: Flash, by: Requester): Promise<BootPointer>;
@@ -86,14 +87,16 @@ export class AgentLink implements ImagerLink {
     let lost = this.#host.uptime();
     for (;;) {
       const found = await this.#first(this.#imagers);
-      let refused = found === 'refused';
+      let why: Error | undefined;
       if (found instanceof Conversation) {
         const began = this.#host.uptime();
-        refused = (await this.#follow(found)) instanceof RefusedError;
+        why = await this.#follow(found);
         if (this.#host.uptime() - began > STEADY_SECONDS) lost = this.#host.uptime();
       } else this.#detached();
-      const away = (this.#host.uptime() - lost) * 1000;
-      await this.#host.sleep(retryDelay(away, refused, this.#host.random()));
+      const [away, dice] = [(this.#host.uptime() - lost) * 1000, this.#host.random()];
+      const refused = found === 'refused' || why instanceof RefusedError;
+      const replaced = why instanceof ReplacedError;
+      await this.#host.sleep(replaced ? replacedDelay(dice) : retryDelay(away, refused, dice));
     }
   }
 

@@ -2,7 +2,7 @@
  * Who this node is in its cluster: the agent's side of define, join and their repairs (seed 002, figures 11 to 15) over its
  * local store. The imager judges; here is only done what it asks, once and for all, and said what there is.
  */
-import type { Definition, LocalStore } from '../protocol/definition.ts';
+import type { Definition, LocalContent, LocalStore } from '../protocol/definition.ts';
 import { type MembershipRequest, toldOf } from '../protocol/membership.ts';
 import type { AgentMessage, Hello } from '../protocol/messages.ts';
 import { parseUid, type Uid } from '../protocol/uid.ts';
@@ -37,8 +37,12 @@ export class Membership {
 
   /** The definition of the cluster the node is online in, or was last. Throws where the store is damaged. */
   current(): Definition | undefined {
-    const content = this.#store?.read();
-    return content?.definitions.find(({ cluster }) => cluster.id === content.current);
+    return currentOf(this.kept());
+  }
+
+  /** All that the node keeps; undefined where it has nowhere to. Throws where the store is damaged. */
+  kept(): LocalContent | undefined {
+    return this.#store?.read();
   }
 
   /** Does what an imager asks and gives the answer. Throws where that cannot be done: nothing has changed then. */
@@ -81,6 +85,11 @@ export class Membership {
   #of(is: (definition: Definition) => boolean): Definition | undefined {
     return this.#store?.read().definitions.find(is);
   }
+}
+
+/** The definition of the cluster a node is online in, or was last. */
+export function currentOf(kept: LocalContent | undefined): Definition | undefined {
+  return kept?.definitions.find(({ cluster }) => cluster.id === kept.current);
 }
 
 /** A node that is online nowhere is so where it was just defined. */

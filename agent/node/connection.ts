@@ -125,10 +125,10 @@ export function secure(
   });
 }
 
-/** Errors of OpenSSL have codes of its own. */
-function streamError(error: Error): HostError {
+/** Errors of OpenSSL have codes of its own; in `reason` they say in a few words what their message says in lines. */
+function streamError(error: Error & { reason?: string }): HostError {
   const fault = hostError(error);
   return /^E[A-Z0-9]+$/.test(fault.code) && fault.code !== 'EPROTO'
     ? fault
-    : new HostError('EPROTO', `tls: ${fault.message}`);
+    : new HostError('EPROTO', `tls: ${error.reason ?? fault.message}`);
 }

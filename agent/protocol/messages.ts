@@ -129,6 +129,8 @@ const imagerMessages = {
     }),
   ),
   refuse: lazily(() => z.object({ type: z.literal('refuse'), why: text(4096) })),
+  /** Another agent has this node's place: it is at work, or a copy of this one's key is. */
+  replaced: lazily(() => z.object({ type: z.literal('replaced'), why: text(4096) })),
   ack,
   kept: outputKept,
   flash: lazily(() =>

@@ -8,7 +8,7 @@ import type { GlobalDefinition } from '../definitions/definition.ts';
 import type { Definitions } from '../definitions/store.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { Enrolment, NodeConfig } from '../model/config.ts';
-import type { Reconciled } from '../model/views.ts';
+import type { Undefined } from '../model/views.ts';
 import type { Directory } from './directory.ts';
 import { type PushAnswer, PushError } from './pushes.ts';
 
@@ -30,7 +30,6 @@ export class Admissions {
   readonly #options: AdmissionsOptions;
   /** The end of what is under way with each node. */
   readonly #turns = new Map<string, Promise<unknown>>();
-  readonly #last = new Map<string, Reconciled>();
 
   constructor(options: AdmissionsOptions) {
     this.#options = options;
@@ -71,11 +70,6 @@ export class Admissions {
     return { files, signature: signer.sign(imageBytes({ cluster: cluster.id, node }, target, files)) };
   }
 
-  /** What the last hello of the node came to, since this imager started. */
-  last(node: string): Reconciled | undefined {
-    return this.#last.get(node);
-  }
-
   /**
    * Judges a hello. `identity`: of the key that secures the connection; `directory`: which disks nodes were flashed with. Rejects as
    * `admit` does.
@@ -92,30 +86,12 @@ export class Admissions {
     const flashed = (before: string, to: string) => directory.flashed(node.name, before, to);
     const uid = parseUid(hello.uid);
     return this.#inTurn(node.name, async () => {
-      const admission: Admission =
-        uid === undefined
-          ? {
-              admitted: false,
-              reason: 'uid',
-              why: `${node.name} says ${hello.uid}, which is no UID`,
-              deeds: [],
-            }
-          : await admit(
-              { name: node.name, ...where, uid, local, keeps, keptOn, flashed },
-              endOf(ask),
-              definitions,
-              {
-                enrolment,
-                now: () => clock.now(),
-              },
-            );
-      const { deeds } = admission;
-      this.#last.set(node.name, {
-        at: clock.now(),
-        deeds,
-        refused: admission.admitted ? null : { reason: admission.reason, why: admission.why },
-      });
-      return admission;
+      if (uid === undefined) {
+        const why = `${node.name} says ${hello.uid}, which is no UID`;
+        return { admitted: false, reason: 'uid', why, deeds: [] };
+      }
+      const applicant = { name: node.name, ...where, uid, local, keeps, keptOn, flashed };
+      return admit(applicant, endOf(ask), definitions, { enrolment, now: () => clock.now() });
     });
   }
 
@@ -125,24 +101,20 @@ export class Admissions {
   }
 
   /**
-   * Deletes the definition of a node, which then is not taken in before it is defined again. Resolves with whether the
-   * node's own copy is gone, too; else that goes at its next hello. `asking`: how to ask it, where it is connected once what is under
-   * way with it is over.
+   * Deletes the definition of a node, which then is not taken in before it is defined again. `asking`: how to ask it, where it is
+   * connected once what is under way with it is over.
    */
-  undefine(node: string, asking: () => Ask | undefined): Promise<boolean> {
+  undefine(node: string, asking: () => Ask | undefined): Promise<Omit<Undefined, 'node'>> {
     return this.#inTurn(node, async () => {
       const entry = this.definitions.ofNode(node);
       await this.definitions.close(node);
-      if (entry === undefined || entry.key === null) return true;
-      const ask = asking();
-      if (ask === undefined) return false;
-      return erase(entry.id, endOf(ask), this.definitions).then(
-        () => true,
-        (error: unknown) => {
-          if (error instanceof PushError) return false;
-          throw error;
-        },
-      );
+      const ask = entry === undefined || entry.key === null ? undefined : asking();
+      if (entry !== undefined && ask !== undefined)
+        await erase(entry.id, endOf(ask), this.definitions).catch((error: unknown) => {
+          if (!(error instanceof PushError)) throw error;
+        });
+      if (entry === undefined) return { defined: false, erased: this.definitions.leftOf(node).length === 0 };
+      return { defined: true, erased: this.definitions.byId(entry.id) === undefined };
     });
   }
 

@@ -12,6 +12,8 @@ import {
 const MAX_BEFORE_HELLO = 64 * 1024;
 /** Answers a peer leaves unread before it is dropped. */
 const MAX_UNSENT = 8 * 1024 * 1024;
+/** How long a connection that is over waits for the other side. */
+const LINGER_MS = 1000;
 
 export interface ConnectionEvents {
   /** Handles one message; the next is not read before it resolves. A rejection drops the connection. */
@@ -64,19 +66,43 @@ export class Connection {
     if (this.#socket.writableLength > MAX_UNSENT) this.drop('unread', 'the agent does not read its answers');
   }
 
+  /**
+   * As `drop`, after a last word that has whoever is there hang up. Calls `heard` where that comes about: where nobody is there any
+   * more, the connection breaks or lingers.
+   */
+  dismiss(word: ImagerMessage, reason: string, why: string, heard: () => void): void {
+    this.send(word);
+    if (this.#ended) return;
+    this.#end(reason, why);
+    if (this.#socket.destroyed) return;
+    this.#socket.once('end', () => {
+      heard();
+      this.#socket.end();
+    });
+    this.#linger();
+  }
+
   /** Ends the connection after what was sent. Without `reason` it counts as the agent's own doing. */
   drop(reason: string | undefined, why: string): void {
     if (this.#ended) return;
+    this.#end(reason, why);
+    if (this.#socket.destroyed) return;
+    this.#linger();
+    this.#socket.end();
+  }
+
+  #end(reason: string | undefined, why: string): void {
     this.#ended = true;
     clearTimeout(this.#deadline);
     this.#events.ended(reason, why);
-    if (this.#socket.destroyed) return;
+  }
+
+  #linger(): void {
     // A peer that never takes its last answer must not hold the socket.
-    const linger = setTimeout(() => this.#socket.destroy(), 1000);
+    const linger = setTimeout(() => this.#socket.destroy(), LINGER_MS);
     this.#socket.once('close', () => clearTimeout(linger));
     // Reading on until the peer closes too: a reset for unread bytes would take the last answer with it.
     this.#socket.resume();
-    this.#socket.end();
   }
 
   async #take(chunk: Uint8Array): Promise<void> {

@@ -6,7 +6,7 @@
 import type { Hello, Step, StepDetail } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Fallback } from '../model/fallback.ts';
-import type { BootRecord, BootStep } from '../model/views.ts';
+import type { BootRecord, BootStep, Recognised } from '../model/views.ts';
 import type { Registry } from '../registry/registry.ts';
 import { attemptsGiven, fallbackOf } from './fallback.ts';
 import { Inventories } from './inventories.ts';
@@ -18,6 +18,9 @@ export interface NodeRecord {
   /** Of the last hello: milliseconds since the epoch. */
   at: number;
   bootedImage: string;
+  /** What it was recognised by, and what was done to its definition then. */
+  by?: Recognised;
+  deeds?: readonly string[];
   /** What the node's pointer store was last known to hold. */
   pointer: BootPointer | null;
   /** Disks it is being flashed with, or was with nothing known of how that ended: its next hello tells. */
@@ -63,13 +66,27 @@ export class Directory {
     return this.#records.get(node);
   }
 
+  /** The node that was last taken in at this address. */
+  lastAt(address: string): string | undefined {
+    let [last, at] = [undefined as string | undefined, 0];
+    for (const [node, record] of this.#records)
+      if (record.address === address && record.at >= at) [last, at] = [node, record.at];
+    return last;
+  }
+
   /** Highest step number taken of this boot of the node, 0 where none. */
   lastSeq(node: string, bootId: string): number {
     return this.#records.get(node)?.boots.find((boot) => boot.bootId === bootId)?.lastSeq ?? 0;
   }
 
-  /** Notes a hello, whose pointer says how any flash before it ended. Resolves once durable. */
-  join(node: string, hello: Hello, address: string, at: number): Promise<void> {
+  /** Notes a hello, whose pointer says how any flash before it ended, and `how` it was taken in. Resolves once durable. */
+  join(
+    node: string,
+    hello: Hello,
+    address: string,
+    at: number,
+    how: { by?: Recognised; deeds?: readonly string[] } = {},
+  ): Promise<void> {
     const { uid, macs, bootId, bootedImage, pointer } = hello;
     const before = this.#records.get(node);
     const boots = before?.boots ?? [];
@@ -85,6 +102,7 @@ export class Directory {
       address,
       at,
       bootedImage,
+      ...how,
       pointer,
       ...(given === undefined ? {} : { given }),
       ...(fallback === undefined ? {} : { fallback }),

@@ -9,6 +9,10 @@ export interface Peer {
   identity?: string;
   /** When it connected, or was welcomed: milliseconds since the epoch. */
   since: number;
+  /** The node it says it is, from when that is known. */
+  claims?: string;
+  /** What was done to its node's definition as it came. */
+  deeds: readonly string[];
   /** The node it was welcomed as. */
   node?: string;
 }

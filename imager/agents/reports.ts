@@ -4,20 +4,51 @@ import type { Admission } from '../definitions/admit.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
 import type { Tally } from '../journal/tally.ts';
+import type { NodeConfig } from '../model/config.ts';
 import type { Fallback } from '../model/fallback.ts';
+import type { RefusalView } from '../model/views.ts';
 import { shortened } from './directory.ts';
+import { Duplicates } from './duplicates.ts';
 import type { Change } from './liveness.ts';
+import type { AgentServerOptions } from './options.ts';
 import type { Peer } from './peers.ts';
+import { Refusals } from './refusals.ts';
+
+/** Reasons and addresses of refusals that are logged; more are only counted, so that a flood cannot fill the log. */
+const MOST_LOGGED = 1000;
+
+/** Somebody who was not let in. */
+export interface Refused {
+  reason: string;
+  why: string;
+  address?: string;
+  /** The node it says it is. */
+  claim?: Claim;
+}
+
+/** `proven`: with the node's key. */
+export interface Claim {
+  node: string;
+  proven: boolean;
+}
 
 export class Reports {
+  readonly refusals = new Refusals();
+  readonly duplicates = new Duplicates();
+  readonly #options: AgentServerOptions;
   readonly #sink: EventSink;
   readonly #clock: Clock;
   readonly #tally: Tally;
+  readonly #isConnected: (node: string) => boolean;
+  /** What was logged of refusals. */
+  readonly #logged = new Set<string>();
 
-  constructor(sink: EventSink, clock: Clock, tally: Tally) {
-    this.#sink = sink;
-    this.#clock = clock;
+  constructor(options: AgentServerOptions, tally: Tally, isConnected: (node: string) => boolean) {
+    this.#options = options;
+    this.#sink = options.sink;
+    this.#clock = options.clock;
     this.#tally = tally;
+    this.#isConnected = isConnected;
   }
 
   /** Something of a connection that speaks for `node`. */
@@ -33,14 +64,28 @@ export class Reports {
     });
   }
 
-  hello(at: number, peer: Peer, node: string, by: string, hello: Hello): void {
-    this.event(at, peer, 'hello', node, {
-      by,
-      bootId: hello.bootId,
-      bootedImage: hello.bootedImage,
-      deployment: hello.pointer?.deployment ?? '',
-      uptime: hello.uptime,
-    });
+  /** A node was taken in. */
+  hello(at: number, peer: Peer, { name: node, uid: expected }: NodeConfig, by: string, hello: Hello): void {
+    const { log } = this.#options;
+    const deployment = hello.pointer?.deployment ?? '';
+    const { uid, bootId, bootedImage, uptime } = hello;
+    this.event(at, peer, 'hello', node, { by, bootId, bootedImage, deployment, uptime });
+    const how = peer.deeds.includes('define') ? 'first-use' : by;
+    log.info({ node, address: peer.connection.peer, by: how, deployment }, 'welcome');
+    if (by === 'mac' && expected !== undefined)
+      log.warn({ node, uid, expected }, 'node known by its MAC has another UID');
+  }
+
+  /** An agent at `address` has taken the place of another that is alive, at `former`. */
+  duplicate(node: string, former: string, address: string): void {
+    const at = this.#clock.now();
+    this.#tally.count('duplicate');
+    if (!this.duplicates.note(node, former, address, at)) return;
+    const addresses = [former, address].join(', ');
+    const words =
+      "two agents speak for one node and take each other's place: a copy of its disk or store is at work";
+    this.#options.log.warn({ node, addresses }, words);
+    this.#sink({ at, component: 'imager', step: 'duplicate', node, address, detail: { addresses } });
   }
 
   /** A step. One of an earlier boot, told now, is `earlier`: it says nothing of how far the present one has come. */
@@ -92,28 +137,59 @@ export class Reports {
 
   /** A connection ended; `reason`: fixed word where this side ended it. */
   ended(peer: Peer, reason: string | undefined, why: string): void {
-    const { node } = peer;
-    if (node === undefined) {
-      if (reason !== undefined) this.refused(reason, peer.connection.peer, why);
-      else this.#tally.count('closed.before-hello');
-      return;
+    const { node, claims, identity } = peer;
+    const address = peer.connection.peer;
+    if (node !== undefined) {
+      this.#tally.count(`closed.${reason ?? 'by-agent'}`);
+      this.event(this.#clock.now(), peer, 'disconnect', node, { why }, reason);
+    } else if (reason === undefined) this.#tally.count('closed.before-hello');
+    else {
+      const claim = claims === undefined ? {} : { claim: { node: claims, proven: identity !== undefined } };
+      this.refused({ reason, why, address, ...claim });
     }
-    this.#tally.count(`closed.${reason ?? 'by-agent'}`);
-    this.event(this.#clock.now(), peer, 'disconnect', node, { why }, reason);
   }
 
-  /** Somebody was not let in. */
-  refused(reason: string, address: string | undefined, why: string): void {
-    const words = `agent refused: ${why}; further ones are counted`;
-    this.#tally.notice(`dropped.${reason}`, { reason, address }, words);
+  /** Somebody was not let in. What it has to do with which node is said as far as it is known. */
+  refused({ reason, why, address, claim }: Refused): void {
+    const at = this.#clock.now();
+    const owner = claim === undefined && address !== undefined ? this.#ownerOf(address) : undefined;
+    const node = claim?.node ?? owner;
+    const words = owner === undefined ? why : `${why} (from the address of ${owner})`;
+    const as: RefusalView['as'] = claim === undefined ? 'address' : claim.proven ? 'key' : 'claim';
+    if (node !== undefined && address !== undefined)
+      this.refusals.note(node, { reason, why, address, as }, at);
+    this.#logRefusal(reason, address, words);
+    // While the node itself is connected, who says to be it is somebody else.
+    const its = claim !== undefined && (claim.proven || !this.#isConnected(claim.node));
     this.#sink({
-      at: this.#clock.now(),
+      at,
       component: 'agent',
       step: 'refused',
       reason,
+      ...(its ? { node: claim.node } : {}),
       ...(address === undefined ? {} : { address }),
-      detail: { why },
+      detail: { why: words },
     });
+  }
+
+  /** Somebody was not let in before its connection was secured; `identity`: the definition it said it has. */
+  unsecured(reason: string, address: string, why: string, identity = ''): void {
+    const node = this.#options.admissions.definedAs(identity)?.name;
+    this.refused({ reason, address, why, ...(node === undefined ? {} : { claim: { node, proven: false } }) });
+  }
+
+  /** The node an address is reserved for, else the one that was taken in there last. */
+  #ownerOf(address: string): string | undefined {
+    const { nodes, directory } = this.#options;
+    return nodes.byAddress(address)?.name ?? directory.lastAt(address);
+  }
+
+  #logRefusal(reason: string, address: string | undefined, words: string): void {
+    this.#tally.count(`dropped.${reason}`);
+    const what = `${reason} ${address ?? ''}`;
+    if (this.#logged.has(what) || this.#logged.size >= MOST_LOGGED) return;
+    this.#logged.add(what);
+    this.#options.log.warn({ reason, address }, `agent refused: ${words}; further ones are counted`);
   }
 }
 

@@ -7,6 +7,7 @@ import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { ENROL_IDENTITY } from '../../agent/protocol/enrolment.ts';
+import { isUuid } from '../../agent/protocol/local-content.ts';
 import { plain } from '../../agent/protocol/plain.ts';
 
 /** Why a connection came to nothing before it was secured. */
@@ -26,7 +27,8 @@ export interface SecureEvents {
   /** The key of an identity; undefined where there is none. */
   keyOf(identity: string): Uint8Array | undefined;
   secured(socket: Socket, identity: string): void;
-  refused(reason: Refusal, address: string, why: string): void;
+  /** `identity`: what it offered, where it came to that. */
+  refused(reason: Refusal, address: string, why: string, identity?: string): void;
   /** The other side went away in the middle of the handshake. */
   abandoned(): void;
 }
@@ -70,9 +72,9 @@ export function secureServer(events: SecureEvents, handshakeMs: number): Server 
     socket.destroy();
   });
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
-    const refusal = refusalOf(error, offered.get(socket));
+    const refusal = refusalOf(error, addressOf(socket), offered.get(socket));
     if (refusal === undefined) events.abandoned();
-    else events.refused(refusal.reason, addressOf(socket), refusal.why);
+    else events.refused(refusal.reason, addressOf(socket), refusal.why, offered.get(socket)?.identity);
     // Of this fault alone Node.js leaves the end to us. Later: it is not through with the socket.
     if (error.code === HANDSHAKE_TIMEOUT) setImmediate(() => socket.destroy());
   });
@@ -99,16 +101,16 @@ function limit(server: Server, events: SecureEvents): void {
 /** Undefined where the other side just went away. */
 function refusalOf(
   { code = '', message }: NodeJS.ErrnoException,
+  address: string,
   given: { identity: string; known: boolean } | undefined,
 ): { reason: Refusal; why: string } | undefined {
-  const identity = `"${plain((given?.identity ?? '').slice(0, 64))}"`;
+  const identity = shown(given?.identity ?? '');
   if (code === HANDSHAKE_TIMEOUT) return { reason: 'handshake-deadline', why: 'the handshake took too long' };
   if (!code.startsWith('ERR_SSL_')) return undefined;
   if (PLAIN.has(code))
     return { reason: 'plain', why: 'it speaks no TLS: boot an image built with this imager' };
   if (given === undefined) return { reason: 'handshake', why: plain(message) };
-  if (!given.known)
-    return { reason: 'unknown-identity', why: `${identity} is no definition of this cluster` };
+  if (!given.known) return { reason: 'unknown-identity', why: unknownWords(given.identity, address) };
   if (code === 'ERR_SSL_BINDER_DOES_NOT_VERIFY' && given.identity === ENROL_IDENTITY)
     return {
       reason: 'wrong-key',
@@ -117,6 +119,19 @@ function refusalOf(
   return code === 'ERR_SSL_BINDER_DOES_NOT_VERIFY'
     ? { reason: 'wrong-key', why: `the key is not that of ${identity}` }
     : { reason: 'handshake', why: `${identity}: ${plain(message)}` };
+}
+
+function shown(identity: string): string {
+  return `"${plain(identity.slice(0, 64))}"`;
+}
+
+function unknownWords(identity: string, address: string): string {
+  const name = shown(identity);
+  if (!isUuid(identity)) return `${name} is no definition of this cluster`;
+  return (
+    `a node with an unknown definition from ${address}: ${name} is another cluster's, or this imager's registry was lost since; ` +
+    `on a node that is to be defined here anew: agent local erase CLUSTER (agent local show lists them)`
+  );
 }
 
 function addressOf(socket: Socket | TLSSocket): string {

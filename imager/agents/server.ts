@@ -6,7 +6,7 @@ import type { AgentMessage } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { Tally } from '../journal/tally.ts';
 import { LOST_SECONDS, MISSED_BEATS } from '../model/config.ts';
-import type { Liveness } from '../model/views.ts';
+import type { Liveness, NodeDetails, Undefined } from '../model/views.ts';
 import type { Ask } from './admissions.ts';
 import { Connection } from './connection.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
@@ -39,14 +39,14 @@ export class AgentServer {
   private constructor(options: AgentServerOptions) {
     this.#options = options;
     this.#tally = new Tally(options.log);
-    this.#reports = new Reports(options.sink, options.clock, this.#tally);
+    this.#reports = new Reports(options, this.#tally, (node) => this.#peers.of(node) !== undefined);
     this.#watch = new Watch(options.lostMs ?? LOST_SECONDS * 1000, options.clock, this.#reports);
     const { enrolmentKey, admissions } = options;
     const server = secureServer(
       {
         keyOf: (identity) => (identity === ENROL_IDENTITY ? enrolmentKey : admissions.keyOf(identity)),
         secured: (socket, identity) => this.#accept(socket, identity),
-        refused: (reason, address, why) => this.#reports.refused(reason, address, why),
+        refused: (...refusal) => this.#reports.unsecured(...refusal),
         abandoned: () => this.#tally.count('closed.in-handshake'),
       },
       options.helloMs ?? HELLO_MS,
@@ -79,7 +79,7 @@ export class AgentServer {
     const { address, port, maxConnections, nodes } = this.#options;
     const most = maxConnections ?? MAX_CONNECTIONS + nodes.all.length;
     await this.#listener.listen(address, port, most, () =>
-      this.#reports.refused('too-many-connections', undefined, 'the endpoint is full'),
+      this.#reports.refused({ reason: 'too-many-connections', why: 'the endpoint is full' }),
     );
     await this.#watch.listen(address, this.port, (what) => this.#tally.count(what));
   }
@@ -108,6 +108,12 @@ export class AgentServer {
     return this.#watch.view(node);
   }
 
+  /** Who was not let in as a node, and whether it has two agents. */
+  troubles(node: string): Pick<NodeDetails, 'refusals' | 'duplicate'> {
+    const { refusals, duplicates } = this.#reports;
+    return { refusals: refusals.of(node), duplicate: duplicates.of(node, this.#options.clock.now()) };
+  }
+
   /** Has the node write a new boot pointer: `Flashes.flash`. */
   flash(node: string, request: FlashRequest): Promise<BootPointer> {
     return this.#flashes.flash(node, request);
@@ -119,13 +125,13 @@ export class AgentServer {
   }
 
   /** Deletes a node's definition on both sides: `Admissions.undefine`. Its connection ends with that. */
-  async undefine(node: string): Promise<boolean> {
-    const erased = await this.#options.admissions.undefine(node, () => {
+  async undefine(node: string): Promise<Omit<Undefined, 'node'>> {
+    const done = await this.#options.admissions.undefine(node, () => {
       const peer = this.#peers.of(node);
       return peer && this.#asking(peer);
     });
     this.#peers.of(node)?.connection.drop('undefined', undefinedWords(node));
-    return erased;
+    return done;
   }
 
   /** Resolves when no connection is left. */
@@ -158,7 +164,7 @@ export class AgentServer {
     const peer: Peer = {
       session: { at: 'new' },
       ...(identity === ENROL_IDENTITY ? {} : { identity }),
-      since: clock.now(),
+      ...{ since: clock.now(), deeds: [] },
       connection: new Connection(
         socket,
         { helloMs, idleMs },
@@ -200,8 +206,10 @@ export class AgentServer {
       case 'send':
         return peer.connection.send(output.message);
       case 'drop':
+        if (output.node !== undefined) peer.claims = output.node;
         return peer.connection.drop(output.reason, output.why);
       case 'admit':
+        peer.claims = output.node.name;
         // Not waited for: what the node is asked meanwhile it answers over this connection.
         void this.#admit(peer, output);
         return;
@@ -248,6 +256,7 @@ export class AgentServer {
       const from = { address: connection.peer, identity, directory: this.#options.directory };
       const admission = await admissions.admit(node, hello, from, this.#asking(peer));
       if (peer.session.at !== 'judged') return;
+      peer.deeds = admission.deeds;
       this.#reports.admission(peer, node.name, hello, admission);
       const turn = admission.admitted
         ? admitted(
@@ -265,28 +274,33 @@ export class AgentServer {
   }
 
   async #join(peer: Peer, { node, by, hello }: Extract<Output, { do: 'join' }>): Promise<void> {
-    const { directory, clock, log, admissions } = this.#options;
+    const { directory, clock, admissions } = this.#options;
     const at = clock.now();
+    // One that does not read its welcome has been dropped with that.
+    if (peer.session.at !== 'open') return;
     // Undefined since it was admitted, when it spoke for no node yet.
     if (!admissions.stands(node.name)) return peer.connection.drop('undefined', undefinedWords(node.name));
     const former = this.#peers.welcome(peer, node.name, at);
-    former?.connection.drop('replaced', `${node.name} has connected anew`);
+    if (former !== undefined) this.#replace(former, node.name, peer.connection.peer);
     peer.connection.welcomed();
     this.#watch.heard(node.name);
-    if (by === 'mac' && node.uid !== undefined)
-      log.warn(
-        { node: node.name, uid: hello.uid, expected: node.uid },
-        'node known by its MAC has another UID',
-      );
     const again = directory.get(node.name)?.boots.some(({ bootId }) => bootId === hello.bootId) ?? false;
-    const stored = directory.join(node.name, hello, peer.connection.peer, at);
+    const stored = directory.join(node.name, hello, peer.connection.peer, at, { by, deeds: peer.deeds });
     const fallback = directory.get(node.name)?.fallback;
     // Told at once: a node may be gone before it is durable.
-    this.#reports.hello(at, peer, node.name, by, hello);
+    this.#reports.hello(at, peer, node, by, hello);
     if (fallback !== undefined && !again) this.#reports.fallback(at, peer, node.name, fallback);
     await stored;
     for (const { disk, owner } of directory.foreignDisks(node.name))
       this.#reports.foreignDisk(at, peer, node.name, disk, owner);
+  }
+
+  /** The connection of a node that came again is dead as a rule: who answers there is another agent. */
+  #replace({ connection }: Peer, node: string, address: string): void {
+    const why = `another agent has the place of ${node}, at ${address}`;
+    connection.dismiss({ type: 'replaced', why }, 'replaced', `${node} has connected anew`, () =>
+      this.#reports.duplicate(node, connection.peer, address),
+    );
   }
 
   #ended(peer: Peer, reason: string | undefined, why: string): void {

@@ -14,10 +14,8 @@ import type { ResourcesMessage } from '../../agent/protocol/resources.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
 import { isAdapterAddress, type NodeIndex } from '../model/nodes.ts';
+import type { Recognised } from '../model/views.ts';
 import type { PushAnswer } from './pushes.ts';
-
-/** What a node was recognised by; `key`: the connection is secured with that of its definition. */
-export type Recognised = 'key' | 'uid' | 'mac' | 'address';
 
 export type Session =
   /** Connected, has not said who it is. */
@@ -62,8 +60,8 @@ export type Output =
   | { do: 'describe'; node: NodeConfig; bootId: string; found: ResourcesMessage }
   /** The answer to a push. */
   | { do: 'settle'; request: number; answer: PushAnswer | { why: string } }
-  /** Close; `reason` is the fixed word counted, `why` the sentence. */
-  | { do: 'drop'; reason: string; why: string };
+  /** Close; `reason` is the fixed word counted, `why` the sentence, `node` the one it says it is. */
+  | { do: 'drop'; reason: string; why: string; node?: string };
 
 export interface Turn {
   session: Session;
@@ -170,13 +168,15 @@ function greet(hello: Hello, world: World): Turn {
   if (known?.deleted) return judged;
   if (isAdapterAddress(node, world.peer)) return judged;
   if (node.address !== undefined && node.address !== world.peer)
-    return refuse(
+    return refuseNode(
+      match,
       'address',
       `${node.name} has address ${node.address}, this connection is from ${world.peer}`,
     );
   // Whoever is on the network can say a MAC or a UID; who answers at an address is harder to pretend.
   if (node.address === undefined && !world.holdsLease(node, world.peer))
-    return refuse(
+    return refuseNode(
+      match,
       'no-lease',
       `${node.name} has its address from the pool, and ${world.peer} is not leased to it`,
     );
@@ -210,7 +210,7 @@ export function admitted(
 
 /** The node was not taken in. Nothing where it has gone meanwhile. */
 export function turnedAway(session: Session, reason: string, why: string): Turn {
-  return session.at === 'judged' ? refuse(reason, why) : { session, outputs: [] };
+  return session.at === 'judged' ? refuseNode(session, reason, why) : { session, outputs: [] };
 }
 
 /** The node a hello is of: by UID, which stays when an adapter is changed, else by MAC. */
@@ -280,6 +280,19 @@ function refuse(reason: string, why: string): Turn {
     outputs: [
       { do: 'send', message: { type: 'refuse', why } },
       { do: 'drop', reason, why },
+    ],
+  };
+}
+
+/** What somebody is told who says it is a node and has proved nothing: what was wrong with that helps an imposter alone. */
+const UNPROVEN = 'it is not taken in: why is in the imager\'s log, and in "imager node show"';
+
+function refuseNode({ node, by }: { node: NodeConfig; by: Recognised }, reason: string, why: string): Turn {
+  return {
+    session: { at: 'closed' },
+    outputs: [
+      { do: 'send', message: { type: 'refuse', why: by === 'key' ? why : UNPROVEN } },
+      { do: 'drop', reason, why, node: node.name },
     ],
   };
 }

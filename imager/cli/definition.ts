@@ -47,16 +47,20 @@ Example:
     .action(async (name: string, _options, command: Command) => {
       const context = new Context(command);
       const path = `/control/nodes/${encodeURIComponent(name)}/undefine`;
-      context.print(await context.post<Undefined>(path, {}), (done) =>
-        done.erased
-          ? `${done.node}: undefined here and on the node`
-          : `${done.node}: undefined; its own copy is erased at its next hello`,
-      );
+      context.print(await context.post<Undefined>(path, {}), undefinedText);
     });
 }
 
+function undefinedText({ node, defined, erased }: Undefined): string {
+  const what = defined ? 'undefined' : 'was not defined';
+  if (!erased) return `${node}: ${what}; its own copy is erased at its next hello`;
+  return defined
+    ? `${node}: undefined here and on the node`
+    : `${node}: was not defined; it is not taken in before imager node define ${node}`;
+}
+
 /** The lines of `node show` about the definition. */
-export function membershipFields({ definition, standing, last }: Membership): (readonly [string, string])[] {
+export function membershipFields({ definition, standing }: Membership): (readonly [string, string])[] {
   const lines: (readonly [string, string])[] = [];
   if (definition === null) lines.push(['definition', '-']);
   else {
@@ -69,15 +73,6 @@ export function membershipFields({ definition, standing, last }: Membership): (r
   }
   if (standing !== null)
     lines.push(['enrolment', standing === 'wanted' ? 'at its next hello' : 'not before it is defined again']);
-  if (last !== null)
-    lines.push([
-      'last join',
-      printable(
-        last.refused === null
-          ? `${[...last.deeds, 'join'].join(', ')}, ${time(last.at)}`
-          : `refused (${last.refused.reason}): ${last.refused.why}`,
-      ),
-    ]);
   return lines;
 }
 

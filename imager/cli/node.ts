@@ -15,6 +15,7 @@ import {
 import { addBoots } from './boots.ts';
 import { Context } from './context.ts';
 import { addDefinition, membershipFields } from './definition.ts';
+import { entryFields } from './entry.ts';
 import { addNodeOutput } from './node-output.ts';
 import { addResources } from './resources.ts';
 import { fields, printable, table, time } from './table.ts';
@@ -131,6 +132,7 @@ function showNode(node: NodeDetails): string {
     ['heartbeats', heartbeatWords(node.liveness)],
     ...node.liveness.adapters.map((adapter) => [`adapter ${adapter.name}`, adapterWords(adapter)] as const),
     ...membershipFields(node.membership),
+    ...entryFields(node),
     ['booted image', node.fallback === null ? (node.bootedImage ?? '-') : fallbackWords(node.fallback)],
     ...(node.pointer === null ? [['pointer', '-'] as const] : pointerFields(node.pointer)),
   ]);

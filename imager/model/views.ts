@@ -93,21 +93,50 @@ export interface DefinitionView {
   at: number;
 }
 
-/** What a hello came to when the copies of the node's definition were compared. */
-export interface Reconciled {
+/** What a node was recognised by; `key`: its connection is secured with that of its definition. */
+export type Recognised = 'key' | 'uid' | 'mac' | 'address';
+
+/** The last time a node was taken in. */
+export interface Joined {
+  /** Milliseconds since the epoch. */
   at: number;
-  /** What was done, in order: define, finish, correct, settle, erase. */
-  deeds: string[];
-  /** Why the node was not taken in. */
-  refused: { reason: string; why: string } | null;
+  address: string;
+  /** Null where the imager that took it in kept no note of that. */
+  by: Recognised | null;
+  /** What was done to its definition before, in order: define, finish, correct, settle, erase. */
+  deeds: readonly string[];
+}
+
+/** Who was not let in, once or several times for one reason from one address. */
+export interface RefusalView {
+  /** A fixed word. */
+  reason: string;
+  /** Of the last time. */
+  why: string;
+  address: string;
+  /**
+   * Whose it is. `key`: the node's own, which had its key. `claim`: of somebody who said to be the node. `address`: of somebody
+   * who said nothing that counts, at the address of the node.
+   */
+  as: 'key' | 'claim' | 'address';
+  count: number;
+  /** The first time and the last: milliseconds since the epoch. */
+  since: number;
+  at: number;
+}
+
+/** Two agents with one key, or one name, that take each other's place. */
+export interface DuplicateView {
+  addresses: string[];
+  /** When it began, and when one last took the other's place: milliseconds since the epoch. */
+  since: number;
+  at: number;
 }
 
 export interface Membership {
   definition: DefinitionView | null;
   /** What the operator asked for and has not come about yet. */
   standing: 'wanted' | 'closed' | null;
-  /** Of its last hello since this imager started. */
-  last: Reconciled | null;
 }
 
 /** What a script of a node left. */
@@ -119,6 +148,12 @@ export interface OutputView extends ScriptOutput {
 export interface NodeDetails extends NodeView {
   liveness: Liveness;
   membership: Membership;
+  /** Null where it never was. */
+  joined: Joined | null;
+  /** The last few since this imager started, the latest first. */
+  refusals: RefusalView[];
+  /** Null where there is one agent. */
+  duplicate: DuplicateView | null;
   /** What it called itself in its last hello. */
   reported: { uid: string; macs: string[]; address: string } | null;
   /** Its last boots with their steps, the present one last. */
@@ -152,7 +187,9 @@ export interface Flashed {
 
 export interface Undefined {
   node: string;
-  /** Whether its own copy is gone, too; else it is erased at its next hello. */
+  /** Whether it was defined until now. */
+  defined: boolean;
+  /** Whether no copy of a definition is left on the node; else it is erased at its next hello. */
   erased: boolean;
 }
 

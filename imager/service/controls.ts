@@ -220,10 +220,12 @@ async function undefine(
   name: string,
 ): Promise<Undefined> {
   // One that was renamed in the configuration, or removed from it, may still be defined.
-  if (admissions.definitions.ofNode(name) === undefined) nodeNamed(nodes, name);
-  const erased = await agents.undefine(name);
+  const { definitions } = admissions;
+  if (definitions.ofNode(name) === undefined && definitions.leftOf(name).length === 0) nodeNamed(nodes, name);
+  const done = await agents.undefine(name);
+  const { erased } = done;
   sink({ at: clock.now(), component: 'imager', step: 'undefine', node: name, detail: { erased } });
-  return { node: name, erased };
+  return { node: name, ...done };
 }
 
 /** The commands that do `action`, in order; undefined where one is not configured. */

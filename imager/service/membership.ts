@@ -11,7 +11,6 @@ export function membershipOf(admissions: Admissions, node: string): Membership {
   return {
     definition: definition === undefined ? null : viewOf(definition),
     standing: wanted !== undefined ? 'wanted' : closed ? 'closed' : null,
-    last: admissions.last(node) ?? null,
   };
 }
 

@@ -11,7 +11,7 @@ import type { Menus } from '../menus/menus.ts';
 import { menusOf } from '../menus/show.ts';
 import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
-import type { Liveness, NodeDetails, NodeView } from '../model/views.ts';
+import type { Joined, Liveness, NodeDetails, NodeView } from '../model/views.ts';
 import type { Packs } from '../packs/packs.ts';
 import { membershipOf } from './membership.ts';
 
@@ -29,6 +29,7 @@ export interface Sources {
   started: Date;
   connected(): readonly { node: string }[];
   liveness(node: string): Liveness;
+  troubles(node: string): Pick<NodeDetails, 'refusals' | 'duplicate'>;
   leases(): readonly object[];
   ports(): Record<string, number>;
   stats(): Record<string, Record<string, number>>;
@@ -57,6 +58,7 @@ export function readModelOf(sources: Sources): ReadModel {
         node && {
           ...detailsOf(node, directory.get(name), connected().has(name), sources.liveness(name)),
           membership: membershipOf(admissions, name),
+          ...sources.troubles(name),
         }
       );
     },
@@ -121,11 +123,16 @@ function detailsOf(
   record: NodeRecord | undefined,
   connected: boolean,
   liveness: Liveness,
-): Omit<NodeDetails, 'membership'> {
+): Omit<NodeDetails, 'membership' | 'refusals' | 'duplicate'> {
   return {
     ...viewOf(node, record, connected),
     liveness,
+    joined: record === undefined ? null : joinedOf(record),
     reported: record === undefined ? null : { uid: record.uid, macs: record.macs, address: record.address },
     boots: record?.boots ?? [],
   };
+}
+
+function joinedOf({ at, address, by, deeds = [] }: NodeRecord): Joined {
+  return { at, address, by: by ?? null, deeds };
 }

@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openLocalFolder } from '../../agent/linux/local-folder.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import type { Admissions } from '../../imager/agents/admissions.ts';
@@ -105,6 +105,43 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     // The test would find it, where it is.
     const kept = contents(join(folder, 'state'));
     expect(formsOf(keyOf('node1')).some((form) => kept.includes(form))).toBe(true);
+  });
+
+  it('another with its key takes its place: it is told, and does not come back soon', async () => {
+    const first = await agent(runtime, 'serial:n1', 'state');
+    await seen(({ step }) => step === 'supervise');
+    cpSync(join(folder, 'state'), join(folder, 'copied'), { recursive: true });
+    const twin = await agent(runtime, 'serial:n1', 'copied');
+    expect(await seen(({ step }) => step === 'duplicate')).toMatchObject({
+      ...{ component: 'imager', node: 'node1', address: ADDRESS },
+      detail: { addresses: `${ADDRESS}, ${ADDRESS}` },
+    });
+    await vi.waitFor(() =>
+      expect(first.output()).toContain(
+        `another agent has the place of node1, at ${ADDRESS}: this one tries again in 5 to 10 minutes`,
+      ),
+    );
+    await Promise.all([first, twin].map(end));
+    expect(events.filter(({ step }) => step === 'hello')).toHaveLength(2);
+  });
+
+  it('its cluster has forgotten it: either side says what that is', async () => {
+    const first = await agent(runtime, 'serial:n1', 'state');
+    await seen(({ step }) => step === 'supervise');
+    await end(first);
+    const entry = admissions.definitions.ofNode('node1')!;
+    await admissions.definitions.remove(entry.id);
+    await admissions.definitions.erased(entry.id);
+    const lost = await agent(runtime, 'serial:n1', 'state');
+    const why = (await seen(({ reason }) => reason === 'unknown-identity')).detail?.why;
+    expect(why).toContain(`a node with an unknown definition from ${ADDRESS}: "${entry.id}"`);
+    await vi.waitFor(() =>
+      expect(lost.output()).toMatch(
+        /imager 127\.0\.0\.1:\d+: does not know this node's definition in cluster demo, or has another key for it \(tls.*\)\..*: agent local erase demo\n/,
+      ),
+    );
+    await end(lost);
+    expect(log).toContain(`agent refused: a node with an unknown definition from ${ADDRESS}`);
   });
 });
 

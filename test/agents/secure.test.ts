@@ -89,7 +89,9 @@ test('an identity nobody has, with characters for a terminal in it', async () =>
   const secret = { identity: 'some\u001b[2Jbody', key: ENROLMENT_KEY };
   await expect(connectSecure({ port: server.port }, secret)).rejects.toThrow();
   const { detail } = await refusal('unknown-identity');
-  expect(detail).toEqual({ why: '"some?[2Jbody" is no definition of this cluster' });
+  expect(detail).toEqual({
+    why: '"some?[2Jbody" is no definition of this cluster (from the address of node1)',
+  });
 });
 
 test('frames without TLS, and a page of the web', async () => {

@@ -231,7 +231,8 @@ test('a new connection of a node replaces the old one, which loses what was push
   const fresh = await agent();
   expect(await fresh.greet()).toMatchObject({ type: 'welcome' });
   expect(await old.next()).toMatchObject({ type: 'flash' });
-  expect(await old.next()).toBeUndefined();
+  expect(await old.next()).toMatchObject({ type: 'replaced' });
+  await old.close();
   await lost;
   expect(server.connected()).toHaveLength(1);
   fresh.send({ type: 'heartbeat', adapters: [] });
@@ -353,7 +354,9 @@ test('deadlines: no hello, and silence after it', async () => {
   await start({ helloMs: 600, idleMs: 600 });
   const mute = await agent();
   expect(await mute.next()).toBeUndefined();
-  expect(events).toMatchObject([{ reason: 'hello-deadline', detail: { why: 'no welcome within 0.6 s' } }]);
+  expect(events).toMatchObject([
+    { reason: 'hello-deadline', detail: { why: 'no welcome within 0.6 s (from the address of node1)' } },
+  ]);
   const one = await agent();
   await one.greet();
   expect(await one.next()).toBeUndefined();
@@ -419,7 +422,7 @@ test('undefined while it is being defined: what was begun is over first, and the
   // Its welcome may be on its way already; then it is asked to forget what it has just kept.
   for (let said = await one.next(); said !== undefined; said = await one.next())
     if (said.type === 'erase') one.send({ type: 'failed', request: said.request, why: 'EIO' });
-  expect(await undefining).toBe(false);
+  expect(await undefining).toEqual({ defined: true, erased: false });
   expect(server.connected()).toEqual([]);
   // It has a key that is good for one thing: to be told to forget it.
   const { definition } = commit;

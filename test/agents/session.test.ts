@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Plan } from '../../agent/protocol/messages.ts';
+import type { Hello, Plan } from '../../agent/protocol/messages.ts';
 import {
   admitted,
   identify,
@@ -32,12 +32,15 @@ const world: World = {
   peer: '10.0.0.11',
   identity: undefined,
   definedAs: (id) =>
-    id.startsWith('id-of-node2') ? { name: 'node2', deleted: id.endsWith('deleted') } : undefined,
+    /^id-of-node[12]/.test(id) ? { name: id.slice(6, 11), deleted: id.endsWith('deleted') } : undefined,
   holdsLease: (node, address) => node === node2 && address === '10.9.9.9',
   lastSeq: () => 3,
 };
 const fresh: Session = { at: 'new' };
 const open: Session = { at: 'open', node: node1, bootId: 'boot-1' };
+
+/** What somebody is told who has proved nothing. */
+const LITTLE = /^it is not taken in: why is in the imager's log/;
 
 const unsealed = (plan: Plan): Plan => plan;
 
@@ -80,7 +83,7 @@ describe('hello', () => {
     });
   });
 
-  test.each([
+  test.each<[string, Hello, World, RegExp, RegExp?]>([
     ['version', hello({ version: 1 }), world, /protocol 1, this imager 2/],
     ['unknown-node', hello({ uid: 'serial:x', macs: ['52:54:00:00:00:99'] }), world, /serial:x.*00:99/],
     [
@@ -88,14 +91,26 @@ describe('hello', () => {
       hello(),
       { ...world, peer: '10.0.0.12' },
       /10\.0\.0\.11, this connection is from 10\.0\.0\.12/,
+      LITTLE,
     ],
-  ])('is refused: %s', (reason, message, at, why) => {
+    [
+      'address',
+      hello(),
+      { ...world, peer: '10.0.0.12', identity: 'id-of-node1' },
+      /10\.0\.0\.11, this connection is from 10\.0\.0\.12/,
+    ],
+  ])('is refused, and told what an imposter may hear: %s', (reason, message, at, why, told = why) => {
     const turn = receive(fresh, message, at);
     expect(turn.session).toEqual({ at: 'closed' });
     expect(turn.outputs).toEqual([
-      { do: 'send', message: { type: 'refuse', why: expect.stringMatching(why) } },
-      { do: 'drop', reason, why: expect.stringMatching(why) },
+      { do: 'send', message: { type: 'refuse', why: expect.stringMatching(told) } },
+      expect.objectContaining({ do: 'drop', reason, why: expect.stringMatching(why) }),
     ]);
+  });
+
+  test('an address that is not its own is told of the node it says it is', () => {
+    const { outputs } = receive(fresh, hello(), { ...world, peer: '10.0.0.12' });
+    expect(outputs.at(-1)).toMatchObject({ reason: 'address', node: 'node1' });
   });
 
   test('a node without a reserved address comes from the one it has from the pool', () => {
@@ -197,13 +212,14 @@ describe('while it is judged', () => {
   });
 
   test('it is turned away with the reason; what has ended is neither taken in nor turned away', () => {
-    expect(turnedAway(judged, 'no-key', 'node1 has no key')).toEqual({
-      session: { at: 'closed' },
-      outputs: [
-        { do: 'send', message: { type: 'refuse', why: 'node1 has no key' } },
-        { do: 'drop', reason: 'no-key', why: 'node1 has no key' },
-      ],
-    });
+    const told = (by: 'uid' | 'key') =>
+      turnedAway({ ...judged, by } as Session, 'no-key', 'node1 has no key').outputs;
+    const drop = { do: 'drop', reason: 'no-key', why: 'node1 has no key', node: 'node1' };
+    expect(told('key')).toEqual([{ do: 'send', message: { type: 'refuse', why: 'node1 has no key' } }, drop]);
+    expect(told('uid')).toEqual([
+      { do: 'send', message: { type: 'refuse', why: expect.stringMatching(LITTLE) } },
+      drop,
+    ]);
     const closed: Session = { at: 'closed' };
     expect(turnedAway(closed, 'no-key', '').outputs).toEqual([]);
     expect(admitted(closed, {}, unsealed).outputs).toEqual([]);

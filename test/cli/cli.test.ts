@@ -190,10 +190,12 @@ describe('the imager behind the socket', () => {
     const details = {
       ...{ ...node, name: 'c1\u009b\u007f', reported: null, boots: [boot] },
       liveness: { state: 'unheard', heardAt: null, adapters: [] },
-      membership: {
-        ...{ definition: null, standing: null },
-        last: { at: 0, deeds: [], refused: { reason: 'r', why: 'w\u001b[2J' } },
-      },
+      membership: { definition: null, standing: null },
+      joined: { at: 0, address: '10.0.0.1', by: 'key', deeds: [] },
+      refusals: [
+        { reason: 'r', why: 'w\u001b[2J', address: '10.0.0.2', as: 'address', count: 3, since: 0, at: 0 },
+      ],
+      duplicate: { addresses: ['10.0.0.1', '10.0.0.2'], since: 0, at: 0 },
     };
     server = createServer((request, response) => {
       if (request.url === '/api/nodes') return response.end(JSON.stringify([node]));

@@ -137,10 +137,10 @@ class Node {
 
   /** Throws where that has not come about. */
   async check(after: number, reason: string | undefined): Promise<void> {
-    const { connected, membership } = await this.view();
-    const { last } = membership;
-    expect(last?.at).toBeGreaterThan(after);
-    expect([last?.refused?.reason, connected]).toEqual([reason, reason === undefined]);
+    const { connected, joined, refusals } = await this.view();
+    const last = [joined ?? { at: 0 }, ...refusals].reduce((a, b) => (b.at > a.at ? b : a));
+    expect(last.at).toBeGreaterThan(after);
+    expect(['reason' in last ? last.reason : undefined, connected]).toEqual([reason, reason === undefined]);
   }
 
   async control(verb: 'define' | 'undefine'): Promise<void> {

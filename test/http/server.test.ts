@@ -65,7 +65,7 @@ const controls: Controls = {
     Promise.reject(new ApiError(404, `no image for ${node}: ${target.disks.join()}`, ['a', 'b'])),
   power: async (node, action) => ({ node, action, via: 'agent' }),
   define: async () => ({ definition: null, standing: 'wanted' as const, last: null }),
-  undefine: async (node) => ({ node, erased: true }),
+  undefine: async (node) => ({ node, defined: true, erased: true }),
   outputs: () => [],
   addImage: () => Promise.reject(new Error('disk full')),
   addNbi: () => Promise.reject(new Error('disk full')),

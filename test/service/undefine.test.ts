@@ -21,7 +21,10 @@ test('a node that was renamed is undefined by the name it is defined with', asyn
   };
   // Of all that the controls need, what they undefine with.
   const controls = controlsOf(parts as unknown as ControlParts);
-  expect(await controls.undefine('old')).toEqual({ node: 'old', erased: false });
+  expect(await controls.undefine('old')).toEqual({ node: 'old', defined: true, erased: false });
   expect(definitions.byId(id)).toMatchObject({ state: 'undefining' });
+  // Asked again: nothing is defined by now, and the node's copy is still there.
+  expect(await controls.undefine('old')).toEqual({ node: 'old', defined: false, erased: false });
+  expect(await controls.undefine('new')).toEqual({ node: 'new', defined: false, erased: true });
   await expect(controls.undefine('neither')).rejects.toMatchObject({ status: 404 });
 });

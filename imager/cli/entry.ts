@@ -1,0 +1,47 @@
+/** The lines of `imager node show` about how the node came in, and who was not let in. */
+import type { Joined, NodeDetails, RefusalView } from '../model/views.ts';
+import { time } from './table.ts';
+
+export function entryFields({
+  joined,
+  duplicate,
+  refusals,
+}: Pick<NodeDetails, 'joined' | 'duplicate' | 'refusals'>): (readonly [string, string])[] {
+  return [
+    ['last join', joined === null ? '-' : joinWords(joined)],
+    ...(duplicate === null
+      ? []
+      : [
+          [
+            'duplicate',
+            `two agents take each other's place since ${time(duplicate.since)}, at ${duplicate.addresses.join(' and ')}, ` +
+              `the last time ${time(duplicate.at)}: a copy of its disk or store is at work`,
+          ] as const,
+        ]),
+    ...refusals.map((refusal) => ['refused', refusalWords(refusal)] as const),
+  ];
+}
+
+const BY: Record<NonNullable<Joined['by']>, string> = {
+  key: 'with its key',
+  uid: 'without a key, by its UID',
+  mac: 'without a key, by its MAC',
+  address: 'without a key, by its address alone',
+};
+
+function joinWords({ at, address, by, deeds }: Joined): string {
+  const done = deeds.filter((deed) => deed !== 'define');
+  const how = deeds.includes('define') ? 'defined at first use' : by === null ? undefined : BY[by];
+  return [time(at), `from ${address}`, ...(how === undefined ? [] : [how]), ...done].join(', ');
+}
+
+const WHOSE: Record<RefusalView['as'], string> = {
+  key: 'itself, with its key, from',
+  claim: 'somebody who said to be it, from',
+  address: 'not known who, from its address',
+};
+
+function refusalWords({ at, count, as, address, reason, why }: RefusalView): string {
+  const times = count === 1 ? '' : `, ${count} times`;
+  return `${time(at)}${times}, ${WHOSE[as]} ${address} (${reason}): ${why}`;
+}

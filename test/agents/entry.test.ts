@@ -1,0 +1,264 @@
+/** What the imager says of who came in, who was not let in, and of two agents that speak for one node. */
+import { EventEmitter, once } from 'node:events';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Secret } from '../../agent/linux/host.ts';
+import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
+import type { LocalDefinition } from '../../agent/protocol/membership.ts';
+import { Connection } from '../../imager/agents/connection.ts';
+import { Directory } from '../../imager/agents/directory.ts';
+import { Duplicates } from '../../imager/agents/duplicates.ts';
+import { Outputs } from '../../imager/agents/outputs.ts';
+import { Refusals } from '../../imager/agents/refusals.ts';
+import { AgentServer } from '../../imager/agents/server.ts';
+import { systemClock } from '../../imager/journal/clock.ts';
+import type { BootEvent } from '../../imager/journal/event.ts';
+import { NodeIndex } from '../../imager/model/nodes.ts';
+import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { connectSecure } from '../support/secure.ts';
+import { admissionsOf } from './admissions.ts';
+import { TestAgent } from './client.ts';
+
+const HOME = '127.0.0.1';
+const ELSEWHERE = '127.0.0.9';
+
+/** Who node1 is. */
+let defined: Secret;
+let local: LocalDefinition;
+let server: AgentServer;
+let directory: Directory;
+let events: BootEvent[];
+let log: { level: number; msg: string }[];
+const agents: TestAgent[] = [];
+const bus = new EventEmitter();
+
+beforeEach(async () => {
+  events = [];
+  log = [];
+  const registry = new MemoryRegistry();
+  directory = new Directory(registry, () => true);
+  const admissions = await admissionsOf(registry, ['node1', 'node2', 'node3']);
+  const { definitions } = admissions;
+  const node = { name: 'node1', uid: 'serial:n1', address: HOME };
+  const { id, key, number } = await definitions.begin({ ...node, keeps: true, at: 0 });
+  await definitions.finish(id);
+  defined = { identity: id, key: key! };
+  local = { id, cluster: definitions.cluster.id, number, name: node.name, uid: node.uid };
+  const named = (name: string, uid: string) => ({ name, hostname: name, uid });
+  server = await AgentServer.start({
+    ...{ address: HOME, port: 0, userConfigs: {}, directory, admissions, enrolmentKey: ENROLMENT_KEY },
+    nodes: new NodeIndex([
+      { ...named('node1', 'serial:n1'), address: HOME },
+      named('node2', 'serial:n2'),
+      { ...named('node3', 'serial:n3'), address: '127.0.0.3' },
+    ]),
+    outputs: new Outputs(registry),
+    holdsLease: () => true,
+    sink: (event) => {
+      events.push(event);
+      bus.emit('event');
+    },
+    clock: systemClock,
+    log: pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line)) }),
+  });
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await Promise.all(agents.splice(0).map((each) => each.close()));
+  await server.close();
+});
+
+async function seen(is: (event: BootEvent) => boolean): Promise<BootEvent> {
+  while (!events.some(is)) await once(bus, 'event');
+  return events.find(is)!;
+}
+
+async function agent(from = HOME, secret?: Secret): Promise<TestAgent> {
+  const connected = await TestAgent.connect(server.port, from, secret);
+  agents.push(connected);
+  return connected;
+}
+
+/** node1 itself, taken in. */
+async function node1(): Promise<TestAgent> {
+  const one = await agent(HOME, defined);
+  expect(await one.greet({ local, keeps: true })).toMatchObject({ type: 'welcome' });
+  return one;
+}
+
+const refusals = (node = 'node1') => server.troubles(node).refusals;
+
+describe('somebody who is not let in', () => {
+  test('with a definition nobody here has: from the address of a node, which need not be that node', async () => {
+    const identity = 'd7a34ad0-3f0c-4b0c-8f7b-0a1b2c3d4e5f';
+    await expect(connectSecure({ port: server.port }, { identity, key: ENROLMENT_KEY })).rejects.toThrow();
+    const { node, address, detail } = await seen(({ reason }) => reason === 'unknown-identity');
+    expect([node, address]).toEqual([undefined, HOME]);
+    expect(detail?.why).toMatch(
+      /^a node with an unknown definition from 127\.0\.0\.1: "d7a34ad0.*agent local erase.*\(from the address of node1\)$/,
+    );
+    expect(refusals()).toMatchObject([
+      { reason: 'unknown-identity', as: 'address', address: HOME, count: 1 },
+    ]);
+    expect(log.map(({ msg }) => msg).join()).toContain(
+      'agent refused: a node with an unknown definition from',
+    );
+  });
+
+  test('with the identity of a node and another key: it says it is that node', async () => {
+    const key = defined.key.map((byte) => byte ^ 1);
+    const at = { port: server.port, localAddress: ELSEWHERE };
+    await expect(connectSecure(at, { ...defined, key })).rejects.toThrow();
+    await seen(({ reason }) => reason === 'wrong-key');
+    expect(refusals()).toMatchObject([{ reason: 'wrong-key', as: 'claim', address: ELSEWHERE }]);
+  });
+
+  test('beside the node itself: its join stays what it was, and the imposter hears nothing of use', async () => {
+    await node1();
+    const joined = directory.get('node1');
+    expect(joined).toMatchObject({ address: HOME, by: 'key', deeds: [] });
+    for (let times = 1; times <= 2; times++) {
+      const imposter = await agent(HOME);
+      const answer = await imposter.greet({ keeps: true });
+      expect(answer).toMatchObject({
+        type: 'refuse',
+        why: expect.stringMatching(/^it is not taken in: why/),
+      });
+      await imposter.close();
+      expect(refusals()).toMatchObject([{ reason: 'no-key', as: 'claim', address: HOME, count: times }]);
+    }
+    expect(refusals()[0]?.why).toMatch(/only where you know that it did, imager node undefine/);
+    expect(directory.get('node1')).toEqual(joined);
+    const claims = events.filter(({ reason }) => reason === 'no-key');
+    expect(claims.map(({ node }) => node)).toEqual([undefined, undefined]);
+    // Each reason and address is logged once.
+    expect(log.filter(({ msg }) => msg.startsWith('agent refused'))).toHaveLength(1);
+  });
+
+  test('while the node is away, who says to be it may be it', async () => {
+    const imposter = await agent(HOME);
+    await imposter.greet({ keeps: true });
+    expect(await seen(({ reason }) => reason === 'no-key')).toMatchObject({ node: 'node1' });
+  });
+
+  test('a node from another address than its own: under the node, as its own where it has its key', async () => {
+    const moved = await agent(ELSEWHERE, defined);
+    const answer = await moved.greet({ local, keeps: true });
+    expect(answer).toMatchObject({ type: 'refuse', why: expect.stringContaining('has address 127.0.0.1') });
+    const new3 = await agent(ELSEWHERE);
+    await new3.greet({ uid: 'serial:n3' });
+    await seen(({ node }) => node === 'node3');
+    expect(refusals()).toMatchObject([{ reason: 'address', as: 'key', address: ELSEWHERE }]);
+    expect(refusals('node3')).toMatchObject([{ reason: 'address', as: 'claim', address: ELSEWHERE }]);
+    expect(events.map(({ node, reason }) => [node, reason])).toEqual([
+      ['node1', 'address'],
+      ['node3', 'address'],
+    ]);
+  });
+
+  test('of many, the last few are kept, and how often each came', () => {
+    const kept = new Refusals();
+    const refusal = { reason: 'no-key', why: 'w', as: 'claim' as const };
+    for (let at = 1; at <= 40; at++) kept.note('n', { ...refusal, address: `10.0.0.${at % 10}` }, at);
+    expect(kept.of('n').map(({ address, count, since, at }) => [address, count, since, at])).toEqual(
+      [0, 9, 8, 7, 6, 5, 4, 3].map((last, n) => [
+        `10.0.0.${last}`,
+        expect.any(Number),
+        expect.any(Number),
+        40 - n,
+      ]),
+    );
+    kept.note('n', { ...refusal, why: 'later', address: '10.0.0.5' }, 50);
+    expect(kept.of('n')[0]).toMatchObject({ address: '10.0.0.5', why: 'later', at: 50 });
+    expect(kept.of('n')[0]!.count).toBeGreaterThan(1);
+    expect(kept.of('other')).toEqual([]);
+  });
+});
+
+test('each welcome is a line of the log: who, from where, how known, which deployment', async () => {
+  await node1();
+  const new2 = await agent(ELSEWHERE);
+  await new2.greet({ uid: 'serial:n2', pointer: null });
+  await seen(({ step, node }) => step === 'hello' && node === 'node2');
+  const again = await agent(ELSEWHERE);
+  await again.greet({ uid: 'serial:n2' });
+  await vi.waitFor(() => expect(log.filter(({ msg }) => msg === 'welcome')).toHaveLength(3));
+  expect(log.filter(({ msg }) => msg === 'welcome')).toMatchObject([
+    { level: 30, node: 'node1', address: HOME, by: 'key', deployment: 'd1' },
+    { level: 30, node: 'node2', address: ELSEWHERE, by: 'first-use', deployment: '' },
+    { level: 30, node: 'node2', address: ELSEWHERE, by: 'uid', deployment: 'd1' },
+  ]);
+});
+
+describe('two agents of one node', () => {
+  const two = { uid: 'serial:n2' };
+
+  test('the one that loses its place hears of it; that they are two is told once, with both addresses', async () => {
+    let present = await agent(HOME);
+    await present.greet(two);
+    for (const address of [ELSEWHERE, HOME, ELSEWHERE]) {
+      const next = await agent(address);
+      await next.greet(two);
+      expect(await present.next()).toEqual({
+        type: 'replaced',
+        why: `another agent has the place of node2, at ${address}`,
+      });
+      present.socket.end();
+      present = next;
+    }
+    await vi.waitFor(() => expect(server.stats()).toMatchObject({ duplicate: 3 }));
+    const told = events.filter(({ step }) => step === 'duplicate');
+    expect(told).toMatchObject([
+      {
+        component: 'imager',
+        node: 'node2',
+        address: ELSEWHERE,
+        detail: { addresses: `${HOME}, ${ELSEWHERE}` },
+      },
+    ]);
+    expect(server.troubles('node2').duplicate).toMatchObject({ addresses: [HOME, ELSEWHERE] });
+    expect(log.filter(({ msg }) => msg.startsWith('two agents speak'))).toHaveLength(1);
+  });
+
+  test('one that has gone without a word, and came again, is one', async () => {
+    const gone = await agent(HOME);
+    await gone.greet(two);
+    const closed = once(gone.raw, 'close');
+    const fresh = await agent(HOME);
+    await fresh.greet(two);
+    await closed;
+    expect(events.map(({ step }) => step)).not.toContain('duplicate');
+    expect(server.troubles('node2').duplicate).toBeNull();
+  });
+
+  test("a spell is over when neither took the other's place for half an hour", () => {
+    const duplicates = new Duplicates();
+    const minutes = (n: number) => n * 60_000;
+    expect(duplicates.note('n', 'a', 'b', minutes(0))).toBe(true);
+    expect(duplicates.note('n', 'b', 'a', minutes(10))).toBe(false);
+    expect(duplicates.note('n', 'a', 'c', minutes(39))).toBe(false);
+    expect(duplicates.of('n', minutes(60))).toEqual({
+      addresses: ['a', 'b', 'c'],
+      since: 0,
+      at: minutes(39),
+    });
+    expect(duplicates.of('n', minutes(70))).toBeNull();
+    expect(duplicates.note('n', 'a', 'b', minutes(70))).toBe(true);
+    expect(duplicates.of('n', minutes(70))).toEqual({
+      addresses: ['a', 'b'],
+      since: minutes(70),
+      at: minutes(70),
+    });
+  });
+});
+
+test('one that is dropped with its welcome, which it does not read, speaks for no node', async () => {
+  vi.spyOn(Connection.prototype, 'send').mockImplementationOnce(function (this: Connection) {
+    this.drop('unread', 'the agent does not read its answers');
+  });
+  const deaf = await agent(ELSEWHERE);
+  expect(await deaf.greet({ uid: 'serial:n2' })).toBeUndefined();
+  await seen(({ reason }) => reason === 'unread');
+  expect(server.connected()).toEqual([]);
+  expect(events.map(({ step }) => step)).not.toContain('hello');
+});
