@@ -84,6 +84,11 @@ const FROM_IMAGER: ImagerMessage[] = [
     imagers: ['10.77.0.1'],
     cluster: 'one',
     deployment: 'd2',
+    signed: {
+      port: 80,
+      files: [{ name: 'boot.efi', bytes: 12_345_678_901, sha256: 'ab'.repeat(32) }],
+      signature: new Uint8Array(64).fill(7),
+    },
   },
   { type: 'power', request: 10, action: 'reboot' },
   { type: 'pong' },

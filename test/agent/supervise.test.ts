@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DEVICE_SIZE, openPointerStore } from '../../agent/linux/eeprom.ts';
+import { DEVICE_SIZE } from '../../agent/linux/eeprom.ts';
 import { openLocalStore } from '../../agent/linux/local-store.ts';
 import { lockStore } from '../../agent/linux/state-lock.ts';
 import { parseSuperviseOptions } from '../../agent/linux/supervise-options.ts';
@@ -55,16 +55,9 @@ const options = (...more: string[]) => [
 ];
 
 describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
-  it('says hello, writes the pointer it is flashed with, ends in order on SIGTERM', {
-    timeout: 60_000,
-  }, async () => {
-    const store = join(folder, 'eeprom');
-    const agent = await startAgent(runtime, options('--pointer', `uboot-env:${store}`));
+  it('says hello, ends in order on SIGTERM', { timeout: 60_000 }, async () => {
+    const agent = await startAgent(runtime, options('--pointer', `uboot-env:${join(folder, 'eeprom')}`));
     await seen('supervise');
-    expect(await server.flash('node1', { image: 'a', ...TARGET })).toMatchObject({ image: 'a', sequence: 1 });
-    expect(openPointerStore(new NodeHost(), 'uboot-env', store).read().pointer).toMatchObject({
-      deployment: 'd2',
-    });
     agent.kill('SIGTERM');
     expect(await agent.ended).toBe(0);
     expect(agent.output()).toMatch(/^bootwright: step supervise \d+\.\d{3} runtime=/);

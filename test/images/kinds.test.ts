@@ -1,4 +1,5 @@
 /** Kinds of the boot table: what a file has to be to become one, and what is served beside it. */
+import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,13 +7,14 @@ import { setImmediate } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { generatedFile, ipxeScript } from '../../imager/images/generated.ts';
-import { ImageError } from '../../imager/images/image.ts';
+import { generatedFile, ipxeScript, servedFiles } from '../../imager/images/generated.ts';
+import { FILE_NAMES, ImageError } from '../../imager/images/image.ts';
 import { inspect } from '../../imager/images/inspect.ts';
 import { look } from '../../imager/images/look.ts';
 import { addLinuxNbi } from '../../imager/images/nbi/add.ts';
 import { decodeHeader, encodeHeader, NbiError } from '../../imager/images/nbi/header.ts';
 import { BootTable } from '../../imager/images/table.ts';
+import { BootTree } from '../../imager/images/tree.ts';
 import type { NewImage } from '../../imager/images/wish.ts';
 import { asKernel, wholeNbi } from '../support/kernels.ts';
 
@@ -62,6 +64,45 @@ async function add(files: Files, rest: Partial<NewImage> = {}, name = 'a') {
   }
   return table.add({ name, ...paths, ...rest });
 }
+
+test.each<[string, Files, Partial<NewImage>, string[]]>([
+  [
+    'linux',
+    { kernel: x86, initrd: arm },
+    { arch: 'amd64', args: 'quiet' },
+    ['kernel', 'initrd', 'boot.ipxe', 'manifest.env'],
+  ],
+  [
+    'linux',
+    { kernel: arm, initrd: arm, dtb: arm },
+    { arch: 'arm64' },
+    ['kernel', 'initrd', 'dtb', 'boot.ipxe', 'manifest.env'],
+  ],
+  ['efi', { efi: efi(0x8664) }, {}, ['boot.efi', 'boot.ipxe']],
+  ['boot-sector', { bootSector: sector }, {}, ['boot.img', 'boot.ipxe']],
+  ['nbi', { nbi }, {}, ['boot.nbi', 'boot.ipxe', 'nbi.0']],
+])('%s: what is signed is what is served, all of it', async (kind, files, rest, names) => {
+  const image = await add(files, rest);
+  const tree = new BootTree(table);
+  const open = (name: string) => tree.open(`images/a/${name}`, { address: '10.0.0.1' });
+  expect(image.kind).toBe(kind);
+  expect(servedFiles(image).map(({ name }) => name)).toEqual(names);
+  for (const { name, bytes, sha256 } of servedFiles(image)) {
+    const file = (await open(name))!;
+    const content = Buffer.alloc(file.size);
+    await file.read(content, 0);
+    await file.close();
+    expect([name, file.size, createHash('sha256').update(content).digest('hex')]).toEqual([
+      name,
+      bytes,
+      sha256,
+    ]);
+  }
+  for (const name of [...FILE_NAMES, 'boot.ipxe', 'manifest.env', 'nbi.0'].filter(
+    (each) => !names.includes(each),
+  ))
+    expect([name, await open(name)]).toEqual([name, undefined]);
+});
 
 test.each<[string, Files, Partial<NewImage>, object]>([
   ['amd64', { kernel: x86, initrd: arm }, { arch: 'amd64' }, { kind: 'linux', arch: 'amd64', args: '' }],

@@ -25,6 +25,19 @@ describe('a flash', () => {
     expect(await lab.untilStep('ready')).toMatchObject({ detail: { image: 'beta' } });
   });
 
+  it('of an image that is not what the imager has signed is refused, and told', async () => {
+    const lab = await ready();
+    const before = lab.rig.pointer(NODE);
+    const flash = () => lab.rig.perform({ kind: 'flash', node: NODE, image: 'beta', disks: ['n1-root'] });
+    lab.rig.imager.replaced.set('/images/beta/kernel', new TextEncoder().encode('Kernel of beta\n'));
+    await expect(flash()).rejects.toThrow('tampered: /images/beta/kernel of 10.77.0.1 has sha256');
+    expect(await lab.untilStep('tampered')).toMatchObject({ detail: { image: 'beta' } });
+    expect(lab.rig.pointer(NODE)).toEqual(before);
+    lab.rig.imager.replaced.clear();
+    await flash();
+    expect(lab.rig.pointer(NODE)).toMatchObject({ image: 'beta', sequence: before!.sequence + 1 });
+  });
+
   it('of a node that is off is written by the host', async () => {
     const lab = await ready();
     await lab.power('cut');

@@ -82,7 +82,13 @@ const HEARD: ImagerMessage[] = [
   { type: 'refuse', why: 'not configured' },
   { type: 'ack', seq: 3 },
   { type: 'kept', script: '10-site.sh', bootId: 'b' },
-  { type: 'flash', request: 1, ...TARGET },
+  {
+    ...{ type: 'flash', request: 1, ...TARGET },
+    signed: {
+      ...{ port: 80, signature: new Uint8Array(64) },
+      files: [{ name: 'kernel', bytes: 12_000_000, sha256: 'ab'.repeat(32) }],
+    },
+  },
   { type: 'power', request: 2, action: 'reboot' },
   { type: 'pong' },
 ];

@@ -1,0 +1,147 @@
+/** What becomes of flashes that nobody can verify, that come at once, or whose imager goes. */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Flashes } from '../../agent/linux/flash.ts';
+import type { Requester } from '../../agent/linux/image-check.ts';
+import { Membership } from '../../agent/linux/membership.ts';
+import type { LocalStore } from '../../agent/protocol/definition.ts';
+import type { Flash } from '../../agent/protocol/messages.ts';
+import { PointerStore } from '../../agent/protocol/pointer/store.ts';
+import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
+import { imageBytes } from '../../agent/protocol/signed.ts';
+import { temporarySigner } from '../../imager/signing/signer.ts';
+import { QuietHost } from '../fakes/quiet-host.ts';
+import { TornEeprom } from '../fakes/torn-eeprom.ts';
+import { definitionOf } from '../local/definitions.ts';
+
+const ADDRESS = '127.0.0.1';
+const KERNEL = Buffer.alloc(3_000_000, 'kernel');
+const signer = temporarySigner();
+const definition = { ...definitionOf(1), signer: signer.point };
+
+let host: QuietHost;
+let server: Server;
+let store: PointerStore;
+let asked: () => void;
+/** Sends the rest of the kernel. */
+let go: () => void;
+
+beforeEach(async () => {
+  host = new QuietHost();
+  store = new PointerStore(ubootEnv, new TornEeprom(new Uint8Array(ubootEnv.size)));
+  server = createServer((_, answer) => {
+    answer.setHeader('content-length', KERNEL.length);
+    answer.write(KERNEL.subarray(1));
+    go = () => answer.end(KERNEL.subarray(0, 1));
+    asked();
+  });
+  server.listen(0, ADDRESS);
+  await once(server, 'listening');
+});
+afterEach(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+function flashes(membership: Membership): { flashes: Flashes; steps: string[] } {
+  const steps: string[] = [];
+  return { flashes: new Flashes(host, store, membership, (step) => void steps.push(step)), steps };
+}
+
+/** A node that has `definition`. */
+function defined(): Membership {
+  const content = { definitions: [definition], current: definition.cluster.id, target: null };
+  return new Membership(definition.uid, { read: () => content } as unknown as LocalStore);
+}
+
+function flashOf(deployment: string): Flash {
+  const target = { image: 'a', disks: ['d'], imagers: [ADDRESS], cluster: 'one', deployment };
+  const sha256 = Buffer.from(
+    host.sha256(Buffer.concat([KERNEL.subarray(1), KERNEL.subarray(0, 1)])),
+  ).toString('hex');
+  const files = [{ name: 'kernel', bytes: KERNEL.length, sha256 }];
+  const to = { cluster: definition.cluster.id, node: definition.name };
+  const signature = signer.sign(imageBytes(to, target, files));
+  const { port } = server.address() as { port: number };
+  return { type: 'flash', request: 1, ...target, signed: { port, files, signature } };
+}
+
+const by = (): { imager: Requester['imager']; over: boolean } => ({
+  imager: { address: ADDRESS, port: 1 },
+  over: false,
+});
+/** Resolves when the server is asked for the kernel. */
+const request = () =>
+  new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+
+test('a node without a definition has no key to verify an image with: it writes the pointer, and says so', async () => {
+  const { flashes: node } = flashes(new Membership('serial:n1', undefined));
+  const { signed: _, ...plain } = flashOf('d1');
+  expect(await node.flash(plain, by())).toMatchObject({ image: 'a', deployment: 'd1', sequence: 1 });
+  expect(host.console).toEqual(['bootwright: image a is not verified: this node has no key of its cluster']);
+});
+
+test('a flash is refused while the image of another is being verified', async () => {
+  const { flashes: node, steps } = flashes(defined());
+  const [first, whose] = [request(), by()];
+  const flash = node.flash(flashOf('d1'), whose);
+  await first;
+  await expect(node.flash(flashOf('d2'), whose)).rejects.toThrow(
+    /^the image of another flash is being verified/,
+  );
+  go();
+  expect(await flash).toMatchObject({ deployment: 'd1', sequence: 1 });
+  // And none is left behind.
+  const second = request();
+  const next = node.flash(flashOf('d3'), whose);
+  await second;
+  go();
+  expect(await next).toMatchObject({ deployment: 'd3', sequence: 2 });
+  expect(steps).toEqual([]);
+});
+
+test("one whose imager has hung up writes nothing, and is in nobody's way", async () => {
+  const { flashes: node } = flashes(defined());
+  const [first, gone] = [request(), by()];
+  const lost = expect(node.flash(flashOf('d1'), gone)).rejects.toThrow(
+    'the imager that asked for it has hung up',
+  );
+  await first;
+  gone.over = true;
+  const [goOn, second] = [go, request()];
+  const next = node.flash(flashOf('d2'), by());
+  await second;
+  goOn();
+  await lost;
+  expect(store.read().pointer).toBeUndefined();
+  go();
+  expect(await next).toMatchObject({ deployment: 'd2', sequence: 1 });
+});
+
+test('one that takes longer than its size allows is given up', async () => {
+  const { flashes: node } = flashes(defined());
+  const flash = flashOf('d1');
+  const asks = request();
+  const late = expect(node.flash(flash, by())).rejects.toThrow(
+    /^image a is not verified: kernel: it takes longer than 56 s$/,
+  );
+  await asks;
+  const now = host.uptime();
+  host.uptime = () => now + 57;
+  go();
+  await late;
+  expect(store.read().pointer).toBeUndefined();
+});
+
+test('a name that is none is never asked for', async () => {
+  const { flashes: node } = flashes(defined());
+  asked = () => expect.unreachable();
+  const target = { ...flashOf('d1'), image: '../a' };
+  const to = { cluster: definition.cluster.id, node: definition.name };
+  const signature = signer.sign(imageBytes(to, target, target.signed!.files));
+  const flash = { ...target, signed: { ...target.signed!, signature } };
+  await expect(node.flash(flash, by())).rejects.toThrow('no image has such a name: ../a');
+});
