@@ -27,7 +27,7 @@ bench: build build/.bench-packages ## measure against peers in pairs; prints a t
 proofs: build ## long versions: disks under 200 kills, 20 under a Linux kernel, 100 nodes on one base; 100 power cuts a rig, 50 of deployments with scripts, all decisions, scenarios on QEMU; kills between all messages of a define and a join
 	@BOOTWRIGHT_KILL_ROUNDS=200 BOOTWRIGHT_KERNEL_KILLS=20 BOOTWRIGHT_NODES=100 BOOTWRIGHT_DECISIONS=all \
 	    BOOTWRIGHT_CUT_ROUNDS=100 BOOTWRIGHT_CUT_READY_ROUNDS=5 BOOTWRIGHT_CUT_SCRIPT_ROUNDS=25 BOOTWRIGHT_MODEL=all \
-	    BOOTWRIGHT_CUT_STOP=10 BOOTWRIGHT_CUT_RUNS=2000 BOOTWRIGHT_SCENARIOS=qemu \
+	    BOOTWRIGHT_CUT_STOP=10 BOOTWRIGHT_CUT_RUNS=2000 BOOTWRIGHT_DISK_CUT_STRIDE=1 BOOTWRIGHT_SCENARIOS=qemu \
 	    BOOTWRIGHT_DEFINITION_STRIDE=1 BOOTWRIGHT_DEFINITION_RUNS=50000 BOOTWRIGHT_RESOURCES=all BOOTWRIGHT_WATCHED_ROUNDS=50000 \
 	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs test/simulated test/agent/exhaustive.test.ts test/firmware/bios.test.ts \
 	    test/boot/random-cuts.test.ts test/definitions test/boot/resources.test.ts test/agent/host/memory.test.ts

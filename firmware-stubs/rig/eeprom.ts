@@ -22,7 +22,7 @@ import { variableEeprom } from './uefi-store.ts';
 
 /** Slots of the boot pointer, and a local store behind them (agent/linux/local-eeprom.ts). */
 const DEVICE_SIZE = 16_384;
-/** Of rig nodes before there were local stores: their agent finds no room for one. */
+/** Of rig nodes before there were local stores: that of their agent is on their disk. */
 const POINTER_ALONE = 8192;
 /** What the BIOS stub looks for among the disks. Its slots take 2048 bytes, so a local store fits, too. */
 const CHIP_SIZE = 8192;
@@ -43,13 +43,13 @@ export function eepromSizes(owner: Owner): number[] {
   return owner === 'bios-stub' ? [CHIP_SIZE] : [DEVICE_SIZE, POINTER_ALONE];
 }
 
-/** Makes the EEPROM of a node that never held a boot pointer. */
-export function makeEeprom(path: string, owner: Owner): void {
+/** Makes the EEPROM of a node that never held a boot pointer; `size`: one of eepromSizes(). */
+export function makeEeprom(path: string, owner: Owner, size?: number): void {
   if (owner === 'uefi-stub') {
     copyFileSync(UEFI_VARIABLES, path);
     return;
   }
-  const bytes = new Uint8Array(eepromSizes(owner)[0]!);
+  const bytes = new Uint8Array(size ?? eepromSizes(owner)[0]!);
   if (owner === 'x86') bytes.set(readFileSync(projectFile('firmware-stubs/ipxe/eeprom.ipxe')));
   writeFileSync(path, bytes);
 }

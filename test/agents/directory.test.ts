@@ -147,3 +147,23 @@ test('a node says how far its pointer has come, nothing else about it', async ()
   expect(directory.get('n')?.pointer).toEqual(ready);
   expect(directory.ownerOf('of-another')).toBeUndefined();
 });
+
+test('a node has another root disk by a flash, whether that is known to have ended or not, and by nothing else', async () => {
+  const directory = new Directory(new MemoryRegistry(), () => true);
+  const naming = (...disks: string[]) => ({ ...POINTER, disks });
+  const flashed = (...to: string[]) => to.filter((disk) => directory.flashed('n', 'a', disk));
+  expect(flashed('a', 'b')).toEqual([]);
+  await directory.join('n', hello({ pointer: naming('a', 'data') }), '10.0.0.1', 1);
+  expect(flashed('b', 'data', 'other')).toEqual([]);
+  await directory.claim('n', ['b', 'more']);
+  expect(flashed('b', 'data', 'other')).toEqual(['b']);
+  await directory.spared('n', []);
+  expect(flashed('b')).toEqual([]);
+  // A second disk that is changed leaves the first one what it was.
+  await directory.claim('n', ['a', 'more']);
+  expect(flashed('b', 'more')).toEqual([]);
+  await directory.pointed('n', naming('b', 'a'));
+  expect(flashed('b', 'data', 'more')).toEqual(['b']);
+  await directory.join('n', hello({ pointer: naming('a') }), '10.0.0.1', 2);
+  expect(flashed('b')).toEqual([]);
+});

@@ -1,10 +1,12 @@
 /**
  * The main job on both rigs: pointer -> DHCP -> TFTP or HTTP -> kernel -> agent -> NBD disk -> first reboot -> stage 1 ->
- * second reboot -> services -> stage 2 -> ready, then another image by `imager node flash` and a power cycle.
+ * second reboot -> services -> stage 2 -> ready, then another image by `imager node flash` and a power cycle. The EEPROM of the one on
+ * x86 has no room for its key, which is on its disk.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Rig } from '../../firmware-stubs/rig/qemu.ts';
-import { Cluster } from '../support/cluster.ts';
+import { Cluster, IMAGER } from '../support/cluster.ts';
+import { bundle } from '../support/inside.ts';
 
 const BOOTED = 240_000;
 
@@ -23,7 +25,18 @@ const SCRIPTS = [
   {
     name: '50-check.sh',
     stage: 2 as const,
-    content: 'set -e\nwget -q -O - http://127.0.0.1/ > /srv/www/seen.txt\n',
+    content: [
+      'set -e',
+      'wget -q -O - http://127.0.0.1/ > /srv/www/seen.txt',
+      '# Another agent beside the one that booted the node: on its disk, and on its EEPROM alone.',
+      'beside="/proc/$PPID/exe supervise --imager 10.77.0.1"',
+      'echo "agent $PPID" > /srv/www/beside.txt',
+      '$beside >> /srv/www/beside.txt 2>&1 || echo "exit $?" >> /srv/www/beside.txt',
+      'if [ $(cat /sys/block/vda/size) -eq 32 ]; then',
+      '  $beside --state /tmp/other --pointer uboot-env:/dev/vda >> /srv/www/beside.txt 2>&1 || echo "exit $?" >> /srv/www/beside.txt',
+      'fi',
+      '',
+    ].join('\n'),
   },
 ];
 
@@ -42,7 +55,10 @@ describe.each(['arm64', 'x86'] as Rig[])('rig %s', (rig) => {
   let cluster: Cluster;
   beforeAll(async () => {
     const userConfig = { secondReboot: true, scripts: SCRIPTS };
-    cluster = await Cluster.open({ rig, nodes: ['n1'], images: ['alpha', 'beta'], userConfig });
+    cluster = await Cluster.open({
+      ...{ rig, nodes: ['n1'], images: ['alpha', 'beta'], userConfig },
+      ...(rig === 'x86' ? { eepromSize: 8192 } : {}),
+    });
   }, 300_000);
   afterAll(() => cluster?.close());
 
@@ -88,6 +104,25 @@ describe.each(['arm64', 'x86'] as Rig[])('rig %s', (rig) => {
     expect(node.pointer).toMatchObject({ image: 'alpha', phase: 'ready', fallback: 'alpha' });
   });
 
+  it('from its second boot on it is known by its key, wherever that is', async () => {
+    const events = await cluster.imagerEvents('n1');
+    const greeted = events.flatMap(({ step, detail }) => (step === 'hello' ? [detail?.by] : []));
+    expect(greeted).toEqual(['uid', 'key', 'key']);
+    const there = cluster.nodes[0]!.serial().match(/the key is on the disk: .*/g);
+    if (rig === 'x86') expect(there?.[0]).toContain('no room for a local store');
+    else expect(there).toBeNull();
+  });
+
+  it('no second agent writes to its stores, and is told who has them', async () => {
+    const [first, ...said] = (await cluster.get('http://10.77.0.11/beside.txt')).trimEnd().split('\n');
+    const locked = (path: string) =>
+      expect.stringMatching(
+        `^agent: ${path} is locked: another agent is at work here .process ${first!.slice('agent '.length)}: `,
+      );
+    const places = ['/var/lib/bootwright/lock', ...(rig === 'arm64' ? ['/dev/vda'] : [])];
+    expect(said).toEqual(places.flatMap((place) => [locked(place), 'exit 1']));
+  });
+
   it('wrong names are refused with what there is', async () => {
     const image = await cluster.verb('node', 'flash', 'n1', '--image', 'gamma', '--disk', 'n1-root');
     expect(image.code).toBe(1);
@@ -117,12 +152,26 @@ describe.each(['arm64', 'x86'] as Rig[])('rig %s', (rig) => {
       await node.cutPower();
       await node.powerOn();
       await node.waitForStep('ready', { withinMs: BOOTED });
+      const defined = (await cluster.imagerEvents('n1')).filter(({ step }) => step === 'define');
+      // What was on its former disk stayed there.
+      expect(defined).toHaveLength(rig === 'x86' ? 2 : 1);
       expect(await cluster.get('http://10.77.0.11/')).toBe('image beta on n1\n');
       expect(await cluster.get('http://10.77.0.11/cmdline.txt')).toContain('bootwright.image=beta');
       expect(cluster.pointer(node)).toMatchObject({ image: 'beta', phase: 'ready', fallback: 'beta' });
     },
     BOOTED,
   );
+
+  it('who says it is the node, from its address, with its UID and its disk, is refused without its key', async () => {
+    await cluster.nodes[0]!.cutPower();
+    const { space } = cluster.lab;
+    await space.check('ip address add 10.77.0.11/32 dev br0'.split(' '));
+    const uid = '6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f601';
+    const words = [await bundle('test/support/imposter.ts'), IMAGER, '10.77.0.11', uid, 'n1-next'];
+    const answer = JSON.parse(await space.check([process.execPath, ...words]));
+    await space.check('ip address del 10.77.0.11/32 dev br0'.split(' '));
+    expect(answer).toMatchObject({ type: 'refuse', why: expect.stringContaining('does not have its key') });
+  });
 
   it(
     'a node that is ready comes up in one boot and runs no script again',

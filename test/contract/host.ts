@@ -53,6 +53,7 @@ export const EXPECTED: Seen = {
   lockedByAnother: [1, true],
   lockedAgain: true,
   lockFreed: 0,
+  lockOfFolder: 1,
   lockInMissing: 'ENOENT',
   directoryTwice: true,
   directoryOverFile: 'EEXIST',
@@ -286,15 +287,20 @@ async function aside(host: Host, folder: string): Promise<Seen> {
 
 async function locks(host: Host, folder: string): Promise<Seen> {
   const path = `${folder}/lock`;
-  const another = async () => (await host.run(['flock', '-n', path, 'true'], { timeoutMs: 20_000 })).code;
+  const another = async (at = path) =>
+    (await host.run(['flock', '-n', at, 'true'], { timeoutMs: 20_000 })).code;
   const release = host.lock(path);
   const [refused, free] = [await another(), release !== undefined];
   // Its own process too: the lock is the open file's.
   const lockedAgain = host.lock(path) === undefined;
   release?.();
+  const ofFolder = host.lock(folder);
+  const lockOfFolder = await another(folder);
+  ofFolder?.();
   return {
     lockedByAnother: [refused, free],
     lockedAgain,
+    lockOfFolder,
     lockFreed: await another(),
     lockInMissing: code(() => host.lock(`${folder}/none/lock`)),
   };

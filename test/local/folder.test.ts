@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
 import { LocalFolder, openLocalFolder } from '../../agent/linux/local-folder.ts';
-import { lockState } from '../../agent/linux/state-lock.ts';
+import { lockState, lockStore } from '../../agent/linux/state-lock.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import type { LocalStore } from '../../agent/protocol/definition.ts';
 import { LocalRefusedError, LocalStoreError } from '../../agent/protocol/local-content.ts';
@@ -184,6 +184,56 @@ test('one agent at a time', () => {
   );
   release();
   lockState(new NodeHost(), state)();
+});
+
+test('another agent is told who is at work, also where that is a folder of variables or nobody can write there', () => {
+  const variables = join(dir, 'efivars');
+  fs.mkdirSync(variables, 0o500);
+  const release = lockStore(new NodeHost(), variables);
+  const who = `process ${process.pid}: ${process.argv0}`;
+  expect(() => lockStore(new NodeHost(), variables)).toThrow(who);
+  release();
+  const free = lockState(new NodeHost(), state);
+  expect(() => lockState(new NodeHost(), state)).toThrow(who);
+  // What the kernel knows under another name is found by a program for that.
+  fs.symlinkSync(state, join(dir, 'elsewhere'));
+  const other = join(dir, 'elsewhere/lock');
+  expect(() => lockStore(new NodeHost(), other)).toThrow(`fuser ${other} tells which`);
+  free();
+  lockStore(new NodeHost(), variables)();
+});
+
+describe('on a virtual disk', () => {
+  const on = (disk: string) => openLocalFolder(new QuietHost(), state, disk);
+
+  test("what is there is that disk's, whoever writes more; on a copy of it that is known, and forgotten with every key", () => {
+    expect(on('n1-root').copiedFrom()).toBeUndefined();
+    on('n1-root').define(definitionOf(1));
+    open().define(definitionOf(2));
+    expect(on('n1-root').copiedFrom()).toBeUndefined();
+    expect(open().copiedFrom()).toBeUndefined();
+    const copy = on('n2-root');
+    expect(copy.copiedFrom()).toBe('n1-root');
+    copy.clear();
+    expect(copy.copiedFrom()).toBeUndefined();
+    expect(copy.read()).toEqual(NOTHING);
+    expect(filesIn(state)).toEqual(['clusters/index.json', 'log/local.log']);
+    copy.define(definitionOf(1, 1));
+    expect(on('n1-root').copiedFrom()).toBe('n2-root');
+  });
+
+  test("what a system kept there that was supervised is the node's", () => {
+    open().define(definitionOf(1));
+    expect(on('n1-root').copiedFrom()).toBeUndefined();
+    expect(on('n1-root').read().definitions).toEqual([definitionOf(1)]);
+  });
+
+  test('a disk whose name is no name is damage', () => {
+    on('n1-root').define(definitionOf(1));
+    const index = join(state, 'clusters/index.json');
+    fs.writeFileSync(index, fs.readFileSync(index, 'utf8').replace('"n1-root"', '7'));
+    expect(() => on('n1-root')).toThrow('it is no index of clusters');
+  });
 });
 
 const define =

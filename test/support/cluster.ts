@@ -29,6 +29,8 @@ export interface ClusterOptions {
   >;
   /** Leaves the nodes' EEPROMs as they leave the factory. */
   blank?: boolean;
+  /** Bytes of the nodes' EEPROMs; the largest there are where it is left out. */
+  eepromSize?: number;
   /** Raw image of the base disk "web" in the stead of the usual one. */
   base?: string;
   /** Kernel arguments of one image besides those it needs. */
@@ -135,9 +137,9 @@ export class Cluster {
   }
 
   async #addNode(options: ClusterOptions, name: string, index: number): Promise<void> {
-    const { rig, images, before = {}, machine } = options;
+    const { rig, images, before = {}, machine, eepromSize } = options;
     const eeprom = this.#eeprom(name);
-    makeEeprom(eeprom, this.#owner);
+    makeEeprom(eeprom, this.#owner, eepromSize);
     if (options.blank !== true)
       eepromPointers(eeprom, this.#owner).write({
         image: images[0]!,

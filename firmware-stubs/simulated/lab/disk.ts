@@ -16,6 +16,12 @@ export interface MountedDisk {
   read(path: string): Uint8Array | undefined;
   /** Replaces a file as the agent's host does: write beside it, fsync, rename, fsync the directory. */
   replace(path: string, bytes: Uint8Array): void;
+  /** Paths of all files. */
+  paths(): string[];
+  /** A file; nothing where there is none. */
+  remove(path: string): void;
+  /** As fsync(2) of a folder. */
+  syncDirectory(path: string): void;
   /** As sync(2). */
   sync(): void;
 }
@@ -45,6 +51,11 @@ export class SimulatedDisk {
         });
         life.does(() => this.#storeNames((name) => dirname(name) === dirname(path)));
       },
+      paths: () => [...seen.keys()],
+      remove: (path) => {
+        if (seen.delete(path)) life.does(() => this.#cached.delete(path));
+      },
+      syncDirectory: (path) => life.does(() => this.#storeNames((name) => dirname(name) === path)),
       sync: () =>
         life.does(() => {
           for (const content of this.#cached.values()) content.synced = true;

@@ -22,6 +22,7 @@ import {
   type Turn,
   turnedAway,
 } from '../../../imager/agents/session.ts';
+import type { GlobalDefinition } from '../../../imager/definitions/definition.ts';
 import { Definitions } from '../../../imager/definitions/store.ts';
 import { servedFiles } from '../../../imager/images/generated.ts';
 import type { ImagerConfig, NodeConfig } from '../../../imager/model/config.ts';
@@ -140,6 +141,11 @@ export class SimulatedImager implements Listener {
   /** The last boots of a node with what it reported of them, the present one last. */
   boots(node: string): BootRecord[] {
     return this.#directory.get(node)?.boots ?? [];
+  }
+
+  /** The definition of a node that is not deleted. */
+  async definition(node: string): Promise<GlobalDefinition | undefined> {
+    return (await this.#admissions).definitions.ofNode(node);
   }
 
   /** What heartbeats say of a node since it has begun to serve. */

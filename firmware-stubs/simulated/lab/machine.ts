@@ -128,8 +128,19 @@ export class SimulatedMachine implements Host {
   }
 
   list(path: string): string[] {
-    const names = [...this.#files.keys()].filter((file) => file.startsWith(`${path}/`));
+    const files = [...this.#files.keys(), ...(this.#root?.disk?.mounted.paths() ?? [])];
+    const names = files.filter((file) => file.startsWith(`${path}/`));
     return [...new Set(names.map((file) => file.slice(path.length + 1).split('/')[0]!))];
+  }
+
+  /** A folder is there for as long as something is in it. */
+  remove(path: string): void {
+    if (this.list(path).length > 0) throw new HostError('ENOTEMPTY', `remove ${path}: Directory not empty`);
+    this.#root?.disk?.mounted.remove(path);
+  }
+
+  syncDirectory(path: string): void {
+    this.#root?.disk?.mounted.syncDirectory(path);
   }
 
   switchRoot(): void {
@@ -249,7 +260,6 @@ export class SimulatedMachine implements Host {
 
   // Nothing comes of these that anybody here could see.
   makeDirectory(): void {}
-  syncDirectory(): void {}
   mount(): void {}
   loadModule(): void {}
   configureInterface(): void {}
@@ -268,7 +278,6 @@ export class SimulatedMachine implements Host {
   transact = absent('transact');
   readLink = absent('readLink');
   stopped = absent('stopped');
-  remove = absent('remove');
   exit = absent('exit');
 
   /** What comes of `promise` while the machine is on and can go on: its root disk is there, once it has one. */
