@@ -6,6 +6,8 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import {
+  chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -138,11 +140,21 @@ export async function buildAgent({
     const linked = join(work, 'agent');
     await tool(compiler(arch), [...(watched ? WATCHED : LINK_FLAGS), '-o', linked, ...objects, data, '-lm']);
     mkdirSync(dirname(resolve(out)), { recursive: true });
-    const partial = `${out}.${randomUUID()}`;
-    await tool('cp', [linked, partial]);
-    renameSync(partial, out);
+    place(linked, out);
   } finally {
     rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** Puts a finished program where it is wanted, at once and executable. */
+function place(program: string, out: string): void {
+  const partial = `${out}.${randomUUID()}`;
+  try {
+    copyFileSync(program, partial);
+    chmodSync(partial, 0o755);
+    renameSync(partial, out);
+  } finally {
+    rmSync(partial, { force: true });
   }
 }
 
