@@ -109,10 +109,6 @@ async function agents(
     entryPoints: [resolve(import.meta.dirname, '../../agent/node/main.ts')],
     outfile: script,
     ...{ bundle: true, platform: 'node', format: 'esm', minify: true, external: ['cbor-extract'] },
-    // What commander is made of asks for Node's modules in the older way.
-    banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-    },
   });
   const bun = await bunProgram(ARCH);
   const go = await goAgent(ARCH, dir);
