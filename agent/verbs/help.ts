@@ -11,6 +11,9 @@ const EXIT_CODES = `Exit codes:
   4  refused: nothing was written
   5  written, but not verified: read it back before the next boot`;
 
+/** What a list of verbs says of one. */
+type Listed = Pick<Verb, 'name' | 'about'>;
+
 export function verbHelp(verb: Verb): string {
   const { operand } = verb;
   const shown = operand && (operand.optional ? `[${operand.name}]` : operand.name);
@@ -20,31 +23,42 @@ export function verbHelp(verb: Verb): string {
     operand && columns([[operand.name, operand.about]]),
     `Options:\n${columns([...verb.options.map(optionRow), ['--help', 'print this']])}`,
     verb.notes,
-    `Examples:\n${verb.examples.map(indented).join('\n')}`,
+    examples(verb.examples),
     EXIT_CODES,
   ];
   return parts.filter((part) => part !== undefined).join('\n\n');
 }
 
-/** `group`: the word that the names of `verbs` begin with; '' for all of them. */
-export function groupHelp(group: string, verbs: readonly Pick<Verb, 'name' | 'about'>[]): string {
-  const rows = verbs.map(({ name, about }): [string, string] => [name, about]);
-  const all = group === '';
+/** Of the whole program. */
+export function programHelp(verbs: readonly Listed[]): string {
   return [
-    `Usage: agent ${all ? 'VERB' : `${group} ...`} [options]`,
-    `Verbs:\n${columns(rows)}`,
+    'Usage: agent VERB [options]',
+    listed(verbs),
     `Options:\n${columns([
       ['--help', 'print this; behind a verb, what that takes'],
-      ...(all ? [['--version', 'print the version'] as [string, string]] : []),
+      ['--version', 'print the version'],
     ])}`,
-    `Examples:\n${(all
-      ? ['agent uid', 'agent pointer show --store uboot-env:/dev/vda']
-      : [`agent ${verbs[0]!.name} --help`]
-    )
-      .map(indented)
-      .join('\n')}`,
+    examples(['agent uid', 'agent pointer show --store uboot-env:/dev/vda']),
     EXIT_CODES,
   ].join('\n\n');
+}
+
+/** Of the verbs that begin with the same word. */
+export function groupHelp(word: string, verbs: readonly Listed[]): string {
+  return [
+    `Usage: agent ${word} VERB [options]`,
+    listed(verbs),
+    examples(verbs.map(({ name }) => `agent ${name} --help`)),
+    EXIT_CODES,
+  ].join('\n\n');
+}
+
+function listed(verbs: readonly Listed[]): string {
+  return `Verbs:\n${columns(verbs.map(({ name, about }) => [name, about]))}`;
+}
+
+function examples(lines: readonly string[]): string {
+  return `Examples:\n${lines.map((line) => `  ${line.replaceAll('\n', '\n  ')}`).join('\n')}`;
 }
 
 /** Names in a column of their own, what is said of them wrapped beside it. */
@@ -66,10 +80,7 @@ function sentence(about: string): string {
   return wrapped(`${about[0]!.toUpperCase()}${about.slice(1)}.`).join('\n');
 }
 
-function indented(text: string): string {
-  return `  ${text.replaceAll('\n', '\n  ')}`;
-}
-
+/** In lines of at most `width` characters, or a word. */
 export function wrapped(text: string, width = WIDTH): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ')) {

@@ -6,7 +6,7 @@ import { LocalRefusedError, LocalUnverifiedError } from '../protocol/local-conte
 import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { plain } from '../protocol/plain.ts';
 import { PointerRefusedError, PointerStoreError } from '../protocol/pointer/store.ts';
-import { groupHelp, verbHelp } from './help.ts';
+import { groupHelp, programHelp, verbHelp } from './help.ts';
 import { parseArguments } from './parse.ts';
 import { VERBS } from './table.ts';
 import { VERSION } from './version.ts';
@@ -45,7 +45,7 @@ function obeyNone(
 ): number {
   const asked = (word: string | undefined): boolean => word === '--help' || word === '-h';
   const group = VERBS.filter(({ name }) => name.startsWith(`${first} `));
-  if (asked(first)) print(groupHelp('', [...VERBS, SUPERVISE]));
+  if (asked(first)) print(programHelp([...VERBS, SUPERVISE]));
   else if (first === '--version') print(`agent ${VERSION} (protocol ${PROTOCOL_VERSION}, ${runtime})`);
   else if (first === SUPERVISE.name) print(SUPERVISE_HELP);
   else if (group.length > 0 && asked(second)) print(groupHelp(first, group));
