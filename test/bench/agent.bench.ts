@@ -11,20 +11,13 @@ import { join, resolve } from 'node:path';
 import { createServer, type Server } from 'node:tls';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
-import { pino } from 'pino';
-import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { type AgentArch, buildAgent } from '../../agent/quickjs/build.ts';
-import { Directory } from '../../imager/agents/directory.ts';
-import { Outputs } from '../../imager/agents/outputs.ts';
-import { AgentServer } from '../../imager/agents/server.ts';
 import { writeCpio } from '../../imager/images/cpio.ts';
 import { DebianPackages } from '../../imager/images/debian.ts';
 import { debianKernel } from '../../imager/images/debian-kernel.ts';
 import { buildInitramfs } from '../../imager/images/initramfs-recipe.ts';
-import { systemClock } from '../../imager/journal/clock.ts';
-import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { admissionsOf } from '../agents/admissions.ts';
+import { startEndpoint } from '../agents/endpoint.ts';
 import { bunProgram, goAgent } from './agent-peers.ts';
 import { type BenchRow, median } from './row.ts';
 
@@ -75,8 +68,8 @@ export async function run(): Promise<BenchRow[]> {
     rows.push(...(await emulated(dir)), await initramfs(dir));
     return rows;
   } finally {
-    await ours.server.close();
-    await onNode.server.close();
+    await ours.close();
+    await onNode.close();
     other.server.close();
     rmSync(dir, { recursive: true, force: true });
   }
@@ -100,8 +93,8 @@ async function agents(
 ): Promise<Agent[]> {
   const uid = join(dir, 'uid');
   writeFileSync(uid, 'serial:n1\n');
-  const words = (runtime: string, { server }: Imager): string[] => [
-    ...['supervise', '--imager', `${ADDRESS}:${server.port}`],
+  const words = (runtime: string, { port }: Imager): string[] => [
+    ...['supervise', '--imager', `${ADDRESS}:${port}`],
     ...['--state', join(dir, `state-${runtime}`), '--uid-file', uid],
   ];
   const binary = join(dir, 'agent');
@@ -179,29 +172,18 @@ async function life({ name, command, hello }: Agent): Promise<Life> {
 }
 
 interface Imager {
-  server: AgentServer;
+  port: number;
   /** Emits when its node has said hello. */
   hello: EventEmitter;
+  close(): Promise<void>;
 }
 
 async function startImager(): Promise<Imager> {
-  const registry = new MemoryRegistry();
   const hello = new EventEmitter();
-  const server = await AgentServer.start({
-    ...{ address: ADDRESS, port: 0, userConfigs: {} },
-    nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: ADDRESS }]),
-    directory: new Directory(registry, () => true),
-    outputs: new Outputs(registry),
-    admissions: await admissionsOf(registry, ['node1']),
-    enrolmentKey: ENROLMENT_KEY,
-    holdsLease: () => true,
-    sink: ({ step }) => {
-      if (step === 'hello') hello.emit('hello');
-    },
-    clock: systemClock,
-    log: pino({ level: 'silent' }),
+  const server = await startEndpoint(new MemoryRegistry(), ({ step }) => {
+    if (step === 'hello') hello.emit('hello');
   });
-  return { server, hello };
+  return { port: server.port, hello, close: () => server.close() };
 }
 
 /** The other end of the agent in Go: it hears, and says nothing. */
