@@ -1,7 +1,4 @@
-/**
- * Composition root of the agent. Arguments: none, as process 1 of an initramfs, where it boots the node;
- * `keeper ...` in the processes it starts to keep disks attached; `supervise ...` on a system that is up.
- */
+/** Composition root of the agent that boots a node, as process 1 of an initramfs. */
 import { run } from './core/run.ts';
 import type { Boot } from './core/state.ts';
 import { type BootLine, parseBootLine } from './linux/cmdline.ts';
@@ -12,7 +9,6 @@ import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
 import { parseImagerAddress } from './linux/imager-address.ts';
 import { openJournal, STATE_DIRECTORY } from './linux/journal.ts';
-import { keepDisk } from './linux/keeper.ts';
 import { AgentLink } from './linux/link.ts';
 import { openLocalDisk } from './linux/local-disk.ts';
 import { openLocalStore } from './linux/local-store.ts';
@@ -29,7 +25,6 @@ import { readUid } from './linux/uid.ts';
 import { watchOver } from './linux/watchdog.ts';
 import type { Ports } from './ports.ts';
 import type { PointerStore } from './protocol/pointer/store.ts';
-import { supervise } from './supervise.ts';
 
 const MODULE_LIST = '/etc/bootwright/modules';
 /** Time for the answer to a power request to leave. */
@@ -37,17 +32,7 @@ const ANSWER_MS = 50;
 
 type Restart = (action: 'reboot' | 'poweroff') => void;
 
-export async function main(host: Host, args: readonly string[]): Promise<void> {
-  if (args[0] === 'keeper') await keepDisk(host, args.slice(1));
-  else if (args[0] === 'supervise') host.exit(await supervise(host, args.slice(1)));
-  else if (host.exists('/proc/self'))
-    throw new Error(
-      'this system is up already: the agent boots nodes as process 1 (see agent supervise --help)',
-    );
-  else await bootNode(host);
-}
-
-async function bootNode(host: Host): Promise<void> {
+export async function bootNode(host: Host): Promise<void> {
   // Ends whatever line the firmware left open.
   host.print('');
   host.print(`bootwright: step agent ${host.uptime().toFixed(3)}`);

@@ -16,13 +16,9 @@ import { readText } from './linux/read-text.ts';
 import { discoverResources } from './linux/resources/discover.ts';
 import { secretOf } from './linux/secret.ts';
 import { lockState, lockStore } from './linux/state-lock.ts';
-import {
-  parseSuperviseOptions,
-  SUPERVISE_HELP,
-  type SuperviseOptions,
-  UsageError,
-} from './linux/supervise-options.ts';
+import { parseSuperviseOptions, SUPERVISE_HELP, type SuperviseOptions } from './linux/supervise-options.ts';
 import { readUid } from './linux/uid.ts';
+import { UsageError } from './linux/usage-error.ts';
 import type { LocalStore } from './protocol/definition.ts';
 import { parseUid, type Uid } from './protocol/uid.ts';
 
@@ -45,7 +41,7 @@ export async function supervise(host: Host, args: readonly string[]): Promise<nu
     await link.settle(SETTLE_MS);
     return 0;
   } catch (error) {
-    host.print(`agent: ${error instanceof Error ? error.message : String(error)}`);
+    host.complain(`agent: ${error instanceof Error ? error.message : String(error)}`);
     return error instanceof UsageError ? 2 : 1;
   }
 }

@@ -62,7 +62,7 @@ export function bootedImageOf(text: string): string | undefined {
 /** The words KEY=VALUE; of one key the last counts. */
 function wordsOf(text: string): Map<string, string> {
   const values = new Map<string, string>();
-  for (const word of text.trim().split(/\s+/)) {
+  for (const word of text.match(/\S+/g) ?? []) {
     const equals = word.indexOf('=');
     if (equals > 0) values.set(word.slice(0, equals), word.slice(equals + 1));
   }

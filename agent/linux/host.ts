@@ -199,7 +199,9 @@ export interface Host {
   random(): number;
   /** Resolves when this process is told to end (SIGTERM, SIGINT). From the call on these no longer end it by themselves. */
   stopped(): Promise<void>;
-  /** One line on the console. */
+  /** One line on the console: standard output. */
   print(line: string): void;
+  /** One line on standard error: to who started this process, why it does not do what it was told. */
+  complain(line: string): void;
   exit(code: number): never;
 }

@@ -1,6 +1,8 @@
 /** The command line of `agent supervise`, the same on both runtimes. Pure. */
 import { type ImagerAddress, parseImagerAddress } from './imager-address.ts';
 import { STATE_DIRECTORY } from './journal.ts';
+import { type NamedStore, parseStore } from './store-name.ts';
+import { UsageError } from './usage-error.ts';
 
 export interface SuperviseOptions {
   /** In order of preference; empty: those of the boot pointer. */
@@ -8,15 +10,12 @@ export interface SuperviseOptions {
   /** Folder of what must outlive this process. */
   state: string;
   /** The node's boot pointer; without one the node has none to report and cannot be flashed. */
-  pointer: { kind: string; path: string } | undefined;
+  pointer: NamedStore | undefined;
   /** A file with the UID, in place of the hardware's. */
   uidFile: string | undefined;
   /** Whether the imager may restart this machine and switch it off. */
   allowPower: boolean;
 }
-
-/** A command line that cannot be obeyed: exit code 2. */
-export class UsageError extends Error {}
 
 export const SUPERVISE_HELP = `Usage: agent supervise [options]
 
@@ -58,7 +57,7 @@ export function parseSuperviseOptions(args: readonly string[]): SuperviseOptions
         options.imagers.push(imager(value()));
         break;
       case '--pointer':
-        options.pointer = pointer(value());
+        options.pointer = parseStore(option, value());
         break;
       case '--state':
         options.state = value();
@@ -87,10 +86,4 @@ function imager(text: string): ImagerAddress {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
-}
-
-function pointer(text: string): { kind: string; path: string } {
-  const colon = text.indexOf(':');
-  if (colon < 1 || colon === text.length - 1) throw new UsageError(`--pointer ${text} is not KIND:PATH`);
-  return { kind: text.slice(0, colon), path: text.slice(colon + 1) };
 }

@@ -4,6 +4,7 @@ import type { Host } from './host.ts';
 import { readText } from './read-text.ts';
 import type { Finding, UidSource } from './uid/source.ts';
 import { uidOrder } from './uid/sources.ts';
+import { UID_FILE } from './uid/texts.ts';
 
 /** What one source said. */
 export interface UidReading {
@@ -43,7 +44,8 @@ export function uidOf(readings: readonly UidReading[]): Uid {
       `hardware UID: ${first.source} cannot be read (${first.why}); bootwright.uid= on the kernel's command line can leave it out`,
     );
   throw new Error(
-    `this node has no hardware UID (${readings.map(({ source, why }) => `${source}: ${why}`).join('; ')})`,
+    `this node has no hardware UID (${readings.map(({ source, why }) => `${source}: ${why}`).join('; ')}): ` +
+      `write one to ${UID_FILE}, as a UUID or serial:TEXT`,
   );
 }
 

@@ -20,6 +20,7 @@ import { attempt, hostError } from './errors.ts';
 import * as files from './files.ts';
 import { readDirect } from './read-direct.ts';
 import { runProgram } from './run-program.ts';
+import { say } from './say.ts';
 import { sha256, startSha256, verify } from './signatures.ts';
 import { tool } from './tool.ts';
 
@@ -255,8 +256,11 @@ export class NodeHost implements Host {
   }
 
   print(line: string): void {
-    // Not process.stdout: what is printed just before exit() must get out.
-    fs.writeSync(1, `${line}\n`);
+    say(1, line);
+  }
+
+  complain(line: string): void {
+    say(2, line);
   }
 
   exit(code: number): never {

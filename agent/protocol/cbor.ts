@@ -1,13 +1,14 @@
 /** CBOR (RFC 8949) of plain data, without the extensions that `cbor-shape.ts` refuses. */
 import { Decoder, Encoder } from 'cbor-x';
 import { cborFault } from './cbor-shape.ts';
+import { lazily } from './lazily.ts';
 
-const encoder = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false });
-const decoder = new Decoder({ useRecords: false, mapsAsObjects: true });
+const encoder = lazily(() => new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false }));
+const decoder = lazily(() => new Decoder({ useRecords: false, mapsAsObjects: true }));
 
 /** The encoding of objects, arrays, strings, finite numbers, booleans, null and Uint8Array. */
 export function encodeCbor(value: unknown): Uint8Array {
-  return encoder.encode(value);
+  return encoder().encode(value);
 }
 
 /**
@@ -17,5 +18,5 @@ export function encodeCbor(value: unknown): Uint8Array {
 export function decodeCbor(bytes: Uint8Array, deepest: number): unknown {
   const fault = cborFault(bytes, deepest);
   if (fault !== undefined) throw new Error(fault);
-  return decoder.decode(bytes);
+  return decoder().decode(bytes);
 }

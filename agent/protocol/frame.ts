@@ -4,6 +4,7 @@
  */
 import { Decoder, Encoder } from 'cbor-x';
 import { cborFault } from './cbor-shape.ts';
+import { lazily } from './lazily.ts';
 
 /** Longest payload there is: user-configuration scripts travel inside one frame. */
 export const MAX_FRAME = 4 * 1024 * 1024;
@@ -12,14 +13,14 @@ export const MAX_AGENT_FRAME = 96 * 1024;
 
 const LENGTH_SIZE = 4;
 
-const encoder = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false });
-const decoder = new Decoder({ useRecords: false, mapsAsObjects: true });
+const encoder = lazily(() => new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false }));
+const decoder = lazily(() => new Decoder({ useRecords: false, mapsAsObjects: true }));
 
 export class FrameError extends Error {}
 
 /** One frame around the CBOR encoding of `message`. Throws FrameError where it is longer than MAX_FRAME. */
 export function encodeFrame(message: unknown): Uint8Array {
-  const payload = encoder.encode(message);
+  const payload = encoder().encode(message);
   if (payload.length > MAX_FRAME)
     throw new FrameError(`message of ${payload.length} bytes, at most ${MAX_FRAME}`);
   const frame = new Uint8Array(LENGTH_SIZE + payload.length);
@@ -82,7 +83,7 @@ function decodePayload(payload: Uint8Array): unknown {
   const fault = cborFault(payload);
   if (fault !== undefined) throw new FrameError(`frame is not CBOR of this protocol: ${fault}`);
   try {
-    return decoder.decode(payload);
+    return decoder().decode(payload);
   } catch (error) {
     throw new FrameError(`frame is not CBOR: ${error instanceof Error ? error.message : String(error)}`);
   }

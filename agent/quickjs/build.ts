@@ -1,14 +1,25 @@
 /**
- * Builds the agent as one static binary: TypeScript -> one ES module (esbuild) -> QuickJS bytecode -> linked with
+ * Builds the agent as one static binary: TypeScript -> ES modules (bundle.ts) -> QuickJS bytecode -> linked with
  * QuickJS, Mbed TLS (mbedtls.ts) and the module "bw". Sources of the first two are Debian 13's (README.md says why); objects
  * are kept in build/cache/agent/ARCH under the hash of what they were made from.
  */
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { build } from 'esbuild';
+import { bundleProgram, packModules } from './bundle.ts';
 import { debianSource } from './debian-source.ts';
 import { type MbedTls, mbedTls } from './mbedtls.ts';
 
@@ -23,6 +34,7 @@ const QUICKJS_FILES = ['quickjs.c', 'libregexp.c', 'libunicode.c', 'cutils.c', '
 const OWN_FILES = [
   'main.c',
   'bw.c',
+  'modules.c',
   'files.c',
   'aside.c',
   'watchdog.c',
@@ -115,47 +127,36 @@ export async function buildAgent({
     ];
     const objects = await compileAll({ arch, sources, tls, watched }, files);
     progress(`agent ${arch}: bundling ${entry ?? 'the agent'}`);
-    const bundle = join(work, 'agent.js');
     const bytecode = join(work, 'agent.bin');
-    await bundleAgent(resolve(ROOT, entry ?? 'agent/quickjs/main.ts'), bundle);
-    await tool(compile, [bundle, bytecode]);
+    const names = await bundleProgram(SOURCES, resolve(ROOT, entry ?? 'agent/quickjs/main.ts'), work);
+    for (const name of names)
+      await tool(compile, [name, join(work, `${name}.js`), join(work, `${name}.bin`)]);
+    writeFileSync(
+      bytecode,
+      packModules(names.map((name) => ({ name, bytecode: readFileSync(join(work, `${name}.bin`)) }))),
+    );
     const data = join(work, 'bundle.o');
     await tool(compiler(arch), ['-c', `-DBUNDLE="${bytecode}"`, join(SOURCES, 'bundle.S'), '-o', data]);
     progress(`agent ${arch}: linking ${out}`);
     const linked = join(work, 'agent');
     await tool(compiler(arch), [...(watched ? WATCHED : LINK_FLAGS), '-o', linked, ...objects, data, '-lm']);
     mkdirSync(dirname(resolve(out)), { recursive: true });
-    const partial = `${out}.${randomUUID()}`;
-    await tool('cp', [linked, partial]);
-    renameSync(partial, out);
+    place(linked, out);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
 
-/** One ES2020 module that imports nothing but "bw". Names are kept: they are what a stack on the console shows. */
-async function bundleAgent(entry: string, outfile: string): Promise<void> {
-  const result = await build({
-    entryPoints: [entry],
-    outfile,
-    bundle: true,
-    format: 'esm',
-    // QuickJS has private fields; lowered ones would be slower and larger.
-    target: 'es2020',
-    supported: { 'class-field': true, 'class-private-field': true, 'class-private-method': true },
-    platform: 'neutral',
-    mainFields: ['module', 'main'],
-    external: ['bw'],
-    inject: [join(SOURCES, 'polyfills.ts')],
-    treeShaking: true,
-    metafile: true,
-    logLevel: 'silent',
-  });
-  const foreign = Object.values(result.metafile.outputs)
-    .flatMap((output) => output.imports)
-    .filter((each) => each.path !== 'bw');
-  if (foreign.length > 0)
-    throw new Error(`the agent's bundle imports ${foreign.map((each) => each.path).join(', ')}`);
+/** Puts a finished program where it is wanted, at once and executable. */
+function place(program: string, out: string): void {
+  const partial = `${out}.${randomUUID()}`;
+  try {
+    copyFileSync(program, partial);
+    chmodSync(partial, 0o755);
+    renameSync(partial, out);
+  } finally {
+    rmSync(partial, { force: true });
+  }
 }
 
 /** The bytecode compiler for this machine, built on first use. */

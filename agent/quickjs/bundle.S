@@ -1,8 +1,7 @@
-/* The compiled TypeScript (BUNDLE: its path), linked in as constant data. */
+/* The compiled modules (BUNDLE: the path of what bundle.ts packed them into), linked in as constant data. */
 	.section .rodata
 	.balign 16
-	.global bundle_start, bundle_end
+	.global bundle_start
 bundle_start:
 	.incbin BUNDLE
-bundle_end:
 	.section .note.GNU-stack, "", %progbits

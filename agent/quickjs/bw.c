@@ -129,6 +129,7 @@ static const JSCFunctionListEntry base_calls[] = {
 
 static int define(JSContext *ctx, JSModuleDef *module) {
   return JS_SetModuleExportList(ctx, module, base_calls, BW_COUNT(base_calls)) ||
+         JS_SetModuleExportList(ctx, module, bw_module_calls, bw_module_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_file_calls, bw_file_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_aside_calls, bw_aside_call_count) ||
          JS_SetModuleExportList(ctx, module, bw_watchdog_calls, bw_watchdog_call_count) ||
@@ -143,6 +144,7 @@ JSModuleDef *bw_declare(JSContext *ctx) {
   JSModuleDef *module = JS_NewCModule(ctx, "bw", define);
   if (!module || bw_tls_classes(ctx)) return NULL;
   JS_AddModuleExportList(ctx, module, base_calls, BW_COUNT(base_calls));
+  JS_AddModuleExportList(ctx, module, bw_module_calls, bw_module_call_count);
   JS_AddModuleExportList(ctx, module, bw_file_calls, bw_file_call_count);
   JS_AddModuleExportList(ctx, module, bw_aside_calls, bw_aside_call_count);
   JS_AddModuleExportList(ctx, module, bw_watchdog_calls, bw_watchdog_call_count);

@@ -11,6 +11,10 @@ declare module 'bw' {
   /** undefined where the bytes are not well-formed UTF-8. */
   export function decodeUtf8(bytes: Uint8Array): string | undefined;
 
+  // modules.c
+  /** What the compiled module `name` of this program exports; it is read and evaluated now, and must be asked for once. */
+  export function library(name: string): Record<string, unknown>;
+
   // files.c
   export function open(path: string, flags: number, mode: number): number;
   export function close(fd: number): void;
@@ -60,6 +64,8 @@ declare module 'bw' {
   /** Of the kernel's random numbers: 0 or more, below 1. */
   export function random(): number;
   export function print(line: string): void;
+  /** The same on standard error. */
+  export function printError(line: string): void;
 
   // network.c
   export function connectStart(address: string, port: number): number;

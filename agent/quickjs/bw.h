@@ -12,6 +12,8 @@
 
 #define BW_COUNT(list) ((int)(sizeof(list) / sizeof((list)[0])))
 
+extern const JSCFunctionListEntry bw_module_calls[];
+extern const int bw_module_call_count;
 extern const JSCFunctionListEntry bw_file_calls[];
 extern const int bw_file_call_count;
 extern const JSCFunctionListEntry bw_aside_calls[];
@@ -37,6 +39,9 @@ int bw_tls_classes(JSContext *ctx);
 
 /* Declares the module "bw" in a context. */
 JSModuleDef *bw_declare(JSContext *ctx);
+
+/* Gives the engine a compiled module of this executable: JSModuleLoaderFunc. */
+JSModuleDef *bw_load_module(JSContext *ctx, const char *name, void *opaque);
 
 /* The function given to setLoop(): one turn of the event loop, false where nothing is left to wait for. */
 JSValueConst bw_loop(void);

@@ -1,4 +1,4 @@
-/* Runs where the agent is built: compiles one ES module to QuickJS bytecode. Usage: compile IN.js OUT.bin */
+/* Runs where the agent is built: compiles the ES module NAME.js to QuickJS bytecode. Usage: compile NAME IN.js OUT.bin */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,22 +29,24 @@ static char *read_all(const char *path, size_t *length) {
 
 int main(int argc, char **argv) {
   size_t length, size;
-  if (argc != 3) return fputs("usage: compile IN.js OUT.bin\n", stderr), 2;
-  char *text = read_all(argv[1], &length);
-  if (!text) return perror(argv[1]), 1;
+  if (argc != 4) return fputs("usage: compile NAME IN.js OUT.bin\n", stderr), 2;
+  char *text = read_all(argv[2], &length);
+  if (!text) return perror(argv[2]), 1;
+  char name[256];
+  snprintf(name, sizeof name, "%s.js", argv[1]);
   JSRuntime *rt = JS_NewRuntime();
   /* Lines stay, for stacks; the text, which functions would show of themselves, is not needed. */
   JS_SetStripInfo(rt, JS_STRIP_SOURCE);
   JSContext *ctx = JS_NewContext(rt);
   JS_SetModuleLoaderFunc(rt, NULL, any_module, NULL);
-  JSValue module = JS_Eval(ctx, text, length, "agent.js", JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+  JSValue module = JS_Eval(ctx, text, length, name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
   if (JS_IsException(module)) {
     JSValue error = JS_GetException(ctx), stack = JS_GetPropertyStr(ctx, error, "stack");
     fprintf(stderr, "%s\n%s", JS_ToCString(ctx, error), JS_ToCString(ctx, stack));
     return 1;
   }
   uint8_t *bytes = JS_WriteObject(ctx, &size, module, JS_WRITE_OBJ_BYTECODE);
-  FILE *out = fopen(argv[2], "wb");
-  if (!bytes || !out || fwrite(bytes, 1, size, out) != size || fclose(out)) return perror(argv[2]), 1;
+  FILE *out = fopen(argv[3], "wb");
+  if (!bytes || !out || fwrite(bytes, 1, size, out) != size || fclose(out)) return perror(argv[3]), 1;
   return 0;
 }

@@ -262,6 +262,10 @@ export class QuickjsHost implements Host {
     bw.print(line);
   }
 
+  complain(line: string): void {
+    bw.printError(line);
+  }
+
   exit(code: number): never {
     if (bw.processId() === 1) {
       // The end of process 1 is a kernel panic.

@@ -11,8 +11,6 @@
 #include "bw.h"
 #include "console.h"
 
-extern const uint8_t bundle_start[], bundle_end[];
-
 #define STACK_BYTES (2 * 1024 * 1024)
 /* More than the agent takes to start: no search for garbage where there is none yet. QuickJS sets its own limit after the first. */
 #define FIRST_COLLECTION_BYTES (2 * 1024 * 1024)
@@ -81,6 +79,21 @@ static void open_standard_streams(void) {
   }
 }
 
+/* What the agent uses of the language. Not eval: there is no source text to read, and nothing that reads it in the binary. */
+static JSContext *new_context(JSRuntime *rt) {
+  JSContext *ctx = JS_NewContextRaw(rt);
+  if (!ctx) return NULL;
+  JS_AddIntrinsicBaseObjects(ctx);
+  JS_AddIntrinsicDate(ctx);
+  JS_AddIntrinsicRegExp(ctx);
+  JS_AddIntrinsicJSON(ctx);
+  JS_AddIntrinsicMapSet(ctx);
+  JS_AddIntrinsicTypedArrays(ctx);
+  JS_AddIntrinsicPromise(ctx);
+  JS_AddIntrinsicWeakRef(ctx);
+  return ctx;
+}
+
 int main(int argc, char **argv) {
   bw_arguments = argc > 0 ? argv + 1 : argv;
   signal(SIGPIPE, SIG_IGN);
@@ -91,16 +104,15 @@ int main(int argc, char **argv) {
   open_standard_streams();
 
   JSRuntime *rt = JS_NewRuntime();
-  JSContext *ctx = rt ? JS_NewContext(rt) : NULL;
+  JSContext *ctx = rt ? new_context(rt) : NULL;
   if (!ctx || !bw_declare(ctx)) return 1;
   JS_SetMaxStackSize(rt, STACK_BYTES);
   JS_SetGCThreshold(rt, FIRST_COLLECTION_BYTES);
   JS_SetHostPromiseRejectionTracker(rt, track_rejection, NULL);
 
-  JSValue module = JS_ReadObject(ctx, bundle_start, (size_t)(bundle_end - bundle_start), JS_READ_OBJ_BYTECODE);
-  if (JS_IsException(module) || JS_ResolveModule(ctx, module) < 0) die_of_exception(ctx);
+  JS_SetModuleLoaderFunc(rt, NULL, bw_load_module, NULL);
   /* A promise: what the module throws is its rejection, which run_jobs() finds. */
-  JSValue result = JS_EvalFunction(ctx, module);
+  JSValue result = JS_LoadModule(ctx, "", "main.js");
   if (JS_IsException(result)) die_of_exception(ctx);
   JS_FreeValue(ctx, result);
 

@@ -1,5 +1,5 @@
 /** Entry of the static binary. */
-import { main } from '../main.ts';
+import { program } from '../program.ts';
 import { start } from './start.ts';
 
-start(main);
+start(program);

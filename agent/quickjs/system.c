@@ -1,6 +1,7 @@
 /* Mounts, modules, power, clocks and the console. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -13,6 +14,9 @@
 
 #include "bw.h"
 #include "console.h"
+
+/* For so long a line waits for who reads a full pipe. */
+#define FULL_PIPE_MS 1000
 
 static JSValue mount_fs(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   uint32_t flags;
@@ -106,38 +110,43 @@ static JSValue random_number(JSContext *ctx, JSValueConst self, int argc, JSValu
   return JS_NewFloat64(ctx, (double)(bits >> 11) / 9007199254740992.0);
 }
 
-static int write_all(const char *text, size_t length) {
+static int write_all(int fd, const char *text, size_t length) {
   for (size_t done = 0; done < length;) {
-    ssize_t put = write(STDOUT_FILENO, text + done, length - done);
+    ssize_t put = write(fd, text + done, length - done);
     if (put < 0 && errno == EINTR) continue;
+    /* A pipe that another process set not to block, and is full. */
+    if (put < 0 && errno == EAGAIN && poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, FULL_PIPE_MS) > 0) continue;
     if (put < 0) return -1;
     done += (size_t)put;
   }
   return 0;
 }
 
-void bw_print(const char *text, size_t length) {
+static void print_line(int fd, const char *text, size_t length) {
   char *line = malloc(length + 1);
   if (!line) return;
   memcpy(line, text, length);
   line[length] = '\n';
-  if (write_all(line, length + 1) < 0 && (errno == EIO || errno == EBADF)) {
+  if (write_all(fd, line, length + 1) < 0 && (errno == EIO || errno == EBADF)) {
     /* An init that took over may have hung the console up: open it again and say it there. */
     int console = open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC);
     if (console >= 0) {
-      dup2(console, STDOUT_FILENO);
+      dup2(console, fd);
       if (console > STDERR_FILENO) close(console);
-      write_all(line, length + 1);
+      write_all(fd, line, length + 1);
     }
   }
   free(line);
 }
 
-static JSValue print(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+void bw_print(const char *text, size_t length) { print_line(STDOUT_FILENO, text, length); }
+
+/* `magic` is the descriptor. */
+static JSValue print(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv, int magic) {
   size_t length;
   const char *text = JS_ToCStringLen(ctx, &length, argv[0]);
   if (!text) return JS_EXCEPTION;
-  bw_print(text, length);
+  print_line(magic, text, length);
   JS_FreeCString(ctx, text);
   return JS_UNDEFINED;
 }
@@ -152,6 +161,7 @@ const JSCFunctionListEntry bw_system_calls[] = {
     JS_CFUNC_DEF("rebootNow", 1, reboot_now),
     JS_CFUNC_DEF("uptime", 0, uptime),
     JS_CFUNC_DEF("random", 0, random_number),
-    JS_CFUNC_DEF("print", 1, print),
+    JS_CFUNC_MAGIC_DEF("print", 1, print, STDOUT_FILENO),
+    JS_CFUNC_MAGIC_DEF("printError", 1, print, STDERR_FILENO),
 };
 const int bw_system_call_count = BW_COUNT(bw_system_calls);

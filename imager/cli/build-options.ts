@@ -38,9 +38,18 @@ export async function buildAgentInto(
   arch: Architecture,
   progress: (line: string) => void,
 ): Promise<string> {
+  const out = join(work, 'agent');
+  await buildAgentAt(out, arch, progress);
+  return out;
+}
+
+/** The same as the file `out`, in the place of what is there. */
+export async function buildAgentAt(
+  out: string,
+  arch: Architecture,
+  progress: (line: string) => void,
+): Promise<void> {
   // Loaded only here: it needs compilers and esbuild, which a machine that only serves does not have.
   const { buildAgent } = await import('../../agent/quickjs/build.ts');
-  const out = join(work, 'agent');
   await buildAgent({ arch, out, progress });
-  return out;
 }

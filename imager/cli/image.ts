@@ -15,6 +15,7 @@ import {
 } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
+import { addAgent } from './image-agent.ts';
 import { addInitramfs } from './image-initramfs.ts';
 import { addImageInspect } from './image-inspect.ts';
 import { addNbi } from './image-nbi.ts';
@@ -142,6 +143,7 @@ Examples:
   addImageInspect(image);
   addNbi(image);
   addInitramfs(image);
+  addAgent(image);
 }
 
 /** Images that are there and in no list: what is wrong with each. */

@@ -1,12 +1,9 @@
-/** `agent pointer` and `agent efi` on every kind of store: what they print; and their exit codes, as a program. */
-import { execFile } from 'node:child_process';
+/** `agent pointer` and `agent efi` on every kind of store and on both runtimes: what they print; and their exit codes, as a program. */
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { STORE_KINDS } from '../../agent/linux/eeprom.ts';
-import { agentProgram } from '../../agent/node/cli.ts';
-import { NodeHost } from '../../agent/node/host.ts';
 import {
   encodeBootNumbers,
   encodeVariable,
@@ -14,12 +11,12 @@ import {
 } from '../../agent/protocol/pointer/efi-variables.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import { rpiImage } from '../pointer/rpi-image.ts';
-import { bundle } from '../support/inside.ts';
+import { agentCommand, RUNTIMES } from '../support/agent-process.ts';
+import { quickVerb, runAgent, verb } from '../support/agent-verbs.ts';
 
-let program: string;
 beforeAll(async () => {
-  program = await bundle('agent/node/main.ts');
-});
+  for (const runtime of RUNTIMES) await agentCommand(runtime);
+}, 120_000);
 
 let dir: string;
 beforeEach(() => {
@@ -27,36 +24,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
-interface Ended {
-  code: number;
-  out: string;
-  err: string;
-}
-
-/** Without a process for each: for what ends well. */
-function verb(...args: string[]): { code: number; out: string } {
-  const ended = { code: 0, out: '' };
-  const print = (text: string) => {
-    ended.out += `${text}\n`;
-  };
-  const exit = (code: number) => {
-    ended.code = code;
-  };
-  agentProgram(new NodeHost(), print, exit).parse(args, { from: 'user' });
-  return ended;
-}
-
-function agent(...args: string[]): Promise<Ended> {
-  return new Promise((resolve) =>
-    execFile(process.execPath, [program, ...args], (error, out, err) =>
-      resolve({ code: error === null ? 0 : Number(error.code), out, err }),
-    ),
-  );
-}
-
 const POINTER = '--image alpha --disk n1-root --imager 10.77.0.1 --cluster lab'.split(' ');
-const set = (store: string, ...more: string[]) =>
-  agent('pointer', 'set', '--store', store, ...POINTER, ...more);
 
 /** A store of each kind that never had a pointer. */
 const FRESH: Record<keyof typeof STORE_KINDS, () => string> = {
@@ -86,57 +54,68 @@ function damage(path: string, at: number): void {
   writeFileSync(path, bytes);
 }
 
-describe.each(Object.keys(FRESH) as (keyof typeof FRESH)[])('%s', (kind) => {
-  it('set, show, verify, history', () => {
-    const store = `${kind}:${FRESH[kind]()}`;
-    // U-Boot's environment in fixtures/ has a pointer already.
-    const had = kind === 'fw-env';
-    const first = had ? 8 : 1;
-    if (!had) {
-      const { code, out } = verb('pointer', 'verify', '--store', store);
-      expect({ code, out }).toEqual({
-        code: 3,
-        out: 'no boot pointer: slot 0 is empty; slot 1 is empty; `agent pointer set` writes one\n',
+const KINDS = Object.keys(FRESH) as (keyof typeof FRESH)[];
+
+describe.each(RUNTIMES.flatMap((runtime) => KINDS.map((kind) => [kind, runtime] as const)))(
+  '%s, %s',
+  (kind, runtime) => {
+    const verb = (...args: string[]) => quickVerb(runtime, ...args);
+
+    it('set, show, verify, history', async () => {
+      const store = `${kind}:${FRESH[kind]()}`;
+      // U-Boot's environment in fixtures/ has a pointer already.
+      const had = kind === 'fw-env';
+      const first = had ? 8 : 1;
+      if (!had) {
+        const { code, out } = await verb('pointer', 'verify', '--store', store);
+        expect({ code, out }).toEqual({
+          code: 3,
+          out: 'no boot pointer: slot 0 is empty; slot 1 is empty; `agent pointer set` writes one\n',
+        });
+      }
+      const one = await verb('pointer', 'set', '--store', store, ...POINTER);
+      expect(one.code).toBe(0);
+      expect(one.out).toMatch(had ? /^old:\n {2}sequence {4}7\n {2}image {7}alpha\n/ : /^old: none\n/);
+      expect(one.out).toMatch(
+        new RegExp(
+          `new, written and verified:\n {2}sequence {4}${first}\n {2}image {7}alpha\n {2}disks {7}n1-root\n`,
+        ),
+      );
+
+      const two = JSON.parse(
+        (await verb('pointer', 'set', '--store', store, ...POINTER, '--image', 'beta', '--json')).out,
+      );
+      expect(two).toMatchObject({
+        old: { sequence: first, image: 'alpha' },
+        new: { sequence: first + 1, image: 'beta' },
       });
-    }
-    const one = verb('pointer', 'set', '--store', store, ...POINTER);
-    expect(one.code).toBe(0);
-    expect(one.out).toMatch(had ? /^old:\n {2}sequence {4}7\n {2}image {7}alpha\n/ : /^old: none\n/);
-    expect(one.out).toMatch(
-      new RegExp(
-        `new, written and verified:\n {2}sequence {4}${first}\n {2}image {7}alpha\n {2}disks {7}n1-root\n`,
-      ),
-    );
 
-    const two = JSON.parse(
-      verb('pointer', 'set', '--store', store, ...POINTER, '--image', 'beta', '--json').out,
-    );
-    expect(two).toMatchObject({
-      old: { sequence: first, image: 'alpha' },
-      new: { sequence: first + 1, image: 'beta' },
+      const shown = await verb('pointer', 'show', '--store', store);
+      expect(shown.out).toMatch(/slot [01], in force: \n {2}sequence {4}\d\n {2}image {7}beta\n/);
+      const history = await verb('pointer', 'history', '--store', store);
+      expect(history.out).toMatch(
+        new RegExp(
+          `^ {9}${first + 1} {2}slot [01], in force: image beta, deployment \\w{16}, deploy, 3 attempts\n {9}${first} {2}slot [01]: image alpha, `,
+        ),
+      );
+      expect(JSON.parse((await verb('pointer', 'history', '--store', store, '--json')).out)).toMatchObject([
+        { inForce: true, sequence: first + 1, kind: 'valid', pointer: two.new, fault: '' },
+        { inForce: false, sequence: first, kind: 'valid', pointer: two.old },
+      ]);
+      const verified = await verb('pointer', 'verify', '--store', store, '--json');
+      expect(verified.code).toBe(0);
+      expect(JSON.parse(verified.out)).toMatchObject({ ok: true, pointer: two.new });
     });
+  },
+);
 
-    const shown = verb('pointer', 'show', '--store', store);
-    expect(shown.out).toMatch(/slot [01], in force: \n {2}sequence {4}\d\n {2}image {7}beta\n/);
-    const history = verb('pointer', 'history', '--store', store);
-    expect(history.out).toMatch(
-      new RegExp(
-        `^ {9}${first + 1} {2}slot [01], in force: image beta, deployment \\w{16}, deploy, 3 attempts\n {9}${first} {2}slot [01]: image alpha, `,
-      ),
-    );
-    expect(JSON.parse(verb('pointer', 'history', '--store', store, '--json').out)).toMatchObject([
-      { inForce: true, sequence: first + 1, kind: 'valid', pointer: two.new, fault: '' },
-      { inForce: false, sequence: first, kind: 'valid', pointer: two.old },
-    ]);
-    const verified = verb('pointer', 'verify', '--store', store, '--json');
-    expect(verified.code).toBe(0);
-    expect(JSON.parse(verified.out)).toMatchObject({ ok: true, pointer: two.new });
-  });
-});
+describe.each(RUNTIMES)('%s', (runtime) => {
+  const agent = (...args: string[]) => runAgent(runtime, ...args);
+  const set = (store: string, ...more: string[]) =>
+    agent('pointer', 'set', '--store', store, ...POINTER, ...more);
 
-describe('exit codes', () => {
   it.each([
-    ['nothing there', 1, 'uboot-env:DIR/none', /^agent: .*ENOENT.*none/],
+    ['nothing there', 1, 'uboot-env:DIR/none', /^agent: .*(ENOENT.*none|none: No such file or directory)/],
     ['no efivarfs', 1, 'efivars:DIR/none', /^agent: no UEFI variables at .*mount -t efivarfs/],
     ['no chip', 1, 'eeprom:DIR/text', /^agent: .*text: 5 bytes is not the size of a 24Cxx chip/],
     ['no kind', 2, 'spi:DIR/text', /expected KIND:PATH, KIND one of uboot-env, /],
@@ -249,18 +228,7 @@ describe('exit codes', () => {
     expect(verb('pointer', 'set', '--store', store, ...POINTER).out).toMatch(/^warning: with one copy/);
     const twice = `fw-env:${FRESH['fw-env']()}`;
     expect(verb('pointer', 'set', '--store', twice, ...POINTER).out).not.toContain('warning');
-    let help = '';
-    const program = agentProgram(
-      new NodeHost(),
-      () => {},
-      () => {},
-    );
-    const verbs = program.commands.find((each) => each.name() === 'pointer')!.commands;
-    const setting = verbs.find((each) => each.name() === 'set')!;
-    const writeOut = (text: string) => {
-      help += text;
-    };
-    setting.configureOutput({ writeOut }).outputHelp();
+    const help = verb('pointer', 'set', '--help').out.replaceAll('\n', ' ');
     expect(help).toContain(words);
   });
 
@@ -273,64 +241,64 @@ describe('exit codes', () => {
     }
     expect((await agent('--help')).out).toMatch(/Exit codes:\n {2}0 {2}done\n/);
   });
-});
 
-it('a digest beside a Raspberry Pi image is said to fit no longer', async () => {
-  const store = `rpi-eeprom:${FRESH['rpi-eeprom']()}`;
-  const digest = file('pieeprom.sig', Buffer.from('00\n'));
-  expect((await set(store)).out).toContain(
-    `${digest} no longer fits the image: make it again with rpi-eeprom-digest`,
-  );
-  expect(JSON.parse((await set(store, '--json')).out)).toMatchObject({ staleDigest: digest });
-});
-
-it('nothing that a store or the firmware holds steers the terminal', async () => {
-  // 9B is CSI: as U+009B it begins a command to the terminal.
-  const chip = new Uint8Array(256);
-  chip.set([0x9b, 0x32, 0x4a, 0x1b]);
-  const store = `eeprom:${file('eeprom', chip)}`;
-  const efivars = FRESH.efivars();
-  const name = Buffer.from('A\u001b[2J\u009b2J\nBoot0009 B\0', 'utf16le');
-  writeFileSync(
-    join(efivars, `Boot0001-${GLOBAL_GUID}`),
-    encodeVariable(Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0]), name])),
-  );
-  const control = /[^\P{Cc}\n]/u;
-  for (const json of [[], ['--json']]) {
-    const shown = await agent('pointer', 'show', '--store', store, ...json);
-    expect(shown.code).toBe(0);
-    expect(shown.out).toContain('torn');
-    const efi = await agent('efi', 'show', '--efivars', efivars, ...json);
-    expect(efi.code).toBe(0);
-    for (const { out } of [shown, efi]) expect(out).not.toMatch(control);
-    if (json.length === 0) expect(efi.out).toContain('\nBoot0001 A?[2J?2J?Boot0009 B\n');
-    else expect(JSON.parse(efi.out).options[0].description).toBe('A\u001b[2J\u009b2J\nBoot0009 B');
-  }
-  const missing = await agent('pointer', 'show', '--store', 'eeprom:/none\u009b2J');
-  expect(missing.err).toContain('/none?2J');
-});
-
-it('boot options of UEFI firmware', async () => {
-  const efivars = FRESH.efivars();
-  const variable = (name: string, data: Uint8Array) =>
-    writeFileSync(join(efivars, `${name}-${GLOBAL_GUID}`), encodeVariable(data));
-  for (const number of [1, 2]) variable(`Boot000${number}`, Buffer.from([1, 0, 0, 0, 0, 0, 0x41, 0, 0, 0]));
-  variable('BootOrder', encodeBootNumbers([1, 2]));
-  const efi = (...args: string[]) => agent('efi', ...args, '--efivars', efivars);
-  expect((await efi('show')).out).toBe(
-    'current none\nnext    none\norder   Boot0001, Boot0002\nBoot0001 A\nBoot0002 A\n',
-  );
-  expect((await efi('next', '0002')).out).toMatch(/^current none\nnext {4}Boot0002\n/);
-  expect(JSON.parse((await efi('order', '0002,0001', '--json')).out)).toMatchObject({
-    next: 2,
-    order: [2, 1],
+  it('a digest beside a Raspberry Pi image is said to fit no longer', async () => {
+    const store = `rpi-eeprom:${FRESH['rpi-eeprom']()}`;
+    const digest = file('pieeprom.sig', Buffer.from('00\n'));
+    expect((await set(store)).out).toContain(
+      `${digest} no longer fits the image: make it again with rpi-eeprom-digest`,
+    );
+    expect(JSON.parse((await set(store, '--json')).out)).toMatchObject({ staleDigest: digest });
   });
-  expect(await efi('next', '0009')).toMatchObject({
-    code: 1,
-    err: expect.stringContaining('there is no Boot0009'),
+
+  it('nothing that a store or the firmware holds steers the terminal', async () => {
+    // 9B is CSI: as U+009B it begins a command to the terminal.
+    const chip = new Uint8Array(256);
+    chip.set([0x9b, 0x32, 0x4a, 0x1b]);
+    const store = `eeprom:${file('eeprom', chip)}`;
+    const efivars = FRESH.efivars();
+    const name = Buffer.from('A\u001b[2J\u009b2J\nBoot0009 B\0', 'utf16le');
+    writeFileSync(
+      join(efivars, `Boot0001-${GLOBAL_GUID}`),
+      encodeVariable(Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0]), name])),
+    );
+    const control = /[^\P{Cc}\n]/u;
+    for (const json of [[], ['--json']]) {
+      const shown = await agent('pointer', 'show', '--store', store, ...json);
+      expect(shown.code).toBe(0);
+      expect(shown.out).toContain('torn');
+      const efi = await agent('efi', 'show', '--efivars', efivars, ...json);
+      expect(efi.code).toBe(0);
+      for (const { out } of [shown, efi]) expect(out).not.toMatch(control);
+      if (json.length === 0) expect(efi.out).toContain('\nBoot0001 A?[2J?2J?Boot0009 B\n');
+      else expect(JSON.parse(efi.out).options[0].description).toBe('A\u001b[2J\u009b2J\nBoot0009 B');
+    }
+    const missing = await agent('pointer', 'show', '--store', 'eeprom:/none\u009b2J');
+    expect(missing.err).toContain('/none?2J');
   });
-  expect(await efi('next', '9')).toMatchObject({
-    code: 2,
-    err: expect.stringContaining('four hexadecimal digits'),
+
+  it('boot options of UEFI firmware', async () => {
+    const efivars = FRESH.efivars();
+    const variable = (name: string, data: Uint8Array) =>
+      writeFileSync(join(efivars, `${name}-${GLOBAL_GUID}`), encodeVariable(data));
+    for (const number of [1, 2]) variable(`Boot000${number}`, Buffer.from([1, 0, 0, 0, 0, 0, 0x41, 0, 0, 0]));
+    variable('BootOrder', encodeBootNumbers([1, 2]));
+    const efi = (...args: string[]) => agent('efi', ...args, '--efivars', efivars);
+    expect((await efi('show')).out).toBe(
+      'current none\nnext    none\norder   Boot0001, Boot0002\nBoot0001 A\nBoot0002 A\n',
+    );
+    expect((await efi('next', '0002')).out).toMatch(/^current none\nnext {4}Boot0002\n/);
+    expect(JSON.parse((await efi('order', '0002,0001', '--json')).out)).toMatchObject({
+      next: 2,
+      order: [2, 1],
+    });
+    expect(await efi('next', '0009')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('there is no Boot0009'),
+    });
+    expect(await efi('next', '9')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('four hexadecimal digits'),
+    });
   });
 });

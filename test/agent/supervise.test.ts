@@ -118,17 +118,18 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
   it('says what is wrong with its command line, and with this node', { timeout: 60_000 }, async () => {
     const ends = async (...args: string[]) => {
       const agent = await startAgent(runtime, ['supervise', ...args]);
-      return { code: await agent.ended, output: agent.output() };
+      return { code: await agent.ended, output: agent.output(), complaints: agent.complaints() };
     };
-    expect(await ends('--help')).toMatchObject({ code: 0, output: expect.stringContaining('Exit codes:') });
-    expect(await ends('--imager', 'nowhere')).toEqual({
-      code: 2,
-      output: 'agent: imager "nowhere" is not ADDRESS or ADDRESS:PORT\n',
+    expect(await ends('--help')).toMatchObject({
+      ...{ code: 0, complaints: '' },
+      output: expect.stringContaining('Exit codes:'),
     });
+    const words = 'agent: imager "nowhere" is not ADDRESS or ADDRESS:PORT\n';
+    expect(await ends('--imager', 'nowhere')).toEqual({ code: 2, output: words, complaints: words });
     const uid = join(folder, 'none');
     expect(await ends('--imager', ADDRESS, '--uid-file', uid)).toMatchObject({
       code: 1,
-      output: expect.stringContaining(uid),
+      complaints: expect.stringContaining(uid),
     });
   });
 });
@@ -139,7 +140,7 @@ it.each([
   [['--imager', '10.0.0.1:0'], 'is not ADDRESS or ADDRESS:PORT'],
   [['--imager', '10.0.0.1:70000'], 'is not ADDRESS or ADDRESS:PORT'],
   [['--imager', '10.0.0.1:1:2'], 'is not ADDRESS or ADDRESS:PORT'],
-  [['--pointer', 'eeprom'], '--pointer eeprom is not KIND:PATH'],
+  [['--pointer', 'eeprom'], '--pointer eeprom: expected KIND:PATH, KIND one of uboot-env, '],
   [['--loud'], '"--loud" is no option of supervise'],
 ])('%j: %s', (args, words) => {
   expect(() => parseSuperviseOptions(args)).toThrow(words);

@@ -40,21 +40,20 @@ interface Agent {
 /** Takes about three minutes. */
 export async function run(): Promise<BenchRow[]> {
   const dir = mkdtempSync(join(tmpdir(), 'agent-bench-'));
-  const hello = new EventEmitter();
-  const imager = await startEndpoint(new MemoryRegistry(), ({ step }) => {
-    if (step === 'hello') hello.emit('hello');
-  });
+  // One for each: what one runtime is defined with, the other has not.
+  const ours = await startImager();
+  const onNode = await startImager();
   const other = await startOther(dir);
   try {
-    const all = await agents(dir, { hello, port: imager.port }, other);
-    const [ours, ...peers] = all as [Agent, ...Agent[]];
+    const all = await agents(dir, ours, onNode, other);
+    const [first, ...peers] = all as [Agent, ...Agent[]];
     const rows: BenchRow[] = [];
     for (const peer of peers) {
       const compare = (name: string, unit: string, pairs: [number, number][]) =>
         rows.push(row(name, unit, peer.name, pairs));
-      compare('agent: what a node has to hold', 'MB', [[size(ours) / 1e6, size(peer) / 1e6]]);
+      compare('agent: what a node has to hold', 'MB', [[size(first) / 1e6, size(peer) / 1e6]]);
       const lives: [Life, Life][] = [];
-      for (let n = 0; n < PAIRS; n++) lives.push([await life(ours), await life(peer)]);
+      for (let n = 0; n < PAIRS; n++) lives.push([await life(first), await life(peer)]);
       compare(
         'agent: resident while supervising',
         'MB',
@@ -69,7 +68,8 @@ export async function run(): Promise<BenchRow[]> {
     rows.push(...(await emulated(dir)), await initramfs(dir));
     return rows;
   } finally {
-    await imager.close();
+    await ours.close();
+    await onNode.close();
     other.server.close();
     rmSync(dir, { recursive: true, force: true });
   }
@@ -87,14 +87,14 @@ function row(name: string, unit: string, peerName: string, pairs: [number, numbe
 
 async function agents(
   dir: string,
-  ours: { hello: EventEmitter; port: number },
+  ours: Imager,
+  onNode: Imager,
   other: { hello: EventEmitter; port: number; certificate: string },
 ): Promise<Agent[]> {
-  const { hello } = ours;
   const uid = join(dir, 'uid');
   writeFileSync(uid, 'serial:n1\n');
-  const words = (runtime: string): string[] => [
-    ...['supervise', '--imager', `${ADDRESS}:${ours.port}`],
+  const words = (runtime: string, { port }: Imager): string[] => [
+    ...['supervise', '--imager', `${ADDRESS}:${port}`],
     ...['--state', join(dir, `state-${runtime}`), '--uid-file', uid],
   ];
   const binary = join(dir, 'agent');
@@ -104,19 +104,24 @@ async function agents(
     entryPoints: [resolve(import.meta.dirname, '../../agent/node/main.ts')],
     outfile: script,
     ...{ bundle: true, platform: 'node', format: 'esm', minify: true, external: ['cbor-extract'] },
-    // What commander is made of asks for Node's modules in the older way.
-    banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-    },
   });
   const bun = await bunProgram(ARCH);
   const go = await goAgent(ARCH, dir);
   const node = process.execPath;
   return [
-    { name: 'ours', command: [binary, ...words('quickjs')], files: [binary], hello },
-    { name: 'ours on Node', command: [node, script, ...words('node')], files: [node, script], hello },
+    { name: 'ours', command: [binary, ...words('quickjs', ours)], files: [binary], hello: ours.hello },
+    {
+      name: 'ours on Node',
+      command: [node, script, ...words('node', onNode)],
+      files: [node, script],
+      hello: onNode.hello,
+    },
     // Bun has no TLS with pre-shared keys.
-    { name: 'ours on Bun, never connected', command: [bun, script, ...words('bun')], files: [bun, script] },
+    {
+      name: 'ours on Bun, never connected',
+      command: [bun, script, ...words('bun', onNode)],
+      files: [bun, script],
+    },
     {
       name: 'Go',
       command: [
@@ -164,6 +169,21 @@ async function life({ name, command, hello }: Agent): Promise<Life> {
     child.kill('SIGKILL');
     await once(child, 'close');
   }
+}
+
+interface Imager {
+  port: number;
+  /** Emits when its node has said hello. */
+  hello: EventEmitter;
+  close(): Promise<void>;
+}
+
+async function startImager(): Promise<Imager> {
+  const hello = new EventEmitter();
+  const server = await startEndpoint(new MemoryRegistry(), ({ step }) => {
+    if (step === 'hello') hello.emit('hello');
+  });
+  return { port: server.port, hello, close: () => server.close() };
 }
 
 /** The other end of the agent in Go: it hears, and says nothing. */

@@ -12,16 +12,12 @@ const MAY_IMPORT: Record<string, string[]> = {
   'agent/ports.ts': ['agent/protocol', 'agent/core'],
   'agent/core': ['agent/protocol', 'agent/ports.ts'],
   'agent/linux': ['agent/protocol', 'agent/core', 'agent/ports.ts'],
-  'agent/main.ts': ['agent/protocol', 'agent/core', 'agent/linux', 'agent/ports.ts', 'agent/supervise.ts'],
+  'agent/main.ts': ['agent/protocol', 'agent/core', 'agent/linux', 'agent/ports.ts'],
   'agent/supervise.ts': ['agent/protocol', 'agent/core', 'agent/linux', 'agent/ports.ts'],
-  'agent/quickjs': ['agent/protocol', 'agent/linux', 'agent/main.ts'],
-  'agent/node': [
-    'agent/protocol',
-    'agent/linux',
-    'agent/main.ts',
-    'agent/supervise.ts',
-    'agent/node/signatures.ts',
-  ],
+  'agent/verbs': ['agent/protocol', 'agent/linux'],
+  'agent/program.ts': ['agent/linux', 'agent/main.ts', 'agent/supervise.ts', 'agent/verbs'],
+  'agent/quickjs': ['agent/protocol', 'agent/linux', 'agent/program.ts'],
+  'agent/node': ['agent/protocol', 'agent/linux', 'agent/program.ts', 'agent/node/signatures.ts'],
   'agent/node/signatures.ts': ['agent/linux'],
   'imager/journal': [],
   'imager/storage': [],
@@ -60,6 +56,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'imager/serial',
     'imager/service.ts',
     'firmware-stubs/rig/scenario',
+    'firmware-stubs/simulated/lab',
   ],
   'firmware-stubs/rig/scenario': [
     ...['agent/protocol', 'imager/journal', 'imager/model', 'imager/images', 'firmware-stubs/rig'],
@@ -93,8 +90,11 @@ function sources(folder: string): string[] {
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(ROOT, file), 'utf8');
-  const found = text.matchAll(/^(?:import|export)\b(?:[^'"`;]*?\bfrom)?\s*['"](\.[^'"]+)['"];$/gm);
-  return [...found].map(([, path]) => relative(ROOT, resolve(ROOT, dirname(file), path!)));
+  const found = [
+    ...text.matchAll(/^(?:import|export)\b(?:[^'"`;]*?\bfrom)?\s*['"](\.[^'"]+)['"];$/gm),
+    ...text.matchAll(/\bawait import\('(\.[^']+)'\)/g),
+  ];
+  return found.map(([, path]) => relative(ROOT, resolve(ROOT, dirname(file), path!)));
 }
 
 function roomOf(file: string): string {

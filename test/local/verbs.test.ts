@@ -1,5 +1,4 @@
-/** `agent local` as a technician uses it: what it prints, and its exit codes as a program. No key is ever printed. */
-import { execFile } from 'node:child_process';
+/** `agent local` as a technician uses it, on both runtimes: what it prints, and its exit codes as a program. No key is ever printed. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,16 +6,15 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { LocalFolder, openLocalFolder } from '../../agent/linux/local-folder.ts';
 import { openLocalStore } from '../../agent/linux/local-store.ts';
 import { lockState, lockStore } from '../../agent/linux/state-lock.ts';
-import { agentProgram } from '../../agent/node/cli.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import type { LocalStore } from '../../agent/protocol/definition.ts';
-import { bundle } from '../support/inside.ts';
+import { agentCommand, RUNTIMES } from '../support/agent-process.ts';
+import { type Ended, quickVerb, runAgent, verb as runHere, verbOn } from '../support/agent-verbs.ts';
 import { definitionOf, uuid } from './definitions.ts';
 
-let program: string;
 beforeAll(async () => {
-  program = await bundle('agent/node/main.ts');
-});
+  for (const runtime of RUNTIMES) await agentCommand(runtime);
+}, 120_000);
 
 let dir: string;
 let state: string;
@@ -29,32 +27,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
-interface Ended {
-  code: number;
-  out: string;
-  err: string;
-}
-
-/** As a program. */
-async function agent(...args: string[]): Promise<Ended> {
-  const ended = await new Promise<Ended>((resolve) =>
-    execFile(process.execPath, [program, ...args], (error, out, err) =>
-      resolve({ code: error === null ? 0 : Number(error.code), out, err }),
-    ),
-  );
+function withoutKey(ended: Ended): Ended {
   expectNoKey(ended.out + ended.err);
   return ended;
 }
 
 /** Without a process for each: what ends well prints. */
 function verb(...args: string[]): string {
-  let out = '';
-  const print = (text: string) => {
-    out += `${text}\n`;
-  };
-  agentProgram(new NodeHost(), print).parse(args, { from: 'user' });
-  expectNoKey(out);
-  return out;
+  return withoutKey(runHere(...args)).out;
 }
 
 function expectNoKey(said: string): void {
@@ -88,71 +68,78 @@ const PLACES: [
   ],
 ];
 
-describe.each(PLACES)('%s', (_what, place, where, open, lock) => {
-  const words = (name: string, ...args: string[]) => ['local', name, ...args, ...place()];
-  const local = (name: string, ...args: string[]) => verb(...words(name, ...args));
-  const refused = (name: string, ...args: string[]) => agent(...words(name, ...args));
+describe.each(RUNTIMES.flatMap((runtime) => PLACES.map((place) => [runtime, ...place] as const)))(
+  '%s: %s',
+  (runtime, _what, place, where, open, lock) => {
+    const words = (name: string, ...args: string[]) => ['local', name, ...args, ...place()];
+    const local = async (name: string, ...args: string[]) =>
+      withoutKey(await quickVerb(runtime, ...words(name, ...args))).out;
+    const refused = async (name: string, ...args: string[]) =>
+      withoutKey(await runAgent(runtime, ...words(name, ...args)));
 
-  it('is shown in words and as JSON, and forgotten by name or id', async () => {
-    expect(local('show')).toBe(`${where()}: this node is defined in no cluster\n`);
-    for (const cluster of [1, 2]) open().define(definitionOf(cluster));
-    open().point({ current: uuid(1), target: uuid(2) });
-    const two = [
-      'cluster lab2, target',
-      `  id          ${uuid(2)}`,
-      '  node        7 node1',
-      `  definition  ${uuid(0x2001)}`,
-      '  uid         6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f601',
-      '  imagers     10.77.0.1, 10.77.0.2',
-    ];
-    const text = local('show').trimEnd().split('\n');
-    expect([text[0], text[1], ...text.slice(7)]).toEqual([`${where()}:`, 'cluster lab1, current', ...two]);
-    const json = JSON.parse(local('show', '--json'));
-    const { key: _key, signer: _signer, ...shown } = definitionOf(1);
-    expect(json).toMatchObject({ store: where(), current: uuid(1), target: uuid(2) });
-    expect(json.definitions[0]).toEqual(shown);
+    it('is shown in words and as JSON, and forgotten by name or id', async () => {
+      expect(await local('show')).toBe(`${where()}: this node is defined in no cluster\n`);
+      for (const cluster of [1, 2]) open().define(definitionOf(cluster));
+      open().point({ current: uuid(1), target: uuid(2) });
+      const two = [
+        'cluster lab2, target',
+        `  id          ${uuid(2)}`,
+        '  node        7 node1',
+        `  definition  ${uuid(0x2001)}`,
+        '  uid         6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f601',
+        '  imagers     10.77.0.1, 10.77.0.2',
+      ];
+      const text = (await local('show')).trimEnd().split('\n');
+      expect([text[0], text[1], ...text.slice(7)]).toEqual([`${where()}:`, 'cluster lab1, current', ...two]);
+      const json = JSON.parse(await local('show', '--json'));
+      const { key: _key, signer: _signer, ...shown } = definitionOf(1);
+      expect(json).toMatchObject({ store: where(), current: uuid(1), target: uuid(2) });
+      expect(json.definitions[0]).toEqual(shown);
 
-    expect(local('erase', 'lab1')).toBe([`${where()}:`, ...two, ''].join('\n'));
-    expect(open().read()).toEqual({ definitions: [definitionOf(2)], current: null, target: uuid(2) });
-    expect(await refused('erase', 'lab1')).toMatchObject({
-      code: 4,
-      err: expect.stringContaining('no definition to'),
+      expect(await local('erase', 'lab1')).toBe([`${where()}:`, ...two, ''].join('\n'));
+      expect(open().read()).toEqual({ definitions: [definitionOf(2)], current: null, target: uuid(2) });
+      expect(await refused('erase', 'lab1')).toMatchObject({
+        code: 4,
+        err: expect.stringContaining('no definition to'),
+      });
+      expect(await local('erase', uuid(2))).toBe(`${where()}: this node is defined in no cluster\n`);
     });
-    expect(local('erase', uuid(2))).toBe(`${where()}: this node is defined in no cluster\n`);
-  });
 
-  it('names one of two clusters of one name by its id', async () => {
-    open().define(definitionOf(1));
-    open().define({ ...definitionOf(2), cluster: { name: 'lab1', id: uuid(2) } });
-    expect((await refused('erase', 'lab1')).err).toContain(
-      `two clusters are called lab1: ${uuid(1)}, ${uuid(2)}; name one id`,
-    );
-    local('erase', uuid(1));
-    expect(open().read().definitions).toHaveLength(1);
-  });
-
-  it('is not written while another agent is at work', async () => {
-    open().define(definitionOf(1));
-    const release = lock();
-    expect(await refused('erase', 'lab1')).toMatchObject({
-      code: 4,
-      err: expect.stringContaining('is locked'),
+    it('names one of two clusters of one name by its id', async () => {
+      open().define(definitionOf(1));
+      open().define({ ...definitionOf(2), cluster: { name: 'lab1', id: uuid(2) } });
+      expect((await refused('erase', 'lab1')).err).toContain(
+        `two clusters are called lab1: ${uuid(1)}, ${uuid(2)}; name one id`,
+      );
+      await local('erase', uuid(1));
+      expect(open().read().definitions).toHaveLength(1);
     });
-    expect(local('show')).toContain('cluster lab1');
-    release();
-    local('erase', '--all');
-    expect(open().read().definitions).toEqual([]);
-  });
-});
 
-it('what is damaged is said, and forgotten only with --all', async () => {
+    it('is not written while another agent is at work', async () => {
+      open().define(definitionOf(1));
+      const release = lock();
+      expect(await refused('erase', 'lab1')).toMatchObject({
+        code: 4,
+        err: expect.stringContaining('is locked'),
+      });
+      expect(await local('show')).toContain('cluster lab1');
+      release();
+      await local('erase', '--all');
+      expect(open().read().definitions).toEqual([]);
+    });
+  },
+);
+
+it.each(RUNTIMES)('%s: what is damaged is said, and forgotten only with --all', async (runtime) => {
   openLocalFolder(new NodeHost(), state).define(definitionOf(1));
   const key = join(state, 'clusters', uuid(1), '1', 'key');
   writeFileSync(key, readFileSync(key, 'utf8').replace('a', 'b'));
   for (const args of [['show'], ['erase', 'lab1']])
-    expect(await agent('local', ...args, '--state', state)).toMatchObject({
+    expect(withoutKey(await runAgent(runtime, 'local', ...args, '--state', state))).toEqual({
       ...{ code: 1, out: '' },
-      err: `agent: ${key} is damaged: its CRC-32 is not that in sums\n`,
+      err:
+        `agent: ${key} is damaged: its CRC-32 is not that in sums; ` +
+        `\`agent local erase --all --state ${state}\` forgets everything that is there\n`,
     });
   verb('local', 'erase', '--all', '--state', state);
   expect(new LocalFolder(new NodeHost(), state).read().definitions).toEqual([]);
@@ -169,15 +156,7 @@ it('a folder that was named goes before the store the node booted by, whose keys
   }
   openLocalStore(new NodeHost(), { layout: 'uboot-env', device: eeprom })!.define(definitionOf(1));
   openLocalFolder(new NodeHost(), state).define(definitionOf(2));
-  let out = '';
-  const local = (...args: string[]) => {
-    out = '';
-    const program = agentProgram(new Booted(), (text) => {
-      out += text;
-    });
-    program.parse(['local', ...args], { from: 'user' });
-    return out;
-  };
+  const local = (...args: string[]) => withoutKey(verbOn(new Booted(), 'local', ...args)).out;
   expect(local('show')).toContain('cluster lab1');
   expect(local('show', '--state', state)).toContain('cluster lab2');
   local('erase', '--all', '--state', state);
@@ -193,17 +172,20 @@ it('no agent at work on this machine keeps another chip from being erased', () =
   expect(verb('local', 'show', '--store', `uboot-env:${eeprom}`)).toContain('defined in no cluster');
 });
 
-it('a store without room is said', async () => {
+it.each(RUNTIMES)('%s: a store without room is said', async (runtime) => {
   writeFileSync(eeprom, new Uint8Array(8192));
-  expect(await agent('local', 'show', '--store', `uboot-env:${eeprom}`)).toMatchObject({
+  expect(await runAgent(runtime, 'local', 'show', '--store', `uboot-env:${eeprom}`)).toMatchObject({
     ...{ code: 4, out: '' },
     err: expect.stringMatching(/there is no local store: .*8192 bytes.*no room/),
   });
 });
 
-it('erase wants one cluster, or all', async () => {
+it.each(RUNTIMES)('%s: erase wants one cluster, or all', async (runtime) => {
   for (const args of [[], ['lab1', '--all']])
-    expect((await agent('local', 'erase', ...args, '--state', state)).code).toBe(4);
+    expect(await runAgent(runtime, 'local', 'erase', ...args, '--state', state)).toEqual({
+      ...{ code: 2, out: '' },
+      err: 'agent: nothing erased: name one cluster, or --all\n',
+    });
 });
 
 it('no verb for boot pointers shows what is behind them', () => {

@@ -34,8 +34,10 @@ async function build(runtime: Runtime): Promise<string[]> {
 
 export interface AgentProcess {
   pid: number;
-  /** Everything it has printed so far. */
+  /** Everything it has printed so far, on standard output and standard error. */
   output(): string;
+  /** Of that, what was on standard error. */
+  complaints(): string;
   kill(signal: NodeJS.Signals): void;
   /** Resolves with its exit code (null where a signal ended it). */
   ended: Promise<number | null>;
@@ -46,13 +48,16 @@ export async function startAgent(runtime: Runtime, args: readonly string[]): Pro
   const [file, ...words] = [...(await agentCommand(runtime)), ...args];
   const child = endsWithTest(spawn(file!, words, { stdio: ['ignore', 'pipe', 'pipe'] }));
   let output = '';
+  let complaints = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => {
       output += chunk;
+      if (stream === child.stderr) complaints += chunk;
     });
   return {
     pid: child.pid!,
     output: () => output,
+    complaints: () => complaints,
     kill: (signal) => void child.kill(signal),
     ended: once(child, 'close').then(([code]) => code as number | null),
   };

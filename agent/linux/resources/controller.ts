@@ -51,13 +51,12 @@ export function flagAt(host: Host, path: string): boolean | undefined {
 
 /** Lines KEY=VALUE of a device's `uevent`: what the kernel would tell udev of it, in one read. */
 export function ueventOf(host: Host, device: string): Record<string, string> {
-  const lines = (attribute(host, `${device}/uevent`) ?? '').split('\n');
-  return Object.fromEntries(
-    lines.flatMap((line) => {
-      const at = line.indexOf('=');
-      return at > 0 ? [[line.slice(0, at), line.slice(at + 1)]] : [];
-    }),
-  );
+  const values: Record<string, string> = {};
+  for (const line of (attribute(host, `${device}/uevent`) ?? '').split('\n')) {
+    const at = line.indexOf('=');
+    if (at > 0) values[line.slice(0, at)] = line.slice(at + 1);
+  }
+  return values;
 }
 
 /** Where a link of /sys/class or /sys/block leads, from `devices` on: `pci0000:00/0000:00:03.0/virtio1/net/eth0`. */

@@ -35,6 +35,7 @@ const MAX_BYTES = 54_000;
 const RESOURCE_OVERHEAD = 24;
 const FIELD_OVERHEAD = 4;
 const NUMBER = 9;
+const PRINTABLE = /^[ -~]*$/;
 
 /** What there is, by kind and key. What could not be read is skipped and said in `faults`. */
 export function discoverResources(
@@ -119,6 +120,8 @@ class Bounded {
 
 /** Without control characters, within so many UTF-16 units, no half of a character at the end. */
 function short(text: string, most: number): string {
+  // Nearly all are, and looking for what they have not takes a slow node longer than reading them.
+  if (text.length <= most && PRINTABLE.test(text)) return text;
   return plain(text)
     .replaceAll('\n', '?')
     .slice(0, most)

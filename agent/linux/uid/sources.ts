@@ -34,10 +34,7 @@ const ARGUMENT = 'bootwright.uid=';
  * known by one thing must not join as another.
  */
 export function uidOrder(commandLine: string, sources: readonly UidSource[] = UID_SOURCES): UidSource[] {
-  const word = commandLine
-    .split(/\s+/)
-    .filter((each) => each.startsWith(ARGUMENT))
-    .at(-1);
+  const word = commandLine.match(/\S+/g)?.findLast((each) => each.startsWith(ARGUMENT));
   if (word === undefined) return [...sources];
   const names = word.slice(ARGUMENT.length).split(',');
   return names.map((name) => {

@@ -2,7 +2,7 @@
 import { parseUid } from '../../protocol/uid.ts';
 import { firmwareText, judged, type UidSource } from './source.ts';
 
-const UID_FILE = '/etc/bootwright/uid';
+export const UID_FILE = '/etc/bootwright/uid';
 const DMI = '/sys/class/dmi/id';
 const DEVICE_TREE_SERIAL = '/sys/firmware/devicetree/base/serial-number';
 

@@ -253,6 +253,11 @@ export class SimulatedMachine implements Host {
     this.#boot.life.does(() => this.#world.print(line));
   }
 
+  /** Both are the machine's console. */
+  complain(line: string): void {
+    this.print(line);
+  }
+
   /** Nobody else is on the machine. */
   lock(): () => void {
     return () => {};

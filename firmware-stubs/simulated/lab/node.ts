@@ -1,6 +1,6 @@
 /** A node without hardware: power, a chip with boot pointers, firmware, and the project's own agent on a simulated machine. */
 import { DEVICE_SIZE } from '../../../agent/linux/eeprom.ts';
-import { main } from '../../../agent/main.ts';
+import { bootNode } from '../../../agent/main.ts';
 import { ipxeScript } from '../../../agent/protocol/pointer/ipxe-script.ts';
 import type { PointerLayout } from '../../../agent/protocol/pointer/layout.ts';
 import { PointerStore } from '../../../agent/protocol/pointer/store.ts';
@@ -168,7 +168,7 @@ export class SimulatedNode {
     );
     this.#machine = machine;
     life.after(KERNEL_MS, () => {
-      main(machine, []).catch((error: unknown) =>
+      bootNode(machine).catch((error: unknown) =>
         machine.print(
           `bootwright: the agent ended: ${error instanceof Error ? error.message : String(error)}`,
         ),

@@ -85,6 +85,17 @@ test('a fault says so in the bundle: an import of Node is refused', async () => 
   await expect(buildAgent({ arch: ARCH, out: join(folder, 'none'), entry })).rejects.toThrow(/node:/);
 });
 
+test('what is used of a library and not listed for the static program is an error of the build', async () => {
+  const entry = 'test/agent/host/programs/unlisted.ts';
+  await expect(buildAgent({ arch: ARCH, out: join(folder, 'none'), entry })).rejects.toThrow(/"date"/);
+});
+
+test('reads no source text, wherever it comes from', async () => {
+  const { code, output } = await run('faults', ['source']);
+  expect(code).toBe(1);
+  expect(output).toContain('agent: fatal: TypeError: eval is not supported');
+});
+
 test('messages of the agent protocol mean the same on both runtimes', async () => {
   const server: Server = createServer();
   server.listen(0, '127.0.0.1');

@@ -8,6 +8,7 @@ start(async (host: Host, [how]) => {
   if (how === 'later') setTimeout(explode, 1);
   if (how === 'caught') await Promise.reject(new Error('caught')).catch(() => host.print('caught'));
   if (how === 'exit') host.exit(3);
+  if (how === 'source') new Function('return 1')();
 });
 
 function explode(): never {

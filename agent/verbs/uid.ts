@@ -1,36 +1,29 @@
 /** `agent uid`: what this node is known by, and what each source said. */
-import type { Command } from 'commander';
-import type { Host } from '../linux/host.ts';
 import { UID_SOURCES } from '../linux/uid/sources.ts';
 import { readUids, type UidReading, uidOf } from '../linux/uid.ts';
+import { columns } from './help.ts';
 import { jsonText } from './json-text.ts';
+import { JSON_OPTION, type Verb } from './verb.ts';
 
-const SOURCES = UID_SOURCES.map(({ name, about }) => `  ${name.padEnd(16)}${about}`).join('\n');
-
-export function addUidVerb(program: Command, host: Host, print: (text: string) => void): void {
-  program
-    .command('uid')
-    .description('hardware UID of this node, and what each source of one says')
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `
-The first line is the UID. Sources, in the order they are asked in; bootwright.uid=SOURCE[,SOURCE] on the kernel's
+export const uidVerb: Verb = {
+  name: 'uid',
+  about: 'hardware UID of this node, and what each source of one says',
+  options: [JSON_OPTION],
+  get notes() {
+    return `The first line is the UID. Sources, in the order they are asked in; bootwright.uid=SOURCE[,SOURCE] on the kernel's
 command line says another:
-${SOURCES}
-
-Examples:
-  agent uid
-  agent uid --json`,
-    )
-    .action(({ json }: { json?: boolean }) => {
-      const readings = readUids(host);
-      if (json) print(jsonText({ uid: winner(readings)?.uid ?? null, sources: readings }));
-      else print(uidText(readings));
-      // Tells why there is none.
-      uidOf(readings);
-    });
-}
+${columns(UID_SOURCES.map(({ name, about }) => [name, about]))}`;
+  },
+  examples: ['agent uid', 'agent uid --json'],
+  run(host, given, print) {
+    const readings = readUids(host);
+    if (given.has('json')) print(jsonText({ uid: winner(readings)?.uid ?? null, sources: readings }));
+    else print(uidText(readings));
+    // Tells why there is none.
+    uidOf(readings);
+    return undefined;
+  },
+};
 
 function uidText(readings: readonly UidReading[]): string {
   const first = winner(readings);

@@ -1,0 +1,20 @@
+/** Lines on standard output and standard error, out before the call ends: what is printed just before exit() must get there. */
+import { writeSync } from 'node:fs';
+import { hostError } from './errors.ts';
+
+const PAUSE_MS = 1;
+
+export function say(fd: 1 | 2, line: string): void {
+  const bytes = Buffer.from(`${line}\n`);
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(fd, bytes, at);
+    } catch (error) {
+      const { code } = hostError(error);
+      // Nobody reads it.
+      if (code === 'EPIPE') return;
+      if (code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+    }
+  }
+}
