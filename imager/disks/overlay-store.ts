@@ -58,7 +58,8 @@ export class OverlayStore {
     this.#space = new Space(found.end);
     for (const place of found.retired) this.#space.retirePage(place);
     this.#journal = new Journal(file, this.#space, found, host.salt);
-    this.flushes = new Flushes(host.name, file, this.#journal, this.#space);
+    const now = host.now ?? (() => performance.now());
+    this.flushes = new Flushes(host.name, file, this.#journal, this.#space, now);
     this.#checkpoints = new Checkpoints(
       {
         file,
@@ -67,7 +68,7 @@ export class OverlayStore {
         flushes: this.flushes,
         writing: this.#writing,
         warn: host.warn,
-        now: host.now ?? (() => performance.now()),
+        now,
         later: host.later ?? ((ms, work) => void setTimeout(work, ms).unref()),
       },
       found,
