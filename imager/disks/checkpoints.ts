@@ -14,7 +14,7 @@ import type { Recovered } from './recover.ts';
 import { scan } from './scan.ts';
 import type { Space } from './space.ts';
 import { encodeSuperblock, type Superblock } from './superblock.ts';
-import { tidy } from './tidy.ts';
+import { Tidy } from './tidy.ts';
 
 /** A journal longer than this, or so many changed leaves of the map, ask for a checkpoint. */
 const LONG_JOURNAL = 2 * 1024 * 1024;
@@ -37,6 +37,8 @@ export interface Parts {
   warn: (message: string, detail: Record<string, unknown>) => void;
   /** Milliseconds of a clock that only goes on. */
   now: () => number;
+  /** Calls `work` after `ms` milliseconds. */
+  later: (ms: number, work: () => void) => void;
 }
 
 export class Checkpoints {
@@ -47,6 +49,7 @@ export class Checkpoints {
   readonly #writing: Parts['writing'];
   readonly #warn: Parts['warn'];
   readonly #now: Parts['now'];
+  readonly #tidy: Tidy;
   #tree: MapTree;
   #superblock: Superblock;
   #copy: 0 | 1;
@@ -70,6 +73,7 @@ export class Checkpoints {
     this.#writing = parts.writing;
     this.#warn = parts.warn;
     this.#now = parts.now;
+    this.#tidy = new Tidy(parts.file, parts.space, parts.later);
     this.#tree = found.tree;
     this.#superblock = found.superblock;
     this.#copy = found.copy;
@@ -94,9 +98,10 @@ export class Checkpoints {
     return this.#tree;
   }
 
-  /** The map was changed: begins a checkpoint where it is time for one. */
-  changed(): void {
+  /** The map was changed, and data written to `places`: begins a checkpoint where it is time for one. */
+  changed(places: number): void {
     this.#changed = true;
+    this.#tidy.wrote(places);
     const long = this.#journal.length > this.#patience || this.#tree.dirtyLeaves > MANY_LEAVES;
     if (long && this.#running === 0 && this.#mayCheckpoint()) void this.#tryCheckpoint();
     if (this.#scanAgain !== undefined && this.#now() >= this.#scanAgain.at) this.#tryScan(this.#scanAgain);
@@ -174,7 +179,7 @@ export class Checkpoints {
       this.#space.endScan();
       if (this.#scanAgain !== undefined) this.#warn('free space can be told again', {});
       this.#scanAgain = undefined;
-      this.#tidy();
+      this.#tidy.some();
     } catch (error) {
       // The disk works on without: only, nothing becomes free. What the cause is may pass.
       this.#space.failScan();
@@ -222,7 +227,7 @@ export class Checkpoints {
     this.#patience = LONG_JOURNAL;
     this.#space.kept(true);
     this.#space.freed([...cut.retired, ...cut.segments, ...cut.tables.before]);
-    this.#tidy();
+    this.#tidy.some();
   }
 
   /** One step of the event loop: what the checkpoint is of. */
@@ -284,17 +289,12 @@ export class Checkpoints {
     }
   }
 
-  #tidy(): void {
-    if (this.#closing || !tidy(this.#file, this.#space, false)) return;
-    setImmediate(() => this.#tidy());
-  }
-
   /** Makes a last checkpoint, so that the next open has nothing to do; the file is not used any more then. */
   async close(): Promise<void> {
     await this.settled();
     // Without space, or after a failure, the next open has the journal.
     if (this.#changed && this.#mayCheckpoint()) await this.#tryCheckpoint();
-    while (tidy(this.#file, this.#space, true));
+    this.#tidy.all();
     this.stop();
     await this.#last;
   }
@@ -302,5 +302,6 @@ export class Checkpoints {
   /** Ends a scan early, and begins no more work. */
   stop(): void {
     this.#closing = true;
+    this.#tidy.stop();
   }
 }

@@ -6,24 +6,34 @@ import type { Space } from './space.ts';
 
 /** Bytes written and not flushed that ask for a flush: what an open after a power cut may have to look through. */
 const MUCH_UNFLUSHED = 512 * 1024 * 1024;
+/**
+ * But not before this time after the sync before, as with file systems' own: for who writes a whole disk without a flush
+ * it takes a sixth of all processor time. The checkpoint that the journal's length asks for comes after 2 GiB at most.
+ */
+const APART_MS = 5000;
 
 export class Flushes {
   readonly #name: string;
   readonly #file: BlockFile;
   readonly #journal: Journal;
   readonly #space: Space;
+  readonly #now: () => number;
   #failure: DiskError | undefined;
   #unflushed = 0;
+  /** When the last sync ended. */
+  #ended = Number.NEGATIVE_INFINITY;
   /** Something else than records was written since the last sync began; an earlier process may have done so too. */
   #unsynced = true;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
-  constructor(name: string, file: BlockFile, journal: Journal, space: Space) {
+  /** `now`: milliseconds of a clock that only goes on. */
+  constructor(name: string, file: BlockFile, journal: Journal, space: Space, now: () => number) {
     this.#name = name;
     this.#file = file;
     this.#journal = journal;
     this.#space = space;
+    this.#now = now;
   }
 
   /** Throws the error that ended all writing, if there is one. */
@@ -39,9 +49,9 @@ export class Flushes {
   /** Data of so many bytes were written, and noted in the journal. */
   noted(bytes: number): void {
     this.#unflushed += bytes;
+    if (this.#unflushed <= MUCH_UNFLUSHED || this.#running !== undefined) return;
     // A node that never flushes: where it fails, later writes tell.
-    if (this.#unflushed > MUCH_UNFLUSHED && this.#running === undefined)
-      void this.flush().catch(() => undefined);
+    if (this.#now() >= this.#ended + APART_MS) void this.flush().catch(() => undefined);
   }
 
   /**
@@ -89,6 +99,7 @@ export class Flushes {
     } catch (error) {
       this.#final(error);
     }
+    this.#ended = this.#now();
     // Writing may have ended meanwhile, and the journal been cut off before what this sync was for.
     this.writable();
     this.#journal.synced(mark);

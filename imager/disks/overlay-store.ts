@@ -32,6 +32,8 @@ export interface StoreHost {
   warn: (message: string, detail: Record<string, unknown>) => void;
   /** Milliseconds of a clock that only goes on. Default: the system's. */
   now?: () => number;
+  /** Calls `work` after `ms` milliseconds, unless the process ends before. Default: a timer's. */
+  later?: (ms: number, work: () => void) => void;
 }
 
 /** Places that nothing names yet, and room to note them. */
@@ -56,7 +58,8 @@ export class OverlayStore {
     this.#space = new Space(found.end);
     for (const place of found.retired) this.#space.retirePage(place);
     this.#journal = new Journal(file, this.#space, found, host.salt);
-    this.flushes = new Flushes(host.name, file, this.#journal, this.#space);
+    const now = host.now ?? (() => performance.now());
+    this.flushes = new Flushes(host.name, file, this.#journal, this.#space, now);
     this.#checkpoints = new Checkpoints(
       {
         file,
@@ -65,7 +68,8 @@ export class OverlayStore {
         flushes: this.flushes,
         writing: this.#writing,
         warn: host.warn,
-        now: host.now ?? (() => performance.now()),
+        now,
+        later: host.later ?? ((ms, work) => void setTimeout(work, ms).unref()),
       },
       found,
     );
@@ -152,7 +156,7 @@ export class OverlayStore {
         this.#journal.note({ block: first, count: part.length, place: at, crcs: part });
         done += part.length;
       }
-    return this.#noted(done * BLOCK_SIZE);
+    return this.#noted(done);
   }
 
   /** Blocks from `from` up to, not including, `to` are zero. Throws DiskError, FormatError: nothing has changed then. */
@@ -173,9 +177,9 @@ export class OverlayStore {
     return this.#noted(0);
   }
 
-  #noted(bytes: number): Promise<void> {
-    this.flushes.noted(bytes);
-    this.#checkpoints.changed();
+  #noted(places: number): Promise<void> {
+    this.flushes.noted(places * BLOCK_SIZE);
+    this.#checkpoints.changed(places);
     const written = this.#journal.written();
     const pressure = this.#checkpoints.pressure();
     return pressure === undefined ? written : written.then(() => pressure);
