@@ -1,7 +1,9 @@
 /** What a host changes of an interface, on both runtimes, as the kernel shows it: in a network namespace of its own. */
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AgentArch, buildAgent } from '../../../agent/quickjs/build.ts';
@@ -24,6 +26,12 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+/** An interface, and at the other end of its cable p0. */
+async function pair(space: NetworkNamespace, name: string): Promise<void> {
+  for (const words of [`link add ${name} type veth peer name p0`, 'link set p0 up', `link set ${name} up`])
+    await space.check(['ip', ...words.split(' ')]);
+}
+
 const FORMER = '10.9.0.1';
 const NEXT = { address: '10.9.0.50', prefix: 24, gateway: '10.9.0.253' };
 const SET = '02:00:00:00:00:50';
@@ -42,7 +50,7 @@ describe.each(['quickjs', 'node'] as const)('on %s', (runtime) => {
         return all.map(({ local, prefixlen }) => `${local}/${prefixlen}`).sort();
       };
       const gateways = async () => (await shown('route', 'show', 'default')).map(({ gateway }) => gateway);
-      await space.check('ip link add t0 type dummy'.split(' '));
+      await pair(space, 't0');
       expect(await calls(['configureInterface', 't0', FORMER, 24, '10.9.0.254'])).toEqual([null]);
 
       expect(await calls(['setMac', 't0', SET], ['readdress', 't0', NEXT, FORMER])).toEqual([null, null]);
@@ -71,10 +79,36 @@ describe.each(['quickjs', 'node'] as const)('on %s', (runtime) => {
   });
 });
 
+it('who is near hears of an address, and of one that is kept', async () => {
+  const space = await NetworkNamespace.open();
+  try {
+    await pair(space, 't0');
+    const capture = space.spawn(['tcpdump', '-l', '-n', '-e', '-i', 'p0', '-c', '2', 'arp']);
+    const heard = text(capture.stdout!);
+    await once(capture.stderr!, 'data');
+    const calls: Calls = [
+      ['configureInterface', 't0', FORMER, 24],
+      ['setMac', 't0', SET],
+      ['readdress', 't0', NEXT, FORMER],
+    ];
+    await space.check([...programs.quickjs, JSON.stringify(calls)]);
+    // RFC 5227 section 3: sender and target are the address that is announced.
+    expect((await heard).trim().split('\n')).toEqual(
+      [NEXT.address, FORMER].map((address) =>
+        expect.stringMatching(
+          `${SET} > ff:ff:ff:ff:ff:ff.*(Announcement|who-has ${address} tell) ${address}`,
+        ),
+      ),
+    );
+  } finally {
+    await space.close();
+  }
+});
+
 it('a name that leaves no room for a label is not taken for another', async () => {
   const space = await NetworkNamespace.open();
   try {
-    await space.check('ip link add enx020000000050 type dummy'.split(' '));
+    await pair(space, 'enx020000000050');
     const calls: Calls = [['readdress', 'enx020000000050', NEXT, FORMER]];
     const seen = await space.check([...programs.quickjs, JSON.stringify(calls)]);
     expect(JSON.parse(seen)).toEqual(['ENAMETOOLONG']);
