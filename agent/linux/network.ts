@@ -62,7 +62,7 @@ async function set(settings: readonly AdapterSetting[], parts: NetworkParts): Pr
   const former: AdapterState = { name, mac: macOf(host, name), network: { address, prefix, gateway } };
   const present = host.list(ADAPTERS).map((each) => ({ name: each, mac: macOf(host, each) }));
   const { changes, faults } = adapterChanges(settings, present, former);
-  // From here on nothing but the imager tells whether the node is still there.
+  // Asked before anything is changed: of a node that no imager has now, none can tell whether it is still there.
   const attached = await isAttached(host, link);
   const done = changes.filter((change) => {
     const fault = attempt(change, host);

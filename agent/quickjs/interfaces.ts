@@ -17,7 +17,7 @@ export function readdress(name: string, network: Ipv4Settings | undefined, kept?
   if (network === undefined) bw.clearInterface(name);
   else configureInterface(name, network.address, network.prefix, network.gateway);
   if (kept !== undefined) configureInterface(labelOf(name), kept, 32);
-  if (network !== undefined) announce(name, network.address);
+  for (const address of [network?.address, kept]) if (address !== undefined) announce(name, address);
 }
 
 /** As Host.dropAddress(). */

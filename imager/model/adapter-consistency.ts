@@ -5,135 +5,141 @@ import { networksOf } from './network-consistency.ts';
 import type { ConfigFile } from './schema.ts';
 
 type FileNode = ConfigFile['nodes'][number];
-type FileAdapter = NonNullable<FileNode['adapters']>[number];
+
+/** One adapter of the file. */
+interface Entry {
+  node: FileNode;
+  adapter: NonNullable<FileNode['adapters']>[number];
+  path: ConfigPath;
+  /** Words for the node, and for this entry of it. */
+  owner: string;
+  own: string;
+  /** Its address without the prefix. */
+  address: string | undefined;
+  /** The node boots over it, as far as the file says. */
+  boots: boolean;
+}
 
 /** Every contradiction of the nodes' `adapters`. */
 export function adapterFindings(file: ConfigFile): Finding[] {
-  const findings: Finding[] = [];
-  const owners = ownersOf(file);
-  file.nodes.forEach((node, index) => {
-    const known = new Set<string>();
-    const gateways = node.adapters?.filter(({ gateway }) => gateway !== undefined) ?? [];
-    node.adapters?.forEach((adapter, at) => {
-      const path = ['nodes', index, 'adapters', at];
-      const mac = adapter.mac ?? node.mac ?? '';
-      if (known.has(mac))
-        findings.push({
-          path: [...path],
-          found: mac === '' ? 'a second adapter without mac' : `${mac} a second time`,
-          expected: 'one entry an adapter',
-        });
-      known.add(mac);
-      if (adapter.setMac === undefined && adapter.address === undefined)
-        findings.push({ path: [...path], found: 'nothing to set', expected: 'setMac or address' });
-      findings.push(
-        ...ownFindings(owners, node, adapter, path),
-        ...addressFindings(file, node, adapter, path),
-      );
-      if (gateways.length > 1 && adapter.gateway !== undefined)
-        findings.push({
-          path: [...path, 'gateway'],
-          found: `${gateways.length} gateways of one node`,
-          expected: 'one, for its default route',
-        });
-    });
-  });
-  return findings;
+  const entries = file.nodes.flatMap(entriesOf);
+  const owners = ownersOf(file, entries);
+  return entries.flatMap((entry) => [
+    ...markFindings(entry),
+    ...ownerFindings(entry, owners),
+    ...addressFindings(entry, file),
+    ...gatewayFindings(entry),
+  ]);
 }
 
-/** Whose each MAC and address is: the first that says so. A node may name its own MACs twice. */
-function ownersOf(file: ConfigFile): Map<string, string> {
+function entriesOf(node: FileNode, index: number): Entry[] {
+  return (node.adapters ?? []).map((adapter, at) => ({
+    ...{ node, adapter },
+    path: ['nodes', index, 'adapters', at],
+    owner: ownerText(node, index),
+    own: `nodes[${index}].adapters[${at}] (${node.name})`,
+    address: adapter.address === undefined ? undefined : parseNetwork(adapter.address)?.address,
+    boots: adapter.mac === undefined || adapter.mac === node.mac,
+  }));
+}
+
+function ownerText({ name }: FileNode, index: number): string {
+  return `nodes[${index}] (${name})`;
+}
+
+/** Whose each MAC and address is: the first that says so, and those who are known by one before those who are given it. */
+function ownersOf(file: ConfigFile, entries: readonly Entry[]): Map<string, string> {
   const owners = new Map<string, string>();
-  const take = (what: string, value: string | undefined, owner: string) => {
+  const take = (what: 'mac' | 'address', value: string | undefined, owner: string) => {
     if (value !== undefined && !owners.has(`${what} ${value}`)) owners.set(`${what} ${value}`, owner);
   };
-  file.nodes.forEach(({ name, mac, address, adapters = [] }, index) => {
-    const owner = `nodes[${index}] (${name})`;
-    take('mac', mac, owner);
-    take('address', address, owner);
-    for (const adapter of adapters) take('mac', adapter.mac, owner);
+  file.nodes.forEach((node, index) => {
+    take('mac', node.mac, ownerText(node, index));
+    take('address', node.address, ownerText(node, index));
   });
+  for (const { adapter, owner } of entries) take('mac', adapter.mac, owner);
   take('address', file.network.address, 'the imager');
   for (const { router } of networksOf(file)) take('address', router, 'the router');
-  file.nodes.forEach(({ name, adapters = [] }, index) => {
-    adapters.forEach((adapter, at) => {
-      const owner = `nodes[${index}].adapters[${at}] (${name})`;
-      take('mac', adapter.setMac, owner);
-      take('address', addressOf(adapter), owner);
-    });
-  });
+  for (const { adapter, address, own } of entries) {
+    take('mac', adapter.setMac, own);
+    take('address', address, own);
+  }
   return owners;
 }
 
-function ownFindings(
-  owners: ReadonlyMap<string, string>,
-  node: FileNode,
-  adapter: FileAdapter,
-  path: ConfigPath,
-): Finding[] {
-  const own = `${path[0]}[${path[1]}] (${node.name})`;
-  const set = `${path[0]}[${path[1]}].adapters[${path[3]}] (${node.name})`;
-  const finding = (field: string, what: string, value: string | undefined, mine: string): Finding[] => {
-    const owner = value === undefined ? mine : owners.get(`${what} ${value}`);
-    if (owner === mine) return [];
-    return [
-      {
-        path: [...path, field],
-        found: `${value}, already the ${what} of ${owner}`,
-        expected: `a ${what} of its own`,
-      },
-    ];
-  };
-  return [
-    ...finding('mac', 'mac', adapter.mac, own),
-    ...finding('setMac', 'mac', adapter.setMac, set),
-    // Its reserved address may be set as well: then that alone is what it has in any case.
-    ...finding('address', 'address', addressOf(adapter), addressOf(adapter) === node.address ? own : set),
-  ];
-}
-
-function addressFindings(
-  file: ConfigFile,
-  node: FileNode,
-  adapter: FileAdapter,
-  path: ConfigPath,
-): Finding[] {
-  const { address: text, gateway } = adapter;
-  if (text === undefined)
-    return gateway === undefined
-      ? []
-      : [
-          {
-            path: [...path, 'gateway'],
-            found: `${gateway} without address`,
-            expected: 'an address beside it',
-          },
-        ];
-  const { address, prefix } = parseNetwork(text)!;
-  const fault = hostFault(address, address, prefix);
-  if (fault !== undefined)
-    return [
-      { path: [...path, 'address'], found: `${text}, which ${fault}`, expected: 'the address of a host' },
-    ];
+function markFindings({ node, adapter, path }: Entry): Finding[] {
+  const markOf = ({ mac }: Entry['adapter']) => mac ?? node.mac;
+  const mark = markOf(adapter);
   const findings: Finding[] = [];
-  const away = gateway === undefined ? undefined : hostFault(gateway, address, prefix);
-  if (away !== undefined || gateway === address)
+  if (node.adapters?.find((each) => markOf(each) === mark) !== adapter)
     findings.push({
-      path: [...path, 'gateway'],
-      found: `${gateway}, which ${away ?? 'is the address itself'}`,
-      expected: `a host of the network of ${text}`,
+      path,
+      found: mark === undefined ? 'a second adapter without mac' : `${mark} a second time`,
+      expected: 'one entry an adapter',
     });
-  // Its disk comes over this one, and the imager gives disks to its networks alone.
-  const boots = adapter.mac === undefined || adapter.mac === node.mac;
-  if (boots && networksOf(file).every((home) => hostFault(address, home.base, home.prefix) !== undefined))
-    findings.push({
-      path: [...path, 'address'],
-      found: `${text}, outside the nodes' networks`,
-      expected: 'a host of the network or of a subnet, where the node boots over this adapter',
-    });
+  if (adapter.setMac === undefined && adapter.address === undefined)
+    findings.push({ path, found: 'nothing to set', expected: 'setMac or address' });
   return findings;
 }
 
-function addressOf({ address }: FileAdapter): string | undefined {
-  return address === undefined ? undefined : parseNetwork(address)?.address;
+function ownerFindings(
+  { node, adapter, path, owner, own, address, boots }: Entry,
+  owners: ReadonlyMap<string, string>,
+): Finding[] {
+  const finding = (field: string, what: 'mac' | 'address', value: string | undefined, mine: string) => {
+    const other = value === undefined ? mine : owners.get(`${what} ${value}`);
+    if (other === mine) return [];
+    const found = `${value}, already the ${what} of ${other}`;
+    return [{ path: [...path, field], found, expected: `a ${what} of its own` }];
+  };
+  // Where it boots it may be given its reserved address: then that alone is what it has, whoever gave it another.
+  const reserved = boots && address === node.address;
+  return [
+    ...finding('mac', 'mac', adapter.mac, owner),
+    ...finding('setMac', 'mac', adapter.setMac, own),
+    ...finding('address', 'address', address, reserved ? owner : own),
+  ];
+}
+
+function addressFindings({ adapter, path, address, boots }: Entry, file: ConfigFile): Finding[] {
+  if (address === undefined) return [];
+  const at = [...path, 'address'];
+  const fault = hostFault(address, address, parseNetwork(adapter.address!)!.prefix);
+  if (fault !== undefined)
+    return [{ path: at, found: `${address}, which ${fault}`, expected: 'the address of a host' }];
+  // Its disk comes over this one, and the imager gives disks to its networks alone.
+  const isHome = networksOf(file).some(({ base, prefix }) => hostFault(address, base, prefix) === undefined);
+  if (!boots || isHome) return [];
+  return [
+    {
+      path: at,
+      found: `${address}, outside the nodes' networks`,
+      expected: 'a host of the network or of a subnet, where the node boots over this adapter',
+    },
+  ];
+}
+
+function gatewayFindings({ node, adapter, path, address }: Entry): Finding[] {
+  const { gateway } = adapter;
+  if (gateway === undefined) return [];
+  const at = [...path, 'gateway'];
+  if (address === undefined)
+    return [{ path: at, found: `${gateway} without address`, expected: 'an address beside it' }];
+  const findings: Finding[] = [];
+  const { prefix } = parseNetwork(adapter.address!)!;
+  const fault = gateway === address ? 'is the address itself' : hostFault(gateway, address, prefix);
+  if (fault !== undefined)
+    findings.push({
+      path: at,
+      found: `${gateway}, which ${fault}`,
+      expected: `a host of the network of ${adapter.address}`,
+    });
+  const all = node.adapters?.filter((each) => each.gateway !== undefined).length ?? 0;
+  if (all > 1)
+    findings.push({
+      path: at,
+      found: `one of ${all}`,
+      expected: 'one gateway a node, for its default route',
+    });
+  return findings;
 }

@@ -29,3 +29,9 @@ export function parseNetwork(text: string): { address: string; prefix: number } 
     return undefined;
   }
 }
+
+/** True where `text` is an address and a prefix that leaves room for hosts and is no whole part of the Internet: 8 to 30 bits. */
+export function hasHostPrefix(text: string): boolean {
+  const prefix = parseNetwork(text)?.prefix ?? 0;
+  return prefix >= 8 && prefix <= 30;
+}

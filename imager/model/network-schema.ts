@@ -15,7 +15,7 @@ import {
   whole,
   word,
 } from './fields.ts';
-import { parseNetwork } from './ipv4.ts';
+import { hasHostPrefix } from './ipv4.ts';
 import { bootMenu } from './menu-schema.ts';
 
 const MAX_POOLS = 64;
@@ -47,10 +47,7 @@ export const network = section({
 });
 
 const subnet = section({
-  network: text('a network such as 10.78.0.0/24, its prefix from 8 to 30', (value) => {
-    const prefix = parseNetwork(value)?.prefix ?? 0;
-    return prefix >= 8 && prefix <= 30;
-  }),
+  network: text('a network such as 10.78.0.0/24, its prefix from 8 to 30', hasHostPrefix),
   router: address.optional(),
   dns: dns.optional(),
   domain: domain.optional(),

@@ -25,7 +25,7 @@ import {
   whole,
   word,
 } from './fields.ts';
-import { parseNetwork } from './ipv4.ts';
+import { hasHostPrefix } from './ipv4.ts';
 import { bootMenu } from './menu-schema.ts';
 import { boot, dhcp, network } from './network-schema.ts';
 
@@ -66,7 +66,6 @@ const variable = text(
   (value) => value.length <= MAX_VARIABLE && !value.includes('\0'),
 );
 
-const PREFIXES = { least: 8, most: 30 };
 const adapterMac = text(
   "a MAC address for one adapter, such as 02:00:00:12:34:56: no group's, not zero",
   isAdapterMac,
@@ -77,13 +76,7 @@ const adapter = section({
   mac: adapterMac.optional(),
   /** The one it is to have. */
   setMac: adapterMac.optional(),
-  address: text(
-    `an IPv4 address with the prefix of its network, ${PREFIXES.least} to ${PREFIXES.most}, such as 10.77.0.50/24`,
-    (value) => {
-      const prefix = parseNetwork(value)?.prefix ?? 0;
-      return prefix >= PREFIXES.least && prefix <= PREFIXES.most;
-    },
-  ).optional(),
+  address: text('an address such as 10.77.0.50/24, its prefix from 8 to 30', hasHostPrefix).optional(),
   /** For the default route. */
   gateway: address.optional(),
 });

@@ -219,6 +219,34 @@ describe('the link to the imager', () => {
     ]);
   });
 
+  it('connects anew where it is asked to; the present connection goes on until the new one is welcomed', async () => {
+    const { imager, link } = await linked();
+    imager.send(WELCOME);
+    await expect.poll(() => link.connectedSince).toBeDefined();
+    const [before, since] = [imager.socket!, link.connectedSince!];
+    const refused = link.renew();
+    expect(await imager.take()).toEqual(HELLO);
+    imager.send({ type: 'refuse', why: 'not there' });
+    expect(await refused).toBe('refused');
+    expect(link.connectedSince).toBe(since);
+
+    const renewed = link.renew();
+    expect(await imager.take()).toEqual(HELLO);
+    link.report('pointer', {});
+    expect(await imager.take()).toMatchObject({ step: 'pointer' });
+    // As an imager does that has the node twice: the welcome may come after the end of the former connection.
+    const gone = once(before, 'close');
+    before.end();
+    await gone;
+    imager.send(WELCOME);
+    expect(await renewed).toBe('welcomed');
+    expect(link.connectedSince).toBeGreaterThan(since);
+    // Said again over the new one, and no third is made.
+    expect(await imager.take()).toMatchObject({ step: 'pointer' });
+    link.report('mounted', {});
+    expect(await imager.take()).toMatchObject({ step: 'mounted' });
+  });
+
   it('drops a connection that sends something else than messages', async () => {
     const { imager, host } = await linked();
     imager.socket?.write(Buffer.from([0xff, 0xff, 0xff, 0xff]));

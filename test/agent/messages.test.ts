@@ -71,6 +71,13 @@ const FROM_IMAGER: ImagerMessage[] = [
         { name: '10-a', stage: 1, content: 'true\n', timeoutSeconds: 5, run: 'once', onFailure: 'stop' },
       ],
       services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 60 },
+      adapters: [
+        {
+          ...{ mac: '52:54:00:00:00:01', setMac: '02:00:00:00:00:01' },
+          network: { address: '10.0.0.9', prefix: 24, gateway: '10.0.0.1' },
+        },
+        { network: { address: '10.0.0.9', prefix: 24 } },
+      ],
     },
   },
   { type: 'refuse', why: 'unknown node' },
@@ -142,6 +149,18 @@ describe('messages', () => {
     expect(parsePlan({ ...plan, services }).scripts).toEqual([
       { ...script, run: 'once', onFailure: 'retry' },
     ]);
+  });
+
+  it.each([
+    { setMac: '01:00:5e:00:00:01' },
+    { setMac: '02:00:00:00:00:0A' },
+    { mac: '00:00:00:00:00:00' },
+    { network: { address: '10.0.0.256', prefix: 24 } },
+    { network: { address: '10.0.0.9', prefix: 33 } },
+    { network: { address: '10.0.0.9', prefix: 24, gateway: 'router' } },
+  ])('a setting that no adapter can have is refused: %j', (setting) => {
+    const { plan } = FROM_IMAGER[0] as Extract<ImagerMessage, { type: 'welcome' }>;
+    expect(() => parsePlan({ ...plan, adapters: [setting] })).toThrow(/^adapters\.0\./);
   });
 
   it.each([

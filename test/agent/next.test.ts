@@ -104,6 +104,15 @@ class Node {
         return this.#failing.has(effect.script.name)
           ? { kind: 'scriptFailed', why: 'exit 1' }
           : { kind: 'did', detail: {} };
+      case 'network':
+        this.log.push(`set ${effect.adapters.length}`);
+        return {
+          kind: 'networked',
+          outcome: {
+            set: [{ name: 'eth0', mac: '02:00:00:00:00:01', network: { address: '10.0.0.9', prefix: 24 } }],
+            faults: ['no adapter has the address 02:00:00:00:00:02'],
+          },
+        };
       case 'services':
         this.log.push('serve');
         return { kind: 'did', detail: {} };
@@ -164,6 +173,27 @@ describe('the double reboot', () => {
     node.log.length = 0;
     expect(node.boot()).toEqual({ at: 'ready' });
     expect(node.log).toEqual(['boot 4', 'pointer', 'mounted', 'serve', 'services', 'ready']);
+  });
+
+  it('adapters are set in each boot that goes on with a deployment, before all else; what fails of it stops nothing', () => {
+    const node = new Node({
+      ...planOf([script('10-a', 1)], true),
+      adapters: [{ setMac: '02:00:00:00:00:01' }],
+    });
+    expect(node.bootUntilSettled()).toEqual({ at: 'ready' });
+    const set = ['set 1', 'network', 'network-failed'];
+    expect(node.log).toEqual([
+      ...['boot 1', 'pointer', 'mounted', 'plan', 'installed', 'reboot', 'restart'],
+      ...['boot 2', 'pointer', 'mounted', ...set, 'run 10-a', 'stage1', 'reboot', 'restart'],
+      ...['boot 3', 'pointer', 'mounted', ...set, 'serve', 'services', 'ready'],
+    ]);
+    expect(node.reports.filter(({ step }) => step.startsWith('network')).slice(-2)).toEqual([
+      { step: 'network', detail: { adapter: 'eth0', mac: '02:00:00:00:00:01', address: '10.0.0.9/24' } },
+      { step: 'network-failed', detail: { why: 'no adapter has the address 02:00:00:00:00:02' } },
+    ]);
+    node.log.length = 0;
+    node.boot();
+    expect(node.log).toEqual(['boot 4', 'pointer', 'mounted', ...set, 'serve', 'services', 'ready']);
   });
 
   it('another deployment begins from the start on the same disk', () => {

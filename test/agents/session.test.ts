@@ -120,6 +120,25 @@ describe('hello', () => {
     expect(from('10.9.9.8').outputs.at(-1)).toMatchObject({ do: 'drop', reason: 'no-lease' });
   });
 
+  test('a node comes from its own address, and from where its plan puts its adapters', () => {
+    const adapters = [{ setMac: '02:00:00:00:00:11', network: { address: '10.0.0.50', prefix: 24 } }];
+    const [set, plain] = [
+      { ...node1, adapters },
+      { name: 'plain', hostname: 'plain', circuit: '70' },
+    ];
+    const wired = { ...plain, adapters: [{ network: { address: '10.0.0.51', prefix: 24 } }] };
+    const from = (peer: string, message = hello()) =>
+      receive(fresh, message, { ...world, nodes: new NodeIndex([set, wired]), peer });
+    expect(['10.0.0.11', '10.0.0.50'].map((peer) => from(peer).session.at)).toEqual(['judged', 'judged']);
+    expect(from('10.0.0.51').outputs.at(-1)).toMatchObject({ do: 'drop', reason: 'address' });
+    const stranger = hello({ uid: 'serial:other', macs: [] });
+    expect(from('10.0.0.51', stranger).session).toMatchObject({ node: wired, by: 'address' });
+    expect(from('10.0.0.52', stranger).outputs.at(-1)).toMatchObject({ reason: 'unknown-node' });
+    const supervised = hello({ uid: 'serial:other', macs: ['02:00:00:00:00:11'] });
+    expect(from('10.0.0.50', supervised).session).toMatchObject({ node: set, by: 'mac' });
+    expect(planFor(set, 'd1', { web }).adapters).toEqual(adapters);
+  });
+
   test('a node known by neither UID nor MAC is who comes from its address', () => {
     const wired: NodeConfig = { name: 'wired', hostname: 'wired', circuit: '7031', address: '10.0.0.13' };
     const pooled: NodeConfig = { name: 'pooled', hostname: 'pooled', clientId: '6e31' };

@@ -1,7 +1,8 @@
 /**
  * A node that finds no imager to talk to: it boots from what its disk knows, works, and tells later what it did, complete and
  * in order, over a power cut. The agent port alone is closed: firmware and kernel have their boot files and the disk of the
- * same machine.
+ * same machine. It is a node whose adapter is given another MAC and address, with an imager and without, while its disk is
+ * attached over it.
  */
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -45,6 +46,23 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => cluster?.close());
 
+/** The node is where its definition has it, and no longer where its firmware had it. */
+async function hasMoved(): Promise<void> {
+  const { space } = cluster.lab;
+  expect(await space.check(['ip', 'neighbour', 'show', '10.77.0.50'])).toContain(SET_MAC);
+  const former = () => space.check(['ping', '-q', '-c', '1', '-W', '1', '10.77.0.11']);
+  await expect
+    .poll(
+      () =>
+        former().then(
+          () => 'answers',
+          () => 'silent',
+        ),
+      { timeout: 30_000 },
+    )
+    .toBe('silent');
+}
+
 const closed = (protocol: string) =>
   `add rule inet closed input ${protocol} dport ${AGENT_PORT} counter drop`.split(' ');
 
@@ -69,6 +87,10 @@ it(
     const heard = async () =>
       (await cluster.imagerEvents('n1')).filter(({ component }) => component === 'agent');
     await expect.poll(async () => (await heard()).at(-1)?.step).toBe('ready');
+    expect((await heard()).filter(({ step }) => step.startsWith('network'))).toMatchObject([
+      { address: '10.77.0.50', detail: { adapter: 'eth0', mac: SET_MAC, address: '10.77.0.50/24' } },
+    ]);
+    await hasMoved();
     await node.cutPower();
     await closeAgentPort();
     const before = (await heard()).length;
@@ -105,6 +127,7 @@ it(
     const present = told.slice(1 + earlier.length);
     expect(present.map((event) => word(event.step, event)).slice(0, -1)).toEqual(steps[1]);
     expect(present.at(-1)).toMatchObject({ step: 'detached', detail: { imager: '10.77.0.1' } });
+    await hasMoved();
     expect(await cluster.json('node', 'show', 'n1')).toMatchObject({ pointer: { phase: 'ready' } });
   },
   3 * BOOTED,

@@ -403,6 +403,34 @@ describe('the end of a connection', () => {
     expect(events.at(-1)).toMatchObject({ step: 'detach', reason: 'lost' });
   });
 
+  test('a client that has moved to another of its addresses has its disk there, once its earlier writes are done', async () => {
+    await start({ clientAt: (address) => (address === '127.0.0.2' ? '127.0.0.1' : address) });
+    const [first, stranger] = [
+      await RawClient.attach(server.port, 'n1'),
+      await RawClient.attach(server.port, 'base:b', '127.0.0.3'),
+    ];
+    const slow = gate();
+    n1.gates.write = slow.wait;
+    first.send(request({ type: WRITE, payload: Buffer.from('x'), cookie: 9 }));
+    await eventually(() => expect(server.connections()[0]!.inFlight).toBe(1));
+    server.follow('127.0.0.2');
+    slow.open();
+    await first.ended;
+    const moved = await RawClient.attach(server.port, 'n1', '127.0.0.2');
+    server.follow('127.0.0.2');
+    expect(n1.journal).toEqual(['open 127.0.0.1', 'write 0 1', 'close', 'open 127.0.0.2']);
+    expect(server.stats()).toMatchObject({ 'detached.moved': 1 });
+    moved.send(request({ type: READ, length: 1 }));
+    expect((await moved.reply(1)).data.toString()).toBe('x');
+    // The power is cut, and its firmware has it at the first address again: nobody tells the server.
+    const again = await RawClient.attach(server.port, 'n1');
+    await moved.ended;
+    again.send(request({ type: READ, length: 1 }));
+    expect((await again.reply(1)).data.toString()).toBe('x');
+    stranger.send(request({ type: READ, length: 4 }));
+    expect((await stranger.reply(4)).data).toEqual(Buffer.alloc(4));
+  });
+
   test('the same client again takes over, after its earlier writes are done', async () => {
     const first = await RawClient.attach(server.port, 'n1');
     const slow = gate();

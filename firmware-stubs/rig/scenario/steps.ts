@@ -33,6 +33,8 @@ export const STEPS: Readonly<Record<Component, Readonly<Record<string, readonly 
     'cut-short': [...AGENT, 'script'],
     plan: [...AGENT, 'scripts', 'secondReboot'],
     installed: AGENT,
+    network: [...AGENT, 'adapter', 'mac', 'address', 'gateway'],
+    'network-failed': [...AGENT, 'why'],
     stage1: [...AGENT, 'script', 'took'],
     services: [...AGENT, 'took'],
     stage2: [...AGENT, 'script', 'took'],
