@@ -37,7 +37,7 @@ Examples:
 
 Exit codes:
   0  ended by SIGTERM or SIGINT
-  1  it could not begin: no UID, no such pointer store
+  1  it could not begin: no UID, no such pointer store, another agent at work here
   2  wrong usage`;
 
 /** Reads the arguments after `supervise`; 'help' where they ask for it. Throws UsageError. */

@@ -9,6 +9,7 @@ import { seconds, signature, text, uint } from './fields.ts';
 import { heartbeat } from './heartbeat.ts';
 import { lazily } from './lazily.ts';
 import { identified, localDefinition, membershipRequests } from './membership.ts';
+import { isName } from './names.ts';
 import { outputKept, outputMessage } from './output.ts';
 import { resourcesMessage } from './resources.ts';
 import { signedImage } from './signed-image.ts';
@@ -102,7 +103,7 @@ const agentMessages = {
       /** Whether it can keep a definition at all: some have nowhere to. */
       keeps: z.boolean(),
       /** The disk on which it keeps one; left out where that is beside its boot pointer, or on a system's own disk. */
-      keptOn: z.optional(shortText()),
+      keptOn: z.optional(z.string().check(z.refine(isName, { error: 'no name' }))),
     }),
   ),
   step,

@@ -64,9 +64,10 @@ export function membershipFields({ definition, standing }: Membership): (readonl
   const lines: (readonly [string, string])[] = [];
   if (definition === null) lines.push(['definition', '-']);
   else {
-    const { id, number, uid, keyed, state, correcting, at } = definition;
+    const { id, number, uid, keyed, disk, state, correcting, at } = definition;
+    const place = keyed ? (disk === null ? '' : `, its key on disk ${disk}`) : ', without a key';
     lines.push(
-      ['definition', `${id}, ${state}, ${time(at)}${keyed ? '' : ', without a key'}`],
+      ['definition', printable(`${id}, ${state}, ${time(at)}${place}`)],
       ['number', String(number)],
       ['defined UID', printable(correcting === null ? uid : `${uid} -> ${correcting}`)],
     );

@@ -92,8 +92,7 @@ function judgeStranger({ original, keeps, global, moved, other, enrolment, stand
     );
   }
   if (global.uid !== original) {
-    if (enrolment === 'always' || moved)
-      return other === undefined ? { do: 'define' } : ofOther(original, other);
+    if (enrolment === 'always') return other === undefined ? { do: 'define' } : ofOther(original, other);
     return refuse('other-uid', `is defined with UID ${global.uid}, not ${original}`);
   }
   return keeps ? { do: 'define' } : { do: 'join' };

@@ -114,7 +114,7 @@ export class Definitions {
     const entry: GlobalDefinition = {
       ...{ id: randomUUID(), number: this.#numberFor(name), name, uid, address, at },
       key: keeps ? new Uint8Array(randomBytes(KEY_BYTES)) : null,
-      ...(disk === undefined ? {} : { disk }),
+      ...(keeps && disk !== undefined ? { disk } : {}),
       state: keeps ? 'defining' : 'defined',
     };
     const left = former === undefined || former.key === null ? [] : [deleted(former)];

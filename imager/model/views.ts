@@ -86,6 +86,8 @@ export interface DefinitionView {
   address: string;
   /** False: the node has nowhere to keep a key and is told by its address alone. */
   keyed: boolean;
+  /** Virtual disk that the node's copy is on, null where it is elsewhere. */
+  disk: string | null;
   state: 'defining' | 'defined' | 'undefining';
   /** UID that takes the place of the present one, null where nothing is being corrected. */
   correcting: string | null;

@@ -15,6 +15,6 @@ export function membershipOf(admissions: Admissions, node: string): Membership {
 }
 
 function viewOf({ key, correcting, ...entry }: GlobalDefinition): DefinitionView {
-  const { id, number, uid, address, state, at } = entry;
-  return { id, number, uid, address, keyed: key !== null, state, correcting: correcting ?? null, at };
+  const { id, number, uid, address, disk = null, state, at } = entry;
+  return { id, number, uid, address, keyed: key !== null, disk, state, correcting: correcting ?? null, at };
 }

@@ -108,6 +108,8 @@ describe.each(['arm64', 'x86'] as Rig[])('rig %s', (rig) => {
     const events = await cluster.imagerEvents('n1');
     const greeted = events.flatMap(({ step, detail }) => (step === 'hello' ? [detail?.by] : []));
     expect(greeted).toEqual(['uid', 'key', 'key']);
+    const shown = await cluster.verb('node', 'show', 'n1');
+    expect(shown.stdout.includes(', its key on disk n1-root')).toBe(rig === 'x86');
     const there = cluster.nodes[0]!.serial().match(/the key is on the disk: .*/g);
     if (rig === 'x86') expect(there?.[0]).toContain('no room for a local store');
     else expect(there).toBeNull();

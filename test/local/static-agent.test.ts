@@ -12,6 +12,8 @@ import { definitionOf, uuid } from './definitions.ts';
 /** Calls that change files, and the lock. */
 const CALLS = ['openat', 'pwrite64', 'fsync', 'rename', 'mkdir', 'unlink', 'rmdir', 'flock'];
 
+const DISK = 'n1-root';
+
 let dir: string;
 let program: string;
 beforeAll(async () => {
@@ -47,7 +49,7 @@ function filesIn(state: string): Record<string, string> {
 
 test('both runtimes leave the same files, and each reads what the other wrote', async () => {
   const [one, other] = [here('quickjs'), here('node')];
-  const store = openLocalFolder(new NodeHost(), other);
+  const store = openLocalFolder(new NodeHost(), other, DISK);
   for (const [act, cluster, version] of [
     ['define', 1, 0],
     ['define', 2, 0],
@@ -55,7 +57,7 @@ test('both runtimes leave the same files, and each reads what the other wrote', 
     ['point', 2, 0],
     ['erase', 1, 0],
   ] as const) {
-    const said = await run(program, one, act, String(cluster), String(version));
+    const said = await run(program, one, act, String(cluster), String(version), DISK);
     if (act === 'define') store.define(definitionOf(cluster, version));
     else if (act === 'point') store.point({ current: uuid(cluster), target: null });
     else store.erase(uuid(cluster));
@@ -63,6 +65,7 @@ test('both runtimes leave the same files, and each reads what the other wrote', 
     expect(filesIn(one)).toEqual(filesIn(other));
   }
   expect(await run(program, other)).toBe(read(one));
+  expect(filesIn(other)['clusters/index.json']).toContain(`"disk": "${DISK}"`);
 });
 
 test.each([
