@@ -1,9 +1,11 @@
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.ts';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: './test/support/programs.ts',
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', './test/support/tally.ts'],
     // For what hangs, however busy the machine is: a dozen processes may wait for their turn.
     testTimeout: 180_000,

@@ -2,5 +2,5 @@
 import { fuzz } from './million.ts';
 
 fuzz(['dhcp', 'tftp', 'http-range', 'path', 'nbd']);
-// Conversations of about ten messages: a million of them.
+// Conversations of about ten messages: as many of those.
 fuzz(['nbd-talk'], 10);

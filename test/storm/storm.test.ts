@@ -13,6 +13,8 @@ import { identity, type Storm } from './identity.ts';
 
 const NODES = 500;
 const MIB = 2 ** 20;
+/** `make proofs` has nodes that load 8. */
+const IMAGE_MIB = Number(process.env.BOOTWRIGHT_STORM_MIB ?? 3);
 const MOST_MEMORY_KB = 300 * 1024;
 
 let dir: string;
@@ -28,13 +30,13 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-test(`${NODES} nodes, each DHCP and 8 MiB over TFTP: all boot, none is starved`, async () => {
+test(`${NODES} nodes, each DHCP and ${IMAGE_MIB} MiB over TFTP: all boot, none is starved`, async () => {
   const [imager, nodes] = await Promise.all([bundle('imager/cli/main.ts'), bundle('test/storm/nodes.ts')]);
   const config = join(dir, 'imager.yaml');
   const file = (name: string) => join(dir, name);
   writeFileSync(config, stringify(CONFIG));
   writeFileSync(file('kernel'), asKernel('amd64', Buffer.alloc(4096)));
-  writeFileSync(file('initrd'), sampleBytes(8 * MIB));
+  writeFileSync(file('initrd'), sampleBytes(IMAGE_MIB * MIB));
   await lab.startImager({ config, program: [process.execPath, imager], withinMs: 60_000 });
   const added = await lab.imagerCommand([
     ...['image', 'add', 'storm', '--arch', 'amd64', '--args', 'quiet'],

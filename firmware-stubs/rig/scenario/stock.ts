@@ -13,6 +13,15 @@ export interface Stock {
 }
 
 const ARCHITECTURE: Record<Rig, Architecture> = { arm64: 'arm64', x86: 'amd64' };
+/**
+ * An emulated processor has no flaws of speculation, and nobody on it to protect memory from: without the guards each boot
+ * takes a tenth less of the host's processor.
+ */
+const UNGUARDED: Record<Architecture, string> = {
+  arm64: 'mitigations=off kpti=off nokaslr',
+  amd64: 'mitigations=off',
+};
+
 const made = new Map<Rig, Promise<Stock>>();
 
 /** Downloads on first use, into $IMAGER_CACHE or build/cache. Scenarios of one process share it. */
@@ -37,5 +46,5 @@ async function make(arch: Architecture, progress: (line: string) => void): Promi
   await buildAgent({ arch, out: agent, progress });
   const { kernel, initrd, args } = await buildBootFiles({ arch, agent, cacheDir, outDir, progress });
   const { file } = await buildBaseDisk({ arch, cacheDir, progress });
-  return { arch, kernel, initrd, args, base: file };
+  return { arch, kernel, initrd, args: `${args} ${UNGUARDED[arch]}`, base: file };
 }

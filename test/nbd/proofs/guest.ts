@@ -69,7 +69,10 @@ export class Guest {
         '-no-reboot',
       ],
       ...['-kernel', kernel, '-initrd', initrd],
-      ...['-append', `console=ttyS0 loglevel=5 panic=-1 no_timer_check cryptomgr.notests ${words}`],
+      ...[
+        '-append',
+        `console=ttyS0 loglevel=5 panic=-1 no_timer_check cryptomgr.notests mitigations=off ${words}`,
+      ],
       ...['-netdev', 'tap,id=lan,ifname=guest,script=no,downscript=no'],
       ...['-device', 'virtio-net-pci,netdev=lan,romfile='],
       '-blockdev',

@@ -1,0 +1,10 @@
+/** The files that are to be run first are there: one that was renamed would run last, and nobody would notice. */
+import { existsSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { projectFile } from '../../firmware-stubs/rig/project.ts';
+import { LONGEST } from '../support/longest-first.ts';
+
+test('the files that take longest are named once, by the names they have', () => {
+  expect(LONGEST.filter((name) => !existsSync(projectFile(name)))).toEqual([]);
+  expect(new Set(LONGEST).size).toBe(LONGEST.length);
+});
