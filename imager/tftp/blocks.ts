@@ -2,8 +2,8 @@
  * The part of a file that one transfer has read and its client not yet acknowledged. Reads ahead by a window or more; what
  * is held is bounded whatever the size of the file.
  */
+import type { ChunkReader } from './chunks.ts';
 import { writeDataHeader } from './codec.ts';
-import type { ByteSource } from './source.ts';
 
 const HEADER = 4;
 /** Bytes held at least, so that small blocks are not read one by one. */
@@ -13,17 +13,19 @@ const MOST_AHEAD = 1_048_576;
 /** Bytes that transfers which began at the same time share. */
 const SHARED_AHEAD = 16 * 1_048_576;
 
-/** How many bytes one of so many transfers holds. */
+/** How many bytes one of so many transfers holds: in few sizes, since transfers share what they read in pieces of one size. */
 export function readAheadOf(transfers: number): number {
-  return Math.min(MOST_AHEAD, Math.max(LEAST_AHEAD, SHARED_AHEAD / transfers));
+  let ahead = MOST_AHEAD;
+  while (ahead > LEAST_AHEAD && ahead * transfers > SHARED_AHEAD) ahead /= 2;
+  return ahead;
 }
 
 export class BlockBuffer {
-  readonly #source: ByteSource;
+  readonly #chunks: ChunkReader;
   readonly #blksize: number;
-  /** Two halves: one is filled while the other is sent. Each holds at least a window. */
-  readonly #halves: [Uint8Array, Uint8Array];
-  readonly #blocksInHalf: number;
+  /** Two at most, by their number modulo 2: one is read while the other is sent. Each holds at least a window. */
+  readonly #held: Uint8Array[] = [];
+  readonly #blocksInChunk: number;
   readonly #inUse: () => boolean;
   #packet: Uint8Array;
   #released = 0;
@@ -33,10 +35,11 @@ export class BlockBuffer {
 
   /**
    * `fileSize` in bytes bounds what is allocated, `readAhead` is how much is held where the window is smaller. `inUse`
-   * says whether a packet handed out may still wait to be sent: its memory is then left alone and replaced.
+   * says whether a packet handed out may still wait to be sent: its memory is then left alone and replaced. `open` gives
+   * the file in chunks of so many bytes.
    */
   constructor(options: {
-    source: ByteSource;
+    open: (chunkLength: number) => ChunkReader;
     blksize: number;
     windowsize: number;
     fileSize: number;
@@ -44,15 +47,13 @@ export class BlockBuffer {
     inUse: () => boolean;
   }) {
     const { blksize, windowsize, fileSize, readAhead } = options;
-    this.#source = options.source;
     this.#blksize = blksize;
     this.#inUse = options.inUse;
     // Twice the file: netascii conversion can double it.
     const whole = Math.floor((2 * fileSize) / blksize) + 1;
     const wanted = Math.max(2 * windowsize, Math.ceil(readAhead / blksize), 2);
-    this.#blocksInHalf = Math.ceil(Math.min(wanted, whole) / 2);
-    const half = () => new Uint8Array(this.#blocksInHalf * blksize);
-    this.#halves = [half(), half()];
+    this.#blocksInChunk = Math.ceil(Math.min(wanted, whole) / 2);
+    this.#chunks = options.open(this.#blocksInChunk * blksize);
     this.#packet = new Uint8Array(HEADER + blksize);
   }
 
@@ -76,10 +77,10 @@ export class BlockBuffer {
     if (this.#inUse()) this.#packet = new Uint8Array(HEADER + this.#blksize);
     const length = block === this.#last ? this.#lastLength : this.#blksize;
     const index = block - 1;
-    const half = this.#halves[Math.floor(index / this.#blocksInHalf) % 2]!;
-    const offset = (index % this.#blocksInHalf) * this.#blksize;
+    const chunk = this.#held[Math.floor(index / this.#blocksInChunk) % 2]!;
+    const offset = (index % this.#blocksInChunk) * this.#blksize;
     writeDataHeader(this.#packet, block);
-    this.#packet.set(half.subarray(offset, offset + length), HEADER);
+    this.#packet.set(chunk.subarray(offset, offset + length), HEADER);
     return length === this.#blksize ? this.#packet : this.#packet.subarray(0, HEADER + length);
   }
 
@@ -89,37 +90,47 @@ export class BlockBuffer {
    */
   dataOf(from: number, to: number): Uint8Array {
     const index = from - 1;
-    const inHalf = index % this.#blocksInHalf;
-    const end = Math.min(to, this.#available, from + this.#blocksInHalf - 1 - inHalf);
+    const inChunk = index % this.#blocksInChunk;
+    const end = Math.min(to, this.#available, from + this.#blocksInChunk - 1 - inChunk);
     const short = end === this.#last ? this.#blksize - this.#lastLength : 0;
-    const offset = inHalf * this.#blksize;
-    const half = this.#halves[Math.floor(index / this.#blocksInHalf) % 2]!;
-    return half.subarray(offset, offset + (end - index) * this.#blksize - short);
+    const offset = inChunk * this.#blksize;
+    const chunk = this.#held[Math.floor(index / this.#blocksInChunk) % 2]!;
+    return chunk.subarray(offset, offset + (end - index) * this.#blksize - short);
   }
 
+  /** Blocks up to this one are not asked for again. */
   release(block: number): void {
+    const before = Math.floor(this.#released / this.#blocksInChunk);
     this.#released = Math.max(this.#released, block);
+    const after = Math.floor(this.#released / this.#blocksInChunk);
+    if (after > before) this.#chunks.release(after);
+  }
+
+  /** Nothing is asked for again. */
+  close(): void {
+    this.#chunks.close();
   }
 
   /** Whether `fill` would read something now. */
   get hasRoom(): boolean {
-    return this.#last === undefined && this.#available - this.#released <= this.#blocksInHalf;
+    return this.#last === undefined && this.#available - this.#released <= this.#blocksInChunk;
   }
 
   /** The block whose release makes room for `fill`; 0 and less where there is some, or nothing is left to be read. */
   get roomAfter(): number {
-    return this.#last === undefined ? this.#available - this.#blocksInHalf : 0;
+    return this.#last === undefined ? this.#available - this.#blocksInChunk : 0;
   }
 
-  /** Reads the next blocks. One call at a time, with room. Rejects with what the source rejects with. */
+  /** Reads the next blocks. One call at a time, with room. Rejects with what reading a chunk rejects with. */
   async fill(): Promise<void> {
-    const half = this.#halves[(this.#available / this.#blocksInHalf) % 2]!;
-    const count = await this.#source.fill(half);
-    const full = Math.floor(count / this.#blksize);
-    if (count < half.length) {
-      this.#lastLength = count - full * this.#blksize;
+    const index = this.#available / this.#blocksInChunk;
+    const { bytes, filled } = await this.#chunks.read(index);
+    this.#held[index % 2] = bytes;
+    const full = Math.floor(filled / this.#blksize);
+    if (filled < bytes.length) {
+      this.#lastLength = filled - full * this.#blksize;
       this.#last = this.#available + full + 1;
     }
-    this.#available += count < half.length ? full + 1 : full;
+    this.#available += filled < bytes.length ? full + 1 : full;
   }
 }

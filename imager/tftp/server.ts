@@ -8,6 +8,7 @@ import { openUdp } from '../udp/open.ts';
 import type { UdpSocket } from '../udp/socket.ts';
 import { type AdmissionLimits, admit } from './admission.ts';
 import { readAheadOf } from './blocks.ts';
+import { type ChunkReader, Chunks } from './chunks.ts';
 import { decodePacket, ERROR_CODE, encodePacket, OPCODE, type Request, TftpPacketError } from './codec.ts';
 import { DEFAULT_LIMITS, type Limits, negotiate } from './options.ts';
 import { keyOf, type Peer, type ReadRequest, RequestTable } from './requests.ts';
@@ -47,6 +48,7 @@ export class TftpServer {
   readonly #tally: Tally;
   readonly #limits: Limits & AdmissionLimits;
   readonly #requests = new RequestTable();
+  readonly #chunks = new Chunks();
   #closing = false;
 
   private constructor(options: TftpServerOptions, socket: UdpSocket) {
@@ -186,13 +188,20 @@ export class TftpServer {
       socket,
       client: from,
       file,
-      source: request.mode === 'octet' ? octets(file) : netascii(file),
+      chunks: (length) => this.#chunksOf(request, file, length),
       agreement,
       readAhead: readAheadOf(this.#requests.size),
       clock,
       tally: this.#tally,
     });
     this.#reportEnd(read, read.session, await read.session.ended);
+  }
+
+  /** Shared by those who asked for the same bytes; netascii is each one's own, and so is what has no version. */
+  #chunksOf({ file: name, mode }: Request, file: BootFile, length: number): ChunkReader {
+    if (mode !== 'octet') return this.#chunks.open(undefined, length, netascii(file));
+    const shared = file.version === undefined ? undefined : `${file.version} ${name}`;
+    return this.#chunks.open(shared, length, octets(file));
   }
 
   async #open(request: Request, read: ReadRequest): Promise<BootFile | undefined> {

@@ -4,6 +4,7 @@ import type { Clock } from '../journal/clock.ts';
 import type { Tally } from '../journal/tally.ts';
 import type { UdpSocket } from '../udp/socket.ts';
 import { BlockBuffer } from './blocks.ts';
+import type { ChunkReader } from './chunks.ts';
 import {
   decodePacket,
   ERROR_CODE,
@@ -15,7 +16,7 @@ import {
 } from './codec.ts';
 import type { Agreement } from './options.ts';
 import type { Progress } from './progress.ts';
-import { type ByteSource, ShortFileError } from './source.ts';
+import { ShortFileError } from './source.ts';
 import {
   begin,
   blocksAfterAck,
@@ -34,7 +35,8 @@ export interface SessionOptions {
   client: { address: string; port: number };
   /** From now on the session's to close. */
   file: BootFile;
-  source: ByteSource;
+  /** Gives the file in chunks of so many bytes. */
+  chunks: (length: number) => ChunkReader;
   agreement: Agreement;
   /** Bytes to hold of the file. */
   readAhead: number;
@@ -63,7 +65,7 @@ export class Session {
     const { agreement, socket, clock } = options;
     this.#options = options;
     this.#blocks = new BlockBuffer({
-      source: options.source,
+      open: options.chunks,
       blksize: agreement.blksize,
       windowsize: agreement.windowsize,
       fileSize: options.file.size,
@@ -271,6 +273,7 @@ export class Session {
     const { socket, file, tally } = this.#options;
     await socket.close();
     await this.#reading;
+    this.#blocks.close();
     await file.close().catch((error: Error) => tally.notice('file.close-failed', { problem: error.message }));
     return outcome;
   }

@@ -15,9 +15,10 @@ const WINDOW = 64;
 const files: BootFiles = {
   async open(path) {
     const handle = await open(join(root, path), 'r');
-    const { size } = await handle.stat();
+    const { size, mtimeMs } = await handle.stat();
     return {
       size,
+      version: `${mtimeMs}`,
       async read(target, offset) {
         return (await handle.read(target, 0, target.length, offset)).bytesRead;
       },

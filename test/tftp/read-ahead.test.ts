@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../imager/journal/clock.ts';
 import { Tally } from '../../imager/journal/tally.ts';
+import { Chunks } from '../../imager/tftp/chunks.ts';
 import { Session } from '../../imager/tftp/session.ts';
 import { openNative } from '../../imager/udp/native.ts';
 
@@ -20,12 +21,13 @@ test('the next half is read before the client has the end of this one', async ()
     socket: await openNative({ address: '127.0.0.1', port: 0 })!,
     client: { address: '127.0.0.1', port },
     file: { size: 100 * HALF * BLKSIZE, read: async () => 0, close: async () => {} },
-    source: {
-      fill: async (half) => {
-        fills++;
-        return half.length;
-      },
-    },
+    chunks: (length) =>
+      new Chunks().open('file', length, {
+        fill: async (chunk) => {
+          fills++;
+          return chunk.length;
+        },
+      }),
     agreement: { blksize: BLKSIZE, windowsize: 1, timeoutMs: undefined, reply: new Map() },
     readAhead: 2 * HALF * BLKSIZE,
     clock: systemClock,

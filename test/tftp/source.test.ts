@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BootFile, memoryFile } from '../../imager/images/boot-files.ts';
 import { BlockBuffer } from '../../imager/tftp/blocks.ts';
-import { netascii, octets, ShortFileError } from '../../imager/tftp/source.ts';
+import { Chunks } from '../../imager/tftp/chunks.ts';
+import { type ByteSource, netascii, octets, ShortFileError } from '../../imager/tftp/source.ts';
 
 /** Reads at most `most` bytes a call, as file systems and networks may. */
 function slow(bytes: Uint8Array, most: number): BootFile {
@@ -10,11 +11,11 @@ function slow(bytes: Uint8Array, most: number): BootFile {
   return { ...whole, read: (target, offset) => whole.read(target.subarray(0, most), offset) };
 }
 
-async function all(source: { fill(target: Uint8Array): Promise<number> }, step: number): Promise<Buffer> {
+async function all(source: ByteSource, step: number): Promise<Buffer> {
   const parts: Buffer[] = [];
-  for (;;) {
+  for (let at = 0; ; at += step) {
     const part = Buffer.alloc(step);
-    const count = await source.fill(part);
+    const count = await source.fill(part, at);
     parts.push(part.subarray(0, count));
     if (count < step) return Buffer.concat(parts);
   }
@@ -60,7 +61,7 @@ describe('blocks', () => {
     const bytes = Buffer.from(Array.from({ length: size }, (_, index) => index % 251));
     const source = octets(memoryFile(bytes));
     const blocks = new BlockBuffer({
-      source,
+      open: (length) => new Chunks().open('file', length, source),
       blksize,
       windowsize,
       fileSize: size,
@@ -116,7 +117,7 @@ describe('blocks', () => {
   test('packets that still wait to be sent are not written over', async () => {
     const fileSize = 2_000_000;
     const blocks = new BlockBuffer({
-      source: octets(memoryFile(Buffer.alloc(fileSize, 1))),
+      open: (length) => new Chunks().open('file', length, octets(memoryFile(Buffer.alloc(fileSize, 1)))),
       ...{ blksize: 1000, windowsize: 1, fileSize, readAhead: 131_072 },
       inUse: () => true,
     });

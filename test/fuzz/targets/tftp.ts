@@ -97,8 +97,8 @@ async function converted(bytes: Uint8Array): Promise<void> {
   const source = netascii(memoryFile(bytes));
   const out: number[] = [];
   const piece = new Uint8Array(997);
-  for (let count = piece.length; count === piece.length; ) {
-    count = await source.fill(piece);
+  for (let count = piece.length, at = 0; count === piece.length; at += count) {
+    count = await source.fill(piece, at);
     promise(count >= 0 && count <= piece.length, `a piece of ${count} bytes`);
     for (let i = 0; i < count; i++) out.push(piece[i]!);
   }
