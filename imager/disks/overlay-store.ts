@@ -20,6 +20,7 @@ import { clearBlocks, putBlocks } from './map-change.ts';
 import type { PageWrite } from './map-page.ts';
 import type { MapTree } from './map-tree.ts';
 import { type Recovered, recovery, renewal } from './recover.ts';
+import type { BlockRange } from './short-writes.ts';
 import { Space } from './space.ts';
 import type { Superblock } from './superblock.ts';
 import { atOnce, inTurns, type Steps } from './turns.ts';
@@ -141,20 +142,26 @@ export class OverlayStore {
   }
 
   /**
-   * Blocks from `block` on are at the places that `take` gave, with these checksums. The map's leaves of them are in
-   * memory. Outlives this process once the promise resolves.
+   * The blocks of `ranges` are at the places that `take` gave, in that order, with these checksums. The map's leaves of them
+   * are in memory. Outlives this process once the promise resolves.
    */
-  enter(block: number, { extents, promised }: Places, crcs: Uint32Array): Promise<void> {
+  enter(ranges: readonly BlockRange[], { extents, promised }: Places, crcs: Uint32Array): Promise<void> {
     this.#writing.delete(extents);
     this.#journal.fulfil(promised);
     let done = 0;
-    for (const { place, count } of extents)
-      for (let from = 0; from < count; from += MAX_CHANGE_BLOCKS) {
-        const [first, at] = [block + done, place + from];
-        const part = crcs.subarray(done, done + Math.min(MAX_CHANGE_BLOCKS, count - from));
-        putBlocks(this.tree, first, { place: at, crcs: part, released: this.#release });
-        this.#journal.note({ block: first, count: part.length, place: at, crcs: part });
-        done += part.length;
+    let [extent, used] = [0, 0];
+    for (const { block, count } of ranges)
+      for (let entered = 0; entered < count; ) {
+        const run = extents[extent]!;
+        const length = Math.min(MAX_CHANGE_BLOCKS, count - entered, run.count - used);
+        const [first, place] = [block + entered, run.place + used];
+        const part = crcs.subarray(done, done + length);
+        putBlocks(this.tree, first, { place, crcs: part, released: this.#release });
+        this.#journal.note({ block: first, count: length, place, crcs: part });
+        entered += length;
+        done += length;
+        used += length;
+        if (used === run.count) [extent, used] = [extent + 1, 0];
       }
     return this.#noted(done);
   }

@@ -14,6 +14,7 @@ import { overlayExtents } from './extents.ts';
 import { overlayFileParts } from './file-parts.ts';
 import { BLOCK_SIZE, blockCount, FAN_OUT, ZERO } from './format.ts';
 import type { OverlayStore, Places } from './overlay-store.ts';
+import { type BlockRange, ShortWrites } from './short-writes.ts';
 
 /** Long enough to go through the thread pool, so that filling a long range stops nobody else. */
 const ZEROES = new Uint8Array(1024 * 1024);
@@ -38,6 +39,10 @@ export class Overlay implements Disk {
   readonly base: BaseContent;
   readonly #reader: BlockReader;
   readonly #held: Held[] = [];
+  readonly #short = new ShortWrites(
+    (bytes, ranges) => this.#storeShort(bytes, ranges),
+    (source, offset) => this.#change(offset, source.length, () => this.#store(source, offset)),
+  );
 
   /** `base` is shared, and not closed with the overlay. */
   constructor(name: string, store: OverlayStore, base: BaseContent) {
@@ -52,16 +57,21 @@ export class Overlay implements Disk {
   }
 
   read(target: Uint8Array, offset: number): Promise<void> {
+    this.#short.settle();
     return this.#reader.read(target, offset);
   }
 
   fileParts(offset: number, length: number, least: number): FilePart[] {
+    this.#short.settle();
     return overlayFileParts(this.store.tree, this.base, { offset, length, least });
   }
 
   write(source: Uint8Array, offset: number): Promise<void> {
     if (source.length === 0) return DONE;
-    return this.#change(offset, source.length, () => this.#store(source, offset));
+    return this.#change(offset, source.length, () => {
+      const short = this.#short.takes(source.length, offset) && this.store.file.prompt(source.length);
+      return short ? this.#short.add(source, offset) : this.#store(source, offset);
+    });
   }
 
   writeZeroes(offset: number, length: number, mayTrim: boolean): Promise<void> {
@@ -75,10 +85,12 @@ export class Overlay implements Disk {
   }
 
   extents(offset: number, length: number, most: number): Extent[] {
+    this.#short.settle();
     return overlayExtents(this.store.tree, this.base, { offset, length, most });
   }
 
   flush(): Promise<void> {
+    this.#short.settle();
     return this.store.flushes.flush();
   }
 
@@ -109,6 +121,7 @@ export class Overlay implements Disk {
   }
 
   #store(source: Uint8Array, offset: number): Promise<void> {
+    this.#short.settle();
     const from = Math.floor(offset / BLOCK_SIZE);
     const to = Math.ceil((offset + source.length) / BLOCK_SIZE);
     if (!this.store.file.prompt((to - from) * BLOCK_SIZE))
@@ -120,26 +133,35 @@ export class Overlay implements Disk {
     }
     if (bytes !== source) bytes.set(source, offset - from * BLOCK_SIZE);
     this.#load(from, to);
-    const writeAll = (scattered: boolean): Places => {
-      const places = this.store.take(to - from, scattered);
-      try {
-        for (const { part, place } of parts(bytes, places))
-          this.store.file.writeNow(part, place * BLOCK_SIZE);
-      } catch (error) {
-        this.store.giveBack(places);
-        throw error;
-      }
-      return places;
-    };
     let places: Places;
     try {
-      places = writeAll(false);
+      places = this.#placed(bytes, false);
     } catch (error) {
       // The file cannot be made longer: there may be places in it.
       if (asDiskError(error).code !== 'ENOSPC' || !this.store.hasFree(to - from)) throw error;
-      places = writeAll(true);
+      places = this.#placed(bytes, true);
     }
-    return this.store.enter(from, places, checksums(bytes, room(to - from)));
+    return this.store.enter([{ block: from, count: to - from }], places, checksums(bytes, room(to - from)));
+  }
+
+  /** Writes blocks to places of their own; see `take`. Throws DiskError: nothing has changed then. */
+  #placed(bytes: Uint8Array, scattered: boolean): Places {
+    const places = this.store.take(bytes.length / BLOCK_SIZE, scattered);
+    try {
+      for (const { part, place } of parts(bytes, places)) this.store.file.writeNow(part, place * BLOCK_SIZE);
+    } catch (error) {
+      this.store.giveBack(places);
+      throw error;
+    }
+    return places;
+  }
+
+  /** Throws, or gives undefined, where nothing has changed. */
+  #storeShort(bytes: Uint8Array, ranges: BlockRange[]): Promise<void> | undefined {
+    if (!this.store.file.prompt(bytes.length)) return undefined;
+    for (const { block, count } of ranges) this.#load(block, block + count);
+    const places = this.#placed(bytes, false);
+    return this.store.enter(ranges, places, checksums(bytes, room(bytes.length / BLOCK_SIZE)));
   }
 
   async #storeLater(source: Uint8Array, offset: number, from: number, to: number): Promise<void> {
@@ -170,7 +192,7 @@ export class Overlay implements Disk {
       this.store.giveBack(places);
       throw error;
     }
-    return this.store.enter(from, places, checksums(bytes));
+    return this.store.enter([{ block: from, count: to - from }], places, checksums(bytes));
   }
 
   /** Without what lies behind the disk's end. */
@@ -185,6 +207,7 @@ export class Overlay implements Disk {
 
   /** Makes the range zero: whole blocks in the map, the parts at its ends by writing zeroes. */
   #clear(offset: number, length: number): Promise<void> {
+    this.#short.settle();
     const end = offset + length;
     const from = Math.ceil(offset / BLOCK_SIZE);
     const to = end === this.size ? blockCount(this.size) : Math.floor(end / BLOCK_SIZE);
@@ -221,6 +244,7 @@ export class Overlay implements Disk {
 
   /** Flushes and closes the overlay's file, the latter also where the flush fails. */
   async close(): Promise<void> {
+    this.#short.settle();
     await Promise.all(this.#held.map((held) => held.done));
     await this.store.close();
   }

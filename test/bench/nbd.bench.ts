@@ -20,7 +20,7 @@ const CROWD = 50;
  */
 const CONGESTION_CONTROL = 'reno';
 const KIB = 1024;
-/** Between two measurements: servers close what the last client had open, and flush it. */
+/** Between two measurements: servers close what the last client had open. */
 const PAUSE_MS = 100;
 
 interface Load {
@@ -68,7 +68,11 @@ const LOADS: Load[] = [
 /** Seconds one measurement takes. */
 type Measure = (server: NbdServerUnderTest, load: Load, seed: number) => Promise<number>;
 
-function measureWith(space: NetworkNamespace, client: string): Measure {
+/**
+ * What one server wrote is on the drive before the next one is measured: ours flushes a disk whose client left, nbdkit leaves
+ * it to the kernel, and either would take processor time and the drive from whoever's turn is next.
+ */
+function measureWith(space: NetworkNamespace, client: string, dir: string): Measure {
   return async ({ port, disk, crowdDisks }, load, seed) => {
     const { command, order, block, depth, connections, requests, flushAfter } = load;
     const name = connections > 1 ? crowdDisks : disk;
@@ -77,6 +81,7 @@ function measureWith(space: NetworkNamespace, client: string): Measure {
       timeoutMs: 120_000,
     });
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    execFileSync('sync', ['--file-system', dir]);
     return Number(/seconds ([\d.]+)/.exec(output)![1]);
   };
 }
@@ -92,7 +97,7 @@ export async function run(): Promise<BenchRow[]> {
     const source = join(import.meta.dirname, '../../test/bench/nbd-load.c');
     execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', source, '-o', client]);
     const servers = await startServers(space, dir, program, CROWD);
-    const measure = measureWith(space, client);
+    const measure = measureWith(space, client, dir);
     await halfWrite(servers, measure);
     const rows: BenchRow[] = [];
     for (const load of LOADS) rows.push(...(await compare(load, servers, measure)));
