@@ -14,9 +14,9 @@ import type { BootPointer } from '../protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../protocol/resources.ts';
 import { Adapters } from './adapters.ts';
 import { Conversation, RefusedError } from './conversation.ts';
+import type { Requester } from './flash.ts';
 import type { BootIdentity } from './hello.ts';
 import { type Host, HostError, type Secret } from './host.ts';
-import type { Requester } from './image-check.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
 import { ReportFile } from './report-file.ts';
 
