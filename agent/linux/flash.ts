@@ -3,9 +3,17 @@ import type { Flash, StepDetail } from '../protocol/messages.ts';
 import { type BootPointer, FRESH_ATTEMPTS } from '../protocol/pointer/record.ts';
 import type { PointerStore } from '../protocol/pointer/store.ts';
 import type { Host } from './host.ts';
-import { checkImage, type Requester } from './image-check.ts';
+import { checkImage } from './image-check.ts';
+import type { ImagerAddress } from './imager-address.ts';
 import type { Membership } from './membership.ts';
 import { TamperedError } from './trust.ts';
+
+/** Whoever wants the node to be flashed: the conversation it was said in. */
+export interface Requester {
+  readonly imager: ImagerAddress;
+  /** True once nobody waits for it any more. */
+  readonly over: boolean;
+}
 
 /** Tells the imager a step. */
 type Tell = (step: string, detail: StepDetail) => void;
@@ -38,7 +46,7 @@ export class Flashes {
       );
     this.#by = by;
     try {
-      await this.#verify(request, by);
+      await this.#verify(request, by.imager);
       if (by.over) throw new Error('the imager that asked for it has hung up');
       return writeFlash(this.#store, request);
     } catch (error) {
@@ -50,7 +58,7 @@ export class Flashes {
     }
   }
 
-  async #verify(request: Flash, by: Requester): Promise<void> {
+  async #verify(request: Flash, imager: ImagerAddress): Promise<void> {
     const { image } = request;
     const definition = this.#membership.current();
     if (definition === undefined) {
@@ -58,7 +66,7 @@ export class Flashes {
       return;
     }
     const began = this.#host.uptime();
-    const { files, bytes } = await checkImage(this.#host, definition, request, by);
+    const { files, bytes } = await checkImage(this.#host, definition, request, imager);
     const seconds = (this.#host.uptime() - began).toFixed(3);
     this.#host.print(`bootwright: image ${image} verified: ${files} files of ${bytes} bytes in ${seconds} s`);
   }

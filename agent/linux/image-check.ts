@@ -15,19 +15,15 @@ import { signedImageOf, TamperedError } from './trust.ts';
 /** An imager that sends nothing for so long is gone, or in no state to boot from. */
 const SILENCE_MS = 10_000;
 
-/** Whoever wants an image to be flashed: the conversation it was said in. */
-export interface Requester {
-  readonly imager: ImagerAddress;
-  /** True once nobody waits for it any more. */
-  readonly over: boolean;
-}
-
-/** Resolves with what was compared. Rejects with TamperedError where something is not what was signed, else with why nobody can tell. */
+/**
+ * Fetches what the imager serves of the image and compares it; resolves with how much that was. Rejects with TamperedError where
+ * something is not what was signed, else with why nobody can tell.
+ */
 export async function checkImage(
   host: Host,
   definition: Definition,
   flash: Flash,
-  by: Requester,
+  { address }: ImagerAddress,
 ): Promise<{ files: number; bytes: number }> {
   const { image } = flash;
   const { port, files } = signedImageOf(host, definition, flash);
@@ -35,10 +31,9 @@ export async function checkImage(
   const limitMs = fetchMs(files);
   const until = host.uptime() + limitMs / 1000;
   const goOn = () => {
-    if (by.over) throw new Error('the imager that asked for it has hung up');
     if (host.uptime() > until) throw new Error(`it takes longer than ${Math.round(limitMs / 1000)} s`);
   };
-  const from = { address: by.imager.address, port };
+  const from = { address, port };
   for (const file of files) {
     const path = `/images/${image}/${file.name}`;
     try {

@@ -2,8 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Flashes } from '../../agent/linux/flash.ts';
-import type { Requester } from '../../agent/linux/image-check.ts';
+import { Flashes, type Requester } from '../../agent/linux/flash.ts';
 import { Membership } from '../../agent/linux/membership.ts';
 import type { LocalStore } from '../../agent/protocol/definition.ts';
 import type { Flash } from '../../agent/protocol/messages.ts';
@@ -112,10 +111,12 @@ test("one whose imager has hung up writes nothing, and is in nobody's way", asyn
   await first;
   gone.over = true;
   const [goOn, second] = [go, request()];
-  const next = node.flash(flashOf('d2'), by());
+  const there = by();
+  const next = node.flash(flashOf('d2'), there);
   await second;
   goOn();
   await lost;
+  await expect(node.flash(flashOf('d3'), there)).rejects.toThrow(/^the image of another flash/);
   expect(store.read().pointer).toBeUndefined();
   go();
   expect(await next).toMatchObject({ deployment: 'd2', sequence: 1 });

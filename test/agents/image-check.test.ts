@@ -9,14 +9,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { imageBytes, type SignedFor } from '../../agent/protocol/signed.ts';
 import type { ServedFile, SignedImage } from '../../agent/protocol/signed-image.ts';
 import type { Admissions } from '../../imager/agents/admissions.ts';
-import { Directory } from '../../imager/agents/directory.ts';
-import { Outputs } from '../../imager/agents/outputs.ts';
-import { AgentServer } from '../../imager/agents/server.ts';
+import type { AgentServer } from '../../imager/agents/server.ts';
 import type { ReadModel } from '../../imager/http/read-model.ts';
 import { HttpServer } from '../../imager/http/server.ts';
 import { servedFiles } from '../../imager/images/generated.ts';
@@ -24,19 +21,18 @@ import { BootTable } from '../../imager/images/table.ts';
 import { BootTree } from '../../imager/images/tree.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
-import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { temporarySigner } from '../../imager/signing/signer.ts';
 import { type AgentProcess, RUNTIMES, type Runtime, startAgent } from '../support/agent-process.ts';
 import { asKernel } from '../support/kernels.ts';
 import { admissionsOf } from './admissions.ts';
+import { startEndpoint } from './endpoint.ts';
 
 const ADDRESS = '127.0.0.1';
 const IMAGE = 'debian';
 const KERNEL = asKernel('amd64', Buffer.alloc(3_000_000, 'kernel of the tests '));
 const TIME = { timeout: 60_000 };
 const WAIT = { timeout: 30_000, interval: 20 };
-const common = { address: ADDRESS, port: 0, clock: systemClock, log: pino({ level: 'silent' }) };
 
 /** What is done with the answer to a request, which would have been `answer`. */
 type Trick = (answer: Buffer, socket: Socket) => void;
@@ -90,8 +86,11 @@ beforeAll(async () => {
   writeFileSync(join(dir, 'i'), 'an initrd');
   const added = { name: IMAGE, arch: 'amd64' as const, kernel: join(dir, 'k'), initrd: join(dir, 'i') };
   files = servedFiles(await table.add(added));
-  const model = { watch: () => {} } as unknown as ReadModel;
-  http = await HttpServer.start({ ...common, files: new BootTree(table), model, sink: () => {} });
+  http = await HttpServer.start({
+    ...{ address: ADDRESS, port: 0, files: new BootTree(table) },
+    model: { watch: () => {} } as unknown as ReadModel,
+    ...{ sink: () => {}, clock: systemClock, log: pino({ level: 'silent' }) },
+  });
   middle = await Middle.start(http.port);
 });
 afterAll(async () => {
@@ -129,18 +128,13 @@ class Node {
   }
 
   async serve(port: number): Promise<void> {
-    this.server = await AgentServer.start({
-      ...{ ...common, port, heartbeatSeconds: 0.1, idleMs: 20_000 },
-      ...{ userConfigs: {}, admissions: this.admissions, enrolmentKey: ENROLMENT_KEY },
-      nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1' }]),
-      directory: new Directory(this.#registry, () => true),
-      outputs: new Outputs(this.#registry),
-      holdsLease: () => true,
-      sink: (event) => {
-        this.events.push(event);
-        this.#bus.emit('event');
-      },
-    });
+    const sink = (event: BootEvent) => {
+      this.events.push(event);
+      this.#bus.emit('event');
+    };
+    const { admissions } = this;
+    const changes = { port, admissions, heartbeatSeconds: 0.1, idleMs: 20_000 };
+    this.server = await startEndpoint(this.#registry, sink, changes);
   }
 
   async end(): Promise<void> {

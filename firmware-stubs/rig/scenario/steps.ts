@@ -44,6 +44,7 @@ export const STEPS: Readonly<Record<Component, Readonly<Record<string, readonly 
     retry: [...AGENT, 'why'],
     'fall-back': [...AGENT, 'why', 'image'],
     failed: [...AGENT, 'why'],
+    tampered: [...AGENT, 'imager', 'image', 'why'],
   },
   dhcp: Object.fromEntries(
     [
