@@ -31,7 +31,7 @@ const WELCOME_MS = 2000;
 const LOOK_MS = 50;
 /** How often the former address is looked at: soon at first. */
 const FIRST_LOOK_MS = 250;
-const LAST_LOOK_MS = 30_000;
+const LAST_LOOK_MS = 10_000;
 const REFUSED = 'the imager refuses this node with what its plan says';
 const PUT_BACK = 'its adapters are as the firmware left them';
 

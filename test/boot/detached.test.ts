@@ -58,7 +58,7 @@ async function hasMoved(): Promise<void> {
           () => 'answers',
           () => 'silent',
         ),
-      { timeout: 30_000 },
+      { timeout: 60_000 },
     )
     .toBe('silent');
 }
