@@ -92,7 +92,7 @@ function attempt({ from, to }: AdapterChange, host: Host): string | undefined {
     put(host, from, to, isMoved(from, to) ? from.network?.address : undefined);
     return undefined;
   } catch (error) {
-    put(host, { ...to, mac: macOf(host, to.name) }, from);
+    putBack([{ from, to: { ...to, mac: macOf(host, to.name) } }], host);
     return wordsOf(error);
   }
 }
@@ -170,9 +170,15 @@ async function leave(done: readonly AdapterChange[], welcomed: boolean, parts: N
   host.dropAddress(booted.device, booted.address);
 }
 
+/** As far as it goes: an adapter that is not to be put back keeps none of the others from it. */
 function putBack(done: readonly AdapterChange[], host: Host): void {
-  for (const { from, to } of routeLast(done.map(({ from, to }) => ({ from: to, to: from }))))
-    put(host, from, to);
+  for (const { from, to } of routeLast(done.map(({ from, to }) => ({ from: to, to: from })))) {
+    try {
+      put(host, from, to);
+    } catch (error) {
+      host.print(`bootwright: ${wordsOf(error)}`);
+    }
+  }
 }
 
 function macOf(host: Host, name: string): string {
