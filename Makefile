@@ -30,7 +30,7 @@ proofs: build ## long versions: disks under 200 kills, 20 under a Linux kernel, 
 	    BOOTWRIGHT_CUT_STOP=10 BOOTWRIGHT_CUT_RUNS=2000 BOOTWRIGHT_SCENARIOS=qemu \
 	    BOOTWRIGHT_DEFINITION_STRIDE=1 BOOTWRIGHT_DEFINITION_RUNS=50000 BOOTWRIGHT_RESOURCES=all BOOTWRIGHT_PUT_BACK=all BOOTWRIGHT_WATCHED_ROUNDS=50000 \
 	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs test/simulated test/agent/exhaustive.test.ts test/firmware/bios.test.ts \
-	    test/boot/random-cuts.test.ts test/definitions test/boot/resources.test.ts test/boot/put-back.test.ts test/agent/host/memory.test.ts
+	    test/boot/random-cuts.test.ts test/definitions test/boot/resources.test.ts test/boot/detached.test.ts test/agent/host/memory.test.ts
 
 .PHONY: build
 build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node dist/firmware-stubs/rig/cable dist/firmware-stubs/bios/stub.bin dist/firmware-stubs/uefi/bootwright.efi ## compile TypeScript and the native parts to dist/
