@@ -28,11 +28,11 @@ proofs: build ## long versions: a million bent packets for each codec; disks und
 	@BOOTWRIGHT_KILL_ROUNDS=200 BOOTWRIGHT_KERNEL_KILLS=20 BOOTWRIGHT_NODES=100 BOOTWRIGHT_DECISIONS=all \
 	    BOOTWRIGHT_CUT_ROUNDS=100 BOOTWRIGHT_CUT_READY_ROUNDS=5 BOOTWRIGHT_CUT_SCRIPT_ROUNDS=25 BOOTWRIGHT_MODEL=all \
 	    BOOTWRIGHT_CUT_STOP=10 BOOTWRIGHT_CUT_RUNS=2000 BOOTWRIGHT_DISK_CUT_STRIDE=1 BOOTWRIGHT_SCENARIOS=qemu \
-	    BOOTWRIGHT_DEFINITION_STRIDE=1 BOOTWRIGHT_DEFINITION_RUNS=50000 BOOTWRIGHT_RESOURCES=all BOOTWRIGHT_WATCHED_ROUNDS=50000 \
-	    BOOTWRIGHT_FUZZ_COUNT=1000000 BOOTWRIGHT_STORM_MIB=8 \
+	    BOOTWRIGHT_DEFINITION_STRIDE=1 BOOTWRIGHT_DEFINITION_RUNS=50000 BOOTWRIGHT_RESOURCES=all BOOTWRIGHT_PUT_BACK=all \
+	    BOOTWRIGHT_WATCHED_ROUNDS=50000 BOOTWRIGHT_FUZZ_COUNT=1000000 BOOTWRIGHT_STORM_MIB=8 \
 	    npx --no-install vitest run --maxWorkers=1 test/nbd/proofs test/simulated test/agent/exhaustive.test.ts test/firmware/bios.test.ts \
-	    test/boot/random-cuts.test.ts test/definitions test/boot/resources.test.ts test/agent/host/memory.test.ts \
-	    test/fuzz test/storm
+	    test/boot/random-cuts.test.ts test/definitions test/boot/resources.test.ts test/boot/detached.test.ts \
+	    test/agent/host/memory.test.ts test/fuzz test/storm
 
 .PHONY: build
 build: setup dist/imager/udp/udp.node dist/imager/nbd/stream.node dist/imager/disks/host.node dist/firmware-stubs/rig/cable dist/firmware-stubs/bios/stub.bin dist/firmware-stubs/uefi/bootwright.efi ## compile TypeScript and the native parts to dist/

@@ -14,6 +14,7 @@ import type { BootPointer } from '../protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../protocol/resources.ts';
 import { Adapters } from './adapters.ts';
 import { Conversation, openFirst, RefusedError, ReplacedError, type Tell } from './conversation.ts';
+import { Detachment } from './detachment.ts';
 import type { Requester } from './flash.ts';
 import type { BootIdentity } from './hello.ts';
 import { type Host, HostError } from './host.ts';
@@ -53,13 +54,13 @@ export class AgentLink implements ImagerLink {
   readonly #uid: string;
   readonly #report: Report;
   readonly #adapters: Adapters;
+  readonly #detachment: Detachment;
   readonly #outputs = new UntoldOutputs();
   #file: ReportFile | undefined;
   #keepingSoon = false;
   #active: Conversation | undefined;
   #renewal: Promise<unknown> | undefined;
   #plan: Plan | null | undefined;
-  #detachedSince: number | undefined;
   #complaint = '';
   #resources: (() => Omit<ResourcesMessage, 'type'>) | undefined;
   readonly #planWaiters: ((plan: Plan | null) => void)[] = [];
@@ -78,6 +79,7 @@ export class AgentLink implements ImagerLink {
     this.#hello = hello;
     this.#commands = commands;
     this.#adapters = new Adapters(host);
+    this.#detachment = new Detachment(host);
     this.#uid = uid;
     this.#report = new Report({ id: bootId, image: bootedImage });
   }
@@ -92,7 +94,7 @@ export class AgentLink implements ImagerLink {
         const began = this.#host.uptime();
         why = await this.#follow(found);
         if (this.#host.uptime() - began > STEADY_SECONDS) lost = this.#host.uptime();
-      } else this.#detached();
+      } else this.#detachment.begin(this.#planWaiters.length > 0);
       const [away, dice] = [(this.#host.uptime() - lost) * 1000, this.#host.random()];
       const refused = found === 'refused' || why instanceof RefusedError;
       const replaced = why instanceof ReplacedError;
@@ -159,7 +161,7 @@ export class AgentLink implements ImagerLink {
     if (this.#plan !== undefined) return Promise.resolve(this.#plan);
     return new Promise((resolve) => {
       this.#planWaiters.push(resolve);
-      if (this.#detachedSince !== undefined) this.#sayWaiting();
+      this.#detachment.wait();
     });
   }
 
@@ -290,25 +292,10 @@ export class AgentLink implements ImagerLink {
       this.report('tampered', { imager: imagerText(imager), why: why.message });
   }
 
-  /** None of the imagers answers and takes this node. */
-  #detached(): void {
-    if (this.#detachedSince !== undefined) return;
-    this.#detachedSince = this.#host.uptime();
-    this.#host.print(
-      'bootwright: no imager welcomes this node: it goes on by itself and keeps what it has to report',
-    );
-    if (this.#planWaiters.length > 0) this.#sayWaiting();
-  }
-
-  #sayWaiting(): void {
-    this.#host.print('bootwright: its disk knows no plan for this deployment: waiting for an imager');
-  }
-
   /** An imager answers: says for how long none did, where that is worth it. */
   #attached(imager: ImagerAddress): void {
-    const seconds = Math.round(this.#host.uptime() - (this.#detachedSince ?? this.#host.uptime()));
+    const seconds = this.#detachment.end();
     const { dropped } = this.#report;
-    this.#detachedSince = undefined;
     if (seconds < DETACHED_SECONDS && dropped === 0) return;
     this.#report.droppedTold();
     this.report('detached', { seconds, imager: imagerText(imager), ...(dropped === 0 ? {} : { dropped }) });

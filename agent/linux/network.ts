@@ -31,7 +31,7 @@ const WELCOME_MS = 2000;
 const LOOK_MS = 50;
 /** How often the former address is looked at: soon at first. */
 const FIRST_LOOK_MS = 250;
-const LAST_LOOK_MS = 30_000;
+const LAST_LOOK_MS = 10_000;
 const REFUSED = 'the imager refuses this node with what its plan says';
 const PUT_BACK = 'its adapters are as the firmware left them';
 
@@ -92,7 +92,7 @@ function attempt({ from, to }: AdapterChange, host: Host): string | undefined {
     put(host, from, to, isMoved(from, to) ? from.network?.address : undefined);
     return undefined;
   } catch (error) {
-    put(host, { ...to, mac: macOf(host, to.name) }, from);
+    putBack([{ from, to: { ...to, mac: macOf(host, to.name) } }], host);
     return wordsOf(error);
   }
 }
@@ -170,9 +170,15 @@ async function leave(done: readonly AdapterChange[], welcomed: boolean, parts: N
   host.dropAddress(booted.device, booted.address);
 }
 
+/** As far as it goes: an adapter that is not to be put back keeps none of the others from it. */
 function putBack(done: readonly AdapterChange[], host: Host): void {
-  for (const { from, to } of routeLast(done.map(({ from, to }) => ({ from: to, to: from }))))
-    put(host, from, to);
+  for (const { from, to } of routeLast(done.map(({ from, to }) => ({ from: to, to: from })))) {
+    try {
+      put(host, from, to);
+    } catch (error) {
+      host.print(`bootwright: ${wordsOf(error)}`);
+    }
+  }
 }
 
 function macOf(host: Host, name: string): string {

@@ -220,7 +220,7 @@ describe('the link to the imager', () => {
   });
 
   it('connects anew where it is asked to; the present connection goes on until the new one is welcomed', async () => {
-    const { imager, link } = await linked();
+    const { imager, host, link } = await linked();
     imager.send(WELCOME);
     await expect.poll(() => link.connectedSince).toBeDefined();
     const [before, since] = [imager.socket!, link.connectedSince!];
@@ -241,7 +241,8 @@ describe('the link to the imager', () => {
     imager.send(WELCOME);
     expect(await renewed).toBe('welcomed');
     expect(link.connectedSince).toBeGreaterThan(since);
-    // Said again over the new one, and no third is made.
+    expect(host.console.join()).not.toContain('closed the connection');
+    // Said again over the new one.
     expect(await imager.take()).toMatchObject({ step: 'pointer' });
     link.report('mounted', {});
     expect(await imager.take()).toMatchObject({ step: 'mounted' });

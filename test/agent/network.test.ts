@@ -226,6 +226,19 @@ describe('on a board', () => {
     expect(board.now - 10).toBeGreaterThanOrEqual(seconds / 2);
   });
 
+  it('an adapter that does not come back keeps no other from it', async () => {
+    const board = new Board();
+    const { set } = setterOf(board, ['refused']);
+    const setMac = board.setMac.bind(board);
+    board.setMac = (name, mac) => {
+      if (mac === SECOND) throw new HostError('EBUSY', `set hardware address of ${name}: busy`);
+      setMac(name, mac);
+    };
+    await set([{ mac: SECOND, setMac: '02:00:00:77:00:51' }, ...MOVE]);
+    expect(board.calls.slice(-2)).toEqual(BACK);
+    expect(board.console).toEqual(['bootwright: set hardware address of eth1: busy']);
+  });
+
   it('a MAC alone keeps its connections; others hear of it', async () => {
     const board = new Board();
     const { set } = setterOf(board, ['welcomed']);

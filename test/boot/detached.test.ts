@@ -58,7 +58,7 @@ async function hasMoved(): Promise<void> {
           () => 'answers',
           () => 'silent',
         ),
-      { timeout: 30_000 },
+      { timeout: 60_000 },
     )
     .toBe('silent');
 }
@@ -132,3 +132,25 @@ it(
   },
   3 * BOOTED,
 );
+
+// In `make proofs`: it takes the 45 seconds that the agent waits.
+if (process.env.BOOTWRIGHT_PUT_BACK !== undefined)
+  it(
+    'an address from which nobody is answered is put back, while the disk is attached',
+    async () => {
+      const node = cluster.nodes[0]!;
+      const { space } = cluster.lab;
+      await node.cutPower();
+      await space.check('nft add table inet closed'.split(' '));
+      await space.check(['nft', 'add chain inet closed input { type filter hook input priority 0; }']);
+      await space.check('nft add rule inet closed input ip saddr 10.77.0.50 drop'.split(' '));
+      await node.powerOn();
+      await node.waitForStep('ready', WITHIN);
+      expect(node.serial()).toMatch(/step network-failed \S+ why=no imager answered for 45 s/);
+      expect(await cluster.get('http://10.77.0.11/')).toBe('site\n');
+      const neighbour = await space.check(['ip', 'neighbour', 'show', '10.77.0.11']);
+      expect(neighbour).toContain('52:54:00:77:00:11');
+      expect(node.serial()).not.toMatch(/I\/O error/);
+    },
+    BOOTED,
+  );

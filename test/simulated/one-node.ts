@@ -17,6 +17,8 @@ export interface OneNodeOptions {
   secondReboot?: boolean;
   /** Name, stage and content; by default each says on the console that it begins. */
   scripts?: (Pick<Script, 'name' | 'stage' | 'content'> & Partial<Script>)[];
+  /** `adapters` of the node in the configuration. */
+  adapters?: object[];
   seed?: number;
 }
 
@@ -40,6 +42,7 @@ export function scenarioOf(options: OneNodeOptions): Scenario {
         {
           ...{ name: NODE, mac: '52:54:00:77:00:11', uid: '6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f601' },
           ...{ address: '10.77.0.11', userConfig: 'web' },
+          ...(options.adapters === undefined ? {} : { adapters: options.adapters }),
         },
       ],
       userConfigs: {

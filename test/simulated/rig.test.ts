@@ -57,6 +57,16 @@ describe('a flash', () => {
   });
 });
 
+it('adapters that a plan sets are reported; the agent connects anew', async () => {
+  const lab = new OneNode(
+    scenarioOf({ adapters: [{ setMac: '02:00:00:77:00:50', address: '10.77.0.50/24' }] }),
+  );
+  await lab.power('on');
+  const detail = { adapter: 'eth0', mac: '02:00:00:77:00:50', address: '10.77.0.50/24' };
+  expect(await lab.untilStep('network')).toMatchObject({ detail });
+  expect(await lab.untilStep('ready')).toBeDefined();
+});
+
 describe('the network', () => {
   it('drops what it is told to, until it heals', async () => {
     const lab = new OneNode(scenarioOf({}));

@@ -77,6 +77,8 @@ export class SimulatedMachine implements Host {
       ['/etc/bootwright/modules', () => ''],
       ['/etc/bootwright/uid', () => boot.uid],
       ['/proc/cmdline', () => boot.commandLine],
+      // Disks do not come over the network that the agent knows of.
+      ['/proc/net/tcp', () => ''],
       ['/proc/sys/kernel/random/boot_id', () => `${boot.bootId}\n`],
       ...Object.entries({ address: boot.mac, type: '1', carrier: '1', operstate: 'up' }).map(
         ([file, text]) => [`/sys/class/net/eth0/${file}`, () => `${text}\n`] as const,
