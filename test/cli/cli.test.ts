@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -154,6 +154,30 @@ describe('configuration', () => {
       expect(stderr).toMatch(
         /^bad\.yaml:2:10: cluster: found "C", .*\nbad\.yaml:3:39: network\.prefix: found 99, /,
       );
+    }
+  });
+
+  test('a script or key that is missing: nothing to verbs that ask the imager, a fault to serve', async () => {
+    writeFileSync(
+      join(dir, 'scripts.yaml'),
+      `${readFileSync(join(dir, 'imager.yaml'), 'utf8')}agents: { enrolmentKey: gone.key }\n` +
+        'userConfigs: { web: { scripts: [{ name: a, stage: 2, file: gone.sh }] } }\n',
+    );
+    const run = (...verb: string[]) => imager([...verb, '--config', 'scripts.yaml']);
+    const [list, output, check, serve] = await Promise.all([
+      run('node', 'list'),
+      run('node', 'output', 'n'),
+      run('pxe', 'render', '--check'),
+      run('serve'),
+    ]);
+    for (const { code, stderr } of [list, output]) {
+      expect(stderr).toContain('no imager is running for scripts.yaml');
+      expect(code).toBe(3);
+    }
+    for (const { code, stderr } of [check, serve]) {
+      expect(stderr).toContain('userConfigs.web.scripts[0].file: found gone.sh: no such file');
+      expect(stderr).toContain('agents.enrolmentKey: found gone.key: no such file');
+      expect(code).toBe(2);
     }
   });
 
