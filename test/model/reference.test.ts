@@ -65,7 +65,7 @@ function rangeKeys(): string[] {
   return found.slice('one of '.length).split(', ');
 }
 
-const rows = [...text.matchAll(/^\| `([^`]+)` \| .+? \| (`[^`]*`|required|none) \|/gm)].map(
+const rows = [...text.matchAll(/^\| `([^`]+)` +\| .+? +\| (`[^`]*`|required|none) +\|/gm)].map(
   ([, path, value]) => [path!, value!] as const,
 );
 const schemaKeys = keysOf(configFile);
