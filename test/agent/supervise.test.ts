@@ -3,23 +3,17 @@ import { EventEmitter, once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DEVICE_SIZE, openPointerStore } from '../../agent/linux/eeprom.ts';
 import { openLocalStore } from '../../agent/linux/local-store.ts';
 import { lockStore } from '../../agent/linux/state-lock.ts';
 import { parseSuperviseOptions } from '../../agent/linux/supervise-options.ts';
 import { NodeHost } from '../../agent/node/host.ts';
-import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
-import { Directory } from '../../imager/agents/directory.ts';
-import { Outputs } from '../../imager/agents/outputs.ts';
-import { AgentServer } from '../../imager/agents/server.ts';
-import { systemClock } from '../../imager/journal/clock.ts';
+import type { AgentServer } from '../../imager/agents/server.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
-import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { admissionsOf } from '../agents/admissions.ts';
+import { startEndpoint } from '../agents/endpoint.ts';
 import { RUNTIMES, startAgent } from '../support/agent-process.ts';
 
 const ADDRESS = '127.0.0.1';
@@ -31,23 +25,11 @@ let server: AgentServer;
 const events: BootEvent[] = [];
 const bus = new EventEmitter();
 
-const start = async (port: number) =>
-  AgentServer.start({
-    ...{ heartbeatSeconds: 0.2, lostMs: 800 },
-    ...{ address: ADDRESS, port, userConfigs: {} },
-    nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: ADDRESS }]),
-    directory: new Directory(registry, () => true),
-    admissions: await admissionsOf(registry, ['node1']),
-    outputs: new Outputs(registry),
-    enrolmentKey: ENROLMENT_KEY,
-    holdsLease: () => true,
-    sink: (event) => {
-      events.push(event);
-      bus.emit('event');
-    },
-    clock: systemClock,
-    log: pino({ level: 'silent' }),
-  });
+const sink = (event: BootEvent) => {
+  events.push(event);
+  bus.emit('event');
+};
+const start = (port: number) => startEndpoint(registry, sink, { port, heartbeatSeconds: 0.2, lostMs: 800 });
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'bootwright-supervise-'));

@@ -7,18 +7,15 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openLocalFolder } from '../../agent/linux/local-folder.ts';
 import { NodeHost } from '../../agent/node/host.ts';
-import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import type { Admissions } from '../../imager/agents/admissions.ts';
-import { Directory } from '../../imager/agents/directory.ts';
-import { Outputs } from '../../imager/agents/outputs.ts';
-import { AgentServer } from '../../imager/agents/server.ts';
-import { systemClock } from '../../imager/journal/clock.ts';
+import type { AgentServer } from '../../imager/agents/server.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { type AgentProcess, RUNTIMES, startAgent } from '../support/agent-process.ts';
 import { formsOf } from '../support/key-forms.ts';
 import { admissionsOf } from './admissions.ts';
+import { startEndpoint } from './endpoint.ts';
 
 const ADDRESS = '127.0.0.1';
 const node = (number: number) => ({
@@ -40,17 +37,13 @@ beforeEach(async () => {
   log = '';
   const registry = new MemoryRegistry();
   admissions = await admissionsOf(registry, ['node1', 'node2']);
-  server = await AgentServer.start({
-    ...{ address: ADDRESS, port: 0, userConfigs: {}, admissions, enrolmentKey: ENROLMENT_KEY },
+  const sink = (event: BootEvent) => {
+    events.push(event);
+    bus.emit('event');
+  };
+  server = await startEndpoint(registry, sink, {
+    admissions,
     nodes: new NodeIndex([node(1), node(2)]),
-    directory: new Directory(registry, () => true),
-    outputs: new Outputs(registry),
-    holdsLease: () => true,
-    sink: (event) => {
-      events.push(event);
-      bus.emit('event');
-    },
-    clock: systemClock,
     log: pino(
       { level: 'trace' },
       {

@@ -1,20 +1,14 @@
 /** The agent's own link to the imager (agent/linux/link.ts) against the endpoint, over real sockets. */
-import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { AgentLink } from '../../agent/linux/link.ts';
 import { Membership } from '../../agent/linux/membership.ts';
 import { NodeHost } from '../../agent/node/host.ts';
-import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
-import { Directory } from '../../imager/agents/directory.ts';
-import { Outputs } from '../../imager/agents/outputs.ts';
-import { AgentServer } from '../../imager/agents/server.ts';
-import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { ENROL } from '../support/secure.ts';
-import { admissionsOf } from './admissions.ts';
 import { hello, POINTER } from './client.ts';
+import { startEndpoint } from './endpoint.ts';
 
 const ADDRESS = '127.0.0.1';
 
@@ -30,25 +24,17 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   const registry = new MemoryRegistry();
   const events: BootEvent[] = [];
   let told: () => void = () => undefined;
-  const start = async (port: number) =>
-    AgentServer.start({
-      address: ADDRESS,
+  const sink = (event: BootEvent) => {
+    events.push(event);
+    told();
+  };
+  const start = (port: number) =>
+    startEndpoint(registry, sink, {
       port,
       nodes: new NodeIndex([{ name: 'node1', hostname: 'web1', uid: 'serial:n1', userConfig: 'web' }]),
       userConfigs: {
         web: { secondReboot: true, scripts: [], services: { init: ['/i'], ports: [], timeoutSeconds: 1 } },
       },
-      directory: new Directory(registry, () => true),
-      admissions: await admissionsOf(registry, ['node1']),
-      enrolmentKey: ENROLMENT_KEY,
-      outputs: new Outputs(registry),
-      holdsLease: () => true,
-      sink: (event) => {
-        events.push(event);
-        told();
-      },
-      clock: systemClock,
-      log: pino({ level: 'silent' }),
     });
   const seen = async (step: string) => {
     while (!events.some((event) => event.step === step))

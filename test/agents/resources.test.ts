@@ -1,18 +1,13 @@
 /** What a node says it consists of, over a real socket: kept, told as an event, and refused where it is out of bounds. */
 import { EventEmitter, once } from 'node:events';
-import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { RESOURCE_LIMITS } from '../../agent/protocol/resources.ts';
 import { Directory } from '../../imager/agents/directory.ts';
-import { Outputs } from '../../imager/agents/outputs.ts';
-import { AgentServer } from '../../imager/agents/server.ts';
-import { systemClock } from '../../imager/journal/clock.ts';
+import type { AgentServer } from '../../imager/agents/server.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
-import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { admissionsOf } from './admissions.ts';
 import { TestAgent } from './client.ts';
+import { startEndpoint } from './endpoint.ts';
 
 const bus = new EventEmitter();
 let directory: Directory;
@@ -22,20 +17,7 @@ let agent: TestAgent;
 beforeEach(async () => {
   const registry = new MemoryRegistry();
   directory = new Directory(registry, () => true);
-  server = await AgentServer.start({
-    address: '127.0.0.1',
-    port: 0,
-    nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: '127.0.0.1' }]),
-    userConfigs: {},
-    directory,
-    holdsLease: () => true,
-    enrolmentKey: ENROLMENT_KEY,
-    outputs: new Outputs(registry),
-    admissions: await admissionsOf(registry, ['node1']),
-    sink: (event) => bus.emit(event.step, event),
-    clock: systemClock,
-    log: pino({ level: 'silent' }),
-  });
+  server = await startEndpoint(registry, (event) => bus.emit(event.step, event), { directory });
   agent = await TestAgent.connect(server.port);
 });
 afterEach(async () => {

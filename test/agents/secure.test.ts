@@ -2,22 +2,18 @@
 import { execFile } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Secret } from '../../agent/linux/host.ts';
 import { ENROL_IDENTITY, ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
 import type { LocalDefinition } from '../../agent/protocol/membership.ts';
-import { Directory } from '../../imager/agents/directory.ts';
-import { Outputs } from '../../imager/agents/outputs.ts';
-import { AgentServer } from '../../imager/agents/server.ts';
-import { systemClock } from '../../imager/journal/clock.ts';
+import type { AgentServer } from '../../imager/agents/server.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
-import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { connectSecure } from '../support/secure.ts';
 import { admissionsOf } from './admissions.ts';
 import { hello, TestAgent } from './client.ts';
+import { startEndpoint } from './endpoint.ts';
 
 /** Who node1 is, once it is defined. */
 let defined: Secret;
@@ -36,24 +32,11 @@ beforeEach(async () => {
   await definitions.finish(id);
   defined = { identity: id, key: key! };
   local = { id, cluster: definitions.cluster.id, number, name: node.name, uid: node.uid };
-  server = await AgentServer.start({
-    address: '127.0.0.1',
-    port: 0,
-    nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: '127.0.0.1' }]),
-    userConfigs: {},
-    directory: new Directory(registry, () => true),
-    admissions,
-    outputs: new Outputs(registry),
-    enrolmentKey: ENROLMENT_KEY,
-    holdsLease: () => true,
-    sink: (event) => {
-      events.push(event);
-      bus.emit('event');
-    },
-    clock: systemClock,
-    log: pino({ level: 'silent' }),
-    helloMs: 500,
-  });
+  const sink = (event: BootEvent) => {
+    events.push(event);
+    bus.emit('event');
+  };
+  server = await startEndpoint(registry, sink, { admissions, helloMs: 500 });
 });
 afterEach(() => server.close());
 

@@ -2,23 +2,20 @@ import { createSocket } from 'node:dgram';
 import { EventEmitter, once } from 'node:events';
 import { connect } from 'node:net';
 import fc from 'fast-check';
-import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
 import type { Flash, ImagerMessage } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import { Echo } from '../../imager/agents/echo.ts';
 import type { AgentServerOptions } from '../../imager/agents/options.ts';
-import { Outputs } from '../../imager/agents/outputs.ts';
-import { AgentServer } from '../../imager/agents/server.ts';
-import { systemClock } from '../../imager/journal/clock.ts';
+import type { AgentServer } from '../../imager/agents/server.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { startFault } from '../../imager/service/start-fault.ts';
 import { admissionsOf } from './admissions.ts';
 import { hello, POINTER, TestAgent } from './client.ts';
+import { startEndpoint } from './endpoint.ts';
 
 const nodes = new NodeIndex([
   { name: 'node1', hostname: 'node1', uid: 'serial:n1', address: '127.0.0.1' },
@@ -38,22 +35,15 @@ const agents: TestAgent[] = [];
 
 async function start(changes: Partial<AgentServerOptions> = {}): Promise<void> {
   events = [];
-  server = await AgentServer.start({
-    address: '127.0.0.1',
-    port: 0,
+  const sink = (event: BootEvent) => {
+    events.push(event);
+    bus.emit(event.step, event);
+  };
+  server = await startEndpoint(registry, sink, {
     nodes,
-    userConfigs: {},
     directory: directoryOf(registry),
     admissions: await admissionsOf(registry, ['node1', 'node2']),
-    enrolmentKey: ENROLMENT_KEY,
-    outputs: new Outputs(registry),
     holdsLease: (node, address) => node.name === 'node2' && leased.has(address),
-    sink: (event) => {
-      events.push(event);
-      bus.emit(event.step, event);
-    },
-    clock: systemClock,
-    log: pino({ level: 'silent' }),
     ...changes,
   });
 }
@@ -361,11 +351,11 @@ test('one node cannot answer for another', async () => {
 
 test('deadlines: no hello, and silence after it', async () => {
   await server.close();
-  await start({ helloMs: 20, idleMs: 40 });
+  await start({ helloMs: 600, idleMs: 600 });
   const mute = await agent();
   expect(await mute.next()).toBeUndefined();
   expect(events).toMatchObject([
-    { reason: 'hello-deadline', detail: { why: 'no welcome within 0.02 s (from the address of node1)' } },
+    { reason: 'hello-deadline', detail: { why: 'no welcome within 0.6 s (from the address of node1)' } },
   ]);
   const one = await agent();
   await one.greet();

@@ -1,20 +1,15 @@
 /** The agent's own link and two imagers: the second while the first is away, the first again when it is back. */
 import { setTimeout } from 'node:timers/promises';
-import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { AgentLink } from '../../agent/linux/link.ts';
 import { Membership } from '../../agent/linux/membership.ts';
 import { NodeHost } from '../../agent/node/host.ts';
-import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
-import { Directory } from '../../imager/agents/directory.ts';
-import { Outputs } from '../../imager/agents/outputs.ts';
-import { AgentServer } from '../../imager/agents/server.ts';
-import { systemClock } from '../../imager/journal/clock.ts';
+import type { AgentServer } from '../../imager/agents/server.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { ENROL } from '../support/secure.ts';
-import { admissionsOf } from './admissions.ts';
 import { hello, POINTER } from './client.ts';
+import { startEndpoint } from './endpoint.ts';
 
 const ADDRESS = '127.0.0.1';
 
@@ -38,23 +33,14 @@ afterEach(() => Promise.all([...open].map((server) => server.close())));
 function imager(by: Which): (port: number) => Promise<AgentServer> {
   const registry = new MemoryRegistry();
   return async (port) => {
-    const server = await AgentServer.start({
-      address: ADDRESS,
-      port,
-      nodes: new NodeIndex([{ name: 'node1', hostname: 'web1', uid: 'serial:n1' }]),
-      userConfigs: {},
-      directory: new Directory(registry, () => true),
-      admissions: await admissionsOf(registry, ['node1']),
-      enrolmentKey: ENROLMENT_KEY,
-      outputs: new Outputs(registry),
-      holdsLease: () => true,
-      sink: ({ step }) => {
+    const server = await startEndpoint(
+      registry,
+      ({ step }) => {
         heard.push({ by, step });
         told();
       },
-      clock: systemClock,
-      log: pino({ level: 'silent' }),
-    });
+      { port, nodes: new NodeIndex([{ name: 'node1', hostname: 'web1', uid: 'serial:n1' }]) },
+    );
     open.add(server);
     return server;
   };

@@ -11,20 +11,13 @@ import { join, resolve } from 'node:path';
 import { createServer, type Server } from 'node:tls';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
-import { pino } from 'pino';
-import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import { type AgentArch, buildAgent } from '../../agent/quickjs/build.ts';
-import { Directory } from '../../imager/agents/directory.ts';
-import { Outputs } from '../../imager/agents/outputs.ts';
-import { AgentServer } from '../../imager/agents/server.ts';
 import { writeCpio } from '../../imager/images/cpio.ts';
 import { DebianPackages } from '../../imager/images/debian.ts';
 import { debianKernel } from '../../imager/images/debian-kernel.ts';
 import { buildInitramfs } from '../../imager/images/initramfs-recipe.ts';
-import { systemClock } from '../../imager/journal/clock.ts';
-import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { admissionsOf } from '../agents/admissions.ts';
+import { startEndpoint } from '../agents/endpoint.ts';
 import { bunProgram, goAgent } from './agent-peers.ts';
 import { type BenchRow, median } from './row.ts';
 
@@ -48,7 +41,9 @@ interface Agent {
 export async function run(): Promise<BenchRow[]> {
   const dir = mkdtempSync(join(tmpdir(), 'agent-bench-'));
   const hello = new EventEmitter();
-  const imager = await startImager(hello);
+  const imager = await startEndpoint(new MemoryRegistry(), ({ step }) => {
+    if (step === 'hello') hello.emit('hello');
+  });
   const other = await startOther(dir);
   try {
     const all = await agents(dir, { hello, port: imager.port }, other);
@@ -169,24 +164,6 @@ async function life({ name, command, hello }: Agent): Promise<Life> {
     child.kill('SIGKILL');
     await once(child, 'close');
   }
-}
-
-async function startImager(hello: EventEmitter): Promise<AgentServer> {
-  const registry = new MemoryRegistry();
-  return AgentServer.start({
-    ...{ address: ADDRESS, port: 0, userConfigs: {} },
-    nodes: new NodeIndex([{ name: 'node1', hostname: 'node1', uid: 'serial:n1', address: ADDRESS }]),
-    directory: new Directory(registry, () => true),
-    outputs: new Outputs(registry),
-    admissions: await admissionsOf(registry, ['node1']),
-    enrolmentKey: ENROLMENT_KEY,
-    holdsLease: () => true,
-    sink: ({ step }) => {
-      if (step === 'hello') hello.emit('hello');
-    },
-    clock: systemClock,
-    log: pino({ level: 'silent' }),
-  });
 }
 
 /** The other end of the agent in Go: it hears, and says nothing. */

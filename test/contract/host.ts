@@ -3,6 +3,7 @@
  * of its own and a peer to talk to, and gives back what it saw; the tests compare that with what must be.
  */
 import { type Host, HostError } from '../../agent/linux/host.ts';
+import { echoed } from './echoed.ts';
 
 /** What a host did, by name, as plain values: both runtimes print it as JSON. */
 export type Seen = Record<string, unknown>;
@@ -210,29 +211,11 @@ async function variables(host: Host, folder: string): Promise<Seen> {
 async function network(host: Host, echoPort: number, closedPort: number): Promise<Seen> {
   const connection = await host.connect('127.0.0.1', echoPort, 5000);
   const sent = pattern(SENT);
-  // Both at once: neither waits for the other.
-  const writes = Promise.all([
-    connection.write(sent.subarray(0, SENT - 1_000_000)),
-    connection.write(sent.subarray(SENT - 1_000_000)),
-  ]);
-  const received = new Uint8Array(sent.length);
-  let at = 0;
-  while (at < sent.length) {
-    const chunk = await connection.read();
-    if (chunk === undefined || chunk.length === 0 || chunk.length > 65_536) break;
-    received.set(chunk, at);
-    at += chunk.length;
-  }
-  await writes;
-  await connection.write(bytes('bye'));
-  let end = await connection.read();
-  while (end !== undefined) end = await connection.read();
-  connection.close();
-  connection.close();
+  const { received, length, end } = await echoed(connection, sent, 1_000_000);
   return {
-    echoed: at,
+    echoed: length,
     echoIntact: same(received, sent),
-    endOfStream: String(end),
+    endOfStream: end,
     ...(await filling(host, echoPort)),
     writeAfterClose: (await codeOf(connection.write(bytes('x')))) !== '',
     refused: await codeOf(host.connect('127.0.0.1', closedPort, 5000)),

@@ -1,5 +1,6 @@
 /** What every Host does with TLS, digests and signatures. As host.ts: one program for each runtime, its findings compared. */
 import { type Connection, type Host, HostError, type Secret } from '../../agent/linux/host.ts';
+import { echoed } from './echoed.ts';
 import type { Seen } from './host.ts';
 
 export const IDENTITY = '0f8e3c52-5a57-4d0a-9d5a-6d1f0f7f1a01';
@@ -87,28 +88,11 @@ type Open = (port: number) => Promise<Connection>;
 async function echo(open: Open, port: number): Promise<Seen> {
   const connection = await open(port);
   const sent = Uint8Array.from({ length: SENT }, (_, n) => n % 251);
-  const writes = Promise.all([
-    connection.write(sent.subarray(0, SENT - 100_000)),
-    connection.write(sent.subarray(SENT - 100_000)),
-  ]);
-  const received = new Uint8Array(SENT);
-  let at = 0;
-  while (at < SENT) {
-    const chunk = await connection.read();
-    if (chunk === undefined || chunk.length === 0 || chunk.length > 65_536) break;
-    received.set(chunk, at);
-    at += chunk.length;
-  }
-  await writes;
-  await connection.write(bytes('bye'));
-  let end = await connection.read();
-  while (end !== undefined) end = await connection.read();
-  connection.close();
-  connection.close();
+  const { received, length, end } = await echoed(connection, sent, 100_000);
   return {
-    echoed: at,
+    echoed: length,
     echoIntact: received.every((byte, n) => byte === sent[n]),
-    end: String(end),
+    end,
     again: await ask(await open(port), 'second', 6),
     closedTwice: true,
     writeAfterClose: (await codeOf(connection.write(bytes('x')))) !== '',
