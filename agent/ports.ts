@@ -39,7 +39,7 @@ export interface Scripts {
 
 /** What scripts left, on the node's disk. */
 export interface OutputStore {
-  /** In the place of what the script left before; durable when it returns. */
+  /** In the place of what the script left before; durable when it returns. Throws where it cannot be kept. */
   keep(output: ScriptOutput): void;
   /** What there is of the plan's deployment, in the plan's order. What is damaged is left out: nothing depends on it. */
   kept(plan: Plan): ScriptOutput[];

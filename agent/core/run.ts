@@ -80,12 +80,23 @@ async function runScript(
     ...{ code, timedOut, began: milliseconds(began), took: milliseconds(ports.uptime() - began), output },
   };
   // Before the journal calls it done: of a script that never runs again the output is there.
-  ports.outputs.keep(left);
+  keepOutput(ports, left);
   ports.link.output(left);
   const why = failureOf(script, left);
   if (why === undefined) return { kind: 'did', detail: { took: left.took } };
   ports.console(`${why}; ${endOf(left.output)}`);
   return { kind: 'scriptFailed', why };
+}
+
+/** A disk without room for it changes nothing of how the script ended, nor of what becomes of that. The imager is told all the same. */
+function keepOutput(ports: Ports, left: ScriptOutput): void {
+  try {
+    ports.outputs.keep(left);
+  } catch (error) {
+    ports.console(
+      `the output of script ${left.script} is not kept: ${error instanceof Error ? error.message : error}`,
+    );
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Who is connected to the agent endpoint: every connection, and which of them speaks for a node. */
 import type { Connection } from './connection.ts';
-import type { Session } from './session.ts';
+import type { Claim, Session } from './session.ts';
 
 export interface Peer {
   connection: Connection;
@@ -9,8 +9,7 @@ export interface Peer {
   identity?: string;
   /** When it connected, or was welcomed: milliseconds since the epoch. */
   since: number;
-  /** The node it says it is, from when that is known. */
-  claims?: string;
+  claim?: Claim;
   /** What was done to its node's definition as it came. */
   deeds: readonly string[];
   /** The node it was welcomed as. */

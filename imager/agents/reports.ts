@@ -13,6 +13,7 @@ import type { Change } from './liveness.ts';
 import type { AgentServerOptions } from './options.ts';
 import type { Peer } from './peers.ts';
 import { Refusals } from './refusals.ts';
+import type { Claim } from './session.ts';
 
 /** Reasons and addresses of refusals that are logged; more are only counted, so that a flood cannot fill the log. */
 const MOST_LOGGED = 1000;
@@ -22,14 +23,7 @@ export interface Refused {
   reason: string;
   why: string;
   address?: string;
-  /** The node it says it is. */
   claim?: Claim;
-}
-
-/** `proven`: with the node's key. */
-export interface Claim {
-  node: string;
-  proven: boolean;
 }
 
 export class Reports {
@@ -137,16 +131,13 @@ export class Reports {
 
   /** A connection ended; `reason`: fixed word where this side ended it. */
   ended(peer: Peer, reason: string | undefined, why: string): void {
-    const { node, claims, identity } = peer;
+    const { node, claim } = peer;
     const address = peer.connection.peer;
     if (node !== undefined) {
       this.#tally.count(`closed.${reason ?? 'by-agent'}`);
       this.event(this.#clock.now(), peer, 'disconnect', node, { why }, reason);
     } else if (reason === undefined) this.#tally.count('closed.before-hello');
-    else {
-      const claim = claims === undefined ? {} : { claim: { node: claims, proven: identity !== undefined } };
-      this.refused({ reason, why, address, ...claim });
-    }
+    else this.refused({ reason, why, address, ...(claim === undefined ? {} : { claim }) });
   }
 
   /** Somebody was not let in. What it has to do with which node is said as far as it is known. */

@@ -206,10 +206,10 @@ export class AgentServer {
       case 'send':
         return peer.connection.send(output.message);
       case 'drop':
-        if (output.node !== undefined) peer.claims = output.node;
+        if (output.claim !== undefined) peer.claim = output.claim;
         return peer.connection.drop(output.reason, output.why);
       case 'admit':
-        peer.claims = output.node.name;
+        peer.claim = output.claim;
         // Not waited for: what the node is asked meanwhile it answers over this connection.
         void this.#admit(peer, output);
         return;

@@ -45,7 +45,7 @@ export interface World {
 export type Output =
   | { do: 'send'; message: ImagerMessage }
   /** Judge whether it may join, then go on with `admitted` or `turnedAway`. */
-  | { do: 'admit'; node: NodeConfig; hello: Hello }
+  | { do: 'admit'; node: NodeConfig; hello: Hello; claim: Claim }
   /** The node is who it says: it replaces an older connection of the same node. */
   | { do: 'join'; node: NodeConfig; by: Recognised; hello: Hello }
   /** A new step, of this boot or the earlier one it names: record it, acknowledge it once durable. */
@@ -60,8 +60,14 @@ export type Output =
   | { do: 'describe'; node: NodeConfig; bootId: string; found: ResourcesMessage }
   /** The answer to a push. */
   | { do: 'settle'; request: number; answer: PushAnswer | { why: string } }
-  /** Close; `reason` is the fixed word counted, `why` the sentence, `node` the one it says it is. */
-  | { do: 'drop'; reason: string; why: string; node?: string };
+  /** Close; `reason` is the fixed word counted, `why` the sentence. */
+  | { do: 'drop'; reason: string; why: string; claim?: Claim };
+
+/** The node somebody says it is; `proven`: with the node's key. */
+export interface Claim {
+  node: string;
+  proven: boolean;
+}
 
 export interface Turn {
   session: Session;
@@ -162,7 +168,7 @@ function greet(hello: Hello, world: World): Turn {
   const { node, by } = match;
   const judged: Turn = {
     session: { at: 'judged', node, by, hello },
-    outputs: [{ do: 'admit', node, hello }],
+    outputs: [{ do: 'admit', node, hello, claim: claimOf(match) }],
   };
   // Of hardware that was the node's once and has its key: it is told to forget that, wherever it is by now.
   if (known?.deleted) return judged;
@@ -287,14 +293,19 @@ function refuse(reason: string, why: string): Turn {
 /** What somebody is told who says it is a node and has proved nothing: what was wrong with that helps an imposter alone. */
 const UNPROVEN = 'it is not taken in: why is in the imager\'s log, and in "imager node show"';
 
-function refuseNode({ node, by }: { node: NodeConfig; by: Recognised }, reason: string, why: string): Turn {
+function refuseNode(match: { node: NodeConfig; by: Recognised }, reason: string, why: string): Turn {
+  const claim = claimOf(match);
   return {
     session: { at: 'closed' },
     outputs: [
-      { do: 'send', message: { type: 'refuse', why: by === 'key' ? why : UNPROVEN } },
-      { do: 'drop', reason, why, node: node.name },
+      { do: 'send', message: { type: 'refuse', why: claim.proven ? why : UNPROVEN } },
+      { do: 'drop', reason, why, claim },
     ],
   };
+}
+
+function claimOf({ node, by }: { node: NodeConfig; by: Recognised }): Claim {
+  return { node: node.name, proven: by === 'key' };
 }
 
 function drop(reason: string, why: string): Turn {

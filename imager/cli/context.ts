@@ -3,8 +3,8 @@
 import { type IncomingMessage, request } from 'node:http';
 import type { Command } from 'commander';
 import { plain } from '../../agent/protocol/plain.ts';
-import { controlSocketPath, type ImagerConfig } from '../model/config.ts';
-import { loadConfig } from '../model/load.ts';
+import { controlSocketPath, type ImagerSettings } from '../model/config.ts';
+import { loadSettings } from '../model/load.ts';
 import { NotReachableError, NotRunningError, VerbError } from './failure.ts';
 import { plainJson } from './terminal.ts';
 
@@ -16,7 +16,7 @@ interface GlobalOptions {
 export class Context {
   readonly configFile: string;
   readonly json: boolean;
-  #config: ImagerConfig | undefined;
+  #config: ImagerSettings | undefined;
 
   constructor(command: Command) {
     const options = command.optsWithGlobals<GlobalOptions>();
@@ -24,9 +24,9 @@ export class Context {
     this.json = options.json === true;
   }
 
-  /** The checked configuration. Throws ConfigError. */
-  get config(): ImagerConfig {
-    this.#config ??= loadConfig(this.configFile);
+  /** The checked configuration, but for the files it names. Throws ConfigError. */
+  get config(): ImagerSettings {
+    this.#config ??= loadSettings(this.configFile);
     return this.#config;
   }
 

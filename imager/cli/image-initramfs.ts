@@ -76,6 +76,8 @@ Examples:
     .action(async (out: string | undefined, options: Options, command: Command) => {
       const context = new Context(command);
       try {
+        if (options.list !== undefined && out !== undefined)
+          throw new UsageError(`--list makes no initramfs: ${out} would not be written`);
         if (options.list !== undefined) await list(context, options.list);
         else if (out === undefined || options.arch === undefined)
           throw new UsageError('give a file to write and --arch, or --list FILE');
@@ -105,6 +107,9 @@ async function make(context: Context, out: string, arch: Architecture, options: 
       progress: context.progress,
     }),
   );
+  for (const name of [...(options.module ?? []), ...(options.withModule ?? [])])
+    if (built.builtIn.includes(name.replaceAll('-', '_')))
+      context.progress(`kernel module ${name} is built into this kernel: there is nothing to load`);
   const file = resolve(out);
   saveInitramfs(file, built.bytes);
   context.print(summary(file, arch, options.compress, built), (value) =>
@@ -151,6 +156,7 @@ function summary(file: string, arch: Architecture, compression: Compression, bui
     unpackedBytes: built.unpackedBytes,
     sha256: createHash('sha256').update(built.bytes).digest('hex'),
     modules: built.modules.map(({ name }) => name),
+    builtIn: built.builtIn,
     contents: built.entries.map((entry) => ({
       path: entry.path,
       type: entry.type,

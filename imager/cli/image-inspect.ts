@@ -106,8 +106,7 @@ async function inspected(path: string): Promise<Inspected> {
     return inspect(head, size);
   } catch (error) {
     if (error instanceof NbiError) throw new VerbError(`${path}: ${error.message}`);
-    if (error instanceof ImageError || (error as NodeJS.ErrnoException).syscall !== undefined)
-      throw new VerbError((error as Error).message);
+    if (error instanceof ImageError) throw new VerbError(error.message);
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import { CommanderError } from 'commander';
 /** Runs the imager's command line (program.ts) and turns what goes wrong into words and an exit code. */
 import { plain } from '../../agent/protocol/plain.ts';
 import { ConfigError } from '../model/fault.ts';
+import { pathWords } from '../storage/system-words.ts';
 import { NotReachableError, SerialError, UsageError, VerbError } from './failure.ts';
 import { commandLine } from './program.ts';
 import { outliveReaders } from './terminal.ts';
@@ -11,7 +12,7 @@ import { outliveReaders } from './terminal.ts';
 function report(error: unknown): number {
   // Commander has printed its own message; help and version are no failures.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const message = plain(error instanceof Error ? error.message : String(error));
+  const message = plain(pathWords(error) ?? (error instanceof Error ? error.message : String(error)));
   process.stderr.write(error instanceof ConfigError ? `${message}\n` : `imager: ${message}\n`);
   if (error instanceof ConfigError) return 2;
   const known = [VerbError, UsageError, NotReachableError, SerialError].find((kind) => error instanceof kind);

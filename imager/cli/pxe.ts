@@ -1,6 +1,7 @@
 /** `imager pxe`: what nodes are given to boot, and why one does not. */
 import type { Command } from 'commander';
 import type { MenuCheck, MenuFile, NodeMenus } from '../menus/views.ts';
+import { loadConfig } from '../model/load.ts';
 import { Context } from './context.ts';
 import { addExplain } from './explain.ts';
 import { VerbError } from './failure.ts';
@@ -119,7 +120,8 @@ async function nodeOffline(context: Context, name: string): Promise<NodeMenus> {
 
 async function checkOffline(context: Context): Promise<MenuCheck> {
   const { offlineCheck, log } = await offlineParts();
-  return offlineCheck(context.config, log);
+  // Here a configuration is tested before it is used.
+  return offlineCheck(loadConfig(context.configFile), log);
 }
 
 /** Loaded only where they are needed: other verbs start faster without. */

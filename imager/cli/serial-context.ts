@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import type { ImagerConfig } from '../model/config.ts';
+import type { ImagerSettings } from '../model/config.ts';
 import { AuditTrail } from '../serial/audit.ts';
 import { SerialFailure, type SerialFailureKind } from '../serial/failure.ts';
 import { listPorts } from '../serial/ports.ts';
@@ -139,7 +139,7 @@ export class SerialContext {
   }
 
   /** Throws ConfigError where there is one with faults. */
-  get #config(): ImagerConfig | undefined {
+  get #config(): ImagerSettings | undefined {
     return this.#configured ? this.#context.config : undefined;
   }
 }

@@ -1,5 +1,6 @@
 /** `imager serve`: runs the imager until SIGTERM or SIGINT. */
 import type { Command } from 'commander';
+import { loadConfig } from '../model/load.ts';
 import type { Imager } from '../service.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
@@ -33,7 +34,7 @@ Examples:
 }
 
 async function serve(context: Context, level: string): Promise<void> {
-  const { config } = context;
+  const config = loadConfig(context.configFile);
   // Loaded only here: the other verbs start in a third of the time without it.
   const [{ pino }, { StartError, startImager }] = await Promise.all([
     import('pino'),

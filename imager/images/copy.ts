@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { openPlain } from '../storage/regular.ts';
+import { pathWords } from '../storage/system-words.ts';
 import { ImageError, type ImageFile } from './image.ts';
 import { LOOK_BYTES } from './look.ts';
 
@@ -21,7 +22,7 @@ export async function copyInto(
   signal: AbortSignal,
 ): Promise<ImageFile> {
   const from = await openPlain(source).catch((error: Error) => {
-    throw new ImageError(`${what} cannot be read: ${error.message}`);
+    throw new ImageError(`${what} cannot be read: ${pathWords(error) ?? error.message}`);
   });
   try {
     const before = await from.stat();
@@ -65,7 +66,7 @@ export async function hashFile(path: string, signal: AbortSignal): Promise<strin
 /** As much of a file's beginning as look.ts looks at, and its length. Throws ImageError where it cannot be opened. */
 export async function readHead(path: string): Promise<{ head: Uint8Array; bytes: number }> {
   const from = await openPlain(path).catch((error: Error) => {
-    throw new ImageError(error.message);
+    throw new ImageError(pathWords(error) ?? error.message);
   });
   try {
     const head = Buffer.alloc(LOOK_BYTES);

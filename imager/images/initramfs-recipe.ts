@@ -11,7 +11,7 @@ import { checkUnpacks, debianKernel } from './debian-kernel.ts';
 import { ElfError, elfArchitecture } from './elf.ts';
 import { type Architecture, ImageError } from './image.ts';
 import { type AddedFile, initramfsEntries } from './initramfs.ts';
-import { type KernelModule, readModules } from './modules.ts';
+import { builtinModules, type KernelModule, readModules } from './modules.ts';
 
 export interface InitramfsOptions {
   arch: Architecture;
@@ -42,6 +42,8 @@ export interface BuiltInitramfs {
   kernelVersion: string;
   /** In load order. */
   modules: readonly KernelModule[];
+  /** What was to be loaded and needs no loading. */
+  builtIn: readonly string[];
   entries: readonly CpioEntry[];
 }
 
@@ -70,11 +72,10 @@ export async function buildInitramfs(options: InitramfsOptions): Promise<BuiltIn
     folder = kernel.modules;
   }
   const kernelVersion = await releaseOf(folder);
-  const wanted = [...(options.modules ?? defaultModules(arch)), ...(options.withModules ?? [])];
-  const modules = await readModules(
-    folder,
-    wanted.map((name) => name.replaceAll('-', '_')),
-  );
+  const named = [...(options.modules ?? defaultModules(arch)), ...(options.withModules ?? [])];
+  const wanted = named.map((name) => name.replaceAll('-', '_'));
+  const modules = await readModules(folder, wanted);
+  const builtin = await builtinModules(folder);
   for (const { name, content } of modules) checkArchitecture(`kernel module ${name}`, content, arch);
   const busybox = await busyboxOf(options.busybox, packages);
   const agent = await program('the agent', options.agent, arch);
@@ -91,7 +92,8 @@ export async function buildInitramfs(options: InitramfsOptions): Promise<BuiltIn
   const whole = writeCpio(entries);
   if (compression !== 'none') progress(`${arch}: compressing ${whole.length} bytes with ${compression}`);
   const bytes = await compress(whole, compression);
-  return { bytes, unpackedBytes: whole.length, kernelVersion, modules, entries };
+  const builtIn = wanted.filter((name) => builtin.has(name));
+  return { bytes, unpackedBytes: whole.length, kernelVersion, modules, builtIn, entries };
 }
 
 /** The file is there whole or not at all, also after a power cut; its folder is made. */

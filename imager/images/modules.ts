@@ -111,8 +111,12 @@ async function readTree(folder: string): Promise<ModuleTree> {
     files.set(moduleName(path), path);
     needs.set(moduleName(path), rest.map(moduleName));
   }
-  const builtin = new Set((await linesOf(join(folder, 'modules.builtin'))).map(moduleName));
-  return { files, builtin, needs };
+  return { files, builtin: await builtinModules(folder), needs };
+}
+
+/** Names of what needs no loading: it is part of the kernel itself. */
+export async function builtinModules(folder: string): Promise<Set<string>> {
+  return new Set((await linesOf(join(folder, 'modules.builtin'))).map(moduleName));
 }
 
 function isUpdate(path: string): boolean {

@@ -7,6 +7,7 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Additions } from '../storage/additions.ts';
 import { removeUnfinished, syncPath, unfinishedPath, writeDurably } from '../storage/durable.ts';
+import { pathWords, systemWords } from '../storage/system-words.ts';
 import { copyInto, hashFile, putTogether, readHead } from './copy.ts';
 import {
   type BootImage,
@@ -77,10 +78,10 @@ export class BootTable {
       return await this.#publish(work, entry);
     } catch (error) {
       // No space, a failing disk, a state folder that may not be written to: for the asker to read.
-      const { syscall, message } = error as NodeJS.ErrnoException;
-      throw syscall === undefined
+      const why = pathWords(error) ?? systemWords(error);
+      throw why === undefined
         ? error
-        : new ImageError(`image ${image.name} cannot be added: ${message}`, { cause: error });
+        : new ImageError(`image ${image.name} cannot be added: ${why}`, { cause: error });
     } finally {
       // What does not go now goes at the next start.
       await rm(work, { recursive: true, force: true }).catch(() => {});
@@ -123,9 +124,9 @@ export class BootTable {
           const now = await hashFile(this.path(name, file), signal);
           if (now !== sha256) found.push(`${file} has sha256 ${now}, not ${sha256}`);
         } catch (error) {
-          const { syscall, message } = error as NodeJS.ErrnoException;
-          if (syscall === undefined) throw error;
-          found.push(`${file} cannot be read: ${message}`);
+          const why = systemWords(error);
+          if (why === undefined) throw error;
+          found.push(`${file} cannot be read: ${why}`);
         }
       }
       return found;

@@ -3,7 +3,7 @@ import { type BootFiles, NotServed } from '../images/boot-files.ts';
 import { efiArchitecture, LOOK_BYTES, look } from '../images/look.ts';
 import { normalisePath } from '../images/tree.ts';
 import { type Architecture, architectureNamed } from '../model/architectures.ts';
-import type { BootMenu, ImagerConfig } from '../model/config.ts';
+import type { BootMenu, ImagerSettings } from '../model/config.ts';
 
 /** Debian's names of what UEFI firmware runs. Byte code and what numbers itself so (see architectures.ts) run x86-64. */
 const RUNS: Readonly<Record<string, string>> = {
@@ -45,7 +45,7 @@ interface Named {
 
 /** A sentence for each boot file named in the configuration that will not boot anybody; `node` is empty where it is for all. */
 export async function bootFileFaults(
-  config: ImagerConfig,
+  config: ImagerSettings,
   files: BootFiles,
 ): Promise<{ node: string; error: string }[]> {
   const named: Named[] = [
@@ -84,7 +84,7 @@ function menuFiles(node: string, place: string, menu: BootMenu | undefined, addr
 async function faultOf(
   file: string,
   { architecture, address }: Named,
-  { network }: ImagerConfig,
+  { network }: ImagerSettings,
   files: BootFiles,
 ): Promise<string | undefined> {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(file))

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { BootImage } from '../images/image.ts';
 import { BootTable } from '../images/table.ts';
 import { BootTree, installedIpxe } from '../images/tree.ts';
-import type { ImagerConfig } from '../model/config.ts';
+import type { ImagerSettings } from '../model/config.ts';
 import { NodeIndex } from '../model/nodes.ts';
 import { Library } from './library.ts';
 import { Menus } from './menus.ts';
@@ -15,7 +15,7 @@ import { configuredWorld } from './world.ts';
 
 /** The menus of one node; undefined where the configuration has no such node. Rejects with LibraryError. */
 export async function offlineNode(
-  config: ImagerConfig,
+  config: ImagerSettings,
   log: Logger,
   name: string,
 ): Promise<{ shown: NodeMenus; notes: string[] } | undefined> {
@@ -33,7 +33,7 @@ export async function offlineNode(
  * Every menu for every node. Without a boot table, as where the configuration is tested before it is used, nothing is said
  * against images. Rejects with LibraryError.
  */
-export async function offlineCheck(config: ImagerConfig, log: Logger): Promise<MenuCheck> {
+export async function offlineCheck(config: ImagerSettings, log: Logger): Promise<MenuCheck> {
   const { menus, nodes, missing, table } = await open(config, log);
   if (table === undefined) {
     const { notes, ...checked } = checkMenus(menus, nodes.all);
@@ -57,7 +57,7 @@ interface Offline {
   missing: ReadonlySet<string>;
 }
 
-async function open(config: ImagerConfig, log: Logger): Promise<Offline> {
+async function open(config: ImagerSettings, log: Logger): Promise<Offline> {
   const nodes = new NodeIndex(config.nodes);
   const folder = join(config.state, 'images');
   const table = existsSync(folder) ? BootTable.read(folder) : undefined;

@@ -1,7 +1,7 @@
 /** What each node would be given, for people: without anybody asking for it. */
 import { type BootFiles, NotServed } from '../images/boot-files.ts';
 import { ImageError } from '../images/image.ts';
-import type { ImagerConfig, NodeConfig } from '../model/config.ts';
+import type { ImagerSettings, NodeConfig } from '../model/config.ts';
 import { bootFileFaults } from './boot-file-check.ts';
 import type { Menus } from './menus.ts';
 import { hexAddress, MENUS, type Menu, turnedUuid } from './path.ts';
@@ -47,7 +47,7 @@ export function checkMenus(menus: Menus, nodes: readonly NodeConfig[]): MenuChec
 }
 
 /** The same, and every other file that the configuration tells nodes to boot. */
-export async function checkBoots(menus: Menus, config: ImagerConfig, files: BootFiles): Promise<MenuCheck> {
+export async function checkBoots(menus: Menus, config: ImagerSettings, files: BootFiles): Promise<MenuCheck> {
   const checked = checkMenus(menus, config.nodes);
   const named = await bootFileFaults(config, files);
   return { ...checked, faults: [...checked.faults, ...named.map((fault) => ({ ...fault, menu: '' }))] };

@@ -1,14 +1,14 @@
 /** What the configuration alone says of the world menus are made for; a running imager knows more. */
 
 import { ipv4ToNumber } from '../../agent/protocol/ipv4.ts';
-import type { ImagerConfig } from '../model/config.ts';
+import type { ImagerSettings } from '../model/config.ts';
 import { networkRange } from '../model/ipv4.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { MenuWorld } from './menus.ts';
 import type { Scope } from './scope.ts';
 
 /** Reserved addresses, no pointers. */
-export function configuredWorld(config: ImagerConfig, nodes: NodeIndex): Omit<MenuWorld, 'imageNamed'> {
+export function configuredWorld(config: ImagerSettings, nodes: NodeIndex): Omit<MenuWorld, 'imageNamed'> {
   const { address, prefix, router } = config.network;
   const networks = [
     { base: address, prefix, ...(router === undefined ? {} : { router }) },

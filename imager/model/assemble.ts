@@ -6,11 +6,10 @@ import { architectureNamed } from './architectures.ts';
 import type {
   BootMenu,
   DhcpSettings,
-  ImagerConfig,
+  ImagerSettings,
   NetworkConfig,
   NodeConfig,
   OptionConfig,
-  UserConfig,
 } from './config.ts';
 import { networkRange, parseNetwork } from './ipv4.ts';
 import type { ConfigFile } from './schema.ts';
@@ -18,12 +17,8 @@ import type { ConfigFile } from './schema.ts';
 /** Seconds of a menu that waits (PXE specification 2.1, table 2-1, PXE_MENU_PROMPT). */
 const NO_LIMIT = 255;
 
-/** The configuration in `file`, which was read from `path` (absolute): relative paths in it count from there. */
-export function assemble(
-  file: ConfigFile,
-  path: string,
-  userConfigs: Record<string, UserConfig>,
-): ImagerConfig {
+/** The settings in `file`, which was read from `path` (absolute): relative paths in it count from there. */
+export function assemble(file: ConfigFile, path: string): ImagerSettings {
   const at = (relative: string) => resolve(dirname(path), relative);
   const { templates, https } = file;
   return {
@@ -39,18 +34,17 @@ export function assemble(
     nbd: nbdOf(file, at),
     agents: agentsOf(file, at),
     nodes: file.nodes.map(nodeOf),
-    userConfigs,
   };
 }
 
 function agentsOf(
   { agents: { enrolmentKey, ...agents } }: ConfigFile,
   at: (relative: string) => string,
-): ImagerConfig['agents'] {
+): ImagerSettings['agents'] {
   return { ...agents, ...(enrolmentKey === undefined ? {} : { enrolmentKey: at(enrolmentKey) }) };
 }
 
-function nbdOf({ nbd: { tls } }: ConfigFile, at: (relative: string) => string): ImagerConfig['nbd'] {
+function nbdOf({ nbd: { tls } }: ConfigFile, at: (relative: string) => string): ImagerSettings['nbd'] {
   if (tls === undefined || tls.mode === 'off') return {};
   const { mode, cert, key, ca, psk } = tls;
   const x509 =

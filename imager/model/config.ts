@@ -134,7 +134,8 @@ export const MISSED_BEATS = 3;
 /** Where the file does not say when a node is lost: time enough to restart on purpose. */
 export const LOST_SECONDS = 90;
 
-export interface ImagerConfig {
+/** All that the configuration file says but what nodes are to do, for which other files have to be read. */
+export interface ImagerSettings {
   /** Absolute path of the file this was read from. */
   file: string;
   /** Absolute path of the state directory. */
@@ -159,10 +160,13 @@ export interface ImagerConfig {
   /** `enrolmentKey`: absolute path. */
   agents: { enrolment: Enrolment; enrolmentKey?: string; heartbeatSeconds: number; lostSeconds: number };
   nodes: NodeConfig[];
+}
+
+export interface ImagerConfig extends ImagerSettings {
   userConfigs: Record<string, UserConfig>;
 }
 
 /** Where the control socket of the imager with this configuration is. */
-export function controlSocketPath(config: ImagerConfig): string {
-  return `${config.state}/control.sock`;
+export function controlSocketPath({ state }: Pick<ImagerSettings, 'state'>): string {
+  return `${state}/control.sock`;
 }

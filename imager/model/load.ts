@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { MAX_FRAME } from '../../agent/protocol/frame.ts';
 import { assemble } from './assemble.ts';
-import type { ImagerConfig, UserConfig } from './config.ts';
+import type { ImagerConfig, ImagerSettings, UserConfig } from './config.ts';
 import { findContradictions } from './consistency.ts';
 import { checkYaml, readYaml } from './document.ts';
 import type { ConfigPath, Finding } from './fault.ts';
@@ -15,6 +15,16 @@ const FRAME_RESERVE = 64 * 1024;
 /** Reads and checks `file`. Throws ConfigError with every fault found. */
 export function loadConfig(file: string): ImagerConfig {
   return parseConfig(readYaml(resolve(file), file, 'a configuration file'), file);
+}
+
+/**
+ * Reads and checks `file` alone: of the files it names (scripts, keys, certificates) none is looked at. For verbs that ask a running
+ * imager, or look into its state. Throws ConfigError with every fault found.
+ */
+export function loadSettings(file: string): ImagerSettings {
+  const { data, refuse } = checkYaml(readYaml(resolve(file), file, 'a configuration file'), file, configFile);
+  const findings = findContradictions(data);
+  return findings.length > 0 ? refuse(findings) : assemble(data, resolve(file));
 }
 
 /** Checks the text of a configuration file; `file` names it in errors and is what its paths are relative to. */
@@ -34,7 +44,8 @@ export function configOf(
 ): { config: ImagerConfig } | { findings: readonly Finding[] } {
   const scripts = readScripts(file, dirname(path));
   const findings = [...findContradictions(file), ...pathFindings(file, dirname(path)), ...scripts.findings];
-  return findings.length > 0 ? { findings } : { config: assemble(file, path, scripts.userConfigs) };
+  const { userConfigs } = scripts;
+  return findings.length > 0 ? { findings } : { config: { ...assemble(file, path), userConfigs } };
 }
 
 interface ScriptsRead {

@@ -1,9 +1,10 @@
 /** The agent's link against an imager's end of real sockets on loopback. */
 import { EventEmitter, once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
-import type { Connection } from '../../agent/linux/host.ts';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { type Connection, HostError } from '../../agent/linux/host.ts';
 import { AgentLink, type Commands } from '../../agent/linux/link.ts';
+import { secretOf } from '../../agent/linux/secret.ts';
 import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
 import {
   type AgentMessage,
@@ -102,19 +103,24 @@ afterEach(() => {
   }
 });
 
+const refused = () => {
+  throw new Error('not in this test');
+};
+const COMMANDS: Commands = {
+  secret: () => ENROL,
+  named: refused,
+  flash: refused,
+  power: refused,
+  member: refused,
+};
+
 async function linked(commands: Partial<Commands> = {}) {
   const imager = await Imager.start();
   open.push(imager);
   const host = new PlainHost();
-  const refused = () => {
-    throw new Error('not in this test');
-  };
   const link = new AgentLink(host, [{ address: '127.0.0.1', port: imager.port }], BOOT, () => HELLO, {
-    secret: () => ENROL,
+    ...COMMANDS,
     named: (hostname) => host.setHostName(hostname),
-    flash: refused,
-    power: refused,
-    member: refused,
     ...commands,
   });
   void link.serve();
@@ -246,6 +252,56 @@ describe('the link to the imager', () => {
     expect(await imager.take()).toMatchObject({ step: 'pointer' });
     link.report('mounted', {});
     expect(await imager.take()).toMatchObject({ step: 'mounted' });
+  });
+
+  it('whose place another has taken stays away for minutes, and says so', async () => {
+    const { imager, host } = await linked();
+    const slept: number[] = [];
+    const minutes = new Promise<void>((resolve) => {
+      vi.spyOn(host, 'sleep').mockImplementation((milliseconds) => {
+        slept.push(milliseconds);
+        if (milliseconds >= 300_000) resolve();
+        return new Promise(() => {});
+      });
+    });
+    imager.send(WELCOME);
+    imager.send({ type: 'replaced', why: 'another agent has the place of n1, at 10.0.0.2' });
+    await minutes;
+    expect(slept.filter((each) => each >= 300_000 && each <= 600_000)).toHaveLength(1);
+    expect(host.console).toEqual([
+      `bootwright: imager 127.0.0.1:${imager.port}: another agent has the place of n1, at 10.0.0.2: ` +
+        'this one tries again in 5 to 10 minutes',
+    ]);
+  });
+
+  it('whose key is not taken says what that means, and what helps where it is kept', async () => {
+    const definition = (id: string, cluster: string) => ({
+      ...{ id, cluster: { name: 'lab', id: cluster }, number: 1, name: 'n1', uid: 'serial:x1', imagers: [] },
+      ...{ key: new Uint8Array(32), signer: new Uint8Array(65) },
+    });
+    const [one, two] = [definition('i1', 'c1'), definition('i2', 'c2')];
+    const said = async (definitions: (typeof one)[]) => {
+      const host = new QuietHost();
+      host.secure = () => Promise.reject(new HostError('EPROTO', 'tls: alert'));
+      const imager = await Imager.start();
+      open.push(imager);
+      const link = new AgentLink(host, [{ address: '127.0.0.1', port: imager.port }], BOOT, () => HELLO, {
+        ...COMMANDS,
+        secret: () =>
+          secretOf(host, { definitions, current: definitions[0]?.cluster.id ?? null, target: null }),
+      });
+      void link.serve();
+      await vi.waitFor(() => expect(host.console).toHaveLength(2));
+      vi.spyOn(host, 'sleep').mockImplementation(() => new Promise(() => {}));
+      return host.console[0]!.replace(/^.*?:\d+: /, '');
+    };
+    const unknown = (erase: string) =>
+      `does not know this node's definition in cluster ${erase}, or has another key for it (tls: alert). ` +
+      `If it is your imager, and the node was undefined or its registry lost: agent local erase ${erase}`;
+    expect(await said([one])).toBe(unknown('lab'));
+    // Two of one name: only an id tells them apart.
+    expect(await said([two, one])).toBe(unknown('c2'));
+    expect(await said([])).toContain("does not take the key of enrolment of this node's image");
   });
 
   it('drops a connection that sends something else than messages', async () => {

@@ -81,6 +81,7 @@ const FROM_IMAGER: ImagerMessage[] = [
     },
   },
   { type: 'refuse', why: 'unknown node' },
+  { type: 'replaced', why: 'another agent has the place of node1, at 10.77.0.12' },
   { type: 'ack', seq: 1 },
   { type: 'kept', script: '10-a', bootId: 'b' },
   {

@@ -42,20 +42,21 @@ function memoryStore(): PointerStore {
 async function boot(
   store: PointerStore,
   during: Partial<Ports['scripts']> = {},
-  more: { plan?: Plan; write?: (journal: Journal) => void } = {},
+  more: { plan?: Plan; write?: (journal: Journal) => void; keep?: () => void } = {},
 ) {
-  const { plan = PLAN, write = () => {} } = more;
+  const { plan = PLAN, write = () => {}, keep = () => {} } = more;
   const reports: string[] = [];
   const told: string[] = [];
   const said: string[] = [];
   const written: string[] = [];
+  const left: string[] = [];
   const journal: Journal = { deployment: 'd1', phase: 'installed', bootId: 'b1', done: [], failed: [] };
   const ports: Ports = {
     disks: { async mountRoot() {} },
     network: { set: async () => ({ set: [], faults: [] }) },
     journal: { read: () => ({ journal, plan }), install() {}, write },
     scripts: { run: async () => ENDED, ...during },
-    outputs: { keep() {}, kept: () => [] },
+    outputs: { keep, kept: () => [] },
     services: { start: async () => undefined },
     link: {
       plan: async () => PLAN,
@@ -63,7 +64,7 @@ async function boot(
         reports.push(step);
         told.push(`${step} ${detail.why ?? ''}`);
       },
-      output() {},
+      output: ({ script, code }) => void left.push(`${script} ${code}`),
       async settle() {},
     },
     pointers: pointersOf(store, (pointer) => void written.push(pointer.phase)),
@@ -77,7 +78,7 @@ async function boot(
     bootedImage: 'alpha',
     firmwareCounts: true,
   };
-  return { state: await run(ports, facts), reports, told, said, written };
+  return { state: await run(ports, facts), reports, told, said, written, left };
 }
 
 describe('a boot that gets ready', () => {
@@ -159,4 +160,21 @@ describe('a script that fails', () => {
       expect(store.read().pointer?.attempts).toBe(onFailure === 'fall-back' ? 0 : 2);
     },
   );
+
+  it.each([
+    ['stop', 'failed script 50-a: exit 3', 'failed'],
+    ['retry', 'retry script 50-a: exit 3', 'rebooting'],
+    ['fall-back', 'fall-back script 50-a: exit 3', 'rebooting'],
+    ['continue', 'ready ', 'ready'],
+  ] as const)('and whose output finds no room on the disk: %s all the same', async (onFailure, last, at) => {
+    const store = memoryStore();
+    store.write({ ...TARGET, fallback: 'old' });
+    const keep = () => {
+      throw new Error('ENOSPC');
+    };
+    const { state, told, said, left } = await boot(store, FAILS, { plan: planOf(onFailure), keep });
+    expect([told.at(-1), state.at]).toEqual([last, at]);
+    expect(said[0]).toBe('the output of script 50-a is not kept: ENOSPC');
+    expect(left).toEqual(['50-a 3']);
+  });
 });

@@ -8,16 +8,15 @@ import type { LocalDefinition } from '../../agent/protocol/membership.ts';
 import { Connection } from '../../imager/agents/connection.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import { Duplicates } from '../../imager/agents/duplicates.ts';
-import { Outputs } from '../../imager/agents/outputs.ts';
 import { Refusals } from '../../imager/agents/refusals.ts';
-import { AgentServer } from '../../imager/agents/server.ts';
-import { systemClock } from '../../imager/journal/clock.ts';
+import type { AgentServer } from '../../imager/agents/server.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { connectSecure } from '../support/secure.ts';
 import { admissionsOf } from './admissions.ts';
 import { TestAgent } from './client.ts';
+import { startEndpoint } from './endpoint.ts';
 
 const HOME = '127.0.0.1';
 const ELSEWHERE = '127.0.0.9';
@@ -45,20 +44,17 @@ beforeEach(async () => {
   defined = { identity: id, key: key! };
   local = { id, cluster: definitions.cluster.id, number, name: node.name, uid: node.uid };
   const named = (name: string, uid: string) => ({ name, hostname: name, uid });
-  server = await AgentServer.start({
-    ...{ address: HOME, port: 0, userConfigs: {}, directory, admissions, enrolmentKey: ENROLMENT_KEY },
+  const sink = (event: BootEvent) => {
+    events.push(event);
+    bus.emit('event');
+  };
+  server = await startEndpoint(registry, sink, {
+    ...{ directory, admissions },
     nodes: new NodeIndex([
       { ...named('node1', 'serial:n1'), address: HOME },
       named('node2', 'serial:n2'),
       { ...named('node3', 'serial:n3'), address: '127.0.0.3' },
     ]),
-    outputs: new Outputs(registry),
-    holdsLease: () => true,
-    sink: (event) => {
-      events.push(event);
-      bus.emit('event');
-    },
-    clock: systemClock,
     log: pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line)) }),
   });
 });

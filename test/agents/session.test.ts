@@ -49,7 +49,7 @@ describe('hello', () => {
     const judged = receive(fresh, hello(), world);
     expect(judged).toEqual({
       session: { at: 'judged', node: node1, by: 'uid', hello: hello() },
-      outputs: [{ do: 'admit', node: node1, hello: hello() }],
+      outputs: [{ do: 'admit', node: node1, hello: hello(), claim: { node: 'node1', proven: false } }],
     });
     const turn = admitted(judged.session, { web }, unsealed);
     expect(turn.session).toEqual(open);
@@ -110,7 +110,7 @@ describe('hello', () => {
 
   test('an address that is not its own is told of the node it says it is', () => {
     const { outputs } = receive(fresh, hello(), { ...world, peer: '10.0.0.12' });
-    expect(outputs.at(-1)).toMatchObject({ reason: 'address', node: 'node1' });
+    expect(outputs.at(-1)).toMatchObject({ reason: 'address', claim: { node: 'node1', proven: false } });
   });
 
   test('a node without a reserved address comes from the one it has from the pool', () => {
@@ -233,12 +233,13 @@ describe('while it is judged', () => {
   test('it is turned away with the reason; what has ended is neither taken in nor turned away', () => {
     const told = (by: 'uid' | 'key') =>
       turnedAway({ ...judged, by } as Session, 'no-key', 'node1 has no key').outputs;
-    const drop = { do: 'drop', reason: 'no-key', why: 'node1 has no key', node: 'node1' };
-    expect(told('key')).toEqual([{ do: 'send', message: { type: 'refuse', why: 'node1 has no key' } }, drop]);
-    expect(told('uid')).toEqual([
-      { do: 'send', message: { type: 'refuse', why: expect.stringMatching(LITTLE) } },
-      drop,
-    ]);
+    const drop = (proven: boolean) => ({
+      ...{ do: 'drop', reason: 'no-key', why: 'node1 has no key' },
+      claim: { node: 'node1', proven },
+    });
+    const refuse = (why: unknown) => ({ do: 'send', message: { type: 'refuse', why } });
+    expect(told('key')).toEqual([refuse('node1 has no key'), drop(true)]);
+    expect(told('uid')).toEqual([refuse(expect.stringMatching(LITTLE)), drop(false)]);
     const closed: Session = { at: 'closed' };
     expect(turnedAway(closed, 'no-key', '').outputs).toEqual([]);
     expect(admitted(closed, {}, unsealed).outputs).toEqual([]);

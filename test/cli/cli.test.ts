@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -157,6 +157,30 @@ describe('configuration', () => {
     }
   });
 
+  test('a script or key that is missing: nothing to verbs that ask the imager, a fault to serve', async () => {
+    writeFileSync(
+      join(dir, 'scripts.yaml'),
+      `${readFileSync(join(dir, 'imager.yaml'), 'utf8')}agents: { enrolmentKey: gone.key }\n` +
+        'userConfigs: { web: { scripts: [{ name: a, stage: 2, file: gone.sh }] } }\n',
+    );
+    const run = (...verb: string[]) => imager([...verb, '--config', 'scripts.yaml']);
+    const [list, output, check, serve] = await Promise.all([
+      run('node', 'list'),
+      run('node', 'output', 'n'),
+      run('pxe', 'render', '--check', '--offline'),
+      run('serve'),
+    ]);
+    for (const { code, stderr } of [list, output]) {
+      expect(stderr).toContain('no imager is running for scripts.yaml');
+      expect(code).toBe(3);
+    }
+    for (const { code, stderr } of [check, serve]) {
+      expect(stderr).toContain('userConfigs.web.scripts[0].file: found gone.sh: no such file');
+      expect(stderr).toContain('agents.enrolmentKey: found gone.key: no such file');
+      expect(code).toBe(2);
+    }
+  });
+
   test('--config before or after the verb, $IMAGER_CONFIG, ./imager.yaml', async () => {
     const [before, after, variable, plain, absent] = await Promise.all([
       imager(['--config', 'bad.yaml', 'node', 'list']),
@@ -202,13 +226,15 @@ describe('the imager behind the socket', () => {
       if (request.url === '/api/disks') return response.end('<html>');
       if (request.url === '/control/nodes/n/power')
         return response.end(JSON.stringify({ node: 'n\u001bc', action: 'on', via: 'agent' }));
+      if (request.url === '/control/nodes/n/undefine')
+        return response.end(JSON.stringify({ node: 'n', defined: false, erased: true }));
       if (request.url === '/api/nodes/n') return response.end(JSON.stringify(details));
       if (request.url === '/api/images/c')
         return response.writeHead(502).end(JSON.stringify({ error: 'node said\n\u001b]0;x\u0007 \u009b2J' }));
       return response.writeHead(404).end(JSON.stringify({ error: 'no such thing; there is: a' }));
     });
     await new Promise<void>((done) => server?.listen(join(dir, 'control.sock'), done));
-    const [list, json, image, disks, show, showJson, failed, power] = await Promise.all([
+    const [list, json, image, disks, show, showJson, failed, power, undefine] = await Promise.all([
       imager(['node', 'list']),
       imager(['node', 'list', '--json']),
       imager(['image', 'show', 'x']),
@@ -217,8 +243,18 @@ describe('the imager behind the socket', () => {
       imager(['node', 'show', 'n', '--json']),
       imager(['image', 'show', 'c']),
       imager(['node', 'power', 'n', 'on']),
+      imager(['node', 'undefine', 'n']),
     ]);
     expect(power.stdout).toBe('n?c: on through the agent\n');
+    const undone = 'n: was not defined; it is not taken in before imager node define n\n';
+    expect(undefine).toEqual({ code: 0, stdout: undone, stderr: '' });
+    expect(show.stdout).toMatch(/^last join +1970-01-01 00:00:00Z, from 10\.0\.0\.1, with its key$/m);
+    expect(show.stdout).toMatch(
+      /^refused +1970-01-01 00:00:00Z, 3 times, not known who, from its address 10\.0\.0\.2 \(r\): w\?\[2J$/m,
+    );
+    expect(show.stdout).toMatch(
+      /^duplicate +two agents .* at 10\.0\.0\.1 and 10\.0\.0\.2, the last time 1970/m,
+    );
     expect(show.stdout).toContain('boot b?[2J? of i?2J, 1970');
     expect(show.stdout).toMatch(/a\?b {3}k\?2J=v\n/);
     expect(`${show.stdout}${showJson.stdout}${failed.stderr}`).not.toMatch(/[^\P{Cc}\n]/u);

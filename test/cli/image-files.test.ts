@@ -58,7 +58,7 @@ test.each([
     'absent',
     /^imager: there is no file absent, and no configuration imager\.yaml that says where boot images/,
   ],
-  ['./absent', /^imager: ENOENT: no such file or directory, \w+ '\.\/absent'\n$/],
+  ['./absent', /^imager: \.\/absent: there is no such file \(ENOENT\)\n$/],
   ['.', /^imager: \. is a folder, not a file\n$/],
   ['..', /^imager: \.\. is a folder, not a file\n$/],
   ['./folder', /^imager: \.\/folder is a folder, not a file\n$/],

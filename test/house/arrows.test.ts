@@ -55,6 +55,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'imager/menus',
     'imager/serial',
     'imager/service.ts',
+    'imager/storage',
     'firmware-stubs/rig/scenario',
     'firmware-stubs/simulated/lab',
   ],

@@ -314,6 +314,41 @@ test.each<[string, (folder: string) => void, RegExp]>([
   await expect(buildInitramfs({ ...options, modulesDir, cacheDir: () => dir })).rejects.toThrow(message);
 });
 
+test('a module that is part of the kernel itself: said, and nothing to load', async () => {
+  const folder = newTree('with-builtin', ['top', 'middle', 'soft', 'bottom']);
+  writeFileSync(join(folder, 'modules.builtin'), 'kernel/drivers/built-in.ko\nkernel/fs/other.ko\n');
+  const { stdout, stderr } = await initramfs([
+    ...[join(dir, 'builtin'), ...own(folder), '--with-module', 'built-in', '--compress', 'none', '--json'],
+  ]);
+  expect(stderr).toBe('kernel module built-in is built into this kernel: there is nothing to load\n');
+  expect(JSON.parse(stdout)).toMatchObject({
+    modules: ['bottom', 'middle', 'soft', 'top'],
+    builtIn: ['built_in'],
+  });
+});
+
+test.each([
+  [['--list', '/none/such'], '/none/such'],
+  [['--modules', '/none/such'], '/none/such'],
+  [['--agent', '/none/agent'], '/none/agent'],
+  [['--busybox', '/none/busybox'], '/none/busybox'],
+  [['--add', '/none/file:x'], '/none/file'],
+  [['--enrolment-key', '/none/key'], '/none/key'],
+])('%j: words and the path of what is not there', async (args, path) => {
+  const what = args[0] === '--list' ? args : [join(dir, 'nothing'), ...own(), ...args];
+  expect(await initramfs(what)).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: `imager: ${path}: there is no such file (ENOENT)\n`,
+  });
+});
+
+test('a list makes no initramfs: a file to write beside it is wrong usage', async () => {
+  const out = join(dir, 'unwritten');
+  const { code, stderr } = await initramfs([out, '--list', join(dir, 'agent')]);
+  expect([code, stderr]).toEqual([2, `imager: --list makes no initramfs: ${out} would not be written\n`]);
+});
+
 test('what is refused leaves no file, exit code 1 and one line', async () => {
   const out = join(dir, 'refused');
   expect(await initramfs([out, ...own(), '--with-module', 'e1000e'])).toEqual({

@@ -80,6 +80,7 @@ const HEARD: ImagerMessage[] = [
     },
   },
   { type: 'refuse', why: 'not configured' },
+  { type: 'replaced', why: 'another agent' },
   { type: 'ack', seq: 3 },
   { type: 'kept', script: '10-site.sh', bootId: 'b' },
   {
