@@ -7,7 +7,8 @@ import type { Host } from './linux/host.ts';
 
 export async function program(host: Host, args: readonly string[]): Promise<void> {
   const [verb, ...rest] = args;
-  if (verb === 'keeper') {
+  // With a disk and an imager: nobody else has a reason to say it.
+  if (verb === 'keeper' && rest.length > 2) {
     const { keepDisk } = await import('./linux/keeper.ts');
     return keepDisk(host, rest);
   }

@@ -119,6 +119,7 @@ describe.each(RUNTIMES)('%s', (runtime) => {
   it.each([
     [[], 'no verb was named, and this system is up already: the agent boots nodes as process 1'],
     [['uidd'], 'there is no verb "uidd" (agent --help lists them)'],
+    [['keeper'], 'there is no verb "keeper"'],
     [['--json', 'uid'], 'there is no verb "--json"'],
     [
       ['pointer'],
