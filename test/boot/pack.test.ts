@@ -8,7 +8,7 @@ import { countReads, NBDKIT } from '../support/nbdkit-disk.ts';
 let cluster: Cluster;
 beforeAll(async () => {
   cluster = await Cluster.open({
-    rig: 'x86',
+    rig: 'arm64',
     nodes: ['n1', 'n2', 'n3'],
     images: ['alpha'],
     before: { n3: [NBDKIT] },

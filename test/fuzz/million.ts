@@ -1,21 +1,21 @@
 /**
  * Runs targets in processes of their own and holds the results against what every codec promises.
  *
- * BOOTWRIGHT_FUZZ_COUNT: packets for each target, 250,000 where it is not set, and other ones in each run; `make proofs` takes a
+ * BOOTWRIGHT_FUZZ_COUNT: packets for each target, 100,000 where it is not set, and other ones in each run; `make proofs` takes a
  * million. BOOTWRIGHT_FUZZ_SEED: the run to do again, as a failed one prints it. BOOTWRIGHT_FUZZ_ONLY: one packet of that run.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { bundle } from '../support/inside.ts';
 import type { Result } from './campaign.ts';
 
 const { env } = process;
 const SEED = Number(env.BOOTWRIGHT_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const ONLY = env.BOOTWRIGHT_FUZZ_ONLY;
-const COUNT = Number(env.BOOTWRIGHT_FUZZ_COUNT ?? 250_000);
-/** The smallest object kept for each of 250,000 packets is more than this; what the heap does by itself is a tenth of it. */
-const GROWTH = 2 * 1024 * 1024;
+const COUNT = Number(env.BOOTWRIGHT_FUZZ_COUNT ?? 100_000);
+/** The smallest object kept for each message is more than this; what the heap does by itself is a fifth of it. */
+const GROWTH = 1024 * 1024;
 /** Far more than any packet should take, far less than one that costs the square of its length. */
 const LONGEST_MS = 500;
 /** However busy the machine is. */
@@ -23,8 +23,12 @@ const DEADLINE_MS = 900_000;
 
 /** One test for each name, one after another. `messages`: how many there are in one packet. */
 export function fuzz(names: readonly string[], messages = 1): void {
+  let program: string;
+  beforeAll(async () => {
+    program = await bundle('test/fuzz/program.ts');
+  });
   test.each(names)('%s', { timeout: DEADLINE_MS }, async (name) => {
-    const result = await run(name, Math.ceil(COUNT / messages));
+    const result = await run(program, name, Math.ceil(COUNT / messages));
     const { packets, accepted, slowest, heap, seed } = result;
     const share = Math.round((100 * accepted) / packets);
     console.log(
@@ -45,8 +49,7 @@ export function fuzz(names: readonly string[], messages = 1): void {
 }
 
 /** Rejects where the process ends by itself: a crash, an exit, or a packet that takes for ever. */
-async function run(name: string, count: number): Promise<Result> {
-  const program = await bundle('test/fuzz/program.ts');
+async function run(program: string, name: string, count: number): Promise<Result> {
   const [from, to] = ONLY === undefined ? [0, count] : [Number(ONLY), Number(ONLY) + 1];
   const args = ['--expose-gc', '--enable-source-maps', program, name, ...[SEED, from, to].map(String)];
   const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 2 ** 28 }).catch(

@@ -1,7 +1,8 @@
 /**
  * The double reboot with the power cut after each single thing the node does to the world: each line, each step towards a file
  * on its disk, each message, every so many bytes of each write to its pointer store. BOOTWRIGHT_CUT_STOP is the number of bytes
- * between two such cuts, BOOTWRIGHT_CUT_RUNS the number of runs with several cuts at random.
+ * between two such cuts (test/pointer/torn.test.ts has one after every byte), BOOTWRIGHT_CUT_RUNS the number of runs with several cuts
+ * at random.
  */
 import { describe, expect, it } from 'vitest';
 import type { RigEvent } from '../../firmware-stubs/rig/scenario/event.ts';
@@ -10,7 +11,7 @@ import { eventWords } from '../../firmware-stubs/rig/scenario/words.ts';
 import { randomFrom } from '../serial/virtual-line.ts';
 import { NODE, OneNode, SCRIPTS, scenarioOf } from './one-node.ts';
 
-const STOP = Number(process.env.BOOTWRIGHT_CUT_STOP ?? 100);
+const STOP = Number(process.env.BOOTWRIGHT_CUT_STOP ?? 250);
 const RUNS = Number(process.env.BOOTWRIGHT_CUT_RUNS ?? 100);
 const SLOT = 4096;
 const STOPS = Array.from({ length: Math.ceil(SLOT / STOP) - 1 }, (_, i) => (i + 1) * STOP);
