@@ -40,7 +40,8 @@ export function decide(message: DhcpMessage, world: World): Decision {
   if (subject.step === 'decline') return decideDecline(request, subject, world);
   if (subject.step === 'release') return decideRelease(request, subject, world);
   if (subnet === undefined) return silence('other-network');
-  const placed: PlacedRequest = { ...request, subnet };
+  // Not spread: that costs as much as half of all else here.
+  const placed: PlacedRequest = { message, options, client, subnet };
   switch (subject.step) {
     case 'bootp':
       return decideBootp(placed, subject, world);

@@ -3,21 +3,19 @@ import type { DhcpMessage } from './codec.ts';
 import { DEFAULT_LIMIT } from './codec.ts';
 import type { BootClient, BootFileChoice, CustomOption, NoBootFile, PxeMenu } from './config.ts';
 import { addressToBytes, UNSPECIFIED } from './ipv4.ts';
+import { leaseTimes, networkValues, serverValue } from './network-values.ts';
 import type { Subnet } from './networks.ts';
 import type { ClientOptions } from './options/client.ts';
 import { MESSAGE_TYPE, OPTION } from './options/codes.ts';
 import type { Options } from './options/field.ts';
 import { IPXE_NO_PROXY, pxeOptions } from './options/pxe.ts';
 import { menuToBytes } from './options/pxe-menu.ts';
-import { addressesToBytes, textToBytes, uintToBytes } from './options/values.ts';
+import { textToBytes } from './options/values.ts';
 import type { Client, World } from './world.ts';
 
 /** Ethernet's: what option 57 may raise the limit to. */
 const MTU = 1500;
 const IP_AND_UDP = 28;
-/** RFC 2131 section 4.4.5. */
-const T1 = 0.5;
-const T2 = 0.875;
 
 export interface Request {
   message: DhcpMessage;
@@ -73,9 +71,14 @@ export function toldOf(choice: BootFileChoice | NoBootFile | undefined): Record<
   return 'file' in choice ? { file: choice.file } : { why: choice.why };
 }
 
+/** What the sender's relay agent passes the server off as. */
+function serverOverride({ message, options }: Request): string | undefined {
+  return message.giaddr === UNSPECIFIED ? undefined : options.relay.serverOverride;
+}
+
 /** What clients may call this server: its address, and what their relay agent passes it off as (RFC 5107). */
-export function serverIdentifiers({ message, options }: Request, { config }: World): string[] {
-  const override = message.giaddr === UNSPECIFIED ? undefined : options.relay.serverOverride;
+export function serverIdentifiers(request: Request, { config }: World): string[] {
+  const override = serverOverride(request);
   return override === undefined ? [config.serverAddress] : [override, config.serverAddress];
 }
 
@@ -92,18 +95,19 @@ export function grant(
 ): { message: DhcpMessage; told: Record<string, string | number> } {
   const { config } = world;
   const { message, options: asked, client, subnet } = request;
-  const { router, dns = [], domain, nextServer = config.serverAddress } = subnet.settings;
+  const { router, nextServer = config.serverAddress } = subnet.settings;
+  const values = networkValues(subnet);
   const choice = bootChoice(request, world);
   const boot = choice !== undefined && 'file' in choice ? choice : undefined;
   const menu = kind === 'bootp-reply' ? undefined : menuFor(request, world);
   const options = kind === 'bootp-reply' ? new Map<number, Uint8Array>() : head(kind, request, world);
   const put = (code: number, value: Uint8Array | undefined) => value && options.set(code, value);
   const wants = (code: number) => asked.parameters.has(code);
-  const seconds = kind === 'bootp-reply' ? undefined : lease?.seconds;
-  if (seconds !== undefined) put(OPTION.leaseTime, uintToBytes(seconds, 4));
+  const times = kind === 'bootp-reply' || lease === undefined ? undefined : leaseTimes(subnet, lease.seconds);
+  if (times !== undefined) put(OPTION.leaseTime, times.lease);
   // The mask comes before the router (RFC 2132 section 3.3).
-  put(OPTION.subnetMask, uintToBytes(subnet.mask, 4));
-  if (router !== undefined) put(OPTION.router, addressToBytes(router));
+  put(OPTION.subnetMask, values.mask);
+  put(OPTION.router, values.router);
   if (boot !== undefined || menu !== undefined) {
     const shown = menu && menuToBytes(menu, config.serverAddress);
     for (const [code, value] of pxeOptions(message.options, asked, shown)) put(code, value);
@@ -118,15 +122,15 @@ export function grant(
   if (asked.ipxe && (boot !== undefined || client.reservation !== undefined))
     put(OPTION.etherboot, IPXE_NO_PROXY);
   for (const { code, value } of customOptions(request, world)) put(code, value);
-  const own = (code: number, value: Uint8Array) => options.has(code) || put(code, value);
-  if (dns.length > 0) own(OPTION.domainNameServer, addressesToBytes(dns));
+  const own = (code: number, value: Uint8Array | undefined) => options.has(code) || put(code, value);
+  own(OPTION.domainNameServer, values.nameServers);
   const hostName = client.reservation?.hostname;
   if (hostName) own(OPTION.hostName, textToBytes(hostName));
-  if (domain !== undefined) own(OPTION.domainName, textToBytes(domain));
-  if (wants(OPTION.broadcastAddress)) own(OPTION.broadcastAddress, uintToBytes(subnet.last, 4));
-  if (seconds !== undefined) {
-    if (wants(OPTION.renewalTime)) own(OPTION.renewalTime, uintToBytes(Math.floor(seconds * T1), 4));
-    if (wants(OPTION.rebindingTime)) own(OPTION.rebindingTime, uintToBytes(Math.floor(seconds * T2), 4));
+  own(OPTION.domainName, values.domain);
+  if (wants(OPTION.broadcastAddress)) own(OPTION.broadcastAddress, values.broadcast);
+  if (times !== undefined) {
+    if (wants(OPTION.renewalTime)) own(OPTION.renewalTime, times.renewal);
+    if (wants(OPTION.rebindingTime)) own(OPTION.rebindingTime, times.rebinding);
   }
   echo(message, options);
   // U-Boot knows by itself what to load, only not where from.
@@ -177,11 +181,21 @@ export function refuse(request: Request, world: World, words: string): DhcpMessa
   return { ...answer(message, options), broadcast: message.broadcast || message.giaddr !== UNSPECIFIED };
 }
 
+const KIND = {
+  offer: Uint8Array.of(MESSAGE_TYPE.offer),
+  ack: Uint8Array.of(MESSAGE_TYPE.ack),
+  nak: Uint8Array.of(MESSAGE_TYPE.nak),
+};
+
 /** Message type and server identifier: what every reply begins with. */
 export function head(kind: 'offer' | 'ack' | 'nak', request: Request, world: World): Options {
   const options: Options = new Map();
-  options.set(OPTION.messageType, uintToBytes(MESSAGE_TYPE[kind], 1));
-  options.set(OPTION.serverIdentifier, addressToBytes(serverIdentifiers(request, world)[0]!));
+  const override = serverOverride(request);
+  options.set(OPTION.messageType, KIND[kind]);
+  options.set(
+    OPTION.serverIdentifier,
+    override === undefined ? serverValue(world.config) : addressToBytes(override),
+  );
   return options;
 }
 

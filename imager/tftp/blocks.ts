@@ -10,8 +10,8 @@ const HEADER = 4;
 const LEAST_AHEAD = 131_072;
 /** Bytes held at most where the window does not ask for more: a read takes a thread and two switches, whatever its size. */
 const MOST_AHEAD = 1_048_576;
-/** Bytes that transfers which began at the same time share. */
-const SHARED_AHEAD = 16 * 1_048_576;
+/** Bytes that transfers which began at the same time hold together, more or less, where each sends another file. */
+const SHARED_AHEAD = 64 * 1_048_576;
 
 /** How many bytes one of so many transfers holds: in few sizes, since transfers share what they read in pieces of one size. */
 export function readAheadOf(transfers: number): number {
