@@ -86,7 +86,7 @@ function measureWith(space: NetworkNamespace, client: string, dir: string): Meas
   };
 }
 
-/** Sequential and random reads and writes, flushes, many connections. Takes about four minutes. */
+/** Sequential and random reads and writes, flushes, many connections. Takes about six minutes. */
 export async function run(): Promise<BenchRow[]> {
   const dir = mkdtempSync(join(tmpdir(), 'nbd-bench-'));
   const program = await bundle('test/nbd/serve.ts');
