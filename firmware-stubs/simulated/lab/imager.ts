@@ -25,7 +25,7 @@ import {
 import type { GlobalDefinition } from '../../../imager/definitions/definition.ts';
 import { Definitions } from '../../../imager/definitions/store.ts';
 import { servedFiles } from '../../../imager/images/generated.ts';
-import type { ImagerConfig, NodeConfig } from '../../../imager/model/config.ts';
+import type { NodeConfig } from '../../../imager/model/config.ts';
 import { NodeIndex } from '../../../imager/model/nodes.ts';
 import type { BootRecord, Liveness as View } from '../../../imager/model/views.ts';
 import { MemoryRegistry } from '../../../imager/registry/memory.ts';
@@ -68,8 +68,7 @@ export class SimulatedImager implements Listener {
     this.#parts = parts;
     this.#nodes = new NodeIndex(parts.config.nodes);
     this.#requests = new Requests(parts.time);
-    this.#liveness = livenessOf(parts.config);
-    [this.#directory, this.#flashes, this.#admissions] = this.#begin();
+    [this.#directory, this.#flashes, this.#admissions, this.#liveness] = this.#begin();
   }
 
   get running(): boolean {
@@ -84,7 +83,7 @@ export class SimulatedImager implements Listener {
   start(): Promise<void> {
     return new Promise((resolve) => {
       this.#parts.time.after(START_MS, () => {
-        [this.#directory, this.#flashes, this.#admissions] = this.#begin();
+        [this.#directory, this.#flashes, this.#admissions, this.#liveness] = this.#begin();
         this.#running = true;
         this.starts++;
         resolve();
@@ -166,8 +165,7 @@ export class SimulatedImager implements Listener {
     return true;
   }
 
-  #begin(): [Directory, Flashes, Promise<Admissions>] {
-    this.#liveness = livenessOf(this.#parts.config);
+  #begin(): [Directory, Flashes, Promise<Admissions>, Liveness] {
     const directory = new Directory(this.#registry, (node) => this.#nodes.byName(node) !== undefined);
     const flashes = new Flashes(directory, {
       isConnected: (node) => this.#byNode.has(node),
@@ -183,7 +181,7 @@ export class SimulatedImager implements Listener {
     }).then(
       (definitions) => new Admissions({ definitions, enrolment: config.agents.enrolment, clock: time }),
     );
-    return [directory, flashes, admissions];
+    return [directory, flashes, admissions, new Liveness(this.#parts.config.agents.lostSeconds * 1000)];
   }
 
   async #converse(peer: Peer): Promise<void> {
@@ -313,8 +311,4 @@ export class SimulatedImager implements Listener {
     if (this.#byNode.get(node.name) === peer) this.#byNode.delete(node.name);
     this.#tell(node, 'disconnect', {});
   }
-}
-
-function livenessOf({ agents }: ImagerConfig): Liveness {
-  return new Liveness(agents.lostSeconds * 1000);
 }
