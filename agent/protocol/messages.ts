@@ -111,7 +111,13 @@ const agentMessages = {
   /** The boot went on and wrote this down in its pointer: attempts renewed, ready. */
   pointer: lazily(() => z.object({ type: z.literal('pointer'), pointer: pointer() })),
   done: lazily(() => z.object({ type: z.literal('done'), request: uint(), pointer: z.optional(pointer()) })),
-  failed: lazily(() => z.object({ type: z.literal('failed'), request: uint(), why: text(4096) })),
+  failed: lazily(() =>
+    z.object({
+      ...{ type: z.literal('failed'), request: uint(), why: text(4096) },
+      /** Nothing was changed: the node is as it was before it was asked. */
+      untouched: z.optional(z.boolean()),
+    }),
+  ),
   heartbeat,
   identified,
   resources: resourcesMessage,

@@ -240,7 +240,7 @@ export class AgentServer {
         const { request, answer } = output;
         const known =
           'why' in answer
-            ? this.#pushes.refuse(peer, request, answer.why)
+            ? this.#pushes.refuse(peer, request, answer)
             : this.#pushes.settle(peer, request, answer);
         if (!known) this.#tally.count('ignored.late-answer');
       }
