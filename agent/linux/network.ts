@@ -39,7 +39,7 @@ export interface NetworkParts {
   host: Host;
   /** As the firmware left the adapter that the node booted over. */
   booted: NetworkSettings;
-  link: Pick<AgentLink, 'connectedSince' | 'renew' | 'report'>;
+  link: Pick<AgentLink, 'connectedSince' | 'refusedSince' | 'renew' | 'report'>;
   /** Addresses of the imagers that the boot pointer names. */
   imagers: readonly string[];
 }
@@ -126,10 +126,13 @@ async function proofFault(attached: boolean, parts: NetworkParts): Promise<strin
   return `no imager answered for ${PROOF_SECONDS} s`;
 }
 
-/** Has the agent connected from where the node is since `changed`. A connection that has ended is made anew by itself. */
+/**
+ * Has the agent connected from where the node is since `changed`. A connection that has ended is made anew by itself: that counts,
+ * and that it was refused.
+ */
 async function moveLink(link: NetworkParts['link'], changed: number): ReturnType<AgentLink['renew']> {
   const since = link.connectedSince;
-  if (since === undefined) return 'unreachable';
+  if (since === undefined) return (link.refusedSince ?? -1) >= changed ? 'refused' : 'unreachable';
   return since >= changed ? 'welcomed' : link.renew();
 }
 

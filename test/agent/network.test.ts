@@ -172,6 +172,7 @@ function setterOf(board: Board, answers: Answer[], since: number | null = 1) {
   const reports: string[] = [];
   const link = {
     connectedSince: since ?? undefined,
+    refusedSince: undefined as number | undefined,
     async renew(): Promise<Answer> {
       const answer = answers.shift() ?? 'unreachable';
       board.calls.push(answer);
@@ -224,6 +225,20 @@ describe('on a board', () => {
     expect([...board.macs.values()]).toEqual([OWN, SECOND]);
     expect(board.now - 10).toBeLessThanOrEqual(seconds + 1);
     expect(board.now - 10).toBeGreaterThanOrEqual(seconds / 2);
+  });
+
+  it('all is put back, and said why, where the connection ends and the imager refuses the next', async () => {
+    const board = new Board();
+    const { set, link } = setterOf(board, []);
+    board.later = {
+      at: 12,
+      does() {
+        Object.assign(link, { connectedSince: undefined, refusedSince: board.now });
+      },
+    };
+    expect((await set(MOVE)).faults).toEqual([expect.stringMatching(/^the imager refuses this node/)]);
+    expect(board.calls.slice(-2)).toEqual(BACK);
+    expect(board.now).toBeLessThan(14);
   });
 
   it('an adapter that does not come back keeps no other from it', async () => {
@@ -286,10 +301,14 @@ describe('on a board', () => {
 
   it('detached, with an imager that refuses it when it comes back, all is put back', async () => {
     const board = new Board();
-    const { set, link, reports } = setterOf(board, ['refused'], null);
+    const { set, link, reports } = setterOf(board, [], null);
+    // Where it was before does not count.
+    link.refusedSince = 9;
     await set(MOVE);
-    link.connectedSince = 1;
-    await expect.poll(() => board.calls.slice(-3)).toEqual(['refused', ...BACK]);
+    for (let looks = 0; looks < 10; looks++) await setImmediate();
+    expect(board.calls).toEqual([...MOVED, 'reached']);
+    link.refusedSince = board.now;
+    await expect.poll(() => board.calls.slice(-2)).toEqual(BACK);
     expect(reports).toEqual([expect.stringMatching(/^network-failed the imager refuses/)]);
   });
 
