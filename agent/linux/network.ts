@@ -8,6 +8,7 @@ import {
   type AdapterState,
   adapterChanges,
   isChange,
+  isRouteLost,
   isSameNetwork,
   type NetworkOutcome,
   routeLast,
@@ -33,6 +34,7 @@ const LOOK_MS = 50;
 const FIRST_LOOK_MS = 250;
 const LAST_LOOK_MS = 10_000;
 const REFUSED = 'the imager refuses this node with what its plan says';
+const ROUTELESS = 'the node would have no default route';
 const PUT_BACK = 'its adapters are as the firmware left them';
 
 export interface NetworkParts {
@@ -69,6 +71,10 @@ async function set(settings: readonly AdapterSetting[], parts: NetworkParts): Pr
     if (fault !== undefined) faults.push(fault);
     return fault === undefined;
   });
+  if (isRouteLost(changes, done)) {
+    putBack(done, host);
+    return { set: [], faults: [...faults, `${ROUTELESS}: ${PUT_BACK}`] };
+  }
   if (!done.some(isChange)) return { set: done.map(({ to }) => to), faults };
   const why = await proofFault(attached, parts);
   if (why !== undefined) {

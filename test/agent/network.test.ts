@@ -1,7 +1,12 @@
 /** What becomes of a node's adapters by its plan: the decision as a table, and on a board whose imager may not answer. */
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
-import { type AdapterState, adapterChanges } from '../../agent/core/network.ts';
+import {
+  type AdapterChange,
+  type AdapterState,
+  adapterChanges,
+  isRouteLost,
+} from '../../agent/core/network.ts';
 import { type Connection, HostError } from '../../agent/linux/host.ts';
 import { type NetworkParts, networkSetter } from '../../agent/linux/network.ts';
 import { isConnectedFrom } from '../../agent/linux/tcp-table.ts';
@@ -64,6 +69,25 @@ describe('which adapters are changed', () => {
       changes,
       faults,
     });
+  });
+});
+
+describe('a default route is lost', () => {
+  const [without, elsewhere] = [
+    { address: FORMER.address, prefix: 24 },
+    { ...second, network: ELSEWHERE },
+  ];
+  const taken = { from: booted, to: { ...booted, network: without } };
+  const given = { from: second, to: elsewhere };
+  const unrouted = { from: { ...booted, network: without }, to: { ...booted, network: NEXT } };
+  test.each<[string, AdapterChange[], AdapterChange[], boolean]>([
+    ['where the one that takes it is not set', [taken, given], [taken], true],
+    ['not where it is', [taken, given], [taken, given], false],
+    ['not where the one that had it is as before', [taken, given], [], false],
+    ['not where none was to have it', [taken], [taken], false],
+    ['not where none had it', [unrouted, given], [unrouted], false],
+  ])('%s', (_what, changes, done, lost) => {
+    expect(isRouteLost(changes, done)).toBe(lost);
   });
 });
 
@@ -279,6 +303,23 @@ describe('on a board', () => {
     expect(outcome.set.map(({ name, mac }) => [name, mac])).toEqual([['eth1', SET]]);
     expect([...board.macs.values()]).toEqual([OWN, SET]);
     expect(board.calls.at(-1)).toBe('welcomed');
+  });
+
+  it('all is put back where the adapter that was to have the default route does not take it', async () => {
+    const board = new Board();
+    const { set } = setterOf(board, ['welcomed']);
+    const { set: done, faults } = await set([
+      { mac: SECOND, setMac: '06:00:00:00:00:01', network: ELSEWHERE },
+    ]);
+    expect(done).toEqual([]);
+    expect(faults).toEqual([
+      'set hardware address of eth1: no',
+      'the node would have no default route: its adapters are as the firmware left them',
+    ]);
+    expect(board.calls.filter((call) => call.startsWith('eth0'))).toEqual([
+      'eth0 10.77.0.11/24 via -',
+      'eth0 10.77.0.11/24 via 10.77.0.254',
+    ]);
   });
 
   it('nothing is tried where all is so already', async () => {
