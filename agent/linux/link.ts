@@ -60,6 +60,7 @@ export class AgentLink implements ImagerLink {
   #keepingSoon = false;
   #active: Conversation | undefined;
   #renewal: Promise<unknown> | undefined;
+  #refusedSince: number | undefined;
   #plan: Plan | null | undefined;
   #complaint = '';
   #resources: (() => Omit<ResourcesMessage, 'type'>) | undefined;
@@ -88,7 +89,9 @@ export class AgentLink implements ImagerLink {
   async serve(): Promise<never> {
     let lost = this.#host.uptime();
     for (;;) {
+      const since = this.#host.uptime();
       const found = await this.#first(this.#imagers);
+      this.#refusedSince = found === 'refused' ? since : undefined;
       let why: Error | undefined;
       if (found instanceof Conversation) {
         const began = this.#host.uptime();
@@ -105,6 +108,11 @@ export class AgentLink implements ImagerLink {
   /** Uptime at which the present connection was begun; undefined where no imager has this node. */
   get connectedSince(): number | undefined {
     return this.#active?.since;
+  }
+
+  /** Uptime at which the last attempt was begun, where an imager refused it. Of renew() it is not told here. */
+  get refusedSince(): number | undefined {
+    return this.#refusedSince;
   }
 
   /** Connects anew, from the address the node has now. The present connection goes on until an imager welcomes it there. */

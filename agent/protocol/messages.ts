@@ -92,6 +92,8 @@ const agentMessages = {
       macs: z.array(shortText()).check(z.maxLength(16)),
       /** /proc/sys/kernel/random/boot_id: another value means another boot. */
       bootId: shortText(),
+      /** This agent among all that have its key: drawn at its start. */
+      instance: z.optional(text(36)),
       /** Boot image the firmware booted: the pointer's, or its fallback. */
       bootedImage: shortText(),
       /** The record the firmware obeys, null where the store holds none. */

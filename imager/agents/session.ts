@@ -22,8 +22,8 @@ export type Session =
   | { at: 'new' }
   /** Recognised as this node; whether it may join is being judged (imager/definitions). */
   | { at: 'judged'; node: NodeConfig; by: Recognised; hello: Hello }
-  /** Welcomed as this node. */
-  | { at: 'open'; node: NodeConfig; bootId: string }
+  /** Welcomed as this node. `instance`: which of the agents that have its key. */
+  | { at: 'open'; node: NodeConfig; bootId: string; instance?: string | undefined }
   /** Refused or dropped: nothing more is read from it. */
   | { at: 'closed' };
 
@@ -206,7 +206,7 @@ export function admitted(
     ...(heartbeatSeconds === undefined ? {} : { heartbeatSeconds }),
   };
   return {
-    session: { at: 'open', node, bootId: hello.bootId },
+    session: { at: 'open', node, bootId: hello.bootId, instance: hello.instance },
     outputs: [
       { do: 'send', message: welcome },
       { do: 'join', node, by, hello },
