@@ -94,6 +94,8 @@ export interface NoBootFile {
 /** What the configuration says of a node. */
 export interface Reservation {
   node: string;
+  /** MAC of the adapter, where that is a client of its own beside the one the node boots over. */
+  adapter?: string;
   /** Its own address; without one it has its address from a pool. */
   address?: string;
   hostname?: string;
@@ -109,5 +111,6 @@ export interface Reservations {
   byCircuit(circuit: string): Reservation | undefined;
   /** The node that has `address` for its own. */
   byAddress(address: string): Reservation | undefined;
-  byNode(node: string): Reservation | undefined;
+  /** The node of that name, for a client with `mac`: nobody where the configuration says what that MAC is. */
+  byNode(node: string, mac: string): Reservation | undefined;
 }

@@ -66,24 +66,34 @@ function byClientId(identifier: string, reservations: Reservations): Reservation
 function learned(mac: string, world: World): Reservation | undefined {
   const lease = world.leases.byMac(mac);
   if (lease?.node === undefined || !isActive(lease, world.now)) return undefined;
-  const reservation = world.reservations.byNode(lease.node);
+  // An adapter's that was a client of its own: the node's lease is another, whatever the configuration says by now.
+  if (lease.client === adapterKey(lease.node, mac)) return undefined;
+  const reservation = world.reservations.byNode(lease.node, mac);
   return (reservation?.address ?? lease.address) === lease.address ? reservation : undefined;
 }
 
 /**
- * The node, since one board calls itself differently from one stage of its boot to the next; for others as RFC 2131
- * section 4.2 says the client identifier where there is one, else the hardware address. An identifier that is the
- * hardware address (type 1, RFC 2132 section 9.14) makes no other client of it.
+ * The node, since one board calls itself differently from one stage of its boot to the next, and beside it each adapter
+ * that has an address of its own; for others as RFC 2131 section 4.2 says the client identifier where there is one, else
+ * the hardware address. An identifier that is the hardware address (type 1, RFC 2132 section 9.14) makes no other client
+ * of it.
  */
 function clientKey(
   reservation: Reservation | undefined,
   { clientIdentifier }: ClientOptions,
   mac: string,
 ): string {
-  if (reservation !== undefined) return `node:${reservation.node}`;
+  if (reservation !== undefined) {
+    const { node, adapter } = reservation;
+    return adapter === undefined ? `node:${node}` : adapterKey(node, adapter);
+  }
   return clientIdentifier === undefined || isHardwareAddress(clientIdentifier, mac)
     ? `mac:${mac}`
     : `id:${clientIdentifier}`;
+}
+
+function adapterKey(node: string, mac: string): string {
+  return `node:${node}/${mac}`;
 }
 
 /** Digit by digit: nearly every client sends one, and no text is made for it. */

@@ -1,4 +1,5 @@
 /** The nodes of a configuration, found by whatever the network says of them. */
+import type { AdapterSetting } from '../../agent/protocol/adapter-setting.ts';
 import type { NodeConfig } from './config.ts';
 
 export class NodeIndex {
@@ -55,4 +56,14 @@ export class NodeIndex {
 /** Whether the node's adapters are given this address. */
 export function isAdapterAddress(node: NodeConfig, address: string): boolean {
   return node.adapters?.some(({ network }) => network?.address === address) ?? false;
+}
+
+/**
+ * Whether the node boots over that adapter of its definition. Of a node whose own MAC is not known any may be the one,
+ * unless another entry is plainly it.
+ */
+export function bootsOver(node: NodeConfig, adapter: AdapterSetting): boolean {
+  if (adapter.mac === undefined) return true;
+  if (node.mac !== undefined) return adapter.mac === node.mac;
+  return node.adapters?.every(({ mac }) => mac !== undefined) ?? true;
 }

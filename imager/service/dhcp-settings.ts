@@ -2,7 +2,7 @@
 import type { DhcpConfig, Reservation, Reservations } from '../dhcp/config.ts';
 import type { Lease } from '../dhcp/lease.ts';
 import type { ImagerConfig, NodeConfig } from '../model/config.ts';
-import type { NodeIndex } from '../model/nodes.ts';
+import { bootsOver, type NodeIndex } from '../model/nodes.ts';
 import { bootFileFor, httpBase, type NodeBoot } from './boot-choice.ts';
 
 /** `ipxe`: boot files there are under ipxe/. `bootOf`: what a node boots. */
@@ -34,7 +34,11 @@ export function dhcpConfig(
   };
 }
 
-/** Who is which node, and which address is whose. */
+/**
+ * Who is which node, and which address is whose. A node's system asks from its adapters as the agent has set them. Over
+ * the one that it booted over it is the node still. Any other with a MAC of the definition's is a client of its own:
+ * it has the address it is given there, or comes as a stranger, but never what the node has for its boot.
+ */
 export function reservationsOf(nodes: NodeIndex): Reservations {
   const reservation = (node: NodeConfig | undefined): Reservation | undefined =>
     node && {
@@ -45,15 +49,19 @@ export function reservationsOf(nodes: NodeIndex): Reservations {
   return {
     byMac: (mac) => {
       const node = nodes.byMac(mac);
-      // Its system, which asks from an adapter as the agent has set it, and is to stay at the address there.
-      const set = node?.adapters?.find(({ setMac }) => setMac === mac)?.network?.address;
-      return reservation(node && set !== undefined ? { ...node, address: set } : node);
+      const adapter = node?.adapters?.find(({ setMac }) => setMac === mac);
+      if (node === undefined || adapter === undefined) return reservation(node);
+      const address = adapter.network?.address;
+      if (bootsOver(node, adapter)) return reservation(address === undefined ? node : { ...node, address });
+      return address === undefined
+        ? undefined
+        : { node: node.name, hostname: node.hostname, address, adapter: mac };
     },
     byUid: (uid) => reservation(nodes.byUid(uid)),
     byClientId: (clientId) => reservation(nodes.byClientId(clientId)),
     byCircuit: (circuit) => reservation(nodes.byCircuit(circuit)),
     byAddress: (address) => reservation(nodes.byAddress(address)),
-    byNode: (name) => reservation(nodes.byName(name)),
+    byNode: (name, mac) => (nodes.byMac(mac) === undefined ? reservation(nodes.byName(name)) : undefined),
   };
 }
 

@@ -10,10 +10,8 @@ export interface DiskPolicyWorld {
   ownerOf(disk: string): string | undefined;
   /** The node of that name or UID. */
   nodeNamed(identity: string): string | undefined;
-  /** Where a node is: its reserved address, else the one it last said hello from, while that is leased to it. */
-  addressOf(node: string): string | undefined;
-  /** Whether its definition has the node at this address as well. */
-  isSetAt(node: string, address: string): boolean;
+  /** Whether the node has this address: by the configuration, or by a lease where none is reserved for it. */
+  isAt(node: string, address: string): boolean;
 }
 
 /**
@@ -39,9 +37,7 @@ export function mayOpen(
   ];
   if (networks.every((each) => hostFault(client.address, each.address, each.prefix) !== undefined))
     return `${client.address} is outside the nodes' network ${address}/${prefix}${world.subnets.length > 0 ? ' and all subnets' : ''}`;
-  if (owner === undefined || world.addressOf(owner) === client.address) return true;
-  if (world.isSetAt(owner, client.address)) return true;
-  return notTheirs(disk, owner);
+  return owner === undefined || world.isAt(owner, client.address) ? true : notTheirs(disk, owner);
 }
 
 function notTheirs(disk: string, owner: string): string {

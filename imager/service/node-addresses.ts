@@ -13,8 +13,11 @@ export interface AddressSources {
 export interface NodeAddresses {
   /** Where its firmware has it: its reserved address, else the one it last said hello from, while that is leased to it. */
   addressOf(node: string): string | undefined;
-  /** Whether the node's adapters are given this address. */
-  isSetAt(node: string, address: string): boolean;
+  /**
+   * Whether the node has this address: it is reserved for it, given to one of its adapters, or, where none is reserved,
+   * was last leased to it. It need not have said hello from there: its disks come before that.
+   */
+  isAt(node: string, address: string): boolean;
   /** One address for all those of a node whose adapters are given some; any other stands for itself. */
   clientAt(address: string): string;
 }
@@ -27,9 +30,11 @@ export function nodeAddresses({ nodes, lastOf, holderOf }: AddressSources): Node
       if (node?.address !== undefined) return node.address;
       return node !== undefined && last !== undefined && holderOf(last)?.name === name ? last : undefined;
     },
-    isSetAt(name, address) {
+    isAt(name, address) {
       const node = nodes.byName(name);
-      return node !== undefined && isAdapterAddress(node, address);
+      if (node === undefined) return false;
+      if (isAdapterAddress(node, address)) return true;
+      return node.address === undefined ? holderOf(address)?.name === name : node.address === address;
     },
     clientAt(address) {
       const node = nodes.byAddress(address) ?? holderOf(address);

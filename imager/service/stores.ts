@@ -92,7 +92,7 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
   );
   const holderOf = (client: string) => nodeOfLease(nodes, leaseAt(registry, client));
   const holdsLease = (node: NodeConfig, client: string) => holderOf(client)?.name === node.name;
-  const { addressOf, isSetAt, clientAt } = nodeAddresses({
+  const { addressOf, isAt, clientAt } = nodeAddresses({
     ...{ nodes, holderOf },
     lastOf: (name) => directory.get(name)?.address,
   });
@@ -122,8 +122,7 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
             ownerOf: (name) => directory.ownerOf(name),
             nodeNamed: (identity) =>
               (nodes.byName(identity) ?? nodes.byUid(parseUid(identity) ?? identity))?.name,
-            addressOf,
-            isSetAt,
+            isAt,
           }),
       }),
     (part) => part.close(),

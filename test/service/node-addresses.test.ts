@@ -17,8 +17,10 @@ const pooled: NodeConfig = {
 };
 const plain: NodeConfig = { name: 'plain', hostname: 'plain', mac: '52:54:00:00:00:03' };
 const nodes = new NodeIndex([moved, pooled, plain]);
-const leases: Record<string, NodeConfig> = { '10.0.0.101': pooled, '10.0.0.102': plain };
-const { addressOf, isSetAt, clientAt } = nodeAddresses({
+const leases: Record<string, NodeConfig> = {
+  ...{ '10.0.0.101': pooled, '10.0.0.102': plain, '10.0.0.103': plain, '10.0.0.104': moved },
+};
+const { addressOf, isAt, clientAt } = nodeAddresses({
   nodes,
   lastOf: (name) => ({ moved: '10.0.0.50', pooled: '10.0.0.51', plain: '10.0.0.102' })[name],
   holderOf: (address) => leases[address],
@@ -28,10 +30,16 @@ test('a node is where its firmware has it, and where its plan puts it', () => {
   expect(['moved', 'pooled', 'plain', 'gone'].map(addressOf)).toEqual([
     ...['10.0.0.11', undefined, '10.0.0.102', undefined],
   ]);
-  expect(isSetAt('moved', '10.0.0.50')).toBe(true);
-  expect([isSetAt('moved', '10.0.0.51'), isSetAt('plain', '10.0.0.102'), isSetAt('gone', 'x')]).toEqual([
+  expect([isAt('moved', '10.0.0.11'), isAt('moved', '10.0.0.50')]).toEqual([true, true]);
+  expect([isAt('moved', '10.0.0.51'), isAt('plain', '10.0.0.101'), isAt('gone', 'x')]).toEqual([
     ...[false, false, false],
   ]);
+});
+
+test('it is where it has a lease, wherever it last said hello from; not where its address is reserved', () => {
+  expect(isAt('pooled', '10.0.0.101')).toBe(true);
+  expect([isAt('plain', '10.0.0.102'), isAt('plain', '10.0.0.103')]).toEqual([true, true]);
+  expect(isAt('moved', '10.0.0.104')).toBe(false);
 });
 
 test('its addresses are one client; everybody else is one for himself', () => {

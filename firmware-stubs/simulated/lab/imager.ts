@@ -122,8 +122,7 @@ export class SimulatedImager implements Listener {
         subnets: config.dhcp.subnets,
         ownerOf: (name) => this.#directory.ownerOf(name),
         nodeNamed: (identity) => this.#nodes.byName(identity)?.name,
-        addressOf,
-        isSetAt: () => false,
+        isAt: (name, address) => addressOf(name) === address,
       },
     );
     if (may !== true) return `export "${disk}": not allowed (${may})`;
