@@ -16,8 +16,8 @@ export async function program(host: Host, args: readonly string[]): Promise<void
     const { supervise } = await import('./supervise.ts');
     return host.exit(await supervise(host, rest));
   }
-  // The kernel's command line is no technician's: what it leaves to process 1 names no verb.
-  if (!host.exists('/proc/self')) {
+  // The kernel's command line is no technician's: what it leaves to process 1 names no verb. That of a container has /proc.
+  if (host.processId === 1 && !host.exists('/proc/self')) {
     const { bootNode } = await import('./main.ts');
     return bootNode(host);
   }

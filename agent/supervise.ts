@@ -4,7 +4,7 @@
  */
 import { bootedImageOf } from './linux/cmdline.ts';
 import { openPointerStore } from './linux/eeprom.ts';
-import { Flashes } from './linux/flash.ts';
+import { Flashes, UntouchedError } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
 import { parseImagerAddress } from './linux/imager-address.ts';
@@ -66,7 +66,8 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     // The name of a system that is up is its own business.
     named() {},
     async flash(request, by) {
-      if (flashes === undefined) throw new Error('this agent was told of no boot pointer store (--pointer)');
+      if (flashes === undefined)
+        throw new UntouchedError('this agent was told of no boot pointer store (--pointer)');
       return flashes.flash(request, by);
     },
     power(action) {

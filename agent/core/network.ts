@@ -60,6 +60,13 @@ export function routeLast(changes: readonly AdapterChange[]): AdapterChange[] {
   return [...changes].sort((one, other) => gives(one) - gives(other));
 }
 
+/** Whether the node, which had a default route and was to have one, has none where no more than `done` of `changes` was made. */
+export function isRouteLost(changes: readonly AdapterChange[], done: readonly AdapterChange[]): boolean {
+  const routes = (states: AdapterState[]) => states.some(({ network }) => network?.gateway !== undefined);
+  const present = changes.map((change) => (done.includes(change) ? change.to : change.from));
+  return routes(changes.map(({ from }) => from)) && routes(changes.map(({ to }) => to)) && !routes(present);
+}
+
 /** Whether anything is changed at all. */
 export function isChange({ from, to }: AdapterChange): boolean {
   return from.mac !== to.mac || !isSameNetwork(from.network, to.network);

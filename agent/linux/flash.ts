@@ -15,6 +15,9 @@ export interface Requester {
   readonly over: boolean;
 }
 
+/** Why a flash was not begun: the pointer is what it was. */
+export class UntouchedError extends Error {}
+
 /** Tells the imager a step. */
 type Tell = (step: string, detail: StepDetail) => void;
 
@@ -36,23 +39,24 @@ export class Flashes {
   /**
    * Verifies the image and writes the pointer, with the attempts of a new deployment; gives the record that was read back. Rejects
    * where the image is not what was signed, which is told as the step `tampered`, where nobody can tell, where whoever asked has
-   * gone meanwhile, and where another flash is not done: nothing is written then. Rejects, too, where what is written is not verified.
+   * gone meanwhile, and where another flash is not done: with UntouchedError, as nothing is written then. Rejects, too, where what is
+   * written is not verified.
    */
   async flash(request: Flash, by: Requester): Promise<BootPointer> {
     // One of a connection that is over writes nothing any more: it is in nobody's way.
     if (this.#by !== undefined && !this.#by.over)
-      throw new Error(
+      throw new UntouchedError(
         'the image of another flash is being verified: nothing is changed, flash again after that',
       );
     this.#by = by;
     try {
-      await this.#verify(request, by.imager);
-      if (by.over) throw new Error('the imager that asked for it has hung up');
+      await this.#verify(request, by.imager).catch((error: Error) => {
+        if (error instanceof TamperedError)
+          this.#tell('tampered', { image: request.image, why: error.message });
+        throw new UntouchedError(error.message);
+      });
+      if (by.over) throw new UntouchedError('the imager that asked for it has hung up');
       return writeFlash(this.#store, request);
-    } catch (error) {
-      if (error instanceof TamperedError)
-        this.#tell('tampered', { image: request.image, why: error.message });
-      throw error;
     } finally {
       if (this.#by === by) this.#by = undefined;
     }

@@ -15,7 +15,10 @@ export interface BootIdentity {
   bootedImage: string;
 }
 
-/** Makes hellos, each with the time and the pointer of its own moment; `store`: undefined where the node has none. */
+/**
+ * Makes hellos, each with the time and the pointer of its own moment; `store`: undefined where the node has none. One maker is for
+ * one agent: all that it makes name the same instance.
+ */
 export function helloMaker(
   host: Host,
   boot: BootIdentity,
@@ -23,11 +26,13 @@ export function helloMaker(
   store: PointerStore | undefined,
 ): () => Hello {
   const macs = readMacs(host);
+  const instance = String(host.random());
   return () => ({
     type: 'hello',
     version: PROTOCOL_VERSION,
     ...membership.told(),
     ...boot,
+    instance,
     macs,
     pointer: store?.read().pointer ?? null,
     uptime: host.uptime(),

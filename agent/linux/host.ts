@@ -199,6 +199,8 @@ export interface Host {
   random(): number;
   /** Resolves when this process is told to end (SIGTERM, SIGINT). From the call on these no longer end it by themselves. */
   stopped(): Promise<void>;
+  /** Of this process; 1: the kernel has started it, or a container. */
+  readonly processId: number;
   /** One line on the console: standard output. */
   print(line: string): void;
   /** One line on standard error: to who started this process, why it does not do what it was told. */

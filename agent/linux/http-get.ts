@@ -21,6 +21,8 @@ export interface HttpRequest {
   /** Begins with `/`; of visible characters alone. */
   path: string;
   silenceMs: number;
+  /** Called for whatever comes; ends the request with what it throws. */
+  goOn?: () => void;
 }
 
 /**
@@ -29,35 +31,37 @@ export interface HttpRequest {
  */
 export async function httpGet<T>(
   host: Host,
-  { from, path, silenceMs }: HttpRequest,
+  { from, path, ...waiting }: HttpRequest,
   use: (answer: HttpAnswer) => Promise<T>,
 ): Promise<T> {
   const connection = await host.connect(from.address, from.port, CONNECT_MS);
   try {
     const request = `GET ${path} HTTP/1.1\r\nHost: ${from.address}\r\nConnection: close\r\n\r\n`;
     await connection.write(new TextEncoder().encode(request));
-    return await use(await HttpAnswer.begin(host, connection, silenceMs));
+    return await use(await HttpAnswer.begin(host, connection, waiting));
   } finally {
     connection.close();
   }
 }
 
+type Waiting = Pick<HttpRequest, 'silenceMs' | 'goOn'>;
+
 export class HttpAnswer {
   readonly #host: Host;
   readonly #connection: Connection;
-  readonly #silenceMs: number;
+  readonly #waiting: Waiting;
   #fields = new Map<string, string>();
   /** What came of the body with the head. */
   #rest: Uint8Array = new Uint8Array(0);
 
-  private constructor(host: Host, connection: Connection, silenceMs: number) {
+  private constructor(host: Host, connection: Connection, waiting: Waiting) {
     this.#host = host;
     this.#connection = connection;
-    this.#silenceMs = silenceMs;
+    this.#waiting = waiting;
   }
 
-  static async begin(host: Host, connection: Connection, silenceMs: number): Promise<HttpAnswer> {
-    const answer = new HttpAnswer(host, connection, silenceMs);
+  static async begin(host: Host, connection: Connection, waiting: Waiting): Promise<HttpAnswer> {
+    const answer = new HttpAnswer(host, connection, waiting);
     const [status = '', ...lines] = (await answer.#head()).split('\r\n');
     if (!/^HTTP\/1\.\d 200 /.test(`${status} `)) throw new HttpError(status.slice(0, 80) || 'no answer');
     answer.#fields = new Map(
@@ -85,7 +89,7 @@ export class HttpAnswer {
     if (this.#rest.length > length) throw new HttpError('answer is longer than it said');
     const bytes = new Uint8Array(length);
     bytes.set(this.#rest);
-    const end = await this.#host.receive(this.#connection, bytes, this.#rest.length, this.#silenceMs);
+    const end = await this.#host.receive(this.#connection, bytes, this.#rest.length, this.#waiting.silenceMs);
     if (end < length) throw new HttpError('answer is cut off');
     return bytes;
   }
@@ -129,11 +133,12 @@ export class HttpAnswer {
     const timer = setTimeout(() => {
       silent = true;
       this.#connection.close();
-    }, this.#silenceMs);
+    }, this.#waiting.silenceMs);
     try {
       const chunk = await this.#connection.read();
       if (silent) throw new HttpError('the imager sends nothing');
       if (chunk === undefined) throw new HttpError('answer is cut off');
+      this.#waiting.goOn?.();
       return chunk;
     } finally {
       clearTimeout(timer);

@@ -37,7 +37,7 @@ export async function checkImage(
   for (const file of files) {
     const path = `/images/${image}/${file.name}`;
     try {
-      await checkFile(host, { from, path, silenceMs: SILENCE_MS }, file, goOn);
+      await checkFile(host, { from, path, silenceMs: SILENCE_MS, goOn }, file);
     } catch (error) {
       if (error instanceof TamperedError) throw error;
       const why = error instanceof Error ? error.message : String(error);
@@ -47,22 +47,14 @@ export async function checkImage(
   return { files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
-async function checkFile(
-  host: Host,
-  request: HttpRequest,
-  { bytes, sha256 }: ServedFile,
-  goOn: () => void,
-): Promise<void> {
+async function checkFile(host: Host, request: HttpRequest, { bytes, sha256 }: ServedFile): Promise<void> {
   const { from, path } = request;
   const digest = host.startSha256();
   await httpGet(host, request, async (answer) => {
     if (answer.length === undefined) throw new Error('answer without a length');
     if (answer.length !== bytes)
       throw new TamperedError(`${path} of ${from.address} has ${answer.length} bytes, not ${bytes}`);
-    await answer.pieces(bytes, (piece) => {
-      goOn();
-      digest.add(piece);
-    });
+    await answer.pieces(bytes, (piece) => digest.add(piece));
   });
   const found = hex(digest.end());
   if (found !== sha256)

@@ -15,7 +15,7 @@ import type { ResourcesMessage } from '../protocol/resources.ts';
 import { Adapters } from './adapters.ts';
 import { Conversation, openFirst, RefusedError, ReplacedError, type Tell } from './conversation.ts';
 import { Detachment } from './detachment.ts';
-import type { Requester } from './flash.ts';
+import { type Requester, UntouchedError } from './flash.ts';
 import type { BootIdentity } from './hello.ts';
 import { type Host, HostError } from './host.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
@@ -60,6 +60,7 @@ export class AgentLink implements ImagerLink {
   #keepingSoon = false;
   #active: Conversation | undefined;
   #renewal: Promise<unknown> | undefined;
+  #refusedSince: number | undefined;
   #plan: Plan | null | undefined;
   #complaint = '';
   #resources: (() => Omit<ResourcesMessage, 'type'>) | undefined;
@@ -88,7 +89,9 @@ export class AgentLink implements ImagerLink {
   async serve(): Promise<never> {
     let lost = this.#host.uptime();
     for (;;) {
+      const since = this.#host.uptime();
       const found = await this.#first(this.#imagers);
+      this.#refusedSince = found === 'refused' ? since : undefined;
       let why: Error | undefined;
       if (found instanceof Conversation) {
         const began = this.#host.uptime();
@@ -105,6 +108,11 @@ export class AgentLink implements ImagerLink {
   /** Uptime at which the present connection was begun; undefined where no imager has this node. */
   get connectedSince(): number | undefined {
     return this.#active?.since;
+  }
+
+  /** Uptime at which the last attempt was begun, where an imager refused it. Of renew() it is not told here. */
+  get refusedSince(): number | undefined {
+    return this.#refusedSince;
   }
 
   /** Connects anew, from the address the node has now. The present connection goes on until an imager welcomes it there. */
@@ -265,7 +273,9 @@ export class AgentLink implements ImagerLink {
     try {
       await work();
     } catch (error) {
-      to.send({ type: 'failed', request, why: error instanceof Error ? error.message : String(error) });
+      const why = error instanceof Error ? error.message : String(error);
+      const untouched = error instanceof UntouchedError ? { untouched: true } : {};
+      to.send({ type: 'failed', request, why, ...untouched });
     }
   }
 

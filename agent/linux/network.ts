@@ -8,6 +8,7 @@ import {
   type AdapterState,
   adapterChanges,
   isChange,
+  isRouteLost,
   isSameNetwork,
   type NetworkOutcome,
   routeLast,
@@ -33,13 +34,14 @@ const LOOK_MS = 50;
 const FIRST_LOOK_MS = 250;
 const LAST_LOOK_MS = 10_000;
 const REFUSED = 'the imager refuses this node with what its plan says';
+const ROUTELESS = 'the node would have no default route';
 const PUT_BACK = 'its adapters are as the firmware left them';
 
 export interface NetworkParts {
   host: Host;
   /** As the firmware left the adapter that the node booted over. */
   booted: NetworkSettings;
-  link: Pick<AgentLink, 'connectedSince' | 'renew' | 'report'>;
+  link: Pick<AgentLink, 'connectedSince' | 'refusedSince' | 'renew' | 'report'>;
   /** Addresses of the imagers that the boot pointer names. */
   imagers: readonly string[];
 }
@@ -69,6 +71,10 @@ async function set(settings: readonly AdapterSetting[], parts: NetworkParts): Pr
     if (fault !== undefined) faults.push(fault);
     return fault === undefined;
   });
+  if (isRouteLost(changes, done)) {
+    putBack(done, host);
+    return { set: [], faults: [...faults, `${ROUTELESS}: ${PUT_BACK}`] };
+  }
   if (!done.some(isChange)) return { set: done.map(({ to }) => to), faults };
   const why = await proofFault(attached, parts);
   if (why !== undefined) {
@@ -126,10 +132,13 @@ async function proofFault(attached: boolean, parts: NetworkParts): Promise<strin
   return `no imager answered for ${PROOF_SECONDS} s`;
 }
 
-/** Has the agent connected from where the node is since `changed`. A connection that has ended is made anew by itself. */
+/**
+ * Has the agent connected from where the node is since `changed`. A connection that has ended is made anew by itself: that counts,
+ * and that it was refused.
+ */
 async function moveLink(link: NetworkParts['link'], changed: number): ReturnType<AgentLink['renew']> {
   const since = link.connectedSince;
-  if (since === undefined) return 'unreachable';
+  if (since === undefined) return (link.refusedSince ?? -1) >= changed ? 'refused' : 'unreachable';
   return since >= changed ? 'welcomed' : link.renew();
 }
 

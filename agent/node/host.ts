@@ -25,6 +25,7 @@ import { sha256, startSha256, verify } from './signatures.ts';
 import { tool } from './tool.ts';
 
 export class NodeHost implements Host {
+  readonly processId = process.pid;
   readonly runtime = 'node';
 
   readFile(path: string): Uint8Array {

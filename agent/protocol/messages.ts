@@ -92,6 +92,8 @@ const agentMessages = {
       macs: z.array(shortText()).check(z.maxLength(16)),
       /** /proc/sys/kernel/random/boot_id: another value means another boot. */
       bootId: shortText(),
+      /** This agent among all that have its key: drawn at its start. */
+      instance: z.optional(text(36)),
       /** Boot image the firmware booted: the pointer's, or its fallback. */
       bootedImage: shortText(),
       /** The record the firmware obeys, null where the store holds none. */
@@ -111,7 +113,13 @@ const agentMessages = {
   /** The boot went on and wrote this down in its pointer: attempts renewed, ready. */
   pointer: lazily(() => z.object({ type: z.literal('pointer'), pointer: pointer() })),
   done: lazily(() => z.object({ type: z.literal('done'), request: uint(), pointer: z.optional(pointer()) })),
-  failed: lazily(() => z.object({ type: z.literal('failed'), request: uint(), why: text(4096) })),
+  failed: lazily(() =>
+    z.object({
+      ...{ type: z.literal('failed'), request: uint(), why: text(4096) },
+      /** Nothing was changed: the node is as it was before it was asked. */
+      untouched: z.optional(z.boolean()),
+    }),
+  ),
   heartbeat,
   identified,
   resources: resourcesMessage,

@@ -42,7 +42,7 @@ const LATER = 'later';
 /** Writes the modules of the program `entry` to `folder` as NAME.js: their names, that of the entry first. */
 export async function bundleProgram(sources: string, entry: string, folder: string): Promise<string[]> {
   const result = await build({
-    ...options(folder),
+    ...options(sources, folder),
     entryPoints: [{ in: entry, out: 'main' }],
     splitting: true,
     chunkNames: '[name]-[hash]',
@@ -67,15 +67,17 @@ export async function bundleProgram(sources: string, entry: string, folder: stri
 
 async function bundleLibrary(sources: string, name: string, folder: string): Promise<void> {
   await build({
-    ...options(folder),
+    ...options(sources, folder),
     stdin: { contents: `export { ${LIBRARIES[name]!.join(', ')} } from '${name}';`, resolveDir: sources },
     entryNames: libraryModule(name),
   });
 }
 
 /** Names are kept: they are what a stack on the console shows. */
-function options(outdir: string): BuildOptions {
+function options(sources: string, outdir: string): BuildOptions {
   return {
+    // Names of chunks and labels in them are relative to it: the same sources give the same bytes wherever a build is started.
+    absWorkingDir: sources,
     outdir,
     bundle: true,
     format: 'esm',

@@ -26,12 +26,13 @@ const SETTLE_SECONDS = 10;
 const MS_MOVE = 0x2000;
 
 export class QuickjsHost implements Host {
+  readonly processId = bw.processId();
   readonly runtime = 'quickjs';
   readonly #processes = new Processes();
   readonly #nbd = new NbdDevices();
 
   constructor() {
-    if (bw.processId() === 1) this.#processes.adoptOrphans();
+    if (this.processId === 1) this.#processes.adoptOrphans();
   }
 
   readFile(path: string): Uint8Array {
@@ -216,7 +217,7 @@ export class QuickjsHost implements Host {
   handOverInit(argv: string[]): void {
     const [file] = argv;
     if (file === undefined) throw new HostError('EINVAL', 'hand over: no program named');
-    if (bw.processId() !== 1) {
+    if (this.processId !== 1) {
       this.#processes.start(file, argv);
       return;
     }
@@ -267,7 +268,7 @@ export class QuickjsHost implements Host {
   }
 
   exit(code: number): never {
-    if (bw.processId() === 1) {
+    if (this.processId === 1) {
       // The end of process 1 is a kernel panic.
       bw.print(`agent: exit ${code} as process 1, restarting`);
       this.reboot('reboot');

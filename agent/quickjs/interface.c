@@ -60,8 +60,11 @@ static JSValue set_mac(JSContext *ctx, JSValueConst self, int argc, JSValueConst
   int failed = call(SIOCSIFHWADDR, &request);
   if (failed && errno == EBUSY) {
     failed = set_up(request, 0) || call(SIOCSIFHWADDR, &request);
-    int error = errno;
-    failed |= set_up(request, 1);
+    int error = failed ? errno : 0;
+    if (set_up(request, 1)) {
+      if (!failed) error = errno;
+      failed = 1;
+    }
     errno = error;
   }
   return failed ? bw_fail(ctx, "set hardware address of", request.ifr_name) : JS_UNDEFINED;

@@ -66,7 +66,7 @@ export class Flashes {
     const { pointer } = await answer.catch(async (error: PushError) => {
       // In all other cases nobody knows what the node has written, even where it says that it failed, which it does
       // of a write that it could not read back, too: its next hello tells.
-      if (error.reason === 'not-connected') await this.#directory.spared(node, before);
+      if (error.untouched) await this.#directory.spared(node, before);
       throw error;
     });
     if (pointer === undefined || !holds(pointer, request))

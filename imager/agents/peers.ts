@@ -23,6 +23,12 @@ export interface ConnectedNode {
   since: number;
 }
 
+/** Whether one agent has both connections: it has connected anew. Others that have the node's key are other instances. */
+export function isOneAgent({ session: former }: Peer, { session: present }: Peer): boolean {
+  if (former.at !== 'open' || present.at !== 'open') return false;
+  return former.instance !== undefined && former.instance === present.instance;
+}
+
 export class Peers {
   readonly #all = new Set<Peer>();
   readonly #byNode = new Map<string, Peer>();

@@ -8,20 +8,33 @@ export interface PushAnswer {
   identified?: Pick<Identified, 'uid' | 'local'>;
 }
 
+/** An agent's own words for what it did not do. */
+export interface Refusal {
+  why: string;
+  untouched?: boolean | undefined;
+}
+
+export function refusedBy({ why, untouched }: Refusal): PushError {
+  return new PushError('refused', why, untouched);
+}
+
 export type Answer<T> = (answer: T) => void;
 
 /** A push that brought no confirmation; `message` says what is known. */
 export class PushError extends Error {
   readonly reason: 'conflict' | 'not-connected' | 'refused' | 'disconnected' | 'deadline' | 'mismatch';
-  constructor(reason: PushError['reason'], message: string) {
+  /** The node is as it was before it was asked. */
+  readonly untouched: boolean;
+  constructor(reason: PushError['reason'], message: string, untouched = false) {
     super(message);
     this.name = 'PushError';
     this.reason = reason;
+    this.untouched = untouched;
   }
 }
 
 export function notConnected(node: string): PushError {
-  return new PushError('not-connected', `no agent of ${node} is connected`);
+  return new PushError('not-connected', `no agent of ${node} is connected`, true);
 }
 
 interface Pending<T> {
@@ -66,9 +79,9 @@ export class Pushes<T> {
   }
 
   /** Rejects the request with the agent's own words; false where `owner` was not asked that. */
-  refuse(owner: object, request: number, why: string): boolean {
+  refuse(owner: object, request: number, refusal: Refusal): boolean {
     const pending = this.#take(owner, request);
-    pending?.reject(new PushError('refused', why));
+    pending?.reject(refusedBy(refusal));
     return pending !== undefined;
   }
 

@@ -12,7 +12,7 @@ import { Connection } from './connection.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
 import { Listener } from './listener.ts';
 import { type AgentServerOptions, HELLO_MS, MAX_CONNECTIONS, PUSH_MS } from './options.ts';
-import { type ConnectedNode, type Peer, Peers } from './peers.ts';
+import { type ConnectedNode, isOneAgent, type Peer, Peers } from './peers.ts';
 import { notConnected, type PushAnswer, PushError, Pushes } from './pushes.ts';
 import { Reports } from './reports.ts';
 import { secureServer } from './secure.ts';
@@ -240,7 +240,7 @@ export class AgentServer {
         const { request, answer } = output;
         const known =
           'why' in answer
-            ? this.#pushes.refuse(peer, request, answer.why)
+            ? this.#pushes.refuse(peer, request, answer)
             : this.#pushes.settle(peer, request, answer);
         if (!known) this.#tally.count('ignored.late-answer');
       }
@@ -281,7 +281,7 @@ export class AgentServer {
     // Undefined since it was admitted, when it spoke for no node yet.
     if (!admissions.stands(node.name)) return peer.connection.drop('undefined', undefinedWords(node.name));
     const former = this.#peers.welcome(peer, node.name, at);
-    if (former !== undefined) this.#replace(former, node.name, peer.connection.peer);
+    if (former !== undefined) this.#replace(former, peer, node.name);
     peer.connection.welcomed();
     this.#watch.heard(node.name);
     const again = directory.get(node.name)?.boots.some(({ bootId }) => bootId === hello.bootId) ?? false;
@@ -295,12 +295,15 @@ export class AgentServer {
       this.#reports.foreignDisk(at, peer, node.name, disk, owner);
   }
 
-  /** The connection of a node that came again is dead as a rule: who answers there is another agent. */
-  #replace({ connection }: Peer, node: string, address: string): void {
+  /** The connection of a node that came again is dead as a rule: who answers there is another agent, or has moved itself. */
+  #replace(former: Peer, successor: Peer, node: string): void {
+    const [words, address] = [`${node} has connected anew`, successor.connection.peer];
     const why = `another agent has the place of ${node}, at ${address}`;
-    connection.dismiss({ type: 'replaced', why }, 'replaced', `${node} has connected anew`, () =>
-      this.#reports.duplicate(node, connection.peer, address),
-    );
+    if (isOneAgent(former, successor)) former.connection.drop('replaced', words);
+    else
+      former.connection.dismiss({ type: 'replaced', why }, 'replaced', words, () =>
+        this.#reports.duplicate(node, former.connection.peer, address),
+      );
   }
 
   #ended(peer: Peer, reason: string | undefined, why: string): void {

@@ -15,15 +15,15 @@ import { parseUid } from '../../agent/protocol/uid.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
 import { isAdapterAddress, type NodeIndex } from '../model/nodes.ts';
 import type { Recognised } from '../model/views.ts';
-import type { PushAnswer } from './pushes.ts';
+import type { PushAnswer, Refusal } from './pushes.ts';
 
 export type Session =
   /** Connected, has not said who it is. */
   | { at: 'new' }
   /** Recognised as this node; whether it may join is being judged (imager/definitions). */
   | { at: 'judged'; node: NodeConfig; by: Recognised; hello: Hello }
-  /** Welcomed as this node. */
-  | { at: 'open'; node: NodeConfig; bootId: string }
+  /** Welcomed as this node. `instance`: which of the agents that have its key. */
+  | { at: 'open'; node: NodeConfig; bootId: string; instance?: string | undefined }
   /** Refused or dropped: nothing more is read from it. */
   | { at: 'closed' };
 
@@ -59,7 +59,7 @@ export type Output =
   /** What the node consists of. */
   | { do: 'describe'; node: NodeConfig; bootId: string; found: ResourcesMessage }
   /** The answer to a push. */
-  | { do: 'settle'; request: number; answer: PushAnswer | { why: string } }
+  | { do: 'settle'; request: number; answer: PushAnswer | Refusal }
   /** Close; `reason` is the fixed word counted, `why` the sentence. */
   | { do: 'drop'; reason: string; why: string; claim?: Claim };
 
@@ -123,7 +123,7 @@ function converse(session: Extract<Session, { at: 'open' }>, message: AgentMessa
 
 /** What an answer to a push asks for; undefined where the message is none. */
 function settled(session: Session, message: AgentMessage): Turn | undefined {
-  const settle = (answer: PushAnswer | { why: string }): Turn | undefined =>
+  const settle = (answer: PushAnswer | Refusal): Turn | undefined =>
     'request' in message
       ? { session, outputs: [{ do: 'settle', request: message.request, answer }] }
       : undefined;
@@ -131,7 +131,7 @@ function settled(session: Session, message: AgentMessage): Turn | undefined {
     case 'done':
       return settle(message.pointer === undefined ? {} : { pointer: message.pointer });
     case 'failed':
-      return settle({ why: message.why });
+      return settle({ why: message.why, untouched: message.untouched });
     case 'identified':
       return settle({ identified: { uid: message.uid, local: message.local } });
     default:
@@ -206,7 +206,7 @@ export function admitted(
     ...(heartbeatSeconds === undefined ? {} : { heartbeatSeconds }),
   };
   return {
-    session: { at: 'open', node, bootId: hello.bootId },
+    session: { at: 'open', node, bootId: hello.bootId, instance: hello.instance },
     outputs: [
       { do: 'send', message: welcome },
       { do: 'join', node, by, hello },

@@ -88,7 +88,7 @@ function judgeStranger({ original, keeps, global, moved, other, enrolment, stand
       return other === undefined ? { do: 'define' } : ofOther(original, other);
     return refuse(
       'no-key',
-      `${keylessWords(keeps, global.disk)}: imager node undefine NAME and define NAME give it another`,
+      `${keylessWords(keeps, global.disk)} imager node undefine NAME and define NAME give it another`,
     );
   }
   if (global.uid !== original) {
@@ -100,10 +100,10 @@ function judgeStranger({ original, keeps, global, moved, other, enrolment, stand
 
 function keylessWords(keeps: boolean, disk: string | undefined): string {
   if (keeps)
-    return 'is defined, and who said to be it does not have its key: somebody else, or it lost its store; only where you know that it did';
+    return 'is defined, and who said to be it does not have its key: somebody else, or it lost its store; only where you know that it did,';
   return disk === undefined
     ? 'is defined with a key that it has nowhere to keep at boot: end agent supervise on it, if that was it, then'
-    : `is defined with a key on its disk ${disk}, which it could not mount or read (its console tells why). Where that is lost`;
+    : `is defined with a key on its disk ${disk}, which it could not mount or read (its console tells why). Where that is lost:`;
 }
 
 function ofOther(original: Uid, other: string): Verdict {

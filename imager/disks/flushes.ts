@@ -4,20 +4,26 @@ import { DiskError } from './disk.ts';
 import type { Journal } from './journal.ts';
 import type { Space } from './space.ts';
 
-/** Bytes written and not flushed that ask for a flush: what an open after a power cut may have to look through. */
+/** Bytes written and not flushed that ask for a flush: an open after a crash has to verify them. */
 const MUCH_UNFLUSHED = 512 * 1024 * 1024;
 /**
  * But not before this time after the sync before, as with file systems' own: for who writes a whole disk without a flush
- * it takes a sixth of all processor time. The checkpoint that the journal's length asks for comes after 2 GiB at most.
+ * one each time takes a sixth of all processor time. The checkpoint that the journal's length asks for comes at 2 GiB.
  */
-const APART_MS = 5000;
+const APART_MS = 2000;
+
+/** Milliseconds of a clock that only goes on; `later` calls `work` after `ms` of them. */
+export interface FlushClock {
+  now: () => number;
+  later: (ms: number, work: () => void) => void;
+}
 
 export class Flushes {
   readonly #name: string;
   readonly #file: BlockFile;
   readonly #journal: Journal;
   readonly #space: Space;
-  readonly #now: () => number;
+  readonly #clock: FlushClock;
   #failure: DiskError | undefined;
   #unflushed = 0;
   /** When the last sync ended. */
@@ -26,14 +32,16 @@ export class Flushes {
   #unsynced = true;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  /** A flush that nobody asked for waits for its time. */
+  #waiting = false;
+  #stopped = false;
 
-  /** `now`: milliseconds of a clock that only goes on. */
-  constructor(name: string, file: BlockFile, journal: Journal, space: Space, now: () => number) {
+  constructor(name: string, file: BlockFile, journal: Journal, space: Space, clock: FlushClock) {
     this.#name = name;
     this.#file = file;
     this.#journal = journal;
     this.#space = space;
-    this.#now = now;
+    this.#clock = clock;
   }
 
   /** Throws the error that ended all writing, if there is one. */
@@ -49,9 +57,29 @@ export class Flushes {
   /** Data of so many bytes were written, and noted in the journal. */
   noted(bytes: number): void {
     this.#unflushed += bytes;
-    if (this.#unflushed <= MUCH_UNFLUSHED || this.#running !== undefined) return;
-    // A node that never flushes: where it fails, later writes tell.
-    if (this.#now() >= this.#ended + APART_MS) void this.flush().catch(() => undefined);
+    this.#flushUnasked();
+  }
+
+  /** For a node that never flushes: as soon as it is time, whether it writes on or not. */
+  #flushUnasked(): void {
+    if (this.#unflushed <= MUCH_UNFLUSHED || this.#running !== undefined || this.#waiting) return;
+    if (this.#stopped || this.#failure !== undefined) return;
+    const rest = this.#ended + APART_MS - this.#clock.now();
+    if (rest > 0) {
+      this.#waiting = true;
+      this.#clock.later(rest, () => {
+        this.#waiting = false;
+        this.#flushUnasked();
+      });
+      return;
+    }
+    // Where it fails, later writes tell.
+    void this.flush().catch(() => undefined);
+  }
+
+  /** From now on only flushes that somebody asks for: the file is about to be closed. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   /**
@@ -72,6 +100,8 @@ export class Flushes {
     this.#next = undefined;
     const running = this.#flushNow().finally(() => {
       this.#running = undefined;
+      // Much may have been written while it ran.
+      this.#flushUnasked();
     });
     this.#running = running;
     return running;
@@ -86,6 +116,7 @@ export class Flushes {
     } catch (error) {
       this.#final(error);
     }
+    this.#unflushed = 0;
     const { mark, released, changed } = this.#journal.takeWritten();
     if (!changed && !this.#unsynced) {
       this.#space.freed([...held, ...released]);
@@ -93,13 +124,12 @@ export class Flushes {
     }
     this.#space.syncBegins();
     this.#unsynced = false;
-    this.#unflushed = 0;
     try {
       await this.#file.sync();
     } catch (error) {
       this.#final(error);
     }
-    this.#ended = this.#now();
+    this.#ended = this.#clock.now();
     // Writing may have ended meanwhile, and the journal been cut off before what this sync was for.
     this.writable();
     this.#journal.synced(mark);

@@ -60,7 +60,8 @@ export class OverlayStore {
     for (const place of found.retired) this.#space.retirePage(place);
     this.#journal = new Journal(file, this.#space, found, host.salt);
     const now = host.now ?? (() => performance.now());
-    this.flushes = new Flushes(host.name, file, this.#journal, this.#space, now);
+    const later = host.later ?? ((ms, work) => void setTimeout(work, ms).unref());
+    this.flushes = new Flushes(host.name, file, this.#journal, this.#space, { now, later });
     this.#checkpoints = new Checkpoints(
       {
         file,
@@ -70,7 +71,7 @@ export class OverlayStore {
         writing: this.#writing,
         warn: host.warn,
         now,
-        later: host.later ?? ((ms, work) => void setTimeout(work, ms).unref()),
+        later,
       },
       found,
     );
@@ -221,6 +222,7 @@ export class OverlayStore {
 
   /** Flushes, and closes the file: also where the flush fails. */
   async close(): Promise<void> {
+    this.flushes.stop();
     try {
       await this.flushes.flush();
       await this.#checkpoints.close();

@@ -67,11 +67,12 @@ export class Overlay implements Disk {
   }
 
   write(source: Uint8Array, offset: number): Promise<void> {
-    if (source.length === 0) return DONE;
-    return this.#change(offset, source.length, () => {
-      const short = this.#short.takes(source.length, offset) && this.store.file.prompt(source.length);
-      return short ? this.#short.add(source, offset) : this.#store(source, offset);
-    });
+    const { length } = source;
+    if (length === 0) return DONE;
+    const short = this.#short.takes(length, offset) && this.store.file.prompt(length);
+    if (!short) return this.#change(offset, length, () => this.#store(source, offset));
+    this.#short.makeRoom(length);
+    return this.#unheld(offset, length, () => this.#short.add(source, offset));
   }
 
   writeZeroes(offset: number, length: number, mayTrim: boolean): Promise<void> {
@@ -94,8 +95,14 @@ export class Overlay implements Disk {
     return this.store.flushes.flush();
   }
 
-  /** Runs `work` once no call in the thread pool holds a block of the range. */
+  /** Runs `work` after the short writes that wait: with a drive that has become slow they hold their blocks from then on. */
   #change(offset: number, length: number, work: () => Promise<void>): Promise<void> {
+    this.#short.settle();
+    return this.#unheld(offset, length, work);
+  }
+
+  /** Runs `work` once no call in the thread pool holds a block of the range. */
+  #unheld(offset: number, length: number, work: () => Promise<void>): Promise<void> {
     const from = Math.floor(offset / BLOCK_SIZE);
     const to = Math.ceil((offset + length) / BLOCK_SIZE);
     const holder = this.#held.find((held) => held.from < to && from < held.to);
@@ -121,7 +128,6 @@ export class Overlay implements Disk {
   }
 
   #store(source: Uint8Array, offset: number): Promise<void> {
-    this.#short.settle();
     const from = Math.floor(offset / BLOCK_SIZE);
     const to = Math.ceil((offset + source.length) / BLOCK_SIZE);
     if (!this.store.file.prompt((to - from) * BLOCK_SIZE))
@@ -207,7 +213,6 @@ export class Overlay implements Disk {
 
   /** Makes the range zero: whole blocks in the map, the parts at its ends by writing zeroes. */
   #clear(offset: number, length: number): Promise<void> {
-    this.#short.settle();
     const end = offset + length;
     const from = Math.ceil(offset / BLOCK_SIZE);
     const to = end === this.size ? blockCount(this.size) : Math.floor(end / BLOCK_SIZE);

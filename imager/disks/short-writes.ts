@@ -47,9 +47,16 @@ export class ShortWrites {
     return length <= SHORT && offset % BLOCK_SIZE === 0 && length % BLOCK_SIZE === 0;
   }
 
-  /** Writes at the turn's end at the latest, or with `settle`. What `source` has stays until what is given settles. */
+  /** Settles those that wait where one of `length` bytes more would be too much. */
+  makeRoom(length: number): void {
+    if (this.#length + length > TOGETHER) this.settle();
+  }
+
+  /**
+   * Writes at the turn's end at the latest, or with `settle`. What `source` has stays until what is given settles. There must be
+   * room for it.
+   */
   add(source: Uint8Array, offset: number): Promise<void> {
-    if (this.#length + source.length > TOGETHER) this.settle();
     if (this.#waiting.length === 0) void DONE.then(() => this.settle());
     this.#length += source.length;
     return new Promise((resolve, reject) => this.#waiting.push({ source, offset, resolve, reject }));

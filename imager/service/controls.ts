@@ -108,14 +108,7 @@ async function flash(
   target: { image: string; disks: string[] },
 ): Promise<Flashed> {
   const node = nodeNamed(nodes, name);
-  const images = table.list();
-  const entry = images.find((each) => each.name === target.image);
-  if (entry === undefined)
-    throw unknownName(
-      'boot image',
-      target.image,
-      images.map((each) => each.name),
-    );
+  if (table.get(target.image) === undefined) throw unknownImage(table, target.image);
   const known = disks.names();
   for (const disk of target.disks) if (!known.includes(disk)) throw unknownName('disk', disk, known);
   if (new Set(target.disks).size < target.disks.length)
@@ -142,6 +135,9 @@ async function flash(
     cluster: config.cluster,
     deployment: randomBytes(8).toString('hex'),
   };
+  // As it was verified: it may have been replaced while that went on.
+  const entry = table.get(image);
+  if (entry === undefined) throw unknownImage(table, image);
   const sealed = admissions.sealImage(name, request, servedFiles(entry));
   const signed = sealed && { port: httpPort, ...sealed };
   const pointer = await agents

@@ -214,7 +214,9 @@ describe('the link to the imager', () => {
   });
 
   it('says why it was refused once, and keeps trying', async () => {
-    const { imager, host } = await linked();
+    const { imager, host, link } = await linked();
+    const begun = host.uptime();
+    expect(link.refusedSince).toBeUndefined();
     for (let i = 0; i < 2; i++) {
       imager.send({ type: 'refuse', why: 'no node has this UID' });
       expect(await imager.take()).toEqual(HELLO);
@@ -223,6 +225,11 @@ describe('the link to the imager', () => {
       `bootwright: imager 127.0.0.1:${imager.port}: refuses this node: no node has this UID`,
       'bootwright: no imager welcomes this node: it goes on by itself and keeps what it has to report',
     ]);
+    // The second attempt was begun after the first was over.
+    expect(link.refusedSince).toBeGreaterThan(begun);
+    imager.send(WELCOME);
+    await expect.poll(() => link.connectedSince).toBeDefined();
+    expect(link.refusedSince).toBeUndefined();
   });
 
   it('connects anew where it is asked to; the present connection goes on until the new one is welcomed', async () => {

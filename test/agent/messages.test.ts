@@ -38,6 +38,7 @@ const FROM_AGENT: AgentMessage[] = [
     macs: ['52:54:00:00:00:01'],
     bootId: 'b',
     bootedImage: 'alpha',
+    instance: '0.4375',
     pointer: POINTER,
     uptime: 1.25,
     local: null,

@@ -1,7 +1,12 @@
 /** What becomes of a node's adapters by its plan: the decision as a table, and on a board whose imager may not answer. */
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
-import { type AdapterState, adapterChanges } from '../../agent/core/network.ts';
+import {
+  type AdapterChange,
+  type AdapterState,
+  adapterChanges,
+  isRouteLost,
+} from '../../agent/core/network.ts';
 import { type Connection, HostError } from '../../agent/linux/host.ts';
 import { type NetworkParts, networkSetter } from '../../agent/linux/network.ts';
 import { isConnectedFrom } from '../../agent/linux/tcp-table.ts';
@@ -64,6 +69,25 @@ describe('which adapters are changed', () => {
       changes,
       faults,
     });
+  });
+});
+
+describe('a default route is lost', () => {
+  const [without, elsewhere] = [
+    { address: FORMER.address, prefix: 24 },
+    { ...second, network: ELSEWHERE },
+  ];
+  const taken = { from: booted, to: { ...booted, network: without } };
+  const given = { from: second, to: elsewhere };
+  const unrouted = { from: { ...booted, network: without }, to: { ...booted, network: NEXT } };
+  test.each<[string, AdapterChange[], AdapterChange[], boolean]>([
+    ['where the one that takes it is not set', [taken, given], [taken], true],
+    ['not where it is', [taken, given], [taken, given], false],
+    ['not where the one that had it is as before', [taken, given], [], false],
+    ['not where none was to have it', [taken], [taken], false],
+    ['not where none had it', [unrouted, given], [unrouted], false],
+  ])('%s', (_what, changes, done, lost) => {
+    expect(isRouteLost(changes, done)).toBe(lost);
   });
 });
 
@@ -172,6 +196,7 @@ function setterOf(board: Board, answers: Answer[], since: number | null = 1) {
   const reports: string[] = [];
   const link = {
     connectedSince: since ?? undefined,
+    refusedSince: undefined as number | undefined,
     async renew(): Promise<Answer> {
       const answer = answers.shift() ?? 'unreachable';
       board.calls.push(answer);
@@ -226,6 +251,20 @@ describe('on a board', () => {
     expect(board.now - 10).toBeGreaterThanOrEqual(seconds / 2);
   });
 
+  it('all is put back, and said why, where the connection ends and the imager refuses the next', async () => {
+    const board = new Board();
+    const { set, link } = setterOf(board, []);
+    board.later = {
+      at: 12,
+      does() {
+        Object.assign(link, { connectedSince: undefined, refusedSince: board.now });
+      },
+    };
+    expect((await set(MOVE)).faults).toEqual([expect.stringMatching(/^the imager refuses this node/)]);
+    expect(board.calls.slice(-2)).toEqual(BACK);
+    expect(board.now).toBeLessThan(14);
+  });
+
   it('an adapter that does not come back keeps no other from it', async () => {
     const board = new Board();
     const { set } = setterOf(board, ['refused']);
@@ -266,6 +305,23 @@ describe('on a board', () => {
     expect(board.calls.at(-1)).toBe('welcomed');
   });
 
+  it('all is put back where the adapter that was to have the default route does not take it', async () => {
+    const board = new Board();
+    const { set } = setterOf(board, ['welcomed']);
+    const { set: done, faults } = await set([
+      { mac: SECOND, setMac: '06:00:00:00:00:01', network: ELSEWHERE },
+    ]);
+    expect(done).toEqual([]);
+    expect(faults).toEqual([
+      'set hardware address of eth1: no',
+      'the node would have no default route: its adapters are as the firmware left them',
+    ]);
+    expect(board.calls.filter((call) => call.startsWith('eth0'))).toEqual([
+      'eth0 10.77.0.11/24 via -',
+      'eth0 10.77.0.11/24 via 10.77.0.254',
+    ]);
+  });
+
   it('nothing is tried where all is so already', async () => {
     const board = new Board();
     const { set } = setterOf(board, []);
@@ -286,10 +342,14 @@ describe('on a board', () => {
 
   it('detached, with an imager that refuses it when it comes back, all is put back', async () => {
     const board = new Board();
-    const { set, link, reports } = setterOf(board, ['refused'], null);
+    const { set, link, reports } = setterOf(board, [], null);
+    // Where it was before does not count.
+    link.refusedSince = 9;
     await set(MOVE);
-    link.connectedSince = 1;
-    await expect.poll(() => board.calls.slice(-3)).toEqual(['refused', ...BACK]);
+    for (let looks = 0; looks < 10; looks++) await setImmediate();
+    expect(board.calls).toEqual([...MOVED, 'reached']);
+    link.refusedSince = board.now;
+    await expect.poll(() => board.calls.slice(-2)).toEqual(BACK);
     expect(reports).toEqual([expect.stringMatching(/^network-failed the imager refuses/)]);
   });
 

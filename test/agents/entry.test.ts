@@ -2,7 +2,10 @@
 import { EventEmitter, once } from 'node:events';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { helloMaker } from '../../agent/linux/hello.ts';
 import type { Secret } from '../../agent/linux/host.ts';
+import { AgentLink } from '../../agent/linux/link.ts';
+import { Membership } from '../../agent/linux/membership.ts';
 import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import type { LocalDefinition } from '../../agent/protocol/membership.ts';
 import { Connection } from '../../imager/agents/connection.ts';
@@ -13,7 +16,8 @@ import type { AgentServer } from '../../imager/agents/server.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { connectSecure } from '../support/secure.ts';
+import { QuietHost } from '../fakes/quiet-host.ts';
+import { connectSecure, ENROL } from '../support/secure.ts';
 import { admissionsOf } from './admissions.ts';
 import { TestAgent } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
@@ -225,6 +229,44 @@ describe('two agents of one node', () => {
     await closed;
     expect(events.map(({ step }) => step)).not.toContain('duplicate');
     expect(server.troubles('node2').duplicate).toBeNull();
+  });
+
+  test('one that connects anew is one: its former connection ends without a word', async () => {
+    const former = await agent(HOME);
+    await former.greet({ ...two, instance: 'a' });
+    const moved = await agent(ELSEWHERE);
+    expect(await moved.greet({ ...two, instance: 'a' })).toMatchObject({ type: 'welcome' });
+    expect(await former.next()).toBeUndefined();
+    expect(server.connected()).toMatchObject([{ node: 'node2', address: ELSEWHERE }]);
+    expect(server.stats()).not.toHaveProperty('duplicate');
+    const twin = await agent(HOME);
+    await twin.greet({ ...two, instance: 'b' });
+    expect(await moved.next()).toMatchObject({ type: 'replaced' });
+    moved.socket.end();
+    await seen(({ step }) => step === 'duplicate');
+  });
+
+  test('the link of an agent that connects anew is one', async () => {
+    const dismissed = vi.spyOn(Connection.prototype, 'dismiss');
+    const host = new QuietHost();
+    const member = new Membership(two.uid, undefined);
+    const boot = { ...two, bootId: 'b', bootedImage: 'base' };
+    const hellos = helloMaker(host, boot, member, undefined);
+    const idle = () => {
+      throw new Error('not in this test');
+    };
+    const link = new AgentLink(host, [{ address: HOME, port: server.port }], boot, hellos, {
+      ...{ secret: () => ENROL, named: () => {}, flash: idle, power: idle },
+      member: (request) => member.answer(request),
+    });
+    void link.serve();
+    await vi.waitFor(() => expect(link.connectedSince).toBeDefined());
+    expect(await link.renew()).toBe('welcomed');
+    await vi.waitFor(() => expect(events.filter(({ step }) => step === 'hello')).toHaveLength(2));
+    expect(dismissed).not.toHaveBeenCalled();
+    // Another that starts is another, also on the same machine.
+    expect(helloMaker(host, boot, member, undefined)().instance).not.toBe(hellos().instance);
+    host.sleep = () => new Promise(() => {});
   });
 
   test("a spell is over when neither took the other's place for half an hour", () => {

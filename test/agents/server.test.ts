@@ -313,6 +313,12 @@ test('a disk stays claimed unless the node is known not to have been flashed wit
   await failed;
   // It may have failed to read back what it has written.
   expect(owner()).toBe('node1');
+  const untouched = expect(flash('z')).rejects.toMatchObject({ reason: 'refused', untouched: true });
+  const { request: second } = (await one.next()) as Extract<ImagerMessage, { type: 'flash' }>;
+  one.send({ type: 'failed', request: second, why: 'not what was signed', untouched: true });
+  await untouched;
+  expect(directoryOf(registry).ownerOf('z')).toBeUndefined();
+  expect(owner()).toBe('node1');
   await expect(flash('x')).rejects.toMatchObject({ reason: 'deadline' });
   expect(owner()).toBe('node1');
   const again = await agent();

@@ -129,6 +129,8 @@ it(
     expect(present.at(-1)).toMatchObject({ step: 'detached', detail: { imager: '10.77.0.1' } });
     await hasMoved();
     expect(await cluster.json('node', 'show', 'n1')).toMatchObject({ pointer: { phase: 'ready' } });
+    // It has connected anew in its first boot.
+    expect((await cluster.imagerEvents('n1')).map(({ step }) => step)).not.toContain('duplicate');
   },
   3 * BOOTED,
 );

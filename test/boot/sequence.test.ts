@@ -172,7 +172,13 @@ describe.each(['arm64', 'x86'] as Rig[])('rig %s', (rig) => {
     const words = [await bundle('test/support/imposter.ts'), IMAGER, '10.77.0.11', uid, 'n1-next'];
     const answer = JSON.parse(await space.check([process.execPath, ...words]));
     await space.check('ip address del 10.77.0.11/32 dev br0'.split(' '));
-    expect(answer).toMatchObject({ type: 'refuse', why: expect.stringContaining('does not have its key') });
+    // Told to the operator alone, who is told all of it.
+    expect(answer).toMatchObject({ type: 'refuse', why: expect.stringContaining("in the imager's log") });
+    const { refusals } = JSON.parse(await cluster.get(`http://${IMAGER}/api/nodes/n1`));
+    expect(refusals.at(-1)).toMatchObject({
+      ...{ reason: 'no-key', as: 'claim', address: '10.77.0.11' },
+      why: expect.stringContaining('does not have its key'),
+    });
   });
 
   it(

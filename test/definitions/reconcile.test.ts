@@ -92,10 +92,19 @@ describe('a node without a copy', () => {
       expect(verdict).toMatchObject({ do: 'refuse', reason: 'no-key' });
       return 'why' in verdict ? verdict.why : '';
     };
-    const remedy = ': imager node undefine NAME and define NAME give it another';
-    expect(told(true)).toBe(`is defined and does not have its key${remedy}`);
-    expect(told(false)).toBe(`is defined with a key and has nowhere to keep one${remedy}`);
-    expect(told(false, 'n1-root')).toContain('a key on its disk n1-root, which it could not mount or read');
+    const remedy = ' imager node undefine NAME and define NAME give it another';
+    expect(told(true)).toBe(
+      'is defined, and who said to be it does not have its key: somebody else, or it lost its store; ' +
+        `only where you know that it did,${remedy}`,
+    );
+    expect(told(false)).toBe(
+      'is defined with a key that it has nowhere to keep at boot: end agent supervise on it, if that was it, ' +
+        `then${remedy}`,
+    );
+    expect(told(false, 'n1-root')).toBe(
+      'is defined with a key on its disk n1-root, which it could not mount or read (its console tells why). ' +
+        `Where that is lost:${remedy}`,
+    );
   });
 
   test.each(['first', 'always', 'asked'] as const)(

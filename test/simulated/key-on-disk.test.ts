@@ -69,7 +69,8 @@ it('flashed to another disk by its imager it is defined anew there; by somebody 
   await lab.power('on');
   // It waits for a plan, which needs a welcome.
   await lab.until(never, 60);
-  expect(lab.lines.join('\n')).toContain('is defined and does not have its key');
+  expect(lab.lines.join('\n')).toContain('it is not taken in');
+  expect(lab.rig.imager.refused.join('\n')).toContain('does not have its key');
   expect(await lab.rig.imager.definition(NODE)).toEqual(first);
   await lab.power('cut');
   await lab.rig.perform({ kind: 'flash', node: NODE, image: 'alpha', disks: [DISK, NEXT] });
@@ -107,7 +108,7 @@ it('that cannot mount its disk says so as who it can: before it was defined it i
   const told = lab.rig.imager.boots(NODE).length;
   await lab.power('on');
   await lab.until(never, 300);
-  expect(lab.lines.join('\n')).toContain(
+  expect(lab.rig.imager.refused.join('\n')).toContain(
     `is defined with a key on its disk ${DISK}, which it could not mount`,
   );
   expect(lab.rig.imager.boots(NODE)).toHaveLength(told);

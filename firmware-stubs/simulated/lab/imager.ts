@@ -13,7 +13,7 @@ import { Directory } from '../../../imager/agents/directory.ts';
 import { Flashes, type FlashRequest } from '../../../imager/agents/flashes.ts';
 import { Liveness } from '../../../imager/agents/liveness.ts';
 import { Outputs } from '../../../imager/agents/outputs.ts';
-import { notConnected, type PushAnswer, PushError } from '../../../imager/agents/pushes.ts';
+import { notConnected, type PushAnswer, refusedBy } from '../../../imager/agents/pushes.ts';
 import {
   acknowledgement,
   admitted,
@@ -52,6 +52,8 @@ export class SimulatedImager implements Listener {
   #admissions: Promise<Admissions>;
   /** What somebody has put in the place of a boot file, by its path. */
   readonly replaced = new Map<string, Uint8Array>();
+  /** Why it has ended connections, in the words of its log. */
+  readonly refused: string[] = [];
   /** How often it has begun to serve. */
   starts = 1;
   #running = true;
@@ -244,6 +246,7 @@ export class SimulatedImager implements Listener {
       case 'send':
         return peer.end.write(encodeFrame(output.message));
       case 'drop':
+        this.refused.push(output.why);
         return this.#drop(peer);
       case 'admit':
         void this.#admit(peer, output);
@@ -282,7 +285,7 @@ export class SimulatedImager implements Listener {
       }
       case 'settle': {
         const { request, answer } = output;
-        this.#requests.settle(peer, request, 'why' in answer ? new PushError('refused', answer.why) : answer);
+        this.#requests.settle(peer, request, 'why' in answer ? refusedBy(answer) : answer);
       }
     }
   }

@@ -60,6 +60,7 @@ const SHELL_MS = 20;
 const KILLED = 128 + 9;
 
 export class SimulatedMachine implements Host {
+  readonly processId = 1;
   readonly runtime = 'quickjs';
   readonly #boot: MachineBoot;
   readonly #world: MachineWorld;

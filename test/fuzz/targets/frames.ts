@@ -28,6 +28,7 @@ const SAID: AgentMessage[] = [
     macs: ['52:54:00:77:00:11'],
     bootId: '0b5d4e7f-8a91-4b2c-93d4-e5f6016f1a2c',
     bootedImage: 'debian-12',
+    instance: '0.4375',
     pointer: POINTER,
     uptime: 2.53,
     local: null,
