@@ -13,7 +13,7 @@ const MUCH_UNFLUSHED = 512 * 1024 * 1024;
 const APART_MS = 2000;
 
 /** Milliseconds of a clock that only goes on; `later` calls `work` after `ms` of them. */
-export interface FlushClock {
+interface FlushClock {
   now: () => number;
   later: (ms: number, work: () => void) => void;
 }
