@@ -7,6 +7,7 @@ import {
   type ImagerMessage,
   parseImagerMessage,
 } from '../protocol/messages.ts';
+import { UntouchedError } from './flash.ts';
 import { type Connection, type Host, HostError } from './host.ts';
 import type { ImagerAddress } from './imager-address.ts';
 import type { NodeSecret } from './secret.ts';
@@ -165,6 +166,17 @@ export class Conversation {
       if (this.#host.uptime() - this.#heard > 2 * seconds + GRACE_SECONDS) this.close();
     }
   }
+}
+
+/** The answer to a request that was not carried out. */
+export function failed(request: number, error: unknown): AgentMessage {
+  const untouched = error instanceof UntouchedError ? { untouched: true } : {};
+  return {
+    type: 'failed',
+    request,
+    why: error instanceof Error ? error.message : String(error),
+    ...untouched,
+  };
 }
 
 /** Hears why an imager did not welcome this node. */

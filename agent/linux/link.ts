@@ -13,9 +13,9 @@ import type { ScriptOutput } from '../protocol/output.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../protocol/resources.ts';
 import { Adapters } from './adapters.ts';
-import { Conversation, openFirst, RefusedError, ReplacedError, type Tell } from './conversation.ts';
+import { Conversation, failed, openFirst, RefusedError, ReplacedError, type Tell } from './conversation.ts';
 import { Detachment } from './detachment.ts';
-import { type Requester, UntouchedError } from './flash.ts';
+import type { Requester } from './flash.ts';
 import type { BootIdentity } from './hello.ts';
 import { type Host, HostError } from './host.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
@@ -273,9 +273,7 @@ export class AgentLink implements ImagerLink {
     try {
       await work();
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      const untouched = error instanceof UntouchedError ? { untouched: true } : {};
-      to.send({ type: 'failed', request, why, ...untouched });
+      to.send(failed(request, error));
     }
   }
 

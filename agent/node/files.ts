@@ -96,10 +96,13 @@ export function lock(path: string): (() => void) | undefined {
   }
 }
 
-/** To be written and made; a folder, or what nobody may write to, to be read: its lock is the same. */
+/**
+ * To be read alone, which a lock is enough for: a file that is open for writing keeps its file system from being made read-only, and
+ * so clean, before a restart. Made where it is not there; what cannot be made (a folder) is opened as it is.
+ */
 function opened(path: string): number {
   try {
-    return fs.openSync(path, 'a', 0o600);
+    return fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_CREAT, 0o600);
   } catch {
     return fs.openSync(path, 'r');
   }

@@ -92,10 +92,13 @@ export function lock(path: string): (() => void) | undefined {
   return undefined;
 }
 
-/** To be written and made; a folder, or what nobody may write to, to be read: its lock is the same. */
+/**
+ * To be read alone, which a lock is enough for: a file that is open for writing keeps its file system from being made read-only, and
+ * so clean, before a restart. Made where it is not there; what cannot be made (a folder) is opened as it is.
+ */
 function opened(path: string): number {
   try {
-    return bw.open(path, O_WRONLY | O_CREAT, 0o600);
+    return bw.open(path, O_CREAT, 0o600);
   } catch {
     return bw.open(path, 0, 0);
   }
