@@ -14,7 +14,8 @@ export interface StateLock {
  * belong to the open file description).
  */
 export function lockState(directory: string): StateLock {
-  makeFolder(directory, 0o755);
+  // Base images may have keys of nodes in them.
+  makeFolder(directory, 0o700);
   const path = join(directory, 'lock');
   const fd = openSync(path, 'a+', 0o644);
   const { status, error, stderr } = spawnSync('flock', ['--nonblock', '--conflict-exit-code', '75', '3'], {

@@ -254,7 +254,8 @@ test('no key is in what the imager says, shows and keeps, or on the console of a
 
 test('what has keys in it is for its owner alone', () => {
   const modes = (...paths: string[]) => paths.map((path) => statSync(path).mode & 0o777);
-  expect(modes(join(dir, 'state/registry'), join(dir, 'state/signing-key.pem'))).toEqual([0o700, 0o600]);
+  const own = ['state', 'state/registry', 'state/signing-key.pem'].map((path) => join(dir, path));
+  expect(modes(...own)).toEqual([0o700, 0o700, 0o600]);
   for (const runtime of RUNTIMES) {
     const stores = filesIn(join(dir, `on-${runtime}/clusters`));
     expect(stores.filter((path) => path.endsWith('/key'))).toHaveLength(1);
