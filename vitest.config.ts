@@ -10,6 +10,7 @@ export default defineConfig({
     // For what hangs, however busy the machine is: a dozen processes may wait for their turn.
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    expect: { poll: { timeout: 120_000 } },
     // Most tests wait for real clients and emulated nodes rather than for the processor.
     maxWorkers: 3,
   },

@@ -2,17 +2,15 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Host } from '../../agent/linux/host.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import { VERBS } from '../../agent/verbs/table.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
-import { agentCommand, RUNTIMES } from '../support/agent-process.ts';
+import { buildAgentsFirst, RUNTIMES } from '../support/agent-process.ts';
 import { quickVerb, runAgent, verb, verbOn } from '../support/agent-verbs.ts';
 
-beforeAll(async () => {
-  for (const runtime of RUNTIMES) await agentCommand(runtime);
-}, 120_000);
+buildAgentsFirst();
 
 let dir: string;
 let eeprom: string;

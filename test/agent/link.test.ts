@@ -14,6 +14,7 @@ import {
   parseAgentMessage,
 } from '../../agent/protocol/messages.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
+import { eventually } from '../support/eventually.ts';
 import { ENROL } from '../support/secure.ts';
 
 /** What is said is what this is about; that it is secured, secure.test.ts. */
@@ -298,7 +299,7 @@ describe('the link to the imager', () => {
           secretOf(host, { definitions, current: definitions[0]?.cluster.id ?? null, target: null }),
       });
       void link.serve();
-      await vi.waitFor(() => expect(host.console).toHaveLength(2));
+      await eventually(() => expect(host.console).toHaveLength(2));
       vi.spyOn(host, 'sleep').mockImplementation(() => new Promise(() => {}));
       return host.console[0]!.replace(/^.*?:\d+: /, '');
     };

@@ -1,5 +1,4 @@
 /** `agent supervise` on both runtimes: a process of this machine, a real imager's endpoint, real sockets. */
-import { EventEmitter, once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,10 +10,10 @@ import { parseSuperviseOptions } from '../../agent/linux/supervise-options.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
-import type { BootEvent } from '../../imager/journal/event.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { startEndpoint } from '../agents/endpoint.ts';
-import { RUNTIMES, startAgent } from '../support/agent-process.ts';
+import { buildAgentsFirst, RUNTIMES, startAgent } from '../support/agent-process.ts';
+import { EventLog } from '../support/event-log.ts';
 
 const ADDRESS = '127.0.0.1';
 const TARGET = { disks: ['d'], imagers: [ADDRESS], cluster: 'demo', deployment: 'd2' };
@@ -22,20 +21,17 @@ const TARGET = { disks: ['d'], imagers: [ADDRESS], cluster: 'demo', deployment: 
 let folder: string;
 let registry: MemoryRegistry;
 let server: AgentServer;
-const events: BootEvent[] = [];
-const bus = new EventEmitter();
+let told: EventLog;
 
-const sink = (event: BootEvent) => {
-  events.push(event);
-  bus.emit('event');
-};
-const start = (port: number) => startEndpoint(registry, sink, { port, heartbeatSeconds: 0.2, lostMs: 800 });
+const start = (port: number) =>
+  startEndpoint(registry, told.sink, { port, heartbeatSeconds: 0.2, lostMs: 800 });
 
+buildAgentsFirst();
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'bootwright-supervise-'));
   writeFileSync(join(folder, 'uid'), 'serial:n1\n');
   writeFileSync(join(folder, 'eeprom'), new Uint8Array(ubootEnv.size));
-  events.length = 0;
+  told = new EventLog();
   registry = new MemoryRegistry();
   server = await start(0);
 });
@@ -43,11 +39,6 @@ afterEach(async () => {
   await server.close();
   rmSync(folder, { recursive: true, force: true });
 });
-
-/** Resolves once a step of the node was told of so many times. */
-async function seen(step: string, times = 1): Promise<void> {
-  while (events.filter((event) => event.step === step).length < times) await once(bus, 'event');
-}
 
 const options = (...more: string[]) => [
   ...['supervise', '--imager', `${ADDRESS}:${server.port}`, '--state', join(folder, 'state')],
@@ -57,7 +48,7 @@ const options = (...more: string[]) => [
 describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
   it('says hello, ends in order on SIGTERM', { timeout: 60_000 }, async () => {
     const agent = await startAgent(runtime, options('--pointer', `uboot-env:${join(folder, 'eeprom')}`));
-    await seen('supervise');
+    await told.seen('supervise');
     agent.kill('SIGTERM');
     expect(await agent.ended).toBe(0);
     expect(agent.output()).toMatch(/^bootwright: step supervise \d+\.\d{3} runtime=/);
@@ -69,7 +60,7 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
     const device = join(folder, 'eeprom');
     writeFileSync(device, new Uint8Array(DEVICE_SIZE));
     const agent = await startAgent(runtime, options('--pointer', `uboot-env:${device}`));
-    await seen('hello');
+    await told.seen('hello');
     const host = new NodeHost();
     const { definitions } = openLocalStore(host, { layout: 'uboot-env', device })!.read();
     expect(definitions).toMatchObject([{ cluster: { name: 'demo' }, uid: 'serial:n1' }]);
@@ -82,7 +73,7 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
 
   it('lets nobody restart its machine or flash a store it was not told of', { timeout: 60_000 }, async () => {
     const agent = await startAgent(runtime, options());
-    await seen('hello');
+    await told.seen('hello');
     await expect(server.power('node1', 'reboot')).rejects.toThrow('reboot: not allowed here (--allow-power)');
     await expect(server.flash('node1', { image: 'a', ...TARGET })).rejects.toThrow('no boot pointer store');
     agent.kill('SIGINT');
@@ -91,11 +82,11 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
 
   it('is there again when the imager is', { timeout: 60_000 }, async () => {
     const agent = await startAgent(runtime, options());
-    await seen('hello');
+    await told.seen('hello');
     const { port } = server;
     await server.close();
     server = await start(port);
-    await seen('hello', 2);
+    await told.seen('hello', 2);
     agent.kill('SIGTERM');
     expect(await agent.ended).toBe(0);
   });
@@ -104,14 +95,14 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
     timeout: 60_000,
   }, async () => {
     const agent = await startAgent(runtime, options());
-    await seen('hello');
+    await told.seen('hello');
     while (server.stats()['received.heartbeat'] === undefined) await new Promise(setImmediate);
     expect(server.liveness('node1')).toMatchObject({ state: 'alive' });
     agent.kill('SIGSTOP');
-    await seen('lost');
+    await told.seen('lost');
     expect(server.liveness('node1').state).toBe('lost');
     agent.kill('SIGCONT');
-    await seen('hello', 2);
+    await told.seen('hello', 2);
     expect(server.liveness('node1').state).toBe('alive');
   });
 

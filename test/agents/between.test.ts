@@ -12,7 +12,13 @@ import { LocalFolder } from '../../agent/linux/local-folder.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
 import type { RecordedEvent } from '../../imager/journal/event.ts';
-import { type AgentProcess, RUNTIMES, type Runtime, startAgent } from '../support/agent-process.ts';
+import {
+  type AgentProcess,
+  buildAgentsFirst,
+  RUNTIMES,
+  type Runtime,
+  startAgent,
+} from '../support/agent-process.ts';
 import { asKernel } from '../support/kernels.ts';
 import { formsOf } from '../support/key-forms.ts';
 import { RecordProxy } from '../support/record-proxy.ts';
@@ -39,6 +45,7 @@ const consoles: AgentProcess[] = [];
 const nodes = new Map<Runtime, Wired>();
 let imager: Served;
 
+buildAgentsFirst();
 beforeAll(async () => {
   writeFileSync(
     join(dir, 'imager.yaml'),

@@ -1,18 +1,18 @@
 /** Real agents, on both runtimes, at a real endpoint: one that is defined, those who would be it, and that keys are never said. */
-import { EventEmitter, once } from 'node:events';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openLocalFolder } from '../../agent/linux/local-folder.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import type { Admissions } from '../../imager/agents/admissions.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
-import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { type AgentProcess, RUNTIMES, startAgent } from '../support/agent-process.ts';
+import { type AgentProcess, buildAgentsFirst, RUNTIMES, startAgent } from '../support/agent-process.ts';
+import { EventLog } from '../support/event-log.ts';
+import { eventually } from '../support/eventually.ts';
 import { formsOf } from '../support/key-forms.ts';
 import { admissionsOf } from './admissions.ts';
 import { startEndpoint } from './endpoint.ts';
@@ -28,20 +28,16 @@ let folder: string;
 let server: AgentServer;
 let admissions: Admissions;
 let log: string;
-const events: BootEvent[] = [];
-const bus = new EventEmitter();
+let told: EventLog;
 
+buildAgentsFirst();
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'bootwright-imposters-'));
-  events.length = 0;
+  told = new EventLog();
   log = '';
   const registry = new MemoryRegistry();
   admissions = await admissionsOf(registry, ['node1', 'node2']);
-  const sink = (event: BootEvent) => {
-    events.push(event);
-    bus.emit('event');
-  };
-  server = await startEndpoint(registry, sink, {
+  server = await startEndpoint(registry, told.sink, {
     admissions,
     nodes: new NodeIndex([node(1), node(2)]),
     log: pino(
@@ -58,11 +54,6 @@ afterEach(async () => {
   await server.close();
   rmSync(folder, { recursive: true, force: true });
 });
-
-async function seen(is: (event: BootEvent) => boolean): Promise<BootEvent> {
-  while (!events.some(is)) await once(bus, 'event');
-  return events.find(is)!;
-}
 
 /** An agent that says it is `uid` and has the local store `state`. */
 function agent(runtime: (typeof RUNTIMES)[number], uid: string, state: string): Promise<AgentProcess> {
@@ -82,26 +73,26 @@ const keyOf = (name: string): Uint8Array => admissions.definitions.ofNode(name)!
 describe.each(RUNTIMES)('the agent on %s', (runtime) => {
   it('is defined, comes again with its key, and nobody else comes as it', { timeout: 60_000 }, async () => {
     const first = await agent(runtime, 'serial:n1', 'state');
-    await seen(({ step }) => step === 'supervise');
+    await told.seen('supervise');
     await end(first);
-    events.length = 0;
+    told.events.length = 0;
     const again = await agent(runtime, 'serial:n1', 'state');
-    await seen(({ step, detail }) => step === 'hello' && detail?.by === 'key');
+    await told.seen(({ step, detail }) => step === 'hello' && detail?.by === 'key');
     // Another machine that says this UID, with nothing in its store.
     const stranger = await agent(runtime, 'serial:n1', 'empty');
-    expect(await seen(({ step }) => step === 'refused')).toMatchObject({ reason: 'no-key' });
+    expect(await told.seen('refused')).toMatchObject({ reason: 'no-key' });
     await end(stranger);
     // One that has read all of its store but for the key.
     cpSync(join(folder, 'state'), join(folder, 'copied'), { recursive: true });
     giveOtherKey(join(folder, 'copied'));
     const thief = await agent(runtime, 'serial:n1', 'copied');
-    expect(await seen(({ reason }) => reason === 'wrong-key')).toMatchObject({ address: ADDRESS });
+    expect(await told.seen(({ reason }) => reason === 'wrong-key')).toMatchObject({ address: ADDRESS });
     await end(thief);
     expect(server.connected()).toMatchObject([{ node: 'node1' }]);
     const said = [first, again, stranger, thief].map((each) => each.output());
     await end(again);
-    const told = `${said.join('')}${log}${JSON.stringify(events)}${JSON.stringify(server.stats())}`;
-    for (const form of formsOf(keyOf('node1'))) expect(told).not.toContain(form);
+    const all = `${said.join('')}${log}${JSON.stringify(told.events)}${JSON.stringify(server.stats())}`;
+    for (const form of formsOf(keyOf('node1'))) expect(all).not.toContain(form);
     // The test would find it, where it is.
     const kept = contents(join(folder, 'state'));
     expect(formsOf(keyOf('node1')).some((form) => kept.includes(form))).toBe(true);
@@ -109,33 +100,33 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
 
   it('another with its key takes its place: it is told, and does not come back soon', async () => {
     const first = await agent(runtime, 'serial:n1', 'state');
-    await seen(({ step }) => step === 'supervise');
+    await told.seen('supervise');
     cpSync(join(folder, 'state'), join(folder, 'copied'), { recursive: true });
     const twin = await agent(runtime, 'serial:n1', 'copied');
-    expect(await seen(({ step }) => step === 'duplicate')).toMatchObject({
+    expect(await told.seen('duplicate')).toMatchObject({
       ...{ component: 'imager', node: 'node1', address: ADDRESS },
       detail: { addresses: `${ADDRESS}, ${ADDRESS}` },
     });
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(first.output()).toContain(
         `another agent has the place of node1, at ${ADDRESS}: this one tries again in 5 to 10 minutes`,
       ),
     );
     await Promise.all([first, twin].map(end));
-    expect(events.filter(({ step }) => step === 'hello')).toHaveLength(2);
+    expect(told.events.filter(({ step }) => step === 'hello')).toHaveLength(2);
   });
 
   it('its cluster has forgotten it: either side says what that is', async () => {
     const first = await agent(runtime, 'serial:n1', 'state');
-    await seen(({ step }) => step === 'supervise');
+    await told.seen('supervise');
     await end(first);
     const entry = admissions.definitions.ofNode('node1')!;
     await admissions.definitions.remove(entry.id);
     await admissions.definitions.erased(entry.id);
     const lost = await agent(runtime, 'serial:n1', 'state');
-    const why = (await seen(({ reason }) => reason === 'unknown-identity')).detail?.why;
+    const why = (await told.seen(({ reason }) => reason === 'unknown-identity')).detail?.why;
     expect(why).toContain(`a node with an unknown definition from ${ADDRESS}: "${entry.id}"`);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(lost.output()).toMatch(
         /imager 127\.0\.0\.1:\d+: does not know this node's definition in cluster demo, or has another key for it \(tls.*\)\..*: agent local erase demo\n/,
       ),

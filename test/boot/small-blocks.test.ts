@@ -19,11 +19,11 @@ sha256sum /srv/www/data > /srv/www/sum.txt
 let work: string;
 let cluster: Cluster;
 beforeAll(async () => {
-  const { base } = await stockFor('x86');
+  const { base } = await stockFor('arm64');
   mkdirSync(projectFile('build/test'), { recursive: true });
   work = mkdtempSync(projectFile('build/test/small-blocks-'));
   cluster = await Cluster.open({
-    rig: 'x86',
+    rig: 'arm64',
     nodes: ['n1'],
     images: ['alpha'],
     base: smallBlocks(base, work),

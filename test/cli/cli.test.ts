@@ -7,14 +7,13 @@ import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commandLine } from '../../imager/cli/program.ts';
-import { bundle } from '../support/inside.ts';
+import { type Ended, imagerProgram, runVerb } from '../support/imager-verbs.ts';
 
-let program: string;
 let dir: string;
 let server: Server | undefined;
 
 beforeAll(async () => {
-  program = await bundle('imager/cli/main.ts');
+  await imagerProgram();
   dir = mkdtempSync(join(tmpdir(), 'cli-'));
   writeFileSync(
     join(dir, 'imager.yaml'),
@@ -27,17 +26,8 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-function imager(
-  args: string[],
-  env: Record<string, string> = {},
-  cwd = dir,
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const options = { cwd, env: { PATH: process.env.PATH ?? '', ...env } };
-    const child = execFile(process.execPath, [program, ...args], options, (_error, stdout, stderr) =>
-      resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
+function imager(args: string[], env: Record<string, string> = {}, cwd = dir): Promise<Ended> {
+  return runVerb(args, { cwd, env: { PATH: process.env.PATH ?? '', ...env } });
 }
 
 const VERBS = [
@@ -115,7 +105,7 @@ describe('usage', () => {
         '-c',
         '{ "$0" "$1" --help 2>&3; echo "exit $?" >&3; } 3>said | :; cat said',
         process.execPath,
-        program,
+        await imagerProgram(),
       ],
       { cwd: dir },
     );

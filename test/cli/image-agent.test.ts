@@ -1,28 +1,20 @@
 /** `imager image agent`: the static program for a system that is up, without an imager and without a configuration. */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bundle } from '../support/inside.ts';
+import { imagerProgram, runVerb } from '../support/imager-verbs.ts';
 
-let program: string;
 let dir: string;
 beforeAll(async () => {
-  program = await bundle('imager/cli/main.ts');
+  await imagerProgram();
   dir = mkdtempSync(join(tmpdir(), 'image-agent-'));
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-function agent(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  return new Promise((resolve) => {
-    const argv = [program, 'image', 'agent', ...args];
-    const child = execFile(process.execPath, argv, { cwd: dir }, (_error, out, err) =>
-      resolve({ code: child.exitCode, out, err }),
-    );
-  });
-}
+const agent = (...args: string[]) => runVerb(['image', 'agent', ...args], { cwd: dir });
 
 /** e_machine of an ELF header (System V gABI, figure 4-3): EM_X86_64, EM_AARCH64. */
 const MACHINES = { amd64: 62, arm64: 183 } as const;
@@ -35,7 +27,7 @@ test('writes an executable for either architecture, and says how large it is', {
     expect(ended.code).toBe(0);
     const file = join(dir, arch);
     const content = readFileSync(file);
-    expect(JSON.parse(ended.out)).toEqual({
+    expect(JSON.parse(ended.stdout)).toEqual({
       ...{ file, arch, bytes: content.length },
       sha256: createHash('sha256').update(content).digest('hex'),
     });
@@ -54,7 +46,7 @@ test('what cannot be written is said, and nothing is left beside it', { timeout:
   mkdirSync(join(dir, 'folder'));
   const before = readdirSync(dir);
   const ended = await agent('folder');
-  expect(ended).toMatchObject({ code: 1, out: '' });
-  expect(ended.err).toMatch(/\nimager: folder was not written: .*folder/);
+  expect(ended).toMatchObject({ code: 1, stdout: '' });
+  expect(ended.stderr).toMatch(/\nimager: folder was not written: .*folder/);
   expect(readdirSync(dir)).toEqual(before);
 });

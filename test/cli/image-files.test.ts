@@ -1,17 +1,16 @@
 /** `imager image inspect`: no imager, and for files no configuration. */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BootTable } from '../../imager/images/table.ts';
-import { bundle } from '../support/inside.ts';
+import { imagerProgram, runVerb } from '../support/imager-verbs.ts';
 import { asKernel, wholeNbi } from '../support/kernels.ts';
 
-let program: string;
 let dir: string;
 beforeAll(async () => {
-  program = await bundle('imager/cli/main.ts');
+  await imagerProgram();
   dir = mkdtempSync(join(tmpdir(), 'cli-'));
   const kernel = asKernel('amd64', Buffer.alloc(4096));
   const nbi = wholeNbi({ kernel, initrd: Buffer.from('an initrd'), args: '' });
@@ -26,16 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-function inspect(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [program, 'image', 'inspect', ...args],
-      { cwd: dir },
-      (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
-}
+const inspect = (...args: string[]) => runVerb(['image', 'inspect', ...args], { cwd: dir });
 
 test('a tagged image field by field, in words and as JSON', async () => {
   const [words, json] = await Promise.all([inspect('whole.nbi'), inspect('whole.nbi', '--json')]);

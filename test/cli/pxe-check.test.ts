@@ -1,17 +1,15 @@
 /** `imager pxe render --offline`: a configuration's menus and images, without an imager. */
-import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BootTable } from '../../imager/images/table.ts';
-import { bundle } from '../support/inside.ts';
+import { imagerProgram, runVerb } from '../support/imager-verbs.ts';
 import { asKernel } from '../support/kernels.ts';
 
-let program: string;
 let dir: string;
 beforeAll(async () => {
-  program = await bundle('imager/cli/main.ts');
+  await imagerProgram();
   dir = mkdtempSync(join(tmpdir(), 'cli-'));
   mkdirSync(join(dir, 'templates'));
   configure(['n1']);
@@ -27,17 +25,7 @@ function configure(nodes: string[], boot = 'image: base'): void {
   writeFileSync(join(dir, 'imager.yaml'), `${head}boot: { ${boot} }\nnodes:\n${entries.join('')}`);
 }
 
-function render(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [program, 'pxe', 'render', '--offline', ...args],
-      { cwd: dir },
-      (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
-}
-
+const render = (...args: string[]) => runVerb(['pxe', 'render', '--offline', ...args], { cwd: dir });
 const check = (...args: string[]) => render('--check', ...args);
 
 test('without a boot table nothing is said against images; with one, each node without its image is named', async () => {

@@ -2,19 +2,17 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LocalFolder, openLocalFolder } from '../../agent/linux/local-folder.ts';
 import { openLocalStore } from '../../agent/linux/local-store.ts';
 import { lockState, lockStore } from '../../agent/linux/state-lock.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import type { LocalStore } from '../../agent/protocol/definition.ts';
-import { agentCommand, RUNTIMES } from '../support/agent-process.ts';
+import { buildAgentsFirst, RUNTIMES } from '../support/agent-process.ts';
 import { type Ended, quickVerb, runAgent, verb as runHere, verbOn } from '../support/agent-verbs.ts';
 import { definitionOf, uuid } from './definitions.ts';
 
-beforeAll(async () => {
-  for (const runtime of RUNTIMES) await agentCommand(runtime);
-}, 120_000);
+buildAgentsFirst();
 
 let dir: string;
 let state: string;
