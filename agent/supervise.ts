@@ -16,11 +16,11 @@ import { readText } from './linux/read-text.ts';
 import { discoverResources } from './linux/resources/discover.ts';
 import { secretOf } from './linux/secret.ts';
 import { lockState, lockStore } from './linux/state-lock.ts';
-import { parseSuperviseOptions, SUPERVISE_HELP, type SuperviseOptions } from './linux/supervise-options.ts';
 import { readUid } from './linux/uid.ts';
 import { UsageError } from './linux/usage-error.ts';
 import type { LocalStore } from './protocol/definition.ts';
 import { parseUid, type Uid } from './protocol/uid.ts';
+import { parseSuperviseOptions, type SuperviseOptions } from './verbs/supervise.ts';
 
 const ANSWER_MS = 50;
 /** How long the last reports may take to leave. */
@@ -31,8 +31,8 @@ export async function supervise(host: Host, args: readonly string[]): Promise<nu
   try {
     const options = parseSuperviseOptions(args);
     if (options === 'help') {
-      host.print(SUPERVISE_HELP);
-      return 0;
+      const { runVerb } = await import('./verbs/run.ts');
+      return runVerb(host, ['help', 'supervise']);
     }
     const stopped = host.stopped();
     const link = begin(host, options);
