@@ -55,14 +55,15 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     throw new Error('the store holds no boot pointer that names an imager: say --imager');
   const uid = uidOf(host, options.uidFile);
   lockState(host, options.state);
-  const membership = new Membership(uid, localStoreOf(host, options));
+  const { local, place } = localStoreOf(host, options);
+  const membership = new Membership(uid, local);
   const boot = {
     uid,
     bootId: readBootId(host),
     bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',
   };
   const link = new AgentLink(host, imagers, boot, helloMaker(host, boot, membership, store), {
-    secret: () => secretOf(host, membership.kept()),
+    secret: () => secretOf(host, membership.kept(), place),
     // The name of a system that is up is its own business.
     named() {},
     async flash(request, by) {
@@ -83,12 +84,16 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   return link;
 }
 
-/** That beside the boot pointer where it has room: there the agent that boots the node looks. */
-function localStoreOf(host: Host, { pointer, state }: SuperviseOptions): LocalStore {
+/**
+ * That beside the boot pointer where it has room: there the agent that boots the node looks. `place`: the option by which `agent local`
+ * finds it.
+ */
+function localStoreOf(host: Host, { pointer, state }: SuperviseOptions): { local: LocalStore; place: string } {
   const beside = pointer && openLocalStore(host, { layout: pointer.kind, device: pointer.path });
-  if (pointer === undefined || beside === undefined) return openLocalFolder(host, state);
+  if (pointer === undefined || beside === undefined)
+    return { local: openLocalFolder(host, state), place: `--state ${state}` };
   lockStore(host, pointer.path);
-  return beside;
+  return { local: beside, place: `--store ${pointer.kind}:${pointer.path}` };
 }
 
 function uidOf(host: Host, file: string | undefined): Uid {

@@ -13,6 +13,7 @@ import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { type AgentProcess, RUNTIMES, startAgent } from '../support/agent-process.ts';
+import { runAgent } from '../support/agent-verbs.ts';
 import { formsOf } from '../support/key-forms.ts';
 import { admissionsOf } from './admissions.ts';
 import { startEndpoint } from './endpoint.ts';
@@ -125,7 +126,7 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     expect(events.filter(({ step }) => step === 'hello')).toHaveLength(2);
   });
 
-  it('its cluster has forgotten it: either side says what that is', async () => {
+  it('its cluster has forgotten it: either side says what that is, and what it advises ends that', async () => {
     const first = await agent(runtime, 'serial:n1', 'state');
     await seen(({ step }) => step === 'supervise');
     await end(first);
@@ -135,12 +136,17 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     const lost = await agent(runtime, 'serial:n1', 'state');
     const why = (await seen(({ reason }) => reason === 'unknown-identity')).detail?.why;
     expect(why).toContain(`a node with an unknown definition from ${ADDRESS}: "${entry.id}"`);
-    await vi.waitFor(() =>
-      expect(lost.output()).toMatch(
-        /imager 127\.0\.0\.1:\d+: does not know this node's definition in cluster demo, or has another key for it \(tls.*\)\..*: agent local erase demo\n/,
-      ),
-    );
+    const advice =
+      /imager 127\.0\.0\.1:\d+: does not know this node's definition in cluster demo, or has another key for it \(tls.*\)\. .*: end this agent first, .* then agent (local erase demo --state .*)\n/;
+    const advised = await vi.waitFor(() => {
+      expect(lost.output()).toMatch(advice);
+      return advice.exec(lost.output())![1]!;
+    });
+    expect((await runAgent(runtime, ...advised.split(' '))).err).toContain('is locked');
     await end(lost);
+    expect(await runAgent(runtime, ...advised.split(' '))).toMatchObject({
+      out: `${join(folder, 'state')}: this node is defined in no cluster\n`,
+    });
     expect(log).toContain(`agent refused: a node with an unknown definition from ${ADDRESS}`);
   });
 });
