@@ -1,8 +1,8 @@
 /** An initramfs from Debian's kernel or from a folder of modules: what is read, checked and put together. */
 import { mkdirSync } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
-import { parseEnrolmentKey } from '../../agent/protocol/enrolment.ts';
+import { basename, dirname, relative } from 'node:path';
+import { ENROLMENT_KEY_FILE, parseEnrolmentKey } from '../../agent/protocol/enrolment.ts';
 import { replaceDurably } from '../storage/durable.ts';
 import { type Compression, compress } from './compression.ts';
 import { type CpioEntry, writeCpio } from './cpio.ts';
@@ -147,10 +147,10 @@ async function added({ file, path }: { file: string; path: string }): Promise<Ad
   };
 }
 
-/** Where the agent looks for it (agent/linux/secret.ts). The error says nothing of what is in the file. */
+/** Where the agent looks for it. The error says nothing of what is in the file. */
 async function keyOf(file: string): Promise<AddedFile> {
   const content = await readFile(file);
   if (parseEnrolmentKey(content.toString('latin1')) === undefined)
     throw new ImageError(`${file} holds no key of 64 hexadecimal digits (openssl rand -hex 32)`);
-  return { path: 'etc/bootwright/enrolment-key', content, mode: 0o600 };
+  return { path: relative('/', ENROLMENT_KEY_FILE), content, mode: 0o600 };
 }

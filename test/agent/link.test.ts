@@ -309,7 +309,7 @@ describe('the link to the imager', () => {
     expect(await said([one])).toBe(unknown('lab'));
     // Two of one name: only an id tells them apart.
     expect(await said([two, one])).toBe(unknown('c2'));
-    expect(await said([])).toContain("does not take the key of enrolment of this node's image");
+    expect(await said([])).toContain("does not take this node's key of enrolment (tls: alert)");
   });
 
   it('drops a connection that sends something else than messages', async () => {

@@ -6,7 +6,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ENROLMENT_KEY_FILE } from '../../agent/linux/secret.ts';
+import { ENROLMENT_KEY_FILE } from '../../agent/protocol/enrolment.ts';
 import { writeCpio } from '../../imager/images/cpio.ts';
 import { CpioError, readInitramfs } from '../../imager/images/cpio-read.ts';
 import { DebianPackages } from '../../imager/images/debian.ts';
