@@ -206,9 +206,13 @@ it('of a machine without a UID it says what was looked at, and how to give it on
   expect(out).toMatch(
     /^no hardware UID\n {2}file {12}- \(there is no \/etc\/bootwright\/uid\)\n {2}smbios-uuid {5}- /,
   );
-  expect(err).toMatch(
-    /^agent: this node has no hardware UID \(file: there is no \/etc\/bootwright\/uid; .*\): write one to \/etc\/bootwright\/uid, as a UUID or serial:TEXT\n$/,
+  expect(err).toBe(
+    'agent: this node has no hardware UID: write one to /etc/bootwright/uid, as a UUID or serial:TEXT\n',
   );
+  const json = verbOn(new Nameless(), 'uid', '--json');
+  const { uid, sources } = JSON.parse(json.out);
+  expect([uid, sources.length]).toEqual([null, out.trimEnd().split('\n').length - 1]);
+  expect(json).toMatchObject({ code, err });
 });
 
 it('an error that nobody foresaw is one line, too', () => {
