@@ -90,7 +90,10 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
  * That beside the boot pointer where it has room: there the agent that boots the node looks. `place`: the option by which `agent local`
  * finds it.
  */
-function localStoreOf(host: Host, { pointer, state }: SuperviseOptions): { local: LocalStore; place: string } {
+function localStoreOf(
+  host: Host,
+  { pointer, state }: SuperviseOptions,
+): { local: LocalStore; place: string } {
   const beside = pointer && openLocalStore(host, { layout: pointer.kind, device: pointer.path });
   if (pointer === undefined || beside === undefined)
     return { local: openLocalFolder(host, state), place: `--state ${state}` };

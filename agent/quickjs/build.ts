@@ -125,7 +125,8 @@ export async function buildAgent({
     const objects = await compileAll(
       targetOf(cache, arch),
       files.map((file) => sourceOf(kind, file)),
-      (count) => progress(`agent ${arch}: compiling ${count} C files of QuickJS, Mbed TLS and the host module`),
+      (count) =>
+        progress(`agent ${arch}: compiling ${count} C files of QuickJS, Mbed TLS and the host module`),
     );
     progress(`agent ${arch}: bundling ${entry ?? 'the agent'}`);
     const bytecode = join(work, 'agent.bin');

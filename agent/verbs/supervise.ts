@@ -24,7 +24,8 @@ export interface SuperviseOptions {
 
 export const SUPERVISE: CommandLine = {
   name: 'supervise',
-  about: 'speak for this node to its imager, as an ordinary process of a system that is up, until SIGTERM or SIGINT',
+  about:
+    'speak for this node to its imager, as an ordinary process of a system that is up, until SIGTERM or SIGINT',
   options: [
     {
       name: 'imager',
@@ -60,7 +61,10 @@ export const SUPERVISE: CommandLine = {
   ],
   exitCodes: [
     ['0', 'ended by SIGTERM or SIGINT'],
-    ['1', 'it could not begin: no UID, no such pointer store or key of enrolment, another agent at work here'],
+    [
+      '1',
+      'it could not begin: no UID, no such pointer store or key of enrolment, another agent at work here',
+    ],
     ['2', 'wrong usage'],
   ],
 };

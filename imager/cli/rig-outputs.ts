@@ -18,9 +18,11 @@ export function svgFiles(svg: string, ids: readonly string[]): string[] {
 /** Tries all of them; leaves no file that was not there, and makes the folders of `keep`. Throws UsageError, naming the option. */
 export function tryOutputs({ junit, svg, keep }: Outputs, ids: readonly string[]): void {
   if (junit !== undefined) tried(`--junit ${junit}`, junit, () => tryFile(junit));
-  for (const file of svg === undefined ? [] : svgFiles(svg, ids)) tried(`--svg ${file}`, file, () => tryFile(file));
+  for (const file of svg === undefined ? [] : svgFiles(svg, ids))
+    tried(`--svg ${file}`, file, () => tryFile(file));
   if (keep === undefined) return;
-  for (const folder of ids.map((id) => join(keep, id))) tried(`--keep ${folder}`, folder, () => tryFolder(folder));
+  for (const folder of ids.map((id) => join(keep, id)))
+    tried(`--keep ${folder}`, folder, () => tryFolder(folder));
 }
 
 function tryFile(path: string): void {

@@ -71,7 +71,8 @@ export async function buildInitramfs(options: InitramfsOptions): Promise<BuiltIn
   const packages = (): DebianPackages => new DebianPackages({ arch, cacheDir: options.cacheDir(), progress });
   const folder = options.modulesDir ?? (await debianModules(packages(), compression));
   const kernelVersion = await releaseOf(folder);
-  const wanted = [...(options.modules ?? defaultModules(arch)), ...(options.withModules ?? [])].map(moduleName);
+  const named = [...(options.modules ?? defaultModules(arch)), ...(options.withModules ?? [])];
+  const wanted = named.map(moduleName);
   const modules = await readModules(folder, wanted);
   for (const { name, content } of modules) checkArchitecture(`kernel module ${name}`, content, arch);
   const contents = {
