@@ -6,7 +6,8 @@ import { UsageError } from './failure.ts';
 /** Tries whether a file can be put in the place of `path` (storage/durable.ts). Throws UsageError. */
 export function tryOutput(path: string): void {
   tried(path, path, () => {
-    accessSync(dirname(path), constants.W_OK | constants.X_OK);
+    // The slash: not of a file of that name.
+    accessSync(`${dirname(path)}/`, constants.W_OK | constants.X_OK);
     const there = statSync(path, { throwIfNoEntry: false });
     if (there?.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR' });
     if (there !== undefined && !there.isFile()) throw new Error('it is no plain file');
