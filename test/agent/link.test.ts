@@ -305,11 +305,12 @@ describe('the link to the imager', () => {
     };
     const unknown = (erase: string) =>
       `does not know this node's definition in cluster ${erase}, or has another key for it (tls: alert). ` +
-      `If it is your imager, and the node was undefined or its registry lost: agent local erase ${erase}`;
+      `If it is your imager, and the node was undefined or its registry lost: end this agent first, for it holds the ` +
+      `store's lock, then agent local erase ${erase}`;
     expect(await said([one])).toBe(unknown('lab'));
     // Two of one name: only an id tells them apart.
     expect(await said([two, one])).toBe(unknown('c2'));
-    expect(await said([])).toContain("does not take the key of enrolment of this node's image");
+    expect(await said([])).toContain("does not take this node's key of enrolment (tls: alert)");
   });
 
   it('drops a connection that sends something else than messages', async () => {
