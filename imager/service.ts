@@ -125,7 +125,7 @@ async function startParts(
       heartbeatSeconds: config.agents.heartbeatSeconds,
       lostMs: config.agents.lostSeconds * 1000,
       outputs: stores.outputs,
-      holdsLease: stores.holdsLease,
+      isAt: stores.isAt,
     }),
   );
   Object.assign(running, { tftp, nbd, agent: agents });

@@ -189,7 +189,7 @@ export class AgentServer {
       peer: peer.connection.peer,
       identity: peer.identity,
       definedAs: (id) => admissions.definedAs(id),
-      holdsLease: (node, address) => this.#options.holdsLease(node, address),
+      isAt: (node, address) => this.#options.isAt(node, address),
       lastSeq: (node, bootId) => directory.lastSeq(node, bootId),
     });
     await this.#take(peer, turn);

@@ -13,7 +13,7 @@ import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../../agent/protocol/resources.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
-import { isAdapterAddress, type NodeIndex } from '../model/nodes.ts';
+import type { NodeIndex } from '../model/nodes.ts';
 import type { Recognised } from '../model/views.ts';
 import type { PushAnswer, Refusal } from './pushes.ts';
 
@@ -36,8 +36,8 @@ export interface World {
   identity: string | undefined;
   /** Whose definition this is, also where it was deleted. */
   definedAs(id: string): { name: string; deleted: boolean } | undefined;
-  /** True where `address` is leased to a node that has none of its own. */
-  holdsLease(node: NodeConfig, address: string): boolean;
+  /** Whether the node has this address: reserved, for one of its adapters, or else leased to it. */
+  isAt(node: string, address: string): boolean;
   /** Highest step number taken of this boot of the node, 0 where none. */
   lastSeq(node: string, bootId: string): number;
 }
@@ -172,21 +172,19 @@ function greet(hello: Hello, world: World): Turn {
   };
   // Of hardware that was the node's once and has its key: it is told to forget that, wherever it is by now.
   if (known?.deleted) return judged;
-  if (isAdapterAddress(node, world.peer)) return judged;
-  if (node.address !== undefined && node.address !== world.peer)
-    return refuseNode(
-      match,
-      'address',
-      `${node.name} has address ${node.address}, this connection is from ${world.peer}`,
-    );
   // Whoever is on the network can say a MAC or a UID; who answers at an address is harder to pretend.
-  if (node.address === undefined && !world.holdsLease(node, world.peer))
-    return refuseNode(
-      match,
-      'no-lease',
-      `${node.name} has its address from the pool, and ${world.peer} is not leased to it`,
-    );
-  return judged;
+  if (world.isAt(node.name, world.peer)) return judged;
+  return node.address === undefined
+    ? refuseNode(
+        match,
+        'no-lease',
+        `${node.name} has its address from the pool, and ${world.peer} is not leased to it`,
+      )
+    : refuseNode(
+        match,
+        'address',
+        `${node.name} has address ${node.address}, this connection is from ${world.peer}`,
+      );
 }
 
 /** The node was taken in. Nothing where it has gone meanwhile. */
@@ -253,13 +251,9 @@ function byKey(
  * A node known by its client identifier or relay circuit alone, of which a hello says nothing: DHCP has recognised it
  * and given it the address it comes from.
  */
-function byAddress({ nodes, peer, holdsLease }: World): { node: NodeConfig; by: 'address' } | undefined {
+function byAddress({ nodes, peer, isAt }: World): { node: NodeConfig; by: 'address' } | undefined {
   const node = nodes.all.find(
-    (each) =>
-      each.mac === undefined &&
-      each.uid === undefined &&
-      ((each.address === undefined ? holdsLease(each, peer) : each.address === peer) ||
-        isAdapterAddress(each, peer)),
+    ({ name, mac, uid }) => mac === undefined && uid === undefined && isAt(name, peer),
   );
   return node && { node, by: 'address' };
 }

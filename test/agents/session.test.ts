@@ -11,6 +11,7 @@ import {
 } from '../../imager/agents/session.ts';
 import type { NodeConfig, UserConfig } from '../../imager/model/config.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
+import { nodeAddresses } from '../../imager/service/node-addresses.ts';
 import { hello, POINTER } from './client.ts';
 
 const node1: NodeConfig = {
@@ -27,13 +28,19 @@ const web: UserConfig = {
   scripts: [{ name: 'a', stage: 1, content: 'true', timeoutSeconds: 5, run: 'once', onFailure: 'retry' }],
   services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 9 },
 };
+/** What is known of these nodes, of which `pooled` has 10.9.9.9 from the pool. */
+function knownOf(nodes: NodeConfig[], pooled: NodeConfig): Pick<World, 'nodes' | 'isAt'> {
+  const index = new NodeIndex(nodes);
+  const holderOf = (address: string) => (address === '10.9.9.9' ? pooled : undefined);
+  return { nodes: index, isAt: nodeAddresses({ nodes: index, holderOf, lastOf: () => undefined }).isAt };
+}
+
 const world: World = {
-  nodes: new NodeIndex([node1, node2]),
+  ...knownOf([node1, node2], node2),
   peer: '10.0.0.11',
   identity: undefined,
   definedAs: (id) =>
     /^id-of-node[12]/.test(id) ? { name: id.slice(6, 11), deleted: id.endsWith('deleted') } : undefined,
-  holdsLease: (node, address) => node === node2 && address === '10.9.9.9',
   lastSeq: () => 3,
 };
 const fresh: Session = { at: 'new' };
@@ -128,7 +135,7 @@ describe('hello', () => {
     ];
     const wired = { ...plain, adapters: [{ network: { address: '10.0.0.51', prefix: 24 } }] };
     const from = (peer: string, message = hello()) =>
-      receive(fresh, message, { ...world, nodes: new NodeIndex([set, wired]), peer });
+      receive(fresh, message, { ...world, ...knownOf([set, wired], node2), peer });
     expect(['10.0.0.11', '10.0.0.50'].map((peer) => from(peer).session.at)).toEqual(['judged', 'judged']);
     expect(from('10.0.0.51').outputs.at(-1)).toMatchObject({ do: 'drop', reason: 'address' });
     const stranger = hello({ uid: 'serial:other', macs: [] });
@@ -145,9 +152,8 @@ describe('hello', () => {
     const from = (peer: string) =>
       receive(fresh, hello({ uid: 'serial:other', macs: [] }), {
         ...world,
-        nodes: new NodeIndex([node1, wired, pooled]),
+        ...knownOf([node1, wired, pooled], pooled),
         peer,
-        holdsLease: (node, address) => node === pooled && address === '10.9.9.9',
       });
     expect(from('10.0.0.13').session).toMatchObject({ at: 'judged', node: wired, by: 'address' });
     expect(from('10.9.9.9').session).toMatchObject({ at: 'judged', node: pooled, by: 'address' });

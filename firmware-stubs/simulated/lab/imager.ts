@@ -209,7 +209,7 @@ export class SimulatedImager implements Listener {
       peer: peer.address,
       identity: peer.identity,
       definedAs: (id) => admissions.definedAs(id),
-      holdsLease: (node, address) => this.#parts.addressOf(node.name) === address,
+      isAt: (node, address) => this.#parts.addressOf(node) === address,
       lastSeq: (node, bootId) => this.#directory.lastSeq(node, bootId),
     });
     await this.#take(peer, turn);
