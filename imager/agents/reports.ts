@@ -18,6 +18,8 @@ import type { Claim } from './session.ts';
 /** Reasons and addresses of refusals that are logged; more are only counted, so that a flood cannot fill the log. */
 const MOST_LOGGED = 1000;
 
+const AS: Record<Claim['key'], RefusalView['as']> = { present: 'key', former: 'former', none: 'claim' };
+
 /** Somebody who was not let in. */
 export interface Refused {
   reason: string;
@@ -146,12 +148,12 @@ export class Reports {
     const owner = claim === undefined && address !== undefined ? this.#ownerOf(address) : undefined;
     const node = claim?.node ?? owner;
     const words = owner === undefined ? why : `${why} (from the address of ${owner})`;
-    const as: RefusalView['as'] = claim === undefined ? 'address' : claim.proven ? 'key' : 'claim';
+    const as = claim === undefined ? 'address' : AS[claim.key];
     if (node !== undefined && address !== undefined)
       this.refusals.note(node, { reason, why, address, as }, at);
     this.#logRefusal(reason, address, words);
     // While the node itself is connected, who says to be it is somebody else.
-    const its = claim !== undefined && (claim.proven || !this.#isConnected(claim.node));
+    const its = claim !== undefined && (claim.key === 'present' || !this.#isConnected(claim.node));
     this.#sink({
       at,
       component: 'agent',
@@ -166,7 +168,7 @@ export class Reports {
   /** Somebody was not let in before its connection was secured; `identity`: the definition it said it has. */
   unsecured(reason: string, address: string, why: string, identity = ''): void {
     const node = this.#options.admissions.definedAs(identity)?.name;
-    this.refused({ reason, address, why, ...(node === undefined ? {} : { claim: { node, proven: false } }) });
+    this.refused({ reason, address, why, ...(node === undefined ? {} : { claim: { node, key: 'none' } }) });
   }
 
   /** The node an address is reserved for, else the one that was taken in there last. */

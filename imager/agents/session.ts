@@ -21,7 +21,7 @@ export type Session =
   /** Connected, has not said who it is. */
   | { at: 'new' }
   /** Recognised as this node; whether it may join is being judged (imager/definitions). */
-  | { at: 'judged'; node: NodeConfig; by: Recognised; hello: Hello }
+  | { at: 'judged'; node: NodeConfig; by: Recognised; hello: Hello; claim: Claim }
   /** Welcomed as this node. `instance`: which of the agents that have its key. */
   | { at: 'open'; node: NodeConfig; bootId: string; instance?: string | undefined }
   /** Refused or dropped: nothing more is read from it. */
@@ -63,10 +63,10 @@ export type Output =
   /** Close; `reason` is the fixed word counted, `why` the sentence. */
   | { do: 'drop'; reason: string; why: string; claim?: Claim };
 
-/** The node somebody says it is; `proven`: with the node's key. */
+/** The node somebody says it is, and the key that it says that with: of the node's definition, of one that was deleted, or none. */
 export interface Claim {
   node: string;
-  proven: boolean;
+  key: 'present' | 'former' | 'none';
 }
 
 export interface Turn {
@@ -150,11 +150,11 @@ function greet(hello: Hello, world: World): Turn {
       'version',
       `agent speaks protocol ${hello.version}, this imager ${PROTOCOL_VERSION}: boot an image built with this imager`,
     );
+  const known = world.identity === undefined ? undefined : world.definedAs(world.identity);
   const match =
     world.identity === undefined
       ? (identify(hello, world.nodes) ?? byAddress(world))
-      : byKey(world, world.identity, hello);
-  const known = world.identity === undefined ? undefined : world.definedAs(world.identity);
+      : known && byKey(world.nodes, known, hello);
   if (match === undefined && known?.deleted === false)
     return refuse(
       'unknown-node',
@@ -166,9 +166,13 @@ function greet(hello: Hello, world: World): Turn {
       `no node with UID ${hello.uid} or MAC ${hello.macs.join(', ') || '(none)'}: add it to the configuration`,
     );
   const { node, by } = match;
+  const claim: Claim = {
+    node: node.name,
+    key: known === undefined ? 'none' : known.deleted ? 'former' : 'present',
+  };
   const judged: Turn = {
-    session: { at: 'judged', node, by, hello },
-    outputs: [{ do: 'admit', node, hello, claim: claimOf(match) }],
+    session: { at: 'judged', node, by, hello, claim },
+    outputs: [{ do: 'admit', node, hello, claim }],
   };
   // Of hardware that was the node's once and has its key: it is told to forget that, wherever it is by now.
   if (known?.deleted) return judged;
@@ -176,12 +180,12 @@ function greet(hello: Hello, world: World): Turn {
   if (world.isAt(node.name, world.peer)) return judged;
   return node.address === undefined
     ? refuseNode(
-        match,
+        claim,
         'no-lease',
         `${node.name} has its address from the pool, and ${world.peer} is not leased to it`,
       )
     : refuseNode(
-        match,
+        claim,
         'address',
         `${node.name} has address ${node.address}, this connection is from ${world.peer}`,
       );
@@ -214,7 +218,7 @@ export function admitted(
 
 /** The node was not taken in. Nothing where it has gone meanwhile. */
 export function turnedAway(session: Session, reason: string, why: string): Turn {
-  return session.at === 'judged' ? refuseNode(session, reason, why) : { session, outputs: [] };
+  return session.at === 'judged' ? refuseNode(session.claim, reason, why) : { session, outputs: [] };
 }
 
 /** The node a hello is of: by UID, which stays when an adapter is changed, else by MAC. */
@@ -237,14 +241,13 @@ export function identify(
  * more, the node its hardware is of: somebody has to tell it to forget what it keeps.
  */
 function byKey(
-  { nodes, definedAs }: World,
-  identity: string,
+  nodes: NodeIndex,
+  { name, deleted }: { name: string; deleted: boolean },
   hello: Hello,
 ): { node: NodeConfig; by: Recognised } | undefined {
-  const known = definedAs(identity);
-  const node = nodes.byName(known?.name ?? '');
+  const node = nodes.byName(name);
   if (node !== undefined) return { node, by: 'key' };
-  return known?.deleted ? identify(hello, nodes) : undefined;
+  return deleted ? identify(hello, nodes) : undefined;
 }
 
 /**
@@ -287,19 +290,14 @@ function refuse(reason: string, why: string): Turn {
 /** What somebody is told who says it is a node and has proved nothing: what was wrong with that helps an imposter alone. */
 const UNPROVEN = 'it is not taken in: why is in the imager\'s log, and in "imager node show"';
 
-function refuseNode(match: { node: NodeConfig; by: Recognised }, reason: string, why: string): Turn {
-  const claim = claimOf(match);
+function refuseNode(claim: Claim, reason: string, why: string): Turn {
   return {
     session: { at: 'closed' },
     outputs: [
-      { do: 'send', message: { type: 'refuse', why: claim.proven ? why : UNPROVEN } },
+      { do: 'send', message: { type: 'refuse', why: claim.key === 'none' ? UNPROVEN : why } },
       { do: 'drop', reason, why, claim },
     ],
   };
-}
-
-function claimOf({ node, by }: { node: NodeConfig; by: Recognised }): Claim {
-  return { node: node.name, proven: by === 'key' };
 }
 
 function drop(reason: string, why: string): Turn {

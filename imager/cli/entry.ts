@@ -37,6 +37,7 @@ function joinWords({ at, address, by, deeds }: Joined): string {
 
 const WHOSE: Record<RefusalView['as'], string> = {
   key: 'itself, with its key, from',
+  former: 'what was it once, with a key that is deleted, from',
   claim: 'somebody who said to be it, from',
   address: 'not known who, from its address',
 };

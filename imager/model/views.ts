@@ -117,10 +117,11 @@ export interface RefusalView {
   why: string;
   address: string;
   /**
-   * Whose it is. `key`: the node's own, which had its key. `claim`: of somebody who said to be the node. `address`: of somebody
-   * who said nothing that counts, at the address of the node.
+   * Whose it is. `key`: the node's own, which had its key. `former`: of what was the node once, with a key that is deleted, also
+   * where another machine is the node by now. `claim`: of somebody who said to be the node. `address`: of somebody who said
+   * nothing that counts, at the address of the node.
    */
-  as: 'key' | 'claim' | 'address';
+  as: 'key' | 'former' | 'claim' | 'address';
   count: number;
   /** The first time and the last: milliseconds since the epoch. */
   since: number;

@@ -13,13 +13,14 @@ import { Directory } from '../../imager/agents/directory.ts';
 import { Duplicates } from '../../imager/agents/duplicates.ts';
 import { Refusals } from '../../imager/agents/refusals.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
+import type { Definitions } from '../../imager/definitions/store.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
 import { connectSecure, ENROL } from '../support/secure.ts';
 import { admissionsOf } from './admissions.ts';
-import { TestAgent } from './client.ts';
+import { hello, TestAgent } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
 
 const HOME = '127.0.0.1';
@@ -30,6 +31,7 @@ let defined: Secret;
 let local: LocalDefinition;
 let server: AgentServer;
 let directory: Directory;
+let definitions: Definitions;
 let events: BootEvent[];
 let log: { level: number; msg: string }[];
 const agents: TestAgent[] = [];
@@ -41,7 +43,7 @@ beforeEach(async () => {
   const registry = new MemoryRegistry();
   directory = new Directory(registry, () => true);
   const admissions = await admissionsOf(registry, ['node1', 'node2', 'node3']);
-  const { definitions } = admissions;
+  definitions = admissions.definitions;
   const node = { name: 'node1', uid: 'serial:n1', address: HOME };
   const { id, key, number } = await definitions.begin({ ...node, keeps: true, at: 0 });
   await definitions.finish(id);
@@ -154,6 +156,26 @@ describe('somebody who is not let in', () => {
       ['node1', 'address'],
       ['node3', 'address'],
     ]);
+  });
+
+  test('with a key that is deleted: what was the node once, which hears why, and not the node that has its place', async () => {
+    await definitions.close('node1');
+    await definitions.want('node1');
+    const successor = await agent(HOME);
+    expect(await successor.greet({ keeps: false })).toMatchObject({ type: 'welcome' });
+    const old = await agent(ELSEWHERE, defined);
+    old.send(hello({ local, keeps: true }));
+    const erase = await old.next();
+    expect(erase).toMatchObject({ type: 'erase', definition: local.id });
+    old.send({ type: 'done', request: (erase as { request: number }).request });
+    expect(await old.next()).toEqual({
+      type: 'refuse',
+      why: 'node1 was deleted from the cluster: its copy is erased',
+    });
+    // Not an event of the node that is connected.
+    expect(await seen(({ reason }) => reason === 'erased')).not.toHaveProperty('node');
+    expect(refusals()).toMatchObject([{ reason: 'erased', as: 'former', address: ELSEWHERE }]);
+    expect(server.connected()).toMatchObject([{ node: 'node1', address: HOME }]);
   });
 
   test('of many, the last few are kept, and how often each came', () => {
