@@ -187,6 +187,7 @@ async function startParts(
           agents,
           sink,
           clock,
+          log: log.child({ room: 'control' }),
         }),
         log: log.child({ room: 'control' }),
       }),
