@@ -1,4 +1,4 @@
-/** What the imager answers to one agent: pure. server.ts performs the outputs in order. */
+/** What the imager answers to one agent: pure. conversations.ts performs the outputs in order. */
 import type { Heartbeat } from '../../agent/protocol/heartbeat.ts';
 import {
   type AgentMessage,
