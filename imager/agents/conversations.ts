@@ -9,7 +9,7 @@ import type { Ask } from './admissions.ts';
 import { Connection } from './connection.ts';
 import { type AgentServerOptions, HELLO_MS, PUSH_MS } from './options.ts';
 import { isOneAgent, type Peer, type Peers } from './peers.ts';
-import { type PushAnswer, PushError, Pushes } from './pushes.ts';
+import { PushError, Pushes } from './pushes.ts';
 import type { Reports } from './reports.ts';
 import { acknowledgement, admitted, type Output, receive, type Turn, turnedAway } from './session.ts';
 import type { Watch } from './watch.ts';
@@ -28,7 +28,7 @@ export interface ConversationParts {
 export class Conversations {
   readonly #options: AgentServerOptions;
   readonly #peers: Peers;
-  readonly #pushes: Pushes<PushAnswer>;
+  readonly #pushes: Pushes;
   readonly #reports: Reports;
   readonly #tally: Tally;
   readonly #watch: Watch;
@@ -137,14 +137,9 @@ export class Conversations {
         const told = await directory.inventories.note(node, output.bootId, output.found, at);
         return told && this.#reports.resources(at, node, told);
       }
-      case 'settle': {
-        const { request, answer } = output;
-        const known =
-          'why' in answer
-            ? this.#pushes.refuse(peer, request, answer)
-            : this.#pushes.settle(peer, request, answer);
-        if (!known) this.#tally.count('ignored.late-answer');
-      }
+      case 'settle':
+        if (!this.#pushes.settle(peer, output.request, output.answer))
+          this.#tally.count('ignored.late-answer');
     }
   }
 
