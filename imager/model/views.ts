@@ -28,9 +28,9 @@ export interface BootRecord {
 
 /**
  * `up`: it has a carrier, and datagrams come back from the imager, or some come at all where it has no address. `silent`: none
- * comes. `path-down`: those to the imager do not come back. `gone`: the node has it no more.
+ * comes. `path-down`: those to the imager do not come back. `gone`: the node has it no more. `unknown`: the node is lost.
  */
-export type AdapterState = 'up' | 'no-carrier' | 'silent' | 'path-down' | 'gone';
+export type AdapterState = 'up' | 'no-carrier' | 'silent' | 'path-down' | 'gone' | 'unknown';
 
 export interface AdapterView {
   /** As the node's kernel names it. */
@@ -38,6 +38,8 @@ export interface AdapterView {
   mac: string;
   address: string | null;
   state: AdapterState;
+  /** What it was when it was last heard, where that is unknown now. */
+  was?: AdapterState;
   /** Mbit/s, where its driver says. */
   speed: number | null;
   /** Milliseconds to the imager and back. */
