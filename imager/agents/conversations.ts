@@ -153,6 +153,7 @@ export class Conversations {
       const admission = await admissions.admit(node, hello, from, this.#askingPeer(peer));
       if (peer.session.at !== 'judged') return;
       peer.deeds = admission.deeds;
+      if (admission.admitted && admission.defined !== undefined) peer.defined = admission.defined;
       this.#reports.admission(peer, node.name, hello, admission);
       const turn = admission.admitted
         ? admitted(
@@ -181,7 +182,9 @@ export class Conversations {
     peer.connection.welcomed();
     this.#watch.heard(node.name);
     const again = directory.get(node.name)?.boots.some(({ bootId }) => bootId === hello.bootId) ?? false;
-    const stored = directory.join(node.name, hello, peer.connection.peer, at, { by, deeds: peer.deeds });
+    const { deeds, defined } = peer;
+    const how = { by, deeds, ...(defined === undefined ? {} : { defined }) };
+    const stored = directory.join(node.name, hello, peer.connection.peer, at, how);
     const fallback = directory.get(node.name)?.fallback;
     // Told at once: a node may be gone before it is durable.
     this.#reports.hello(at, peer, node, by, hello);

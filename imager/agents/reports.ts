@@ -66,8 +66,7 @@ export class Reports {
     const deployment = hello.pointer?.deployment ?? '';
     const { uid, bootId, bootedImage, uptime } = hello;
     this.event(at, peer, 'hello', node, { by, bootId, bootedImage, deployment, uptime });
-    const how = peer.deeds.includes('define') ? 'first-use' : by;
-    log.info({ node, address: peer.connection.peer, by: how, deployment }, 'welcome');
+    log.info({ node, address: peer.connection.peer, by: peer.defined ?? by, deployment }, 'welcome');
     if (by === 'mac' && expected !== undefined)
       log.warn({ node, uid, expected }, 'node known by its MAC has another UID');
   }
@@ -109,6 +108,7 @@ export class Reports {
     const { id, number } = outcome.admitted
       ? outcome.definition
       : { id: local?.id ?? '', number: local?.number ?? 0 };
+    if (deeds.includes('define')) this.duplicates.settle(node);
     for (const deed of deeds) {
       this.#tally.count(`definition.${deed}`);
       this.event(this.#clock.now(), peer, deed, node, { uid, definition: id, number });

@@ -126,6 +126,7 @@ export class AgentServer {
     const { admissions } = this.#options;
     const done = await admissions.undefine(node, () => this.#conversations.asking(node));
     this.#peers.of(node)?.connection.drop('undefined', undefinedWords(node));
+    this.#reports.duplicates.settle(node);
     return done;
   }
 

@@ -100,6 +100,12 @@ export interface DefinitionView {
 /** What a node was recognised by; `key`: its connection is secured with that of its definition. */
 export type Recognised = 'key' | 'uid' | 'mac' | 'address';
 
+/**
+ * How a node came to its definition: `first-use`: it was the first who said to be it (agents.enrolment). `asked`: imager node define
+ * had asked for that. `anew`: in the place of one that it had.
+ */
+export type Defined = 'first-use' | 'asked' | 'anew';
+
 /** The last time a node was taken in. */
 export interface Joined {
   /** Milliseconds since the epoch. */
@@ -109,6 +115,8 @@ export interface Joined {
   by: Recognised | null;
   /** What was done to its definition before, in order: define, finish, correct, settle, erase. */
   deeds: readonly string[];
+  /** Null where it was not defined as it came. */
+  defined: Defined | null;
 }
 
 /** Who was not let in, once or several times for one reason from one address. */

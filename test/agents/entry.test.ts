@@ -204,11 +204,17 @@ test('each welcome is a line of the log: who, from where, how known, which deplo
   await seen(({ step, node }) => step === 'hello' && node === 'node2');
   const again = await agent(ELSEWHERE);
   await again.greet({ uid: 'serial:n2' });
-  await vi.waitFor(() => expect(log.filter(({ msg }) => msg === 'welcome')).toHaveLength(3));
+  await server.undefine('node2');
+  await definitions.want('node2', 2);
+  const asked = await agent(ELSEWHERE);
+  await asked.greet({ uid: 'serial:n2' });
+  await vi.waitFor(() => expect(log.filter(({ msg }) => msg === 'welcome')).toHaveLength(4));
+  expect(directory.get('node2')).toMatchObject({ deeds: ['define'], defined: 'asked' });
   expect(log.filter(({ msg }) => msg === 'welcome')).toMatchObject([
     { level: 30, node: 'node1', address: HOME, by: 'key', deployment: 'd1' },
     { level: 30, node: 'node2', address: ELSEWHERE, by: 'first-use', deployment: '' },
     { level: 30, node: 'node2', address: ELSEWHERE, by: 'uid', deployment: 'd1' },
+    { level: 30, node: 'node2', address: ELSEWHERE, by: 'asked', deployment: 'd1' },
   ]);
 });
 
@@ -240,6 +246,31 @@ describe('two agents of one node', () => {
     ]);
     expect(server.troubles('node2').duplicate).toMatchObject({ addresses: [HOME, ELSEWHERE] });
     expect(log.filter(({ msg }) => msg.startsWith('two agents speak'))).toHaveLength(1);
+  });
+
+  test.each([
+    ['undefined', () => server.undefine('node2')],
+    [
+      'defined anew',
+      async () => {
+        await definitions.close('node2');
+        await definitions.want('node2');
+        const anew = await agent(HOME);
+        expect(await anew.greet(two)).toMatchObject({ type: 'welcome' });
+      },
+    ],
+  ])('that they were two is settled once the node is %s', async (_, settle) => {
+    const first = await agent(HOME);
+    await first.greet(two);
+    const second = await agent(ELSEWHERE);
+    await second.greet(two);
+    expect(await first.next()).toMatchObject({ type: 'replaced' });
+    first.socket.end();
+    await seen(({ step }) => step === 'duplicate');
+    await second.close();
+    expect(server.troubles('node2').duplicate).toMatchObject({ addresses: [HOME, ELSEWHERE] });
+    await settle();
+    expect(server.troubles('node2').duplicate).toBeNull();
   });
 
   test('one that has gone without a word, and came again, is one', async () => {

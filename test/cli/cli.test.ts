@@ -219,7 +219,7 @@ describe('the imager behind the socket', () => {
       ...{ ...node, name: 'c1\u009b\u007f', reported: null, boots: [boot] },
       liveness: { state: 'lost', heardAt: 0, adapters: [adapter] },
       membership: { definition: null, standing: null },
-      joined: { at: 0, address: '10.0.0.1', by: 'key', deeds: [] },
+      joined: { at: 0, address: '10.0.0.1', by: 'uid', deeds: ['define'], defined: 'asked' },
       refusals: [
         { reason: 'r', why: 'w\u001b[2J', address: '10.0.0.2', as: 'address', count: 3, since: 0, at: 0 },
       ],
@@ -252,7 +252,7 @@ describe('the imager behind the socket', () => {
     expect(power.stdout).toBe('n?c: on through the agent\n');
     const undone = 'n: was not defined; it is not taken in before imager node define n\n';
     expect(undefine).toEqual({ code: 0, stdout: undone, stderr: '' });
-    expect(show.stdout).toMatch(/^last join +1970-01-01 00:00:00Z, from 10\.0\.0\.1, with its key$/m);
+    expect(show.stdout).toMatch(/^last join +1970-01-01 00:00:00Z, from 10\.0\.0\.1, defined as was asked for$/m);
     expect(show.stdout).toMatch(
       /^adapter eth0 +unknown: up when last heard, 1970-01-01 00:00:00Z, 10\.0\.0\.1, 52:54:00:00:00:01$/m,
     );
