@@ -133,6 +133,6 @@ function detailsOf(
   };
 }
 
-function joinedOf({ at, address, by = null, deeds = [], defined = null }: NodeRecord): Joined {
-  return { at, address, by, deeds, defined };
+function joinedOf({ at, address, by, deeds = [], defined }: NodeRecord): Joined {
+  return { at, address, by: by ?? null, deeds, defined: defined ?? null };
 }

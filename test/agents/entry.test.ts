@@ -160,9 +160,12 @@ describe('somebody who is not let in', () => {
 
   test('with a key that is deleted: what was the node once, which hears why, and not the node that has its place', async () => {
     await definitions.close('node1');
-    await definitions.want('node1');
-    const successor = await agent(HOME);
-    expect(await successor.greet({ keeps: false })).toMatchObject({ type: 'welcome' });
+    const other = { name: 'node1', uid: 'serial:other', address: HOME };
+    const { id, key } = await definitions.begin({ ...other, keeps: true, at: 0 });
+    await definitions.finish(id);
+    const successor = await agent(HOME, { identity: id, key: key! });
+    const theirs = { uid: other.uid, local: { ...local, id, uid: other.uid }, keeps: true };
+    expect(await successor.greet(theirs)).toMatchObject({ type: 'welcome' });
     const old = await agent(ELSEWHERE, defined);
     old.send(hello({ local, keeps: true }));
     const erase = await old.next();
