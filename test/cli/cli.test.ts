@@ -252,7 +252,9 @@ describe('the imager behind the socket', () => {
     expect(power.stdout).toBe('n?c: on through the agent\n');
     const undone = 'n: was not defined; it is not taken in before imager node define n\n';
     expect(undefine).toEqual({ code: 0, stdout: undone, stderr: '' });
-    expect(show.stdout).toMatch(/^last join +1970-01-01 00:00:00Z, from 10\.0\.0\.1, defined as was asked for$/m);
+    expect(show.stdout).toMatch(
+      /^last join +1970-01-01 00:00:00Z, from 10\.0\.0\.1, defined as was asked for$/m,
+    );
     expect(show.stdout).toMatch(
       /^adapter eth0 +unknown: up when last heard, 1970-01-01 00:00:00Z, 10\.0\.0\.1, 52:54:00:00:00:01$/m,
     );

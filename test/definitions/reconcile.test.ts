@@ -133,11 +133,7 @@ describe('a node without a copy', () => {
       ['first-use', 'first-use', 'not-defined'],
     ],
     ['has lost its key', { global }, ['no-key', 'anew', 'no-key']],
-    [
-      'was flashed to another disk than its key is on',
-      { global, moved: true },
-      ['anew', 'anew', 'anew'],
-    ],
+    ['was flashed to another disk than its key is on', { global, moved: true }, ['anew', 'anew', 'anew']],
     ['the same, and cannot mount it', { global, moved: true, keeps: false }, ['no-key', 'no-key', 'no-key']],
     [
       'the same, with the UID of another',

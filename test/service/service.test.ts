@@ -232,7 +232,13 @@ describe('its agent', () => {
       expect(answer).toEqual({ status: 409, error: said });
       const events = await api<BootEvent[]>(node1, '/api/events?node=node1');
       expect(events.filter(({ detail }) => detail?.why === said)).toMatchObject([
-        { component: 'imager', step: 'refused', reason: 'damaged', node: 'node1', detail: { image: 'other' } },
+        {
+          component: 'imager',
+          step: 'refused',
+          reason: 'damaged',
+          node: 'node1',
+          detail: { image: 'other' },
+        },
       ]);
       await lab.logged(`flash refused: ${said}`);
     }

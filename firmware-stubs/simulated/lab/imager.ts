@@ -12,8 +12,8 @@ import { Admissions, type Ask } from '../../../imager/agents/admissions.ts';
 import { Directory } from '../../../imager/agents/directory.ts';
 import { Flashes, type FlashRequest } from '../../../imager/agents/flashes.ts';
 import { Liveness } from '../../../imager/agents/liveness.ts';
-import { Outputs } from '../../../imager/agents/outputs.ts';
 import { PUSH_MS } from '../../../imager/agents/options.ts';
+import { Outputs } from '../../../imager/agents/outputs.ts';
 import { notConnected, type PushAnswer, PushError, Pushes } from '../../../imager/agents/pushes.ts';
 import {
   acknowledgement,
