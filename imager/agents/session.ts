@@ -179,15 +179,15 @@ function greet(hello: Hello, world: World): Turn {
   // Whoever is on the network can say a MAC or a UID; who answers at an address is harder to pretend.
   if (world.isAt(node.name, world.peer)) return judged;
   return node.address === undefined
-    ? refuseNode(
-        claim,
+    ? refuse(
         'no-lease',
         `${node.name} has its address from the pool, and ${world.peer} is not leased to it`,
-      )
-    : refuseNode(
         claim,
+      )
+    : refuse(
         'address',
         `${node.name} has address ${node.address}, this connection is from ${world.peer}`,
+        claim,
       );
 }
 
@@ -218,7 +218,7 @@ export function admitted(
 
 /** The node was not taken in. Nothing where it has gone meanwhile. */
 export function turnedAway(session: Session, reason: string, why: string): Turn {
-  return session.at === 'judged' ? refuseNode(session.claim, reason, why) : { session, outputs: [] };
+  return session.at === 'judged' ? refuse(reason, why, session.claim) : { session, outputs: [] };
 }
 
 /** The node a hello is of: by UID, which stays when an adapter is changed, else by MAC. */
@@ -261,41 +261,36 @@ function byAddress({ nodes, peer, isAt }: World): { node: NodeConfig; by: 'addre
   return node && { node, by: 'address' };
 }
 
-/** What the node does for a deployment: its user configuration, or plainly its disk's init. */
+/** Of nodes without a user configuration: plainly the disk's init. */
+const PLAIN: UserConfig = {
+  ...{ secondReboot: false, scripts: [] },
+  services: { init: ['/sbin/init'], ports: [], timeoutSeconds: 60 },
+};
+
+/** What the node does for a deployment. */
 export function planFor(
   node: NodeConfig,
   deployment: string,
   userConfigs: Readonly<Record<string, UserConfig>>,
 ): Plan {
-  const userConfig = node.userConfig === undefined ? undefined : userConfigs[node.userConfig];
+  const { secondReboot, scripts, services } = userConfigs[node.userConfig ?? ''] ?? PLAIN;
   return {
-    deployment,
-    secondReboot: userConfig?.secondReboot ?? false,
-    scripts: userConfig?.scripts ?? [],
-    services: userConfig?.services ?? { init: ['/sbin/init'], ports: [], timeoutSeconds: 60 },
+    ...{ deployment, secondReboot, scripts, services },
     ...(node.adapters === undefined ? {} : { adapters: [...node.adapters] }),
-  };
-}
-
-function refuse(reason: string, why: string): Turn {
-  return {
-    session: { at: 'closed' },
-    outputs: [
-      { do: 'send', message: { type: 'refuse', why } },
-      { do: 'drop', reason, why },
-    ],
   };
 }
 
 /** What somebody is told who says it is a node and has proved nothing: what was wrong with that helps an imposter alone. */
 const UNPROVEN = 'it is not taken in: why is in the imager\'s log, and in "imager node show"';
 
-function refuseNode(claim: Claim, reason: string, why: string): Turn {
+/** `claim`: of whom it was recognised as, where it came to that. */
+function refuse(reason: string, why: string, claim?: Claim): Turn {
+  const told = claim?.key === 'none' ? UNPROVEN : why;
   return {
     session: { at: 'closed' },
     outputs: [
-      { do: 'send', message: { type: 'refuse', why: claim.key === 'none' ? UNPROVEN : why } },
-      { do: 'drop', reason, why, claim },
+      { do: 'send', message: { type: 'refuse', why: told } },
+      { do: 'drop', reason, why, ...(claim && { claim }) },
     ],
   };
 }
