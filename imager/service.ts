@@ -125,7 +125,7 @@ async function startParts(
       heartbeatSeconds: config.agents.heartbeatSeconds,
       lostMs: config.agents.lostSeconds * 1000,
       outputs: stores.outputs,
-      holdsLease: stores.holdsLease,
+      isAt: stores.isAt,
     }),
   );
   Object.assign(running, { tftp, nbd, agent: agents });
@@ -187,6 +187,7 @@ async function startParts(
           agents,
           sink,
           clock,
+          log: log.child({ room: 'control' }),
         }),
         log: log.child({ room: 'control' }),
       }),

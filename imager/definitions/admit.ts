@@ -7,6 +7,7 @@ import type { Definition } from '../../agent/protocol/definition.ts';
 import type { LocalDefinition } from '../../agent/protocol/membership.ts';
 import type { Uid } from '../../agent/protocol/uid.ts';
 import type { Enrolment } from '../model/config.ts';
+import type { Defined } from '../model/views.ts';
 import type { GlobalDefinition } from './definition.ts';
 import { judge, type Verdict } from './reconcile.ts';
 import { type Definitions, TakenError } from './store.ts';
@@ -42,7 +43,8 @@ export interface Applicant {
 export type Deed = Exclude<Verdict['do'], 'join' | 'refuse'>;
 
 export type Admission =
-  | { admitted: true; definition: GlobalDefinition; deeds: Deed[] }
+  /** `defined`: how it came to its definition, where that was made as it came. */
+  | { admitted: true; definition: GlobalDefinition; deeds: Deed[]; defined?: Defined }
   /** `reason`: a fixed word. */
   | { admitted: false; reason: string; why: string; deeds: Deed[] };
 
@@ -94,7 +96,7 @@ export async function admit(
       case 'define': {
         const made = await define(applicant, end, definitions, now());
         if ('why' in made) return refused(made.reason, `${name} ${made.why}`);
-        return { admitted: true, definition: made, deeds };
+        return { admitted: true, definition: made, deeds, defined: verdict.as };
       }
     }
   }

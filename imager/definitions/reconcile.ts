@@ -5,6 +5,7 @@
 import type { LocalDefinition } from '../../agent/protocol/membership.ts';
 import type { Uid } from '../../agent/protocol/uid.ts';
 import type { Enrolment } from '../model/config.ts';
+import type { Defined } from '../model/views.ts';
 import type { GlobalDefinition } from './definition.ts';
 
 /**
@@ -48,7 +49,7 @@ export type Verdict =
   /** The node's copy goes. */
   | { do: 'erase' }
   /** A definition is made; one there is of the node goes. */
-  | { do: 'define' }
+  | { do: 'define'; as: Defined }
   /** `reason`: a fixed word. */
   | { do: 'refuse'; reason: string; why: string };
 
@@ -80,22 +81,23 @@ function judgeStranger({ original, keeps, global, moved, other, enrolment, stand
     if (other !== undefined) return ofOther(original, other);
     if (standing === 'closed' || (enrolment === 'asked' && standing !== 'wanted'))
       return refuse('not-defined', 'is not defined to the cluster: imager node define NAME does that');
-    return { do: 'define' };
+    return { do: 'define', as: standing === 'wanted' ? 'asked' : 'first-use' };
   }
+  const anew: Verdict = { do: 'define', as: 'anew' };
   if (global.key !== null) {
     // Its key stayed behind on the disk it was taken off, by who may flash it.
     if (keeps && (enrolment === 'always' || moved))
-      return other === undefined ? { do: 'define' } : ofOther(original, other);
+      return other === undefined ? anew : ofOther(original, other);
     return refuse(
       'no-key',
       `${keylessWords(keeps, global.disk)} imager node undefine NAME and define NAME give it another`,
     );
   }
   if (global.uid !== original) {
-    if (enrolment === 'always') return other === undefined ? { do: 'define' } : ofOther(original, other);
+    if (enrolment === 'always') return other === undefined ? anew : ofOther(original, other);
     return refuse('other-uid', `is defined with UID ${global.uid}, not ${original}`);
   }
-  return keeps ? { do: 'define' } : { do: 'join' };
+  return keeps ? anew : { do: 'join' };
 }
 
 function keylessWords(keeps: boolean, disk: string | undefined): string {

@@ -1,6 +1,7 @@
 /** What the control API does: flash, power, additions. Wishes are checked here, against everything there is. */
 import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
+import type { Logger } from 'pino';
 import type { Admissions } from '../agents/admissions.ts';
 import type { Directory } from '../agents/directory.ts';
 import type { Outputs } from '../agents/outputs.ts';
@@ -45,12 +46,13 @@ export interface ControlParts {
   agents: Pick<AgentServer, 'flash' | 'power' | 'undefine' | 'connected'>;
   sink: EventSink;
   clock: Clock;
+  log: Logger;
 }
 
 export function controlsOf(parts: ControlParts): Controls {
   const { config, nodes, outputs, table, files, disks, packs, menus } = parts;
   return {
-    flash: (name, target) => flash(parts, name, target),
+    flash: (name, target) => wish(() => flash(parts, name, target)),
     power: (name, action) => power(parts, name, action),
     define: (name, number) => define(parts, name, number),
     undefine: (name) => undefine(parts, name),
@@ -103,30 +105,18 @@ function unknownImage(table: BootTable, name: string): ApiError {
 }
 
 async function flash(
-  { config, nodes, directory, admissions, table, disks, agents, httpPort, sink, clock }: ControlParts,
+  parts: ControlParts,
   name: string,
   target: { image: string; disks: string[] },
 ): Promise<Flashed> {
+  const { config, nodes, directory, admissions, disks, agents, httpPort, sink, clock } = parts;
   const node = nodeNamed(nodes, name);
-  if (table.get(target.image) === undefined) throw unknownImage(table, target.image);
   const known = disks.names();
   for (const disk of target.disks) if (!known.includes(disk)) throw unknownName('disk', disk, known);
   if (new Set(target.disks).size < target.disks.length)
     throw new ApiError(400, `the same disk twice: ${target.disks.join(', ')}`);
   const { image } = target;
-  const [fault] = await verifyImage(table, image);
-  if (fault !== undefined) {
-    // Before the node has it for its next boot, and so that whoever watches hears of it.
-    sink({
-      at: clock.now(),
-      component: 'imager',
-      step: 'refused',
-      reason: 'tampered',
-      node: name,
-      detail: { image, why: fault },
-    });
-    throw new ApiError(409, `image ${image} is not what was added: ${fault}`);
-  }
+  const entry = await soundImage(parts, name, image);
   const old = directory.get(name)?.pointer ?? null;
   const request = {
     image,
@@ -135,9 +125,6 @@ async function flash(
     cluster: config.cluster,
     deployment: randomBytes(8).toString('hex'),
   };
-  // As it was verified: it may have been replaced while that went on.
-  const entry = table.get(image);
-  if (entry === undefined) throw unknownImage(table, image);
   const sealed = admissions.sealImage(name, request, servedFiles(entry));
   const signed = sealed && { port: httpPort, ...sealed };
   const pointer = await agents
@@ -153,6 +140,32 @@ async function flash(
     detail: { image, disks: target.disks.join(','), deployment: request.deployment },
   });
   return { node: name, old, pointer, verified: signed !== undefined };
+}
+
+/**
+ * The image that a node is to be flashed with. Rejects with ApiError where its files are not all there and what was added: before the
+ * node has it for its next boot, and so that whoever watches hears of it.
+ */
+async function soundImage(
+  { table, sink, clock, log }: ControlParts,
+  node: string,
+  image: string,
+): Promise<BootImage> {
+  const refused = (reason: string, why: string): ApiError => {
+    sink({ at: clock.now(), component: 'imager', step: 'refused', reason, node, detail: { image, why } });
+    log.warn({ node, image, reason }, `flash refused: ${why}`);
+    return new ApiError(409, why);
+  };
+  let entry: BootImage | undefined;
+  try {
+    entry = table.get(image);
+  } catch (error) {
+    throw error instanceof ImageError ? refused('damaged', error.message) : error;
+  }
+  if (entry === undefined) throw unknownImage(table, image);
+  const [fault] = await verifyImage(table, image);
+  if (fault !== undefined) throw refused('tampered', `image ${image} is not what was added: ${fault}`);
+  return entry;
 }
 
 /**

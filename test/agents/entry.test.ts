@@ -13,6 +13,7 @@ import { Directory } from '../../imager/agents/directory.ts';
 import { Duplicates } from '../../imager/agents/duplicates.ts';
 import { Refusals } from '../../imager/agents/refusals.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
+import type { Definitions } from '../../imager/definitions/store.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
@@ -20,7 +21,7 @@ import { EventLog } from '../support/event-log.ts';
 import { eventually } from '../support/eventually.ts';
 import { connectSecure, ENROL } from '../support/secure.ts';
 import { admissionsOf, define } from './admissions.ts';
-import { TestAgent } from './client.ts';
+import { hello, TestAgent } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
 
 const HOME = '127.0.0.1';
@@ -32,6 +33,7 @@ let local: LocalDefinition;
 let server: AgentServer;
 let directory: Directory;
 let told: EventLog;
+let definitions: Definitions;
 let log: { level: number; msg: string }[];
 const agents: TestAgent[] = [];
 
@@ -41,6 +43,7 @@ beforeEach(async () => {
   const registry = new MemoryRegistry();
   directory = new Directory(registry, () => true);
   const admissions = await admissionsOf(registry, ['node1', 'node2', 'node3']);
+  definitions = admissions.definitions;
   const node1 = { name: 'node1', uid: 'serial:n1', address: HOME };
   ({ secret: defined, local } = await define(admissions, node1));
   const named = (name: string, uid: string) => ({ name, hostname: name, uid });
@@ -143,6 +146,29 @@ describe('somebody who is not let in', () => {
     ]);
   });
 
+  test('with a key that is deleted: what was the node once, which hears why, and not the node that has its place', async () => {
+    await definitions.close('node1');
+    const other = { name: 'node1', uid: 'serial:other', address: HOME };
+    const { id, key } = await definitions.begin({ ...other, keeps: true, at: 0 });
+    await definitions.finish(id);
+    const successor = await agent(HOME, { identity: id, key: key! });
+    const theirs = { uid: other.uid, local: { ...local, id, uid: other.uid }, keeps: true };
+    expect(await successor.greet(theirs)).toMatchObject({ type: 'welcome' });
+    const old = await agent(ELSEWHERE, defined);
+    old.send(hello({ local, keeps: true }));
+    const erase = await old.next();
+    expect(erase).toMatchObject({ type: 'erase', definition: local.id });
+    old.send({ type: 'done', request: (erase as { request: number }).request });
+    expect(await old.next()).toEqual({
+      type: 'refuse',
+      why: 'node1 was deleted from the cluster: its copy is erased',
+    });
+    // Not an event of the node that is connected.
+    expect(await told.seen(({ reason }) => reason === 'erased')).not.toHaveProperty('node');
+    expect(refusals()).toMatchObject([{ reason: 'erased', as: 'former', address: ELSEWHERE }]);
+    expect(server.connected()).toMatchObject([{ node: 'node1', address: HOME }]);
+  });
+
   test('of many, the last few are kept, and how often each came', () => {
     const kept = new Refusals();
     const refusal = { reason: 'no-key', why: 'w', as: 'claim' as const };
@@ -169,11 +195,17 @@ test('each welcome is a line of the log: who, from where, how known, which deplo
   await told.seen(({ step, node }) => step === 'hello' && node === 'node2');
   const again = await agent(ELSEWHERE);
   await again.greet({ uid: 'serial:n2' });
-  await eventually(() => expect(log.filter(({ msg }) => msg === 'welcome')).toHaveLength(3));
+  await server.undefine('node2');
+  await definitions.want('node2', 2);
+  const asked = await agent(ELSEWHERE);
+  await asked.greet({ uid: 'serial:n2' });
+  await eventually(() => expect(log.filter(({ msg }) => msg === 'welcome')).toHaveLength(4));
+  expect(directory.get('node2')).toMatchObject({ deeds: ['define'], defined: 'asked' });
   expect(log.filter(({ msg }) => msg === 'welcome')).toMatchObject([
     { level: 30, node: 'node1', address: HOME, by: 'key', deployment: 'd1' },
     { level: 30, node: 'node2', address: ELSEWHERE, by: 'first-use', deployment: '' },
     { level: 30, node: 'node2', address: ELSEWHERE, by: 'uid', deployment: 'd1' },
+    { level: 30, node: 'node2', address: ELSEWHERE, by: 'asked', deployment: 'd1' },
   ]);
 });
 
@@ -204,6 +236,31 @@ describe('two agents of one node', () => {
     ]);
     expect(server.troubles('node2').duplicate).toMatchObject({ addresses: [HOME, ELSEWHERE] });
     expect(log.filter(({ msg }) => msg.startsWith('two agents speak'))).toHaveLength(1);
+  });
+
+  test.each([
+    ['undefined', () => server.undefine('node2')],
+    [
+      'defined anew',
+      async () => {
+        await definitions.close('node2');
+        await definitions.want('node2');
+        const anew = await agent(HOME);
+        expect(await anew.greet(two)).toMatchObject({ type: 'welcome' });
+      },
+    ],
+  ])('that they were two is settled once the node is %s', async (_, settle) => {
+    const first = await agent(HOME);
+    await first.greet(two);
+    const second = await agent(ELSEWHERE);
+    await second.greet(two);
+    expect(await first.next()).toMatchObject({ type: 'replaced' });
+    first.socket.end();
+    await told.seen('duplicate');
+    await second.close();
+    expect(server.troubles('node2').duplicate).toMatchObject({ addresses: [HOME, ELSEWHERE] });
+    await settle();
+    expect(server.troubles('node2').duplicate).toBeNull();
   });
 
   test('one that has gone without a word, and came again, is one', async () => {

@@ -44,7 +44,7 @@ async function start(changes: Partial<AgentServerOptions> = {}): Promise<void> {
     nodes,
     directory: directoryOf(registry),
     admissions: await admissionsOf(registry, ['node1', 'node2']),
-    holdsLease: (node, address) => node.name === 'node2' && leased.has(address),
+    isAt: (node, address) => (node === 'node2' ? leased.has(address) : address === '127.0.0.1'),
     ...changes,
   });
 }

@@ -120,22 +120,20 @@ describe('a node without a copy', () => {
 
   const row = (enrolment: Facts['enrolment'], changes: Partial<Facts>) =>
     judge({ ...stranger, enrolment, ...changes });
-  const word = (verdict: ReturnType<typeof judge>) => (verdict.do === 'refuse' ? verdict.reason : verdict.do);
+  /** What comes of it: why it is refused, how it is defined, or that it joins. */
+  const word = (verdict: ReturnType<typeof judge>) =>
+    verdict.do === 'refuse' ? verdict.reason : verdict.do === 'define' ? verdict.as : verdict.do;
   test.each<[string, Partial<Facts>, [first: string, always: string, asked: string]]>([
-    ['unheard of', {}, ['define', 'define', 'not-defined']],
-    ['wanted', { standing: 'wanted' }, ['define', 'define', 'define']],
+    ['unheard of', {}, ['first-use', 'first-use', 'not-defined']],
+    ['wanted', { standing: 'wanted' }, ['asked', 'asked', 'asked']],
     ['undefined by the operator', { standing: 'closed' }, ['not-defined', 'not-defined', 'not-defined']],
     [
       'its define was cut short',
       { global: { ...global, state: 'defining' } },
-      ['define', 'define', 'not-defined'],
+      ['first-use', 'first-use', 'not-defined'],
     ],
-    ['has lost its key', { global }, ['no-key', 'define', 'no-key']],
-    [
-      'was flashed to another disk than its key is on',
-      { global, moved: true },
-      ['define', 'define', 'define'],
-    ],
+    ['has lost its key', { global }, ['no-key', 'anew', 'no-key']],
+    ['was flashed to another disk than its key is on', { global, moved: true }, ['anew', 'anew', 'anew']],
     ['the same, and cannot mount it', { global, moved: true, keeps: false }, ['no-key', 'no-key', 'no-key']],
     [
       'the same, with the UID of another',
@@ -144,11 +142,11 @@ describe('a node without a copy', () => {
     ],
     ['has lost its key, and where to keep one', { global, keeps: false }, ['no-key', 'no-key', 'no-key']],
     ['never had one', { global: keyless, keeps: false }, ['join', 'join', 'join']],
-    ['never had one, and can keep one now', { global: keyless }, ['define', 'define', 'define']],
+    ['never had one, and can keep one now', { global: keyless }, ['anew', 'anew', 'anew']],
     [
       'never had one, on other hardware',
       { global: keyless, keeps: false, original: 'serial:b' },
-      ['other-uid', 'define', 'other-uid'],
+      ['other-uid', 'anew', 'other-uid'],
     ],
     ['with the UID of another', { other: 'n2' }, ['uid-of-other', 'uid-of-other', 'uid-of-other']],
     [

@@ -1,5 +1,5 @@
 /** The whole imager as its users have it: the command line and real clients, in a network namespace. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { encodeMessage } from '../../imager/dhcp/codec.ts';
@@ -212,8 +212,38 @@ describe('its agent', () => {
     const events = await api<BootEvent[]>(node1, '/api/events?node=node1');
     expect(events.find(({ reason }) => reason === 'tampered')).toMatchObject({
       node: 'node1',
-      detail: { image: 'other' },
+      detail: { image: 'other', why: answer.error },
     });
+    await lab.logged(`flash refused: ${answer.error}`);
+  });
+
+  test('nor one with a file that is short or gone: which, and how long it is to be, is told and kept', async () => {
+    const kernel = join(lab.dir, 'state/images/other/kernel');
+    const sound = readFileSync(kernel);
+    const [path, body] = flash('node1', 'other', 'd2');
+    for (const [there, damage] of [
+      [sound.subarray(1), `kernel has ${sound.length - 1} bytes`],
+      [undefined, 'kernel has no bytes'],
+    ] as const) {
+      if (there === undefined) rmSync(kernel);
+      else writeFileSync(kernel, there);
+      const answer = await lab.ask('POST', `/control/${path}`, body);
+      const said = `image other is damaged: ${damage}, not ${sound.length}; remove its folder and add it again`;
+      expect(answer).toEqual({ status: 409, error: said });
+      const events = await api<BootEvent[]>(node1, '/api/events?node=node1');
+      expect(events.filter(({ detail }) => detail?.why === said)).toMatchObject([
+        {
+          component: 'imager',
+          step: 'refused',
+          reason: 'damaged',
+          node: 'node1',
+          detail: { image: 'other' },
+        },
+      ]);
+      await lab.logged(`flash refused: ${said}`);
+    }
+    writeFileSync(kernel, sound);
+    expect(lab.log()).not.toContain('request failed');
   });
 
   test('the command line says the same and ends with 1', async () => {
