@@ -2,6 +2,7 @@
  * Composition root of `agent supervise`: the agent as an ordinary process of a system that is up. It boots nothing; it
  * speaks for the node to its imager until it is told to end.
  */
+
 import { bootedImageOf } from './linux/cmdline.ts';
 import { openPointerStore } from './linux/eeprom.ts';
 import { Flashes, UntouchedError } from './linux/flash.ts';
@@ -21,6 +22,7 @@ import { readUid } from './linux/uid.ts';
 import { UsageError } from './linux/usage-error.ts';
 import type { LocalStore } from './protocol/definition.ts';
 import { parseUid, type Uid } from './protocol/uid.ts';
+import { wordsOf } from './protocol/words-of.ts';
 
 const ANSWER_MS = 50;
 /** How long the last reports may take to leave. */
@@ -41,7 +43,7 @@ export async function supervise(host: Host, args: readonly string[]): Promise<nu
     await link.settle(SETTLE_MS);
     return 0;
   } catch (error) {
-    host.complain(`agent: ${error instanceof Error ? error.message : String(error)}`);
+    host.complain(`agent: ${wordsOf(error)}`);
     return error instanceof UsageError ? 2 : 1;
   }
 }

@@ -1,7 +1,9 @@
 /** The one loop that performs what next.ts decides. */
+
 import type { Ports } from '../ports.ts';
 import type { Script } from '../protocol/messages.ts';
 import type { ScriptOutput } from '../protocol/output.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import { next } from './next.ts';
 import type { Boot, Effect, Input, State } from './state.ts';
 
@@ -27,7 +29,7 @@ async function performAll(ports: Ports, effects: readonly Effect[]): Promise<Inp
     try {
       input = await perform(ports, effect);
     } catch (error) {
-      const why = `${effect.do}: ${error instanceof Error ? error.message : String(error)}`;
+      const why = `${effect.do}: ${wordsOf(error)}`;
       return { kind: 'failed', why };
     }
   }
@@ -93,9 +95,7 @@ function keepOutput(ports: Ports, left: ScriptOutput): void {
   try {
     ports.outputs.keep(left);
   } catch (error) {
-    ports.console(
-      `the output of script ${left.script} is not kept: ${error instanceof Error ? error.message : error}`,
-    );
+    ports.console(`the output of script ${left.script} is not kept: ${wordsOf(error)}`);
   }
 }
 

@@ -1,4 +1,5 @@
 /** One connection to an imager, from the hello to its end. */
+
 import { encodeFrame, FrameReader } from '../protocol/frame.ts';
 import { HEARTBEAT_SECONDS } from '../protocol/heartbeat.ts';
 import {
@@ -7,6 +8,7 @@ import {
   type ImagerMessage,
   parseImagerMessage,
 } from '../protocol/messages.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import { UntouchedError } from './flash.ts';
 import { type Connection, type Host, HostError } from './host.ts';
 import type { ImagerAddress } from './imager-address.ts';
@@ -174,7 +176,7 @@ export function failed(request: number, error: unknown): AgentMessage {
   return {
     type: 'failed',
     request,
-    why: error instanceof Error ? error.message : String(error),
+    why: wordsOf(error),
     ...untouched,
   };
 }

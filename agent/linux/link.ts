@@ -3,6 +3,7 @@
  * node is, looked for again whenever it breaks. While another than the first answers, those before it are tried from time to
  * time. Where none answers the node is on its own, and keeps what it has to report (report-file.ts).
  */
+
 import { preferredDelay, replacedDelay, retryDelay } from '../core/backoff.ts';
 import { Report } from '../core/report.ts';
 import { UntoldOutputs } from '../core/untold.ts';
@@ -12,6 +13,7 @@ import type { AgentMessage, Flash, Hello, ImagerMessage, Plan, StepDetail } from
 import type { ScriptOutput } from '../protocol/output.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../protocol/resources.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import { Adapters } from './adapters.ts';
 import { Conversation, failed, openFirst, RefusedError, ReplacedError, type Tell } from './conversation.ts';
 import { Detachment } from './detachment.ts';
@@ -311,7 +313,7 @@ export class AgentLink implements ImagerLink {
 
   /** Says each reason once, not with every attempt. */
   #complain(imager: ImagerAddress, why: unknown): void {
-    const text = `imager ${imagerText(imager)}: ${why instanceof Error ? why.message : String(why)}`;
+    const text = `imager ${imagerText(imager)}: ${wordsOf(why)}`;
     if (text === this.#complaint) return;
     this.#complaint = text;
     this.#host.print(`bootwright: ${text}`);

@@ -1,4 +1,5 @@
 /** The command line of `agent supervise`, the same on both runtimes. Pure. */
+import { wordsOf } from '../protocol/words-of.ts';
 import { type ImagerAddress, parseImagerAddress } from './imager-address.ts';
 import { STATE_DIRECTORY } from './journal.ts';
 import { type NamedStore, parseStore } from './store-name.ts';
@@ -84,6 +85,6 @@ function imager(text: string): ImagerAddress {
   try {
     return parseImagerAddress(text);
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(wordsOf(error));
   }
 }
