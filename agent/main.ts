@@ -27,8 +27,6 @@ import type { Ports } from './ports.ts';
 import type { PointerStore } from './protocol/pointer/store.ts';
 
 const MODULE_LIST = '/etc/bootwright/modules';
-/** Time for the answer to a power request to leave. */
-const ANSWER_MS = 50;
 
 type Restart = (action: 'reboot' | 'poweroff') => void;
 
@@ -102,7 +100,7 @@ function linkOf(
     secret: () => secretOf(host, membership.kept()),
     named: (hostname) => host.setHostName(hostname),
     flash: (request, by) => flashes.flash(request, by),
-    power: (action) => () => void host.sleep(ANSWER_MS).then(() => restart(action)),
+    power: (action) => () => restart(action),
     member: (request) => membership.answer(request),
   });
   const flashes = new Flashes(host, store, membership, (step, detail) => link.report(step, detail));

@@ -24,7 +24,6 @@ import type { LocalStore } from './protocol/definition.ts';
 import { parseUid, type Uid } from './protocol/uid.ts';
 import { wordsOf } from './protocol/words-of.ts';
 
-const ANSWER_MS = 50;
 /** How long the last reports may take to leave. */
 const SETTLE_MS = 1000;
 
@@ -74,7 +73,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     },
     power(action) {
       if (!options.allowPower) throw new Error(`${action}: not allowed here (--allow-power)`);
-      return () => void host.sleep(ANSWER_MS).then(() => host.reboot(action));
+      return () => host.reboot(action);
     },
     member: (request) => membership.answer(request),
   });

@@ -4,7 +4,7 @@ import type { Ports } from '../ports.ts';
 import type { Script } from '../protocol/messages.ts';
 import type { ScriptOutput } from '../protocol/output.ts';
 import { wordsOf } from '../protocol/words-of.ts';
-import { next } from './next.ts';
+import { next, type Transition } from './next.ts';
 import type { Boot, Effect, Input, State } from './state.ts';
 
 /** How long a reboot waits for the imager to take the last reports. */
@@ -15,7 +15,7 @@ export async function run(ports: Ports, boot: Boot): Promise<State> {
   let state: State = { at: 'starting' };
   let input: Input | undefined = { kind: 'started', boot };
   while (input !== undefined) {
-    const transition: { state: State; effects: Effect[] } = next(state, input);
+    const transition: Transition = next(state, input);
     state = transition.state;
     input = await performAll(ports, transition.effects);
   }

@@ -32,6 +32,8 @@ const ACKNOWLEDGE_MS = 250;
 const KEEP_MS = 1000;
 /** How long resources wait for the steps before them to be acknowledged. */
 const RESOURCES_MS = 1000;
+/** Time for the answer to a power request to leave. */
+const ANSWER_MS = 50;
 /** Time on its own that is worth a step. */
 const DETACHED_SECONDS = 10;
 
@@ -42,7 +44,7 @@ export interface Commands {
   /** The name the imager has for this node. */
   named(hostname: string): void;
   flash(request: Flash, by: Requester): Promise<BootPointer>;
-  /** Gives what is to be done once the answer is on its way. */
+  /** Gives what is done once the answer has left. */
   power(action: 'reboot' | 'poweroff'): () => void;
   /** Something about the node's definition; gives the answer. */
   member(request: MembershipRequest): AgentMessage;
@@ -259,7 +261,7 @@ export class AgentLink implements ImagerLink {
         void this.#answer(from, message.request, () => {
           const act = this.#commands.power(message.action);
           from.send({ type: 'done', request: message.request });
-          act();
+          void this.#host.sleep(ANSWER_MS).then(act);
         });
         return;
       case 'identify':
