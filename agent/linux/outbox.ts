@@ -62,7 +62,9 @@ export class Outbox {
   }
 
   output(output: ScriptOutput): void {
-    this.#outlet?.send(this.#outputs.add(output));
+    // Kept whether or not anybody has this node now.
+    const message = this.#outputs.add(output);
+    this.#outlet?.send(message);
   }
 
   /** From here on what is not acknowledged outlives this process, in `directory`; what was kept there is reported too. */

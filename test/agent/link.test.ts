@@ -182,6 +182,30 @@ describe('the link to the imager', () => {
     expect(host.console[0]).toMatch(/^bootwright: step pointer \d+\.\d{3} image=alpha$/);
   });
 
+  it('tells what a script left while no imager had the node, until that is kept', async () => {
+    const { imager, link } = await linked();
+    const output = {
+      ...{ script: '10-site.sh', deployment: 'd1', bootId: 'b1', stage: 1 as const },
+      ...{ code: 0, timedOut: false, began: 1, took: 0.5, output: 'well\n' },
+    };
+    link.output(output);
+    imager.send(WELCOME);
+    expect(await imager.take()).toEqual({ type: 'output', ...output });
+    imager.socket?.destroy();
+    expect(await imager.take()).toEqual(HELLO);
+    imager.send(WELCOME);
+    expect(await imager.take()).toEqual({ type: 'output', ...output });
+    imager.send({ type: 'kept', script: output.script, bootId: output.bootId });
+    // That must have arrived before the connection ends.
+    imager.send({ type: 'power', request: 1, action: 'reboot' });
+    expect(await imager.take()).toMatchObject({ type: 'failed' });
+    imager.socket?.destroy();
+    expect(await imager.take()).toEqual(HELLO);
+    link.report('ready', {});
+    imager.send(WELCOME);
+    expect(await imager.take()).toMatchObject({ step: 'ready' });
+  });
+
   it('settle ends after its time where nobody acknowledges', async () => {
     const { link } = await linked();
     link.report('reboot', {});
