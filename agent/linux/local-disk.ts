@@ -19,19 +19,5 @@ export function openLocalDisk(host: Host, disk: string): LocalStore {
     host.print(`bootwright: disk ${disk} is a copy of ${from}: whose node that was is forgotten here`);
     folder.clear();
   }
-  // Read once: the disk may hang on the very imager that is away, and nobody else writes.
-  let content = folder.read();
-  const written = (write: () => void) => {
-    try {
-      write();
-    } finally {
-      content = folder.read();
-    }
-  };
-  return {
-    read: () => content,
-    define: (definition) => written(() => folder.define(definition)),
-    erase: (clusterId) => written(() => folder.erase(clusterId)),
-    point: (clusters) => written(() => folder.point(clusters)),
-  };
+  return folder;
 }
