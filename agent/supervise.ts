@@ -3,7 +3,7 @@
  * speaks for the node to its imager until it is told to end.
  */
 
-import { bootedImageOf } from './linux/cmdline.ts';
+import { kernelArgument } from './linux/cmdline.ts';
 import { openPointerStore } from './linux/eeprom.ts';
 import { Flashes, UntouchedError } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
@@ -17,12 +17,12 @@ import { readText } from './linux/read-text.ts';
 import { discoverResources } from './linux/resources/discover.ts';
 import { secretOf } from './linux/secret.ts';
 import { lockState, lockStore } from './linux/state-lock.ts';
-import { parseSuperviseOptions, SUPERVISE_HELP, type SuperviseOptions } from './linux/supervise-options.ts';
 import { readUid } from './linux/uid.ts';
 import { UsageError } from './linux/usage-error.ts';
 import type { LocalStore } from './protocol/definition.ts';
 import { parseUid, type Uid } from './protocol/uid.ts';
 import { wordsOf } from './protocol/words-of.ts';
+import { parseSuperviseOptions, type SuperviseOptions } from './verbs/supervise.ts';
 
 /** How long the last reports may take to leave. */
 const SETTLE_MS = 1000;
@@ -32,8 +32,8 @@ export async function supervise(host: Host, args: readonly string[]): Promise<nu
   try {
     const options = parseSuperviseOptions(args);
     if (options === 'help') {
-      host.print(SUPERVISE_HELP);
-      return 0;
+      const { runVerb } = await import('./verbs/run.ts');
+      return runVerb(host, ['help', 'supervise']);
     }
     const stopped = host.stopped();
     const link = begin(host, options);
@@ -56,14 +56,15 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     throw new Error('the store holds no boot pointer that names an imager: say --imager');
   const uid = uidOf(host, options.uidFile);
   lockState(host, options.state);
-  const membership = new Membership(uid, localStoreOf(host, options));
+  const { local, place } = localStoreOf(host, options);
+  const membership = new Membership(uid, local);
   const boot = {
     uid,
     bootId: readBootId(host),
-    bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',
+    bootedImage: kernelArgument(readText(host, '/proc/cmdline'), 'bootwright.image') ?? record?.image ?? '',
   };
   const link = new AgentLink(host, imagers, boot, helloMaker(host, boot, membership, store), {
-    secret: () => secretOf(host, membership.kept()),
+    secret: () => secretOf(host, membership.kept(), place),
     // The name of a system that is up is its own business.
     named() {},
     async flash(request, by) {
@@ -84,12 +85,19 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   return link;
 }
 
-/** That beside the boot pointer where it has room: there the agent that boots the node looks. */
-function localStoreOf(host: Host, { pointer, state }: SuperviseOptions): LocalStore {
+/**
+ * That beside the boot pointer where it has room: there the agent that boots the node looks. `place`: the option by which `agent local`
+ * finds it.
+ */
+function localStoreOf(
+  host: Host,
+  { pointer, state }: SuperviseOptions,
+): { local: LocalStore; place: string } {
   const beside = pointer && openLocalStore(host, { layout: pointer.kind, device: pointer.path });
-  if (pointer === undefined || beside === undefined) return openLocalFolder(host, state);
+  if (pointer === undefined || beside === undefined)
+    return { local: openLocalFolder(host, state), place: `--state ${state}` };
   lockStore(host, pointer.path);
-  return beside;
+  return { local: beside, place: `--store ${pointer.kind}:${pointer.path}` };
 }
 
 function uidOf(host: Host, file: string | undefined): Uid {

@@ -208,12 +208,13 @@ export async function openFirst(
  * Why a handshake came to nothing, where the two sides did not agree on a key: all that TLS says of it is an alert. What helps is
  * said with its condition, for whoever has taken an imager's place can send that alert, too.
  */
-function keyRefused(error: unknown, { cluster }: NodeSecret): unknown {
+function keyRefused(error: unknown, { cluster, erase }: NodeSecret): unknown {
   if (!(error instanceof HostError) || error.code !== 'EPROTO') return error;
   return new RefusedError(
     cluster === undefined
       ? `does not take the key of enrolment of this node's image, which is built with that of its imager (${error.message})`
       : `does not know this node's definition in cluster ${cluster}, or has another key for it (${error.message}). ` +
-          `If it is your imager, and the node was undefined or its registry lost: agent local erase ${cluster}`,
+          `If it is your imager, and the node was undefined or its registry lost: end this agent first, for it holds the ` +
+          `store's lock, then ${erase}`,
   );
 }

@@ -10,20 +10,25 @@ export const ENROLMENT_KEY_FILE = '/etc/bootwright/enrolment-key';
 
 /** What secures a connection of this node's, and what that is. */
 export interface NodeSecret extends Secret {
-  /** What `agent local erase` takes for the cluster whose key it is; undefined where it is the key of enrolment. */
+  /** The cluster whose key it is, by its name or, of namesakes, its id; undefined where it is the key of enrolment. */
   cluster?: string;
+  /** The command that has the node forget that cluster. */
+  erase?: string;
 }
 
 /**
  * The key of the current definition; without one that of enrolment. A node with a definition never uses that again: somebody who
- * took an imager's place would have it defined anew. Throws where the operator's key is damaged.
+ * took an imager's place would have it defined anew. `place`: options by which `agent local` finds what is `local`, where it does not
+ * by itself. Throws where the operator's key is damaged.
  */
-export function secretOf(host: Host, local: LocalContent | undefined): NodeSecret {
+export function secretOf(host: Host, local: LocalContent | undefined, place?: string): NodeSecret {
   const definition = currentOf(local);
   if (definition !== undefined) {
     const { id, key, cluster } = definition;
     const namesakes = local?.definitions.filter((each) => each.cluster.name === cluster.name) ?? [];
-    return { identity: id, key, cluster: namesakes.length > 1 ? cluster.id : cluster.name };
+    const called = namesakes.length > 1 ? cluster.id : cluster.name;
+    const erase = ['agent local erase', called, ...(place === undefined ? [] : [place])].join(' ');
+    return { identity: id, key, cluster: called, erase };
   }
   if (!host.exists(ENROLMENT_KEY_FILE)) return { identity: ENROL_IDENTITY, key: ENROLMENT_KEY };
   const key = parseEnrolmentKey(readText(host, ENROLMENT_KEY_FILE));

@@ -1,9 +1,9 @@
 /** Command lines of verbs. Pure. */
 import { UsageError } from '../linux/usage-error.ts';
-import type { Given, Verb } from './verb.ts';
+import type { CommandLine, Given } from './verb.ts';
 
 /** Reads the arguments behind a verb's name; 'help' where they ask for it. Throws UsageError. */
-export function parseArguments(verb: Verb, args: readonly string[]): Given | 'help' {
+export function parseArguments(verb: CommandLine, args: readonly string[]): Given | 'help' {
   const values = new Map<string, string[]>();
   const operands: string[] = [];
   let literally = false;
@@ -35,7 +35,7 @@ export function parseArguments(verb: Verb, args: readonly string[]): Given | 'he
   };
 }
 
-function check(verb: Verb, values: ReadonlyMap<string, string[]>, operands: readonly string[]): void {
+function check(verb: CommandLine, values: ReadonlyMap<string, string[]>, operands: readonly string[]): void {
   const missing = verb.options.filter(({ name, required }) => required && !values.has(name));
   if (missing.length > 0)
     throw new UsageError(`${verb.name}: missing: ${missing.map(({ name }) => `--${name}`).join(', ')}`);

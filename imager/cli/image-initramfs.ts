@@ -8,6 +8,7 @@ import { COMPRESSIONS, type Compression } from '../images/compression.ts';
 import { CpioError, type CpioPart, readInitramfs } from '../images/cpio-read.ts';
 import { type Architecture, ImageError } from '../images/image.ts';
 import { type BuiltInitramfs, buildInitramfs, saveInitramfs } from '../images/initramfs-recipe.ts';
+import { moduleName } from '../images/modules.ts';
 import { withWorkFolder } from '../images/work-folder.ts';
 import {
   ARCHITECTURES,
@@ -108,7 +109,7 @@ async function make(context: Context, out: string, arch: Architecture, options: 
     }),
   );
   for (const name of [...(options.module ?? []), ...(options.withModule ?? [])])
-    if (built.builtIn.includes(name.replaceAll('-', '_')))
+    if (built.builtIn.includes(moduleName(name)))
       context.progress(`kernel module ${name} is built into this kernel: there is nothing to load`);
   const file = resolve(out);
   saveInitramfs(file, built.bytes);

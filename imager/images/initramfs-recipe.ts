@@ -11,7 +11,7 @@ import { checkUnpacks, debianKernel } from './debian-kernel.ts';
 import { ElfError, elfArchitecture } from './elf.ts';
 import { type Architecture, ImageError } from './image.ts';
 import { type AddedFile, initramfsEntries } from './initramfs.ts';
-import { builtinModules, type KernelModule, readModules } from './modules.ts';
+import { type KernelModule, moduleName, readModules } from './modules.ts';
 
 export interface InitramfsOptions {
   arch: Architecture;
@@ -57,7 +57,7 @@ const BUSES: Record<Architecture, string[]> = {
 };
 
 /** The modules that the agent needs on virtual machines. */
-export function defaultModules(arch: Architecture): string[] {
+function defaultModules(arch: Architecture): string[] {
   return [...BUSES[arch], ...DRIVERS];
 }
 
@@ -73,9 +73,8 @@ export async function buildInitramfs(options: InitramfsOptions): Promise<BuiltIn
   }
   const kernelVersion = await releaseOf(folder);
   const named = [...(options.modules ?? defaultModules(arch)), ...(options.withModules ?? [])];
-  const wanted = named.map((name) => name.replaceAll('-', '_'));
+  const wanted = named.map(moduleName);
   const modules = await readModules(folder, wanted);
-  const builtin = await builtinModules(folder);
   for (const { name, content } of modules) checkArchitecture(`kernel module ${name}`, content, arch);
   const busybox = await busyboxOf(options.busybox, packages);
   const agent = await program('the agent', options.agent, arch);
@@ -92,7 +91,8 @@ export async function buildInitramfs(options: InitramfsOptions): Promise<BuiltIn
   const whole = writeCpio(entries);
   if (compression !== 'none') progress(`${arch}: compressing ${whole.length} bytes with ${compression}`);
   const bytes = await compress(whole, compression);
-  const builtIn = wanted.filter((name) => builtin.has(name));
+  const loaded = new Set(modules.map(({ name }) => name));
+  const builtIn = wanted.filter((name) => !loaded.has(name));
   return { bytes, unpackedBytes: whole.length, kernelVersion, modules, builtIn, entries };
 }
 

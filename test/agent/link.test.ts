@@ -328,7 +328,8 @@ describe('the link to the imager', () => {
     };
     const unknown = (erase: string) =>
       `does not know this node's definition in cluster ${erase}, or has another key for it (tls: alert). ` +
-      `If it is your imager, and the node was undefined or its registry lost: agent local erase ${erase}`;
+      `If it is your imager, and the node was undefined or its registry lost: end this agent first, for it holds the ` +
+      `store's lock, then agent local erase ${erase}`;
     expect(await said([one])).toBe(unknown('lab'));
     // Two of one name: only an id tells them apart.
     expect(await said([two, one])).toBe(unknown('c2'));

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { DEVICE_SIZE } from '../../agent/linux/eeprom.ts';
 import { openLocalFolder } from '../../agent/linux/local-folder.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import type { Admissions } from '../../imager/agents/admissions.ts';
@@ -13,6 +14,7 @@ import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { type AgentProcess, RUNTIMES, startAgent } from '../support/agent-process.ts';
+import { runAgent } from '../support/agent-verbs.ts';
 import { formsOf } from '../support/key-forms.ts';
 import { admissionsOf } from './admissions.ts';
 import { startEndpoint } from './endpoint.ts';
@@ -65,11 +67,16 @@ async function seen(is: (event: BootEvent) => boolean): Promise<BootEvent> {
 }
 
 /** An agent that says it is `uid` and has the local store `state`. */
-function agent(runtime: (typeof RUNTIMES)[number], uid: string, state: string): Promise<AgentProcess> {
+function agent(
+  runtime: (typeof RUNTIMES)[number],
+  uid: string,
+  state: string,
+  ...more: string[]
+): Promise<AgentProcess> {
   const file = join(folder, `${uid.slice(-2)}.uid`);
   writeFileSync(file, `${uid}\n`);
   const at = ['--imager', `${ADDRESS}:${server.port}`, '--state', join(folder, state), '--uid-file', file];
-  return startAgent(runtime, ['supervise', ...at]);
+  return startAgent(runtime, ['supervise', ...at, ...more]);
 }
 
 async function end(process: AgentProcess): Promise<void> {
@@ -125,22 +132,36 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     expect(events.filter(({ step }) => step === 'hello')).toHaveLength(2);
   });
 
-  it('its cluster has forgotten it: either side says what that is', async () => {
-    const first = await agent(runtime, 'serial:n1', 'state');
+  it.each([
+    '--state',
+    '--store',
+  ])('its cluster has forgotten it: either side says what that is, and what it advises ends that (%s)', async (option) => {
+    const eeprom = `uboot-env:${join(folder, 'eeprom')}`;
+    const [place, pointer] =
+      option === '--store' ? [eeprom, ['--pointer', eeprom]] : [join(folder, 'state'), []];
+    writeFileSync(join(folder, 'eeprom'), new Uint8Array(DEVICE_SIZE));
+    const first = await agent(runtime, 'serial:n1', 'state', ...pointer);
     await seen(({ step }) => step === 'supervise');
     await end(first);
     const entry = admissions.definitions.ofNode('node1')!;
     await admissions.definitions.remove(entry.id);
     await admissions.definitions.erased(entry.id);
-    const lost = await agent(runtime, 'serial:n1', 'state');
+    const lost = await agent(runtime, 'serial:n1', 'state', ...pointer);
     const why = (await seen(({ reason }) => reason === 'unknown-identity')).detail?.why;
     expect(why).toContain(`a node with an unknown definition from ${ADDRESS}: "${entry.id}"`);
-    await vi.waitFor(() =>
-      expect(lost.output()).toMatch(
-        /imager 127\.0\.0\.1:\d+: does not know this node's definition in cluster demo, or has another key for it \(tls.*\)\..*: agent local erase demo\n/,
-      ),
+    const advice = new RegExp(
+      "does not know this node's definition in cluster demo, or has another key for it \\(tls.*\\)\\. .*: " +
+        `end this agent first, .* then agent (local erase demo ${option} ${place})\n`,
     );
+    const advised = await vi.waitFor(() => {
+      expect(lost.output()).toMatch(advice);
+      return advice.exec(lost.output())![1]!;
+    });
+    expect((await runAgent(runtime, ...advised.split(' '))).err).toContain('is locked');
     await end(lost);
+    expect(await runAgent(runtime, ...advised.split(' '))).toMatchObject({
+      out: `${place}: this node is defined in no cluster\n`,
+    });
     expect(log).toContain(`agent refused: a node with an unknown definition from ${ADDRESS}`);
   });
 });

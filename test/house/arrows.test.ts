@@ -13,7 +13,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'agent/core': ['agent/protocol', 'agent/ports.ts'],
   'agent/linux': ['agent/protocol', 'agent/core', 'agent/ports.ts'],
   'agent/main.ts': ['agent/protocol', 'agent/core', 'agent/linux', 'agent/ports.ts'],
-  'agent/supervise.ts': ['agent/protocol', 'agent/core', 'agent/linux', 'agent/ports.ts'],
+  'agent/supervise.ts': ['agent/protocol', 'agent/core', 'agent/linux', 'agent/ports.ts', 'agent/verbs'],
   'agent/verbs': ['agent/protocol', 'agent/linux'],
   'agent/program.ts': ['agent/linux', 'agent/main.ts', 'agent/supervise.ts', 'agent/verbs'],
   'agent/quickjs': ['agent/protocol', 'agent/linux', 'agent/program.ts'],
