@@ -3,8 +3,9 @@
  * speaks for the node to its imager until it is told to end.
  */
 
-import { kernelArgument } from './linux/cmdline.ts';
+import { bootedImageOf } from './linux/booted-image.ts';
 import { openPointerStore } from './linux/eeprom.ts';
+import { withAdvice } from './linux/erase-advice.ts';
 import { Flashes, UntouchedError } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
@@ -57,14 +58,17 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   const uid = uidOf(host, options.uidFile);
   lockState(host, options.state);
   const { local, place } = localStoreOf(host, options);
-  const membership = new Membership(uid, local);
-  const boot = {
-    uid,
-    bootId: readBootId(host),
-    bootedImage: kernelArgument(readText(host, '/proc/cmdline'), 'bootwright.image') ?? record?.image ?? '',
-  };
+  const membership = new Membership(uid, local, {
+    place,
+    tell: (line) => host.print(`bootwright: ${line}`),
+  });
+  // One that is damaged does not say who this node is: nothing is begun as anybody else.
+  membership.current();
+  const bootId = readBootId(host);
+  const boot = { uid, bootId, bootedImage: bootedImageOf(host, { state: options.state, bootId, store }) };
   const link = new AgentLink(host, imagers, boot, helloMaker(host, boot, membership, store), {
     secret: () => secretOf(host, membership.kept(), place),
+    cluster: () => membership.current()?.cluster.name,
     // The name of a system that is up is its own business.
     named() {},
     async flash(request, by) {
@@ -94,8 +98,10 @@ function localStoreOf(
   { pointer, state }: SuperviseOptions,
 ): { local: LocalStore; place: string } {
   const beside = pointer && openLocalStore(host, { layout: pointer.kind, device: pointer.path });
-  if (pointer === undefined || beside === undefined)
-    return { local: openLocalFolder(host, state), place: `--state ${state}` };
+  if (pointer === undefined || beside === undefined) {
+    const place = `--state ${state}`;
+    return { local: withAdvice(place, () => openLocalFolder(host, state)), place };
+  }
   lockStore(host, pointer.path);
   return { local: beside, place: `--store ${pointer.kind}:${pointer.path}` };
 }
