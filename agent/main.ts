@@ -54,7 +54,9 @@ export async function bootNode(host: Host): Promise<void> {
     host.print(`bootwright: the key is on the disk: ${why}`),
   );
   if (beside !== undefined) lockStore(host, line.pointer.device);
-  const membership = new Membership(readUid(host), beside);
+  const membership = new Membership(readUid(host), beside, {
+    tell: (line) => host.print(`bootwright: ${line}`),
+  });
   const link = linkOf(host, store, membership, boot, restart);
   if (beside !== undefined) void link.serve();
   const keys = beside === undefined ? 'disk' : 'beside';
@@ -98,6 +100,7 @@ function linkOf(
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
   const link = new AgentLink(host, imagers, identity, hello, {
     secret: () => secretOf(host, membership.kept()),
+    cluster: () => membership.current()?.cluster.name,
     named: (hostname) => host.setHostName(hostname),
     flash: (request, by) => flashes.flash(request, by),
     power: (action) => () => restart(action),

@@ -11,6 +11,7 @@ import type { AgentMessage, Flash, Hello, ImagerMessage, Plan, StepDetail } from
 import type { ScriptOutput } from '../protocol/output.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../protocol/resources.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import { Adapters } from './adapters.ts';
 import { Conversation, failed, openFirst, RefusedError, ReplacedError, type Tell } from './conversation.ts';
 import type { Requester } from './flash.ts';
@@ -32,6 +33,8 @@ const DETACHED_SECONDS = 10;
 export interface Commands {
   /** What secures the next connection. */
   secret(): NodeSecret;
+  /** Name of the cluster this node is defined in; undefined where it keeps no definition. */
+  cluster(): string | undefined;
   /** The name the imager has for this node. */
   named(hostname: string): void;
   flash(request: Flash, by: Requester): Promise<BootPointer>;
@@ -178,13 +181,14 @@ export class AgentLink implements ImagerLink {
   }
 
   #adopt(conversation: Conversation): void {
-    const { hostname, plan } = conversation.welcome;
+    const { welcome, imager } = conversation;
+    const { node, hostname, plan } = welcome;
     this.#active = conversation;
     this.#commands.named(hostname);
     this.#plan = plan;
     for (const waiter of this.#planWaiters.splice(0)) waiter(plan);
     this.#outbox.attach(conversation);
-    this.#attached(conversation.imager);
+    this.#reportDetached(imager, this.#standing.welcomed(imager, node, this.#commands.cluster()));
     void this.#preferOthers(conversation);
     void conversation.beat((imager) => this.#adapters.heartbeat(imager));
   }
@@ -201,7 +205,6 @@ export class AgentLink implements ImagerLink {
         found.close();
         return;
       }
-      this.#host.print(`bootwright: imager ${imagerText(found.imager)}: answers again`);
       this.#adopt(found);
       present.close();
       return;
@@ -226,7 +229,7 @@ export class AgentLink implements ImagerLink {
         void this.#answer(from, message.request, () => {
           const act = this.#commands.power(message.action);
           from.send({ type: 'done', request: message.request });
-          void this.#host.sleep(ANSWER_MS).then(act);
+          void this.#afterAnswer(act);
         });
         return;
       case 'identify':
@@ -246,6 +249,16 @@ export class AgentLink implements ImagerLink {
     }
   }
 
+  /** What goes wrong here can be told to nobody but who is at the node. */
+  async #afterAnswer(act: () => void): Promise<void> {
+    await this.#host.sleep(ANSWER_MS);
+    try {
+      act();
+    } catch (error) {
+      this.#host.print(`bootwright: ${wordsOf(error)}`);
+    }
+  }
+
   /** Told to the next imager: whoever is in between may have kept the alert of this end from the last. */
   #reportTampered(imager: ImagerAddress, why: Error): void {
     if (why instanceof HostError && why.code === 'EPROTO')
@@ -253,8 +266,7 @@ export class AgentLink implements ImagerLink {
   }
 
   /** An imager answers: says for how long none did, where that is worth it. */
-  #attached(imager: ImagerAddress): void {
-    const seconds = this.#standing.welcomed();
+  #reportDetached(imager: ImagerAddress, seconds: number): void {
     const dropped = this.#outbox.takeDropped();
     if (seconds < DETACHED_SECONDS && dropped === 0) return;
     this.report('detached', { seconds, imager: imagerText(imager), ...(dropped === 0 ? {} : { dropped }) });

@@ -2,14 +2,17 @@
  * Who this node is in its cluster: the agent's side of define, join and their repairs (seed 002, figures 11 to 15) over its
  * local store. The imager judges; here is only done what it asks, once and for all, and said what there is.
  */
+
 import type { Definition, LocalContent, LocalStore } from '../protocol/definition.ts';
 import { type MembershipRequest, toldOf } from '../protocol/membership.ts';
 import type { AgentMessage, Hello } from '../protocol/messages.ts';
 import { parseUid, type Uid } from '../protocol/uid.ts';
+import { withAdvice } from './erase-advice.ts';
 
 export class Membership {
   readonly uid: Uid;
   readonly #tell: (line: string) => void;
+  readonly #place: string | undefined;
   #store: LocalStore | undefined;
   #disk: string | undefined;
   /** What was read of the store: chips are slow, the disk may hang on the very imager that is away, and nobody else writes. */
@@ -17,17 +20,22 @@ export class Membership {
 
   /**
    * `uid`: the original, of the hardware. `store`: undefined where the node has nowhere to keep a definition, or not yet. `tell` is
-   * told what an imager has changed of it, in words.
+   * told what an imager has changed of it, in words. `place`: options by which `agent local` finds the store, where it does not by itself.
    */
-  constructor(uid: Uid, store: LocalStore | undefined, tell: (line: string) => void = () => {}) {
+  constructor(
+    uid: Uid,
+    store: LocalStore | undefined,
+    { tell = () => {}, place }: { tell?: (line: string) => void; place?: string } = {},
+  ) {
     this.uid = uid;
     this.#store = store;
     this.#tell = tell;
+    this.#place = place;
   }
 
   /** From here on the definition is in `store`, which is on the virtual disk `disk`. Throws where the store is damaged. */
   keepOn(disk: string, store: LocalStore): void {
-    this.#content = store.read();
+    this.#content = withAdvice(this.#place, () => store.read());
     this.#disk = disk;
     this.#store = store;
   }
@@ -50,7 +58,8 @@ export class Membership {
 
   /** All that the node keeps; undefined where it has nowhere to. Throws where the store is damaged. */
   kept(): LocalContent | undefined {
-    this.#content ??= this.#store?.read();
+    const store = this.#store;
+    this.#content ??= store && withAdvice(this.#place, () => store.read());
     return this.#content;
   }
 
@@ -73,6 +82,8 @@ export class Membership {
       this.#change(store, message);
     } finally {
       this.#content = undefined;
+      // Now, while the imager is there.
+      this.kept();
     }
     return done;
   }

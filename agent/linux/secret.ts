@@ -1,6 +1,7 @@
 /** What this node secures its connections to an imager with. */
 import type { LocalContent } from '../protocol/definition.ts';
 import { ENROL_IDENTITY, ENROLMENT_KEY, parseEnrolmentKey } from '../protocol/enrolment.ts';
+import { eraseCommand } from './erase-advice.ts';
 import type { Host, Secret } from './host.ts';
 import { currentOf } from './membership.ts';
 import { readText } from './read-text.ts';
@@ -27,8 +28,7 @@ export function secretOf(host: Host, local: LocalContent | undefined, place?: st
     const { id, key, cluster } = definition;
     const namesakes = local?.definitions.filter((each) => each.cluster.name === cluster.name) ?? [];
     const called = namesakes.length > 1 ? cluster.id : cluster.name;
-    const erase = ['agent local erase', called, ...(place === undefined ? [] : [place])].join(' ');
-    return { identity: id, key, cluster: called, erase };
+    return { identity: id, key, cluster: called, erase: eraseCommand(called, place) };
   }
   if (!host.exists(ENROLMENT_KEY_FILE)) return { identity: ENROL_IDENTITY, key: ENROLMENT_KEY };
   const key = parseEnrolmentKey(readText(host, ENROLMENT_KEY_FILE));

@@ -51,7 +51,10 @@ export const SUPERVISE: CommandLine = {
   ],
   exitCodes: [
     ['0', 'ended by SIGTERM or SIGINT'],
-    ['1', 'it could not begin: no UID, no such pointer store, another agent at work here'],
+    [
+      '1',
+      'it could not begin: no UID, no such pointer store, a damaged local store, another agent at work here',
+    ],
     ['2', 'wrong usage'],
   ],
 };

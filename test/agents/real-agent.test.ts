@@ -53,6 +53,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
     () => hello(),
     {
       secret: () => ENROL,
+      cluster: () => undefined,
       flash: async ({ type, request, ...target }) => {
         if (target.image === 'broken') throw new Error('EEPROM: EIO');
         return { ...POINTER, ...target, sequence: 2 };
