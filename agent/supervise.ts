@@ -16,7 +16,7 @@ import { openLocalStore } from './linux/local-store.ts';
 import { Membership } from './linux/membership.ts';
 import { readText } from './linux/read-text.ts';
 import { discoverResources } from './linux/resources/discover.ts';
-import { secretOf } from './linux/secret.ts';
+import { guardedEnrolmentKey, secretOf } from './linux/secret.ts';
 import { lockState, lockStore } from './linux/state-lock.ts';
 import { readUid } from './linux/uid.ts';
 import { UsageError } from './linux/usage-error.ts';
@@ -49,7 +49,9 @@ export async function supervise(host: Host, args: readonly string[]): Promise<nu
 }
 
 function begin(host: Host, options: SuperviseOptions): AgentLink {
-  const { pointer } = options;
+  const { pointer, enrolmentKey } = options;
+  // Read again when it is needed: whoever named it hears now that it is of no use.
+  if (enrolmentKey !== undefined) guardedEnrolmentKey(host, enrolmentKey);
   const store = pointer && openPointerStore(host, pointer.kind, pointer.path);
   const record = store?.read().pointer;
   const imagers = options.imagers.length > 0 ? options.imagers : record?.imagers.map(parseImagerAddress);
@@ -67,7 +69,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   const bootId = readBootId(host);
   const boot = { uid, bootId, bootedImage: bootedImageOf(host, { state: options.state, bootId, store }) };
   const link = new AgentLink(host, imagers, boot, helloMaker(host, boot, membership, store), {
-    secret: () => secretOf(host, membership.kept(), place),
+    secret: () => secretOf(host, membership.kept(), { local: place, enrolmentKey }),
     cluster: () => membership.current()?.cluster.name,
     // The name of a system that is up is its own business.
     named() {},

@@ -231,7 +231,8 @@ function handshakeFault(error: unknown, { cluster, erase }: NodeSecret): unknown
   if (error.code !== 'EKEYREJECTED') return error;
   return new RefusedError(
     cluster === undefined
-      ? `does not take the key of enrolment of this node's image, which is built with that of its imager (${error.message})`
+      ? `does not take this node's key of enrolment (${error.message}). It is that of the imager's agents.enrolmentKey: images are ` +
+          'built with it, agent supervise is told of it with --enrolment-key'
       : `does not know this node's definition in cluster ${cluster}, or has another key for it (${error.message}). ` +
           `If it is your imager, and the node was undefined or its registry lost: end this agent first, for it holds the ` +
           `store's lock, then ${erase}`,

@@ -100,6 +100,8 @@ export interface Host {
   /** What a symbolic link says, as it stands there. */
   readLink(path: string): string;
   exists(path: string): boolean;
+  /** Permission bits of a file (inode(7)). */
+  mode(path: string): number;
   makeDirectory(path: string): void;
   /** A file, or a folder that is empty. Nothing happens where there is none. */
   remove(path: string): void;

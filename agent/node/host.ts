@@ -69,6 +69,10 @@ export class NodeHost implements Host {
     return fs.existsSync(path);
   }
 
+  mode(path: string): number {
+    return attempt(() => fs.statSync(path).mode & 0o7777);
+  }
+
   makeDirectory(path: string): void {
     attempt(() => fs.mkdirSync(path, { recursive: true }));
   }

@@ -13,6 +13,9 @@ export const ENROL_IDENTITY = 'enrol';
  */
 export const ENROLMENT_KEY: Uint8Array = new TextEncoder().encode('bootwright: enrolment, no secret');
 
+/** Where a node has the operator's own: in its initramfs, or on a system that is up. */
+export const ENROLMENT_KEY_FILE = '/etc/bootwright/enrolment-key';
+
 /** The operator's own, as it is written in files: 64 hexadecimal digits. Undefined where `text` is anything else. */
 export function parseEnrolmentKey(text: string): Uint8Array | undefined {
   const digits = text.trim();

@@ -31,6 +31,8 @@ declare module 'bw' {
   export function list(path: string): string[];
   export function readLink(path: string): string;
   export function exists(path: string): boolean;
+  /** Permission bits. */
+  export function mode(path: string): number;
   /** One level; an existing directory is no error. */
   export function makeDirectory(path: string): void;
   export function rename(from: string, to: string): void;

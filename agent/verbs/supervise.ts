@@ -3,6 +3,7 @@ import { type ImagerAddress, parseImagerAddress } from '../linux/imager-address.
 import { STATE_DIRECTORY } from '../linux/journal.ts';
 import { type NamedStore, parseStore } from '../linux/store-name.ts';
 import { UsageError } from '../linux/usage-error.ts';
+import { ENROLMENT_KEY_FILE } from '../protocol/enrolment.ts';
 import { wordsOf } from '../protocol/words-of.ts';
 import { parseArguments } from './parse.ts';
 import type { CommandLine } from './verb.ts';
@@ -16,6 +17,8 @@ export interface SuperviseOptions {
   pointer: NamedStore | undefined;
   /** A file with the UID, in place of the hardware's. */
   uidFile: string | undefined;
+  /** A file with the operator's key of enrolment, in place of the one in /etc. */
+  enrolmentKey: string | undefined;
   /** Whether the imager may restart this machine and switch it off. */
   allowPower: boolean;
 }
@@ -40,6 +43,13 @@ export const SUPERVISE: CommandLine = {
     { name: 'state', value: 'FOLDER', about: `what must outlive this process (default: ${STATE_DIRECTORY})` },
     { name: 'uid-file', value: 'FILE', about: "a file with the node's UID (default: the hardware's)" },
     {
+      name: 'enrolment-key',
+      value: 'FILE',
+      about:
+        "the file of the imager's agents.enrolmentKey, for a node that is not defined yet; not for every user to read " +
+        `(default: ${ENROLMENT_KEY_FILE}, where it is there)`,
+    },
+    {
       name: 'allow-power',
       about: 'let the imager restart this machine and switch it off (default: refused)',
     },
@@ -47,13 +57,15 @@ export const SUPERVISE: CommandLine = {
   notes: 'It says hello, sends heartbeats, reports, and takes flashes.',
   examples: [
     'agent supervise --imager 10.77.0.1 --pointer fw-env:/etc/fw_env.config',
+    'agent supervise --imager 10.77.0.1 --enrolment-key /root/enrolment-key',
     'agent supervise --imager 10.77.0.1:14747 --state /tmp/node1 --uid-file /tmp/node1/uid',
   ],
   exitCodes: [
     ['0', 'ended by SIGTERM or SIGINT'],
     [
       '1',
-      'it could not begin: no UID, no such pointer store, a damaged local store, another agent at work here',
+      'it could not begin: no UID, no such pointer store or key of enrolment, a damaged local store, another agent at work ' +
+        'here',
     ],
     ['2', 'wrong usage'],
   ],
@@ -71,6 +83,7 @@ export function parseSuperviseOptions(args: readonly string[]): SuperviseOptions
     state: given.one('state') ?? STATE_DIRECTORY,
     pointer: pointer === undefined ? undefined : parseStore('--pointer', pointer),
     uidFile: given.one('uid-file'),
+    enrolmentKey: given.one('enrolment-key'),
     allowPower: given.has('allow-power'),
   };
 }

@@ -7,6 +7,7 @@ import type { Architecture } from '../images/image.ts';
 import { ARCHITECTURES, buildAgentAt } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
+import { tryOutput } from './output.ts';
 import { bytes } from './table.ts';
 
 const NATIVE: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
@@ -31,6 +32,7 @@ Examples:
     )
     .action(async (out: string, { arch }: { arch: Architecture }, command: Command) => {
       const context = new Context(command);
+      tryOutput(out);
       const file = resolve(out);
       await buildAgentAt(file, arch, context.progress).catch((error: Error) => {
         throw new VerbError(`${out} was not written: ${error.message}`);

@@ -1,7 +1,7 @@
 /** `imager image`: the boot images there are, adding and building them. */
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { type Architecture, type BootImage, filesOf } from '../images/image.ts';
+import { type Architecture, type BootImage, checkArgs, checkName, filesOf } from '../images/image.ts';
 import { buildBootFiles } from '../images/recipe.ts';
 import { clearWorkFolders, withWorkFolder } from '../images/work-folder.ts';
 import type { Health } from '../model/views.ts';
@@ -166,6 +166,8 @@ async function build(
   name: string,
   { arch, args, agent, enrolmentKey, cache }: BuildOptions,
 ): Promise<void> {
+  checkName(name);
+  if (args !== undefined) checkArgs(args);
   // Asked first: a build takes minutes, and is of no use where there is nobody to give it to.
   const images = await context.get<BootImage[]>('/api/images');
   if (images.some((image) => image.name === name))
@@ -173,10 +175,9 @@ async function build(
   const cacheDir = cacheDirectory(context, cache);
   clearWorkFolders(cacheDir);
   await withWorkFolder(cacheDir, async (work) => {
-    const binary = agent ?? (await buildAgentInto(work, arch, context.progress));
     const built = await buildBootFiles({
       arch,
-      agent: binary,
+      agent: agent ?? (() => buildAgentInto(work, arch, context.progress)),
       ...(enrolmentKey === undefined ? {} : { enrolmentKey: resolve(enrolmentKey) }),
       cacheDir,
       outDir: work,

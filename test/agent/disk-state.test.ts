@@ -237,7 +237,7 @@ describe('the UID', () => {
   it('from a file, else SMBIOS, else the device tree', () => {
     put('proc/cmdline', 'quiet\n');
     expect(() => readUid(host)).toThrow(
-      'no hardware UID (file: there is no /etc/bootwright/uid; smbios-uuid: ',
+      'as a UUID or serial:TEXT\n  file: there is no /etc/bootwright/uid\n  smbios-uuid: ',
     );
     put('sys/firmware/devicetree/base/serial-number', '6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f601\0');
     expect(readUid(host)).toBe('6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f601');

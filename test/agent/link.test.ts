@@ -380,7 +380,7 @@ describe('the link to the imager', () => {
     expect(await said([one])).toBe(unknown('lab'));
     // Two of one name: only an id tells them apart.
     expect(await said([two, one])).toBe(unknown('c2'));
-    expect(await said([])).toContain("does not take the key of enrolment of this node's image");
+    expect(await said([])).toContain("does not take this node's key of enrolment (tls: alert)");
     // Where TLS does not say that it is the key nobody does.
     for (const definitions of [[one], []])
       expect(await said(definitions, 'EPROTO')).toBe(

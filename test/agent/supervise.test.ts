@@ -167,6 +167,30 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
     expect(server.liveness('node1').state).toBe('alive');
   });
 
+  it('enrols with the key of enrolment in the file it is told of', { timeout: 60_000 }, async () => {
+    await server.close();
+    server = await startEndpoint(registry, sink, { enrolmentKey: new Uint8Array(32).fill(0xab) });
+    const file = join(folder, 'enrolment-key');
+    const agent = async (...more: string[]) => startAgent(runtime, options(...more));
+    writeFileSync(file, `${'ab'.repeat(32)}\n`, { mode: 0o600 });
+    const enrolled = await agent('--enrolment-key', file);
+    await seen('hello');
+    enrolled.kill('SIGTERM');
+    expect(await enrolled.ended).toBe(0);
+    for (const [content, mode, words] of [
+      ['', 0o600, `${file} holds no key of 64 hexadecimal digits (openssl rand -hex 32)`],
+      ['ab'.repeat(31), 0o600, `${file} holds no key of 64 hexadecimal digits (openssl rand -hex 32)`],
+      ['ab'.repeat(32), 0o644, `every user may read or write ${file} (mode 644): chmod 600 ${file}`],
+      [undefined, 0, `there is no file ${file}`],
+    ] as const) {
+      rmSync(file, { force: true });
+      if (content !== undefined) writeFileSync(file, content, { mode });
+      const refused = await agent('--enrolment-key', file);
+      expect(await refused.ended).toBe(1);
+      expect(refused.output()).toBe(`agent: key of enrolment: ${words}\n`);
+    }
+  });
+
   it('says what is wrong with its command line, and with this node', { timeout: 60_000 }, async () => {
     const ends = async (...args: string[]) => {
       const agent = await startAgent(runtime, ['supervise', ...args]);

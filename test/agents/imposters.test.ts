@@ -132,38 +132,38 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     expect(events.filter(({ step }) => step === 'hello')).toHaveLength(2);
   });
 
-  it.each([
-    '--state',
-    '--store',
-  ])('its cluster has forgotten it: either side says what that is, and what it advises ends that (%s)', async (option) => {
-    const eeprom = `uboot-env:${join(folder, 'eeprom')}`;
-    const [place, pointer] =
-      option === '--store' ? [eeprom, ['--pointer', eeprom]] : [join(folder, 'state'), []];
-    writeFileSync(join(folder, 'eeprom'), new Uint8Array(DEVICE_SIZE));
-    const first = await agent(runtime, 'serial:n1', 'state', ...pointer);
-    await seen(({ step }) => step === 'supervise');
-    await end(first);
-    const entry = admissions.definitions.ofNode('node1')!;
-    await admissions.definitions.remove(entry.id);
-    await admissions.definitions.erased(entry.id);
-    const lost = await agent(runtime, 'serial:n1', 'state', ...pointer);
-    const why = (await seen(({ reason }) => reason === 'unknown-identity')).detail?.why;
-    expect(why).toContain(`a node with an unknown definition from ${ADDRESS}: "${entry.id}"`);
-    const advice = new RegExp(
-      "does not know this node's definition in cluster demo, or has another key for it \\(tls.*\\)\\. .*: " +
-        `end this agent first, .* then agent (local erase demo ${option} ${place})\n`,
-    );
-    const advised = await vi.waitFor(() => {
-      expect(lost.output()).toMatch(advice);
-      return advice.exec(lost.output())![1]!;
-    });
-    expect((await runAgent(runtime, ...advised.split(' '))).err).toContain('is locked');
-    await end(lost);
-    expect(await runAgent(runtime, ...advised.split(' '))).toMatchObject({
-      out: `${place}: this node is defined in no cluster\n`,
-    });
-    expect(log).toContain(`agent refused: a node with an unknown definition from ${ADDRESS}`);
-  });
+  it.each(['--state', '--store'])(
+    'its cluster has forgotten it: either side says what that is, and what it advises ends that (%s)',
+    async (option) => {
+      const eeprom = `uboot-env:${join(folder, 'eeprom')}`;
+      const [place, pointer] =
+        option === '--store' ? [eeprom, ['--pointer', eeprom]] : [join(folder, 'state'), []];
+      writeFileSync(join(folder, 'eeprom'), new Uint8Array(DEVICE_SIZE));
+      const first = await agent(runtime, 'serial:n1', 'state', ...pointer);
+      await seen(({ step }) => step === 'supervise');
+      await end(first);
+      const entry = admissions.definitions.ofNode('node1')!;
+      await admissions.definitions.remove(entry.id);
+      await admissions.definitions.erased(entry.id);
+      const lost = await agent(runtime, 'serial:n1', 'state', ...pointer);
+      const why = (await seen(({ reason }) => reason === 'unknown-identity')).detail?.why;
+      expect(why).toContain(`a node with an unknown definition from ${ADDRESS}: "${entry.id}"`);
+      const advice = new RegExp(
+        "does not know this node's definition in cluster demo, or has another key for it \\(tls.*\\)\\. .*: " +
+          `end this agent first, .* then agent (local erase demo ${option} ${place})\n`,
+      );
+      const advised = await vi.waitFor(() => {
+        expect(lost.output()).toMatch(advice);
+        return advice.exec(lost.output())![1]!;
+      });
+      expect((await runAgent(runtime, ...advised.split(' '))).err).toContain('is locked');
+      await end(lost);
+      expect(await runAgent(runtime, ...advised.split(' '))).toMatchObject({
+        out: `${place}: this node is defined in no cluster\n`,
+      });
+      expect(log).toContain(`agent refused: a node with an unknown definition from ${ADDRESS}`);
+    },
+  );
 });
 
 /** The store of a node has another key than its cluster has. */

@@ -14,7 +14,7 @@ import { definitionOf, uuid } from './definitions.ts';
 
 beforeAll(async () => {
   for (const runtime of RUNTIMES) await agentCommand(runtime);
-}, 120_000);
+});
 
 let dir: string;
 let state: string;
