@@ -2,8 +2,10 @@
  * Composition root of `agent supervise`: the agent as an ordinary process of a system that is up. It boots nothing; it
  * speaks for the node to its imager until it is told to end.
  */
-import { bootedImageOf } from './linux/cmdline.ts';
+
+import { bootedImageOf } from './linux/booted-image.ts';
 import { openPointerStore } from './linux/eeprom.ts';
+import { withAdvice } from './linux/erase-advice.ts';
 import { Flashes, UntouchedError } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
@@ -20,9 +22,9 @@ import { readUid } from './linux/uid.ts';
 import { UsageError } from './linux/usage-error.ts';
 import type { LocalStore } from './protocol/definition.ts';
 import { parseUid, type Uid } from './protocol/uid.ts';
+import { wordsOf } from './protocol/words-of.ts';
 import { parseSuperviseOptions, type SuperviseOptions } from './verbs/supervise.ts';
 
-const ANSWER_MS = 50;
 /** How long the last reports may take to leave. */
 const SETTLE_MS = 1000;
 
@@ -41,7 +43,7 @@ export async function supervise(host: Host, args: readonly string[]): Promise<nu
     await link.settle(SETTLE_MS);
     return 0;
   } catch (error) {
-    host.complain(`agent: ${error instanceof Error ? error.message : String(error)}`);
+    host.complain(`agent: ${wordsOf(error)}`);
     return error instanceof UsageError ? 2 : 1;
   }
 }
@@ -58,14 +60,17 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   const uid = uidOf(host, options.uidFile);
   lockState(host, options.state);
   const { local, place } = localStoreOf(host, options);
-  const membership = new Membership(uid, local);
-  const boot = {
-    uid,
-    bootId: readBootId(host),
-    bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',
-  };
+  const membership = new Membership(uid, local, {
+    place,
+    tell: (line) => host.print(`bootwright: ${line}`),
+  });
+  // One that is damaged does not say who this node is: nothing is begun as anybody else.
+  membership.current();
+  const bootId = readBootId(host);
+  const boot = { uid, bootId, bootedImage: bootedImageOf(host, { state: options.state, bootId, store }) };
   const link = new AgentLink(host, imagers, boot, helloMaker(host, boot, membership, store), {
     secret: () => secretOf(host, membership.kept(), { local: place, enrolmentKey }),
+    cluster: () => membership.current()?.cluster.name,
     // The name of a system that is up is its own business.
     named() {},
     async flash(request, by) {
@@ -75,7 +80,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     },
     power(action) {
       if (!options.allowPower) throw new Error(`${action}: not allowed here (--allow-power)`);
-      return () => void host.sleep(ANSWER_MS).then(() => host.reboot(action));
+      return () => host.reboot(action);
     },
     member: (request) => membership.answer(request),
   });
@@ -95,8 +100,10 @@ function localStoreOf(
   { pointer, state }: SuperviseOptions,
 ): { local: LocalStore; place: string } {
   const beside = pointer && openLocalStore(host, { layout: pointer.kind, device: pointer.path });
-  if (pointer === undefined || beside === undefined)
-    return { local: openLocalFolder(host, state), place: `--state ${state}` };
+  if (pointer === undefined || beside === undefined) {
+    const place = `--state ${state}`;
+    return { local: withAdvice(place, () => openLocalFolder(host, state)), place };
+  }
   lockStore(host, pointer.path);
   return { local: beside, place: `--store ${pointer.kind}:${pointer.path}` };
 }

@@ -6,6 +6,7 @@ import {
   ENROLMENT_KEY_FILE,
   parseEnrolmentKey,
 } from '../protocol/enrolment.ts';
+import { eraseCommand } from './erase-advice.ts';
 import type { Host, Secret } from './host.ts';
 import { currentOf } from './membership.ts';
 import { readText } from './read-text.ts';
@@ -40,8 +41,7 @@ export function secretOf(host: Host, local: LocalContent | undefined, places?: K
   const { id, key, cluster } = definition;
   const namesakes = local?.definitions.filter((each) => each.cluster.name === cluster.name) ?? [];
   const called = namesakes.length > 1 ? cluster.id : cluster.name;
-  const place = places === undefined ? '' : ` ${places.local}`;
-  return { identity: id, key, cluster: called, erase: `agent local erase ${called}${place}` };
+  return { identity: id, key, cluster: called, erase: eraseCommand(called, places?.local) };
 }
 
 /** The operator's, where there is one: a file that was named must be there. */

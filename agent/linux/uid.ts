@@ -1,5 +1,7 @@
 /** The node's hardware UID, from the first source that has a real one. */
+
 import type { Uid } from '../protocol/uid.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import type { Host } from './host.ts';
 import { readText } from './read-text.ts';
 import type { Finding, UidSource } from './uid/source.ts';
@@ -61,7 +63,7 @@ function ask(host: Host, source: UidSource): UidReading {
   try {
     finding = source.read(host);
   } catch (error) {
-    finding = { why: error instanceof Error ? error.message : String(error), unread: true };
+    finding = { why: wordsOf(error), unread: true };
   }
   return { source: name, about, ...finding };
 }

@@ -4,6 +4,7 @@ import { STATE_DIRECTORY } from '../linux/journal.ts';
 import { type NamedStore, parseStore } from '../linux/store-name.ts';
 import { UsageError } from '../linux/usage-error.ts';
 import { ENROLMENT_KEY_FILE } from '../protocol/enrolment.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import { parseArguments } from './parse.ts';
 import type { CommandLine } from './verb.ts';
 
@@ -63,7 +64,8 @@ export const SUPERVISE: CommandLine = {
     ['0', 'ended by SIGTERM or SIGINT'],
     [
       '1',
-      'it could not begin: no UID, no such pointer store or key of enrolment, another agent at work here',
+      'it could not begin: no UID, no such pointer store or key of enrolment, a damaged local store, another agent at work ' +
+        'here',
     ],
     ['2', 'wrong usage'],
   ],
@@ -90,6 +92,6 @@ function imager(text: string): ImagerAddress {
   try {
     return parseImagerAddress(text);
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(wordsOf(error));
   }
 }

@@ -1,6 +1,6 @@
 /** `imager node define` and `undefine`: which nodes are of the cluster. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { MAX_NUMBER } from '../../agent/protocol/membership.ts';
+import { MAX_NUMBER } from '../../agent/protocol/local-content.ts';
 import type { Membership, Undefined } from '../model/views.ts';
 import { Context } from './context.ts';
 import { fields, printable, time } from './table.ts';

@@ -2,7 +2,7 @@
 import { isAbsolute } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
-import { MAX_NUMBER } from '../../agent/protocol/membership.ts';
+import { MAX_NUMBER } from '../../agent/protocol/local-content.ts';
 import { isName } from '../../agent/protocol/names.ts';
 import type { BaseView } from '../disks/bases.ts';
 import type { DiskView } from '../disks/catalog.ts';

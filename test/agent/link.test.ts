@@ -109,6 +109,7 @@ const refused = () => {
 };
 const COMMANDS: Commands = {
   secret: () => ENROL,
+  cluster: () => 'lab',
   named: refused,
   flash: refused,
   power: refused,
@@ -135,17 +136,18 @@ describe('the link to the imager', () => {
     open.push(imager);
     const host = new PlainHost();
     const broken = () => {
-      throw new Error('the store is damaged');
+      throw new Error('the store in /dev/vda is damaged');
     };
     const link = new AgentLink(host, [{ address: '127.0.0.1', port: imager.port }], BOOT, broken, {
-      ...{ secret: () => ENROL, named: broken, flash: broken, power: broken, member: broken },
+      ...COMMANDS,
     });
     const connected = once(imager, 'connection');
     void link.serve();
     const [socket] = (await connected) as [Socket];
     socket.resume();
     await once(socket, 'close');
-    expect(host.console.join()).toContain('the store is damaged');
+    // It is no imager's matter.
+    expect(host.console[0]).toBe('bootwright: the store in /dev/vda is damaged');
   });
 
   it('says hello, takes its host name and its plan from the welcome', async () => {
@@ -183,6 +185,30 @@ describe('the link to the imager', () => {
     expect(host.console[0]).toMatch(/^bootwright: step pointer \d+\.\d{3} image=alpha$/);
   });
 
+  it('tells what a script left while no imager had the node, until that is kept', async () => {
+    const { imager, link } = await linked();
+    const output = {
+      ...{ script: '10-site.sh', deployment: 'd1', bootId: 'b1', stage: 1 as const },
+      ...{ code: 0, timedOut: false, began: 1, took: 0.5, output: 'well\n' },
+    };
+    link.output(output);
+    imager.send(WELCOME);
+    expect(await imager.take()).toEqual({ type: 'output', ...output });
+    imager.socket?.destroy();
+    expect(await imager.take()).toEqual(HELLO);
+    imager.send(WELCOME);
+    expect(await imager.take()).toEqual({ type: 'output', ...output });
+    imager.send({ type: 'kept', script: output.script, bootId: output.bootId });
+    // That must have arrived before the connection ends.
+    imager.send({ type: 'power', request: 1, action: 'reboot' });
+    expect(await imager.take()).toMatchObject({ type: 'failed' });
+    imager.socket?.destroy();
+    expect(await imager.take()).toEqual(HELLO);
+    link.report('ready', {});
+    imager.send(WELCOME);
+    expect(await imager.take()).toMatchObject({ step: 'ready' });
+  });
+
   it('settle ends after its time where nobody acknowledges', async () => {
     const { link } = await linked();
     link.report('reboot', {});
@@ -214,6 +240,18 @@ describe('the link to the imager', () => {
     expect(await imager.take()).toEqual({ type: 'failed', request: 5, why: 'boot pointer not verified' });
   });
 
+  it('says at the node why a restart that it has agreed to did not come', async () => {
+    const { imager, host } = await linked({
+      power: (action) => () => {
+        throw new Error(`${action}: not root`);
+      },
+    });
+    imager.send(WELCOME);
+    imager.send({ type: 'power', request: 1, action: 'reboot' });
+    expect(await imager.take()).toEqual({ type: 'done', request: 1 });
+    await vi.waitFor(() => expect(host.console).toContain('bootwright: reboot: not root'));
+  });
+
   it('says why it was refused once, and keeps trying', async () => {
     const { imager, host, link } = await linked();
     const begun = host.uptime();
@@ -231,6 +269,39 @@ describe('the link to the imager', () => {
     imager.send(WELCOME);
     await expect.poll(() => link.connectedSince).toBeDefined();
     expect(link.refusedSince).toBeUndefined();
+  });
+
+  it('says who welcomes it, and as whom; of another connection to the same nothing more', async () => {
+    const { imager, host } = await linked();
+    const welcomes = () => host.console.filter((line) => line.includes('welcomes this node as'));
+    const said = `bootwright: imager 127.0.0.1:${imager.port}: welcomes this node as n1 of cluster lab`;
+    // An answer comes after the welcome was taken.
+    const answered = async () => {
+      imager.send({ type: 'power', request: 1, action: 'reboot' });
+      expect(await imager.take()).toMatchObject({ type: 'failed' });
+    };
+    const again = async (message: ImagerMessage) => {
+      imager.socket?.destroy();
+      expect(await imager.take()).toEqual(HELLO);
+      imager.send(message);
+    };
+    imager.send(WELCOME);
+    await answered();
+    expect(welcomes()).toEqual([said]);
+    await again(WELCOME);
+    await answered();
+    expect(welcomes()).toEqual([said]);
+    await again({ type: 'refuse', why: 'undefined\u001b[2J' });
+    expect(await imager.take()).toEqual(HELLO);
+    imager.send(WELCOME);
+    await answered();
+    expect(welcomes()).toEqual([said, said]);
+    expect(host.console).toContain(
+      `bootwright: imager 127.0.0.1:${imager.port}: refuses this node: undefined?[2J`,
+    );
+    await again({ ...WELCOME, node: 'n2' });
+    await answered();
+    expect(welcomes().slice(2)).toEqual([said.replace('n1', 'n2')]);
   });
 
   it('connects anew where it is asked to; the present connection goes on until the new one is welcomed', async () => {
@@ -276,7 +347,7 @@ describe('the link to the imager', () => {
     imager.send({ type: 'replaced', why: 'another agent has the place of n1, at 10.0.0.2' });
     await minutes;
     expect(slept.filter((each) => each >= 300_000 && each <= 600_000)).toHaveLength(1);
-    expect(host.console).toEqual([
+    expect(host.console.slice(1)).toEqual([
       `bootwright: imager 127.0.0.1:${imager.port}: another agent has the place of n1, at 10.0.0.2: ` +
         'this one tries again in 5 to 10 minutes',
     ]);
@@ -288,9 +359,9 @@ describe('the link to the imager', () => {
       ...{ key: new Uint8Array(32), signer: new Uint8Array(65) },
     });
     const [one, two] = [definition('i1', 'c1'), definition('i2', 'c2')];
-    const said = async (definitions: (typeof one)[]) => {
+    const said = async (definitions: (typeof one)[], code = 'EKEYREJECTED') => {
       const host = new QuietHost();
-      host.secure = () => Promise.reject(new HostError('EPROTO', 'tls: alert'));
+      host.secure = () => Promise.reject(new HostError(code, 'tls: alert'));
       const imager = await Imager.start();
       open.push(imager);
       const link = new AgentLink(host, [{ address: '127.0.0.1', port: imager.port }], BOOT, () => HELLO, {
@@ -311,6 +382,11 @@ describe('the link to the imager', () => {
     // Two of one name: only an id tells them apart.
     expect(await said([two, one])).toBe(unknown('c2'));
     expect(await said([])).toContain("does not take this node's key of enrolment (tls: alert)");
+    // Where TLS does not say that it is the key nobody does.
+    for (const definitions of [[one], []])
+      expect(await said(definitions, 'EPROTO')).toBe(
+        'what answers there is no imager, or none of this version (tls: alert)',
+      );
   });
 
   it('drops a connection that sends something else than messages', async () => {

@@ -1,9 +1,10 @@
 /** `agent supervise` on both runtimes: a process of this machine, a real imager's endpoint, real sockets. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DEVICE_SIZE } from '../../agent/linux/eeprom.ts';
+import { DEVICE_SIZE, openPointerStore } from '../../agent/linux/eeprom.ts';
+import { openLocalFolder } from '../../agent/linux/local-folder.ts';
 import { openLocalStore } from '../../agent/linux/local-store.ts';
 import { lockStore } from '../../agent/linux/state-lock.ts';
 import { NodeHost } from '../../agent/node/host.ts';
@@ -12,8 +13,11 @@ import { parseSuperviseOptions } from '../../agent/verbs/supervise.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { startEndpoint } from '../agents/endpoint.ts';
+import { definitionOf } from '../local/definitions.ts';
 import { buildAgentsFirst, RUNTIMES, startAgent } from '../support/agent-process.ts';
 import { EventLog } from '../support/event-log.ts';
+import { eventually } from '../support/eventually.ts';
+import { startSecurePeers } from './host/secure-peers.ts';
 
 const ADDRESS = '127.0.0.1';
 const TARGET = { disks: ['d'], imagers: [ADDRESS], cluster: 'demo', deployment: 'd2' };
@@ -78,6 +82,55 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
     await expect(server.flash('node1', { image: 'a', ...TARGET })).rejects.toThrow('no boot pointer store');
     agent.kill('SIGINT');
     expect(await agent.ended).toBe(0);
+  });
+
+  it('booted what its pointer named then, whatever that is flashed to before it reboots', {
+    timeout: 60_000,
+  }, async () => {
+    const device = join(folder, 'eeprom');
+    const flash = (image: string) =>
+      openPointerStore(new NodeHost(), 'uboot-env', device).write({
+        ...{ ...TARGET, image },
+        ...{ phase: 'deploy', attempts: 3, fallback: '' },
+      });
+    flash('alpha');
+    for (let time = 1; time <= 2; time++) {
+      const agent = await startAgent(runtime, options('--pointer', `uboot-env:${device}`));
+      await told.seen('hello', time);
+      flash('beta');
+      agent.kill('SIGTERM');
+      expect(await agent.ended).toBe(0);
+    }
+    const booted = () =>
+      told.events.filter(({ step }) => step === 'hello').map(({ detail }) => detail?.bootedImage);
+    expect(booted()).toEqual(['alpha', 'alpha']);
+    // Another boot.
+    const kept = join(folder, 'state/booted.json');
+    writeFileSync(kept, readFileSync(kept, 'utf8').replace(/"bootId":"./, '"bootId":"?'));
+    const agent = await startAgent(runtime, options('--pointer', `uboot-env:${device}`));
+    await told.seen('hello', 3);
+    expect(booted()).toEqual(['alpha', 'alpha', 'beta']);
+    agent.kill('SIGTERM');
+    expect(await agent.ended).toBe(0);
+  });
+
+  it('says of a port on which something else answers that it is no imager, and of no key', {
+    timeout: 60_000,
+  }, async () => {
+    const { plain, certificate } = await startSecurePeers();
+    for (const port of [plain, certificate]) {
+      const imager = ['--imager', `${ADDRESS}:${port}`, '--uid-file', join(folder, 'uid')];
+      const agent = await startAgent(runtime, ['supervise', ...imager, '--state', join(folder, 'state')]);
+      await eventually(() => expect(agent.output()).toContain('no imager welcomes this node'));
+      expect(agent.output()).toMatch(
+        new RegExp(
+          `imager ${ADDRESS}:${port}: what answers there is no imager, or none of this version \\(tls`,
+        ),
+      );
+      expect(agent.output()).not.toMatch(/key of enrolment|agent local erase/);
+      agent.kill('SIGTERM');
+      expect(await agent.ended).toBe(0);
+    }
   });
 
   it('is there again when the imager is', { timeout: 60_000 }, async () => {
@@ -146,6 +199,18 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
       code: 1,
       complaints: expect.stringContaining(uid),
     });
+    // Of a definition whose key is damaged, too: nothing is asked of an imager.
+    const state = join(folder, 'state');
+    openLocalFolder(new NodeHost(), state).define(definitionOf(1));
+    const key = join(state, 'clusters', definitionOf(1).cluster.id, '1/key');
+    for (const file of [key, join(state, 'clusters/index.json')]) {
+      writeFileSync(file, 'x');
+      const at = ['--imager', ADDRESS, '--uid-file', join(folder, 'uid'), '--state', state];
+      const { code, complaints } = await ends(...at);
+      expect(code).toBe(1);
+      expect(complaints).toContain(`agent: ${file} is damaged: `);
+      expect(complaints).toContain(`; \`agent local erase --all --state ${state}\` forgets everything`);
+    }
   });
 });
 

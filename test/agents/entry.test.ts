@@ -299,7 +299,7 @@ describe('two agents of one node', () => {
       throw new Error('not in this test');
     };
     const link = new AgentLink(host, [{ address: HOME, port: server.port }], boot, hellos, {
-      ...{ secret: () => ENROL, named: () => {}, flash: idle, power: idle },
+      ...{ secret: () => ENROL, cluster: () => 'one', named: () => {}, flash: idle, power: idle },
       member: (request) => member.answer(request),
     });
     void link.serve();

@@ -42,6 +42,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
     () => hello(),
     {
       secret: () => ENROL,
+      cluster: () => undefined,
       flash: async ({ type, request, ...target }) => {
         if (target.image === 'broken') throw new Error('EEPROM: EIO');
         return { ...POINTER, ...target, sequence: 2 };
@@ -60,7 +61,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   expect(await server.flash('node1', target)).toMatchObject({ sequence: 2, image: 'b' });
   await expect(server.flash('node1', { ...target, image: 'broken' })).rejects.toThrow('EEPROM: EIO');
   await server.power('node1', 'reboot');
-  expect(actions).toEqual(['reboot']);
+  await expect.poll(() => actions).toEqual(['reboot']);
 
   const { port } = server;
   await server.close();
