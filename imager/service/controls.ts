@@ -58,6 +58,7 @@ export function controlsOf(parts: ControlParts): Controls {
     addImage: (image) => wish(() => table.add(image)),
     addNbi: (image) => wish(() => addNbi(table, image)),
     verifyImage: (name) => wish(() => verifyImage(table, name)),
+    signImage: (name) => wish(() => signImage(table, name)),
     addBase: ({ name, file }) => wish(() => disks.addBase(name, file)),
     packBase: (name) => wish(() => packs.make(name)),
     checkMenus: () => checkBoots(menus, config, files),
@@ -94,6 +95,12 @@ async function verifyImage(table: BootTable, name: string): Promise<string[]> {
   return found;
 }
 
+async function signImage(table: BootTable, name: string): Promise<BootImage> {
+  const signed = await table.sign(name);
+  if (signed === undefined) throw unknownImage(table, name);
+  return signed;
+}
+
 function unknownImage(table: BootTable, name: string): ApiError {
   return unknownName(
     'boot image',
@@ -103,30 +110,18 @@ function unknownImage(table: BootTable, name: string): ApiError {
 }
 
 async function flash(
-  { config, nodes, directory, admissions, table, disks, agents, httpPort, sink, clock }: ControlParts,
+  parts: ControlParts,
   name: string,
   target: { image: string; disks: string[] },
 ): Promise<Flashed> {
+  const { config, nodes, directory, admissions, disks, agents, httpPort, sink, clock } = parts;
   const node = nodeNamed(nodes, name);
-  if (table.get(target.image) === undefined) throw unknownImage(table, target.image);
+  const { image } = target;
+  const entry = await verified(parts, image, name);
   const known = disks.names();
   for (const disk of target.disks) if (!known.includes(disk)) throw unknownName('disk', disk, known);
   if (new Set(target.disks).size < target.disks.length)
     throw new ApiError(400, `the same disk twice: ${target.disks.join(', ')}`);
-  const { image } = target;
-  const [fault] = await verifyImage(table, image);
-  if (fault !== undefined) {
-    // Before the node has it for its next boot, and so that whoever watches hears of it.
-    sink({
-      at: clock.now(),
-      component: 'imager',
-      step: 'refused',
-      reason: 'tampered',
-      node: name,
-      detail: { image, why: fault },
-    });
-    throw new ApiError(409, `image ${image} is not what was added: ${fault}`);
-  }
   const old = directory.get(name)?.pointer ?? null;
   const request = {
     image,
@@ -135,9 +130,6 @@ async function flash(
     cluster: config.cluster,
     deployment: randomBytes(8).toString('hex'),
   };
-  // As it was verified: it may have been replaced while that went on.
-  const entry = table.get(image);
-  if (entry === undefined) throw unknownImage(table, image);
   const sealed = admissions.sealImage(name, request, servedFiles(entry));
   const signed = sealed && { port: httpPort, ...sealed };
   const pointer = await agents
@@ -153,6 +145,33 @@ async function flash(
     detail: { image, disks: target.disks.join(','), deployment: request.deployment },
   });
   return { node: name, old, pointer, verified: signed !== undefined };
+}
+
+/**
+ * The image, once it was found to be what this cluster has signed and its files what that says: before the node has it for its next
+ * boot, and so that whoever watches hears of one that is not.
+ */
+async function verified(
+  { table, sink, clock }: ControlParts,
+  image: string,
+  node: string,
+): Promise<BootImage> {
+  const refusal = (why: string, words: string) => {
+    const detail = { image, why };
+    sink({ at: clock.now(), component: 'imager', step: 'refused', reason: 'tampered', node, detail });
+    return new ApiError(409, words);
+  };
+  let entry: BootImage | undefined;
+  try {
+    entry = table.get(image);
+  } catch (error) {
+    if (error instanceof ImageError) throw refusal(error.message, error.message);
+    throw error;
+  }
+  if (entry === undefined) throw unknownImage(table, image);
+  const [fault] = await verifyImage(table, image);
+  if (fault !== undefined) throw refusal(fault, `image ${image} is not what was added: ${fault}`);
+  return entry;
 }
 
 /**
