@@ -18,6 +18,9 @@ export function refusedBy({ why, untouched }: Refusal): PushError {
   return new PushError('refused', why, untouched);
 }
 
+/** How long an agent may take to answer. */
+export const PUSH_MS = 10_000;
+
 export type Answer<T> = (answer: T) => void;
 
 /** A push that brought no confirmation; `message` says what is known. */

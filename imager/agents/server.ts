@@ -11,9 +11,9 @@ import type { Ask } from './admissions.ts';
 import { Connection } from './connection.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
 import { Listener } from './listener.ts';
-import { type AgentServerOptions, HELLO_MS, MAX_CONNECTIONS, PUSH_MS } from './options.ts';
+import { type AgentServerOptions, HELLO_MS, MAX_CONNECTIONS } from './options.ts';
 import { type ConnectedNode, isOneAgent, type Peer, Peers } from './peers.ts';
-import { notConnected, type PushAnswer, PushError, Pushes } from './pushes.ts';
+import { notConnected, PUSH_MS, type PushAnswer, PushError, Pushes } from './pushes.ts';
 import { Reports } from './reports.ts';
 import { secureServer } from './secure.ts';
 import { acknowledgement, admitted, type Output, receive, type Turn, turnedAway } from './session.ts';
@@ -248,12 +248,12 @@ export class AgentServer {
   }
 
   async #admit(peer: Peer, { node, hello }: Extract<Output, { do: 'admit' }>): Promise<void> {
-    const { admissions, userConfigs } = this.#options;
-    const { connection, identity } = peer;
+    const { admissions, userConfigs, directory } = this.#options;
     // One that did not get as far as its welcome: its node has come again.
     this.#peers.judge(peer, node.name)?.connection.drop('replaced', `${node.name} has connected anew`);
     try {
-      const from = { address: connection.peer, identity, directory: this.#options.directory };
+      const present: Ask = (...question) => this.#push(node.name, ...question);
+      const from = { address: peer.connection.peer, identity: peer.identity, directory, present };
       const admission = await admissions.admit(node, hello, from, this.#asking(peer));
       if (peer.session.at !== 'judged') return;
       peer.deeds = admission.deeds;
@@ -269,7 +269,7 @@ export class AgentServer {
       await this.#take(peer, turn);
     } catch (error) {
       const reason = error instanceof PushError ? error.reason : 'internal';
-      connection.drop(reason, error instanceof Error ? error.message : String(error));
+      peer.connection.drop(reason, error instanceof Error ? error.message : String(error));
     }
   }
 

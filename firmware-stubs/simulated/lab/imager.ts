@@ -224,7 +224,8 @@ export class SimulatedImager implements Listener {
     const { address, identity } = peer;
     try {
       const admissions = await this.#admissions;
-      const from = { address, identity, directory: this.#directory };
+      const present: Ask = (...question) => this.#push(node.name, ...question);
+      const from = { address, identity, directory: this.#directory, present };
       const admission = await admissions.admit(node, hello, from, this.#asking(peer));
       const turn = admission.admitted
         ? admitted(
