@@ -7,9 +7,9 @@ import type { Tally } from '../journal/tally.ts';
 import { MISSED_BEATS } from '../model/config.ts';
 import type { Ask } from './admissions.ts';
 import { Connection } from './connection.ts';
-import { type AgentServerOptions, HELLO_MS, PUSH_MS } from './options.ts';
+import { type AgentServerOptions, HELLO_MS } from './options.ts';
 import { isOneAgent, type Peer, type Peers } from './peers.ts';
-import { PushError, Pushes } from './pushes.ts';
+import { notConnected, PUSH_MS, PushError, Pushes } from './pushes.ts';
 import type { Reports } from './reports.ts';
 import { acknowledgement, admitted, type Output, receive, type Turn, turnedAway } from './session.ts';
 import type { Watch } from './watch.ts';
@@ -144,12 +144,13 @@ export class Conversations {
   }
 
   async #admit(peer: Peer, { node, hello }: Extract<Output, { do: 'admit' }>): Promise<void> {
-    const { admissions, userConfigs } = this.#options;
-    const { connection, identity } = peer;
+    const { admissions, userConfigs, directory } = this.#options;
     // One that did not get as far as its welcome: its node has come again.
     this.#peers.judge(peer, node.name)?.connection.drop('replaced', `${node.name} has connected anew`);
     try {
-      const from = { address: connection.peer, identity, directory: this.#options.directory };
+      const present: Ask = (...question) =>
+        this.asking(node.name)?.(...question) ?? Promise.reject(notConnected(node.name));
+      const from = { address: peer.connection.peer, identity: peer.identity, directory, present };
       const admission = await admissions.admit(node, hello, from, this.#askingPeer(peer));
       if (peer.session.at !== 'judged') return;
       peer.deeds = admission.deeds;
@@ -166,7 +167,7 @@ export class Conversations {
       await this.#take(peer, turn);
     } catch (error) {
       const reason = error instanceof PushError ? error.reason : 'internal';
-      connection.drop(reason, error instanceof Error ? error.message : String(error));
+      peer.connection.drop(reason, error instanceof Error ? error.message : String(error));
     }
   }
 

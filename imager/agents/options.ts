@@ -37,4 +37,3 @@ export interface AgentServerOptions {
 /** Beside one for each node. */
 export const MAX_CONNECTIONS = 1024;
 export const HELLO_MS = 10_000;
-export const PUSH_MS = 10_000;

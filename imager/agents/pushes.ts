@@ -14,6 +14,9 @@ export interface Refusal {
   untouched?: boolean | undefined;
 }
 
+/** How long an agent may take to answer. */
+export const PUSH_MS = 10_000;
+
 /** A push that brought no confirmation; `message` says what is known. */
 export class PushError extends Error {
   readonly reason: 'conflict' | 'not-connected' | 'refused' | 'disconnected' | 'deadline' | 'mismatch';

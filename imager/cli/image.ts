@@ -19,6 +19,7 @@ import { addAgent } from './image-agent.ts';
 import { addInitramfs } from './image-initramfs.ts';
 import { addImageInspect } from './image-inspect.ts';
 import { addNbi } from './image-nbi.ts';
+import { addSign } from './image-sign.ts';
 import { showImage } from './image-text.ts';
 import { bytes, table } from './table.ts';
 
@@ -141,6 +142,7 @@ Examples:
       await build(new Context(command), name, options);
     });
   addImageInspect(image);
+  addSign(image);
   addNbi(image);
   addInitramfs(image);
   addAgent(image);

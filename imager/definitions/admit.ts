@@ -36,6 +36,8 @@ export interface Applicant {
   keptOn: string | undefined;
   /** Whether it was flashed, as far as is known, from the root disk `from` to `to`. */
   flashed(from: string, to: string): boolean;
+  /** Whether the agent that was taken in as the node before is there still: from another disk it cannot have booted meanwhile. */
+  isPresent(): Promise<boolean>;
   /** Id of the definition whose key secures the connection; undefined for the key of enrolment. */
   identity: string | undefined;
 }
@@ -68,7 +70,8 @@ export async function admit(
     const other = definitions.withUid(uid);
     const { wanted, closed } = definitions.standing(name);
     const on = global?.disk;
-    const moved = on !== undefined && keptOn !== undefined && on !== keptOn && applicant.flashed(on, keptOn);
+    const elsewhere = on !== undefined && keptOn !== undefined && on !== keptOn;
+    const moved = elsewhere && applicant.flashed(on, keptOn) && !(await applicant.isPresent());
     const verdict = judge({
       ...{ original: uid, local, keeps, identity, global, moved, enrolment },
       other: other !== undefined && other.name !== name ? other.name : undefined,

@@ -29,7 +29,7 @@ export interface Facts {
   identity: string | undefined;
   /** With a local copy the definition of its id, else that of the node, if it is not `undefining`. */
   global: GlobalDefinition | undefined;
-  /** The node was flashed from the disk that its copy is on to the one that it has now, and has not been defined on that yet. */
+  /** The node was flashed from the disk that its copy is on to the one that it has now, has not been defined on that yet, and is gone. */
   moved: boolean;
   /** Name of another node that is defined with this original. */
   other: string | undefined;

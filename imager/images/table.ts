@@ -1,12 +1,19 @@
 /**
- * The boot table: the images there are, one folder each with the files and an image.json. Nothing is cached, so that
- * the server sees what the command line has just added. An image never changes; another content is another name.
+ * The boot table: the images there are, one folder each with the files and an image.json, which is signed (seal.ts). Nothing is
+ * cached, so that the server sees what the command line has just added. An image never changes; another content is another name.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import type { Signer } from '../signing/signer.ts';
 import { Additions } from '../storage/additions.ts';
-import { removeUnfinished, syncPath, unfinishedPath, writeDurably } from '../storage/durable.ts';
+import {
+  removeUnfinished,
+  replaceDurably,
+  syncPath,
+  unfinishedPath,
+  writeDurably,
+} from '../storage/durable.ts';
 import { pathWords, systemWords } from '../storage/system-words.ts';
 import { copyInto, hashFile, putTogether, readHead } from './copy.ts';
 import {
@@ -18,28 +25,43 @@ import {
   type ImageFile,
   parseImage,
 } from './image.ts';
+import { Intact } from './intact.ts';
+import { checkSeal, sealed } from './seal.ts';
 import { architectureOf, type NewImage, planOf } from './wish.ts';
+
+const ENTRY = 'image.json';
 
 /** What a rename says where the name is a folder with something in it, or a file. */
 const TAKEN = new Set<string | undefined>(['ENOTEMPTY', 'EEXIST', 'ENOTDIR']);
 
 export class BootTable {
   readonly #dir: string;
+  readonly #signer: Signer | undefined;
   readonly #additions = new Additions(ImageError);
+  readonly #intact = new Intact();
+  /** The image.json of each image whose signature was found good. */
+  readonly #believed = new Map<string, string>();
 
-  private constructor(dir: string) {
+  private constructor(dir: string, signer?: Signer) {
     this.#dir = dir;
+    this.#signer = signer;
   }
 
-  /** Opens the table kept in `dir`, which is made where it is missing, and clears away what a crash left half done. */
-  static async open(dir: string): Promise<BootTable> {
+  /**
+   * Opens the table kept in `dir`, which is made where it is missing, and clears away what a crash left half done. `signer`: of the
+   * cluster, which has added all that counts.
+   */
+  static async open(dir: string, signer: Signer): Promise<BootTable> {
     await mkdir(dir, { recursive: true });
     syncPath(dirname(resolve(dir)));
     removeUnfinished(dir);
-    return new BootTable(dir);
+    return new BootTable(dir, signer);
   }
 
-  /** The table in `dir`, for those who only read: nothing is made, and nothing cleared away that another is writing. */
+  /**
+   * The table in `dir`, for those who only look at it: nothing is made, nothing cleared away that another is writing, and whoever
+   * signed what is there does not matter.
+   */
   static read(dir: string): BootTable {
     return new BootTable(dir);
   }
@@ -73,7 +95,7 @@ export class BootTable {
       const arch = architectureOf(image, kind, head, bytes);
       const added = new Date().toISOString();
       const entry = { name: image.name, kind, arch, args, files, added } as BootImage;
-      writeDurably(join(work, 'image.json'), `${JSON.stringify(entry, null, 2)}\n`);
+      writeDurably(join(work, ENTRY), sealed(entry, this.#signing()));
       syncPath(work);
       return await this.#publish(work, entry);
     } catch (error) {
@@ -116,12 +138,15 @@ export class BootTable {
    */
   async verify(name: string): Promise<string[] | undefined> {
     const image = this.get(name);
-    if (image === undefined) return undefined;
+    return image && this.#differences(image);
+  }
+
+  #differences(image: BootImage): Promise<string[]> {
     return this.#additions.run(async (signal) => {
       const found: string[] = [];
       for (const [file, { sha256 }] of filesOf(image)) {
         try {
-          const now = await hashFile(this.path(name, file), signal);
+          const now = await hashFile(this.path(image.name, file), signal);
           if (now !== sha256) found.push(`${file} has sha256 ${now}, not ${sha256}`);
         } catch (error) {
           const why = systemWords(error);
@@ -131,6 +156,36 @@ export class BootTable {
       }
       return found;
     });
+  }
+
+  /**
+   * Signs an image that nobody has signed, or another cluster, as it is now. Undefined where there is none; throws ImageError where
+   * it is damaged.
+   */
+  async sign(name: string): Promise<BootImage | undefined> {
+    const image = this.#load(name, () => {});
+    if (image === undefined) return undefined;
+    const [fault] = await this.#differences(image);
+    if (fault !== undefined) throw new ImageError(`image ${name} is damaged: ${fault}; it is not signed`);
+    const folder = join(this.#dir, name);
+    removeUnfinished(folder);
+    replaceDurably(folder, ENTRY, sealed(image, this.#signing()));
+    syncPath(folder);
+    return image;
+  }
+
+  /**
+   * Throws ImageError where a file of an image is not what its entry says, by its content: read at the first time, and again where it
+   * may have changed since.
+   */
+  async checkFile(image: BootImage, file: FileName): Promise<void> {
+    const expected = filesOf(image).find(([name]) => name === file)?.[1].sha256;
+    const path = this.path(image.name, file);
+    const found = await this.#additions.run((signal) => this.#intact.sha256(path, signal));
+    if (found !== expected)
+      throw new ImageError(
+        `image ${image.name} is not what was added: ${file} has sha256 ${found}, not ${expected}`,
+      );
   }
 
   /** Where a file of an image is. `name` must be an image's. */
@@ -175,10 +230,25 @@ export class BootTable {
     return found.sort((a, b) => (key(a) < key(b) ? -1 : 1));
   }
 
-  #load(name: string): BootImage | undefined {
+  #signing(): Signer {
+    if (this.#signer === undefined) throw new Error('this boot table is only looked at');
+    return this.#signer;
+  }
+
+  /** Throws ImageError where an entry is not this cluster's. */
+  #believe(image: BootImage, text: string): void {
+    if (this.#signer === undefined || this.#believed.get(image.name) === text) return;
+    checkSeal(image, text, this.#signer);
+    this.#believed.set(image.name, text);
+  }
+
+  #load(
+    name: string,
+    believe = (image: BootImage, text: string) => this.#believe(image, text),
+  ): BootImage | undefined {
     let text: string;
     try {
-      text = readFileSync(join(this.#dir, name, 'image.json'), 'utf8');
+      text = readFileSync(join(this.#dir, name, ENTRY), 'utf8');
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       // Too many open files: that will pass, and says nothing of the image.
@@ -189,6 +259,7 @@ export class BootTable {
       throw new ImageError(`image ${name} is damaged: no image.json; remove its folder and add it again`);
     }
     const image = parseImage(name, text);
+    believe(image, text);
     for (const [file, expected] of filesOf(image)) {
       const there = statSync(this.path(name, file), { throwIfNoEntry: false });
       const bytes = there?.isFile() ? there.size : undefined;

@@ -60,6 +60,7 @@ export function controlsOf(parts: ControlParts): Controls {
     addImage: (image) => wish(() => table.add(image)),
     addNbi: (image) => wish(() => addNbi(table, image)),
     verifyImage: (name) => wish(() => verifyImage(table, name)),
+    signImage: (name) => wish(() => signImage(table, name)),
     addBase: ({ name, file }) => wish(() => disks.addBase(name, file)),
     packBase: (name) => wish(() => packs.make(name)),
     checkMenus: () => checkBoots(menus, config, files),
@@ -94,6 +95,12 @@ async function verifyImage(table: BootTable, name: string): Promise<string[]> {
   const found = await table.verify(name);
   if (found === undefined) throw unknownImage(table, name);
   return found;
+}
+
+async function signImage(table: BootTable, name: string): Promise<BootImage> {
+  const signed = await table.sign(name);
+  if (signed === undefined) throw unknownImage(table, name);
+  return signed;
 }
 
 function unknownImage(table: BootTable, name: string): ApiError {

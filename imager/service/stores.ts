@@ -76,20 +76,22 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     (part) => part.close(),
   );
   const directory = new Directory(registry, (node) => nodes.byName(node) !== undefined);
+  const signer = await clusterSigner(config.state, registry);
   const definitions = await Definitions.open({
     registry,
     cluster: config.cluster,
     nodes: config.nodes.map(({ name }) => name),
     imagers: [config.network.address],
-    signer: await clusterSigner(config.state, registry),
+    signer,
   });
   const admissions = new Admissions({ definitions, enrolment: config.agents.enrolment, clock: systemClock });
   const outputs = new Outputs(registry);
   const table = await started(
     'boot table',
-    () => BootTable.open(join(config.state, 'images')),
+    () => BootTable.open(join(config.state, 'images'), signer),
     (part) => part.close(),
   );
+  for (const problem of table.problems()) log.warn(problem);
   const holderOf = (client: string) => nodeOfLease(nodes, leaseAt(registry, client));
   const { addressOf, isAt, clientAt } = nodeAddresses({
     ...{ nodes, holderOf },

@@ -3,7 +3,7 @@
  * the imager's files: what they do comes to nothing, both sides say so, and no key is said meanwhile.
  */
 import { execFileSync } from 'node:child_process';
-import { createPrivateKey } from 'node:crypto';
+import { createHash, createPrivateKey } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { LocalFolder } from '../../agent/linux/local-folder.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
+import type { LinuxImage } from '../../imager/images/image.ts';
 import type { RecordedEvent } from '../../imager/journal/event.ts';
 import {
   type AgentProcess,
@@ -210,7 +211,28 @@ test('a node is not flashed with an image that somebody has changed', { timeout:
   expect(await node.seen(after, ({ step }) => step === 'refused')).toMatchObject({
     ...{ component: 'imager', reason: 'tampered', detail: { image: IMAGE, why } },
   });
+  // Nor with one whose entry says so, too: whoever has done that does not have the cluster's key.
+  const entry = join(dir, 'state/images', IMAGE, 'image.json');
+  const text = readFileSync(entry, 'utf8');
+  const { sha256 } = (JSON.parse(text) as LinuxImage).files.kernel;
+  writeFileSync(entry, text.replace(sha256, createHash('sha256').update(kernel).digest('hex')));
+  const again = await node.lastEvent();
+  const forged = await imager.run('node', 'flash', node.name, '--image', IMAGE, '--disk', DISK);
+  expect(forged).toMatchObject({ code: 1, stdout: '' });
+  expect(forged.stderr).toContain(`image ${IMAGE} is not what this cluster signed`);
+  expect(await node.seen(again, ({ step }) => step === 'refused')).toMatchObject({
+    ...{ component: 'imager', reason: 'tampered', detail: { image: IMAGE } },
+  });
+  expect(await imager.get(`/images/${IMAGE}/kernel`)).toMatchObject({ status: 500 });
+  expect(await imager.run('image', 'list')).toMatchObject({
+    stderr: expect.stringContaining('is not what this cluster signed'),
+  });
   expect(readFileSync(node.pointer)).toEqual(written);
+  // Who wants it so says so.
+  const signed = await imager.run('image', 'sign', IMAGE);
+  expect(signed).toMatchObject({ code: 0, stderr: '' });
+  expect(signed.stdout).toMatch(/^debian: signed as it is, linux, for amd64, arguments ""\n/);
+  await done(`/control/nodes/${node.name}/flash`, { image: IMAGE, disks: [DISK] });
 });
 
 test('the script of a plan is nowhere in the state of the imager: what it signs is what it was configured with', {

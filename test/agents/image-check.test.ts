@@ -89,7 +89,7 @@ let http: HttpServer;
 let middle: Middle;
 
 beforeAll(async () => {
-  const table = await BootTable.open(join(dir, 'images'));
+  const table = await BootTable.open(join(dir, 'images'), temporarySigner());
   writeFileSync(join(dir, 'k'), KERNEL);
   writeFileSync(join(dir, 'i'), 'an initrd');
   const added = { name: IMAGE, arch: 'amd64' as const, kernel: join(dir, 'k'), initrd: join(dir, 'i') };
@@ -292,14 +292,11 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     expect(readFileSync(node.pointer)).toEqual(written);
   });
 
-  test('refuses an image that was changed on the disk of the imager since, and tells', TIME, async () => {
+  test('does not get an image that was changed on the disk of the imager since', TIME, async () => {
     const node = await Node.start(runtime);
     const written = readFileSync(node.pointer);
     writeFileSync(kernelFile, changed(KERNEL, 2_900_000));
-    expect(await node.refusal()).toMatch(/^tampered: \/images\/debian\/kernel of 127.0.0.1 has sha256/);
-    const told = await node.told.seen('tampered');
-    expect(told).toMatchObject({ component: 'agent', node: 'node1', detail: { image: IMAGE } });
-    expect(told.detail?.why).toMatch(/^tampered: .* has sha256/);
+    expect(await node.refusal()).toMatch(/^image debian is not verified: kernel: HTTP\/1.1 500 /);
     writeFileSync(kernelFile, KERNEL.subarray(1));
     expect(await node.refusal()).toMatch(/^image debian is not verified: kernel: HTTP\/1.1 500 /);
     writeFileSync(kernelFile, KERNEL);
@@ -307,7 +304,7 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     expect(await node.flash()).toMatchObject({ image: IMAGE });
   });
 
-  test('refuses a kernel that somebody in between has changed; its link stays', TIME, async () => {
+  test('refuses a kernel that somebody in between has changed, and tells; its link stays', TIME, async () => {
     const node = await Node.start(runtime);
     const written = readFileSync(node.pointer);
     for (const [what, [trick, why]] of Object.entries(ANSWERED)) {
@@ -317,6 +314,9 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
       expect(taken).toBeLessThan(20_000_000);
     }
     delete middle.tricks.kernel;
+    const told = await node.told.seen('tampered');
+    expect(told).toMatchObject({ component: 'agent', node: 'node1', detail: { image: IMAGE } });
+    expect(told.detail?.why).toMatch(/^tampered: \/images\/debian\/kernel /);
     expect(readFileSync(node.pointer)).toEqual(written);
     expect(node.told.events.filter(({ step }) => step === 'disconnect')).toEqual([]);
     expect(await node.flash()).toMatchObject({ image: IMAGE });

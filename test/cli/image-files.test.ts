@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BootTable } from '../../imager/images/table.ts';
+import { temporarySigner } from '../../imager/signing/signer.ts';
 import { imagerProgram, runVerb } from '../support/imager-verbs.ts';
 import { asKernel, wholeNbi } from '../support/kernels.ts';
 
@@ -72,7 +73,7 @@ test('an image of the boot table, by its name', async () => {
     code: 1,
     stderr: 'imager: there is no file base, and no boot image of that name; there is: none\n',
   });
-  const table = await BootTable.open(join(home, 'images'));
+  const table = await BootTable.open(join(home, 'images'), temporarySigner());
   const kernel = join(dir, 'kernel');
   await table.add({ name: 'base', arch: 'amd64', args: 'quiet', kernel, initrd: join(dir, 'whole.nbi') });
   await table.add({ name: 'tagged', nbi: join(dir, 'whole.nbi') });

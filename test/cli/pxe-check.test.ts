@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BootTable } from '../../imager/images/table.ts';
+import { temporarySigner } from '../../imager/signing/signer.ts';
 import { imagerProgram, runVerb } from '../support/imager-verbs.ts';
 import { asKernel } from '../support/kernels.ts';
 
@@ -34,7 +35,7 @@ test('without a boot table nothing is said against images; with one, each node w
     stdout: `note: no boot table in ${dir}/state: images are not checked\n7 menus for 1 node: no faults\n`,
     stderr: '',
   });
-  const table = await BootTable.open(join(dir, 'state/images'));
+  const table = await BootTable.open(join(dir, 'state/images'), temporarySigner());
   expect(await check()).toEqual({
     code: 1,
     stdout:

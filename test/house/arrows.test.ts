@@ -25,7 +25,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   'imager/registry': ['agent/protocol'],
   'imager/model': ['agent/protocol'],
   'imager/disks': ['agent/protocol', 'imager/registry', 'imager/journal', 'imager/storage', 'imager/native'],
-  'imager/images': ['agent/protocol', 'imager/registry', 'imager/journal', 'imager/storage'],
+  'imager/images': [
+    ...['agent/protocol', 'imager/registry', 'imager/journal', 'imager/storage', 'imager/signing'],
+  ],
   'imager/menus': ['agent/protocol', 'imager/images', 'imager/journal', 'imager/model'],
   'imager/dhcp': ['agent/protocol', 'imager/udp', ...STORES],
   'imager/native': [],

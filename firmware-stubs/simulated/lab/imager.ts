@@ -12,9 +12,8 @@ import { Admissions, type Ask } from '../../../imager/agents/admissions.ts';
 import { Directory } from '../../../imager/agents/directory.ts';
 import { Flashes, type FlashRequest } from '../../../imager/agents/flashes.ts';
 import { Liveness } from '../../../imager/agents/liveness.ts';
-import { PUSH_MS } from '../../../imager/agents/options.ts';
 import { Outputs } from '../../../imager/agents/outputs.ts';
-import { notConnected, type PushAnswer, PushError, Pushes } from '../../../imager/agents/pushes.ts';
+import { notConnected, PUSH_MS, type PushAnswer, PushError, Pushes } from '../../../imager/agents/pushes.ts';
 import {
   acknowledgement,
   admitted,
@@ -215,7 +214,8 @@ export class SimulatedImager implements Listener {
     const { address, identity } = peer;
     try {
       const admissions = await this.#admissions;
-      const from = { address, identity, directory: this.#directory };
+      const present: Ask = (...question) => this.#push(node.name, ...question);
+      const from = { address, identity, directory: this.#directory, present };
       const admission = await admissions.admit(node, hello, from, this.#asking(peer));
       const turn = admission.admitted
         ? admitted(
