@@ -9,6 +9,7 @@ import { run as tftp } from './tftp.bench.ts';
 import { run as wholeBoot } from './whole-boot.bench.ts';
 
 const rows: BenchRow[] = [];
+mkdirSync('build', { recursive: true });
 for (const [name, run] of Object.entries({
   dhcp,
   tftp,
@@ -19,7 +20,7 @@ for (const [name, run] of Object.entries({
 })) {
   console.log(`measuring ${name}`);
   rows.push(...(await run()));
+  // As it comes: it took minutes, and what is measured next may fail.
+  writeFileSync('build/bench.json', `${JSON.stringify(rows, null, 2)}\n`);
 }
 console.table(rows);
-mkdirSync('build', { recursive: true });
-writeFileSync('build/bench.json', `${JSON.stringify(rows, null, 2)}\n`);

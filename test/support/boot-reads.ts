@@ -1,5 +1,5 @@
 /** How often the boot of a whole node waits for its disk: from its pack, and from nbdkit. */
-import { expect, vi } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RigNode } from '../../firmware-stubs/rig/node.ts';
 import type { BootReads } from '../../imager/model/views.ts';
 import type { Cluster } from './cluster.ts';
@@ -14,10 +14,9 @@ export async function bootForPack(cluster: Cluster, node: RigNode): Promise<numb
   await node.powerOn();
   await node.waitForStep('ready', within);
   // What the console says the imager hears a moment later: until then this boot's reads are not known.
-  await vi.waitFor(
-    async () => expect((await cluster.imagerEvents(node.name)).map(({ step }) => step)).toContain('ready'),
-    BOOTED,
-  );
+  const hasHeard = async () => (await cluster.imagerEvents(node.name)).some(({ step }) => step === 'ready');
+  for (const end = Date.now() + BOOTED; !(await hasHeard()); await sleep(50))
+    if (Date.now() > end) throw new Error(`the imager has not heard that ${node.name} is ready`);
   // Made in the background: made again here, so that it is there.
   const { pack, current } = await cluster.json<BootReads>('disk', 'pack', 'web');
   if (pack === null || !current) throw new Error('no pack of the boot');
