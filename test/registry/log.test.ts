@@ -75,7 +75,8 @@ test('of a log cut at any byte all that was acknowledged before that byte is the
       const { range, revision } = states.findLast((state) => state.length <= found)!;
       const name = `cut at ${length}, ${behind} zeroes behind`;
       expect(await reopened(folder), name).toEqual({ range, revision });
-      if (behind === 0) expect(await reopened(folder), `${name}, the second time`).toEqual({ range, revision });
+      if (behind === 0)
+        expect(await reopened(folder), `${name}, the second time`).toEqual({ range, revision });
       rmSync(folder, { recursive: true });
     }
 });
