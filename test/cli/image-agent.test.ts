@@ -15,9 +15,11 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-function agent(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+const agent = (...args: string[]) => image('agent', ...args);
+
+function image(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
   return new Promise((resolve) => {
-    const argv = [program, 'image', 'agent', ...args];
+    const argv = [program, 'image', ...args];
     const child = execFile(process.execPath, argv, { cwd: dir }, (_error, out, err) =>
       resolve({ code: child.exitCode, out, err }),
     );
@@ -64,4 +66,12 @@ test('where it cannot be written nothing is begun, and nothing made', async () =
   ] as const)
     expect(await agent(out)).toEqual({ code: 2, out: '', err: `imager: ${out}: ${words}\n` });
   expect(readdirSync(dir)).toEqual(before);
+});
+
+test('a build whose name or arguments no image can have asks nobody and begins nothing', async () => {
+  const build = (name: string, ...args: string[]) => image('build', name, '--arch', 'amd64', ...args);
+  expect(await build('No Name')).toMatchObject({ code: 1, err: expect.stringContaining('is no image name') });
+  expect(await build('name', '--args', 'a;b')).toMatchObject({
+    ...{ code: 1, err: expect.stringContaining('may not contain') },
+  });
 });
