@@ -77,7 +77,7 @@ export function parseSuperviseOptions(args: readonly string[]): SuperviseOptions
   if (given === 'help') return given;
   const [imagers, pointer] = [given.all('imager').map(imager), given.one('pointer')];
   if (imagers.length === 0 && pointer === undefined)
-    throw new UsageError('no --imager, and no --pointer that could name one');
+    throw new UsageError('no --imager, and no --pointer that could name one (agent supervise --help)');
   return {
     imagers,
     state: given.one('state') ?? STATE_DIRECTORY,

@@ -23,8 +23,8 @@ export function addAgent(image: Command): void {
     .addHelpText(
       'after',
       `
-It is compiled at its first use, and linked of what is compiled later; what it is compiled from is downloaded with this
-machine's apt. The file can be executed. Needs no running imager. \`OUT --help\` lists its verbs.
+The first time it is compiled, from sources that this machine's apt downloads, which takes minutes; later it is linked of what
+is compiled already. The file can be executed: ./OUT --help lists its verbs. Needs no running imager.
 
 Examples:
   imager image agent agent

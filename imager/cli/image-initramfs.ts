@@ -3,10 +3,9 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { CommandError } from '../images/command.ts';
 import { COMPRESSIONS, type Compression } from '../images/compression.ts';
 import { CpioError, type CpioPart, readInitramfs } from '../images/cpio-read.ts';
-import { type Architecture, ImageError } from '../images/image.ts';
+import type { Architecture } from '../images/image.ts';
 import { type BuiltInitramfs, buildInitramfs } from '../images/initramfs-recipe.ts';
 import { moduleName } from '../images/modules.ts';
 import { withWorkFolder } from '../images/work-folder.ts';
@@ -78,18 +77,12 @@ Examples:
     )
     .action(async (out: string | undefined, options: Options, command: Command) => {
       const context = new Context(command);
-      try {
-        if (options.list !== undefined && out !== undefined)
-          throw new UsageError(`--list makes no initramfs: ${out} would not be written`);
-        if (options.list !== undefined) await list(context, options.list);
-        else if (out === undefined || options.arch === undefined)
-          throw new UsageError('give a file to write and --arch, or --list FILE');
-        else await make(context, out, options.arch, options);
-      } catch (error) {
-        if (error instanceof ImageError || error instanceof CommandError || error instanceof CpioError)
-          throw new VerbError(error.message);
-        throw error;
-      }
+      if (options.list !== undefined && out !== undefined)
+        throw new UsageError(`--list makes no initramfs: ${out} would not be written`);
+      if (options.list !== undefined) await list(context, options.list);
+      else if (out === undefined || options.arch === undefined)
+        throw new UsageError('give a file to write and --arch, or --list FILE');
+      else await make(context, out, options.arch, options);
     });
 }
 

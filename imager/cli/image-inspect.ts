@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { readHead } from '../images/copy.ts';
-import { type BootImage, type FileName, filesOf, ImageError } from '../images/image.ts';
+import { type BootImage, type FileName, filesOf } from '../images/image.ts';
 import { type Inspected, inspect, inspectedLines } from '../images/inspect.ts';
 import { NbiError } from '../images/nbi/header.ts';
 import { BootTable } from '../images/table.ts';
@@ -106,7 +106,6 @@ async function inspected(path: string): Promise<Inspected> {
     return inspect(head, size);
   } catch (error) {
     if (error instanceof NbiError) throw new VerbError(`${path}: ${error.message}`);
-    if (error instanceof ImageError) throw new VerbError(error.message);
     throw error;
   }
 }

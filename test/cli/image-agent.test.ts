@@ -14,7 +14,8 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-const agent = (...args: string[]) => runVerb(['image', 'agent', ...args], { cwd: dir });
+const image = (...args: string[]) => runVerb(['image', ...args], { cwd: dir });
+const agent = (...args: string[]) => image('agent', ...args);
 
 /** e_machine of an ELF header (System V gABI, figure 4-3): EM_X86_64, EM_AARCH64. */
 const MACHINES = { amd64: 62, arm64: 183 } as const;
@@ -56,4 +57,12 @@ test('where it cannot be written nothing is begun, and nothing made', async () =
   ] as const)
     expect(await agent(out)).toEqual({ code: 2, stdout: '', stderr: `imager: ${out}: ${words}\n` });
   expect(readdirSync(dir)).toEqual(before);
+});
+
+test('a build whose name or arguments no image can have asks nobody and begins nothing', async () => {
+  const build = (name: string, ...args: string[]) => image('build', name, '--arch', 'amd64', ...args);
+  expect(await build('No Name')).toMatchObject({ code: 1, stderr: expect.stringContaining('is no image name') });
+  expect(await build('name', '--args', 'a;b')).toMatchObject({
+    ...{ code: 1, stderr: expect.stringContaining('may not contain') },
+  });
 });
