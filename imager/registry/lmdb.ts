@@ -26,7 +26,7 @@ const LIMITS: LogLimits = { quietMs: 100, bytes: 8 * 1024 * 1024 };
 
 /**
  * A group of so many writes is one of many to come: the next one then waits for more, since a commit costs much the same.
- * At 6000 leases a second a tenth of the processor's time would go into commits a millisecond apart.
+ * At 7000 leases a second a tenth of the server's time went into commits a millisecond apart.
  */
 const BUSY = 8;
 const GATHER_MS = 4;
