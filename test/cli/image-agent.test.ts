@@ -61,7 +61,10 @@ test('where it cannot be written nothing is begun, and nothing made', async () =
 
 test('a build whose name or arguments no image can have asks nobody and begins nothing', async () => {
   const build = (name: string, ...args: string[]) => image('build', name, '--arch', 'amd64', ...args);
-  expect(await build('No Name')).toMatchObject({ code: 1, stderr: expect.stringContaining('is no image name') });
+  expect(await build('No Name')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('is no image name'),
+  });
   expect(await build('name', '--args', 'a;b')).toMatchObject({
     ...{ code: 1, stderr: expect.stringContaining('may not contain') },
   });
