@@ -5,6 +5,7 @@ import { LocalRefusedError, LocalUnverifiedError } from '../protocol/local-conte
 import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { plain } from '../protocol/plain.ts';
 import { PointerRefusedError, PointerStoreError } from '../protocol/pointer/store.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import { groupHelp, programHelp, verbHelp } from './help.ts';
 import { parseArguments } from './parse.ts';
 import { SUPERVISE } from './supervise.ts';
@@ -16,7 +17,7 @@ export function runVerb(host: Host, args: readonly string[]): number {
   try {
     return obey(host, args, (text) => host.print(plain(text)));
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = wordsOf(error);
     // One line, whatever a device or a tool has put into it.
     host.complain(`agent: ${plain(message).replaceAll('\n', ' ')}`);
     return exitCodeOf(error);

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { ENROL_IDENTITY } from '../../agent/protocol/enrolment.ts';
 import { HEARTBEAT_SECONDS } from '../../agent/protocol/heartbeat.ts';
 import type { AgentMessage } from '../../agent/protocol/messages.ts';
+import { wordsOf } from '../../agent/protocol/words-of.ts';
 import type { Tally } from '../journal/tally.ts';
 import { MISSED_BEATS } from '../model/config.ts';
 import type { Ask } from './admissions.ts';
@@ -167,7 +168,7 @@ export class Conversations {
       await this.#take(peer, turn);
     } catch (error) {
       const reason = error instanceof PushError ? error.reason : 'internal';
-      peer.connection.drop(reason, error instanceof Error ? error.message : String(error));
+      peer.connection.drop(reason, wordsOf(error));
     }
   }
 
