@@ -65,6 +65,14 @@ test('an address that another client is given is no longer found by the former o
   expect(leases.declinedBy('b', 0)).toBe(0);
 });
 
+test('a node whose board was exchanged renews its address from another MAC: the former one is no longer known', async () => {
+  const leases = new Leases(new MemoryRegistry(), ignore);
+  const mine = { client: 'node:n1', node: 'n1' };
+  await leases.apply([put(lease(mine))]);
+  await leases.apply([put(lease({ ...mine, mac: 'b' }))]);
+  expect([leases.ofNodeAt('a'), leases.ofNodeAt('b')?.address]).toEqual([undefined, '10.77.0.100']);
+});
+
 test('it counts at once and is durable when the promise resolves', async () => {
   const registry = new MemoryRegistry();
   const leases = new Leases(registry, ignore);

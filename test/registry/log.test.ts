@@ -81,22 +81,6 @@ test('of a log cut at any byte all that was acknowledged before that byte is the
     }
 });
 
-test('records go over zeroes that are there: the file seldom gets longer, and never twice as long as they are', async () => {
-  const registry = await LmdbRegistry.open(dir, NEVER);
-  const sizes = new Set<number>();
-  for (let n = 0; n < 200; n++) {
-    await registry.transact((tx) => tx.put(['n', String(n)], 'x'.repeat(300)));
-    const { size } = statSync(log);
-    sizes.add(size);
-    expect(size).toBeLessThan(2 * endOf() + 4096);
-  }
-  expect(endOf()).toBeGreaterThan(60_000);
-  expect(sizes.size).toBeLessThan(10);
-  crash();
-  await registry.close();
-  expect(await reopened(join(top, 'crashed'))).toMatchObject({ revision: 200 });
-});
-
 test('where there is no room for zeroes there may be for the record', async () => {
   let longest = 0;
   const registry = await LmdbRegistry.open(
