@@ -249,7 +249,7 @@ describe('the link to the imager', () => {
     imager.send(WELCOME);
     imager.send({ type: 'power', request: 1, action: 'reboot' });
     expect(await imager.take()).toEqual({ type: 'done', request: 1 });
-    await vi.waitFor(() => expect(host.console).toContain('bootwright: reboot: not root'));
+    await eventually(() => expect(host.console).toContain('bootwright: reboot: not root'));
   });
 
   it('says why it was refused once, and keeps trying', async () => {
