@@ -1,5 +1,6 @@
 /** Which image a system that is up was booted from. */
 import type { PointerStore } from '../protocol/pointer/store.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import { kernelArgument } from './cmdline.ts';
 import type { Host } from './host.ts';
 import { readText } from './read-text.ts';
@@ -8,8 +9,8 @@ const FILE = 'booted.json';
 
 /**
  * What the kernel's command line says; where it says nothing, what the boot pointer named when an agent first looked in this boot: a
- * flash since then is for the next one. That is kept below `state` for agents that are started later in the same boot. '' where
- * nobody tells; `store`: undefined where the node has no boot pointer.
+ * flash since then is for the next one. That is kept below `state` for agents that are started later in the same boot, where there is
+ * room. '' where nobody tells; `store`: undefined where the node has no boot pointer.
  */
 export function bootedImageOf(
   host: Host,
@@ -21,7 +22,12 @@ export function bootedImageOf(
   const kept = keptIn(host, path);
   if (kept?.bootId === bootId) return kept.image;
   const image = store.read().pointer?.image ?? '';
-  host.replaceFile(path, new TextEncoder().encode(`${JSON.stringify({ bootId, image })}\n`));
+  try {
+    host.replaceFile(path, new TextEncoder().encode(`${JSON.stringify({ bootId, image })}\n`));
+  } catch (error) {
+    // Nothing that this agent does depends on it.
+    host.print(`bootwright: ${path}: ${wordsOf(error)}`);
+  }
   return image;
 }
 

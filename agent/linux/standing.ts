@@ -9,7 +9,8 @@ export class Standing {
   readonly #host: Pick<Host, 'uptime' | 'print'>;
   /** Uptime since which no imager has this node. */
   #detachedSince: number | undefined;
-  #complaint = '';
+  /** What was said last of each imager that has not welcomed it since, or has it no more; under '' of the node itself. */
+  readonly #complaints = new Map<string, string>();
   /** The last welcome that was said, and holds. */
   #welcome = '';
 
@@ -17,12 +18,12 @@ export class Standing {
     this.#host = host;
   }
 
-  /** Why an imager has not welcomed this node, or has it no more: each reason once. What is the node's own names no imager. */
+  /** Why an imager has not welcomed this node, or has it no more: not twice the same. What is the node's own names no imager. */
   complain(imager: ImagerAddress, why: unknown): void {
-    const own = why instanceof UnreadableError;
-    const text = own ? why.message : `imager ${imagerText(imager)}: ${wordsOf(why)}`;
-    if (text === this.#complaint) return;
-    this.#complaint = text;
+    const about = why instanceof UnreadableError ? '' : imagerText(imager);
+    const text = about === '' ? wordsOf(why) : `imager ${about}: ${wordsOf(why)}`;
+    if (text === this.#complaints.get(about)) return;
+    this.#complaints.set(about, text);
     if (why instanceof RefusedError) this.#welcome = '';
     this.#print(text);
   }
@@ -48,7 +49,7 @@ export class Standing {
     const text = `imager ${imagerText(imager)}: welcomes this node as ${node}${place}`;
     if (text !== this.#welcome) this.#print(text);
     this.#welcome = text;
-    this.#complaint = '';
+    for (const about of ['', imagerText(imager)]) this.#complaints.delete(about);
     const seconds = Math.round(this.#host.uptime() - (this.#detachedSince ?? this.#host.uptime()));
     this.#detachedSince = undefined;
     return seconds;

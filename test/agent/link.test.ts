@@ -249,7 +249,7 @@ describe('the link to the imager', () => {
     imager.send(WELCOME);
     imager.send({ type: 'power', request: 1, action: 'reboot' });
     expect(await imager.take()).toEqual({ type: 'done', request: 1 });
-    await vi.waitFor(() => expect(host.console).toContain('bootwright: reboot: not root'));
+    await eventually(() => expect(host.console).toContain('bootwright: reboot: not root'));
   });
 
   it('says why it was refused once, and keeps trying', async () => {
@@ -269,6 +269,58 @@ describe('the link to the imager', () => {
     imager.send(WELCOME);
     await expect.poll(() => link.connectedSince).toBeDefined();
     expect(link.refusedSince).toBeUndefined();
+  });
+
+  it('says of each imager once why it does not have it, and again what has changed', async () => {
+    const [first, second] = [await Imager.start(), await Imager.start()];
+    open.push(first, second);
+    const ports = [first.port, second.port];
+    const host = new PlainHost();
+    host.random = () => 0;
+    const link = new AgentLink(
+      host,
+      ports.map((port) => ({ address: '127.0.0.1', port })),
+      BOOT,
+      () => HELLO,
+      { ...COMMANDS, named() {} },
+    );
+    void link.serve();
+    const said = () =>
+      host.console.map((line) =>
+        line.replace(/^.*:(\d+): /, (_, port) => `${ports.indexOf(Number(port)) + 1} `),
+      );
+    const refusals = [
+      [first, 'one', 'other'],
+      [second, 'two', 'two'],
+    ] as const;
+    for (const round of [0, 0, 1, 1])
+      for (const [imager, ...why] of refusals) {
+        expect(await imager.take()).toEqual(HELLO);
+        imager.send({ type: 'refuse', why: why[round]! });
+      }
+    expect(await first.take()).toEqual(HELLO);
+    const told = [
+      '1 refuses this node: one',
+      '2 refuses this node: two',
+      'bootwright: no imager welcomes this node: it goes on by itself and keeps what it has to report',
+      '1 refuses this node: other',
+    ];
+    expect(said()).toEqual(told);
+    // Nor with each connection to the one that has it.
+    for (let time = 0; time < 2; time++) {
+      first.send({ type: 'refuse', why: 'other' });
+      expect(await second.take()).toEqual(HELLO);
+      second.send(WELCOME);
+      second.send({ type: 'power', request: 1, action: 'reboot' });
+      expect(await second.take()).toMatchObject({ type: 'failed' });
+      second.socket?.destroy();
+      expect(await first.take()).toEqual(HELLO);
+    }
+    expect(said().slice(told.length)).toEqual([
+      '2 welcomes this node as n1 of cluster lab',
+      '2 closed the connection',
+      '2 closed the connection',
+    ]);
   });
 
   it('says who welcomes it, and as whom; of another connection to the same nothing more', async () => {
