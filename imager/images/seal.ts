@@ -6,22 +6,25 @@ import { canonical } from '../../agent/protocol/signed.ts';
 import type { Signer } from '../signing/signer.ts';
 import { type BootImage, ImageError } from './image.ts';
 
+/** An image that this cluster has not signed as it is. */
+export class SealError extends ImageError {}
+
 /** The image.json of an image that is as it shall be. */
 export function sealed(image: BootImage, signer: Signer): string {
   const signature = Buffer.from(signer.sign(sealedBytes(image))).toString('hex');
   return `${JSON.stringify({ ...image, signature }, null, 2)}\n`;
 }
 
-/** Throws ImageError where `text`, from which `image` was read, is not signed with the cluster's key. */
+/** Throws SealError where `text`, from which `image` was read, is not signed with the cluster's key. */
 export function checkSeal(image: BootImage, text: string, signer: Signer): void {
   const { signature } = JSON.parse(text) as { signature?: unknown };
   const way = `look at it (imager image inspect ${image.name}) before "imager image sign ${image.name}"`;
   if (signature === undefined)
-    throw new ImageError(
+    throw new SealError(
       `image ${image.name} is not signed: an earlier version added it, or somebody else; ${way}`,
     );
   if (!signer.verify(sealedBytes(image), Buffer.from(String(signature), 'hex')))
-    throw new ImageError(
+    throw new SealError(
       `image ${image.name} is not what this cluster signed: image.json was changed, or is another cluster's; ${way}`,
     );
 }

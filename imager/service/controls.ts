@@ -18,6 +18,7 @@ import type { BootFiles } from '../images/boot-files.ts';
 import { servedFiles } from '../images/generated.ts';
 import { type BootImage, ImageError } from '../images/image.ts';
 import { addLinuxNbi } from '../images/nbi/add.ts';
+import { SealError } from '../images/seal.ts';
 import type { BootTable } from '../images/table.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
@@ -167,7 +168,8 @@ async function soundImage(
   try {
     entry = table.get(image);
   } catch (error) {
-    throw error instanceof ImageError ? refused('damaged', error.message) : error;
+    if (!(error instanceof ImageError)) throw error;
+    throw refused(error instanceof SealError ? 'tampered' : 'damaged', error.message);
   }
   if (entry === undefined) throw unknownImage(table, image);
   const [fault] = await verifyImage(table, image);
