@@ -145,11 +145,14 @@ export class Admissions {
   }
 }
 
-/** Whether an agent is there at this moment: its connection alone may outlast it by half a minute. `cluster`: its id. */
+/**
+ * Whether an agent is there at this moment: its connection alone may outlast it by half a minute. One that says it cannot tell (a
+ * damaged store) is. `cluster`: its id.
+ */
 function answers(ask: Ask, cluster: string): Promise<boolean> {
   return ask('identify', (request) => ({ type: 'identify', request, cluster }), PRESENT_MS - PUSH_MS).then(
     () => true,
-    () => false,
+    (error: unknown) => error instanceof PushError && error.reason === 'refused',
   );
 }
 

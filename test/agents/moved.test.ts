@@ -76,22 +76,27 @@ async function flashed(): Promise<TestAgent> {
 
 const present = () => definitions.ofNode('node1');
 
-test('while the node itself is there nobody is defined in its place, whatever disk he names', async () => {
-  const node = await flashed();
-  const before = present();
-  expect(before).toMatchObject({ state: 'defined', disk: FROM });
-  const imposter = await agent();
-  const refused = defined(imposter, TO);
-  // The node is asked, and goes on as if nothing had been.
-  const asked = await node.next();
-  expect(asked).toMatchObject({ type: 'identify' });
-  if (asked?.type === 'identify')
-    node.send({ type: 'identified', request: asked.request, uid: 'serial:n1', local: null });
-  expect(await refused).toMatchObject({ type: 'refuse' });
-  expect(server.troubles('node1').refusals).toMatchObject([{ reason: 'no-key', as: 'claim' }]);
-  expect(present()).toEqual(before);
-  expect(server.connected()).toMatchObject([{ node: 'node1' }]);
-});
+test.each([
+  ['there', { type: 'identified', uid: 'serial:n1', local: null } as const],
+  ['there, and cannot read what it keeps', { type: 'failed', why: 'its local store is damaged' } as const],
+])(
+  'while the node itself is %s, nobody is defined in its place, whatever disk he names',
+  async (_, answer) => {
+    const node = await flashed();
+    const before = present();
+    expect(before).toMatchObject({ state: 'defined', disk: FROM });
+    const imposter = await agent();
+    const refused = defined(imposter, TO);
+    // The node is asked, and goes on as if nothing had been.
+    const asked = await node.next();
+    expect(asked).toMatchObject({ type: 'identify' });
+    if (asked?.type === 'identify') node.send({ ...answer, request: asked.request });
+    expect(await refused).toMatchObject({ type: 'refuse' });
+    expect(server.troubles('node1').refusals).toMatchObject([{ reason: 'no-key', as: 'claim' }]);
+    expect(present()).toEqual(before);
+    expect(server.connected()).toMatchObject([{ node: 'node1' }]);
+  },
+);
 
 test('once it has gone it is defined on its new disk', async () => {
   const node = await flashed();
