@@ -2,9 +2,10 @@
  * The boot table: the images there are, one folder each with the files and an image.json, which is signed (seal.ts). Nothing is
  * cached, so that the server sees what the command line has just added. An image never changes; another content is another name.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { isName } from '../../agent/protocol/names.ts';
 import type { Signer } from '../signing/signer.ts';
 import { Additions } from '../storage/additions.ts';
 import {
@@ -14,6 +15,7 @@ import {
   unfinishedPath,
   writeDurably,
 } from '../storage/durable.ts';
+import { readPlain } from '../storage/regular.ts';
 import { pathWords, systemWords } from '../storage/system-words.ts';
 import { copyInto, hashFile, putTogether, readHead } from './copy.ts';
 import {
@@ -30,6 +32,8 @@ import { checkSeal, sealed } from './seal.ts';
 import { architectureOf, type NewImage, planOf } from './wish.ts';
 
 const ENTRY = 'image.json';
+/** Bytes: many times what any has. */
+const MAX_ENTRY = 64 * 1024;
 
 /** What a rename says where the name is a folder with something in it, or a file. */
 const TAKEN = new Set<string | undefined>(['ENOTEMPTY', 'EEXIST', 'ENOTDIR']);
@@ -124,12 +128,7 @@ export class BootTable {
 
   /** The image of that name, or undefined. Throws ImageError where it is there but damaged. */
   get(name: string): BootImage | undefined {
-    try {
-      checkName(name);
-    } catch {
-      return undefined;
-    }
-    return this.#load(name);
+    return isName(name) ? this.#load(name) : undefined;
   }
 
   /**
@@ -163,14 +162,13 @@ export class BootTable {
    * it is damaged.
    */
   async sign(name: string): Promise<BootImage | undefined> {
-    const image = this.#load(name, () => {});
+    const image = isName(name) ? this.#load(name, () => {}) : undefined;
     if (image === undefined) return undefined;
     const [fault] = await this.#differences(image);
     if (fault !== undefined) throw new ImageError(`image ${name} is damaged: ${fault}; it is not signed`);
     const folder = join(this.#dir, name);
     removeUnfinished(folder);
     replaceDurably(folder, ENTRY, sealed(image, this.#signing()));
-    syncPath(folder);
     return image;
   }
 
@@ -248,7 +246,7 @@ export class BootTable {
   ): BootImage | undefined {
     let text: string;
     try {
-      text = readFileSync(join(this.#dir, name, ENTRY), 'utf8');
+      text = readPlain(join(this.#dir, name, ENTRY), MAX_ENTRY);
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       // Too many open files: that will pass, and says nothing of the image.

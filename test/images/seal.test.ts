@@ -104,6 +104,11 @@ describe('an entry that this cluster has not signed so', () => {
     expect(await table.sign('absent')).toBeUndefined();
   });
 
+  test.each(['..', '.', 'a/', '../images'])('%s is no image that could be signed', async (name) => {
+    await table.add(newImage('a'));
+    expect(await table.sign(name)).toBeUndefined();
+  });
+
   test('is as good as any for those who only look', async () => {
     const added = await table.add(newImage('a'));
     await writeFile(entryOf('a'), JSON.stringify(added));

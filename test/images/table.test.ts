@@ -293,9 +293,24 @@ test('files are read again and compared with their checksums', async () => {
   expect(await table.verify('a')).toEqual([expect.stringMatching(/^initrd cannot be read: EINVAL/)]);
 });
 
+test('an image.json that is no plain file, or long, is damage of that image, and nothing that is waited for', async () => {
+  for (const name of ['fifo', 'long']) await table.add(newImage(name));
+  await rm(entryOf('fifo'));
+  execFileSync('mkfifo', [entryOf('fifo')]);
+  expect(() => table.get('fifo')).toThrow(
+    /^image fifo is damaged: image\.json cannot be read: .* is a FIFO, not a file$/,
+  );
+  await truncate(entryOf('long'), 2 ** 30);
+  expect(() => table.get('long')).toThrow(
+    /image\.json cannot be read: .* has 1073741824 bytes, more than 65536$/,
+  );
+});
+
 test('an image.json that cannot be read is damage of that image, not of the table', async () => {
   const good = await table.add(newImage('good'));
   await mkdir(join(dir, 'state', 'images', 'bad', 'image.json'), { recursive: true });
   expect(table.list()).toEqual([good]);
-  expect(table.problems()).toEqual([expect.stringMatching(/^image bad is damaged: image\.json .*EISDIR/)]);
+  expect(table.problems()).toEqual([
+    expect.stringMatching(/^image bad is damaged: image\.json cannot be read: .* is a folder, not a file$/),
+  ]);
 });
