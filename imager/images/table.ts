@@ -119,11 +119,18 @@ export class BootTable {
     return this.#all().filter((entry): entry is BootImage => !(entry instanceof ImageError));
   }
 
-  /** What is wrong with the images that list() leaves out. */
+  /** What is wrong with the images that list() leaves out, and with files of others that were found not to be what was added. */
   problems(): string[] {
-    return this.#all()
-      .filter((entry) => entry instanceof ImageError)
-      .map((error) => error.message);
+    return this.#all().flatMap((entry) =>
+      entry instanceof ImageError ? [entry.message] : this.#changedFiles(entry),
+    );
+  }
+
+  #changedFiles(image: BootImage): string[] {
+    return filesOf(image).flatMap(([file, { sha256 }]) => {
+      const found = this.#intact.known(this.path(image.name, file));
+      return found === undefined || found === sha256 ? [] : [changedWords(image, file, found)];
+    });
   }
 
   /** The image of that name, or undefined. Throws ImageError where it is there but damaged. */
@@ -180,10 +187,7 @@ export class BootTable {
     const expected = filesOf(image).find(([name]) => name === file)?.[1].sha256;
     const path = this.path(image.name, file);
     const found = await this.#additions.run((signal) => this.#intact.sha256(path, signal));
-    if (found !== expected)
-      throw new ImageError(
-        `image ${image.name} is not what was added: ${file} has sha256 ${found}, not ${expected}`,
-      );
+    if (found !== expected) throw new ImageError(changedWords(image, file, found));
   }
 
   /** Where a file of an image is. `name` must be an image's. */
@@ -273,6 +277,11 @@ export class BootTable {
 
 function key(entry: BootImage | ImageError): string {
   return entry instanceof ImageError ? entry.message : entry.name;
+}
+
+function changedWords(image: BootImage, file: FileName, found: string): string {
+  const expected = filesOf(image).find(([name]) => name === file)?.[1].sha256;
+  return `image ${image.name} is not what was added: ${file} has sha256 ${found}, not ${expected}`;
 }
 
 function sameContent(a: BootImage, b: BootImage): boolean {

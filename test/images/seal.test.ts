@@ -116,7 +116,7 @@ describe('an entry that this cluster has not signed so', () => {
   });
 });
 
-test('a file whose content was changed is not served, however often it was before; changed back it is', async () => {
+test('a file whose content was changed is not served, however often it was before, and is a problem; changed back it is', async () => {
   await table.add(newImage('a'));
   const tree = new BootTree(table);
   const served = async () => {
@@ -132,6 +132,9 @@ test('a file whose content was changed is not served, however often it was befor
   const why = /^image a is not what was added: initrd has sha256 [0-9a-f]{64}, not [0-9a-f]{64}$/;
   await expect(served()).rejects.toThrow(why);
   await expect(served()).rejects.toThrow(why);
+  expect(table.problems()).toEqual([expect.stringMatching(why)]);
   await writeFile(table.path('a', 'initrd'), 'an initrd');
+  expect(table.problems()).toEqual([]);
   expect(await served()).toBe(9);
+  expect(table.problems()).toEqual([]);
 });
