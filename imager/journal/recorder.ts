@@ -130,8 +130,9 @@ export class Recorder {
   }
 
   /**
-   * An address is whose it was given to last, until that gives it back or finds it in use. Beside another DHCP server, which gives the addresses, it is
-   * whose it was asked for there. Who asks for the options alone (INFORM) is given none, whatever address it says it has.
+   * An address is whose it was given to last, until that gives it back or finds it in use. Beside another DHCP server, which gives
+   * the addresses, it is whose it was asked for there. Who asks for the options alone (INFORM) is given none, whatever address it
+   * says it has.
    */
   #learn({ at, component, step, reason, node, mac, address, detail }: RecordedEvent): void {
     if (component !== 'dhcp' || address === undefined) return;
