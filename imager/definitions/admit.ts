@@ -73,7 +73,7 @@ export async function admit(
     const elsewhere = on !== undefined && keptOn !== undefined && on !== keptOn;
     const moved = elsewhere && applicant.flashed(on, keptOn) && !(await applicant.isPresent());
     const verdict = judge({
-      ...{ original: uid, local, keeps, identity, global, moved, enrolment },
+      ...{ name, original: uid, local, keeps, identity, global, moved, enrolment },
       other: other !== undefined && other.name !== name ? other.name : undefined,
       standing: wanted !== undefined ? 'wanted' : closed ? 'closed' : undefined,
     });

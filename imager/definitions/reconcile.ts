@@ -20,6 +20,8 @@ export function reconcile(original: Uid, local: Uid, global: Uid | undefined): '
 }
 
 export interface Facts {
+  /** Of the node, as advice has it. */
+  name: string;
   original: Uid;
   /** The node's copy in this cluster. */
   local: LocalDefinition | null;
@@ -76,11 +78,11 @@ function judgeMember({ original, identity, global, other }: Facts, local: LocalD
   return verdict === 'correct' && other !== undefined ? ofOther(original, other) : { do: verdict };
 }
 
-function judgeStranger({ original, keeps, global, moved, other, enrolment, standing }: Facts): Verdict {
+function judgeStranger({ name, original, keeps, global, moved, other, enrolment, standing }: Facts): Verdict {
   if (global === undefined || global.state !== 'defined') {
     if (other !== undefined) return ofOther(original, other);
     if (standing === 'closed' || (enrolment === 'asked' && standing !== 'wanted'))
-      return refuse('not-defined', 'is not defined to the cluster: imager node define NAME does that');
+      return refuse('not-defined', `is not defined to the cluster: imager node define ${name} does that`);
     return { do: 'define', as: standing === 'wanted' ? 'asked' : 'first-use' };
   }
   const anew: Verdict = { do: 'define', as: 'anew' };
@@ -90,7 +92,7 @@ function judgeStranger({ original, keeps, global, moved, other, enrolment, stand
       return other === undefined ? anew : ofOther(original, other);
     return refuse(
       'no-key',
-      `${keylessWords(keeps, global.disk)} imager node undefine NAME and define NAME give it another`,
+      `${keylessWords(keeps, global.disk)} imager node undefine ${name} and define ${name} give it another`,
     );
   }
   if (global.uid !== original) {

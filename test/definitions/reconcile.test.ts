@@ -14,7 +14,7 @@ const global: GlobalDefinition = {
 };
 /** Scenario 1; each row changes something. */
 const facts: Facts = {
-  ...{ original: 'serial:a', local, keeps: true, identity: ID, global },
+  ...{ name: 'n1', original: 'serial:a', local, keeps: true, identity: ID, global },
   ...{ moved: false, other: undefined, enrolment: 'first', standing: undefined },
 };
 const stranger: Facts = { ...facts, local: null, identity: undefined, global: undefined };
@@ -92,7 +92,7 @@ describe('a node without a copy', () => {
       expect(verdict).toMatchObject({ do: 'refuse', reason: 'no-key' });
       return 'why' in verdict ? verdict.why : '';
     };
-    const remedy = ' imager node undefine NAME and define NAME give it another';
+    const remedy = ' imager node undefine n1 and define n1 give it another';
     expect(told(true)).toBe(
       'is defined, and who said to be it does not have its key: somebody else, or it lost its store; ' +
         `only where you know that it did,${remedy}`,
@@ -105,6 +105,12 @@ describe('a node without a copy', () => {
       'is defined with a key on its disk n1-root, which it could not mount or read (its console tells why). ' +
         `Where that is lost:${remedy}`,
     );
+  });
+
+  test('is told how it is defined, by its own name', () => {
+    expect(judge({ ...stranger, name: 'n7', enrolment: 'asked' })).toMatchObject({
+      why: 'is not defined to the cluster: imager node define n7 does that',
+    });
   });
 
   test.each(['first', 'always', 'asked'] as const)(
