@@ -18,6 +18,7 @@ import type { BootFiles } from '../images/boot-files.ts';
 import { servedFiles } from '../images/generated.ts';
 import { type BootImage, ImageError } from '../images/image.ts';
 import { addLinuxNbi } from '../images/nbi/add.ts';
+import { otherProcessor } from '../images/processor.ts';
 import { SealError } from '../images/seal.ts';
 import type { BootTable } from '../images/table.ts';
 import type { Clock } from '../journal/clock.ts';
@@ -49,6 +50,9 @@ export interface ControlParts {
   clock: Clock;
   log: Logger;
 }
+
+/** What it takes where no boot starts the agent. */
+const SUPERVISED = 'where its own system is up, start its agent there (agent supervise)';
 
 export function controlsOf(parts: ControlParts): Controls {
   const { config, nodes, outputs, table, files, disks, packs, menus } = parts;
@@ -151,11 +155,11 @@ async function flash(
 }
 
 /**
- * The image that a node is to be flashed with. Rejects with ApiError where its files are not all there and what was added: before the
- * node has it for its next boot, and so that whoever watches hears of it.
+ * The image that a node is to be flashed with. Rejects with ApiError where its files are not all there and what was added, or are for
+ * another processor than the node has told of: before the node has it for its next boot, and so that whoever watches hears of it.
  */
 async function soundImage(
-  { table, sink, clock, log }: ControlParts,
+  { table, directory, sink, clock, log }: ControlParts,
   node: string,
   image: string,
 ): Promise<BootImage> {
@@ -174,6 +178,11 @@ async function soundImage(
   if (entry === undefined) throw unknownImage(table, image);
   const [fault] = await verifyImage(table, image);
   if (fault !== undefined) throw refused('tampered', `image ${image} is not what was added: ${fault}`);
+  const other = otherProcessor(entry.arch, directory.inventories.of(node).last?.resources ?? []);
+  if (other !== undefined) {
+    const has = `${node} has an ${other} processor, as told at its last join`;
+    throw refused('other-processor', `image ${image} is for ${entry.arch}; ${has}`);
+  }
   return entry;
 }
 
@@ -269,7 +278,7 @@ function pushFailure(error: unknown, node: string): unknown {
     case 'conflict':
       return new ApiError(409, error.message);
     case 'not-connected':
-      return new ApiError(409, `${error.message}: power ${node} on and let it boot`);
+      return new ApiError(409, `${error.message}: power ${node} on and let it boot; ${SUPERVISED}`);
     case 'deadline':
       return new ApiError(504, error.message);
     default:
