@@ -201,6 +201,14 @@ test('a node is not flashed with an image that somebody has changed', { timeout:
   await node.seen(before, byKey);
   await done(`/control/nodes/${node.name}/flash`, { image: IMAGE, disks: [DISK] });
   await node.seen(before, ({ step }) => step === 'flash');
+  await node.seen(before, ({ step }) => step === 'supervise');
+  for (const verb of [
+    ['pxe', 'explain'],
+    ['node', 'boots'],
+  ])
+    expect((await imager.run(...verb, node.name)).stdout).toMatch(
+      /its system is up; supervised since \S+ \S+Z$/m,
+    );
   const [written, after] = [readFileSync(node.pointer), await node.lastEvent()];
   kernel[500_000]! ^= 1;
   writeFileSync(join(dir, 'state/images', IMAGE, 'kernel'), kernel);
