@@ -155,6 +155,11 @@ describe('from the journal', () => {
         'its system is up; supervised since 1970-01-01 00:00:09Z',
       ],
       [
+        'and was silent for a while',
+        [...joins, ['50 agent lost', { silentSeconds: 30 }]],
+        'its system is up; supervised since 1970-01-01 00:00:09Z',
+      ],
+      [
         'and was started anew: the same boot',
         [
           ...joins,
@@ -170,8 +175,8 @@ describe('from the journal', () => {
         'its system was up, supervised since 1970-01-01 00:00:09Z; its agent went away at 1970-01-01 00:00:50Z and is not back',
       ],
       [
-        'and is silent',
-        [...joins, ['70 agent lost', { silentSeconds: 30 }]],
+        'and went away, and is lost',
+        [...joins, ['70 agent disconnect', {}, 'silent'], ['90 agent lost', { silentSeconds: 90 }]],
         'its system was up, supervised since 1970-01-01 00:00:09Z; its agent went away at 1970-01-01 00:01:10Z and is not back',
       ],
     ])('%s', (_name, lines, expected) => {

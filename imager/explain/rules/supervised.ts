@@ -6,8 +6,8 @@ export const supervised: Rule = (story) => {
   const word = supervisedWord(story.agent);
   if (word === undefined) return undefined;
   const since = `supervised since ${time(word.at)}`;
-  const { leftAt, at, step } = story.agent.at(-1)!;
-  const gone = leftAt ?? (step === 'lost' ? at : undefined);
+  const joined = story.agent.findLastIndex(({ step }) => step === 'hello');
+  const gone = story.agent.findLast(({ leftAt }, index) => index >= joined && leftAt !== undefined)?.leftAt;
   const evidence = [`its agent said that it supervises a system that is up: ${where(story, word)}`];
   if (gone === undefined) return { cause: `its system is up; ${since}`, evidence, advice: [] };
   return {
