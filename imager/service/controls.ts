@@ -173,7 +173,8 @@ async function soundImage(
   }
   if (entry === undefined) throw unknownImage(table, image);
   const [fault] = await verifyImage(table, image);
-  if (fault !== undefined) throw refused('tampered', `image ${image} is not what was added: ${fault}`);
+  if (fault !== undefined)
+    throw refused('tampered', `image ${image} is not what was added: ${fault}; ${table.mending(image)}`);
   return entry;
 }
 
