@@ -15,7 +15,8 @@ export function addSign(image: Command): void {
       'after',
       `
 What is added here is signed at once. An image that is not signed, or whose image.json was changed since, is neither served
-nor flashed: look at it (imager image inspect) before you sign it.
+nor flashed: look at it (imager image inspect, imager image verify)
+before you sign it.
 
 Examples:
   imager image sign debian-12`,

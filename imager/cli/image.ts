@@ -108,7 +108,8 @@ export function addImage(program: Command): void {
     .addHelpText(
       'after',
       `
-Each file is looked at: what is not of the kind or architecture it is said to be is refused.
+Kernel, UEFI program, boot sector and tagged image are looked at: what is not of the kind or architecture it is said to be
+is refused. initrd and device tree are taken as they are: imager image inspect tells what they seem to be.
 
 Examples:
   imager image add rescue --arch amd64 --kernel vmlinuz --initrd initrd.img --args "console=ttyS0 quiet"

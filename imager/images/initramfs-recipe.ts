@@ -6,7 +6,7 @@ import { type Compression, compress } from './compression.ts';
 import { type CpioEntry, checkEntries, writeCpio } from './cpio.ts';
 import { DebianPackages, type Progress } from './debian.ts';
 import { checkUnpacks, debianKernel } from './debian-kernel.ts';
-import { ElfError, elfArchitecture } from './elf.ts';
+import { ElfError, elfArchitecture, hasInterpreter } from './elf.ts';
 import { type Architecture, ImageError } from './image.ts';
 import { type AddedFile, initramfsEntries } from './initramfs.ts';
 import { type KernelModule, moduleName, readModules } from './modules.ts';
@@ -111,19 +111,27 @@ async function debianBusybox(packages: DebianPackages): Promise<Uint8Array> {
 async function program(what: string, file: string, arch: Architecture): Promise<Uint8Array> {
   const content = await readFile(file);
   checkArchitecture(what, content, arch);
+  if (asked(what, () => hasInterpreter(content)))
+    throw new ImageError(
+      `${what} is not static: it wants a program loader, which the initramfs does not have`,
+    );
   return content;
 }
 
 function checkArchitecture(what: string, content: Uint8Array, arch: Architecture): void {
-  let found: Architecture | undefined;
+  const found = asked(what, () => elfArchitecture(content));
+  if (found !== arch)
+    throw new ImageError(`${what} is for ${found ?? 'another architecture'}, not for ${arch}`);
+}
+
+/** What an ELF file says. Throws ImageError, with `what` for its name, where it is none. */
+function asked<T>(what: string, ask: () => T): T {
   try {
-    found = elfArchitecture(content);
+    return ask();
   } catch (error) {
     if (error instanceof ElfError) throw new ImageError(`${what}: ${error.message}`);
     throw error;
   }
-  if (found !== arch)
-    throw new ImageError(`${what} is for ${found ?? 'another architecture'}, not for ${arch}`);
 }
 
 async function addedFiles({ add = [], enrolmentKey }: InitramfsOptions): Promise<AddedFile[]> {

@@ -18,14 +18,13 @@ export function sealed(image: BootImage, signer: Signer): string {
 /** Throws SealError where `text`, from which `image` was read, is not signed with the cluster's key. */
 export function checkSeal(image: BootImage, text: string, signer: Signer): void {
   const { signature } = JSON.parse(text) as { signature?: unknown };
-  const way = `look at it (imager image inspect ${image.name}) before "imager image sign ${image.name}"`;
+  const { name } = image;
+  const way = `look at it (imager image inspect ${name}, imager image verify ${name}) before "imager image sign ${name}"`;
   if (signature === undefined)
-    throw new SealError(
-      `image ${image.name} is not signed: an earlier version added it, or somebody else; ${way}`,
-    );
+    throw new SealError(`image ${name} is not signed: an earlier version added it, or somebody else; ${way}`);
   if (!signer.verify(sealedBytes(image), Buffer.from(String(signature), 'hex')))
     throw new SealError(
-      `image ${image.name} is not what this cluster signed: image.json was changed, or is another cluster's; ${way}`,
+      `image ${name} is not what this cluster signed: image.json was changed, or is another cluster's; ${way}`,
     );
 }
 

@@ -28,7 +28,7 @@ import {
   parseImage,
 } from './image.ts';
 import { Intact } from './intact.ts';
-import { checkSeal, sealed } from './seal.ts';
+import { checkSeal, SealError, sealed } from './seal.ts';
 import { architectureOf, type NewImage, planOf } from './wish.ts';
 
 const ENTRY = 'image.json';
@@ -129,7 +129,7 @@ export class BootTable {
   #changedFiles(image: BootImage): string[] {
     return filesOf(image).flatMap(([file, { sha256 }]) => {
       const found = this.#intact.known(this.path(image.name, file));
-      return found === undefined || found === sha256 ? [] : [changedWords(image, file, found)];
+      return found === undefined || found === sha256 ? [] : [this.#changedWords(image, file, found)];
     });
   }
 
@@ -140,11 +140,24 @@ export class BootTable {
 
   /**
    * Reads every file of an image again and compares it with the checksum it was added with. Gives what differs, in
-   * words; nothing where all is as it was. Undefined where there is no such image; throws ImageError for damaged ones.
+   * words; nothing where all is as it was. Undefined where there is no such image; throws ImageError for damaged ones, and for those
+   * that are not signed so, with what differs.
    */
   async verify(name: string): Promise<string[] | undefined> {
-    const image = this.get(name);
-    return image && this.#differences(image);
+    const image = this.#unsealed(name);
+    const found = image && (await this.#differences(image));
+    try {
+      return this.get(name) && found;
+    } catch (error) {
+      if (!(error instanceof SealError) || found === undefined) throw error;
+      const files = found.length === 0 ? 'its files are what its image.json says' : found.join('; ');
+      throw new SealError(`${error.message}; ${files}`);
+    }
+  }
+
+  /** The image of that name, whoever has signed it, or nobody. */
+  #unsealed(name: string): BootImage | undefined {
+    return isName(name) ? this.#load(name, () => {}) : undefined;
   }
 
   #differences(image: BootImage): Promise<string[]> {
@@ -169,10 +182,11 @@ export class BootTable {
    * it is damaged.
    */
   async sign(name: string): Promise<BootImage | undefined> {
-    const image = isName(name) ? this.#load(name, () => {}) : undefined;
+    const image = this.#unsealed(name);
     if (image === undefined) return undefined;
     const [fault] = await this.#differences(image);
-    if (fault !== undefined) throw new ImageError(`image ${name} is damaged: ${fault}; it is not signed`);
+    if (fault !== undefined)
+      throw new ImageError(`image ${name} is damaged: ${fault}; it is not signed: ${this.mending(name)}`);
     const folder = join(this.#dir, name);
     removeUnfinished(folder);
     replaceDurably(folder, ENTRY, sealed(image, this.#signing()));
@@ -187,13 +201,18 @@ export class BootTable {
     const expected = filesOf(image).find(([name]) => name === file)?.[1].sha256;
     const path = this.path(image.name, file);
     const found = await this.#additions.run((signal) => this.#intact.sha256(path, signal));
-    if (found !== expected) throw new ImageError(changedWords(image, file, found));
+    if (found !== expected) throw new ImageError(this.#changedWords(image, file, found));
   }
 
   /** Where a file of an image is. `name` must be an image's. */
   path(name: string, file: FileName): string {
     checkName(name);
     return join(this.#dir, name, file);
+  }
+
+  /** What is to be done about the damaged image `name`, in words. */
+  mending(name: string): string {
+    return `remove its folder ${join(resolve(this.#dir), name)} and add it again`;
   }
 
   /** Gives `work` the image's name, or gives the image that has it already: its name is durable either way. */
@@ -232,6 +251,12 @@ export class BootTable {
     return found.sort((a, b) => (key(a) < key(b) ? -1 : 1));
   }
 
+  #changedWords(image: BootImage, file: FileName, found: string): string {
+    const expected = filesOf(image).find(([name]) => name === file)?.[1].sha256;
+    const { name } = image;
+    return `image ${name} is not what was added: ${file} has sha256 ${found}, not ${expected}; ${this.mending(name)}`;
+  }
+
   #signing(): Signer {
     if (this.#signer === undefined) throw new Error('this boot table is only looked at');
     return this.#signer;
@@ -258,9 +283,9 @@ export class BootTable {
       if (code !== 'ENOENT' && code !== 'ENOTDIR')
         throw new ImageError(`image ${name} is damaged: image.json cannot be read: ${message}`);
       if (statSync(join(this.#dir, name), { throwIfNoEntry: false }) === undefined) return undefined;
-      throw new ImageError(`image ${name} is damaged: no image.json; remove its folder and add it again`);
+      throw new ImageError(`image ${name} is damaged: no image.json; ${this.mending(name)}`);
     }
-    const image = parseImage(name, text);
+    const image = parseImage(name, text, this.mending(name));
     believe(image, text);
     for (const [file, expected] of filesOf(image)) {
       const there = statSync(this.path(name, file), { throwIfNoEntry: false });
@@ -268,7 +293,7 @@ export class BootTable {
       if (bytes !== expected.bytes)
         throw new ImageError(
           `image ${name} is damaged: ${file} has ${bytes ?? 'no'} bytes, not ${expected.bytes}; ` +
-            'remove its folder and add it again',
+            this.mending(name),
         );
     }
     return image;
@@ -277,11 +302,6 @@ export class BootTable {
 
 function key(entry: BootImage | ImageError): string {
   return entry instanceof ImageError ? entry.message : entry.name;
-}
-
-function changedWords(image: BootImage, file: FileName, found: string): string {
-  const expected = filesOf(image).find(([name]) => name === file)?.[1].sha256;
-  return `image ${image.name} is not what was added: ${file} has sha256 ${found}, not ${expected}`;
 }
 
 function sameContent(a: BootImage, b: BootImage): boolean {

@@ -177,7 +177,8 @@ async function soundImage(
   }
   if (entry === undefined) throw unknownImage(table, image);
   const [fault] = await verifyImage(table, image);
-  if (fault !== undefined) throw refused('tampered', `image ${image} is not what was added: ${fault}`);
+  if (fault !== undefined)
+    throw refused('tampered', `image ${image} is not what was added: ${fault}; ${table.mending(image)}`);
   const other = otherProcessor(entry.arch, directory.inventories.of(node).last?.resources ?? []);
   if (other !== undefined) {
     const has = `${node} has an ${other} processor, as told at its last join`;

@@ -76,6 +76,9 @@ test('an image of the boot table, by its name', async () => {
   const table = await BootTable.open(join(home, 'images'), temporarySigner());
   const kernel = join(dir, 'kernel');
   await table.add({ name: 'base', arch: 'amd64', args: 'quiet', kernel, initrd: join(dir, 'whole.nbi') });
+  await table.add({ name: 'program', arch: 'amd64', kernel, initrd: '/bin/true' });
+  const told = await inspect('program', ...config);
+  expect(told.stdout).toContain('\n\ninitrd: an ELF file, ');
   await table.add({ name: 'tagged', nbi: join(dir, 'whole.nbi') });
   await table.close();
   const [base, tagged, json, other] = await Promise.all([
@@ -86,9 +89,13 @@ test('an image of the boot table, by its name', async () => {
   ]);
   expect(base).toMatchObject({ code: 0, stderr: '' });
   expect(base.stdout).toMatch(
-    /^boot image base: linux, for amd64, added 20.*\n\nkernel: a Linux kernel for amd64, [\d.]+ KiB\n\nboot protocol {2}2\.15\n/,
+    /^boot image base: linux, for amd64, added 20.*\n\narguments: quiet\n\nkernel: a Linux kernel for amd64, [\d.]+ KiB\n\nboot protocol {2}2\.15\n/,
   );
   expect(base.stdout).toContain('\n\ninitrd: a tagged network boot image, ');
+  expect(base.stdout).toMatch(
+    /\n\nnot looked at: its signature and the checksums of its files \(imager image verify base\)\n$/,
+  );
+  expect(tagged.stdout).not.toContain('arguments');
   expect(tagged.stdout).toMatch(/^boot image tagged: nbi, .*\n\nboot\.nbi: a tagged network boot image, /);
   expect(tagged.stdout).toContain('segment       4, kernel\n');
   expect(JSON.parse(json.stdout)).toMatchObject({
@@ -96,12 +103,12 @@ test('an image of the boot table, by its name', async () => {
     files: { kernel: { sha256: expect.any(String), format: 'linux', faults: [] } },
   });
   expect(other.stderr).toBe(
-    'imager: there is no file absent, and no boot image of that name; there is: base, tagged\n',
+    'imager: there is no file absent, and no boot image of that name; there is: base, program, tagged\n',
   );
   // A folder of that name here, such as one its files were built in, does not hide it.
   mkdirSync(join(dir, 'tagged'));
   expect((await inspect('tagged', ...config)).stdout).toBe(tagged.stdout);
   expect((await inspect('folder', ...config)).stderr).toBe(
-    'imager: there is no file folder, and no boot image of that name; there is: base, tagged\n',
+    'imager: there is no file folder, and no boot image of that name; there is: base, program, tagged\n',
   );
 });

@@ -352,6 +352,25 @@ test.each([
   });
 });
 
+test('agent and busybox that want a program loader are refused; one that can be placed anywhere and wants none is not', async () => {
+  const build = (name: string, ...flags: string[]): string => {
+    execFileSync('gcc', [...flags, '-o', join(dir, name), join(dir, 'main.c')]);
+    return join(dir, name);
+  };
+  const [dynamic, pie] = [build('dynamic'), build('static-pie', '-static-pie')];
+  const why = 'is not static: it wants a program loader, which the initramfs does not have';
+  for (const [option, what] of [
+    ['--agent', 'the agent'],
+    ['--busybox', 'busybox'],
+  ] as const) {
+    const out = join(dir, `dynamic${option}`);
+    const refused = { code: 1, stdout: '', stderr: `imager: ${what} ${why}\n` };
+    expect(await initramfs([out, ...own(), option, dynamic])).toEqual(refused);
+    expect(existsSync(out)).toBe(false);
+    expect(await initramfs([out, ...own(), option, pie])).toMatchObject({ code: 0 });
+  }
+});
+
 test('a list makes no initramfs: a file to write beside it is wrong usage', async () => {
   const out = join(dir, 'unwritten');
   const { code, stderr } = await initramfs([out, '--list', join(dir, 'agent')]);

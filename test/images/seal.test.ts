@@ -63,7 +63,7 @@ describe('an entry that this cluster has not signed so', () => {
     "another cluster's signature": [async (added) => sealed(added, OTHER), /is not what this cluster signed/],
     'no signature': [
       async (added) => JSON.stringify(added),
-      /^image a is not signed: an earlier version added it, or somebody else; look at it \(imager image inspect a\) before "imager image sign a"$/,
+      /^image a is not signed: an earlier version added it, or somebody else; look at it \(imager image inspect a, imager image verify a\) before "imager image sign a"$/,
     ],
     'half a signature': [
       async () => (await lines()).replace(/(?<="signature": "[0-9a-f]{64})[0-9a-f]+/, ''),
@@ -87,6 +87,7 @@ describe('an entry that this cluster has not signed so', () => {
     expect(table.problems()).toEqual([expect.stringMatching(why)]);
     await expect(table.add(newImage('a'))).rejects.toThrow(why);
     await expect(new BootTree(table).open('images/a/kernel', { address: '' })).rejects.toThrow(why);
+    await expect(table.verify('a')).rejects.toThrow(/; its files are what its image\.json says$/);
     const signed = await table.sign('a');
     expect(table.get('a')).toEqual(signed);
     expect(table.problems()).toEqual([]);
@@ -98,8 +99,9 @@ describe('an entry that this cluster has not signed so', () => {
     await writeFile(entryOf('a'), JSON.stringify(added));
     await writeFile(table.path('a', 'initrd'), 'AN initrd');
     await expect(table.sign('a')).rejects.toThrow(
-      /^image a is damaged: initrd has sha256 .*; it is not signed$/,
+      /^image a is damaged: initrd has sha256 .*; it is not signed: remove its folder \/.*\/images\/a and add it again$/,
     );
+    await expect(table.verify('a')).rejects.toThrow(/^image a is not signed: .*; initrd has sha256 .*, not /);
     expect(() => table.get('a')).toThrow(/is not signed/);
     expect(await table.sign('absent')).toBeUndefined();
   });
@@ -129,7 +131,8 @@ test('a file whose content was changed is not served, however often it was befor
   await writeFile(table.path('a', 'initrd'), 'AN initrd');
   // As if nobody had been there.
   await utimes(table.path('a', 'initrd'), atime, mtime);
-  const why = /^image a is not what was added: initrd has sha256 [0-9a-f]{64}, not [0-9a-f]{64}$/;
+  const why =
+    /^image a is not what was added: initrd has sha256 [0-9a-f]{64}, not [0-9a-f]{64}; remove its folder \/.*\/images\/a and add it again$/;
   await expect(served()).rejects.toThrow(why);
   await expect(served()).rejects.toThrow(why);
   expect(table.problems()).toEqual([expect.stringMatching(why)]);

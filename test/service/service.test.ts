@@ -212,7 +212,9 @@ describe('its agent', () => {
     writeFileSync(kernel, sound);
     expect(answer).toMatchObject({
       status: 409,
-      error: expect.stringMatching(/^image other is not what was added: kernel/),
+      error: expect.stringMatching(
+        /^image other is not what was added: kernel .*; remove its folder \/.*\/images\/other and add it again$/,
+      ),
     });
     const events = await api<BootEvent[]>(node1, '/api/events?node=node1');
     expect(events.find(({ reason }) => reason === 'tampered')).toMatchObject({
@@ -233,7 +235,8 @@ describe('its agent', () => {
       if (there === undefined) rmSync(kernel);
       else writeFileSync(kernel, there);
       const answer = await lab.ask('POST', `/control/${path}`, body);
-      const said = `image other is damaged: ${damage}, not ${sound.length}; remove its folder and add it again`;
+      const mending = `remove its folder ${join(lab.dir, 'state/images/other')} and add it again`;
+      const said = `image other is damaged: ${damage}, not ${sound.length}; ${mending}`;
       expect(answer).toEqual({ status: 409, error: said });
       const events = await api<BootEvent[]>(node1, '/api/events?node=node1');
       expect(events.filter(({ detail }) => detail?.why === said)).toMatchObject([

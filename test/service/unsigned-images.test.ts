@@ -8,7 +8,7 @@ import { Served } from '../support/served.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'unsigned-'));
 const WHY =
-  'image old is not signed: an earlier version added it, or somebody else; look at it (imager image inspect old) before "imager image sign old"';
+  'image old is not signed: an earlier version added it, or somebody else; look at it (imager image inspect old, imager image verify old) before "imager image sign old"';
 
 let imager: Served;
 
@@ -52,6 +52,10 @@ test('it says at its start what to do, boots nobody with them, and does once tha
   expect(warnings()).toHaveLength(1);
   expect(await imager.get('/images/old/kernel')).toMatchObject({ status: 500 });
   expect((await imager.run('image', 'list')).stderr).toContain(WHY);
+  expect(await imager.run('image', 'verify', 'old')).toMatchObject({
+    code: 1,
+    stderr: `imager: ${WHY}; its files are what its image.json says\n`,
+  });
   const explained = await imager.run('pxe', 'explain', '127.0.0.1');
   expect(explained.stdout).toContain(WHY);
   expect(await imager.run('image', 'inspect', 'old')).toMatchObject({ code: 0, stderr: '' });
