@@ -102,6 +102,8 @@ export interface Host {
   exists(path: string): boolean;
   /** Permission bits of a file (inode(7)). */
   mode(path: string): number;
+  /** What one file has under all its names, and no other file: its device and its inode (inode(7)). Of a link, that of its target. */
+  fileId(path: string): string;
   makeDirectory(path: string): void;
   /** A file, or a folder that is empty. Nothing happens where there is none. */
   remove(path: string): void;

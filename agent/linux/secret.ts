@@ -53,15 +53,25 @@ function enrolmentKey(host: Host, places: KeyPlaces | undefined): Uint8Array {
     : guardedEnrolmentKey(host, ENROLMENT_KEY_FILE);
 }
 
-/** That in a file of a system with users. Throws where it is not there, is open to all of them, or holds none. */
+/** That in a file of a system with users. Throws where it is not there, is a folder, is open to all of them, or holds none. */
 export function guardedEnrolmentKey(host: Host, file: string): Uint8Array {
   if (!host.exists(file)) throw new Error(`key of enrolment: there is no file ${file}`);
+  if (isFolder(host, file)) throw new Error(`key of enrolment: ${file} is a folder, not a file`);
   const mode = host.mode(file);
   if ((mode & OPEN_TO_ALL) !== 0)
     throw new Error(
       `key of enrolment: every user may read or write ${file} (mode ${mode.toString(8)}): chmod 600 ${file}`,
     );
   return readEnrolmentKey(host, file);
+}
+
+function isFolder(host: Host, path: string): boolean {
+  try {
+    host.list(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Says nothing of what is in the file. */

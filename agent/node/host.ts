@@ -73,6 +73,11 @@ export class NodeHost implements Host {
     return attempt(() => fs.statSync(path).mode & 0o7777);
   }
 
+  fileId(path: string): string {
+    const { dev, ino } = attempt(() => fs.statSync(path, { bigint: true }));
+    return `${dev}:${ino}`;
+  }
+
   makeDirectory(path: string): void {
     attempt(() => fs.mkdirSync(path, { recursive: true }));
   }

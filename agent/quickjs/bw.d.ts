@@ -33,6 +33,8 @@ declare module 'bw' {
   export function exists(path: string): boolean;
   /** Permission bits. */
   export function mode(path: string): number;
+  /** Device and inode, `DEV:INO`. */
+  export function fileId(path: string): string;
   /** One level; an existing directory is no error. */
   export function makeDirectory(path: string): void;
   export function rename(from: string, to: string): void;

@@ -80,6 +80,10 @@ export class QuickjsHost implements Host {
     return bw.mode(path);
   }
 
+  fileId(path: string): string {
+    return bw.fileId(path);
+  }
+
   makeDirectory(path: string): void {
     for (let at = path.indexOf('/', 1); at > 0; at = path.indexOf('/', at + 1))
       bw.makeDirectory(path.slice(0, at));

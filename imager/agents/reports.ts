@@ -16,7 +16,13 @@ import type { Claim } from './session.ts';
 /** Reasons and addresses of refusals that are logged; more are only counted, so that a flood cannot fill the log. */
 const MOST_LOGGED = 1000;
 
-const AS: Record<Claim['key'], RefusalView['as']> = { present: 'key', former: 'former', none: 'claim' };
+/** A UID, or the id of a definition, says who somebody is; a MAC and an address are what it has. */
+const AS: Record<Claim['by'], RefusalView['as']> = {
+  key: 'claim',
+  uid: 'claim',
+  mac: 'mac',
+  address: 'address',
+};
 
 /** Somebody who was not let in. */
 export interface Refused {
@@ -129,7 +135,7 @@ export class Reports {
     const owner = claim === undefined && address !== undefined ? this.#ownerOf(address) : undefined;
     const node = claim?.node ?? owner;
     const words = owner === undefined ? why : `${why} (from the address of ${owner})`;
-    const as = claim === undefined ? 'address' : AS[claim.key];
+    const as = claim === undefined ? 'address' : asOf(claim);
     if (node !== undefined && address !== undefined)
       this.refusals.note(node, { reason, why, address, as }, at);
     this.#logRefusal(reason, address, words);
@@ -149,7 +155,12 @@ export class Reports {
   /** Somebody was not let in before its connection was secured; `identity`: the definition it said it has. */
   unsecured(reason: string, address: string, why: string, identity = ''): void {
     const node = this.#options.admissions.definedAs(identity)?.name;
-    this.refused({ reason, address, why, ...(node === undefined ? {} : { claim: { node, key: 'none' } }) });
+    this.refused({
+      reason,
+      address,
+      why,
+      ...(node === undefined ? {} : { claim: { node, by: 'key', key: 'none' } }),
+    });
   }
 
   /** Something of a connection that speaks for `node`. */
@@ -178,6 +189,11 @@ export class Reports {
     this.#logged.add(what);
     this.#options.log.warn({ reason, address }, `agent refused: ${words}; further ones are counted`);
   }
+}
+
+function asOf({ key, by }: Claim): RefusalView['as'] {
+  if (key === 'none') return AS[by];
+  return key === 'present' ? 'key' : 'former';
 }
 
 /** An event's detail has no nulls. */

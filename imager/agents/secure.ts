@@ -115,7 +115,9 @@ function refusalOf(
   if (code === 'ERR_SSL_BINDER_DOES_NOT_VERIFY' && given.identity === ENROL_IDENTITY)
     return {
       reason: 'wrong-key',
-      why: "its image was not built with this cluster's key of enrolment (agents.enrolmentKey): build it with that",
+      why:
+        "it has not this cluster's key of enrolment (agents.enrolmentKey): a node that boots an image has it from " +
+        'imager image build --enrolment-key, agent supervise is told of it with --enrolment-key',
     };
   return code === 'ERR_SSL_BINDER_DOES_NOT_VERIFY'
     ? { reason: 'wrong-key', why: `the key is not that of ${identity}` }

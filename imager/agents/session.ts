@@ -63,9 +63,10 @@ export type Output =
   /** Close; `reason` is the fixed word counted, `why` the sentence. */
   | { do: 'drop'; reason: string; why: string; claim?: Claim };
 
-/** The node somebody says it is, and the key that it says that with: of the node's definition, of one that was deleted, or none. */
+/** The node somebody is taken for, by what, and the key that it says that with: of the node's definition, of one that was deleted, or none. */
 export interface Claim {
   node: string;
+  by: Recognised;
   key: 'present' | 'former' | 'none';
 }
 
@@ -168,6 +169,7 @@ function greet(hello: Hello, world: World): Turn {
   const { node, by } = match;
   const claim: Claim = {
     node: node.name,
+    by,
     key: known === undefined ? 'none' : known.deleted ? 'former' : 'present',
   };
   const judged: Turn = {

@@ -45,6 +45,7 @@ const WHOSE: Record<RefusalView['as'], string> = {
   key: 'itself, with its key, from',
   former: 'what was it once, with a key that is deleted, from',
   claim: 'somebody who said to be it, from',
+  mac: 'not known who, with its MAC, from',
   address: 'not known who, from its address',
 };
 

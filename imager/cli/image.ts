@@ -175,6 +175,11 @@ async function build(
   const images = await context.get<BootImage[]>('/api/images');
   if (images.some((image) => image.name === name))
     throw new VerbError(`boot image "${name}" exists already: images never change, choose another name`);
+  const key = context.config.agents.enrolmentKey;
+  if (key !== undefined && enrolmentKey === undefined)
+    context.progress(
+      `warning: without --enrolment-key ${key} (agents.enrolmentKey) nodes that boot this image and are not defined yet are refused`,
+    );
   const cacheDir = cacheDirectory(context, cache);
   clearWorkFolders(cacheDir);
   await withWorkFolder(cacheDir, async (work) => {

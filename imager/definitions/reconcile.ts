@@ -92,7 +92,7 @@ function judgeStranger({ name, original, keeps, global, moved, other, enrolment,
       return other === undefined ? anew : ofOther(original, other);
     return refuse(
       'no-key',
-      `${keylessWords(keeps, global.disk)} imager node undefine ${name} and define ${name} give it another`,
+      `${uidWords(original, global)}${keylessWords(keeps, global.disk)} imager node undefine ${name} and define ${name} give it another`,
     );
   }
   if (global.uid !== original) {
@@ -102,9 +102,18 @@ function judgeStranger({ name, original, keeps, global, moved, other, enrolment,
   return keeps ? anew : { do: 'join' };
 }
 
+/** What is said first where who came, known by its MAC or address alone, is by its UID another machine than the one defined. */
+function uidWords(original: Uid, { uid, correcting }: GlobalDefinition): string {
+  if (original === uid || original === correcting) return '';
+  return (
+    `is defined with UID ${uid}, and who came gave UID ${original}: look at that first (agent uid tells it there; agent supervise ` +
+    'may have it from --uid-file). Only if that UID is right: the node '
+  );
+}
+
 function keylessWords(keeps: boolean, disk: string | undefined): string {
   if (keeps)
-    return 'is defined, and who said to be it does not have its key: somebody else, or it lost its store; only where you know that it did,';
+    return 'is defined, and who came does not have its key: somebody else, or it lost its store; only where you know that it did,';
   return disk === undefined
     ? 'is defined with a key that it has nowhere to keep at boot: end agent supervise on it, if that was it, then'
     : `is defined with a key on its disk ${disk}, which it could not mount or read (its console tells why). Where that is lost:`;

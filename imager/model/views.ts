@@ -128,10 +128,10 @@ export interface RefusalView {
   address: string;
   /**
    * Whose it is. `key`: the node's own, which had its key. `former`: of what was the node once, with a key that is deleted, also
-   * where another machine is the node by now. `claim`: of somebody who said to be the node. `address`: of somebody who said
-   * nothing that counts, at the address of the node.
+   * where another machine is the node by now. `claim`: of somebody who said to be the node, by its UID or its definition.
+   * `mac`: of somebody who has a MAC of the node. `address`: of somebody who said nothing that counts, at the address of the node.
    */
-  as: 'key' | 'former' | 'claim' | 'address';
+  as: 'key' | 'former' | 'claim' | 'mac' | 'address';
   count: number;
   /** The first time and the last: milliseconds since the epoch. */
   since: number;

@@ -181,6 +181,9 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
       expect(await refused.ended).toBe(1);
       expect(refused.output()).toBe(`agent: key of enrolment: ${words}\n`);
     }
+    const misnamed = await agent('--enrolment-key', folder);
+    expect(await misnamed.ended).toBe(1);
+    expect(misnamed.output()).toBe(`agent: key of enrolment: ${folder} is a folder, not a file\n`);
   });
 
   it('says what is wrong with its command line, and with this node', { timeout: 60_000 }, async () => {

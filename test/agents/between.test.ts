@@ -186,14 +186,16 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
 
 test('a node is not flashed with an image that somebody has changed', { timeout: 60_000 }, async () => {
   const node = nodes.get('quickjs')!;
-  const kernel = asKernel('amd64', Buffer.alloc(700_000, 'kernel'));
+  // For the node's processor, which is this machine's.
+  const arch = process.arch === 'arm64' ? 'arm64' : 'amd64';
+  const kernel = asKernel(arch, Buffer.alloc(700_000, 'kernel'));
   writeFileSync(join(dir, 'kernel'), kernel);
   writeFileSync(join(dir, 'initrd'), 'initrd');
   writeFileSync(join(dir, 'root.img'), Buffer.alloc(1024 * 1024, 'root'));
   const done = async (path: string, body: object) =>
     expect([path, await imager.control(path, body)]).toMatchObject([path, { status: 200 }]);
   const files = { kernel: join(dir, 'kernel'), initrd: join(dir, 'initrd') };
-  await done('/control/images', { name: IMAGE, arch: 'amd64', ...files });
+  await done('/control/images', { name: IMAGE, arch, ...files });
   await done('/control/bases', { name: 'root', file: join(dir, 'root.img') });
   await done('/control/disks', { name: DISK, base: 'root' });
   const before = await node.lastEvent();

@@ -13,6 +13,7 @@ import { Directory } from '../../imager/agents/directory.ts';
 import { Duplicates } from '../../imager/agents/duplicates.ts';
 import { Refusals } from '../../imager/agents/refusals.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
+import { entryFields } from '../../imager/cli/entry.ts';
 import type { Definitions } from '../../imager/definitions/store.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
@@ -26,6 +27,7 @@ import { startEndpoint } from './endpoint.ts';
 
 const HOME = '127.0.0.1';
 const ELSEWHERE = '127.0.0.9';
+const MAC = '52:54:00:77:00:11';
 
 /** Who node1 is. */
 let defined: Secret;
@@ -50,7 +52,7 @@ beforeEach(async () => {
   server = await startEndpoint(registry, told.sink, {
     ...{ directory, admissions },
     nodes: new NodeIndex([
-      { ...named('node1', 'serial:n1'), address: HOME },
+      { ...named('node1', 'serial:n1'), mac: MAC, address: HOME },
       named('node2', 'serial:n2'),
       { ...named('node3', 'serial:n3'), address: '127.0.0.3' },
     ]),
@@ -123,6 +125,19 @@ describe('somebody who is not let in', () => {
     expect(claims.map(({ node }) => node)).toEqual([undefined, undefined]);
     // Each reason and address is logged once.
     expect(log.filter(({ msg }) => msg.startsWith('agent refused'))).toHaveLength(1);
+  });
+
+  test("with a UID that is nobody's, known by its MAC alone: it has not said to be the node, and both UIDs are told", async () => {
+    const mistyped = await agent(HOME);
+    const answer = await mistyped.greet({ uid: 'serial:typo', macs: [MAC], keeps: true });
+    expect(answer).toMatchObject({ type: 'refuse', why: expect.not.stringContaining('serial:') });
+    const { detail } = await told.seen(({ reason }) => reason === 'no-key');
+    const uids = 'node1 is defined with UID serial:n1, and who came gave UID serial:typo: look at that first';
+    expect(detail?.why).toContain(uids);
+    expect(log.map(({ msg }) => msg).join()).toContain(`agent refused: ${uids}`);
+    expect(refusals()).toMatchObject([{ reason: 'no-key', as: 'mac', why: detail?.why, address: HOME }]);
+    const [, shown] = entryFields({ joined: null, duplicate: null, refusals: refusals() })[1]!;
+    expect(shown).toContain(`, not known who, with its MAC, from ${HOME} (no-key): ${uids}`);
   });
 
   test('while the node is away, who says to be it may be it', async () => {

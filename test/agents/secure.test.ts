@@ -69,11 +69,15 @@ test('the identity of another with a key of its own', async () => {
   });
 });
 
-test('an image that was built without the key of enrolment of the operator', async () => {
+test('an image, or an agent of a system, without the key of enrolment of the operator: where either has it from is said', async () => {
   const secret = { identity: ENROL_IDENTITY, key: defined.key };
   await expect(connectSecure({ port: server.port }, secret)).rejects.toThrow();
   const { detail } = await refusal('wrong-key');
-  expect(detail).toEqual({ why: expect.stringContaining('image was not built with') });
+  expect(detail).toEqual({
+    why: expect.stringMatching(
+      /agents\.enrolmentKey.* imager image build --enrolment-key, agent supervise .* --enrolment-key /,
+    ),
+  });
 });
 
 test('an identity nobody has, with characters for a terminal in it', async () => {

@@ -54,7 +54,7 @@ const unsealed = (plan: Plan): Plan => plan;
 describe('hello', () => {
   test('is welcomed with the plan of the deployment the pointer names', () => {
     const judged = receive(fresh, hello(), world);
-    const claim = { node: 'node1', key: 'none' };
+    const claim = { node: 'node1', by: 'uid', key: 'none' };
     expect(judged).toEqual({
       session: { at: 'judged', node: node1, by: 'uid', hello: hello(), claim },
       outputs: [{ do: 'admit', node: node1, hello: hello(), claim }],
@@ -227,7 +227,7 @@ describe('the key of a definition', () => {
 });
 
 describe('while it is judged', () => {
-  const claim = { node: 'node1', key: 'none' } as const;
+  const claim = { node: 'node1', by: 'uid', key: 'none' } as const;
   const judged: Session = { at: 'judged', node: node1, by: 'uid', hello: hello(), claim };
 
   test('answers settle what was asked, all else ends the session', () => {
@@ -246,7 +246,7 @@ describe('while it is judged', () => {
   test('it is turned away with the reason; what has ended is neither taken in nor turned away', () => {
     const told = { present: 'why', former: 'why', none: expect.stringMatching(LITTLE) };
     for (const key of ['present', 'former', 'none'] as const) {
-      const claim = { node: 'node1', key };
+      const claim = { node: 'node1', by: 'uid' as const, key };
       expect(turnedAway({ ...judged, claim }, 'reason', 'why').outputs).toEqual([
         { do: 'send', message: { type: 'refuse', why: told[key] } },
         { do: 'drop', reason: 'reason', why: 'why', claim },

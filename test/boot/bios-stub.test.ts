@@ -20,7 +20,7 @@ beforeAll(async () => {
     args: { broken: 'rdinit=/missing panic=-1' },
     userConfig: { secondReboot: false, scripts: [] },
   });
-}, BOOTED);
+});
 afterAll(() => cluster?.close());
 
 it(

@@ -43,7 +43,7 @@ beforeAll(async () => {
       scripts: [{ name: '10-watch', stage: 2, content: WATCH }],
     },
   });
-}, 300_000);
+});
 afterAll(() => cluster?.close());
 
 /** The node is where its definition has it, and no longer where its firmware had it. */

@@ -15,7 +15,7 @@ beforeAll(async () => {
     userConfig: { secondReboot: false, scripts: [] },
     machine: { serial: 'pty' },
   });
-}, BOOTED);
+});
 afterAll(() => cluster?.close());
 
 it(

@@ -49,7 +49,7 @@ describe('two nodes on one base, the imager killed and stopped while they write'
         scripts: [{ name: '50-write.sh', stage: 2, content: WRITER, timeoutSeconds: 240 }],
       },
     });
-  }, BOOTED);
+  });
   afterAll(() => cluster?.close());
 
   it(

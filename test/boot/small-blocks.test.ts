@@ -29,7 +29,7 @@ beforeAll(async () => {
     base: smallBlocks(base, work),
     userConfig: { secondReboot: false, scripts: [{ name: '50-write.sh', stage: 2, content: SCRIPT }] },
   });
-}, BOOTED);
+});
 afterAll(async () => {
   await cluster?.close();
   rmSync(work, { recursive: true, force: true });

@@ -94,7 +94,7 @@ describe('a node without a copy', () => {
     };
     const remedy = ' imager node undefine n1 and define n1 give it another';
     expect(told(true)).toBe(
-      'is defined, and who said to be it does not have its key: somebody else, or it lost its store; ' +
+      'is defined, and who came does not have its key: somebody else, or it lost its store; ' +
         `only where you know that it did,${remedy}`,
     );
     expect(told(false)).toBe(
@@ -111,6 +111,18 @@ describe('a node without a copy', () => {
     expect(judge({ ...stranger, name: 'n7', enrolment: 'asked' })).toMatchObject({
       why: 'is not defined to the cluster: imager node define n7 does that',
     });
+  });
+
+  test('is told both UIDs first, where the one it gave is not that of the definition', () => {
+    const why = (changes: Partial<Facts>) => {
+      const verdict = judge({ ...stranger, global, ...changes });
+      return verdict.do === 'refuse' ? verdict.why : '';
+    };
+    const uids = 'is defined with UID serial:a, and who came gave UID serial:typo: look at that first';
+    for (const keeps of [true, false])
+      expect(why({ original: 'serial:typo', keeps }).startsWith(uids)).toBe(true);
+    for (const changes of [{}, { original: 'serial:b', global: { ...global, correcting: 'serial:b' } }])
+      expect(why(changes)).toMatch(/^is defined, and who came does not/);
   });
 
   test.each(['first', 'always', 'asked'] as const)(

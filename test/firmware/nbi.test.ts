@@ -57,7 +57,7 @@ beforeAll(async () => {
   await verb('image', 'add', 'diskette', '--boot-sector', sector);
   await truncate(sector, 8_225_280);
   await verb('image', 'add', 'disk', '--boot-sector', sector);
-}, 300_000);
+});
 afterEach(() => node?.cutPower());
 afterAll(async () => {
   await lab?.close();

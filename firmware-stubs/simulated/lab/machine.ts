@@ -290,6 +290,7 @@ export class SimulatedMachine implements Host {
   startWatchdog = absent('startWatchdog');
   transact = absent('transact');
   readLink = absent('readLink');
+  fileId = absent('fileId');
   stopped = absent('stopped');
   exit = absent('exit');
 
