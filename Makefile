@@ -20,7 +20,7 @@ test: lint build ## lint, type check and run every test, whole boots under QEMU 
 	@npx --no-install vitest run
 
 .PHONY: bench
-bench: build build/.bench-packages ## measure against peers in pairs (BENCH="dhcp tftp": those parts alone); prints a table and writes build/bench.json
+bench: build build/.bench-packages ## measure against peers in pairs (BENCH="dhcp tftp": those parts alone); prints a table and writes build/bench.json, anew each time
 	@npx --no-install esbuild test/bench/main.ts --bundle --platform=node --format=esm --packages=external \
 	    --log-level=warning --outfile=node_modules/.bench/main.mjs
 	@node --enable-source-maps node_modules/.bench/main.mjs $(BENCH)
