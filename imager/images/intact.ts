@@ -27,7 +27,9 @@ export class Intact {
     const there = await stat(path, { bigint: true });
     const version = versionOf(there);
     const known = this.#looked.get(path);
-    if (known?.settled && known.version === version) return known.sha256;
+    // One that is being read is read for all who come meanwhile: 500 nodes that boot at once read a new image once, not 500 times.
+    const holds = known !== undefined && (known.settled || known.found === undefined);
+    if (holds && known.version === version) return known.sha256;
     const settled = Math.abs(Date.now() - Number(there.ctimeMs)) >= FRESH_MS;
     const looked: Looked = { version, settled, sha256: hashFile(path, signal) };
     this.#looked.set(path, looked);

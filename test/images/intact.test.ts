@@ -48,3 +48,13 @@ test.each([2001, 86_400_000, -86_400_000])(
     expect(await intact.sha256(file, READS)).not.toBe(found);
   },
 );
+
+test('one that is being read is read once for all who come meanwhile', async () => {
+  const intact = new Intact();
+  await writeFile(file, Buffer.alloc(16 * 1024 * 1024, 'initrd'));
+  vi.setSystemTime(Number((await stat(file)).ctimeMs));
+  const first = intact.sha256(file, READS);
+  await stat(file);
+  expect(await intact.sha256(file, READS_NOT)).toBe(await first);
+  await expect(intact.sha256(file, READS_NOT)).rejects.toThrow(/abort/);
+});
