@@ -1,6 +1,8 @@
 # `make help` lists what there is to make. Each target installs what it needs and says so.
 
 RIG ?= arm64
+# What `make bench` measures, all of it where nothing is said: dhcp tftp nbd packs boot agent
+BENCH ?=
 NPM := npm --no-fund --no-audit --loglevel=error
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -18,10 +20,10 @@ test: lint build ## lint, type check and run every test, whole boots under QEMU 
 	@npx --no-install vitest run
 
 .PHONY: bench
-bench: build build/.bench-packages ## measure against peers in pairs; prints a table and writes build/bench.json
+bench: build build/.bench-packages ## measure against peers in pairs (BENCH="dhcp tftp": those parts alone); prints a table and writes build/bench.json, anew each time
 	@npx --no-install esbuild test/bench/main.ts --bundle --platform=node --format=esm --packages=external \
 	    --log-level=warning --outfile=node_modules/.bench/main.mjs
-	@node --enable-source-maps node_modules/.bench/main.mjs
+	@node --enable-source-maps node_modules/.bench/main.mjs $(BENCH)
 
 .PHONY: proofs
 proofs: build ## long versions: a million bent packets for each codec; disks under 200 kills, 20 under a Linux kernel, 100 nodes on one base; 100 power cuts a rig, 50 of deployments with scripts, all decisions, scenarios on QEMU; kills between all messages of a define and a join

@@ -9,7 +9,9 @@ export default defineConfig({
     reporters: ['default', './test/support/tally.ts'],
     // For what hangs, however busy the machine is: a dozen processes may wait for their turn.
     testTimeout: 180_000,
-    hookTimeout: 180_000,
+    // The first whole boot of a clone downloads and builds what all others take from a cache.
+    hookTimeout: 600_000,
+    expect: { poll: { timeout: 120_000 } },
     // Most tests wait for real clients and emulated nodes rather than for the processor.
     maxWorkers: 3,
   },

@@ -27,8 +27,6 @@ import type { Ports } from './ports.ts';
 import type { PointerStore } from './protocol/pointer/store.ts';
 
 const MODULE_LIST = '/etc/bootwright/modules';
-/** Time for the answer to a power request to leave. */
-const ANSWER_MS = 50;
 
 type Restart = (action: 'reboot' | 'poweroff') => void;
 
@@ -56,7 +54,9 @@ export async function bootNode(host: Host): Promise<void> {
     host.print(`bootwright: the key is on the disk: ${why}`),
   );
   if (beside !== undefined) lockStore(host, line.pointer.device);
-  const membership = new Membership(readUid(host), beside);
+  const membership = new Membership(readUid(host), beside, {
+    tell: (line) => host.print(`bootwright: ${line}`),
+  });
   const link = linkOf(host, store, membership, boot, restart);
   if (beside !== undefined) void link.serve();
   const keys = beside === undefined ? 'disk' : 'beside';
@@ -100,9 +100,10 @@ function linkOf(
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
   const link = new AgentLink(host, imagers, identity, hello, {
     secret: () => secretOf(host, membership.kept()),
+    cluster: () => membership.current()?.cluster.name,
     named: (hostname) => host.setHostName(hostname),
     flash: (request, by) => flashes.flash(request, by),
-    power: (action) => () => void host.sleep(ANSWER_MS).then(() => restart(action)),
+    power: (action) => () => restart(action),
     member: (request) => membership.answer(request),
   });
   const flashes = new Flashes(host, store, membership, (step, detail) => link.report(step, detail));

@@ -2,8 +2,10 @@
  * Composition root of `agent supervise`: the agent as an ordinary process of a system that is up. It boots nothing; it
  * speaks for the node to its imager until it is told to end.
  */
-import { bootedImageOf } from './linux/cmdline.ts';
+
+import { bootedImageOf } from './linux/booted-image.ts';
 import { openPointerStore } from './linux/eeprom.ts';
+import { withAdvice } from './linux/erase-advice.ts';
 import { Flashes, UntouchedError } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
@@ -14,15 +16,15 @@ import { openLocalStore } from './linux/local-store.ts';
 import { Membership } from './linux/membership.ts';
 import { readText } from './linux/read-text.ts';
 import { discoverResources } from './linux/resources/discover.ts';
-import { secretOf } from './linux/secret.ts';
+import { guardedEnrolmentKey, secretOf } from './linux/secret.ts';
 import { lockState, lockStore } from './linux/state-lock.ts';
-import { parseSuperviseOptions, SUPERVISE_HELP, type SuperviseOptions } from './linux/supervise-options.ts';
 import { readUid } from './linux/uid.ts';
 import { UsageError } from './linux/usage-error.ts';
 import type { LocalStore } from './protocol/definition.ts';
 import { parseUid, type Uid } from './protocol/uid.ts';
+import { wordsOf } from './protocol/words-of.ts';
+import { parseSuperviseOptions, type SuperviseOptions } from './verbs/supervise.ts';
 
-const ANSWER_MS = 50;
 /** How long the last reports may take to leave. */
 const SETTLE_MS = 1000;
 
@@ -31,8 +33,8 @@ export async function supervise(host: Host, args: readonly string[]): Promise<nu
   try {
     const options = parseSuperviseOptions(args);
     if (options === 'help') {
-      host.print(SUPERVISE_HELP);
-      return 0;
+      const { runVerb } = await import('./verbs/run.ts');
+      return runVerb(host, ['help', 'supervise']);
     }
     const stopped = host.stopped();
     const link = begin(host, options);
@@ -41,13 +43,15 @@ export async function supervise(host: Host, args: readonly string[]): Promise<nu
     await link.settle(SETTLE_MS);
     return 0;
   } catch (error) {
-    host.complain(`agent: ${error instanceof Error ? error.message : String(error)}`);
+    host.complain(`agent: ${wordsOf(error)}`);
     return error instanceof UsageError ? 2 : 1;
   }
 }
 
 function begin(host: Host, options: SuperviseOptions): AgentLink {
-  const { pointer } = options;
+  const { pointer, enrolmentKey } = options;
+  // Read again when it is needed: whoever named it hears now that it is of no use.
+  if (enrolmentKey !== undefined) guardedEnrolmentKey(host, enrolmentKey);
   const store = pointer && openPointerStore(host, pointer.kind, pointer.path);
   const record = store?.read().pointer;
   const imagers = options.imagers.length > 0 ? options.imagers : record?.imagers.map(parseImagerAddress);
@@ -55,14 +59,18 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     throw new Error('the store holds no boot pointer that names an imager: say --imager');
   const uid = uidOf(host, options.uidFile);
   lockState(host, options.state);
-  const membership = new Membership(uid, localStoreOf(host, options));
-  const boot = {
-    uid,
-    bootId: readBootId(host),
-    bootedImage: bootedImageOf(readText(host, '/proc/cmdline')) ?? record?.image ?? '',
-  };
+  const { local, place } = localStoreOf(host, options);
+  const membership = new Membership(uid, local, {
+    place,
+    tell: (line) => host.print(`bootwright: ${line}`),
+  });
+  // One that is damaged does not say who this node is: nothing is begun as anybody else.
+  membership.current();
+  const bootId = readBootId(host);
+  const boot = { uid, bootId, bootedImage: bootedImageOf(host, { state: options.state, bootId, store }) };
   const link = new AgentLink(host, imagers, boot, helloMaker(host, boot, membership, store), {
-    secret: () => secretOf(host, membership.kept()),
+    secret: () => secretOf(host, membership.kept(), { local: place, enrolmentKey }),
+    cluster: () => membership.current()?.cluster.name,
     // The name of a system that is up is its own business.
     named() {},
     async flash(request, by) {
@@ -72,7 +80,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     },
     power(action) {
       if (!options.allowPower) throw new Error(`${action}: not allowed here (--allow-power)`);
-      return () => void host.sleep(ANSWER_MS).then(() => host.reboot(action));
+      return () => host.reboot(action);
     },
     member: (request) => membership.answer(request),
   });
@@ -83,12 +91,21 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   return link;
 }
 
-/** That beside the boot pointer where it has room: there the agent that boots the node looks. */
-function localStoreOf(host: Host, { pointer, state }: SuperviseOptions): LocalStore {
+/**
+ * That beside the boot pointer where it has room: there the agent that boots the node looks. `place`: the option by which `agent local`
+ * finds it.
+ */
+function localStoreOf(
+  host: Host,
+  { pointer, state }: SuperviseOptions,
+): { local: LocalStore; place: string } {
   const beside = pointer && openLocalStore(host, { layout: pointer.kind, device: pointer.path });
-  if (pointer === undefined || beside === undefined) return openLocalFolder(host, state);
+  if (pointer === undefined || beside === undefined) {
+    const place = `--state ${state}`;
+    return { local: withAdvice(place, () => openLocalFolder(host, state)), place };
+  }
   lockStore(host, pointer.path);
-  return beside;
+  return { local: beside, place: `--store ${pointer.kind}:${pointer.path}` };
 }
 
 function uidOf(host: Host, file: string | undefined): Uid {

@@ -1,5 +1,6 @@
 /** The composition root: puts stores and servers together, starts them in order and closes them in reverse. */
 import type { Logger } from 'pino';
+import { wordsOf } from '../agent/protocol/words-of.ts';
 import { AgentServer } from './agents/server.ts';
 import { DhcpServer } from './dhcp/server.ts';
 import { ControlServer, HttpServer } from './http/server.ts';
@@ -54,9 +55,7 @@ export async function startImager(config: ImagerConfig, { log }: { log: Logger }
     return { ...(await startParts(config, log, started)), close };
   } catch (error) {
     await close();
-    throw error instanceof StartError
-      ? error
-      : new StartError(error instanceof Error ? error.message : String(error), { cause: error });
+    throw error instanceof StartError ? error : new StartError(wordsOf(error), { cause: error });
   }
 }
 
@@ -125,7 +124,7 @@ async function startParts(
       heartbeatSeconds: config.agents.heartbeatSeconds,
       lostMs: config.agents.lostSeconds * 1000,
       outputs: stores.outputs,
-      holdsLease: stores.holdsLease,
+      isAt: stores.isAt,
     }),
   );
   Object.assign(running, { tftp, nbd, agent: agents });
@@ -187,6 +186,7 @@ async function startParts(
           agents,
           sink,
           clock,
+          log: log.child({ room: 'control' }),
         }),
         log: log.child({ room: 'control' }),
       }),

@@ -1,5 +1,5 @@
 /** The double-reboot state machine: state + input -> state + effects. Pure; every decision of the agent is here. */
-import type { Plan } from '../protocol/messages.ts';
+import type { Plan, StepDetail } from '../protocol/messages.ts';
 import { type BootPointer, FRESH_ATTEMPTS } from '../protocol/pointer/record.ts';
 import type { NetworkOutcome } from './network.ts';
 import { advance, begun, ended, planFaults, remaining } from './plan.ts';
@@ -130,7 +130,7 @@ function networked(state: At<'working'>, outcome: NetworkOutcome): Transition {
   return work({ state: { ...state, todo }, effects: [...set, ...failed] });
 }
 
-function did(state: At<'working'>, detail: Record<string, string | number | boolean>): Transition {
+function did(state: At<'working'>, detail: StepDetail): Transition {
   const [done, ...todo] = state.todo;
   if (done === undefined) throw new NoTransition(state, { kind: 'did', detail });
   const { journal, effects } = journalled(state, done);
@@ -293,6 +293,6 @@ function stay(why: string): Transition {
   return { state: { at: 'failed', why }, effects: [report('failed', { why })] };
 }
 
-function report(step: string, detail: Record<string, string | number | boolean>): Effect {
+function report(step: string, detail: StepDetail): Effect {
   return { do: 'report', step, detail };
 }

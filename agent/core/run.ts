@@ -1,8 +1,10 @@
 /** The one loop that performs what next.ts decides. */
+
 import type { Ports } from '../ports.ts';
 import type { Script } from '../protocol/messages.ts';
 import type { ScriptOutput } from '../protocol/output.ts';
-import { next } from './next.ts';
+import { wordsOf } from '../protocol/words-of.ts';
+import { next, type Transition } from './next.ts';
 import type { Boot, Effect, Input, State } from './state.ts';
 
 /** How long a reboot waits for the imager to take the last reports. */
@@ -13,7 +15,7 @@ export async function run(ports: Ports, boot: Boot): Promise<State> {
   let state: State = { at: 'starting' };
   let input: Input | undefined = { kind: 'started', boot };
   while (input !== undefined) {
-    const transition: { state: State; effects: Effect[] } = next(state, input);
+    const transition: Transition = next(state, input);
     state = transition.state;
     input = await performAll(ports, transition.effects);
   }
@@ -27,7 +29,7 @@ async function performAll(ports: Ports, effects: readonly Effect[]): Promise<Inp
     try {
       input = await perform(ports, effect);
     } catch (error) {
-      const why = `${effect.do}: ${error instanceof Error ? error.message : String(error)}`;
+      const why = `${effect.do}: ${wordsOf(error)}`;
       return { kind: 'failed', why };
     }
   }
@@ -93,9 +95,7 @@ function keepOutput(ports: Ports, left: ScriptOutput): void {
   try {
     ports.outputs.keep(left);
   } catch (error) {
-    ports.console(
-      `the output of script ${left.script} is not kept: ${error instanceof Error ? error.message : error}`,
-    );
+    ports.console(`the output of script ${left.script} is not kept: ${wordsOf(error)}`);
   }
 }
 

@@ -2,7 +2,14 @@
  * The node's network adapters as sysfs shows them (Documentation/ABI/testing/sysfs-class-net), and whether the imager can be
  * reached out of each: a datagram leaves by that adapter alone, whatever the routes say.
  */
-import { type Adapter, encodeProbe, type Heartbeat, isAnswerTo, NONCE_SIZE } from '../protocol/heartbeat.ts';
+import {
+  type Adapter,
+  encodeProbe,
+  type Heartbeat,
+  isAnswerTo,
+  MAX_ROUND_TRIP_MS,
+  NONCE_SIZE,
+} from '../protocol/heartbeat.ts';
 import type { Host } from './host.ts';
 import type { ImagerAddress } from './imager-address.ts';
 
@@ -79,7 +86,7 @@ export class Adapters {
     this.#paths.set(name, roundTrip === undefined ? DOWN : { path: 'up', roundTrip });
   }
 
-  /** Milliseconds to the imager and back; undefined where nothing comes back. */
+  /** Milliseconds to the imager and back, more where the machine slept meanwhile; undefined where nothing comes back. */
   async #probe(name: string, { address, port }: ImagerAddress): Promise<number | undefined> {
     for (let attempt = 0; attempt < PROBES; attempt++) {
       const nonce = Uint8Array.from({ length: NONCE_SIZE }, () => Math.floor(this.#host.random() * 256));
@@ -87,7 +94,7 @@ export class Adapters {
       try {
         const answer = await this.#host.ask(name, address, port, encodeProbe(nonce), PROBE_MS);
         if (answer !== undefined && isAnswerTo(nonce, answer))
-          return Math.round((this.#host.uptime() - began) * 1e6) / 1000;
+          return Math.min(Math.round((this.#host.uptime() - began) * 1e6) / 1000, MAX_ROUND_TRIP_MS);
       } catch {
         // Nobody there, no route, no such adapter any more: tried again like a datagram that was lost.
         await this.#host.sleep(PROBE_MS);

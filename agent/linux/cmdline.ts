@@ -24,7 +24,7 @@ export class BootLineError extends Error {}
 
 /** Reads /proc/cmdline. Throws BootLineError naming the argument that is missing or wrong. */
 export function parseBootLine(text: string): BootLine {
-  const values = wordsOf(text);
+  const values = argumentsIn(text);
   const need = (key: string): string => {
     const value = values.get(key);
     if (value === undefined || value === '')
@@ -54,13 +54,13 @@ function parseWatchdog(value: string | undefined): number | undefined {
   return seconds;
 }
 
-/** The image a system was booted from; undefined where its kernel was not started for us. */
-export function bootedImageOf(text: string): string | undefined {
-  return wordsOf(text).get('bootwright.image');
+/** What a kernel's command line says of `key`; undefined where it does not. On systems that are up it may say nothing of ours. */
+export function kernelArgument(text: string, key: string): string | undefined {
+  return argumentsIn(text).get(key);
 }
 
 /** The words KEY=VALUE; of one key the last counts. */
-function wordsOf(text: string): Map<string, string> {
+function argumentsIn(text: string): Map<string, string> {
   const values = new Map<string, string>();
   for (const word of text.match(/\S+/g) ?? []) {
     const equals = word.indexOf('=');

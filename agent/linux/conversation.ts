@@ -1,4 +1,5 @@
 /** One connection to an imager, from the hello to its end. */
+
 import { encodeFrame, FrameReader } from '../protocol/frame.ts';
 import { HEARTBEAT_SECONDS } from '../protocol/heartbeat.ts';
 import {
@@ -7,6 +8,7 @@ import {
   type ImagerMessage,
   parseImagerMessage,
 } from '../protocol/messages.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import { UntouchedError } from './flash.ts';
 import { type Connection, type Host, HostError } from './host.ts';
 import type { ImagerAddress } from './imager-address.ts';
@@ -28,7 +30,10 @@ export class RefusedError extends Error {}
 /** Another agent has this node's key and its place. */
 export class ReplacedError extends RefusedError {}
 
-/** Who this node is to its imagers. */
+/** What this node has to say who it is cannot be read: its own matter, of which no imager is told and none is asked. */
+export class UnreadableError extends Error {}
+
+/** Who this node is to its imagers. What is thrown becomes an UnreadableError. */
 export interface LinkIdentity {
   hello(): Hello;
   /** What secures the next connection. */
@@ -70,19 +75,22 @@ export class Conversation {
     this.ended = this.#listen();
   }
 
-  /** Connects and says hello. Resolves once welcomed; rejects with why not: RefusedError where the imager said so. */
+  /**
+   * Connects and says hello. Resolves once welcomed; rejects with why not: RefusedError where the imager said so, UnreadableError where
+   * it is the node's own matter.
+   */
   static async open(
     host: Host,
     imager: ImagerAddress,
     identity: LinkIdentity,
     take: Take,
   ): Promise<Conversation> {
-    // Before there is a connection to leave open: it throws where the local store is damaged.
-    const secret = identity.secret();
+    // Before there is a connection to leave open.
+    const secret = readable(identity.secret);
     const since = host.uptime();
     const plain = await host.connect(imager.address, imager.port, CONNECT_MS);
     const connection = await host.secure(plain, secret, SECURE_MS).catch((error: unknown) => {
-      throw keyRefused(error, secret);
+      throw handshakeFault(error, secret);
     });
     const conversation = new Conversation(host, { imager, since }, connection, take);
     const welcomed = new Promise<void>((resolve) => {
@@ -90,7 +98,7 @@ export class Conversation {
     });
     try {
       // Only now: the pointer may have been written meanwhile.
-      conversation.send(identity.hello());
+      conversation.send(readable(identity.hello));
     } catch (error) {
       conversation.close();
       throw error;
@@ -174,7 +182,7 @@ export function failed(request: number, error: unknown): AgentMessage {
   return {
     type: 'failed',
     request,
-    why: error instanceof Error ? error.message : String(error),
+    why: wordsOf(error),
     ...untouched,
   };
 }
@@ -182,7 +190,7 @@ export function failed(request: number, error: unknown): AgentMessage {
 /** Hears why an imager did not welcome this node. */
 export type Tell = (imager: ImagerAddress, why: unknown) => void;
 
-/** The first of `imagers` that welcomes this node. `tell` hears why the others did not. */
+/** The first of `imagers` that welcomes this node. `tell` hears why the others did not; none is asked where the node is unreadable. */
 export async function openFirst(
   host: Host,
   imagers: readonly ImagerAddress[],
@@ -195,23 +203,38 @@ export async function openFirst(
     try {
       return await Conversation.open(host, imager, identity, take);
     } catch (error) {
-      refused ||= error instanceof RefusedError;
       tell(imager, error);
+      if (error instanceof UnreadableError) break;
+      refused ||= error instanceof RefusedError;
     }
   }
   return refused ? 'refused' : 'unreachable';
 }
 
+function readable<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new UnreadableError(wordsOf(error), { cause: error });
+  }
+}
+
 /**
- * Why a handshake came to nothing, where the two sides did not agree on a key: all that TLS says of it is an alert. What helps is
- * said with its condition, for whoever has taken an imager's place can send that alert, too.
+ * Why a handshake came to nothing. Where the two sides did not agree on a key all that TLS says of it is an alert. What helps is
+ * said with its condition, for whoever has taken an imager's place can send that alert, too. Any other fault of TLS is no key's: a port
+ * on which something else answers, most of all.
  */
-function keyRefused(error: unknown, { cluster }: NodeSecret): unknown {
-  if (!(error instanceof HostError) || error.code !== 'EPROTO') return error;
+function handshakeFault(error: unknown, { cluster, erase }: NodeSecret): unknown {
+  if (!(error instanceof HostError)) return error;
+  if (error.code === 'EPROTO')
+    return new Error(`what answers there is no imager, or none of this version (${error.message})`);
+  if (error.code !== 'EKEYREJECTED') return error;
   return new RefusedError(
     cluster === undefined
-      ? `does not take the key of enrolment of this node's image, which is built with that of its imager (${error.message})`
+      ? `does not take this node's key of enrolment (${error.message}). It is that of the imager's agents.enrolmentKey: images are ` +
+          'built with it, agent supervise is told of it with --enrolment-key'
       : `does not know this node's definition in cluster ${cluster}, or has another key for it (${error.message}). ` +
-          `If it is your imager, and the node was undefined or its registry lost: agent local erase ${cluster}`,
+          `If it is your imager, and the node was undefined or its registry lost: end this agent first, for it holds the ` +
+          `store's lock, then ${erase}`,
   );
 }

@@ -100,6 +100,10 @@ export interface Host {
   /** What a symbolic link says, as it stands there. */
   readLink(path: string): string;
   exists(path: string): boolean;
+  /** Permission bits of a file (inode(7)). */
+  mode(path: string): number;
+  /** What one file has under all its names, and no other file: its device and its inode (inode(7)). Of a link, that of its target. */
+  fileId(path: string): string;
   makeDirectory(path: string): void;
   /** A file, or a folder that is empty. Nothing happens where there is none. */
   remove(path: string): void;
@@ -148,9 +152,10 @@ export interface Host {
   /**
    * TLS 1.3 over an open connection, as the client, with a pre-shared key (RFC 8446 section 4.2.11) and an ephemeral X25519
    * exchange, TLS_CHACHA20_POLY1305_SHA256 alone; no certificate is taken. The connection is the secured one's from then
-   * on. Rejects with HostError and closes it where the other side has not the key, refuses, or has not ended the handshake
-   * within `timeoutMs`. Reading rejects where a record was changed on its way. That a stream was cut off is its end: no
-   * message ends with the connection.
+   * on. Rejects with HostError and closes it: EKEYREJECTED where the other side has not this key for this identity (its alert is
+   * illegal_parameter, which OpenSSL says of a wrong binder, decrypt_error, or unknown_psk_identity: RFC 8446 section 6.2), EPROTO
+   * where it speaks no such TLS, ETIMEDOUT where it has not ended the handshake within `timeoutMs`. Reading rejects where a record
+   * was changed on its way. That a stream was cut off is its end: no message ends with the connection.
    */
   secure(connection: Connection, secret: Secret, timeoutMs: number): Promise<Connection>;
   startSha256(): Digest;

@@ -2,6 +2,7 @@
  * One GET over HTTP/1.1 from an imager (RFC 9110, RFC 9112), on a connection of its own. No more is kept of an answer than its
  * caller takes: whoever is in the network can send one.
  */
+import { joined } from '../protocol/joined.ts';
 import { fromLatin1 } from '../protocol/latin1.ts';
 import type { Connection, Host } from './host.ts';
 import type { ImagerAddress } from './imager-address.ts';
@@ -113,10 +114,7 @@ export class HttpAnswer {
   /** Status line and fields, without the empty line at their end. */
   async #head(): Promise<string> {
     for (;;) {
-      const chunk = await this.#next();
-      const held = new Uint8Array(this.#rest.length + chunk.length);
-      held.set(this.#rest);
-      held.set(chunk, this.#rest.length);
+      const held = joined([this.#rest, await this.#next()]);
       this.#rest = held;
       const text = fromLatin1(held.subarray(0, HEAD_MAX));
       const end = text.indexOf('\r\n\r\n');

@@ -2,11 +2,13 @@
  * Whether an imager serves of a boot image what the cluster has signed: each file is fetched as firmware would fetch it, and
  * nothing of it kept.
  */
+
 import type { Definition } from '../protocol/definition.ts';
 import { hex } from '../protocol/hex.ts';
 import type { Flash } from '../protocol/messages.ts';
 import { isName } from '../protocol/names.ts';
 import { fetchMs, type ServedFile } from '../protocol/signed-image.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import type { Host } from './host.ts';
 import { type HttpRequest, httpGet } from './http-get.ts';
 import type { ImagerAddress } from './imager-address.ts';
@@ -40,7 +42,7 @@ export async function checkImage(
       await checkFile(host, { from, path, silenceMs: SILENCE_MS, goOn }, file);
     } catch (error) {
       if (error instanceof TamperedError) throw error;
-      const why = error instanceof Error ? error.message : String(error);
+      const why = wordsOf(error);
       throw new Error(`image ${image} is not verified: ${file.name}: ${why}`);
     }
   }

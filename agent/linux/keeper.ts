@@ -3,6 +3,7 @@
  * whenever the connection dies. It runs as a process of its own that never touches the disk it keeps, because
  * everything that does waits until the disk is back.
  */
+import { wordsOf } from '../protocol/words-of.ts';
 import type { Connection, Host, NbdAttachment } from './host.ts';
 import { negotiate } from './nbd-handshake.ts';
 import { fetchPack } from './pack.ts';
@@ -45,7 +46,7 @@ export async function keepDisk(host: Host, args: readonly string[]): Promise<nev
         host.print(`bootwright: disk ${name}: ${said}`);
         break;
       } catch (error) {
-        const text = `imager ${imager}: ${error instanceof Error ? error.message : String(error)}`;
+        const text = `imager ${imager}: ${wordsOf(error)}`;
         if (text !== said) host.print(`bootwright: disk ${name}: ${text}`);
         said = text;
       }
@@ -101,7 +102,7 @@ async function attachPacked(
     why = host.nbdAttachPacked(to.connection, to.attachment, { name, bytes });
     if (why === undefined) host.print(`bootwright: disk ${name}: a pack of ${bytes.length} bytes`);
   } catch (error) {
-    why = error instanceof Error ? error.message : String(error);
+    why = wordsOf(error);
   }
   if (why !== undefined) host.print(`bootwright: disk ${name}: no pack: ${why}`);
   return why === undefined;

@@ -3,33 +3,29 @@
  * node is, looked for again whenever it breaks. While another than the first answers, those before it are tried from time to
  * time. Where none answers the node is on its own, and keeps what it has to report (report-file.ts).
  */
+
 import { preferredDelay, replacedDelay, retryDelay } from '../core/backoff.ts';
-import { Report } from '../core/report.ts';
-import { UntoldOutputs } from '../core/untold.ts';
 import type { ImagerLink } from '../ports.ts';
 import type { MembershipRequest } from '../protocol/membership.ts';
 import type { AgentMessage, Flash, Hello, ImagerMessage, Plan, StepDetail } from '../protocol/messages.ts';
 import type { ScriptOutput } from '../protocol/output.ts';
 import type { BootPointer } from '../protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../protocol/resources.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import { Adapters } from './adapters.ts';
 import { Conversation, failed, openFirst, RefusedError, ReplacedError, type Tell } from './conversation.ts';
-import { Detachment } from './detachment.ts';
 import type { Requester } from './flash.ts';
 import type { BootIdentity } from './hello.ts';
 import { type Host, HostError } from './host.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
-import { ReportFile } from './report-file.ts';
+import { Outbox } from './outbox.ts';
 import type { NodeSecret } from './secret.ts';
+import { Standing } from './standing.ts';
 
 /** A connection that is over sooner is no sign that all is well again. */
 const STEADY_SECONDS = 5;
-/** What the imager has not acknowledged by then is written to the disk. */
-const ACKNOWLEDGE_MS = 250;
-/** How long the disk may take where the machine is to restart. */
-const KEEP_MS = 1000;
-/** How long resources wait for the steps before them to be acknowledged. */
-const RESOURCES_MS = 1000;
+/** Time for the answer to a power request to leave. */
+const ANSWER_MS = 50;
 /** Time on its own that is worth a step. */
 const DETACHED_SECONDS = 10;
 
@@ -37,10 +33,12 @@ const DETACHED_SECONDS = 10;
 export interface Commands {
   /** What secures the next connection. */
   secret(): NodeSecret;
+  /** Name of the cluster this node is defined in; undefined where it keeps no definition. */
+  cluster(): string | undefined;
   /** The name the imager has for this node. */
   named(hostname: string): void;
   flash(request: Flash, by: Requester): Promise<BootPointer>;
-  /** Gives what is to be done once the answer is on its way. */
+  /** Gives what is done once the answer has left. */
   power(action: 'reboot' | 'poweroff'): () => void;
   /** Something about the node's definition; gives the answer. */
   member(request: MembershipRequest): AgentMessage;
@@ -51,27 +49,20 @@ export class AgentLink implements ImagerLink {
   readonly #imagers: readonly ImagerAddress[];
   readonly #hello: () => Hello;
   readonly #commands: Commands;
-  readonly #uid: string;
-  readonly #report: Report;
+  readonly #outbox: Outbox;
   readonly #adapters: Adapters;
-  readonly #detachment: Detachment;
-  readonly #outputs = new UntoldOutputs();
-  #file: ReportFile | undefined;
-  #keepingSoon = false;
+  readonly #standing: Standing;
   #active: Conversation | undefined;
   #renewal: Promise<unknown> | undefined;
   #refusedSince: number | undefined;
   #plan: Plan | null | undefined;
-  #complaint = '';
-  #resources: (() => Omit<ResourcesMessage, 'type'>) | undefined;
   readonly #planWaiters: ((plan: Plan | null) => void)[] = [];
-  readonly #settleWaiters: (() => void)[] = [];
 
   /** `hello` may throw, where what it tells cannot be read: then no imager is told anything. */
   constructor(
     host: Host,
     imagers: readonly ImagerAddress[],
-    { uid, bootId, bootedImage }: BootIdentity,
+    boot: BootIdentity,
     hello: () => Hello,
     commands: Commands,
   ) {
@@ -80,9 +71,8 @@ export class AgentLink implements ImagerLink {
     this.#hello = hello;
     this.#commands = commands;
     this.#adapters = new Adapters(host);
-    this.#detachment = new Detachment(host);
-    this.#uid = uid;
-    this.#report = new Report({ id: bootId, image: bootedImage });
+    this.#standing = new Standing(host);
+    this.#outbox = new Outbox(host, boot);
   }
 
   /** Keeps a connection up for ever. */
@@ -97,7 +87,7 @@ export class AgentLink implements ImagerLink {
         const began = this.#host.uptime();
         why = await this.#follow(found);
         if (this.#host.uptime() - began > STEADY_SECONDS) lost = this.#host.uptime();
-      } else this.#detachment.begin(this.#planWaiters.length > 0);
+      } else this.#standing.detached(this.#planWaiters.length > 0);
       const [away, dice] = [(this.#host.uptime() - lost) * 1000, this.#host.random()];
       const refused = found === 'refused' || why instanceof RefusedError;
       const replaced = why instanceof ReplacedError;
@@ -129,35 +119,25 @@ export class AgentLink implements ImagerLink {
   }
 
   report(step: string, detail: StepDetail): void {
-    const message = this.#report.add(step, Math.round(this.#host.uptime() * 1000) / 1000, detail);
-    const words = Object.entries(detail).map(([key, value]) => ` ${key}=${value}`);
-    this.#host.print(`bootwright: step ${step} ${message.uptime.toFixed(3)}${words.join('')}`);
-    this.#active?.send(message);
-    void this.#keepSoon();
+    this.#outbox.report(step, detail);
   }
 
   output(output: ScriptOutput): void {
-    this.#active?.send(this.#outputs.add(output));
+    this.#outbox.output(output);
+  }
+
+  settle(milliseconds: number): Promise<void> {
+    return this.#outbox.settle(milliseconds);
   }
 
   /** From here on what is not acknowledged outlives this process, in `directory`; what was kept there is reported too. */
   keepIn(directory: string): void {
-    this.#file = new ReportFile(this.#host, directory, this.#uid, this.#report);
-    for (const message of this.#report.pending()) this.#active?.send(message);
-    void this.#keepSoon();
+    this.#outbox.keepIn(directory);
   }
 
   /** Tells the imager what the node consists of, now and at each join to come. */
   describe(discover: () => Omit<ResourcesMessage, 'type'>): void {
-    this.#resources = discover;
-    if (this.#active !== undefined) void this.#tellResources(this.#active);
-  }
-
-  /** Behind the steps: looking for resources takes a slow node a tenth of a second, in which nothing else is sent. */
-  async #tellResources(to: Conversation): Promise<void> {
-    await this.settle(RESOURCES_MS);
-    if (this.#active === to && this.#resources !== undefined)
-      to.send({ type: 'resources', ...this.#resources() });
+    this.#outbox.describe(discover);
   }
 
   /** Tells the imager what the pointer says now; one that is away hears it in the next hello. */
@@ -169,20 +149,14 @@ export class AgentLink implements ImagerLink {
     if (this.#plan !== undefined) return Promise.resolve(this.#plan);
     return new Promise((resolve) => {
       this.#planWaiters.push(resolve);
-      this.#detachment.wait();
+      this.#standing.waiting();
     });
   }
 
-  async settle(milliseconds: number): Promise<void> {
-    if (!this.#report.empty) {
-      const settled = new Promise<void>((resolve) => this.#settleWaiters.push(resolve));
-      await Promise.race([settled, this.#host.sleep(milliseconds)]);
-    }
-    if (!this.#report.empty && this.#file !== undefined)
-      await Promise.race([this.#file.write(), this.#host.sleep(KEEP_MS)]);
-  }
-
-  #first(imagers: readonly ImagerAddress[], tell: Tell = (imager, why) => this.#complain(imager, why)) {
+  #first(
+    imagers: readonly ImagerAddress[],
+    tell: Tell = (imager, why) => this.#standing.complain(imager, why),
+  ) {
     const identity = { hello: this.#hello, secret: () => this.#commands.secret() };
     return openFirst(this.#host, imagers, identity, (from, message) => this.#take(from, message), tell);
   }
@@ -197,9 +171,9 @@ export class AgentLink implements ImagerLink {
       const next = this.#active;
       if (next === undefined || next === conversation) {
         this.#active = undefined;
-        this.#complain(conversation.imager, why);
+        this.#outbox.detach();
+        this.#standing.complain(conversation.imager, why);
         this.#reportTampered(conversation.imager, why);
-        void this.#keepSoon();
         return why;
       }
       conversation = next;
@@ -207,15 +181,14 @@ export class AgentLink implements ImagerLink {
   }
 
   #adopt(conversation: Conversation): void {
-    const { hostname, plan } = conversation.welcome;
+    const { welcome, imager } = conversation;
+    const { node, hostname, plan } = welcome;
     this.#active = conversation;
-    this.#complaint = '';
     this.#commands.named(hostname);
     this.#plan = plan;
     for (const waiter of this.#planWaiters.splice(0)) waiter(plan);
-    for (const message of [...this.#outputs.pending(), ...this.#report.pending()]) conversation.send(message);
-    if (this.#resources !== undefined) void this.#tellResources(conversation);
-    this.#attached(conversation.imager);
+    this.#outbox.attach(conversation);
+    this.#reportDetached(imager, this.#standing.welcomed(imager, node, this.#commands.cluster()));
     void this.#preferOthers(conversation);
     void conversation.beat((imager) => this.#adapters.heartbeat(imager));
   }
@@ -232,7 +205,6 @@ export class AgentLink implements ImagerLink {
         found.close();
         return;
       }
-      this.#host.print(`bootwright: imager ${imagerText(found.imager)}: answers again`);
       this.#adopt(found);
       present.close();
       return;
@@ -242,10 +214,10 @@ export class AgentLink implements ImagerLink {
   #take(from: Conversation, message: ImagerMessage): void {
     switch (message.type) {
       case 'ack':
-        this.#acknowledged(message.seq, message.boot);
+        this.#outbox.acknowledged(message.seq, message.boot);
         return;
       case 'kept':
-        this.#outputs.kept(message.script, message.bootId);
+        this.#outbox.outputKept(message.script, message.bootId);
         return;
       case 'flash':
         void this.#answer(from, message.request, async () => {
@@ -257,7 +229,7 @@ export class AgentLink implements ImagerLink {
         void this.#answer(from, message.request, () => {
           const act = this.#commands.power(message.action);
           from.send({ type: 'done', request: message.request });
-          act();
+          void this.#afterAnswer(act);
         });
         return;
       case 'identify':
@@ -277,21 +249,14 @@ export class AgentLink implements ImagerLink {
     }
   }
 
-  #acknowledged(seq: number, bootId: string | undefined): void {
-    if (!this.#report.acknowledged(seq, bootId) || !this.#report.empty) return;
-    for (const waiter of this.#settleWaiters.splice(0)) waiter();
-    if (this.#file?.holdsSteps) void this.#file.write();
-  }
-
-  /** Has the disk keep what no imager takes: at once where there is none, else where it takes its time. */
-  async #keepSoon(): Promise<void> {
-    if (this.#file === undefined || this.#report.empty || this.#keepingSoon) return;
-    if (this.#active !== undefined) {
-      this.#keepingSoon = true;
-      await this.#host.sleep(ACKNOWLEDGE_MS);
-      this.#keepingSoon = false;
+  /** What goes wrong here can be told to nobody but who is at the node. */
+  async #afterAnswer(act: () => void): Promise<void> {
+    await this.#host.sleep(ANSWER_MS);
+    try {
+      act();
+    } catch (error) {
+      this.#host.print(`bootwright: ${wordsOf(error)}`);
     }
-    if (!this.#report.empty) void this.#file.write();
   }
 
   /** Told to the next imager: whoever is in between may have kept the alert of this end from the last. */
@@ -301,19 +266,9 @@ export class AgentLink implements ImagerLink {
   }
 
   /** An imager answers: says for how long none did, where that is worth it. */
-  #attached(imager: ImagerAddress): void {
-    const seconds = this.#detachment.end();
-    const { dropped } = this.#report;
+  #reportDetached(imager: ImagerAddress, seconds: number): void {
+    const dropped = this.#outbox.takeDropped();
     if (seconds < DETACHED_SECONDS && dropped === 0) return;
-    this.#report.droppedTold();
     this.report('detached', { seconds, imager: imagerText(imager), ...(dropped === 0 ? {} : { dropped }) });
-  }
-
-  /** Says each reason once, not with every attempt. */
-  #complain(imager: ImagerAddress, why: unknown): void {
-    const text = `imager ${imagerText(imager)}: ${why instanceof Error ? why.message : String(why)}`;
-    if (text === this.#complaint) return;
-    this.#complaint = text;
-    this.#host.print(`bootwright: ${text}`);
   }
 }

@@ -3,6 +3,7 @@
  * (local-folder.ts), which it comes to once that is mounted.
  */
 import type { LocalStore } from '../protocol/definition.ts';
+import { withAdvice } from './erase-advice.ts';
 import type { Host } from './host.ts';
 import { STATE_DIRECTORY } from './journal.ts';
 import { openLocalFolder } from './local-folder.ts';
@@ -13,25 +14,11 @@ import { openLocalFolder } from './local-folder.ts';
  * it is damaged.
  */
 export function openLocalDisk(host: Host, disk: string): LocalStore {
-  const folder = openLocalFolder(host, STATE_DIRECTORY, disk);
+  const folder = withAdvice(undefined, () => openLocalFolder(host, STATE_DIRECTORY, disk));
   const from = folder.copiedFrom();
   if (from !== undefined) {
     host.print(`bootwright: disk ${disk} is a copy of ${from}: whose node that was is forgotten here`);
     folder.clear();
   }
-  // Read once: the disk may hang on the very imager that is away, and nobody else writes.
-  let content = folder.read();
-  const written = (write: () => void) => {
-    try {
-      write();
-    } finally {
-      content = folder.read();
-    }
-  };
-  return {
-    read: () => content,
-    define: (definition) => written(() => folder.define(definition)),
-    erase: (clusterId) => written(() => folder.erase(clusterId)),
-    point: (clusters) => written(() => folder.point(clusters)),
-  };
+  return folder;
 }

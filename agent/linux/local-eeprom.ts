@@ -27,7 +27,11 @@ export function localEeprom(host: Host, kind: LayoutName, path: string): LocalSl
     }
     case 'efivars':
       return unoccupied(
-        new LocalSlots(variablePair(host, path, 'BootLocal', LARGEST_LOCAL_SLOT), LARGEST_LOCAL_SLOT),
+        new LocalSlots(
+          variablePair(host, path, 'BootLocal', LARGEST_LOCAL_SLOT),
+          LARGEST_LOCAL_SLOT,
+          nameOf(path),
+        ),
         path,
       );
     case 'fw-env':
@@ -57,9 +61,14 @@ function behind(bytes: Eeprom, pointer: number, size: number, path: string): Loc
         write: (offset, content) => bytes.write(pointer + offset, content),
       },
       slotSize,
+      nameOf(path),
     ),
     path,
   );
+}
+
+function nameOf(path: string): string {
+  return `the local store in ${path}`;
 }
 
 /** Boards keep other things in their chips, too. */

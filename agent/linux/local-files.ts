@@ -1,6 +1,6 @@
 /** A definition as the files of its folder (local-folder.ts). Pure. */
 import type { Definition } from '../protocol/definition.ts';
-import { hex } from '../protocol/hex.ts';
+import { hex, hexBytes } from '../protocol/hex.ts';
 import { definitionFaults } from '../protocol/local-content.ts';
 
 /** Text by name of file. */
@@ -32,7 +32,7 @@ export function decodeDefinition(text: (name: string) => string): Definition | {
   const imagers: unknown[] = Array.isArray(list?.imagers) ? list.imagers : [];
   if (!imagers.every((each) => typeof each === 'string') || list?.primary !== imagers[0])
     return malformed('imagers.json');
-  const [key, signer] = [hexBytes(text('key')), hexBytes(text('signer'))];
+  const [key, signer] = [bytesIn(text('key')), bytesIn(text('signer'))];
   if (key === undefined) return malformed('key');
   if (signer === undefined) return malformed('signer');
   const { id, number, name, uid } = node as Pick<Definition, 'id' | 'number' | 'name' | 'uid'>;
@@ -63,9 +63,6 @@ function object(text: string): Record<string, unknown> | undefined {
 }
 
 /** Undefined where `text` is no line of hexadecimal digits. */
-function hexBytes(text: string): Uint8Array | undefined {
-  if (!/^(?:[0-9a-f]{2})+\n$/.test(text)) return undefined;
-  return Uint8Array.from({ length: (text.length - 1) / 2 }, (_, i) =>
-    Number.parseInt(text.slice(2 * i, 2 * i + 2), 16),
-  );
+function bytesIn(text: string): Uint8Array | undefined {
+  return /^(?:[0-9a-f]{2})+\n$/.test(text) ? hexBytes(text.trimEnd()) : undefined;
 }

@@ -15,6 +15,7 @@
  * A definition is written into a folder of its own, which counts once the index names it: a file that is replaced as a whole. So a
  * power cut anywhere leaves the former content or the new one. What no index names is removed. All files have mode 0600.
  */
+
 import { crc32 } from '../protocol/crc32.ts';
 import type { Definition, LocalContent, LocalStore } from '../protocol/definition.ts';
 import {
@@ -25,6 +26,7 @@ import {
   withDefinition,
   withoutCluster,
 } from '../protocol/local-content.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import { type Host, HostError } from './host.ts';
 import { STATE_DIRECTORY } from './journal.ts';
 import { decodeDefinition, encodeDefinition } from './local-files.ts';
@@ -215,7 +217,7 @@ export class LocalFolder implements LocalStore {
       const line = `${this.#host.uptime().toFixed(3)} ${what}`;
       this.#replace(path, `${[...before.slice(1 - LOG_LINES), line].join('\n')}\n`);
     } catch (error) {
-      this.#host.print(`bootwright: ${path}: ${error instanceof Error ? error.message : String(error)}`);
+      this.#host.print(`bootwright: ${path}: ${wordsOf(error)}`);
     }
   }
 }

@@ -3,6 +3,7 @@
  * hardware address. An address that another takes the place of stays beside it until the imager has the node at the new one and no
  * disk is attached from the former; where no imager answers, all is put back.
  */
+
 import {
   type AdapterChange,
   type AdapterState,
@@ -15,6 +16,7 @@ import {
 } from '../core/network.ts';
 import type { Network } from '../ports.ts';
 import type { AdapterSetting } from '../protocol/adapter-setting.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import type { NetworkSettings } from './cmdline.ts';
 import type { Host } from './host.ts';
 import { NBD_PORT } from './keeper.ts';
@@ -194,8 +196,4 @@ function macOf(host: Host, name: string): string {
   const path = `${ADAPTERS}/${name}/address`;
   // Also a file of the bonding driver, which is no adapter.
   return host.exists(path) ? readText(host, path).trim() : '';
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,5 @@
 /** The last bytes of a program's output, however much it prints. */
+import { joined } from '../protocol/joined.ts';
 import { OUTPUT_BYTES } from '../protocol/output.ts';
 
 export class OutputTail {
@@ -17,12 +18,7 @@ export class OutputTail {
 
   /** At most the last OUTPUT_BYTES bytes as text, from a character's first byte on. */
   text(): string {
-    const all = new Uint8Array(this.#length);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      all.set(chunk, at);
-      at += chunk.length;
-    }
+    const all = joined(this.#chunks);
     let start = Math.max(0, all.length - OUTPUT_BYTES);
     // Continuation bytes (10xxxxxx) belong to a character that was cut off; at most three can follow one another.
     if (start > 0) for (let n = 0; n < 3 && (all[start]! & 0xc0) === 0x80; n++) start++;

@@ -5,10 +5,12 @@
  * It is written beside everything else (Host.replaceFileAside): the disk may hang on the imager that is away, and then
  * whoever writes to it waits for as long.
  */
+
 import type { KeptReport, Report } from '../core/report.ts';
 import { encodeFrame, FrameReader } from '../protocol/frame.ts';
 import { joined } from '../protocol/joined.ts';
 import { parseStep, parseStoredReport } from '../protocol/messages.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import type { Host } from './host.ts';
 
 const NAME = 'report.cbor';
@@ -75,7 +77,7 @@ export class ReportFile {
 
   /** Says each reason once. */
   #complain(error: unknown): void {
-    const text = `${this.#path}: ${error instanceof Error ? error.message : String(error)}`;
+    const text = `${this.#path}: ${wordsOf(error)}`;
     if (text !== this.#complaint) this.#host.print(`bootwright: ${text}`);
     this.#complaint = text;
   }

@@ -25,11 +25,15 @@ export function lockStore(host: Host, path: string): () => void {
   return release;
 }
 
-/** Which process has `path` open, in words; how to find out where that cannot be told: other users' files are their own. */
+/**
+ * Which process has `path` open, in words, by whatever name it opened that; how to find out where that cannot be told: other users'
+ * files are their own.
+ */
 function holderOf(host: Host, path: string): string {
+  const held = host.fileId(path);
   for (const id of host.list('/proc')) {
     const files = /^\d+$/.test(id) ? unlessGone(() => host.list(`/proc/${id}/fd`), []) : [];
-    if (files.some((file) => unlessGone(() => host.readLink(`/proc/${id}/fd/${file}`), '') === path)) {
+    if (files.some((file) => unlessGone(() => host.fileId(`/proc/${id}/fd/${file}`), '') === held)) {
       const words = unlessGone(() => readText(host, `/proc/${id}/cmdline`), '').replaceAll('\0', ' ');
       return `process ${id}: ${plain(words).trim()}`;
     }

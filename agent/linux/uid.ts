@@ -1,5 +1,7 @@
 /** The node's hardware UID, from the first source that has a real one. */
+
 import type { Uid } from '../protocol/uid.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import type { Host } from './host.ts';
 import { readText } from './read-text.ts';
 import type { Finding, UidSource } from './uid/source.ts';
@@ -20,14 +22,20 @@ export interface UidReading {
   unread?: true;
 }
 
-/** Throws where no source has a UID, and where one cannot be read that comes before the first that has, saying why. */
+/**
+ * Throws where no source has a UID, saying why, a source a line, and where one cannot be read that comes before the first that
+ * has.
+ */
 export function readUid(host: Host): Uid {
   const readings: UidReading[] = [];
   for (const source of sourcesOf(host)) {
     readings.push(ask(host, source));
-    if (settles(readings.at(-1)!)) break;
+    if (settlingOf(readings) !== undefined) break;
   }
-  return uidOf(readings);
+  const settling = settlingOf(readings);
+  if (settling?.uid !== undefined) return settling.uid;
+  const said = settling === undefined ? readings.map(({ source, why }) => `  ${source}: ${why}`) : [];
+  throw new Error([uidFault(readings), ...said].join('\n'));
 }
 
 /** What every source says, in the order they count in. */
@@ -35,22 +43,18 @@ export function readUids(host: Host): UidReading[] {
   return sourcesOf(host).map((source) => ask(host, source));
 }
 
-/** The UID that these come to. Throws as readUid() does. */
-export function uidOf(readings: readonly UidReading[]): Uid {
-  const first = readings.find(settles);
-  if (first?.uid !== undefined) return first.uid;
-  if (first !== undefined)
-    throw new Error(
-      `hardware UID: ${first.source} cannot be read (${first.why}); bootwright.uid= on the kernel's command line can leave it out`,
-    );
-  throw new Error(
-    `this node has no hardware UID (${readings.map(({ source, why }) => `${source}: ${why}`).join('; ')}): ` +
-      `write one to ${UID_FILE}, as a UUID or serial:TEXT`,
-  );
+/** The reading that counts: the first that has a UID, or cannot be read. */
+export function settlingOf(readings: readonly UidReading[]): UidReading | undefined {
+  return readings.find(({ uid, unread }) => uid !== undefined || unread === true);
 }
 
-function settles({ uid, unread }: UidReading): boolean {
-  return uid !== undefined || unread === true;
+/** Why readings come to no UID, in a line, and what to do; undefined where they come to one. */
+export function uidFault(readings: readonly UidReading[]): string | undefined {
+  const settling = settlingOf(readings);
+  if (settling === undefined)
+    return `this node has no hardware UID: write one to ${UID_FILE}, as a UUID or serial:TEXT`;
+  if (settling.uid !== undefined) return undefined;
+  return `hardware UID: ${settling.source} cannot be read (${settling.why}); bootwright.uid= on the kernel's command line can leave it out`;
 }
 
 function ask(host: Host, source: UidSource): UidReading {
@@ -59,7 +63,7 @@ function ask(host: Host, source: UidSource): UidReading {
   try {
     finding = source.read(host);
   } catch (error) {
-    finding = { why: error instanceof Error ? error.message : String(error), unread: true };
+    finding = { why: wordsOf(error), unread: true };
   }
   return { source: name, about, ...finding };
 }

@@ -2,6 +2,7 @@
  * The hardware watchdog of a node that has one: fed while the agent's event loop turns, and while the agent waits for its disk
  * (Host.startWatchdog). What is no reason to restart a node: an imager that is away, a disk that is away, services that fail.
  */
+import { wordsOf } from '../protocol/words-of.ts';
 import type { Host, Watchdog } from './host.ts';
 
 const DEVICE = '/dev/watchdog';
@@ -43,5 +44,5 @@ async function feed(host: Host, watchdog: Watchdog, watched: { stopped: boolean 
 }
 
 function complain(host: Host, error: unknown): void {
-  host.print(`bootwright: watchdog: ${error instanceof Error ? error.message : String(error)}`);
+  host.print(`bootwright: watchdog: ${wordsOf(error)}`);
 }

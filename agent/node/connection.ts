@@ -113,7 +113,7 @@ export function secure(
       () => failed(new HostError('ETIMEDOUT', `tls: no end of the handshake within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    const broke = (error: Error): void => failed(streamError(error));
+    const broke = (error: Error): void => failed(handshakeError(error));
     socket.once('error', broke);
     socket.once('secureConnect', () => {
       if (Object.keys(socket.getPeerCertificate()).length > 0)
@@ -123,6 +123,14 @@ export function secure(
       done(new SocketConnection(socket));
     });
   });
+}
+
+/** Alerts of a wrong key (Host.secure). OpenSSL has their numbers in its message alone. */
+const KEY_ALERT = /\bSSL alert number (?:47|51|115)\b/;
+
+function handshakeError(error: Error): HostError {
+  const { code, message } = streamError(error);
+  return new HostError(KEY_ALERT.test(error.message) ? 'EKEYREJECTED' : code, message);
 }
 
 /** Errors of OpenSSL have codes of its own; in `reason` they say in a few words what their message says in lines. */

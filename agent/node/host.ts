@@ -69,6 +69,15 @@ export class NodeHost implements Host {
     return fs.existsSync(path);
   }
 
+  mode(path: string): number {
+    return attempt(() => fs.statSync(path).mode & 0o7777);
+  }
+
+  fileId(path: string): string {
+    const { dev, ino } = attempt(() => fs.statSync(path, { bigint: true }));
+    return `${dev}:${ino}`;
+  }
+
   makeDirectory(path: string): void {
     attempt(() => fs.mkdirSync(path, { recursive: true }));
   }

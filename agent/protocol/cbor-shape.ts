@@ -4,7 +4,8 @@
  * of work, so what comes from the network is looked at before it is decoded.
  */
 
-const DEEPEST = 16;
+/** Arrays and maps inside each other that messages have at most. */
+export const DEEPEST = 16;
 
 const MAJOR = { bytes: 2, text: 3, array: 4, map: 5, tag: 6, simple: 7 } as const;
 /** false, true, null, undefined; half, single and double floats (RFC 8949 section 3.3). */

@@ -2,6 +2,7 @@
  * How connections between agents and imagers are secured: TLS 1.3 with a pre-shared key (RFC 8446 section 4.2.11). A node that
  * has a definition is known by its id and key; one that has none uses what is here.
  */
+import { hexBytes } from './hex.ts';
 
 /** Identity of nodes without a definition. */
 export const ENROL_IDENTITY = 'enrol';
@@ -12,9 +13,11 @@ export const ENROL_IDENTITY = 'enrol';
  */
 export const ENROLMENT_KEY: Uint8Array = new TextEncoder().encode('bootwright: enrolment, no secret');
 
+/** Where a node has the operator's own: in its initramfs, or on a system that is up. */
+export const ENROLMENT_KEY_FILE = '/etc/bootwright/enrolment-key';
+
 /** The operator's own, as it is written in files: 64 hexadecimal digits. Undefined where `text` is anything else. */
 export function parseEnrolmentKey(text: string): Uint8Array | undefined {
   const digits = text.trim();
-  if (!/^[0-9a-f]{64}$/i.test(digits)) return undefined;
-  return Uint8Array.from({ length: 32 }, (_, at) => Number.parseInt(digits.slice(2 * at, 2 * at + 2), 16));
+  return /^[0-9a-f]{64}$/i.test(digits) ? hexBytes(digits) : undefined;
 }

@@ -2,9 +2,9 @@
  * Frames of the agent protocol: a 32-bit big-endian payload length, then one CBOR item (RFC 8949).
  * One TCP connection carries requests and pushes both ways.
  */
-import { Decoder, Encoder } from 'cbor-x';
-import { cborFault } from './cbor-shape.ts';
-import { lazily } from './lazily.ts';
+import { decodeCbor, encodeCbor } from './cbor.ts';
+import { joined } from './joined.ts';
+import { wordsOf } from './words-of.ts';
 
 /** Longest payload there is: user-configuration scripts travel inside one frame. */
 export const MAX_FRAME = 4 * 1024 * 1024;
@@ -13,14 +13,11 @@ export const MAX_AGENT_FRAME = 96 * 1024;
 
 const LENGTH_SIZE = 4;
 
-const encoder = lazily(() => new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false }));
-const decoder = lazily(() => new Decoder({ useRecords: false, mapsAsObjects: true }));
-
 export class FrameError extends Error {}
 
 /** One frame around the CBOR encoding of `message`. Throws FrameError where it is longer than MAX_FRAME. */
 export function encodeFrame(message: unknown): Uint8Array {
-  const payload = encoder().encode(message);
+  const payload = encodeCbor(message);
   if (payload.length > MAX_FRAME)
     throw new FrameError(`message of ${payload.length} bytes, at most ${MAX_FRAME}`);
   const frame = new Uint8Array(LENGTH_SIZE + payload.length);
@@ -46,7 +43,7 @@ export class FrameReader {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
     if (this.#length < this.#needed) return [];
-    const bytes = this.#joined();
+    const bytes = this.#chunks.length === 1 ? chunk : joined(this.#chunks);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const messages: unknown[] = [];
     let at = 0;
@@ -65,26 +62,12 @@ export class FrameReader {
     this.#chunks = this.#length === 0 ? [] : [bytes.slice(at)];
     return messages;
   }
-
-  #joined(): Uint8Array {
-    const [only] = this.#chunks;
-    if (only !== undefined && this.#chunks.length === 1) return only;
-    const bytes = new Uint8Array(this.#length);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    return bytes;
-  }
 }
 
 function decodePayload(payload: Uint8Array): unknown {
-  const fault = cborFault(payload);
-  if (fault !== undefined) throw new FrameError(`frame is not CBOR of this protocol: ${fault}`);
   try {
-    return decoder().decode(payload);
+    return decodeCbor(payload);
   } catch (error) {
-    throw new FrameError(`frame is not CBOR: ${error instanceof Error ? error.message : String(error)}`);
+    throw new FrameError(`frame is not CBOR of this protocol: ${wordsOf(error)}`);
   }
 }

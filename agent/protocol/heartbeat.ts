@@ -3,6 +3,9 @@ import * as z from 'zod/mini';
 import { text, uint } from './fields.ts';
 import { lazily } from './lazily.ts';
 
+/** Longest time there and back that is told. */
+export const MAX_ROUND_TRIP_MS = 60_000;
+
 /** Since the heartbeat before. */
 const traffic = lazily(() => z.object({ packets: uint(), errors: uint() }));
 
@@ -23,7 +26,7 @@ const adapter = lazily(() =>
     /** Whether a datagram sent out of this adapter came back from the imager; `untried` where it has no address. */
     path: z.enum(['up', 'down', 'untried']),
     /** Milliseconds that took; null where it did not come back. */
-    roundTrip: z.nullable(z.number().check(z.minimum(0), z.maximum(60_000))),
+    roundTrip: z.nullable(z.number().check(z.minimum(0), z.maximum(MAX_ROUND_TRIP_MS))),
   }),
 );
 

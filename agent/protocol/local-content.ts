@@ -15,6 +15,8 @@ export class LocalRefusedError extends LocalStoreError {}
 
 export const KEY_BYTES = 32;
 export const SIGNER_BYTES = 65;
+/** Highest number of a node. */
+export const MAX_NUMBER = 0xffff_ffff;
 const MOST_IMAGERS = 4;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -32,8 +34,8 @@ export function definitionFaults({ id, cluster, number, name, uid, ...rest }: De
   if (!isUuid(id)) faults.push(`id "${id}" is not a UUID`);
   if (!isUuid(cluster.id)) faults.push(`cluster id "${cluster.id}" is not a UUID`);
   if (!isName(cluster.name)) faults.push(`cluster "${cluster.name}" is not a name`);
-  if (!Number.isInteger(number) || number < 1 || number > 0xffffffff)
-    faults.push(`node number ${number} is not between 1 and 4294967295`);
+  if (!Number.isInteger(number) || number < 1 || number > MAX_NUMBER)
+    faults.push(`node number ${number} is not between 1 and ${MAX_NUMBER}`);
   if (!isName(name)) faults.push(`node "${name}" is not a name`);
   if (parseUid(uid) !== uid) faults.push(`"${uid}" is not a hardware UID`);
   for (const imager of rest.imagers)

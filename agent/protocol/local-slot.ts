@@ -22,7 +22,7 @@
  */
 
 import type { Definition, LocalContent } from './definition.ts';
-import { hex } from './hex.ts';
+import { hex, hexBytes } from './hex.ts';
 import { ipv4ToNumber, numberToIpv4 } from './ipv4.ts';
 import { fromLatin1, toLatin1 } from './latin1.ts';
 import { contentFaults, KEY_BYTES, SIGNER_BYTES } from './local-content.ts';
@@ -124,9 +124,8 @@ function decodeContent({ own: [count, places], sequence, rest }: SlotContent): L
   return faults.length === 0 ? { kind: 'valid', content, sequence } : { kind: 'invalid', faults, sequence };
 }
 
-function uuidBytes(uuid: string): number[] {
-  const digits = uuid.replaceAll('-', '');
-  return Array.from({ length: 16 }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16));
+function uuidBytes(uuid: string): Uint8Array {
+  return hexBytes(uuid.replaceAll('-', ''));
 }
 
 function uuidText(bytes: Uint8Array): string {

@@ -40,11 +40,13 @@ interface View {
 export class LocalSlots implements LocalStore {
   readonly #eeprom: Eeprom;
   readonly #slotSize: number;
+  readonly #name: string;
 
-  /** `eeprom`: slot 0 at 0, slot 1 at `slotSize`. */
-  constructor(eeprom: Eeprom, slotSize: number) {
+  /** `eeprom`: slot 0 at 0, slot 1 at `slotSize`. `name`: what errors call it. */
+  constructor(eeprom: Eeprom, slotSize: number, name = 'the local store') {
     this.#eeprom = eeprom;
     this.#slotSize = slotSize;
+    this.#name = name;
   }
 
   /** Why nothing may be kept here: what is there is somebody else's. Undefined where it is ours, or nobody's. */
@@ -62,11 +64,11 @@ export class LocalSlots implements LocalStore {
       const begun =
         slots.some(({ kind }) => kind === 'empty') && slots.every(({ kind }) => kind !== 'foreign');
       if (begun) return NO_CONTENT;
-      throw new LocalStoreError(`the local store is damaged: ${slots.map(faultText).join('; ')}`);
+      throw new LocalStoreError(`${this.#name} is damaged: ${slots.map(faultText).join('; ')}`);
     }
     const slot = slots[newest];
     if (slot.kind !== 'valid')
-      throw new LocalStoreError(`the local store is damaged: ${faultText(slot, newest)}`);
+      throw new LocalStoreError(`${this.#name} is damaged: ${faultText(slot, newest)}`);
     return slot.content;
   }
 

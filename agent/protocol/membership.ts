@@ -6,10 +6,7 @@ import * as z from 'zod/mini';
 import type { Definition } from './definition.ts';
 import { text, uint } from './fields.ts';
 import { lazily } from './lazily.ts';
-import { isUuid, KEY_BYTES, SIGNER_BYTES } from './local-content.ts';
-
-/** Of nodes: highest one there is. */
-export const MAX_NUMBER = 0xffff_ffff;
+import { isUuid, KEY_BYTES, MAX_NUMBER, SIGNER_BYTES } from './local-content.ts';
 
 const number = lazily(() => z.number().check(z.int(), z.minimum(1), z.maximum(MAX_NUMBER)));
 const uuid = lazily(() => z.string().check(z.refine(isUuid, { error: 'no UUID' })));

@@ -30,7 +30,8 @@ export function imageBytes(
   return canonical({ signed: 'bootwright image 1', cluster, node, deployment, image, files: content });
 }
 
-function canonical(value: unknown): Uint8Array {
+/** RFC 8785, for values of JSON whose numbers are whole. */
+export function canonical(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(sorted(value)));
 }
 

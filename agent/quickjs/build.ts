@@ -1,29 +1,25 @@
 /**
  * Builds the agent as one static binary: TypeScript -> ES modules (bundle.ts) -> QuickJS bytecode -> linked with
  * QuickJS, Mbed TLS (mbedtls.ts) and the module "bw". Sources of the first two are Debian 13's (README.md says why); objects
- * are kept in build/cache/agent/ARCH under the hash of what they were made from.
+ * are kept in build/cache/agent/ARCH (objects.ts).
  */
-import { execFile } from 'node:child_process';
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { promisify } from 'node:util';
 import { bundleProgram, packModules } from './bundle.ts';
 import { debianSource } from './debian-source.ts';
 import { type MbedTls, mbedTls } from './mbedtls.ts';
-
-const exec = promisify(execFile);
+import { compileAll, hash, type Source, type Target, tool } from './objects.ts';
 
 export type AgentArch = 'amd64' | 'arm64';
 
@@ -85,7 +81,6 @@ const WATCHED = [
 
 /** How a binary is compiled and linked. */
 interface Kind {
-  arch: AgentArch;
   /** Of QuickJS. */
   sources: string;
   tls?: MbedTls;
@@ -115,19 +110,24 @@ export async function buildAgent({
   mkdirSync(cache, { recursive: true });
   const work = mkdtempSync(join(cache, 'work-'));
   try {
-    progress(`agent ${arch}: compiling QuickJS and the host module`);
     const downloads = join(ROOT, 'build/cache');
     const script = join(SOURCES, 'debian-source.sh');
     const version = QUICKJS_VERSION.replaceAll('-', '\\.');
-    const sources = await debianSource(downloads, script, 'quickjs', version);
-    const compile = await bytecodeCompiler(cache, sources);
-    const tls = await mbedTls(downloads, join(SOURCES, 'mbedtls_config.h'), script);
+    const sources = await debianSource(downloads, script, 'quickjs', version, progress);
+    const compile = await bytecodeCompiler(cache, sources, progress);
+    const tls = await mbedTls(downloads, join(SOURCES, 'mbedtls_config.h'), script, progress);
     const files = [
       ...QUICKJS_FILES.map((name) => join(sources, name)),
       ...OWN_FILES.map((name) => join(SOURCES, name)),
       ...tls.files,
     ];
-    const objects = await compileAll({ arch, sources, tls, watched }, files);
+    const kind = { sources, tls, watched };
+    const objects = await compileAll(
+      targetOf(cache, arch),
+      files.map((file) => sourceOf(kind, file)),
+      (count) =>
+        progress(`agent ${arch}: compiling ${count} C files of QuickJS, Mbed TLS and the host module`),
+    );
     progress(`agent ${arch}: bundling ${entry ?? 'the agent'}`);
     const bytecode = join(work, 'agent.bin');
     const names = await bundleProgram(SOURCES, resolve(ROOT, entry ?? 'agent/quickjs/main.ts'), work);
@@ -162,11 +162,17 @@ function place(program: string, out: string): void {
 }
 
 /** The bytecode compiler for this machine, built on first use. */
-async function bytecodeCompiler(cache: string, sources: string): Promise<string> {
-  const objects = await compileAll({ arch: NATIVE, sources, watched: false }, [
-    ...QUICKJS_FILES.map((name) => join(sources, name)),
-    join(SOURCES, 'compile.c'),
-  ]);
+async function bytecodeCompiler(
+  cache: string,
+  sources: string,
+  progress: (line: string) => void,
+): Promise<string> {
+  const files = [...QUICKJS_FILES.map((name) => join(sources, name)), join(SOURCES, 'compile.c')];
+  const objects = await compileAll(
+    targetOf(cache, NATIVE),
+    files.map((file) => sourceOf({ sources, watched: false }, file)),
+    (count) => progress(`agent: compiling ${count} C files of QuickJS's bytecode compiler`),
+  );
   const path = join(cache, `compile-${hash(objects)}`);
   if (!existsSync(path)) {
     const partial = `${path}.${randomUUID()}`;
@@ -176,37 +182,9 @@ async function bytecodeCompiler(cache: string, sources: string): Promise<string>
   return path;
 }
 
-/** Objects of `files` from the cache, two compilations at a time for those that are not there. */
-async function compileAll(kind: Kind, files: string[]): Promise<string[]> {
-  const folder = join(ROOT, 'build/cache/agent', kind.arch);
-  mkdirSync(folder, { recursive: true });
-  const waiting = files.map((file) => ({ file, object: objectPath(kind, folder, file) }));
-  const objects = waiting.map((each) => each.object);
-  const worker = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      if (existsSync(next.object)) continue;
-      const partial = `${next.object}.${randomUUID()}`;
-      await tool(compiler(kind.arch), [...flagsFor(kind, next.file), '-c', next.file, '-o', partial]);
-      renameSync(partial, next.object);
-    }
-  };
-  await Promise.all([worker(), worker()]);
-  return objects;
-}
-
-function objectPath(kind: Kind, folder: string, file: string): string {
-  const headers = readdirSync(dirname(file)).filter((name) => name.endsWith('.h'));
-  const inputs = [file, ...headers.map((name) => join(dirname(file), name))].map((path) =>
-    readFileSync(path),
-  );
+function sourceOf(kind: Kind, file: string): Source {
   const { tls } = kind;
-  const name = hash([
-    kind.arch,
-    ...flagsFor(kind, file),
-    ...(usesTls(file, tls) ? tls.inputs : []),
-    ...inputs,
-  ]);
-  return join(folder, `${file.slice(file.lastIndexOf('/') + 1)}-${name}.o`);
+  return { file, flags: flagsFor(kind, file), inputs: usesTls(file, tls) ? tls.inputs : [] };
 }
 
 function flagsFor({ sources, tls, watched }: Kind, file: string): string[] {
@@ -225,23 +203,12 @@ function usesTls(file: string, tls: MbedTls | undefined): tls is MbedTls {
   return tls !== undefined && (tls.files.includes(file) || file === join(SOURCES, 'tls.c'));
 }
 
+function targetOf(cache: string, arch: AgentArch): Target {
+  return { arch, compiler: compiler(arch), folder: join(cache, arch) };
+}
+
 function compiler(arch: AgentArch): string {
   return arch === NATIVE ? 'gcc' : COMPILERS[arch];
-}
-
-function hash(parts: (string | Uint8Array)[]): string {
-  const state = createHash('sha256');
-  for (const part of parts) state.update(part).update('\0');
-  return state.digest('hex').slice(0, 16);
-}
-
-async function tool(command: string, args: string[]): Promise<void> {
-  try {
-    await exec(command, args, { maxBuffer: 16 * 1024 * 1024 });
-  } catch (error) {
-    const { stderr, message } = error as { stderr?: string; message: string };
-    throw new Error(`${command} failed: ${stderr || message}`);
-  }
 }
 
 /** The folder of package.json: this file runs from the sources and from dist/. */

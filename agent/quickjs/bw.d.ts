@@ -31,6 +31,10 @@ declare module 'bw' {
   export function list(path: string): string[];
   export function readLink(path: string): string;
   export function exists(path: string): boolean;
+  /** Permission bits. */
+  export function mode(path: string): number;
+  /** Device and inode, `DEV:INO`. */
+  export function fileId(path: string): string;
   /** One level; an existing directory is no error. */
   export function makeDirectory(path: string): void;
   export function rename(from: string, to: string): void;
@@ -73,12 +77,8 @@ declare module 'bw' {
   export function socketError(fd: number, peer: string): void;
   /** Descriptors and wanted events in turn; what came, one number a descriptor. */
   export function poll(watched: number[], milliseconds: number): number[];
-  export function configureInterface(name: string, address: string, mask: string): void;
-  /** Its IPv4 address, null where it has none. */
-  export function interfaceAddress(name: string): string | null;
   /** A UDP socket that sends and receives by interface `name` alone and has sent `bytes`; readable when an answer is there. */
   export function askStart(name: string, address: string, port: number, bytes: Uint8Array): number;
-  export function addDefaultRoute(gateway: string, name: string): void;
   export function netlinkOpen(nonBlocking: boolean): number;
   export function netlinkJoin(fd: number, group: number): void;
   /**
@@ -93,9 +93,13 @@ declare module 'bw' {
   export function relay(fd: number, name: string, size: number, pack: Uint8Array): number | string;
 
   // interface.c
+  export function configureInterface(name: string, address: string, mask: string): void;
+  /** Its IPv4 address, null where it has none. */
+  export function interfaceAddress(name: string): string | null;
   export function setMac(name: string, mac: string): void;
   export function clearInterface(name: string): void;
   export function dropLabel(label: string): void;
+  export function addDefaultRoute(gateway: string, name: string): void;
   export function dropDefaultRoutes(name: string): void;
   export function announce(name: string, address: string): void;
 

@@ -52,6 +52,10 @@ JSValue bw_fail(JSContext *ctx, const char *call, const char *subject);
 /* The bytes under a Uint8Array; NULL (and a pending exception) where `value` is none. */
 uint8_t *bw_bytes(JSContext *ctx, JSValueConst value, size_t *length);
 
+struct in_addr;
+/* Reads an IPv4 address; nonzero (and a pending exception) where `value` is none. */
+int bw_ipv4(JSContext *ctx, JSValueConst value, struct in_addr *address);
+
 /* A NULL-terminated, malloc()ed copy of an array of strings; NULL (and a pending exception) on failure. */
 char **bw_strings(JSContext *ctx, JSValueConst array);
 void bw_free_strings(char **strings);

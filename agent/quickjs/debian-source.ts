@@ -1,5 +1,6 @@
 /** Sources that the agent is built from and that are not in this repository: those of Debian 13's source packages. */
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,8 +15,10 @@ export async function debianSource(
   script: string,
   name: string,
   version: string,
+  progress: (line: string) => void,
 ): Promise<string> {
   const folder = join(cache, name);
+  if (!existsSync(join(folder, 'tree'))) progress(`downloading the sources of ${name}, from Debian 13`);
   await mkdir(folder, { recursive: true });
   try {
     await promisify(execFile)('flock', [join(folder, 'lock'), 'sh', script, folder, name, version]);

@@ -225,6 +225,32 @@ static JSValue exists(JSContext *ctx, JSValueConst self, int argc, JSValueConst 
   return JS_NewBool(ctx, there);
 }
 
+/* Permission bits: the lower twelve of st_mode. */
+static JSValue mode_of(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  const char *path = JS_ToCString(ctx, argv[0]);
+  if (!path) return JS_EXCEPTION;
+  struct stat info;
+  JSValue result = stat(path, &info) < 0 ? bw_fail(ctx, "stat", path) : JS_NewInt32(ctx, info.st_mode & 07777);
+  JS_FreeCString(ctx, path);
+  return result;
+}
+
+/* Device and inode, as stat() has them. */
+static JSValue file_id(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  const char *path = JS_ToCString(ctx, argv[0]);
+  if (!path) return JS_EXCEPTION;
+  struct stat info;
+  char id[48];
+  JSValue result;
+  if (stat(path, &info) < 0) result = bw_fail(ctx, "stat", path);
+  else {
+    snprintf(id, sizeof id, "%llu:%llu", (unsigned long long)info.st_dev, (unsigned long long)info.st_ino);
+    result = JS_NewString(ctx, id);
+  }
+  JS_FreeCString(ctx, path);
+  return result;
+}
+
 /* One directory; one that is already there is no error. */
 static JSValue make_directory(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   const char *path = JS_ToCString(ctx, argv[0]);
@@ -278,6 +304,8 @@ const JSCFunctionListEntry bw_file_calls[] = {
     JS_CFUNC_DEF("list", 1, list_directory),
     JS_CFUNC_DEF("readLink", 1, read_link),
     JS_CFUNC_DEF("exists", 1, exists),
+    JS_CFUNC_DEF("mode", 1, mode_of),
+    JS_CFUNC_DEF("fileId", 1, file_id),
     JS_CFUNC_DEF("makeDirectory", 1, make_directory),
     JS_CFUNC_DEF("rename", 2, rename_file),
     JS_CFUNC_DEF("remove", 1, remove_path),

@@ -76,6 +76,14 @@ export class QuickjsHost implements Host {
     return bw.exists(path);
   }
 
+  mode(path: string): number {
+    return bw.mode(path);
+  }
+
+  fileId(path: string): string {
+    return bw.fileId(path);
+  }
+
   makeDirectory(path: string): void {
     for (let at = path.indexOf('/', 1); at > 0; at = path.indexOf('/', at + 1))
       bw.makeDirectory(path.slice(0, at));

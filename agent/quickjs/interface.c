@@ -1,4 +1,4 @@
-/* What is changed of an interface that is up, by ioctl: netdevice(7), and for labels of addresses ip-address(8). */
+/* Interfaces, by ioctl: netdevice(7), and for labels of addresses ip-address(8). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -44,6 +44,34 @@ static int set_up(struct ifreq request, int up) {
   return call(SIOCSIFFLAGS, &request);
 }
 
+static void set_address(struct sockaddr *field, struct in_addr address) {
+  struct sockaddr_in whole = {.sin_family = AF_INET, .sin_addr = address};
+  memcpy(field, &whole, sizeof whole);
+}
+
+/* configureInterface(name, address, mask): these, then up. */
+static JSValue configure_interface(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  struct ifreq request;
+  struct in_addr address, mask;
+  if (named(ctx, argv[0], &request) || bw_ipv4(ctx, argv[1], &address) || bw_ipv4(ctx, argv[2], &mask)) return JS_EXCEPTION;
+  const char *failed = NULL;
+  set_address(&request.ifr_addr, address);
+  if (call(SIOCSIFADDR, &request)) failed = "set address of";
+  set_address(&request.ifr_netmask, mask);
+  if (!failed && call(SIOCSIFNETMASK, &request)) failed = "set netmask of";
+  if (!failed && set_up(request, 1)) failed = "bring up";
+  return failed ? bw_fail(ctx, failed, request.ifr_name) : JS_UNDEFINED;
+}
+
+static JSValue interface_address(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  struct ifreq request;
+  struct sockaddr_in address;
+  if (named(ctx, argv[0], &request)) return JS_EXCEPTION;
+  if (call(SIOCGIFADDR, &request)) return JS_NULL;
+  memcpy(&address, &request.ifr_addr, sizeof address);
+  return JS_NewString(ctx, inet_ntoa(address.sin_addr));
+}
+
 /* setMac(name, address): down meanwhile where the driver says EBUSY; up again whatever came of it. */
 static JSValue set_mac(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   struct ifreq request;
@@ -73,9 +101,8 @@ static JSValue set_mac(JSContext *ctx, JSValueConst self, int argc, JSValueConst
 /* clearInterface(name): without its IPv4 address. dropLabel(label): without the address of that label, if there is one. */
 static JSValue clear_interface(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   struct ifreq request;
-  struct sockaddr_in none = {.sin_family = AF_INET};
   if (named(ctx, argv[0], &request)) return JS_EXCEPTION;
-  memcpy(&request.ifr_addr, &none, sizeof none);
+  set_address(&request.ifr_addr, (struct in_addr){INADDR_ANY});
   return call(SIOCSIFADDR, &request) ? bw_fail(ctx, "clear address of", request.ifr_name) : JS_UNDEFINED;
 }
 
@@ -88,14 +115,31 @@ static JSValue drop_label(JSContext *ctx, JSValueConst self, int argc, JSValueCo
   return bw_fail(ctx, "drop address", request.ifr_name);
 }
 
+/* The default route out of an interface. */
+static struct rtentry default_route(struct ifreq *interface) {
+  struct rtentry route = {.rt_flags = RTF_UP, .rt_dev = interface->ifr_name};
+  set_address(&route.rt_dst, (struct in_addr){INADDR_ANY});
+  set_address(&route.rt_genmask, (struct in_addr){INADDR_ANY});
+  return route;
+}
+
+/* addDefaultRoute(gateway, name): one that is already there is no error. */
+static JSValue add_default_route(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  struct ifreq request;
+  struct in_addr gateway;
+  if (bw_ipv4(ctx, argv[0], &gateway) || named(ctx, argv[1], &request)) return JS_EXCEPTION;
+  struct rtentry route = default_route(&request);
+  route.rt_flags |= RTF_GATEWAY;
+  set_address(&route.rt_gateway, gateway);
+  if (call(SIOCADDRT, &route) == 0 || errno == EEXIST) return JS_UNDEFINED;
+  return bw_fail(ctx, "add default route through", inet_ntoa(gateway));
+}
+
 /* dropDefaultRoutes(name): those that lead out of this interface. */
 static JSValue drop_default_routes(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   struct ifreq request;
-  struct sockaddr_in any = {.sin_family = AF_INET};
   if (named(ctx, argv[0], &request)) return JS_EXCEPTION;
-  struct rtentry route = {.rt_flags = RTF_UP, .rt_dev = request.ifr_name};
-  memcpy(&route.rt_dst, &any, sizeof any);
-  memcpy(&route.rt_genmask, &any, sizeof any);
+  struct rtentry route = default_route(&request);
   while (call(SIOCDELRT, &route) == 0) continue;
   return errno == ESRCH ? JS_UNDEFINED : bw_fail(ctx, "drop default route of", request.ifr_name);
 }
@@ -104,13 +148,7 @@ static JSValue drop_default_routes(JSContext *ctx, JSValueConst self, int argc, 
 static JSValue announce(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   struct ifreq request;
   struct in_addr address;
-  if (named(ctx, argv[0], &request)) return JS_EXCEPTION;
-  const char *text = JS_ToCString(ctx, argv[1]);
-  if (!text) return JS_EXCEPTION;
-  int good = inet_pton(AF_INET, text, &address) == 1;
-  if (!good) errno = EINVAL, bw_fail(ctx, "IPv4 address", text);
-  JS_FreeCString(ctx, text);
-  if (!good) return JS_EXCEPTION;
+  if (named(ctx, argv[0], &request) || bw_ipv4(ctx, argv[1], &address)) return JS_EXCEPTION;
   struct __attribute__((packed)) {
     struct arphdr head;
     uint8_t sender_mac[ETH_ALEN], sender[4], target_mac[ETH_ALEN], target[4];
@@ -131,9 +169,12 @@ static JSValue announce(JSContext *ctx, JSValueConst self, int argc, JSValueCons
 }
 
 const JSCFunctionListEntry bw_interface_calls[] = {
+    JS_CFUNC_DEF("configureInterface", 3, configure_interface),
+    JS_CFUNC_DEF("interfaceAddress", 1, interface_address),
     JS_CFUNC_DEF("setMac", 2, set_mac),
     JS_CFUNC_DEF("clearInterface", 1, clear_interface),
     JS_CFUNC_DEF("dropLabel", 1, drop_label),
+    JS_CFUNC_DEF("addDefaultRoute", 2, add_default_route),
     JS_CFUNC_DEF("dropDefaultRoutes", 1, drop_default_routes),
     JS_CFUNC_DEF("announce", 2, announce),
 };

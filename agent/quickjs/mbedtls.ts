@@ -1,5 +1,6 @@
 /**
- * The sources of Mbed TLS that the agent has TLS and signatures of: Debian's, in build/cache/mbedtls/tree, compiled with our choice of what is in it (mbedtls_config.h). Nothing of it is in this repository.
+ * The sources of Mbed TLS that the agent has TLS and signatures of: Debian's, in build/cache/mbedtls/tree, compiled with our
+ * choice of what is in it (mbedtls_config.h). Nothing of it is in this repository.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,8 +26,13 @@ export interface MbedTls {
 /**
  * Downloads the sources where they are not in `cache` (8 MB once). `config`: our mbedtls_config.h. Rejects as debianSource() does.
  */
-export async function mbedTls(cache: string, config: string, script: string): Promise<MbedTls> {
-  const tree = await debianSource(cache, script, 'mbedtls', '3\\.6\\.');
+export async function mbedTls(
+  cache: string,
+  config: string,
+  script: string,
+  progress: (line: string) => void,
+): Promise<MbedTls> {
+  const tree = await debianSource(cache, script, 'mbedtls', '3\\.6\\.', progress);
   return {
     files: FILES.map((name) => join(tree, 'library', `${name}.c`)),
     flags: ['-isystem', join(tree, 'include'), `-DMBEDTLS_CONFIG_FILE="${config}"`],

@@ -1,15 +1,12 @@
-/* TCP connections, interface set-up by ioctl, generic netlink sockets, poll. Addresses are IPv4, dotted decimal. */
+/* TCP connections, datagrams, generic netlink sockets, poll. Addresses are IPv4, dotted decimal. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netlink.h>
-#include <net/if.h>
-#include <net/route.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -20,7 +17,7 @@
 /* A peer that lost power is noticed within this time, also while data is on its way. */
 #define SILENCE_SECONDS 15
 
-static int parse_address(JSContext *ctx, JSValueConst value, struct in_addr *address) {
+int bw_ipv4(JSContext *ctx, JSValueConst value, struct in_addr *address) {
   const char *text = JS_ToCString(ctx, value);
   if (!text) return -1;
   int good = inet_pton(AF_INET, text, address) == 1;
@@ -35,7 +32,7 @@ static void set_option(int fd, int level, int option, int value) { setsockopt(fd
 static JSValue connect_start(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   struct sockaddr_in peer = {.sin_family = AF_INET};
   uint32_t port;
-  if (parse_address(ctx, argv[0], &peer.sin_addr) || JS_ToUint32(ctx, &port, argv[1])) return JS_EXCEPTION;
+  if (bw_ipv4(ctx, argv[0], &peer.sin_addr) || JS_ToUint32(ctx, &port, argv[1])) return JS_EXCEPTION;
   peer.sin_port = htons((uint16_t)port);
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return bw_fail(ctx, "socket", "tcp");
@@ -98,49 +95,12 @@ static JSValue poll_fds(JSContext *ctx, JSValueConst self, int argc, JSValueCons
   return result;
 }
 
-/* Address and mask of an interface, then up. */
-static JSValue configure_interface(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
-  struct ifreq request = {0};
-  struct sockaddr_in address = {.sin_family = AF_INET}, mask = {.sin_family = AF_INET};
-  if (parse_address(ctx, argv[1], &address.sin_addr) || parse_address(ctx, argv[2], &mask.sin_addr)) return JS_EXCEPTION;
-  const char *name = JS_ToCString(ctx, argv[0]);
-  if (!name) return JS_EXCEPTION;
-  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
-  const char *failed = NULL;
-  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  memcpy(&request.ifr_addr, &address, sizeof address);
-  if (ioctl(fd, SIOCSIFADDR, &request) < 0) failed = "set address of";
-  memcpy(&request.ifr_netmask, &mask, sizeof mask);
-  if (!failed && ioctl(fd, SIOCSIFNETMASK, &request) < 0) failed = "set netmask of";
-  if (!failed && ioctl(fd, SIOCGIFFLAGS, &request) < 0) failed = "get flags of";
-  request.ifr_flags |= IFF_UP | IFF_RUNNING;
-  if (!failed && ioctl(fd, SIOCSIFFLAGS, &request) < 0) failed = "bring up";
-  JSValue result = failed ? bw_fail(ctx, failed, name) : JS_UNDEFINED;
-  if (fd >= 0) close(fd);
-  JS_FreeCString(ctx, name);
-  return result;
-}
-
-static JSValue interface_address(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
-  struct ifreq request = {0};
-  struct sockaddr_in address;
-  const char *name = JS_ToCString(ctx, argv[0]);
-  if (!name) return JS_EXCEPTION;
-  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
-  JS_FreeCString(ctx, name);
-  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  int failed = ioctl(fd, SIOCGIFADDR, &request) < 0;
-  if (fd >= 0) close(fd);
-  memcpy(&address, &request.ifr_addr, sizeof address);
-  return failed ? JS_NULL : JS_NewString(ctx, inet_ntoa(address.sin_addr));
-}
-
 /* A UDP socket bound to an interface (SO_BINDTODEVICE), connected, with one datagram sent. */
 static JSValue ask_start(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   struct sockaddr_in peer = {.sin_family = AF_INET};
   uint32_t port;
   size_t length;
-  if (parse_address(ctx, argv[1], &peer.sin_addr) || JS_ToUint32(ctx, &port, argv[2])) return JS_EXCEPTION;
+  if (bw_ipv4(ctx, argv[1], &peer.sin_addr) || JS_ToUint32(ctx, &port, argv[2])) return JS_EXCEPTION;
   const uint8_t *bytes = bw_bytes(ctx, argv[3], &length);
   const char *name = bytes ? JS_ToCString(ctx, argv[0]) : NULL;
   if (!name) return JS_EXCEPTION;
@@ -155,25 +115,6 @@ static JSValue ask_start(JSContext *ctx, JSValueConst self, int argc, JSValueCon
     result = JS_NewInt32(ctx, fd);
   }
   JS_FreeCString(ctx, name);
-  return result;
-}
-
-/* A default route through a gateway; one that is already there is no error. */
-static JSValue add_default_route(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
-  struct sockaddr_in gateway = {.sin_family = AF_INET}, any = {.sin_family = AF_INET};
-  if (parse_address(ctx, argv[0], &gateway.sin_addr)) return JS_EXCEPTION;
-  const char *interface = JS_ToCString(ctx, argv[1]);
-  if (!interface) return JS_EXCEPTION;
-  struct rtentry route = {.rt_flags = RTF_UP | RTF_GATEWAY, .rt_dev = (char *)interface};
-  memcpy(&route.rt_dst, &any, sizeof any);
-  memcpy(&route.rt_genmask, &any, sizeof any);
-  memcpy(&route.rt_gateway, &gateway, sizeof gateway);
-  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  JSValue result = JS_UNDEFINED;
-  if (ioctl(fd, SIOCADDRT, &route) < 0 && errno != EEXIST)
-    result = bw_fail(ctx, "add default route through", inet_ntoa(gateway.sin_addr));
-  if (fd >= 0) close(fd);
-  JS_FreeCString(ctx, interface);
   return result;
 }
 
@@ -244,10 +185,7 @@ const JSCFunctionListEntry bw_network_calls[] = {
     JS_CFUNC_DEF("connectStart", 2, connect_start),
     JS_CFUNC_DEF("socketError", 2, socket_error),
     JS_CFUNC_DEF("poll", 2, poll_fds),
-    JS_CFUNC_DEF("configureInterface", 3, configure_interface),
-    JS_CFUNC_DEF("interfaceAddress", 1, interface_address),
     JS_CFUNC_DEF("askStart", 4, ask_start),
-    JS_CFUNC_DEF("addDefaultRoute", 2, add_default_route),
     JS_CFUNC_DEF("netlinkOpen", 1, netlink_open),
     JS_CFUNC_DEF("netlinkJoin", 2, netlink_join),
     JS_CFUNC_DEF("receive", 4, receive),

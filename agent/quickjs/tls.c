@@ -60,6 +60,14 @@ static int give(void *opaque, const unsigned char *bytes, size_t size) {
   return outcome(put, MBEDTLS_ERR_SSL_WANT_WRITE);
 }
 
+/* The peer's alert is one of a wrong key (Host.secure). */
+static int key_refused(const struct session *session, int status) {
+  if (status != MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) return 0;
+  unsigned char alert = session->ssl.MBEDTLS_PRIVATE(in_msg)[1];
+  return alert == MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER || alert == MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR ||
+         alert == MBEDTLS_SSL_ALERT_MSG_UNKNOWN_PSK_IDENTITY;
+}
+
 static JSValue fail(JSContext *ctx, int status, const char *what) {
   char subject[96];
   /* The kernel's own words where the connection broke; else it was TLS. */
@@ -139,7 +147,10 @@ static JSValue tls_handshake(JSContext *ctx, JSValueConst self, int argc, JSValu
   int status = mbedtls_ssl_handshake(&session->ssl);
   if (status == MBEDTLS_ERR_SSL_WANT_READ) return JS_NewInt32(ctx, POLLIN);
   if (status == MBEDTLS_ERR_SSL_WANT_WRITE) return JS_NewInt32(ctx, POLLOUT);
-  return status ? fail(ctx, status, "handshake") : JS_NewInt32(ctx, 0);
+  if (!status) return JS_NewInt32(ctx, 0);
+  if (!key_refused(session, status)) return fail(ctx, status, "handshake");
+  errno = EKEYREJECTED;
+  return bw_fail(ctx, "tls", "handshake, refused by the peer");
 }
 
 /*

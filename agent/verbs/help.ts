@@ -1,20 +1,21 @@
 /** What `--help` says: of a verb, of a group of verbs, of the program. Pure. */
-import type { OptionSpec, Verb } from './verb.ts';
+import type { CommandLine, OptionSpec } from './verb.ts';
 
 const WIDTH = 110;
 
-const EXIT_CODES = `Exit codes:
-  0  done
-  1  a file or device could not be read or written
-  2  wrong usage
-  3  no usable boot pointer is in force (verify)
-  4  refused: nothing was written
-  5  written, but not verified: read it back before the next boot`;
+const EXIT_CODES = [
+  ['0', 'done'],
+  ['1', 'a file or device could not be read or written'],
+  ['2', 'wrong usage'],
+  ['3', 'no usable boot pointer is in force (verify)'],
+  ['4', 'refused: nothing was written'],
+  ['5', 'written, but not verified: read it back before the next boot'],
+] as const;
 
 /** What a list of verbs says of one. */
-type Listed = Pick<Verb, 'name' | 'about'>;
+type Listed = Pick<CommandLine, 'name' | 'about'>;
 
-export function verbHelp(verb: Verb): string {
+export function verbHelp(verb: CommandLine): string {
   const { operand } = verb;
   const shown = operand && (operand.optional ? `[${operand.name}]` : operand.name);
   const parts = [
@@ -24,7 +25,7 @@ export function verbHelp(verb: Verb): string {
     `Options:\n${columns([...verb.options.map(optionRow), ['--help', 'print this']])}`,
     verb.notes,
     examples(verb.examples),
-    EXIT_CODES,
+    exitCodes(verb.exitCodes),
   ];
   return parts.filter((part) => part !== undefined).join('\n\n');
 }
@@ -39,7 +40,7 @@ export function programHelp(verbs: readonly Listed[]): string {
       ['--version', 'print the version'],
     ])}`,
     examples(['agent uid', 'agent pointer show --store uboot-env:/dev/vda']),
-    EXIT_CODES,
+    exitCodes(),
   ].join('\n\n');
 }
 
@@ -49,7 +50,7 @@ export function groupHelp(word: string, verbs: readonly Listed[]): string {
     `Usage: agent ${word} VERB [options]`,
     listed(verbs),
     examples(verbs.map(({ name }) => `agent ${name} --help`)),
-    EXIT_CODES,
+    exitCodes(),
   ].join('\n\n');
 }
 
@@ -59,6 +60,10 @@ function listed(verbs: readonly Listed[]): string {
 
 function examples(lines: readonly string[]): string {
   return `Examples:\n${lines.map((line) => `  ${line.replaceAll('\n', '\n  ')}`).join('\n')}`;
+}
+
+function exitCodes(codes: CommandLine['exitCodes'] = EXIT_CODES): string {
+  return `Exit codes:\n${columns(codes)}`;
 }
 
 /** Names in a column of their own, what is said of them wrapped beside it. */

@@ -1,5 +1,6 @@
 /** `agent local show|erase`: which clusters the node is defined in, and never a key. Parses, calls, prints. */
 import { parseBootLine } from '../linux/cmdline.ts';
+import { withAdvice } from '../linux/erase-advice.ts';
 import type { Host } from '../linux/host.ts';
 import { STATE_DIRECTORY } from '../linux/journal.ts';
 import { LocalFolder } from '../linux/local-folder.ts';
@@ -9,7 +10,7 @@ import { lockState, lockStore } from '../linux/state-lock.ts';
 import { type NamedStore, parseStore } from '../linux/store-name.ts';
 import { UsageError } from '../linux/usage-error.ts';
 import type { LocalContent, LocalStore } from '../protocol/definition.ts';
-import { LocalRefusedError, LocalStoreError } from '../protocol/local-content.ts';
+import { LocalRefusedError } from '../protocol/local-content.ts';
 import { jsonText } from './json-text.ts';
 import { contentText, withoutKeys } from './local-text.ts';
 import { storesText } from './stores-text.ts';
@@ -89,19 +90,10 @@ function erase(host: Host, given: Given, print: (text: string) => void): undefin
   }
 }
 
-/** Of a damaged store the error says what ends it. */
 function contentOf({ store }: Opened, given: Given): LocalContent {
-  try {
-    return store.read();
-  } catch (error) {
-    if (!(error instanceof LocalStoreError)) throw error;
-    const place = ['store', 'state'].flatMap((name) =>
-      given.has(name) ? ` --${name} ${given.one(name)}` : [],
-    );
-    throw new LocalStoreError(
-      `${error.message}; \`agent local erase --all${place.join('')}\` forgets everything that is there`,
-    );
-  }
+  const named = ['store', 'state'].filter((name) => given.has(name));
+  const place = named.map((name) => `--${name} ${given.one(name)}`).join(' ');
+  return withAdvice(place, () => store.read());
 }
 
 /** A store that was named must have room; the one that the firmware named need not, and a folder that was named goes before it. */

@@ -1,9 +1,9 @@
 /** Command lines of verbs. Pure. */
 import { UsageError } from '../linux/usage-error.ts';
-import type { Given, Verb } from './verb.ts';
+import type { CommandLine, Given } from './verb.ts';
 
 /** Reads the arguments behind a verb's name; 'help' where they ask for it. Throws UsageError. */
-export function parseArguments(verb: Verb, args: readonly string[]): Given | 'help' {
+export function parseArguments(verb: CommandLine, args: readonly string[]): Given | 'help' {
   const values = new Map<string, string[]>();
   const operands: string[] = [];
   let literally = false;
@@ -16,11 +16,11 @@ export function parseArguments(verb: Verb, args: readonly string[]): Given | 'he
       const equals = word.indexOf('=');
       const typed = equals < 0 ? word : word.slice(0, equals);
       const option = verb.options.find(({ name }) => `--${name}` === typed);
-      if (option === undefined) throw new UsageError(`"${typed}" is no option of ${verb.name}`);
-      if (option.value === undefined && equals >= 0) throw new UsageError(`${typed} takes no value`);
+      if (option === undefined) throw wrong(verb, `"${typed}" is no option of ${verb.name}`);
+      if (option.value === undefined && equals >= 0) throw wrong(verb, `${typed} takes no value`);
       const value = option.value === undefined ? '' : equals < 0 ? args[++at] : word.slice(equals + 1);
       if (value === undefined || (option.value !== undefined && value === ''))
-        throw new UsageError(`${typed}: a value is missing`);
+        throw wrong(verb, `${typed}: a value is missing`);
       values.set(option.name, [...(values.get(option.name) ?? []), value]);
     }
   }
@@ -35,13 +35,18 @@ export function parseArguments(verb: Verb, args: readonly string[]): Given | 'he
   };
 }
 
-function check(verb: Verb, values: ReadonlyMap<string, string[]>, operands: readonly string[]): void {
+function check(verb: CommandLine, values: ReadonlyMap<string, string[]>, operands: readonly string[]): void {
   const missing = verb.options.filter(({ name, required }) => required && !values.has(name));
   if (missing.length > 0)
-    throw new UsageError(`${verb.name}: missing: ${missing.map(({ name }) => `--${name}`).join(', ')}`);
+    throw wrong(verb, `${verb.name}: missing: ${missing.map(({ name }) => `--${name}`).join(', ')}`);
   const { operand } = verb;
   const stray = operands[operand === undefined ? 0 : 1];
-  if (stray !== undefined) throw new UsageError(`${verb.name}: "${stray}" is one word too many`);
+  if (stray !== undefined) throw wrong(verb, `${verb.name}: "${stray}" is one word too many`);
   if (operand !== undefined && !operand.optional && operands.length === 0)
-    throw new UsageError(`${verb.name}: missing: ${operand.name}`);
+    throw wrong(verb, `${verb.name}: missing: ${operand.name}`);
+}
+
+/** With where the right usage is said. */
+function wrong({ name }: CommandLine, why: string): UsageError {
+  return new UsageError(`${why} (agent ${name} --help)`);
 }

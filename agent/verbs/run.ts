@@ -1,24 +1,23 @@
 /** Runs a verb from the command line: its output on standard output, what goes wrong on standard error, an exit code. */
 import type { Host } from '../linux/host.ts';
-import { SUPERVISE_HELP } from '../linux/supervise-options.ts';
 import { UsageError } from '../linux/usage-error.ts';
 import { LocalRefusedError, LocalUnverifiedError } from '../protocol/local-content.ts';
 import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { plain } from '../protocol/plain.ts';
 import { PointerRefusedError, PointerStoreError } from '../protocol/pointer/store.ts';
+import { wordsOf } from '../protocol/words-of.ts';
 import { groupHelp, programHelp, verbHelp } from './help.ts';
 import { parseArguments } from './parse.ts';
+import { SUPERVISE } from './supervise.ts';
 import { VERBS } from './table.ts';
 import { VERSION } from './version.ts';
-
-const SUPERVISE = { name: 'supervise', about: 'speak for this node to its imager until SIGTERM' };
 
 /** Gives the exit code, as `--help` lists them. Nothing that is printed steers a terminal. */
 export function runVerb(host: Host, args: readonly string[]): number {
   try {
     return obey(host, args, (text) => host.print(plain(text)));
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = wordsOf(error);
     // One line, whatever a device or a tool has put into it.
     host.complain(`agent: ${plain(message).replaceAll('\n', ' ')}`);
     return exitCodeOf(error);
@@ -47,7 +46,7 @@ function obeyNone(
   const group = VERBS.filter(({ name }) => name.startsWith(`${first} `));
   if (asked(first)) print(programHelp([...VERBS, SUPERVISE]));
   else if (first === '--version') print(`agent ${VERSION} (protocol ${PROTOCOL_VERSION}, ${runtime})`);
-  else if (first === SUPERVISE.name) print(SUPERVISE_HELP);
+  else if (first === SUPERVISE.name) print(verbHelp(SUPERVISE));
   else if (group.length > 0 && asked(second)) print(groupHelp(first, group));
   else if (group.length > 0)
     throw new UsageError(

@@ -1,4 +1,4 @@
-/** The verbs of the agent, the same on both runtimes. `supervise` is a program of its own: it reads its own command line. */
+/** The verbs of the agent, the same on both runtimes. `supervise` is a program of its own, with a command line as theirs (supervise.ts). */
 import { efiVerbs } from './efi.ts';
 import { localVerbs } from './local.ts';
 import { pointerVerbs } from './pointer.ts';

@@ -1,6 +1,6 @@
 /** `agent uid`: what this node is known by, and what each source said. */
 import { UID_SOURCES } from '../linux/uid/sources.ts';
-import { readUids, type UidReading, uidOf } from '../linux/uid.ts';
+import { readUids, settlingOf, type UidReading, uidFault } from '../linux/uid.ts';
 import { columns } from './help.ts';
 import { jsonText } from './json-text.ts';
 import { JSON_OPTION, type Verb } from './verb.ts';
@@ -17,25 +17,20 @@ ${columns(UID_SOURCES.map(({ name, about }) => [name, about]))}`;
   examples: ['agent uid', 'agent uid --json'],
   run(host, given, print) {
     const readings = readUids(host);
-    if (given.has('json')) print(jsonText({ uid: winner(readings)?.uid ?? null, sources: readings }));
+    if (given.has('json')) print(jsonText({ uid: settlingOf(readings)?.uid ?? null, sources: readings }));
     else print(uidText(readings));
-    // Tells why there is none.
-    uidOf(readings);
+    const fault = uidFault(readings);
+    if (fault !== undefined) throw new Error(fault);
     return undefined;
   },
 };
 
 function uidText(readings: readonly UidReading[]): string {
-  const first = winner(readings);
+  const settling = settlingOf(readings);
   const lines = readings.map((reading) => {
     const said = reading.value === undefined ? '' : `"${reading.value}": `;
-    return `${reading === first ? '*' : ' '} ${reading.source.padEnd(16)}${reading.uid ?? `- (${said}${reading.why})`}`;
+    const counts = reading === settling && reading.uid !== undefined;
+    return `${counts ? '*' : ' '} ${reading.source.padEnd(16)}${reading.uid ?? `- (${said}${reading.why})`}`;
   });
-  return [first?.uid ?? 'no hardware UID', ...lines].join('\n');
-}
-
-/** The one that counts; undefined where none does. */
-function winner(readings: readonly UidReading[]): UidReading | undefined {
-  const first = readings.find(({ uid, unread }) => uid !== undefined || unread);
-  return first?.uid === undefined ? undefined : first;
+  return [settling?.uid ?? 'no hardware UID', ...lines].join('\n');
 }

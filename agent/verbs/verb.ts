@@ -1,4 +1,4 @@
-/** What a verb of the agent is: words, options, and what it does. Another one is a file beside this one and an entry in table.ts. */
+/** What a verb of the agent is: words, options, and what it does. */
 import type { Host } from '../linux/host.ts';
 
 export interface OptionSpec {
@@ -10,7 +10,8 @@ export interface OptionSpec {
   required?: true;
 }
 
-export interface Verb {
+/** Words and options, and what is said of them. */
+export interface CommandLine {
   /** As it is typed: `pointer set`. */
   name: string;
   about: string;
@@ -20,6 +21,12 @@ export interface Verb {
   /** More for the help, behind the options. */
   notes?: string;
   examples: readonly string[];
+  /** Where they are others than the verbs have in common. */
+  exitCodes?: readonly (readonly [string, string])[];
+}
+
+/** Another one is a file beside this one and an entry in table.ts. */
+export interface Verb extends CommandLine {
   /** Gives its exit code where that is not 0. Texts may have several lines. */
   run(host: Host, given: Given, print: (text: string) => void): number | undefined;
 }

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { wordsOf } from '../../agent/protocol/words-of.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { eepromPointers, makeEeprom } from '../rig/eeprom.ts';
 import { Lab } from '../rig/lab.ts';
@@ -172,7 +173,7 @@ function options(): { rig: string; help: boolean } | { fault: string } {
       options: { rig: { type: 'string', default: 'arm64' }, help: { type: 'boolean', default: false } },
     }).values;
   } catch (error) {
-    return { fault: error instanceof Error ? error.message : String(error) };
+    return { fault: wordsOf(error) };
   }
 }
 
@@ -187,7 +188,7 @@ if ('fault' in values) {
   process.exitCode = 2;
 } else {
   await demo(values.rig).catch((error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
+    console.error(wordsOf(error));
     process.exitCode = 1;
   });
 }

@@ -10,14 +10,20 @@ import type { Clock } from '../journal/clock.ts';
 import type { Enrolment, NodeConfig } from '../model/config.ts';
 import type { Undefined } from '../model/views.ts';
 import type { Directory } from './directory.ts';
-import { type PushAnswer, PushError } from './pushes.ts';
+import { PUSH_MS, type PushAnswer, PushError } from './pushes.ts';
 
-/** Sends a request over one connection; its answer may take `moreMs` longer than others. Rejects with PushError. */
+/** Sends a request over one connection; its answer may take `moreMs` longer than others, where negative less. Rejects with PushError. */
 export type Ask = (
   what: string,
   message: (request: number) => ImagerMessage,
   moreMs?: number,
 ) => Promise<PushAnswer>;
+
+/**
+ * How long an agent has to show that it is there: less than a hello may wait for its welcome. One that is answers in milliseconds; where
+ * its node has booted anew, the kernel ends the connection as fast.
+ */
+const PRESENT_MS = 2000;
 
 export interface AdmissionsOptions {
   definitions: Definitions;
@@ -71,18 +77,23 @@ export class Admissions {
   }
 
   /**
-   * Judges a hello. `identity`: of the key that secures the connection; `directory`: which disks nodes were flashed with. Rejects as
-   * `admit` does.
+   * Judges a hello. `identity`: of the key that secures the connection; `directory`: which disks nodes were flashed with; `present`:
+   * asks the agent that was welcomed as the node, if one is connected. Rejects as `admit` does.
    */
   admit(
     node: NodeConfig,
     hello: Pick<Hello, 'uid' | 'local' | 'keeps' | 'keptOn'>,
-    from: { address: string; identity: string | undefined; directory: Pick<Directory, 'flashed'> },
+    from: {
+      address: string;
+      identity: string | undefined;
+      directory: Pick<Directory, 'flashed'>;
+      present: Ask;
+    },
     ask: Ask,
   ): Promise<Admission> {
     const { definitions, enrolment, clock } = this.#options;
     const { local, keeps, keptOn } = hello;
-    const { directory, ...where } = from;
+    const { directory, present, ...where } = from;
     const flashed = (before: string, to: string) => directory.flashed(node.name, before, to);
     const uid = parseUid(hello.uid);
     return this.#inTurn(node.name, async () => {
@@ -90,7 +101,8 @@ export class Admissions {
         const why = `${node.name} says ${hello.uid}, which is no UID`;
         return { admitted: false, reason: 'uid', why, deeds: [] };
       }
-      const applicant = { name: node.name, ...where, uid, local, keeps, keptOn, flashed };
+      const isPresent = () => answers(present, definitions.cluster.id);
+      const applicant = { name: node.name, ...where, uid, local, keeps, keptOn, flashed, isPresent };
       return admit(applicant, endOf(ask), definitions, { enrolment, now: () => clock.now() });
     });
   }
@@ -131,6 +143,17 @@ export class Admissions {
     });
     return turn;
   }
+}
+
+/**
+ * Whether an agent is there at this moment: its connection alone may outlast it by half a minute. One that says it cannot tell (a
+ * damaged store) is. `cluster`: its id.
+ */
+function answers(ask: Ask, cluster: string): Promise<boolean> {
+  return ask('identify', (request) => ({ type: 'identify', request, cluster }), PRESENT_MS - PUSH_MS).then(
+    () => true,
+    (error: unknown) => error instanceof PushError && error.reason === 'refused',
+  );
 }
 
 function endOf(ask: Ask): NodeEnd {

@@ -7,6 +7,7 @@ import {
   MessageError,
   parseAgentMessage,
 } from '../../agent/protocol/messages.ts';
+import { wordsOf } from '../../agent/protocol/words-of.ts';
 
 /** A hello is small: whoever sends more before being welcomed is no agent. */
 const MAX_BEFORE_HELLO = 64 * 1024;
@@ -117,7 +118,7 @@ export class Connection {
         await this.#events.message(parseAgentMessage(value));
       }
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = wordsOf(error);
       const reason =
         error instanceof FrameError ? 'frame' : error instanceof MessageError ? 'message' : 'internal';
       return this.drop(reason, why);

@@ -6,7 +6,7 @@
 import type { Hello, Step, StepDetail } from '../../agent/protocol/messages.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { Fallback } from '../model/fallback.ts';
-import type { BootRecord, BootStep, Recognised } from '../model/views.ts';
+import type { BootRecord, BootStep, Defined, Recognised } from '../model/views.ts';
 import type { Registry } from '../registry/registry.ts';
 import { attemptsGiven, fallbackOf } from './fallback.ts';
 import { Inventories } from './inventories.ts';
@@ -21,6 +21,7 @@ export interface NodeRecord {
   /** What it was recognised by, and what was done to its definition then. */
   by?: Recognised;
   deeds?: readonly string[];
+  defined?: Defined;
   /** What the node's pointer store was last known to hold. */
   pointer: BootPointer | null;
   /** Disks it is being flashed with, or was with nothing known of how that ended: its next hello tells. */
@@ -85,7 +86,7 @@ export class Directory {
     hello: Hello,
     address: string,
     at: number,
-    how: { by?: Recognised; deeds?: readonly string[] } = {},
+    how: Pick<NodeRecord, 'by' | 'deeds' | 'defined'> = {},
   ): Promise<void> {
     const { uid, macs, bootId, bootedImage, pointer } = hello;
     const before = this.#records.get(node);

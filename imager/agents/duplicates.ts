@@ -23,6 +23,11 @@ export class Duplicates {
     return spell === null;
   }
 
+  /** The node has a new key, or none any more: both agents come with the former one no longer. */
+  settle(node: string): void {
+    this.#spells.delete(node);
+  }
+
   /** Null where there is none at `now`. */
   of(node: string, now: number): DuplicateView | null {
     const spell = this.#spells.get(node);

@@ -75,7 +75,9 @@ export class Liveness {
     return {
       state: state.lost ? 'lost' : 'alive',
       heardAt: state.heardAt,
-      adapters: [...state.adapters.values()].map(({ view }) => view),
+      adapters: [...state.adapters.values()].map(({ view }) =>
+        state.lost && view.state !== 'gone' ? { ...view, state: 'unknown', was: view.state } : view,
+      ),
     };
   }
 }

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
-import type { NodeConfig, UserConfig } from '../model/config.ts';
+import type { UserConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { Admissions } from './admissions.ts';
 import type { Directory } from './directory.ts';
@@ -19,8 +19,8 @@ export interface AgentServerOptions {
   /** Of nodes without a definition. */
   enrolmentKey: Uint8Array;
   outputs: Outputs;
-  /** True where `address` is leased to `node`; asked for nodes without an address of their own. */
-  holdsLease(node: NodeConfig, address: string): boolean;
+  /** Whether the node has this address. */
+  isAt(node: string, address: string): boolean;
   sink: EventSink;
   clock: Clock;
   log: Logger;
@@ -37,4 +37,3 @@ export interface AgentServerOptions {
 /** Beside one for each node. */
 export const MAX_CONNECTIONS = 1024;
 export const HELLO_MS = 10_000;
-export const PUSH_MS = 10_000;

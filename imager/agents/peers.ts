@@ -1,4 +1,5 @@
 /** Who is connected to the agent endpoint: every connection, and which of them speaks for a node. */
+import type { Defined } from '../model/views.ts';
 import type { Connection } from './connection.ts';
 import type { Claim, Session } from './session.ts';
 
@@ -10,8 +11,9 @@ export interface Peer {
   /** When it connected, or was welcomed: milliseconds since the epoch. */
   since: number;
   claim?: Claim;
-  /** What was done to its node's definition as it came. */
+  /** What was done to its node's definition as it came, and how it came to one. */
   deeds: readonly string[];
+  defined?: Defined;
   /** The node it was welcomed as. */
   node?: string;
 }

@@ -14,11 +14,8 @@ export interface Refusal {
   untouched?: boolean | undefined;
 }
 
-export function refusedBy({ why, untouched }: Refusal): PushError {
-  return new PushError('refused', why, untouched);
-}
-
-export type Answer<T> = (answer: T) => void;
+/** How long an agent may take to answer. */
+export const PUSH_MS = 10_000;
 
 /** A push that brought no confirmation; `message` says what is known. */
 export class PushError extends Error {
@@ -37,51 +34,51 @@ export function notConnected(node: string): PushError {
   return new PushError('not-connected', `no agent of ${node} is connected`, true);
 }
 
-interface Pending<T> {
+/** Does `work` in so many milliseconds. Gives what takes that back. */
+export type After = (milliseconds: number, work: () => void) => () => void;
+
+interface Pending {
   owner: object;
-  resolve: Answer<T>;
+  resolve: (answer: PushAnswer) => void;
   reject: (error: PushError) => void;
-  timer: NodeJS.Timeout;
+  /** Ends the wait for its deadline. */
+  inTime: () => void;
 }
 
-export class Pushes<T> {
-  readonly #pending = new Map<number, Pending<T>>();
+export class Pushes {
+  readonly #pending = new Map<number, Pending>();
   readonly #deadlineMs: number;
+  readonly #after: After;
   #last = 0;
 
-  constructor(deadlineMs: number) {
+  constructor(deadlineMs: number, after: After = inRealTime) {
     this.#deadlineMs = deadlineMs;
+    this.#after = after;
   }
 
   /**
    * A new request number for `send`, and the answer to it. `owner` is the connection it goes over; `what` names the
    * request in errors. Its answer may take `moreMs` longer than others. Rejects with PushError.
    */
-  request(owner: object, what: string, send: (request: number) => void, moreMs = 0): Promise<T> {
+  request(owner: object, what: string, send: (request: number) => void, moreMs = 0): Promise<PushAnswer> {
     const request = ++this.#last;
     const deadlineMs = this.#deadlineMs + moreMs;
-    const answer = new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => {
+    const answer = new Promise<PushAnswer>((resolve, reject) => {
+      const inTime = this.#after(deadlineMs, () => {
         this.#pending.delete(request);
         reject(new PushError('deadline', `${what}: no answer within ${deadlineMs / 1000} s`));
-      }, deadlineMs);
-      this.#pending.set(request, { owner, resolve, reject, timer });
+      });
+      this.#pending.set(request, { owner, resolve, reject, inTime });
     });
     send(request);
     return answer;
   }
 
-  /** Hands over the answer to `request`; false where `owner` was not asked that. */
-  settle(owner: object, request: number, answer: T): boolean {
+  /** Hands over what the agent answered to `request`; false where `owner` was not asked that. */
+  settle(owner: object, request: number, answer: PushAnswer | Refusal): boolean {
     const pending = this.#take(owner, request);
-    pending?.resolve(answer);
-    return pending !== undefined;
-  }
-
-  /** Rejects the request with the agent's own words; false where `owner` was not asked that. */
-  refuse(owner: object, request: number, refusal: Refusal): boolean {
-    const pending = this.#take(owner, request);
-    pending?.reject(refusedBy(refusal));
+    if ('why' in answer) pending?.reject(new PushError('refused', answer.why, answer.untouched));
+    else pending?.resolve(answer);
     return pending !== undefined;
   }
 
@@ -91,11 +88,16 @@ export class Pushes<T> {
       if (pending.owner === owner) this.#take(owner, request)?.reject(new PushError('disconnected', why));
   }
 
-  #take(owner: object, request: number): Pending<T> | undefined {
+  #take(owner: object, request: number): Pending | undefined {
     const pending = this.#pending.get(request);
     if (pending?.owner !== owner) return undefined;
     this.#pending.delete(request);
-    clearTimeout(pending.timer);
+    pending.inTime();
     return pending;
   }
+}
+
+function inRealTime(milliseconds: number, work: () => void): () => void {
+  const timer = setTimeout(work, milliseconds);
+  return () => clearTimeout(timer);
 }

@@ -3,11 +3,11 @@
  * it says a word; whoever has none is told so, counted, and never heard.
  */
 
-import { constants } from 'node:crypto';
+import { constants, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { ENROL_IDENTITY } from '../../agent/protocol/enrolment.ts';
-import { isUuid } from '../../agent/protocol/local-content.ts';
+import { isUuid, KEY_BYTES } from '../../agent/protocol/local-content.ts';
 import { plain } from '../../agent/protocol/plain.ts';
 
 /** Why a connection came to nothing before it was secured. */
@@ -61,7 +61,8 @@ export function secureServer(events: SecureEvents, handshakeMs: number): Server 
     pskCallback(socket, identity) {
       const key = events.keyOf(identity);
       offered.set(socket as unknown as Socket, { identity, known: key !== undefined });
-      return key ?? null;
+      // A key that nobody has: who offers an identity is told the same, whether or not somebody has it (RFC 8446 appendix E.6).
+      return key ?? randomBytes(KEY_BYTES);
     },
   });
   limit(server, events);
@@ -114,7 +115,9 @@ function refusalOf(
   if (code === 'ERR_SSL_BINDER_DOES_NOT_VERIFY' && given.identity === ENROL_IDENTITY)
     return {
       reason: 'wrong-key',
-      why: "its image was not built with this cluster's key of enrolment (agents.enrolmentKey): build it with that",
+      why:
+        "it has not this cluster's key of enrolment (agents.enrolmentKey): a node that boots an image has it from " +
+        'imager image build --enrolment-key, agent supervise is told of it with --enrolment-key',
     };
   return code === 'ERR_SSL_BINDER_DOES_NOT_VERIFY'
     ? { reason: 'wrong-key', why: `the key is not that of ${identity}` }

@@ -1,4 +1,4 @@
-/** What the imager answers to one agent: pure. server.ts performs the outputs in order. */
+/** What the imager answers to one agent: pure. conversations.ts performs the outputs in order. */
 import type { Heartbeat } from '../../agent/protocol/heartbeat.ts';
 import {
   type AgentMessage,
@@ -13,7 +13,7 @@ import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import type { ResourcesMessage } from '../../agent/protocol/resources.ts';
 import { parseUid } from '../../agent/protocol/uid.ts';
 import type { NodeConfig, UserConfig } from '../model/config.ts';
-import { isAdapterAddress, type NodeIndex } from '../model/nodes.ts';
+import type { NodeIndex } from '../model/nodes.ts';
 import type { Recognised } from '../model/views.ts';
 import type { PushAnswer, Refusal } from './pushes.ts';
 
@@ -21,7 +21,7 @@ export type Session =
   /** Connected, has not said who it is. */
   | { at: 'new' }
   /** Recognised as this node; whether it may join is being judged (imager/definitions). */
-  | { at: 'judged'; node: NodeConfig; by: Recognised; hello: Hello }
+  | { at: 'judged'; node: NodeConfig; by: Recognised; hello: Hello; claim: Claim }
   /** Welcomed as this node. `instance`: which of the agents that have its key. */
   | { at: 'open'; node: NodeConfig; bootId: string; instance?: string | undefined }
   /** Refused or dropped: nothing more is read from it. */
@@ -36,8 +36,8 @@ export interface World {
   identity: string | undefined;
   /** Whose definition this is, also where it was deleted. */
   definedAs(id: string): { name: string; deleted: boolean } | undefined;
-  /** True where `address` is leased to a node that has none of its own. */
-  holdsLease(node: NodeConfig, address: string): boolean;
+  /** Whether the node has this address: reserved, for one of its adapters, or else leased to it. */
+  isAt(node: string, address: string): boolean;
   /** Highest step number taken of this boot of the node, 0 where none. */
   lastSeq(node: string, bootId: string): number;
 }
@@ -63,10 +63,11 @@ export type Output =
   /** Close; `reason` is the fixed word counted, `why` the sentence. */
   | { do: 'drop'; reason: string; why: string; claim?: Claim };
 
-/** The node somebody says it is; `proven`: with the node's key. */
+/** The node somebody is taken for, by what, and the key that it says that with: of the node's definition, of one that was deleted, or none. */
 export interface Claim {
   node: string;
-  proven: boolean;
+  by: Recognised;
+  key: 'present' | 'former' | 'none';
 }
 
 export interface Turn {
@@ -150,11 +151,11 @@ function greet(hello: Hello, world: World): Turn {
       'version',
       `agent speaks protocol ${hello.version}, this imager ${PROTOCOL_VERSION}: boot an image built with this imager`,
     );
+  const known = world.identity === undefined ? undefined : world.definedAs(world.identity);
   const match =
     world.identity === undefined
       ? (identify(hello, world.nodes) ?? byAddress(world))
-      : byKey(world, world.identity, hello);
-  const known = world.identity === undefined ? undefined : world.definedAs(world.identity);
+      : known && byKey(world.nodes, known, hello);
   if (match === undefined && known?.deleted === false)
     return refuse(
       'unknown-node',
@@ -166,27 +167,30 @@ function greet(hello: Hello, world: World): Turn {
       `no node with UID ${hello.uid} or MAC ${hello.macs.join(', ') || '(none)'}: add it to the configuration`,
     );
   const { node, by } = match;
+  const claim: Claim = {
+    node: node.name,
+    by,
+    key: known === undefined ? 'none' : known.deleted ? 'former' : 'present',
+  };
   const judged: Turn = {
-    session: { at: 'judged', node, by, hello },
-    outputs: [{ do: 'admit', node, hello, claim: claimOf(match) }],
+    session: { at: 'judged', node, by, hello, claim },
+    outputs: [{ do: 'admit', node, hello, claim }],
   };
   // Of hardware that was the node's once and has its key: it is told to forget that, wherever it is by now.
   if (known?.deleted) return judged;
-  if (isAdapterAddress(node, world.peer)) return judged;
-  if (node.address !== undefined && node.address !== world.peer)
-    return refuseNode(
-      match,
-      'address',
-      `${node.name} has address ${node.address}, this connection is from ${world.peer}`,
-    );
   // Whoever is on the network can say a MAC or a UID; who answers at an address is harder to pretend.
-  if (node.address === undefined && !world.holdsLease(node, world.peer))
-    return refuseNode(
-      match,
-      'no-lease',
-      `${node.name} has its address from the pool, and ${world.peer} is not leased to it`,
-    );
-  return judged;
+  if (world.isAt(node.name, world.peer)) return judged;
+  return node.address === undefined
+    ? refuse(
+        'no-lease',
+        `${node.name} has its address from the pool, and ${world.peer} is not leased to it`,
+        claim,
+      )
+    : refuse(
+        'address',
+        `${node.name} has address ${node.address}, this connection is from ${world.peer}`,
+        claim,
+      );
 }
 
 /** The node was taken in. Nothing where it has gone meanwhile. */
@@ -216,7 +220,7 @@ export function admitted(
 
 /** The node was not taken in. Nothing where it has gone meanwhile. */
 export function turnedAway(session: Session, reason: string, why: string): Turn {
-  return session.at === 'judged' ? refuseNode(session, reason, why) : { session, outputs: [] };
+  return session.at === 'judged' ? refuse(reason, why, session.claim) : { session, outputs: [] };
 }
 
 /** The node a hello is of: by UID, which stays when an adapter is changed, else by MAC. */
@@ -239,73 +243,58 @@ export function identify(
  * more, the node its hardware is of: somebody has to tell it to forget what it keeps.
  */
 function byKey(
-  { nodes, definedAs }: World,
-  identity: string,
+  nodes: NodeIndex,
+  { name, deleted }: { name: string; deleted: boolean },
   hello: Hello,
 ): { node: NodeConfig; by: Recognised } | undefined {
-  const known = definedAs(identity);
-  const node = nodes.byName(known?.name ?? '');
+  const node = nodes.byName(name);
   if (node !== undefined) return { node, by: 'key' };
-  return known?.deleted ? identify(hello, nodes) : undefined;
+  return deleted ? identify(hello, nodes) : undefined;
 }
 
 /**
  * A node known by its client identifier or relay circuit alone, of which a hello says nothing: DHCP has recognised it
  * and given it the address it comes from.
  */
-function byAddress({ nodes, peer, holdsLease }: World): { node: NodeConfig; by: 'address' } | undefined {
+function byAddress({ nodes, peer, isAt }: World): { node: NodeConfig; by: 'address' } | undefined {
   const node = nodes.all.find(
-    (each) =>
-      each.mac === undefined &&
-      each.uid === undefined &&
-      ((each.address === undefined ? holdsLease(each, peer) : each.address === peer) ||
-        isAdapterAddress(each, peer)),
+    ({ name, mac, uid }) => mac === undefined && uid === undefined && isAt(name, peer),
   );
   return node && { node, by: 'address' };
 }
 
-/** What the node does for a deployment: its user configuration, or plainly its disk's init. */
+/** Of nodes without a user configuration: plainly the disk's init. */
+const PLAIN: UserConfig = {
+  ...{ secondReboot: false, scripts: [] },
+  services: { init: ['/sbin/init'], ports: [], timeoutSeconds: 60 },
+};
+
+/** What the node does for a deployment. */
 export function planFor(
   node: NodeConfig,
   deployment: string,
   userConfigs: Readonly<Record<string, UserConfig>>,
 ): Plan {
-  const userConfig = node.userConfig === undefined ? undefined : userConfigs[node.userConfig];
+  const { secondReboot, scripts, services } = userConfigs[node.userConfig ?? ''] ?? PLAIN;
   return {
-    deployment,
-    secondReboot: userConfig?.secondReboot ?? false,
-    scripts: userConfig?.scripts ?? [],
-    services: userConfig?.services ?? { init: ['/sbin/init'], ports: [], timeoutSeconds: 60 },
+    ...{ deployment, secondReboot, scripts, services },
     ...(node.adapters === undefined ? {} : { adapters: [...node.adapters] }),
-  };
-}
-
-function refuse(reason: string, why: string): Turn {
-  return {
-    session: { at: 'closed' },
-    outputs: [
-      { do: 'send', message: { type: 'refuse', why } },
-      { do: 'drop', reason, why },
-    ],
   };
 }
 
 /** What somebody is told who says it is a node and has proved nothing: what was wrong with that helps an imposter alone. */
 const UNPROVEN = 'it is not taken in: why is in the imager\'s log, and in "imager node show"';
 
-function refuseNode(match: { node: NodeConfig; by: Recognised }, reason: string, why: string): Turn {
-  const claim = claimOf(match);
+/** `claim`: of whom it was recognised as, where it came to that. */
+function refuse(reason: string, why: string, claim?: Claim): Turn {
+  const told = claim?.key === 'none' ? UNPROVEN : why;
   return {
     session: { at: 'closed' },
     outputs: [
-      { do: 'send', message: { type: 'refuse', why: claim.proven ? why : UNPROVEN } },
-      { do: 'drop', reason, why, claim },
+      { do: 'send', message: { type: 'refuse', why: told } },
+      { do: 'drop', reason, why, ...(claim && { claim }) },
     ],
   };
-}
-
-function claimOf({ node, by }: { node: NodeConfig; by: Recognised }): Claim {
-  return { node: node.name, proven: by === 'key' };
 }
 
 function drop(reason: string, why: string): Turn {

@@ -1,6 +1,6 @@
 /** `imager node define` and `undefine`: which nodes are of the cluster. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { MAX_NUMBER } from '../../agent/protocol/membership.ts';
+import { MAX_NUMBER } from '../../agent/protocol/local-content.ts';
 import type { Membership, Undefined } from '../model/views.ts';
 import { Context } from './context.ts';
 import { fields, printable, time } from './table.ts';
@@ -12,7 +12,7 @@ export function addDefinition(node: Command): void {
     .argument('<name>', 'name of the node')
     .option(
       '--number <number>',
-      'its number in the cluster, else that of its place in the configuration',
+      'its number in the cluster, else that it is defined with, else its place in the configuration or the first that is free',
       wholeNumber,
     )
     .option('--json', 'print JSON')
@@ -39,7 +39,8 @@ Examples:
     .addHelpText(
       'after',
       `
-A node that is away erases its own copy at its next hello, and is refused until then.
+A node that is away erases its own copy at its next hello, and is refused until then. Its number is free from now on: what it was
+defined with by --number is asked for again.
 
 Example:
   imager node undefine node1`,

@@ -29,15 +29,23 @@ const BY: Record<NonNullable<Joined['by']>, string> = {
   address: 'without a key, by its address alone',
 };
 
-function joinWords({ at, address, by, deeds }: Joined): string {
-  const done = deeds.filter((deed) => deed !== 'define');
-  const how = deeds.includes('define') ? 'defined at first use' : by === null ? undefined : BY[by];
+const DEFINED: Record<NonNullable<Joined['defined']>, string> = {
+  'first-use': 'defined at first use',
+  asked: 'defined as was asked for',
+  anew: 'defined anew',
+};
+
+function joinWords({ at, address, by, deeds, defined }: Joined): string {
+  const done = deeds.filter((deed) => defined === null || deed !== 'define');
+  const how = defined !== null ? DEFINED[defined] : by === null ? undefined : BY[by];
   return [time(at), `from ${address}`, ...(how === undefined ? [] : [how]), ...done].join(', ');
 }
 
 const WHOSE: Record<RefusalView['as'], string> = {
   key: 'itself, with its key, from',
+  former: 'what was it once, with a key that is deleted, from',
   claim: 'somebody who said to be it, from',
+  mac: 'not known who, with its MAC, from',
   address: 'not known who, from its address',
 };
 

@@ -59,14 +59,17 @@ function whatElse(there: Stats | undefined): string {
   return there.isDirectory() ? 'a folder, no capture file' : 'no capture file';
 }
 
-const UNHEARD: Finding = {
-  cause: 'nothing was ever heard of it',
-  evidence: [],
-  advice: [
-    'is it on, with network boot first in its firmware, and its link in the network of this imager or of a relay agent?',
-    'or it has another MAC than the configuration says: "imager node show NODE" has the one, its firmware shows the other',
-  ],
-};
+/** `node`: its name, where the configuration has it. */
+function unheardOf(node: string | null): Finding {
+  return {
+    cause: 'nothing was ever heard of it',
+    evidence: [],
+    advice: [
+      'is it on, with network boot first in its firmware, and its link in the network of this imager or of a relay agent?',
+      `or it has another MAC than the configuration says: "imager node show ${node ?? 'NODE'}" has the one, its firmware shows the other`,
+    ],
+  };
+}
 
 async function printNode(context: Context, name: string): Promise<void> {
   const { who, node, attempts } = await context.get<BootsView>(
@@ -82,7 +85,7 @@ async function printNode(context: Context, name: string): Promise<void> {
     },
   );
   if (explanation === undefined)
-    context.print({ who: node ?? who, startedAt: null, ...UNHEARD, course: [] }, (unheard) =>
+    context.print({ who: node ?? who, startedAt: null, ...unheardOf(node), course: [] }, (unheard) =>
       findingText(unheard.who, unheard).join('\n'),
     );
   else context.print(explanation, explanationText);

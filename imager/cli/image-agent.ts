@@ -7,6 +7,7 @@ import type { Architecture } from '../images/image.ts';
 import { ARCHITECTURES, buildAgentAt } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
+import { tryOutput } from './output.ts';
 import { bytes } from './table.ts';
 
 const NATIVE: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
@@ -22,8 +23,8 @@ export function addAgent(image: Command): void {
     .addHelpText(
       'after',
       `
-It is compiled at its first use, and linked of what is compiled later; what it is compiled from is downloaded with this
-machine's apt. The file can be executed. Needs no running imager. \`OUT --help\` lists its verbs.
+The first time it is compiled, from sources that this machine's apt downloads, which takes minutes; later it is linked of what
+is compiled already. The file can be executed: ./OUT --help lists its verbs. Needs no running imager.
 
 Examples:
   imager image agent agent
@@ -31,6 +32,7 @@ Examples:
     )
     .action(async (out: string, { arch }: { arch: Architecture }, command: Command) => {
       const context = new Context(command);
+      tryOutput(out);
       const file = resolve(out);
       await buildAgentAt(file, arch, context.progress).catch((error: Error) => {
         throw new VerbError(`${out} was not written: ${error.message}`);

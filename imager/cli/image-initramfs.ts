@@ -1,14 +1,15 @@
 /** `imager image initramfs`: the first root file system of a node, made or looked into. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { CommandError } from '../images/command.ts';
 import { COMPRESSIONS, type Compression } from '../images/compression.ts';
 import { CpioError, type CpioPart, readInitramfs } from '../images/cpio-read.ts';
-import { type Architecture, ImageError } from '../images/image.ts';
-import { type BuiltInitramfs, buildInitramfs, saveInitramfs } from '../images/initramfs-recipe.ts';
+import type { Architecture } from '../images/image.ts';
+import { type BuiltInitramfs, buildInitramfs } from '../images/initramfs-recipe.ts';
+import { moduleName } from '../images/modules.ts';
 import { withWorkFolder } from '../images/work-folder.ts';
+import { replaceDurably } from '../storage/durable.ts';
 import {
   ARCHITECTURES,
   buildAgentInto,
@@ -18,6 +19,7 @@ import {
 } from './build-options.ts';
 import { Context } from './context.ts';
 import { UsageError, VerbError } from './failure.ts';
+import { tryOutput } from './output.ts';
 import { bytes, counted, table } from './table.ts';
 
 interface Options {
@@ -75,22 +77,17 @@ Examples:
     )
     .action(async (out: string | undefined, options: Options, command: Command) => {
       const context = new Context(command);
-      try {
-        if (options.list !== undefined && out !== undefined)
-          throw new UsageError(`--list makes no initramfs: ${out} would not be written`);
-        if (options.list !== undefined) await list(context, options.list);
-        else if (out === undefined || options.arch === undefined)
-          throw new UsageError('give a file to write and --arch, or --list FILE');
-        else await make(context, out, options.arch, options);
-      } catch (error) {
-        if (error instanceof ImageError || error instanceof CommandError || error instanceof CpioError)
-          throw new VerbError(error.message);
-        throw error;
-      }
+      if (options.list !== undefined && out !== undefined)
+        throw new UsageError(`--list makes no initramfs: ${out} would not be written`);
+      if (options.list !== undefined) await list(context, options.list);
+      else if (out === undefined || options.arch === undefined)
+        throw new UsageError('give a file to write and --arch, or --list FILE');
+      else await make(context, out, options.arch, options);
     });
 }
 
 async function make(context: Context, out: string, arch: Architecture, options: Options): Promise<void> {
+  tryOutput(out);
   const cacheDir = (): string => cacheDirectory(context, options.cache);
   const built = await withAgent(context, arch, options, cacheDir, (agent) =>
     buildInitramfs({
@@ -108,10 +105,10 @@ async function make(context: Context, out: string, arch: Architecture, options: 
     }),
   );
   for (const name of [...(options.module ?? []), ...(options.withModule ?? [])])
-    if (built.builtIn.includes(name.replaceAll('-', '_')))
+    if (built.builtIn.includes(moduleName(name)))
       context.progress(`kernel module ${name} is built into this kernel: there is nothing to load`);
   const file = resolve(out);
-  saveInitramfs(file, built.bytes);
+  replaceDurably(dirname(file), basename(file), built.bytes);
   context.print(summary(file, arch, options.compress, built), (value) =>
     [
       table(
@@ -129,10 +126,10 @@ function withAgent(
   arch: Architecture,
   { agent }: Options,
   cacheDir: () => string,
-  use: (agent: string) => Promise<BuiltInitramfs>,
+  use: (agent: string | (() => Promise<string>)) => Promise<BuiltInitramfs>,
 ): Promise<BuiltInitramfs> {
   if (agent !== undefined) return use(resolve(agent));
-  return withWorkFolder(cacheDir(), async (work) => use(await buildAgentInto(work, arch, context.progress)));
+  return withWorkFolder(cacheDir(), (work) => use(() => buildAgentInto(work, arch, context.progress)));
 }
 
 function busyboxOf(word: string): { busybox?: string | { debian: true } } {

@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { readHead } from '../images/copy.ts';
-import { type BootImage, type FileName, filesOf, ImageError } from '../images/image.ts';
+import { type BootImage, filesOf } from '../images/image.ts';
 import { type Inspected, inspect, inspectedLines } from '../images/inspect.ts';
 import { NbiError } from '../images/nbi/header.ts';
 import { BootTable } from '../images/table.ts';
@@ -11,24 +11,21 @@ import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
 import { bytes, counted, fields, table } from './table.ts';
 
-/** Files of images that have no mark of their own to know them by. */
-const ROLES: Partial<Record<FileName, string>> = {
-  initrd: 'an initramfs',
-  dtb: 'a device tree',
-};
-
 /** Adds the verbs to the group `image`. */
 export function addImageInspect(image: Command): void {
   image
     .command('inspect')
-    .description('what a file is, or those of a boot image: kernel, UEFI program, boot sector, tagged image')
+    .description(
+      'what a file is, or those of a boot image: kernel, initramfs, UEFI program, boot sector, tagged image',
+    )
     .argument('<file|image>', 'a file of this machine, or where there is none the name of a boot image')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
 Needs no running imager, and for a file no configuration. Tells every field of a tagged image; fails (exit code 1) where
-one could not be loaded, and says why.
+one could not be loaded, and says why. The signature of an image and the checksums of its files are not looked at:
+imager image verify does that.
 
 Examples:
   imager image inspect rescue.nbi
@@ -74,10 +71,12 @@ async function inspectImage(context: Context, name: string): Promise<void> {
   context.print({ ...image, files: Object.fromEntries(json) }, () =>
     [
       `boot image ${name}: ${image.kind}, for ${image.arch}, added ${image.added}`,
+      ...(image.args === '' ? [] : [`arguments: ${image.args}`]),
       ...files.flatMap(({ file, about, found }) => [
-        `${file}: ${(found.format === 'other' ? ROLES[file] : undefined) ?? found.words}, ${bytes(about.bytes)}`,
+        `${file}: ${found.words}, ${bytes(about.bytes)}`,
         ...fieldsOf(found),
       ]),
+      `not looked at: its signature and the checksums of its files (imager image verify ${name})`,
     ].join('\n\n'),
   );
   const faults = files.flatMap(({ file, found }) => found.faults.map((fault) => `${file}: ${fault}`));
@@ -90,14 +89,22 @@ function imageNamed(context: Context, name: string): { image: BootImage; boots: 
     throw new VerbError(
       `there is no file ${name}, and no configuration ${context.configFile} that says where boot images are (--config FILE)`,
     );
-  const folder = join(context.config.state, 'images');
-  const boots = BootTable.read(folder);
-  const images = existsSync(folder) ? boots.list().map((each) => each.name) : [];
-  const image = existsSync(folder) ? boots.get(name) : undefined;
+  const boots = tableOf(context);
+  const there = existsSync(folderOf(context));
+  const images = there ? boots.list().map((each) => each.name) : [];
+  const image = there ? boots.get(name) : undefined;
   if (image !== undefined) return { image, boots };
   throw new VerbError(
     `there is no file ${name}, and no boot image of that name; there is: ${images.join(', ') || 'none'}`,
   );
+}
+
+function tableOf(context: Context): BootTable {
+  return BootTable.read(folderOf(context));
+}
+
+function folderOf(context: Context): string {
+  return join(context.config.state, 'images');
 }
 
 async function inspected(path: string): Promise<Inspected> {
@@ -106,7 +113,6 @@ async function inspected(path: string): Promise<Inspected> {
     return inspect(head, size);
   } catch (error) {
     if (error instanceof NbiError) throw new VerbError(`${path}: ${error.message}`);
-    if (error instanceof ImageError) throw new VerbError(error.message);
     throw error;
   }
 }
@@ -138,5 +144,7 @@ async function verify(context: Context, name: string): Promise<void> {
       ),
     ].join('\n');
   });
-  if (faults.length > 0) throw new VerbError(`image ${name} is damaged: ${faults.join('; ')}`);
+  if (faults.length === 0) return;
+  const mending = tableOf(context).mending(name);
+  throw new VerbError(`image ${name} is damaged: ${faults.join('; ')}; ${mending}`);
 }

@@ -1,7 +1,7 @@
 /** `imager image`: the boot images there are, adding and building them. */
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { type Architecture, type BootImage, filesOf } from '../images/image.ts';
+import { type Architecture, type BootImage, checkArgs, checkName, filesOf } from '../images/image.ts';
 import { buildBootFiles } from '../images/recipe.ts';
 import { clearWorkFolders, withWorkFolder } from '../images/work-folder.ts';
 import type { Health } from '../model/views.ts';
@@ -19,6 +19,7 @@ import { addAgent } from './image-agent.ts';
 import { addInitramfs } from './image-initramfs.ts';
 import { addImageInspect } from './image-inspect.ts';
 import { addNbi } from './image-nbi.ts';
+import { addSign } from './image-sign.ts';
 import { showImage } from './image-text.ts';
 import { bytes, table } from './table.ts';
 
@@ -107,7 +108,8 @@ export function addImage(program: Command): void {
     .addHelpText(
       'after',
       `
-Each file is looked at: what is not of the kind or architecture it is said to be is refused.
+Kernel, UEFI program, boot sector and tagged image are looked at: what is not of the kind or architecture it is said to be
+is refused. initrd and device tree are taken as they are: imager image inspect tells what they seem to be.
 
 Examples:
   imager image add rescue --arch amd64 --kernel vmlinuz --initrd initrd.img --args "console=ttyS0 quiet"
@@ -141,6 +143,7 @@ Examples:
       await build(new Context(command), name, options);
     });
   addImageInspect(image);
+  addSign(image);
   addNbi(image);
   addInitramfs(image);
   addAgent(image);
@@ -166,17 +169,23 @@ async function build(
   name: string,
   { arch, args, agent, enrolmentKey, cache }: BuildOptions,
 ): Promise<void> {
+  checkName(name);
+  if (args !== undefined) checkArgs(args);
   // Asked first: a build takes minutes, and is of no use where there is nobody to give it to.
   const images = await context.get<BootImage[]>('/api/images');
   if (images.some((image) => image.name === name))
     throw new VerbError(`boot image "${name}" exists already: images never change, choose another name`);
+  const key = context.config.agents.enrolmentKey;
+  if (key !== undefined && enrolmentKey === undefined)
+    context.progress(
+      `warning: without --enrolment-key ${key} (agents.enrolmentKey) nodes that boot this image and are not defined yet are refused`,
+    );
   const cacheDir = cacheDirectory(context, cache);
   clearWorkFolders(cacheDir);
   await withWorkFolder(cacheDir, async (work) => {
-    const binary = agent ?? (await buildAgentInto(work, arch, context.progress));
     const built = await buildBootFiles({
       arch,
-      agent: binary,
+      agent: agent ?? (() => buildAgentInto(work, arch, context.progress)),
       ...(enrolmentKey === undefined ? {} : { enrolmentKey: resolve(enrolmentKey) }),
       cacheDir,
       outDir: work,

@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander';
 /** Runs the imager's command line (program.ts) and turns what goes wrong into words and an exit code. */
 import { plain } from '../../agent/protocol/plain.ts';
+import { wordsOf } from '../../agent/protocol/words-of.ts';
 import { ConfigError } from '../model/fault.ts';
 import { pathWords } from '../storage/system-words.ts';
 import { NotReachableError, SerialError, UsageError, VerbError } from './failure.ts';
@@ -12,7 +13,7 @@ import { outliveReaders } from './terminal.ts';
 function report(error: unknown): number {
   // Commander has printed its own message; help and version are no failures.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const message = plain(pathWords(error) ?? (error instanceof Error ? error.message : String(error)));
+  const message = plain(pathWords(error) ?? wordsOf(error));
   process.stderr.write(error instanceof ConfigError ? `${message}\n` : `imager: ${message}\n`);
   if (error instanceof ConfigError) return 2;
   const known = [VerbError, UsageError, NotReachableError, SerialError].find((kind) => error instanceof kind);

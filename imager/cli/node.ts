@@ -158,9 +158,9 @@ function heartbeatWords({ state, heardAt }: Liveness): string {
   return state === 'unheard' ? 'none since this imager started' : `${state}, last heard ${time(heardAt)}`;
 }
 
-function adapterWords({ state, address, mac, speed, roundTrip, errors }: AdapterView): string {
+function adapterWords({ state, was, address, mac, speed, roundTrip, errors, at }: AdapterView): string {
   return [
-    state,
+    was === undefined ? state : `${state}: ${was} when last heard, ${time(at)}`,
     ...[address ?? 'no address', printable(mac)],
     ...(speed === null ? [] : [`${speed} Mbit/s`]),
     ...(roundTrip === null ? [] : [`${roundTrip.toFixed(1)} ms to the imager and back`]),

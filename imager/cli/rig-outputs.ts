@@ -1,7 +1,7 @@
-/** Where `imager rig run` is to write: tried before anything runs, so that no result is lost in the end. */
+/** Where `imager rig run` is to write. */
 import { accessSync, closeSync, constants, mkdirSync, openSync, rmSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { UsageError } from './failure.ts';
+import { join } from 'node:path';
+import { tried } from './output.ts';
 
 export interface Outputs {
   junit?: string;
@@ -17,18 +17,12 @@ export function svgFiles(svg: string, ids: readonly string[]): string[] {
 
 /** Tries all of them; leaves no file that was not there, and makes the folders of `keep`. Throws UsageError, naming the option. */
 export function tryOutputs({ junit, svg, keep }: Outputs, ids: readonly string[]): void {
-  if (junit !== undefined) attempt('--junit', junit, () => tryFile(junit));
-  for (const file of svg === undefined ? [] : svgFiles(svg, ids)) attempt('--svg', file, () => tryFile(file));
+  if (junit !== undefined) tried(`--junit ${junit}`, junit, () => tryFile(junit));
+  for (const file of svg === undefined ? [] : svgFiles(svg, ids))
+    tried(`--svg ${file}`, file, () => tryFile(file));
   if (keep === undefined) return;
-  for (const folder of ids.map((id) => join(keep, id))) attempt('--keep', folder, () => tryFolder(folder));
-}
-
-function attempt(option: string, path: string, work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    throw new UsageError(`${option} ${path}: ${words(error as NodeJS.ErrnoException, path)}`);
-  }
+  for (const folder of ids.map((id) => join(keep, id)))
+    tried(`--keep ${folder}`, folder, () => tryFolder(folder));
 }
 
 function tryFile(path: string): void {
@@ -40,22 +34,4 @@ function tryFile(path: string): void {
 function tryFolder(path: string): void {
   mkdirSync(path, { recursive: true });
   accessSync(path, constants.W_OK | constants.X_OK);
-}
-
-function words({ code, message }: NodeJS.ErrnoException, path: string): string {
-  switch (code) {
-    case 'EISDIR':
-      return 'it is a folder, not a file';
-    case 'ENOENT':
-      return `there is no folder ${dirname(path)}`;
-    case 'EEXIST':
-    case 'ENOTDIR':
-      return 'a file is where a folder must be';
-    case 'EACCES':
-    case 'EPERM':
-    case 'EROFS':
-      return 'it may not be written';
-    default:
-      return message;
-  }
 }

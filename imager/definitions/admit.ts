@@ -7,6 +7,7 @@ import type { Definition } from '../../agent/protocol/definition.ts';
 import type { LocalDefinition } from '../../agent/protocol/membership.ts';
 import type { Uid } from '../../agent/protocol/uid.ts';
 import type { Enrolment } from '../model/config.ts';
+import type { Defined } from '../model/views.ts';
 import type { GlobalDefinition } from './definition.ts';
 import { judge, type Verdict } from './reconcile.ts';
 import { type Definitions, TakenError } from './store.ts';
@@ -35,6 +36,8 @@ export interface Applicant {
   keptOn: string | undefined;
   /** Whether it was flashed, as far as is known, from the root disk `from` to `to`. */
   flashed(from: string, to: string): boolean;
+  /** Whether the agent that was taken in as the node before is there still: from another disk it cannot have booted meanwhile. */
+  isPresent(): Promise<boolean>;
   /** Id of the definition whose key secures the connection; undefined for the key of enrolment. */
   identity: string | undefined;
 }
@@ -42,7 +45,8 @@ export interface Applicant {
 export type Deed = Exclude<Verdict['do'], 'join' | 'refuse'>;
 
 export type Admission =
-  | { admitted: true; definition: GlobalDefinition; deeds: Deed[] }
+  /** `defined`: how it came to its definition, where that was made as it came. */
+  | { admitted: true; definition: GlobalDefinition; deeds: Deed[]; defined?: Defined }
   /** `reason`: a fixed word. */
   | { admitted: false; reason: string; why: string; deeds: Deed[] };
 
@@ -66,9 +70,10 @@ export async function admit(
     const other = definitions.withUid(uid);
     const { wanted, closed } = definitions.standing(name);
     const on = global?.disk;
-    const moved = on !== undefined && keptOn !== undefined && on !== keptOn && applicant.flashed(on, keptOn);
+    const elsewhere = on !== undefined && keptOn !== undefined && on !== keptOn;
+    const moved = elsewhere && applicant.flashed(on, keptOn) && !(await applicant.isPresent());
     const verdict = judge({
-      ...{ original: uid, local, keeps, identity, global, moved, enrolment },
+      ...{ name, original: uid, local, keeps, identity, global, moved, enrolment },
       other: other !== undefined && other.name !== name ? other.name : undefined,
       standing: wanted !== undefined ? 'wanted' : closed ? 'closed' : undefined,
     });
@@ -94,7 +99,7 @@ export async function admit(
       case 'define': {
         const made = await define(applicant, end, definitions, now());
         if ('why' in made) return refused(made.reason, `${name} ${made.why}`);
-        return { admitted: true, definition: made, deeds };
+        return { admitted: true, definition: made, deeds, defined: verdict.as };
       }
     }
   }

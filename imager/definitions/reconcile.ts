@@ -5,6 +5,7 @@
 import type { LocalDefinition } from '../../agent/protocol/membership.ts';
 import type { Uid } from '../../agent/protocol/uid.ts';
 import type { Enrolment } from '../model/config.ts';
+import type { Defined } from '../model/views.ts';
 import type { GlobalDefinition } from './definition.ts';
 
 /**
@@ -19,6 +20,8 @@ export function reconcile(original: Uid, local: Uid, global: Uid | undefined): '
 }
 
 export interface Facts {
+  /** Of the node, as advice has it. */
+  name: string;
   original: Uid;
   /** The node's copy in this cluster. */
   local: LocalDefinition | null;
@@ -28,7 +31,7 @@ export interface Facts {
   identity: string | undefined;
   /** With a local copy the definition of its id, else that of the node, if it is not `undefining`. */
   global: GlobalDefinition | undefined;
-  /** The node was flashed from the disk that its copy is on to the one that it has now, and has not been defined on that yet. */
+  /** The node was flashed from the disk that its copy is on to the one that it has now, has not been defined on that yet, and is gone. */
   moved: boolean;
   /** Name of another node that is defined with this original. */
   other: string | undefined;
@@ -48,7 +51,7 @@ export type Verdict =
   /** The node's copy goes. */
   | { do: 'erase' }
   /** A definition is made; one there is of the node goes. */
-  | { do: 'define' }
+  | { do: 'define'; as: Defined }
   /** `reason`: a fixed word. */
   | { do: 'refuse'; reason: string; why: string };
 
@@ -75,32 +78,42 @@ function judgeMember({ original, identity, global, other }: Facts, local: LocalD
   return verdict === 'correct' && other !== undefined ? ofOther(original, other) : { do: verdict };
 }
 
-function judgeStranger({ original, keeps, global, moved, other, enrolment, standing }: Facts): Verdict {
+function judgeStranger({ name, original, keeps, global, moved, other, enrolment, standing }: Facts): Verdict {
   if (global === undefined || global.state !== 'defined') {
     if (other !== undefined) return ofOther(original, other);
     if (standing === 'closed' || (enrolment === 'asked' && standing !== 'wanted'))
-      return refuse('not-defined', 'is not defined to the cluster: imager node define NAME does that');
-    return { do: 'define' };
+      return refuse('not-defined', `is not defined to the cluster: imager node define ${name} does that`);
+    return { do: 'define', as: standing === 'wanted' ? 'asked' : 'first-use' };
   }
+  const anew: Verdict = { do: 'define', as: 'anew' };
   if (global.key !== null) {
     // Its key stayed behind on the disk it was taken off, by who may flash it.
     if (keeps && (enrolment === 'always' || moved))
-      return other === undefined ? { do: 'define' } : ofOther(original, other);
+      return other === undefined ? anew : ofOther(original, other);
     return refuse(
       'no-key',
-      `${keylessWords(keeps, global.disk)} imager node undefine NAME and define NAME give it another`,
+      `${uidWords(original, global)}${keylessWords(keeps, global.disk)} imager node undefine ${name} and define ${name} give it another`,
     );
   }
   if (global.uid !== original) {
-    if (enrolment === 'always') return other === undefined ? { do: 'define' } : ofOther(original, other);
+    if (enrolment === 'always') return other === undefined ? anew : ofOther(original, other);
     return refuse('other-uid', `is defined with UID ${global.uid}, not ${original}`);
   }
-  return keeps ? { do: 'define' } : { do: 'join' };
+  return keeps ? anew : { do: 'join' };
+}
+
+/** What is said first where who came, known by its MAC or address alone, is by its UID another machine than the one defined. */
+function uidWords(original: Uid, { uid, correcting }: GlobalDefinition): string {
+  if (original === uid || original === correcting) return '';
+  return (
+    `is defined with UID ${uid}, and who came gave UID ${original}: look at that first (agent uid tells it there; agent supervise ` +
+    'may have it from --uid-file). Only if that UID is right: the node '
+  );
 }
 
 function keylessWords(keeps: boolean, disk: string | undefined): string {
   if (keeps)
-    return 'is defined, and who said to be it does not have its key: somebody else, or it lost its store; only where you know that it did,';
+    return 'is defined, and who came does not have its key: somebody else, or it lost its store; only where you know that it did,';
   return disk === undefined
     ? 'is defined with a key that it has nowhere to keep at boot: end agent supervise on it, if that was it, then'
     : `is defined with a key on its disk ${disk}, which it could not mount or read (its console tells why). Where that is lost:`;

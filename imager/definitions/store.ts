@@ -210,7 +210,7 @@ export class Definitions {
     return entry;
   }
 
-  /** The one asked for, the one it had, its place in the configuration, or the first that is free. */
+  /** The one asked for, that of the definition it has, its place in the configuration, or the first that is free. */
   #numberFor(name: string): number {
     const wanted = this.standing(name).wanted?.number;
     if (wanted !== undefined) {

@@ -67,9 +67,9 @@ function bookFault(
 }
 
 function isOthersInUse(address: string, client: Client, world: World): boolean {
-  if (client.reservation?.address === address) return false;
+  if (client.reservation?.address === address || !world.inUse(address)) return false;
   const lease = world.leases.byAddress(address);
-  return (lease === undefined || !isHolder(lease, client)) && world.inUse(address);
+  return lease === undefined || !isHolder(lease, client);
 }
 
 /** A node that was known by its MAC or client identifier alone before it had a reservation keeps its address. */

@@ -53,8 +53,8 @@ export interface LeaseBook {
   byAddress(address: string): Lease | undefined;
   /** The lease `client` holds or held last. */
   byClient(client: string): Lease | undefined;
-  /** The lease last given to this MAC. */
-  byMac(mac: string): Lease | undefined;
+  /** The lease last given to this MAC, where it was given to a node. */
+  ofNodeAt(mac: string): Lease | undefined;
   /** The offer of `address` that has not expired at `now`. */
   offerOf(address: string, now: number): Offer | undefined;
   /** The offer made to `client` that has not expired at `now`. */

@@ -32,7 +32,8 @@ export class Leases implements LeaseBook {
   readonly #registry: Registry;
   readonly #byAddress = new Map<string, Lease>();
   readonly #byClient = new Map<string, Lease>();
-  readonly #byMac = new Map<string, Lease>();
+  /** Of nodes alone, who are few beside all who come and go. */
+  readonly #ofNodeAt = new Map<string, Lease>();
   /** Addresses put aside, by the MAC that declined them. */
   readonly #declined = new Map<string, Set<string>>();
   readonly #offerOf = new Map<string, Offer>();
@@ -66,8 +67,8 @@ export class Leases implements LeaseBook {
     return this.#byClient.get(client);
   }
 
-  byMac(mac: string): Lease | undefined {
-    return this.#byMac.get(mac);
+  ofNodeAt(mac: string): Lease | undefined {
+    return this.#ofNodeAt.get(mac);
   }
 
   offerOf(address: string, now: number): Offer | undefined {
@@ -217,7 +218,9 @@ export class Leases implements LeaseBook {
   #change(change: LeaseChange): void {
     const address = addressOf(change);
     const before = this.#byAddress.get(address);
-    if (before !== undefined) this.#forget(before);
+    // One that is renewed is put where it was: to take it out of the indexes first costs as much again.
+    if (before !== undefined && (change.type === 'delete' || !isRenewal(before, change.lease)))
+      this.#forget(before);
     if (change.type === 'put') this.#remember(change.lease);
     this.#touch(address);
   }
@@ -225,7 +228,8 @@ export class Leases implements LeaseBook {
   #remember(lease: Lease): void {
     this.#byAddress.set(lease.address, lease);
     this.#byClient.set(lease.client, lease);
-    this.#byMac.set(lease.mac, lease);
+    if (lease.node !== undefined) this.#ofNodeAt.set(lease.mac, lease);
+    else this.#ofNodeAt.delete(lease.mac);
     if (lease.state === 'declined')
       this.#declined.set(lease.mac, (this.#declined.get(lease.mac) ?? new Set()).add(lease.address));
   }
@@ -233,10 +237,15 @@ export class Leases implements LeaseBook {
   #forget(lease: Lease): void {
     this.#byAddress.delete(lease.address);
     if (this.#byClient.get(lease.client) === lease) this.#byClient.delete(lease.client);
-    if (this.#byMac.get(lease.mac) === lease) this.#byMac.delete(lease.mac);
+    if (this.#ofNodeAt.get(lease.mac) === lease) this.#ofNodeAt.delete(lease.mac);
     const declined = this.#declined.get(lease.mac);
     if (declined?.delete(lease.address) && declined.size === 0) this.#declined.delete(lease.mac);
   }
+}
+
+/** Whether a lease is found in the same places as the one of the same address before it. */
+function isRenewal(before: Lease, { client, mac }: Lease): boolean {
+  return before.client === client && before.mac === mac && before.state !== 'declined';
 }
 
 function addressOf(change: LeaseChange): string {

@@ -64,7 +64,7 @@ function byClientId(identifier: string, reservations: Reservations): Reservation
 }
 
 function learned(mac: string, world: World): Reservation | undefined {
-  const lease = world.leases.byMac(mac);
+  const lease = world.leases.ofNodeAt(mac);
   if (lease?.node === undefined || !isActive(lease, world.now)) return undefined;
   // An adapter's that was a client of its own: the node's lease is another, whatever the configuration says by now.
   if (lease.client === adapterKey(lease.node, mac)) return undefined;

@@ -1,5 +1,4 @@
 #pragma once
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -7,7 +6,7 @@
 int crc32_available(void);
 
 /*
- * CRC-32 (IEEE 802.3, as in zlib) of `length` bytes: a multiple of 256, and not 0. `narrowly`: as on a processor without
- * the wide instructions.
+ * CRC-32 (IEEE 802.3, as in zlib) of `length` bytes: a multiple of 256, and not 0. `width`: as on a processor that multiplies
+ * so many bits at once, 128, 256 or 512; where this one cannot, as many as it can.
  */
-uint32_t crc32_folded(const uint8_t *bytes, size_t length, bool narrowly);
+uint32_t crc32_folded(const uint8_t *bytes, size_t length, unsigned width);

@@ -6,9 +6,9 @@
  *   begin()                         a call of another kind begins
  *   slept()                         whether the last of these three gave the processor up to wait for something, as for a
  *                                   drive: not so where it was taken from it
- *   checksums(bytes, crcs, narrowly)
+ *   checksums(bytes, crcs, width)
  *                                   puts the CRC-32 of each 4096 of `bytes` into `crcs`: false where this processor
- *                                   cannot, and where `crcs` is not as long as that. `narrowly`: see crc32.h
+ *                                   cannot, and where `crcs` is not as long as that. `width`: see crc32.h
  *
  * These return 0 or an errno:
  *   punch(fd, offset, length)   gives the space of a range back; the range reads as zeroes (fallocate)
@@ -100,15 +100,15 @@ static napi_value slept(napi_env env, napi_callback_info info) {
 static napi_value checksums(napi_env env, napi_callback_info info) {
   size_t count = 3, length = 0, blocks = 0;
   napi_value values[3], value;
-  bool narrowly = false;
+  uint32_t width = 0;
   uint8_t *bytes = NULL;
   uint32_t *crcs = NULL;
   napi_get_cb_info(env, info, &count, values, NULL, NULL);
   napi_get_typedarray_info(env, values[0], NULL, &length, (void **)&bytes, NULL, NULL);
   napi_get_typedarray_info(env, values[1], NULL, &blocks, (void **)&crcs, NULL, NULL);
-  napi_get_value_bool(env, values[2], &narrowly);
+  napi_get_value_uint32(env, values[2], &width);
   bool can = crc32_available() && blocks == length / BLOCK_SIZE;
-  for (size_t i = 0; can && i < blocks; i++) crcs[i] = crc32_folded(bytes + i * BLOCK_SIZE, BLOCK_SIZE, narrowly);
+  for (size_t i = 0; can && i < blocks; i++) crcs[i] = crc32_folded(bytes + i * BLOCK_SIZE, BLOCK_SIZE, width);
   napi_get_boolean(env, can, &value);
   return value;
 }

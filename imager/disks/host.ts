@@ -10,7 +10,7 @@ interface Addon {
   write(fd: number, bytes: Uint8Array, from: number, offset: number): number;
   begin(): void;
   slept(): boolean;
-  checksums(bytes: Uint8Array, crcs: Uint32Array, narrowly: boolean): boolean;
+  checksums(bytes: Uint8Array, crcs: Uint32Array, width: number): boolean;
   punch(fd: number, offset: number, length: number): number;
   reserve(fd: number, offset: number, length: number): number;
   lock(fd: number): number;
@@ -61,11 +61,11 @@ function counted(call: string, result: number): number {
 }
 
 /**
- * Puts the CRC-32 of each 4096 bytes into `crcs`, as many as there are; false where that cannot be done here. `narrowly`:
- * as on a processor that cannot do it as fast.
+ * Puts the CRC-32 of each 4096 bytes into `crcs`, as many as there are; false where that cannot be done here. `width`: as on
+ * a processor that multiplies no more bits at once.
  */
-export function checksumsHere(bytes: Uint8Array, crcs: Uint32Array, narrowly = false): boolean {
-  return host()?.checksums(bytes, crcs, narrowly) === true;
+export function checksumsHere(bytes: Uint8Array, crcs: Uint32Array, width: 128 | 256 | 512 = 512): boolean {
+  return host()?.checksums(bytes, crcs, width) === true;
 }
 
 /** Gives the space of a range of an open file back; false where it cannot be done. */

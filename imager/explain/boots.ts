@@ -53,6 +53,8 @@ function outcomeWords(attempt: Attempt, who: string, imager: string): string {
     }
     case 'rebooted':
       return `restarted by its agent after ${seconds(lastAt)} s`;
+    case 'supervised':
+      return explainJournal(events, { who, imager, now: lastAt })?.cause ?? 'its system is up';
     case 'in-progress':
       return `in progress, at ${phase}`;
     case 'stopped': {

@@ -1,5 +1,6 @@
 /** From what was seen to what is wrong, in words. Pure. */
 import type { RecordedEvent } from '../journal/event.ts';
+import { supervisedWord } from '../journal/supervised.ts';
 import { readCapture } from './capture.ts';
 import { type Finding, patienceOf, where } from './finding.ts';
 import { observeCapture } from './from-capture.ts';
@@ -90,7 +91,7 @@ function judge(story: Story): Finding {
 /** Only good news, and so lately that more may come. */
 function isUnderWay(story: Story): boolean {
   const { boot, endAt, over, agent } = story;
-  if (over || agent.some(({ step }) => step === 'ready')) return false;
+  if (over || agent.some(({ step }) => step === 'ready') || supervisedWord(agent) !== undefined) return false;
   if (boot.some((each) => each.kind === 'transfer' && each.end === 'open')) return true;
   const last = boot.at(-1)!;
   const at = last.kind === 'transfer' ? last.lastAt : last.at;

@@ -2,7 +2,7 @@
 import { isEnd, optionsOf } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
 import { hostOf } from './dhcp-observation.ts';
-import type { Answer, Ask, AskType, Observation, Transfer } from './observation.ts';
+import type { Answer, Ask, AskType, NodeWord, Observation, Transfer } from './observation.ts';
 import { typeText } from './pxe-menu.ts';
 
 const ASKS: readonly string[] = ['discover', 'request', 'decline', 'release', 'inform', 'bootp'];
@@ -36,7 +36,10 @@ export function observeJournal(
   let subnet: string | undefined;
   for (const event of events) {
     const { at, component, step, reason, detail = {} } = event;
-    if (isEnd(event)) continue;
+    if (isEnd(event)) {
+      if (component === 'agent' && reason !== 'replaced') leaves(observations, at);
+      continue;
+    }
     switch (component) {
       case 'dhcp':
         subnet = text(detail.subnet) ?? subnet;
@@ -83,6 +86,11 @@ export function observeJournal(
       transfer.reason = 'the imager ended in the middle of it';
     }
   return observations;
+}
+
+function leaves(observations: readonly Observation[], at: number): void {
+  const word = observations.findLast((each): each is NodeWord => each.kind === 'agent');
+  if (word !== undefined) word.leftAt = at;
 }
 
 function dhcp(event: RecordedEvent, imager: string, subnet: string | undefined): Ask | Answer {

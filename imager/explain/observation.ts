@@ -139,6 +139,8 @@ export interface NodeWord extends Seen {
   step: string;
   reason?: string;
   detail: Record<string, string | number | boolean>;
+  /** Of an agent's last word: when its connection ended. */
+  leftAt?: number;
 }
 
 /** The imager switched it. */

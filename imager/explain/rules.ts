@@ -22,12 +22,14 @@ import { runningSystem } from './rules/running-system.ts';
 import { secondServer } from './rules/second-server.ts';
 import { serverRefuses } from './rules/server-refuses.ts';
 import { stalled } from './rules/stalled.ts';
+import { supervised } from './rules/supervised.ts';
 import { unreachable } from './rules/unreachable.ts';
 import { wrongArchitecture } from './rules/wrong-architecture.ts';
 
 export const RULES: readonly Rule[] = [
   cutFrames,
   ready,
+  supervised,
   agentStopped,
   // Two servers make any later failure likely; a file for the wrong machine explains what the node does with it.
   secondServer,

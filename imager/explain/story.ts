@@ -70,7 +70,7 @@ const HARDLY_BEGUN_MS = 15_000;
 /** What a boot that has its address and has asked for nothing yet comes to: see progress(). */
 const HAS_ADDRESS = 4;
 /** The agent's last words where all is well. */
-const ENDS: readonly string[] = ['ready', 'reboot'];
+const ENDS: readonly string[] = ['ready', 'supervise', 'reboot'];
 
 export interface StoryOptions {
   who: string;

@@ -2,7 +2,7 @@
 import { isAbsolute } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
-import { MAX_NUMBER } from '../../agent/protocol/membership.ts';
+import { MAX_NUMBER } from '../../agent/protocol/local-content.ts';
 import { isName } from '../../agent/protocol/names.ts';
 import type { BaseView } from '../disks/bases.ts';
 import type { DiskView } from '../disks/catalog.ts';
@@ -37,6 +37,8 @@ export interface Controls {
   addNbi(image: { name: string; from: string; args?: string }): Promise<BootImage>;
   /** What of an image's files is not as it was added, in words. */
   verifyImage(name: string): Promise<string[]>;
+  /** Signs an image, as it is, that nobody has signed, or another cluster. */
+  signImage(name: string): Promise<BootImage>;
   addBase(base: { name: string; file: string }): Promise<BaseView>;
   /** Makes the boot pack of a base whose boots were seen. */
   packBase(base: string): Promise<BootReads>;
@@ -91,6 +93,7 @@ export function addControlRoutes(app: FastifyInstance, controls: Controls): void
   app.post('/control/images', async ({ body }) => controls.addImage(given(checked(image, body))));
   app.post('/control/tagged-images', async ({ body }) => controls.addNbi(given(checked(nbi, body))));
   app.post<Named>('/control/images/:name/verify', async ({ params }) => controls.verifyImage(params.name));
+  app.post<Named>('/control/images/:name/sign', async ({ params }) => controls.signImage(params.name));
   app.post('/control/bases', async ({ body }) => controls.addBase(checked(base, body)));
   app.post<Named>('/control/bases/:name/pack', async ({ params }) => controls.packBase(params.name));
   app.post('/control/disks', async ({ body }) => controls.createDisk(checked(disk, body)));

@@ -19,9 +19,26 @@ const MAGIC: [Exclude<Compression, 'none'>, number[]][] = [
   ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
 ];
 
+/** What else the kernel unpacks (lib/decompress.c), which is not made or unpacked here. */
+const OTHER_MAGIC: [string, number[]][] = [
+  ['lz4', [0x02, 0x21, 0x4c, 0x18]],
+  ['bzip2', [0x42, 0x5a, 0x68]],
+  ['lzo', [0x89, 0x4c, 0x5a, 0x4f]],
+  ['lzma', [0x5d, 0x00, 0x00]],
+];
+
 /** What `bytes` begin as. */
 export function compressionOf(bytes: Uint8Array): Compression {
-  return MAGIC.find(([, magic]) => magic.every((byte, at) => bytes[at] === byte))?.[0] ?? 'none';
+  return MAGIC.find(([, magic]) => beginsWith(bytes, magic))?.[0] ?? 'none';
+}
+
+/** The name of what `bytes` are compressed with, as far as the kernel can unpack an initramfs of it. */
+export function kernelCompression(bytes: Uint8Array): string | undefined {
+  return [...MAGIC, ...OTHER_MAGIC].find(([, magic]) => beginsWith(bytes, magic))?.[0];
+}
+
+function beginsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
+  return magic.every((byte, at) => bytes[at] === byte);
 }
 
 /** The same bytes each time: no times, no names, one thread. Rejects with CommandError where the tool is missing. */

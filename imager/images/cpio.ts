@@ -24,24 +24,28 @@ const HEADER_BYTES = 110;
 const TRAILER = 'TRAILER!!!';
 const MAX_FILE = 0xffff_ffff;
 
-/**
- * The archive of `entries`, in their order. Paths are relative, without '.', '..' or doubled slashes, and each parent
- * folder must have come before. Throws where one is not so, or comes twice.
- */
+/** The archive of `entries`, in their order. Throws as checkEntries() does. */
 export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
-  const folders = new Set(['']);
-  const paths = new Set<string>();
-  const parts: Uint8Array[] = [];
-  entries.forEach((entry, index) => {
-    checkPath(entry.path, folders, paths);
-    paths.add(entry.path);
-    if (entry.type === 'directory') folders.add(entry.path);
-    parts.push(...member(entry, index + 1));
-  });
+  checkEntries(entries);
+  const parts = entries.flatMap((entry, index) => member(entry, index + 1));
   parts.push(
     ...record({ path: TRAILER, inode: 0, mode: 0, links: 1, major: 0, minor: 0, data: new Uint8Array() }),
   );
   return joined(parts);
+}
+
+/**
+ * Paths are relative, without '.', '..' or doubled slashes, and each parent folder must have come before. Throws where one is not
+ * so, or comes twice.
+ */
+export function checkEntries(entries: readonly CpioEntry[]): void {
+  const folders = new Set(['']);
+  const paths = new Set<string>();
+  for (const { path, type } of entries) {
+    checkPath(path, folders, paths);
+    paths.add(path);
+    if (type === 'directory') folders.add(path);
+  }
 }
 
 function checkPath(path: string, folders: ReadonlySet<string>, paths: ReadonlySet<string>): void {

@@ -17,6 +17,7 @@ interface Section {
 
 /** e_machine of those architectures that are known here (ELF supplements). */
 const MACHINES: Record<number, Architecture> = { 62: 'amd64', 183: 'arm64' };
+const PT_INTERP = 3;
 const SHT_NOBITS = 8;
 const SHT_DYNAMIC = 6;
 const DT_NULL = 0;
@@ -32,6 +33,20 @@ export function isElf64(bytes: Uint8Array): boolean {
 export function elfArchitecture(bytes: Uint8Array): Architecture | undefined {
   if (!isElf64(bytes) || bytes.length < 64) throw new ElfError('not a 64-bit little-endian ELF file');
   return MACHINES[bytes[18]! | (bytes[19]! << 8)];
+}
+
+/** Whether a program is started by a program loader of its system (PT_INTERP), as one that is not static is. Throws ElfError. */
+export function hasInterpreter(bytes: Uint8Array): boolean {
+  if (!isElf64(bytes) || bytes.length < 64) throw new ElfError('not a 64-bit little-endian ELF file');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const start = Number(view.getBigUint64(0x20, true));
+  const size = view.getUint16(0x36, true);
+  const count = view.getUint16(0x38, true);
+  if (count === 0) return false;
+  if (size < 56 || start + count * size > bytes.length) throw new ElfError('program headers past the end');
+  return Array.from({ length: count }, (_, index) => view.getUint32(start + index * size, true)).includes(
+    PT_INTERP,
+  );
 }
 
 /** The `name=value` strings of a kernel module's .modinfo section; a name can come more than once. */

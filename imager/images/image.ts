@@ -99,10 +99,13 @@ export function checkName(name: string): void {
     );
 }
 
-/** The image described by the text of an image.json, for the image kept as `name`. Throws ImageError. */
-export function parseImage(name: string, text: string): BootImage {
+/**
+ * The image described by the text of an image.json, for the image kept as `name`. Throws ImageError, which ends with `mending`: what
+ * is to be done.
+ */
+export function parseImage(name: string, text: string, mending: string): BootImage {
   const fail = (what: string): never => {
-    throw new ImageError(`image ${name} is damaged: image.json ${what}; remove its folder and add it again`);
+    throw new ImageError(`image ${name} is damaged: image.json ${what}; ${mending}`);
   };
   let value: Partial<BootImage>;
   try {

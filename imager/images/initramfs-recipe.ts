@@ -1,22 +1,20 @@
 /** An initramfs from Debian's kernel or from a folder of modules: what is read, checked and put together. */
-import { mkdirSync } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
-import { parseEnrolmentKey } from '../../agent/protocol/enrolment.ts';
-import { replaceDurably } from '../storage/durable.ts';
+import { basename, relative } from 'node:path';
+import { ENROLMENT_KEY_FILE, parseEnrolmentKey } from '../../agent/protocol/enrolment.ts';
 import { type Compression, compress } from './compression.ts';
-import { type CpioEntry, writeCpio } from './cpio.ts';
+import { type CpioEntry, checkEntries, writeCpio } from './cpio.ts';
 import { DebianPackages, type Progress } from './debian.ts';
 import { checkUnpacks, debianKernel } from './debian-kernel.ts';
-import { ElfError, elfArchitecture } from './elf.ts';
+import { ElfError, elfArchitecture, hasInterpreter } from './elf.ts';
 import { type Architecture, ImageError } from './image.ts';
 import { type AddedFile, initramfsEntries } from './initramfs.ts';
-import { builtinModules, type KernelModule, readModules } from './modules.ts';
+import { type KernelModule, moduleName, readModules } from './modules.ts';
 
 export interface InitramfsOptions {
   arch: Architecture;
-  /** Path of the static agent binary. */
-  agent: string;
+  /** Path of the static agent binary; or what builds it, which is called once all else is found to be good. */
+  agent: string | (() => Promise<string>);
   /** A lib/modules/VERSION; where there is none, that of Debian's kernel. */
   modulesDir?: string;
   /** What to load, in place of what the agent needs on virtual machines. */
@@ -57,49 +55,45 @@ const BUSES: Record<Architecture, string[]> = {
 };
 
 /** The modules that the agent needs on virtual machines. */
-export function defaultModules(arch: Architecture): string[] {
+function defaultModules(arch: Architecture): string[] {
   return [...BUSES[arch], ...DRIVERS];
 }
 
 /** What comes of one option set is the same each time, to the bit. Rejects with words for the person who asked. */
 export async function buildInitramfs(options: InitramfsOptions): Promise<BuiltInitramfs> {
-  const { arch, compression, progress = () => {} } = options;
+  const { arch, agent, busybox, compression, progress = () => {} } = options;
+  // What was named comes first: it is read in no time, and what comes after it may take minutes.
+  const added = await addedFiles(options);
+  const ownBusybox = typeof busybox === 'string' ? await program('busybox', busybox, arch) : undefined;
+  const readAgent = async (): Promise<Uint8Array> =>
+    program('the agent', typeof agent === 'string' ? agent : await agent(), arch);
+  const ownAgent = typeof agent === 'string' ? await readAgent() : undefined;
   const packages = (): DebianPackages => new DebianPackages({ arch, cacheDir: options.cacheDir(), progress });
-  let folder = options.modulesDir;
-  if (folder === undefined) {
-    const kernel = await debianKernel(packages());
-    await checkUnpacks(kernel, compression);
-    folder = kernel.modules;
-  }
+  const folder = options.modulesDir ?? (await debianModules(packages(), compression));
   const kernelVersion = await releaseOf(folder);
   const named = [...(options.modules ?? defaultModules(arch)), ...(options.withModules ?? [])];
-  const wanted = named.map((name) => name.replaceAll('-', '_'));
+  const wanted = named.map(moduleName);
   const modules = await readModules(folder, wanted);
-  const builtin = await builtinModules(folder);
   for (const { name, content } of modules) checkArchitecture(`kernel module ${name}`, content, arch);
-  const busybox = await busyboxOf(options.busybox, packages);
-  const agent = await program('the agent', options.agent, arch);
-  const entries = initramfsEntries({
-    agent,
-    kernelVersion,
-    modules,
-    ...(busybox === undefined ? {} : { busybox: await program('busybox', busybox, arch) }),
-    added: [
-      ...(await Promise.all((options.add ?? []).map(added))),
-      ...(options.enrolmentKey === undefined ? [] : [await keyOf(options.enrolmentKey)]),
-    ],
-  });
+  const contents = {
+    ...{ kernelVersion, modules, added },
+    ...(busybox === undefined ? {} : { busybox: ownBusybox ?? (await debianBusybox(packages())) }),
+  };
+  checkEntries(initramfsEntries({ ...contents, agent: new Uint8Array() }));
+  const entries = initramfsEntries({ ...contents, agent: ownAgent ?? (await readAgent()) });
   const whole = writeCpio(entries);
   if (compression !== 'none') progress(`${arch}: compressing ${whole.length} bytes with ${compression}`);
   const bytes = await compress(whole, compression);
-  const builtIn = wanted.filter((name) => builtin.has(name));
+  const loaded = new Set(modules.map(({ name }) => name));
+  const builtIn = wanted.filter((name) => !loaded.has(name));
   return { bytes, unpackedBytes: whole.length, kernelVersion, modules, builtIn, entries };
 }
 
-/** The file is there whole or not at all, also after a power cut; its folder is made. */
-export function saveInitramfs(file: string, bytes: Uint8Array): void {
-  mkdirSync(dirname(file), { recursive: true });
-  replaceDurably(dirname(file), basename(file), bytes);
+/** The lib/modules/VERSION of Debian's kernel, which must be able to unpack what is made. */
+async function debianModules(packages: DebianPackages, compression: Compression): Promise<string> {
+  const kernel = await debianKernel(packages);
+  await checkUnpacks(kernel, compression);
+  return kernel.modules;
 }
 
 async function releaseOf(folder: string): Promise<string> {
@@ -109,35 +103,43 @@ async function releaseOf(folder: string): Promise<string> {
   return name;
 }
 
-async function busyboxOf(
-  busybox: InitramfsOptions['busybox'],
-  packages: () => DebianPackages,
-): Promise<string | undefined> {
-  if (busybox === undefined || typeof busybox === 'string') return busybox;
-  const source = packages();
-  const [found] = await source.fetch(['busybox-static']);
-  return `${await source.unpack(found!)}/bin/busybox`;
+async function debianBusybox(packages: DebianPackages): Promise<Uint8Array> {
+  const [found] = await packages.fetch(['busybox-static']);
+  return program('busybox', `${await packages.unpack(found!)}/bin/busybox`, packages.arch);
 }
 
 async function program(what: string, file: string, arch: Architecture): Promise<Uint8Array> {
   const content = await readFile(file);
   checkArchitecture(what, content, arch);
+  if (asked(what, () => hasInterpreter(content)))
+    throw new ImageError(
+      `${what} is not static: it wants a program loader, which the initramfs does not have`,
+    );
   return content;
 }
 
 function checkArchitecture(what: string, content: Uint8Array, arch: Architecture): void {
-  let found: Architecture | undefined;
-  try {
-    found = elfArchitecture(content);
-  } catch (error) {
-    if (error instanceof ElfError) throw new ImageError(`${what}: ${error.message}`);
-    throw error;
-  }
+  const found = asked(what, () => elfArchitecture(content));
   if (found !== arch)
     throw new ImageError(`${what} is for ${found ?? 'another architecture'}, not for ${arch}`);
 }
 
-async function added({ file, path }: { file: string; path: string }): Promise<AddedFile> {
+/** What an ELF file says. Throws ImageError, with `what` for its name, where it is none. */
+function asked<T>(what: string, ask: () => T): T {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof ElfError) throw new ImageError(`${what}: ${error.message}`);
+    throw error;
+  }
+}
+
+async function addedFiles({ add = [], enrolmentKey }: InitramfsOptions): Promise<AddedFile[]> {
+  const files = await Promise.all(add.map(addedFile));
+  return enrolmentKey === undefined ? files : [...files, await keyOf(enrolmentKey)];
+}
+
+async function addedFile({ file, path }: { file: string; path: string }): Promise<AddedFile> {
   const found = await stat(file);
   if (!found.isFile()) throw new ImageError(`${file} is no plain file`);
   return {
@@ -147,10 +149,10 @@ async function added({ file, path }: { file: string; path: string }): Promise<Ad
   };
 }
 
-/** Where the agent looks for it (agent/linux/secret.ts). The error says nothing of what is in the file. */
+/** Where the agent looks for it. The error says nothing of what is in the file. */
 async function keyOf(file: string): Promise<AddedFile> {
   const content = await readFile(file);
   if (parseEnrolmentKey(content.toString('latin1')) === undefined)
     throw new ImageError(`${file} holds no key of 64 hexadecimal digits (openssl rand -hex 32)`);
-  return { path: 'etc/bootwright/enrolment-key', content, mode: 0o600 };
+  return { path: relative('/', ENROLMENT_KEY_FILE), content, mode: 0o600 };
 }

@@ -1,6 +1,5 @@
 /** The first root file system of a node: the agent as /init, the modules it loads, and what else is asked for. Pure. */
 import type { CpioEntry } from './cpio.ts';
-import { ElfError, isElf64 } from './elf.ts';
 import type { KernelModule } from './modules.ts';
 
 /** Where the agent finds the modules to load: one absolute path a line, in load order. */
@@ -27,13 +26,9 @@ export interface AddedFile {
   mode: number;
 }
 
-/**
- * The entries of the archive. The same contents give the same entries. Throws ElfError where `agent` or `busybox` is no
- * program.
- */
+/** The entries of the archive. The same contents give the same entries. */
 export function initramfsEntries(contents: InitramfsContents): CpioEntry[] {
   const { agent, kernelVersion, modules, busybox, added = [] } = contents;
-  if (!isElf64(agent)) throw new ElfError('the agent is not a 64-bit ELF program');
   const base = `lib/modules/${kernelVersion}`;
   const files: CpioEntry[] = modules.map(({ path, content }) => ({
     path: `${base}/${path}`,
@@ -48,7 +43,6 @@ export function initramfsEntries(contents: InitramfsContents): CpioEntry[] {
     { path: 'init', type: 'file', content: agent, mode: 0o755 },
   );
   if (busybox !== undefined) {
-    if (!isElf64(busybox)) throw new ElfError('busybox is not a 64-bit ELF program');
     files.push(
       { path: 'bin/busybox', type: 'file', content: busybox, mode: 0o755 },
       { path: 'bin/sh', type: 'symlink', target: 'busybox' },

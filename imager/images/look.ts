@@ -2,6 +2,7 @@
 import { constants, gunzipSync } from 'node:zlib';
 import { sizeFault } from './boot-sector.ts';
 import { decodeBzImage, isBzImage } from './bzimage.ts';
+import { kernelCompression } from './compression.ts';
 import { decodeHeader, isNbi } from './nbi/header.ts';
 import { faults } from './nbi/layout.ts';
 import { loaderFaults } from './nbi/loader.ts';
@@ -10,7 +11,7 @@ import { loaderFaults } from './nbi/loader.ts';
 export const LOOK_BYTES = 65536;
 
 export interface Look {
-  format: 'linux' | 'efi' | 'nbi' | 'boot-sector' | 'other';
+  format: 'linux' | 'efi' | 'nbi' | 'boot-sector' | 'initramfs' | 'device-tree' | 'other';
   /** Debian's name of the architecture, where the bytes tell it. */
   arch?: string;
   /** `a Linux kernel for amd64` */
@@ -34,7 +35,8 @@ export function look(head: Uint8Array): Look {
   const unpacked = gunzipHead(head);
   if (unpacked !== undefined) {
     const inner = look(unpacked);
-    if (inner.format === 'linux') return { ...inner, words: `${inner.words}, gzipped` };
+    if (inner.format === 'linux' || inner.format === 'initramfs')
+      return { ...inner, words: `${inner.words}, gzipped` };
     return { format: 'other', words: 'a gzip file' };
   }
   const machine = peMachine(head);
@@ -46,7 +48,24 @@ export function look(head: Uint8Array): Look {
   if (startsWith(head, 0, '\x7fELF')) return { format: 'other', words: 'an ELF file' };
   if (head[510] === 0x55 && head[511] === 0xaa)
     return { format: 'boot-sector', arch: 'amd64', words: 'a boot sector' };
-  return { format: 'other', words: 'no boot file known here' };
+  return besideKernel(head) ?? { format: 'other', words: 'no boot file known here' };
+}
+
+/**
+ * What is given to a kernel. Formats: Documentation/driver-api/early-userspace/buffer-format.rst; Devicetree Specification, 5.2;
+ * U-Boot's include/image.h. What is compressed is not unpacked.
+ */
+function besideKernel(head: Uint8Array): Look | undefined {
+  if (startsWith(head, 0, '070701') || startsWith(head, 0, '070702'))
+    return { format: 'initramfs', words: 'an initramfs' };
+  if (startsWith(head, 0, '\xd0\x0d\xfe\xed')) return { format: 'device-tree', words: 'a device tree' };
+  if (startsWith(head, 0, '\x27\x05\x19\x56')) return { format: 'other', words: 'a U-Boot legacy image' };
+  const compression = kernelCompression(head);
+  if (compression === undefined) return undefined;
+  return {
+    format: 'initramfs',
+    words: `an initramfs compressed with ${compression}, or another file that is so compressed`,
+  };
 }
 
 /** Why `head` is no kernel for `arch`, in words. */

@@ -19,7 +19,7 @@ export interface KernelModule {
 /** Unpacked. Debian's largest has 5 MB. */
 const MAX_MODULE = 64 * 1024 * 1024;
 
-/** How the kernel writes a module's name: '-' and '_' are the same. */
+/** A module's name as the kernel writes it, of its file or of what people call it: '-' and '_' are the same. */
 export function moduleName(file: string): string {
   return basename(file)
     .replace(/\.ko(\.\w+)?$/, '')
@@ -66,8 +66,8 @@ export function directNeeds(info: readonly [name: string, value: string][]): {
 }
 
 /**
- * Reads `wanted` and all they need from `folder`, a lib/modules/VERSION, in load order. Soft needs that the kernel
- * does not have are passed over. What is not VERSION's, or leads out of the folder, is refused.
+ * Reads `wanted` and all they need from `folder`, a lib/modules/VERSION, in load order, but for what is part of the kernel
+ * itself. Soft needs that the kernel does not have are passed over. What is not VERSION's, or leads out of the folder, is refused.
  */
 export async function readModules(folder: string, wanted: readonly string[]): Promise<KernelModule[]> {
   const tree = await readTree(folder);
@@ -111,12 +111,8 @@ async function readTree(folder: string): Promise<ModuleTree> {
     files.set(moduleName(path), path);
     needs.set(moduleName(path), rest.map(moduleName));
   }
-  return { files, builtin: await builtinModules(folder), needs };
-}
-
-/** Names of what needs no loading: it is part of the kernel itself. */
-export async function builtinModules(folder: string): Promise<Set<string>> {
-  return new Set((await linesOf(join(folder, 'modules.builtin'))).map(moduleName));
+  const builtin = new Set((await linesOf(join(folder, 'modules.builtin'))).map(moduleName));
+  return { files, builtin, needs };
 }
 
 function isUpdate(path: string): boolean {

@@ -8,12 +8,12 @@ import { replaceDurably } from '../storage/durable.ts';
 import { DebianPackages, type Progress } from './debian.ts';
 import { debianKernel } from './debian-kernel.ts';
 import type { Architecture } from './image.ts';
-import { buildInitramfs } from './initramfs-recipe.ts';
+import { buildInitramfs, type InitramfsOptions } from './initramfs-recipe.ts';
 
 export interface BootFilesOptions {
   arch: Architecture;
-  /** Path of the static agent binary. */
-  agent: string;
+  /** As buildInitramfs() takes it. */
+  agent: InitramfsOptions['agent'];
   /** File with the operator's key of enrolment. */
   enrolmentKey?: string;
   /** What is downloaded and compressed is kept here. */

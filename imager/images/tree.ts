@@ -75,7 +75,7 @@ export class BootTree implements BootFiles {
     this.#menus = menus;
   }
 
-  /** See BootFiles. Rejects with ImageError where the path is of an image that is damaged. */
+  /** See BootFiles. Rejects with ImageError where the path is of an image that is damaged, or not what was added. */
   async open(path: string, client: BootFileClient): Promise<BootFile | undefined> {
     const wanted = normalisePath(path);
     if (wanted === undefined) return undefined;
@@ -100,6 +100,7 @@ export class BootTree implements BootFiles {
     if (generated !== undefined) return memoryFile(generated);
     const stored = filesOf(image).find(([known]) => known === file)?.[0];
     if (stored === undefined) return undefined;
+    await this.#table.checkFile(image, stored);
     return openFile(this.#table.path(name, stored));
   }
 }

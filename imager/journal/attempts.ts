@@ -1,15 +1,16 @@
 /** From what was seen of a node to its attempts to boot. Pure. */
 import type { RecordedEvent } from './event.ts';
+import { supervisedWord } from './supervised.ts';
 
 /** How far a boot came, in order. */
 export const PHASES = ['power', 'dhcp', 'files', 'agent', 'disk', 'ready'] as const;
 export type Phase = (typeof PHASES)[number];
 
 /**
- * `rebooted`: the agent restarted the node on purpose. `stopped`: nothing more was heard, or it began anew, before
- * `ready`.
+ * `supervised`: an agent speaks for a system that is up. `rebooted`: the agent restarted the node on purpose. `stopped`: nothing
+ * more was heard, or it began anew, before `ready`.
  */
-export type Outcome = 'ready' | 'rebooted' | 'in-progress' | 'stopped';
+export type Outcome = 'ready' | 'supervised' | 'rebooted' | 'in-progress' | 'stopped';
 
 export interface Attempt {
   /** Milliseconds since the epoch: the first and the last event. */
@@ -144,7 +145,9 @@ export function attemptsOf(
 
 function outcomeOf(boot: readonly RecordedEvent[], phase: Phase, alive: boolean): Outcome {
   if (phase === 'ready') return 'ready';
-  const steps = boot.filter(({ component }) => component === 'agent').map(({ step }) => step);
+  const words = boot.filter(({ component }) => component === 'agent');
+  if (supervisedWord(words) !== undefined) return 'supervised';
+  const steps = words.map(({ step }) => step);
   if (steps.includes('failed')) return 'stopped';
   if (['reboot', 'retry', 'fall-back'].some((step) => steps.includes(step))) return 'rebooted';
   return alive ? 'in-progress' : 'stopped';

@@ -121,27 +121,31 @@ export class Recorder {
    * Where another server gives the addresses, iPXE says who it is in the name of the script it asks for
    * (menus/builtin.ts). Only nodes are found so, and only where DHCP told nothing: anybody can ask for any name.
    */
-  #ownerByScript({ detail }: BootEvent, address: string): Owner | undefined {
+  #ownerByScript({ at, detail }: BootEvent, address: string): Owner | undefined {
     const [, mac] = BY_MAC.exec(String(detail?.file ?? '')) ?? [];
     const node =
       mac === undefined ? undefined : this.#names.byMac(mac.toLowerCase().replaceAll('-', ':'))?.name;
-    if (node !== undefined) this.#claims.set(address, { node });
+    if (node !== undefined) this.#claims.set(address, { node }, { at });
     return this.#claims.of(address);
   }
 
   /**
-   * An address is whose it was given to last. Beside another DHCP server, which gives the addresses, it is whose it was
-   * asked for there.
+   * An address is whose it was given to last, until that gives it back or finds it in use. Beside another DHCP server, which gives
+   * the addresses, it is whose it was asked for there. Who asks for the options alone (INFORM) is given none, whatever address it
+   * says it has.
    */
-  #learn({ component, step, reason, node, mac, address }: RecordedEvent): void {
+  #learn({ at, component, step, reason, node, mac, address, detail }: RecordedEvent): void {
     if (component !== 'dhcp' || address === undefined) return;
-    const given = step === 'ack' && reason === undefined;
-    const taken = step === 'request' && reason === 'other-server';
-    if (given || (taken && this.#names.byAddress(address) === undefined))
-      this.#owners.set(address, {
-        ...(node === undefined ? {} : { node }),
-        ...(mac === undefined ? {} : { mac }),
-      });
+    const owner: Owner = {
+      ...(node === undefined ? {} : { node }),
+      ...(mac === undefined ? {} : { mac }),
+    };
+    const seconds = detail?.seconds;
+    if (step === 'ack' && reason === undefined && typeof seconds === 'number')
+      this.#owners.set(address, owner, { at, ends: at + seconds * 1000 });
+    else if ((step === 'release' || step === 'decline') && reason === undefined) this.#owners.delete(address);
+    else if (step === 'request' && reason === 'other-server' && this.#names.byAddress(address) === undefined)
+      this.#owners.set(address, owner, { at });
   }
 }
 

@@ -157,7 +157,7 @@ const userConfig = section({
   scripts: list('scripts', script, 0, 256).default([]),
   /** For scripts that do not say. */
   onFailure: onFailure.default('retry'),
-  services: services.default({ init: ['/sbin/init'], ports: [], timeoutSeconds: 60 }),
+  services: services.prefault({}),
 });
 
 /** Files: PEM, and GnuTLS' list of pre-shared keys. */
@@ -185,18 +185,14 @@ export const configFile = section({
   state: word,
   cluster: name('a cluster name'),
   network,
-  ports: ports.default({ dhcp: 67, dhcpClient: 68, tftp: 69, http: 80, nbd: 10809, agent: AGENT_PORT }),
-  dhcp: dhcp.default({ mode: 'server', probe: false, subnets: [], options: [] }),
-  boot: boot.default({ files: {} }),
+  ports: ports.prefault({}),
+  dhcp: dhcp.prefault({}),
+  boot: boot.prefault({}),
   /** Folder of the operator's boot menu templates. */
   templates: word.optional(),
   https: section({ port: port('HTTPS').default(443), cert: word, key: word }).optional(),
   nbd: section({ tls: nbdTls.optional() }).default({}),
-  agents: agents.default({
-    enrolment: 'first',
-    heartbeatSeconds: HEARTBEAT_SECONDS,
-    lostSeconds: LOST_SECONDS,
-  }),
+  agents: agents.prefault({}),
   nodes: list('nodes', node).default([]),
   userConfigs: named(
     z.record(name('a name'), userConfig, {

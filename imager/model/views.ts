@@ -28,9 +28,9 @@ export interface BootRecord {
 
 /**
  * `up`: it has a carrier, and datagrams come back from the imager, or some come at all where it has no address. `silent`: none
- * comes. `path-down`: those to the imager do not come back. `gone`: the node has it no more.
+ * comes. `path-down`: those to the imager do not come back. `gone`: the node has it no more. `unknown`: the node is lost.
  */
-export type AdapterState = 'up' | 'no-carrier' | 'silent' | 'path-down' | 'gone';
+export type AdapterState = 'up' | 'no-carrier' | 'silent' | 'path-down' | 'gone' | 'unknown';
 
 export interface AdapterView {
   /** As the node's kernel names it. */
@@ -38,6 +38,8 @@ export interface AdapterView {
   mac: string;
   address: string | null;
   state: AdapterState;
+  /** What it was when it was last heard, where that is unknown now. */
+  was?: AdapterState;
   /** Mbit/s, where its driver says. */
   speed: number | null;
   /** Milliseconds to the imager and back. */
@@ -98,6 +100,12 @@ export interface DefinitionView {
 /** What a node was recognised by; `key`: its connection is secured with that of its definition. */
 export type Recognised = 'key' | 'uid' | 'mac' | 'address';
 
+/**
+ * How a node came to its definition: `first-use`: it was the first who said to be it (agents.enrolment). `asked`: imager node define
+ * had asked for that. `anew`: in the place of one that it had.
+ */
+export type Defined = 'first-use' | 'asked' | 'anew';
+
 /** The last time a node was taken in. */
 export interface Joined {
   /** Milliseconds since the epoch. */
@@ -107,6 +115,8 @@ export interface Joined {
   by: Recognised | null;
   /** What was done to its definition before, in order: define, finish, correct, settle, erase. */
   deeds: readonly string[];
+  /** Null where it was not defined as it came. */
+  defined: Defined | null;
 }
 
 /** Who was not let in, once or several times for one reason from one address. */
@@ -117,10 +127,11 @@ export interface RefusalView {
   why: string;
   address: string;
   /**
-   * Whose it is. `key`: the node's own, which had its key. `claim`: of somebody who said to be the node. `address`: of somebody
-   * who said nothing that counts, at the address of the node.
+   * Whose it is. `key`: the node's own, which had its key. `former`: of what was the node once, with a key that is deleted, also
+   * where another machine is the node by now. `claim`: of somebody who said to be the node, by its UID or its definition.
+   * `mac`: of somebody who has a MAC of the node. `address`: of somebody who said nothing that counts, at the address of the node.
    */
-  as: 'key' | 'claim' | 'address';
+  as: 'key' | 'former' | 'claim' | 'mac' | 'address';
   count: number;
   /** The first time and the last: milliseconds since the epoch. */
   since: number;

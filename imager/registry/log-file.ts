@@ -13,6 +13,11 @@ const NEXT = 'registry.log.new';
 /** O_DSYNC: a write returns when its bytes are on the disk, as with an fdatasync behind it, in one call. */
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_DSYNC;
 
+/** Files have room in blocks of so many bytes, and a short write costs as much as one of a whole block. */
+const BLOCK = 4096;
+/** Most zeroes that are written behind a record. */
+const MOST_ROOM = 256 * 1024;
+
 /** Writes bytes at a place of a file and calls back with how many there were. */
 export type WriteBytes = (
   fd: number,
@@ -31,12 +36,15 @@ export class LogFile {
   readonly #write: WriteBytes;
   #handle: FileHandle;
   #end: number;
+  /** How long the file is: zeroes from the end of the last record on. */
+  #size: number;
 
   private constructor(dir: string, write: WriteBytes, handle: FileHandle, end: number) {
     this.#dir = dir;
     this.#write = write;
     this.#handle = handle;
     this.#end = end;
+    this.#size = end;
   }
 
   /**
@@ -60,7 +68,7 @@ export class LogFile {
     return { log, groups };
   }
 
-  /** Where the next record begins: also how long the file is. */
+  /** Where the next record begins. */
   get end(): number {
     return this.#end;
   }
@@ -70,15 +78,21 @@ export class LogFile {
    * LogLost where the disk fails.
    */
   async append(record: Uint8Array): Promise<void> {
-    try {
-      await writeAll(this.#write, this.#handle.fd, record, this.#end);
-    } catch (error) {
-      if (!isFull(error))
-        throw new LogLost(`the registry's log cannot be written: ${(error as Error).message}`);
-      await this.#cut();
-      throw error;
+    const end = this.#end + record.length;
+    if (end <= this.#size) await this.#put(record);
+    else {
+      const size = sizeWithRoom(end);
+      try {
+        await this.#put(Buffer.concat([record], size - this.#end));
+        this.#size = size;
+      } catch (error) {
+        // Where there is no room for the zeroes there may be for the record.
+        if (!isFull(error)) throw error;
+        await this.#put(record);
+        this.#size = end;
+      }
     }
-    this.#end += record.length;
+    this.#end = end;
   }
 
   /**
@@ -100,16 +114,30 @@ export class LogFile {
     await this.#handle.close();
     this.#handle = handle;
     this.#end = LOG_MAGIC.length + tail.length;
+    this.#size = this.#end;
   }
 
   async close(): Promise<void> {
     await this.#handle.close();
   }
 
+  /** Writes `bytes` behind the last record. Where there is no room for them the log is as before. */
+  async #put(bytes: Uint8Array): Promise<void> {
+    try {
+      await writeAll(this.#write, this.#handle.fd, bytes, this.#end);
+    } catch (error) {
+      if (!isFull(error))
+        throw new LogLost(`the registry's log cannot be written: ${(error as Error).message}`);
+      await this.#cut();
+      throw error;
+    }
+  }
+
   async #cut(): Promise<void> {
     try {
       await this.#handle.truncate(this.#end);
       await this.#handle.datasync();
+      this.#size = this.#end;
     } catch (error) {
       throw new LogLost(`the registry's log cannot be cut: ${(error as Error).message}`);
     }
@@ -119,6 +147,15 @@ export class LogFile {
 /** Whether `error` says that there is no room, of which there may be some later. */
 export function isFull(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
+/**
+ * How long the file is made for records up to byte `end`. A write that makes a file longer has to be followed by one of the
+ * file system's journal; one over zeroes that are on the disk has not. As much room as there are records, so that what is
+ * written in vain is never more than they.
+ */
+function sizeWithRoom(end: number): number {
+  return Math.ceil((end + Math.min(end, MOST_ROOM)) / BLOCK) * BLOCK;
 }
 
 /** The next log beside the one in use, on the disk. Rejects, and leaves nothing, where it cannot be written. */

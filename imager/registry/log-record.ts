@@ -11,6 +11,8 @@ export const LOG_MAGIC = Buffer.from('BWRLOG1\n', 'latin1');
 const RECORD_MAGIC = Buffer.from('BWrc', 'latin1');
 /** Magic, length of the payload and its CRC-32, little-endian. */
 export const RECORD_HEAD = 12;
+/** The least that a disk writes whole: records go over zeroes, and any of its sectors may get there before the others. */
+const SECTOR = 512;
 /** A value and the arrays around it: record, transactions, transaction, write. */
 const DEEPEST = MAX_DEPTH + 1 + 4;
 
@@ -92,15 +94,20 @@ function lengthAt(log: Buffer, at: number): number | undefined {
 
 /**
  * Whether the bad record at `at` is the last: a record is written after the one before it is durable, so that a torn one
- * has nothing behind it but zeroes, where its own head was written in part.
+ * has nothing behind it but zeroes. Where its own head was written in part its length may be too short.
  */
 function isTorn(log: Buffer, at: number): boolean {
-  const length = lengthAt(log, at);
+  const length = isInOneSector(at + 4) ? lengthAt(log, at) : undefined;
   if (length !== undefined && log.subarray(at + RECORD_HEAD + length).some((byte) => byte !== 0))
     return false;
   for (let found = at; found !== -1; found = log.indexOf(RECORD_MAGIC, found + 1))
     if (payloadAt(log, found) !== undefined) return false;
   return true;
+}
+
+/** Whether the four bytes of a length at `at` get to a disk together or not at all. */
+function isInOneSector(at: number): boolean {
+  return at % SECTOR <= SECTOR - 4;
 }
 
 function readGroup(payload: Buffer, at: number): Group {

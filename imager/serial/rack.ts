@@ -1,4 +1,5 @@
 /** The same work on many ports at once, each with its own end, and each write on record. */
+import { wordsOf } from '../../agent/protocol/words-of.ts';
 import type { AuditEntry, AuditTrail } from './audit.ts';
 import { SerialFailure } from './failure.ts';
 import { openPort } from './port.ts';
@@ -70,7 +71,7 @@ async function onPort<T>(port: string, options: RackOptions<T>): Promise<PortRes
 /** What is no SerialFailure nobody foresaw: the other ports go on all the same. */
 function failureOf(error: unknown): SerialFailure {
   if (error instanceof SerialFailure) return error;
-  const why = error instanceof Error ? error.message : String(error);
+  const why = wordsOf(error);
   return new SerialFailure('failed', why, { cause: error });
 }
 

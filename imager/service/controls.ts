@@ -1,6 +1,7 @@
 /** What the control API does: flash, power, additions. Wishes are checked here, against everything there is. */
 import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
+import type { Logger } from 'pino';
 import type { Admissions } from '../agents/admissions.ts';
 import type { Directory } from '../agents/directory.ts';
 import type { Outputs } from '../agents/outputs.ts';
@@ -17,6 +18,8 @@ import type { BootFiles } from '../images/boot-files.ts';
 import { servedFiles } from '../images/generated.ts';
 import { type BootImage, ImageError } from '../images/image.ts';
 import { addLinuxNbi } from '../images/nbi/add.ts';
+import { otherProcessor } from '../images/processor.ts';
+import { SealError } from '../images/seal.ts';
 import type { BootTable } from '../images/table.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { EventSink } from '../journal/event.ts';
@@ -45,12 +48,16 @@ export interface ControlParts {
   agents: Pick<AgentServer, 'flash' | 'power' | 'undefine' | 'connected'>;
   sink: EventSink;
   clock: Clock;
+  log: Logger;
 }
+
+/** What it takes where no boot starts the agent. */
+const SUPERVISED = 'where its own system is up, start its agent there (agent supervise)';
 
 export function controlsOf(parts: ControlParts): Controls {
   const { config, nodes, outputs, table, files, disks, packs, menus } = parts;
   return {
-    flash: (name, target) => flash(parts, name, target),
+    flash: (name, target) => wish(() => flash(parts, name, target)),
     power: (name, action) => power(parts, name, action),
     define: (name, number) => define(parts, name, number),
     undefine: (name) => undefine(parts, name),
@@ -58,6 +65,7 @@ export function controlsOf(parts: ControlParts): Controls {
     addImage: (image) => wish(() => table.add(image)),
     addNbi: (image) => wish(() => addNbi(table, image)),
     verifyImage: (name) => wish(() => verifyImage(table, name)),
+    signImage: (name) => wish(() => signImage(table, name)),
     addBase: ({ name, file }) => wish(() => disks.addBase(name, file)),
     packBase: (name) => wish(() => packs.make(name)),
     checkMenus: () => checkBoots(menus, config, files),
@@ -94,6 +102,12 @@ async function verifyImage(table: BootTable, name: string): Promise<string[]> {
   return found;
 }
 
+async function signImage(table: BootTable, name: string): Promise<BootImage> {
+  const signed = await table.sign(name);
+  if (signed === undefined) throw unknownImage(table, name);
+  return signed;
+}
+
 function unknownImage(table: BootTable, name: string): ApiError {
   return unknownName(
     'boot image',
@@ -103,30 +117,18 @@ function unknownImage(table: BootTable, name: string): ApiError {
 }
 
 async function flash(
-  { config, nodes, directory, admissions, table, disks, agents, httpPort, sink, clock }: ControlParts,
+  parts: ControlParts,
   name: string,
   target: { image: string; disks: string[] },
 ): Promise<Flashed> {
+  const { config, nodes, directory, admissions, disks, agents, httpPort, sink, clock } = parts;
   const node = nodeNamed(nodes, name);
-  if (table.get(target.image) === undefined) throw unknownImage(table, target.image);
   const known = disks.names();
   for (const disk of target.disks) if (!known.includes(disk)) throw unknownName('disk', disk, known);
   if (new Set(target.disks).size < target.disks.length)
     throw new ApiError(400, `the same disk twice: ${target.disks.join(', ')}`);
   const { image } = target;
-  const [fault] = await verifyImage(table, image);
-  if (fault !== undefined) {
-    // Before the node has it for its next boot, and so that whoever watches hears of it.
-    sink({
-      at: clock.now(),
-      component: 'imager',
-      step: 'refused',
-      reason: 'tampered',
-      node: name,
-      detail: { image, why: fault },
-    });
-    throw new ApiError(409, `image ${image} is not what was added: ${fault}`);
-  }
+  const entry = await soundImage(parts, name, image);
   const old = directory.get(name)?.pointer ?? null;
   const request = {
     image,
@@ -135,9 +137,6 @@ async function flash(
     cluster: config.cluster,
     deployment: randomBytes(8).toString('hex'),
   };
-  // As it was verified: it may have been replaced while that went on.
-  const entry = table.get(image);
-  if (entry === undefined) throw unknownImage(table, image);
   const sealed = admissions.sealImage(name, request, servedFiles(entry));
   const signed = sealed && { port: httpPort, ...sealed };
   const pointer = await agents
@@ -153,6 +152,39 @@ async function flash(
     detail: { image, disks: target.disks.join(','), deployment: request.deployment },
   });
   return { node: name, old, pointer, verified: signed !== undefined };
+}
+
+/**
+ * The image that a node is to be flashed with. Rejects with ApiError where its files are not all there and what was added, or are for
+ * another processor than the node has told of: before the node has it for its next boot, and so that whoever watches hears of it.
+ */
+async function soundImage(
+  { table, directory, sink, clock, log }: ControlParts,
+  node: string,
+  image: string,
+): Promise<BootImage> {
+  const refused = (reason: string, why: string): ApiError => {
+    sink({ at: clock.now(), component: 'imager', step: 'refused', reason, node, detail: { image, why } });
+    log.warn({ node, image, reason }, `flash refused: ${why}`);
+    return new ApiError(409, why);
+  };
+  let entry: BootImage | undefined;
+  try {
+    entry = table.get(image);
+  } catch (error) {
+    if (!(error instanceof ImageError)) throw error;
+    throw refused(error instanceof SealError ? 'tampered' : 'damaged', error.message);
+  }
+  if (entry === undefined) throw unknownImage(table, image);
+  const [fault] = await verifyImage(table, image);
+  if (fault !== undefined)
+    throw refused('tampered', `image ${image} is not what was added: ${fault}; ${table.mending(image)}`);
+  const other = otherProcessor(entry.arch, directory.inventories.of(node).last?.resources ?? []);
+  if (other !== undefined) {
+    const has = `${node} has an ${other} processor, as told at its last join`;
+    throw refused('other-processor', `image ${image} is for ${entry.arch}; ${has}`);
+  }
+  return entry;
 }
 
 /**
@@ -247,7 +279,7 @@ function pushFailure(error: unknown, node: string): unknown {
     case 'conflict':
       return new ApiError(409, error.message);
     case 'not-connected':
-      return new ApiError(409, `${error.message}: power ${node} on and let it boot`);
+      return new ApiError(409, `${error.message}: power ${node} on and let it boot; ${SUPERVISED}`);
     case 'deadline':
       return new ApiError(504, error.message);
     default:

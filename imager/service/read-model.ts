@@ -133,6 +133,6 @@ function detailsOf(
   };
 }
 
-function joinedOf({ at, address, by, deeds = [] }: NodeRecord): Joined {
-  return { at, address, by: by ?? null, deeds };
+function joinedOf({ at, address, by, deeds = [], defined }: NodeRecord): Joined {
+  return { at, address, by: by ?? null, deeds, defined: defined ?? null };
 }

@@ -16,7 +16,7 @@ import { Journal } from '../journal/journal.ts';
 import { Recorder } from '../journal/recorder.ts';
 import { bootFileFaults } from '../menus/boot-file-check.ts';
 import type { Menus } from '../menus/menus.ts';
-import type { ImagerConfig, NodeConfig } from '../model/config.ts';
+import type { ImagerConfig } from '../model/config.ts';
 import { NodeIndex } from '../model/nodes.ts';
 import { Packs } from '../packs/packs.ts';
 import { LmdbRegistry } from '../registry/lmdb.ts';
@@ -40,8 +40,8 @@ export interface Stores {
   files: BootTree;
   disks: Disks;
   packs: Packs;
-  /** Whether an address was last given to that node. */
-  holdsLease(node: NodeConfig, client: string): boolean;
+  /** Whether a node has this address. */
+  isAt(node: string, address: string): boolean;
   /** One address for all those of a node. */
   clientAt(address: string): string;
 }
@@ -76,22 +76,23 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     (part) => part.close(),
   );
   const directory = new Directory(registry, (node) => nodes.byName(node) !== undefined);
+  const signer = await clusterSigner(config.state, registry);
   const definitions = await Definitions.open({
     registry,
     cluster: config.cluster,
     nodes: config.nodes.map(({ name }) => name),
     imagers: [config.network.address],
-    signer: await clusterSigner(config.state, registry),
+    signer,
   });
   const admissions = new Admissions({ definitions, enrolment: config.agents.enrolment, clock: systemClock });
   const outputs = new Outputs(registry);
   const table = await started(
     'boot table',
-    () => BootTable.open(join(config.state, 'images')),
+    () => BootTable.open(join(config.state, 'images'), signer),
     (part) => part.close(),
   );
+  for (const problem of table.problems()) log.warn(problem);
   const holderOf = (client: string) => nodeOfLease(nodes, leaseAt(registry, client));
-  const holdsLease = (node: NodeConfig, client: string) => holderOf(client)?.name === node.name;
   const { addressOf, isAt, clientAt } = nodeAddresses({
     ...{ nodes, holderOf },
     lastOf: (name) => directory.get(name)?.address,
@@ -150,7 +151,7 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     disks,
     packs,
     outputs,
-    holdsLease,
+    isAt,
     clientAt,
   };
 }

@@ -1,5 +1,5 @@
 /** Files that somebody names for the imager to read: plain ones alone, whatever the name turns out to be. */
-import { constants, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 
 /** The name is of something that is no plain file: `message` says what it is. */
@@ -18,6 +18,23 @@ export async function openPlain(path: string): Promise<FileHandle> {
   } catch (error) {
     await handle.close();
     throw error;
+  }
+}
+
+/**
+ * The text of a plain file of `most` bytes at most, or of a link to one. Throws NotPlainError for all else, looked at as by openPlain(),
+ * and Error where it is longer.
+ */
+export function readPlain(path: string, most: number): string {
+  checkPlain(path, statSync(path));
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const found = fstatSync(fd);
+    checkPlain(path, found);
+    if (found.size > most) throw new Error(`${path} has ${found.size} bytes, more than ${most}`);
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
   }
 }
 

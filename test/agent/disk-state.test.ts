@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Journal } from '../../agent/core/state.ts';
 import { HostError } from '../../agent/linux/host.ts';
 import { openJournal } from '../../agent/linux/journal.ts';
@@ -13,6 +13,7 @@ import { encodeFrame, FrameReader, MAX_AGENT_FRAME } from '../../agent/protocol/
 import type { Plan, Script } from '../../agent/protocol/messages.ts';
 import { OUTPUT_BYTES, type ScriptOutput } from '../../agent/protocol/output.ts';
 import { RootedHost } from '../fakes/rooted-host.ts';
+import { eventually } from '../support/eventually.ts';
 
 const POINTER = {
   sequence: 8,
@@ -131,7 +132,7 @@ describe('scripts', () => {
     expect([code, timedOut, output]).toEqual([137, true, expect.stringMatching(/^waiting$/m)]);
     const child = Number(/^\d+$/m.exec(output)?.[0]);
     expect(child).toBeGreaterThan(1);
-    await vi.waitFor(() => expect(isAlive(child)).toBe(false));
+    await eventually(() => expect(isAlive(child)).toBe(false));
   });
 
   it('one that cannot be started has failed, as in a shell', async () => {
@@ -237,7 +238,7 @@ describe('the UID', () => {
   it('from a file, else SMBIOS, else the device tree', () => {
     put('proc/cmdline', 'quiet\n');
     expect(() => readUid(host)).toThrow(
-      'no hardware UID (file: there is no /etc/bootwright/uid; smbios-uuid: ',
+      'as a UUID or serial:TEXT\n  file: there is no /etc/bootwright/uid\n  smbios-uuid: ',
     );
     put('sys/firmware/devicetree/base/serial-number', '6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f601\0');
     expect(readUid(host)).toBe('6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f601');

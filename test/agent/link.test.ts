@@ -14,6 +14,7 @@ import {
   parseAgentMessage,
 } from '../../agent/protocol/messages.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
+import { eventually } from '../support/eventually.ts';
 import { ENROL } from '../support/secure.ts';
 
 /** What is said is what this is about; that it is secured, secure.test.ts. */
@@ -108,6 +109,7 @@ const refused = () => {
 };
 const COMMANDS: Commands = {
   secret: () => ENROL,
+  cluster: () => 'lab',
   named: refused,
   flash: refused,
   power: refused,
@@ -134,17 +136,18 @@ describe('the link to the imager', () => {
     open.push(imager);
     const host = new PlainHost();
     const broken = () => {
-      throw new Error('the store is damaged');
+      throw new Error('the store in /dev/vda is damaged');
     };
     const link = new AgentLink(host, [{ address: '127.0.0.1', port: imager.port }], BOOT, broken, {
-      ...{ secret: () => ENROL, named: broken, flash: broken, power: broken, member: broken },
+      ...COMMANDS,
     });
     const connected = once(imager, 'connection');
     void link.serve();
     const [socket] = (await connected) as [Socket];
     socket.resume();
     await once(socket, 'close');
-    expect(host.console.join()).toContain('the store is damaged');
+    // It is no imager's matter.
+    expect(host.console[0]).toBe('bootwright: the store in /dev/vda is damaged');
   });
 
   it('says hello, takes its host name and its plan from the welcome', async () => {
@@ -182,6 +185,30 @@ describe('the link to the imager', () => {
     expect(host.console[0]).toMatch(/^bootwright: step pointer \d+\.\d{3} image=alpha$/);
   });
 
+  it('tells what a script left while no imager had the node, until that is kept', async () => {
+    const { imager, link } = await linked();
+    const output = {
+      ...{ script: '10-site.sh', deployment: 'd1', bootId: 'b1', stage: 1 as const },
+      ...{ code: 0, timedOut: false, began: 1, took: 0.5, output: 'well\n' },
+    };
+    link.output(output);
+    imager.send(WELCOME);
+    expect(await imager.take()).toEqual({ type: 'output', ...output });
+    imager.socket?.destroy();
+    expect(await imager.take()).toEqual(HELLO);
+    imager.send(WELCOME);
+    expect(await imager.take()).toEqual({ type: 'output', ...output });
+    imager.send({ type: 'kept', script: output.script, bootId: output.bootId });
+    // That must have arrived before the connection ends.
+    imager.send({ type: 'power', request: 1, action: 'reboot' });
+    expect(await imager.take()).toMatchObject({ type: 'failed' });
+    imager.socket?.destroy();
+    expect(await imager.take()).toEqual(HELLO);
+    link.report('ready', {});
+    imager.send(WELCOME);
+    expect(await imager.take()).toMatchObject({ step: 'ready' });
+  });
+
   it('settle ends after its time where nobody acknowledges', async () => {
     const { link } = await linked();
     link.report('reboot', {});
@@ -213,6 +240,18 @@ describe('the link to the imager', () => {
     expect(await imager.take()).toEqual({ type: 'failed', request: 5, why: 'boot pointer not verified' });
   });
 
+  it('says at the node why a restart that it has agreed to did not come', async () => {
+    const { imager, host } = await linked({
+      power: (action) => () => {
+        throw new Error(`${action}: not root`);
+      },
+    });
+    imager.send(WELCOME);
+    imager.send({ type: 'power', request: 1, action: 'reboot' });
+    expect(await imager.take()).toEqual({ type: 'done', request: 1 });
+    await eventually(() => expect(host.console).toContain('bootwright: reboot: not root'));
+  });
+
   it('says why it was refused once, and keeps trying', async () => {
     const { imager, host, link } = await linked();
     const begun = host.uptime();
@@ -230,6 +269,91 @@ describe('the link to the imager', () => {
     imager.send(WELCOME);
     await expect.poll(() => link.connectedSince).toBeDefined();
     expect(link.refusedSince).toBeUndefined();
+  });
+
+  it('says of each imager once why it does not have it, and again what has changed', async () => {
+    const [first, second] = [await Imager.start(), await Imager.start()];
+    open.push(first, second);
+    const ports = [first.port, second.port];
+    const host = new PlainHost();
+    host.random = () => 0;
+    const link = new AgentLink(
+      host,
+      ports.map((port) => ({ address: '127.0.0.1', port })),
+      BOOT,
+      () => HELLO,
+      { ...COMMANDS, named() {} },
+    );
+    void link.serve();
+    const said = () =>
+      host.console.map((line) =>
+        line.replace(/^.*:(\d+): /, (_, port) => `${ports.indexOf(Number(port)) + 1} `),
+      );
+    const refusals = [
+      [first, 'one', 'other'],
+      [second, 'two', 'two'],
+    ] as const;
+    for (const round of [0, 0, 1, 1])
+      for (const [imager, ...why] of refusals) {
+        expect(await imager.take()).toEqual(HELLO);
+        imager.send({ type: 'refuse', why: why[round]! });
+      }
+    expect(await first.take()).toEqual(HELLO);
+    const told = [
+      '1 refuses this node: one',
+      '2 refuses this node: two',
+      'bootwright: no imager welcomes this node: it goes on by itself and keeps what it has to report',
+      '1 refuses this node: other',
+    ];
+    expect(said()).toEqual(told);
+    // Nor with each connection to the one that has it.
+    for (let time = 0; time < 2; time++) {
+      first.send({ type: 'refuse', why: 'other' });
+      expect(await second.take()).toEqual(HELLO);
+      second.send(WELCOME);
+      second.send({ type: 'power', request: 1, action: 'reboot' });
+      expect(await second.take()).toMatchObject({ type: 'failed' });
+      second.socket?.destroy();
+      expect(await first.take()).toEqual(HELLO);
+    }
+    expect(said().slice(told.length)).toEqual([
+      '2 welcomes this node as n1 of cluster lab',
+      '2 closed the connection',
+      '2 closed the connection',
+    ]);
+  });
+
+  it('says who welcomes it, and as whom; of another connection to the same nothing more', async () => {
+    const { imager, host } = await linked();
+    const welcomes = () => host.console.filter((line) => line.includes('welcomes this node as'));
+    const said = `bootwright: imager 127.0.0.1:${imager.port}: welcomes this node as n1 of cluster lab`;
+    // An answer comes after the welcome was taken.
+    const answered = async () => {
+      imager.send({ type: 'power', request: 1, action: 'reboot' });
+      expect(await imager.take()).toMatchObject({ type: 'failed' });
+    };
+    const again = async (message: ImagerMessage) => {
+      imager.socket?.destroy();
+      expect(await imager.take()).toEqual(HELLO);
+      imager.send(message);
+    };
+    imager.send(WELCOME);
+    await answered();
+    expect(welcomes()).toEqual([said]);
+    await again(WELCOME);
+    await answered();
+    expect(welcomes()).toEqual([said]);
+    await again({ type: 'refuse', why: 'undefined\u001b[2J' });
+    expect(await imager.take()).toEqual(HELLO);
+    imager.send(WELCOME);
+    await answered();
+    expect(welcomes()).toEqual([said, said]);
+    expect(host.console).toContain(
+      `bootwright: imager 127.0.0.1:${imager.port}: refuses this node: undefined?[2J`,
+    );
+    await again({ ...WELCOME, node: 'n2' });
+    await answered();
+    expect(welcomes().slice(2)).toEqual([said.replace('n1', 'n2')]);
   });
 
   it('connects anew where it is asked to; the present connection goes on until the new one is welcomed', async () => {
@@ -275,7 +399,7 @@ describe('the link to the imager', () => {
     imager.send({ type: 'replaced', why: 'another agent has the place of n1, at 10.0.0.2' });
     await minutes;
     expect(slept.filter((each) => each >= 300_000 && each <= 600_000)).toHaveLength(1);
-    expect(host.console).toEqual([
+    expect(host.console.slice(1)).toEqual([
       `bootwright: imager 127.0.0.1:${imager.port}: another agent has the place of n1, at 10.0.0.2: ` +
         'this one tries again in 5 to 10 minutes',
     ]);
@@ -287,9 +411,9 @@ describe('the link to the imager', () => {
       ...{ key: new Uint8Array(32), signer: new Uint8Array(65) },
     });
     const [one, two] = [definition('i1', 'c1'), definition('i2', 'c2')];
-    const said = async (definitions: (typeof one)[]) => {
+    const said = async (definitions: (typeof one)[], code = 'EKEYREJECTED') => {
       const host = new QuietHost();
-      host.secure = () => Promise.reject(new HostError('EPROTO', 'tls: alert'));
+      host.secure = () => Promise.reject(new HostError(code, 'tls: alert'));
       const imager = await Imager.start();
       open.push(imager);
       const link = new AgentLink(host, [{ address: '127.0.0.1', port: imager.port }], BOOT, () => HELLO, {
@@ -298,17 +422,23 @@ describe('the link to the imager', () => {
           secretOf(host, { definitions, current: definitions[0]?.cluster.id ?? null, target: null }),
       });
       void link.serve();
-      await vi.waitFor(() => expect(host.console).toHaveLength(2));
+      await eventually(() => expect(host.console).toHaveLength(2));
       vi.spyOn(host, 'sleep').mockImplementation(() => new Promise(() => {}));
       return host.console[0]!.replace(/^.*?:\d+: /, '');
     };
     const unknown = (erase: string) =>
       `does not know this node's definition in cluster ${erase}, or has another key for it (tls: alert). ` +
-      `If it is your imager, and the node was undefined or its registry lost: agent local erase ${erase}`;
+      `If it is your imager, and the node was undefined or its registry lost: end this agent first, for it holds the ` +
+      `store's lock, then agent local erase ${erase}`;
     expect(await said([one])).toBe(unknown('lab'));
     // Two of one name: only an id tells them apart.
     expect(await said([two, one])).toBe(unknown('c2'));
-    expect(await said([])).toContain("does not take the key of enrolment of this node's image");
+    expect(await said([])).toContain("does not take this node's key of enrolment (tls: alert)");
+    // Where TLS does not say that it is the key nobody does.
+    for (const definitions of [[one], []])
+      expect(await said(definitions, 'EPROTO')).toBe(
+        'what answers there is no imager, or none of this version (tls: alert)',
+      );
   });
 
   it('drops a connection that sends something else than messages', async () => {

@@ -4,9 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { type AgentArch, buildAgent } from '../../agent/quickjs/build.ts';
+import { staticProgram } from '../support/static-program.ts';
 
-const ARCH: AgentArch = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const HOURS = Number(process.env.BOOTWRIGHT_SUPERVISED_HOURS ?? 24);
 const folder = mkdtempSync(join(tmpdir(), 'bootwright-memory-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -26,8 +25,7 @@ interface Sample {
 test(`is flat over ${HOURS} hours of heartbeats, flashes and an imager that comes and goes`, {
   timeout: 600_000,
 }, async () => {
-  const program = join(folder, 'day');
-  await buildAgent({ arch: ARCH, out: program, entry: 'test/agent/host/programs/day.ts' });
+  const program = await staticProgram({ entry: 'test/agent/host/programs/day.ts' });
   const output = await new Promise<string>((resolve, reject) =>
     execFile(program, [String(HOURS), folder], (error, stdout) =>
       error === null ? resolve(stdout) : reject(new Error(`${error.message}\n${stdout}`)),

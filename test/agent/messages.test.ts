@@ -9,99 +9,13 @@ import {
   MAX_FRAME,
 } from '../../agent/protocol/frame.ts';
 import {
-  type AgentMessage,
-  type ImagerMessage,
   MessageError,
   parseAgentMessage,
   parseImagerMessage,
   parsePlan,
 } from '../../agent/protocol/messages.ts';
 import { OUTPUT_BYTES } from '../../agent/protocol/output.ts';
-
-const POINTER = {
-  sequence: 7,
-  image: 'alpha',
-  disks: ['root'],
-  imagers: ['10.77.0.1'],
-  cluster: 'one',
-  deployment: 'd1',
-  phase: 'deploy' as const,
-  attempts: 3,
-  fallback: '',
-};
-
-const FROM_AGENT: AgentMessage[] = [
-  {
-    type: 'hello',
-    version: 2,
-    uid: 'serial:x1',
-    macs: ['52:54:00:00:00:01'],
-    bootId: 'b',
-    bootedImage: 'alpha',
-    instance: '0.4375',
-    pointer: POINTER,
-    uptime: 1.25,
-    local: null,
-    keeps: false,
-  },
-  { type: 'step', seq: 1, step: 'mounted', uptime: 2, detail: { disk: 'root', seconds: 0.1, ok: true } },
-  {
-    ...{ type: 'output', script: '10-a', deployment: 'd1', bootId: 'b', stage: 1, code: 143 },
-    ...{ timedOut: false, began: 2.5, took: 0.125, output: 'one\ntwo\n' },
-  },
-  { type: 'pointer', pointer: POINTER },
-  { type: 'done', request: 9, pointer: POINTER },
-  { type: 'failed', request: 9, why: 'no EEPROM' },
-  { type: 'heartbeat', adapters: [] },
-  {
-    type: 'resources',
-    resources: [{ kind: 'memory', key: 'total', fields: { bytes: 2 ** 40, ecc: true } }],
-    faults: [{ where: '/sys/class/net/eth1', why: 'EIO' }],
-  },
-];
-
-const FROM_IMAGER: ImagerMessage[] = [
-  {
-    type: 'welcome',
-    node: 'node1',
-    hostname: 'node1',
-    plan: {
-      deployment: 'd1',
-      secondReboot: true,
-      scripts: [
-        { name: '10-a', stage: 1, content: 'true\n', timeoutSeconds: 5, run: 'once', onFailure: 'stop' },
-      ],
-      services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 60 },
-      adapters: [
-        {
-          ...{ mac: '52:54:00:00:00:01', setMac: '02:00:00:00:00:01' },
-          network: { address: '10.0.0.9', prefix: 24, gateway: '10.0.0.1' },
-        },
-        { network: { address: '10.0.0.9', prefix: 24 } },
-      ],
-    },
-  },
-  { type: 'refuse', why: 'unknown node' },
-  { type: 'replaced', why: 'another agent has the place of node1, at 10.77.0.12' },
-  { type: 'ack', seq: 1 },
-  { type: 'kept', script: '10-a', bootId: 'b' },
-  {
-    type: 'flash',
-    request: 9,
-    image: 'beta',
-    disks: ['root'],
-    imagers: ['10.77.0.1'],
-    cluster: 'one',
-    deployment: 'd2',
-    signed: {
-      port: 80,
-      files: [{ name: 'boot.efi', bytes: 12_345_678_901, sha256: 'ab'.repeat(32) }],
-      signature: new Uint8Array(64).fill(7),
-    },
-  },
-  { type: 'power', request: 10, action: 'reboot' },
-  { type: 'pong' },
-];
+import { FROM_AGENT, FROM_IMAGER } from './sample-messages.ts';
 
 describe('messages', () => {
   it('golden frame: length, then CBOR (RFC 8949)', () => {
@@ -118,8 +32,8 @@ describe('messages', () => {
   it('all of them survive the wire in pieces of any size', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 40 }), (sizes) => {
-        const all = [...FROM_AGENT, ...FROM_IMAGER];
-        const bytes = Buffer.concat(all.map(encodeFrame));
+        const [said, heard] = [Object.values(FROM_AGENT), Object.values(FROM_IMAGER)];
+        const bytes = Buffer.concat([...said, ...heard].map((message) => encodeFrame(message)));
         const reader = new FrameReader();
         const got: unknown[] = [];
         let at = 0;
@@ -128,16 +42,16 @@ describe('messages', () => {
           got.push(...reader.push(bytes.subarray(at, at + size)));
           at += size;
         }
-        expect(got.slice(0, FROM_AGENT.length).map(parseAgentMessage)).toEqual(FROM_AGENT);
-        expect(got.slice(FROM_AGENT.length).map(parseImagerMessage)).toEqual(FROM_IMAGER);
+        expect(got.slice(0, said.length).map(parseAgentMessage)).toEqual(said);
+        expect(got.slice(said.length).map(parseImagerMessage)).toEqual(heard);
       }),
     );
   });
 
   it('names the field that is wrong', () => {
-    const hello = FROM_AGENT[0]!;
+    const { hello } = FROM_AGENT;
     expect(() => parseAgentMessage({ ...hello, macs: 5 })).toThrow(/^macs: /);
-    expect(() => parseAgentMessage({ ...hello, pointer: { ...POINTER, phase: 'x' } })).toThrow(
+    expect(() => parseAgentMessage({ ...hello, pointer: { ...hello.pointer, phase: 'x' } })).toThrow(
       /^pointer.phase: /,
     );
     expect(() => parseImagerMessage({ type: 'boo' })).toThrow(MessageError);
@@ -161,7 +75,7 @@ describe('messages', () => {
     { network: { address: '10.0.0.9', prefix: 33 } },
     { network: { address: '10.0.0.9', prefix: 24, gateway: 'router' } },
   ])('a setting that no adapter can have is refused: %j', (setting) => {
-    const { plan } = FROM_IMAGER[0] as Extract<ImagerMessage, { type: 'welcome' }>;
+    const { plan } = FROM_IMAGER.welcome;
     expect(() => parsePlan({ ...plan, adapters: [setting] })).toThrow(/^adapters\.0\./);
   });
 
@@ -172,12 +86,12 @@ describe('messages', () => {
     { output: 'x'.repeat(OUTPUT_BYTES + 1) },
     { stage: 3 },
   ])('an output that could not be one is refused: %j', (change) => {
-    const output = FROM_AGENT.find(({ type }) => type === 'output');
+    const { output } = FROM_AGENT;
     expect(() => parseAgentMessage({ ...output, ...change })).toThrow(MessageError);
   });
 
   it('the longest output fits a frame of an agent', () => {
-    const output = FROM_AGENT.find(({ type }) => type === 'output');
+    const { output } = FROM_AGENT;
     const longest = { ...output, script: 's'.repeat(63), output: 'x'.repeat(OUTPUT_BYTES) };
     const [message] = new FrameReader(MAX_AGENT_FRAME).push(encodeFrame(longest));
     expect(parseAgentMessage(message)).toEqual(longest);

@@ -2,7 +2,7 @@
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { STORE_KINDS } from '../../agent/linux/eeprom.ts';
 import {
   encodeBootNumbers,
@@ -11,12 +11,10 @@ import {
 } from '../../agent/protocol/pointer/efi-variables.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import { rpiImage } from '../pointer/rpi-image.ts';
-import { agentCommand, RUNTIMES } from '../support/agent-process.ts';
+import { buildAgentsFirst, RUNTIMES } from '../support/agent-process.ts';
 import { quickVerb, runAgent, verb } from '../support/agent-verbs.ts';
 
-beforeAll(async () => {
-  for (const runtime of RUNTIMES) await agentCommand(runtime);
-}, 120_000);
+buildAgentsFirst();
 
 let dir: string;
 beforeEach(() => {

@@ -1,20 +1,23 @@
 /** `agent supervise` on both runtimes: a process of this machine, a real imager's endpoint, real sockets. */
-import { EventEmitter, once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DEVICE_SIZE } from '../../agent/linux/eeprom.ts';
+import { DEVICE_SIZE, openPointerStore } from '../../agent/linux/eeprom.ts';
+import { openLocalFolder } from '../../agent/linux/local-folder.ts';
 import { openLocalStore } from '../../agent/linux/local-store.ts';
 import { lockStore } from '../../agent/linux/state-lock.ts';
-import { parseSuperviseOptions } from '../../agent/linux/supervise-options.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
+import { parseSuperviseOptions } from '../../agent/verbs/supervise.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
-import type { BootEvent } from '../../imager/journal/event.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { startEndpoint } from '../agents/endpoint.ts';
-import { RUNTIMES, startAgent } from '../support/agent-process.ts';
+import { definitionOf } from '../local/definitions.ts';
+import { buildAgentsFirst, RUNTIMES, startAgent } from '../support/agent-process.ts';
+import { EventLog } from '../support/event-log.ts';
+import { eventually } from '../support/eventually.ts';
+import { startSecurePeers } from './host/secure-peers.ts';
 
 const ADDRESS = '127.0.0.1';
 const TARGET = { disks: ['d'], imagers: [ADDRESS], cluster: 'demo', deployment: 'd2' };
@@ -22,20 +25,17 @@ const TARGET = { disks: ['d'], imagers: [ADDRESS], cluster: 'demo', deployment: 
 let folder: string;
 let registry: MemoryRegistry;
 let server: AgentServer;
-const events: BootEvent[] = [];
-const bus = new EventEmitter();
+let told: EventLog;
 
-const sink = (event: BootEvent) => {
-  events.push(event);
-  bus.emit('event');
-};
-const start = (port: number) => startEndpoint(registry, sink, { port, heartbeatSeconds: 0.2, lostMs: 800 });
+const start = (port: number) =>
+  startEndpoint(registry, told.sink, { port, heartbeatSeconds: 0.2, lostMs: 800 });
 
+buildAgentsFirst();
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'bootwright-supervise-'));
   writeFileSync(join(folder, 'uid'), 'serial:n1\n');
   writeFileSync(join(folder, 'eeprom'), new Uint8Array(ubootEnv.size));
-  events.length = 0;
+  told = new EventLog();
   registry = new MemoryRegistry();
   server = await start(0);
 });
@@ -43,11 +43,6 @@ afterEach(async () => {
   await server.close();
   rmSync(folder, { recursive: true, force: true });
 });
-
-/** Resolves once a step of the node was told of so many times. */
-async function seen(step: string, times = 1): Promise<void> {
-  while (events.filter((event) => event.step === step).length < times) await once(bus, 'event');
-}
 
 const options = (...more: string[]) => [
   ...['supervise', '--imager', `${ADDRESS}:${server.port}`, '--state', join(folder, 'state')],
@@ -57,7 +52,7 @@ const options = (...more: string[]) => [
 describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
   it('says hello, ends in order on SIGTERM', { timeout: 60_000 }, async () => {
     const agent = await startAgent(runtime, options('--pointer', `uboot-env:${join(folder, 'eeprom')}`));
-    await seen('supervise');
+    await told.seen('supervise');
     agent.kill('SIGTERM');
     expect(await agent.ended).toBe(0);
     expect(agent.output()).toMatch(/^bootwright: step supervise \d+\.\d{3} runtime=/);
@@ -69,7 +64,7 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
     const device = join(folder, 'eeprom');
     writeFileSync(device, new Uint8Array(DEVICE_SIZE));
     const agent = await startAgent(runtime, options('--pointer', `uboot-env:${device}`));
-    await seen('hello');
+    await told.seen('hello');
     const host = new NodeHost();
     const { definitions } = openLocalStore(host, { layout: 'uboot-env', device })!.read();
     expect(definitions).toMatchObject([{ cluster: { name: 'demo' }, uid: 'serial:n1' }]);
@@ -82,20 +77,69 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
 
   it('lets nobody restart its machine or flash a store it was not told of', { timeout: 60_000 }, async () => {
     const agent = await startAgent(runtime, options());
-    await seen('hello');
+    await told.seen('hello');
     await expect(server.power('node1', 'reboot')).rejects.toThrow('reboot: not allowed here (--allow-power)');
     await expect(server.flash('node1', { image: 'a', ...TARGET })).rejects.toThrow('no boot pointer store');
     agent.kill('SIGINT');
     expect(await agent.ended).toBe(0);
   });
 
+  it('booted what its pointer named then, whatever that is flashed to before it reboots', {
+    timeout: 60_000,
+  }, async () => {
+    const device = join(folder, 'eeprom');
+    const flash = (image: string) =>
+      openPointerStore(new NodeHost(), 'uboot-env', device).write({
+        ...{ ...TARGET, image },
+        ...{ phase: 'deploy', attempts: 3, fallback: '' },
+      });
+    flash('alpha');
+    for (let time = 1; time <= 2; time++) {
+      const agent = await startAgent(runtime, options('--pointer', `uboot-env:${device}`));
+      await told.seen('hello', time);
+      flash('beta');
+      agent.kill('SIGTERM');
+      expect(await agent.ended).toBe(0);
+    }
+    const booted = () =>
+      told.events.filter(({ step }) => step === 'hello').map(({ detail }) => detail?.bootedImage);
+    expect(booted()).toEqual(['alpha', 'alpha']);
+    // Another boot.
+    const kept = join(folder, 'state/booted.json');
+    writeFileSync(kept, readFileSync(kept, 'utf8').replace(/"bootId":"./, '"bootId":"?'));
+    const agent = await startAgent(runtime, options('--pointer', `uboot-env:${device}`));
+    await told.seen('hello', 3);
+    expect(booted()).toEqual(['alpha', 'alpha', 'beta']);
+    agent.kill('SIGTERM');
+    expect(await agent.ended).toBe(0);
+  });
+
+  it('says of a port on which something else answers that it is no imager, and of no key', {
+    timeout: 60_000,
+  }, async () => {
+    const { plain, certificate } = await startSecurePeers();
+    for (const port of [plain, certificate]) {
+      const imager = ['--imager', `${ADDRESS}:${port}`, '--uid-file', join(folder, 'uid')];
+      const agent = await startAgent(runtime, ['supervise', ...imager, '--state', join(folder, 'state')]);
+      await eventually(() => expect(agent.output()).toContain('no imager welcomes this node'));
+      expect(agent.output()).toMatch(
+        new RegExp(
+          `imager ${ADDRESS}:${port}: what answers there is no imager, or none of this version \\(tls`,
+        ),
+      );
+      expect(agent.output()).not.toMatch(/key of enrolment|agent local erase/);
+      agent.kill('SIGTERM');
+      expect(await agent.ended).toBe(0);
+    }
+  });
+
   it('is there again when the imager is', { timeout: 60_000 }, async () => {
     const agent = await startAgent(runtime, options());
-    await seen('hello');
+    await told.seen('hello');
     const { port } = server;
     await server.close();
     server = await start(port);
-    await seen('hello', 2);
+    await told.seen('hello', 2);
     agent.kill('SIGTERM');
     expect(await agent.ended).toBe(0);
   });
@@ -104,15 +148,42 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
     timeout: 60_000,
   }, async () => {
     const agent = await startAgent(runtime, options());
-    await seen('hello');
+    await told.seen('hello');
     while (server.stats()['received.heartbeat'] === undefined) await new Promise(setImmediate);
     expect(server.liveness('node1')).toMatchObject({ state: 'alive' });
     agent.kill('SIGSTOP');
-    await seen('lost');
+    await told.seen('lost');
     expect(server.liveness('node1').state).toBe('lost');
     agent.kill('SIGCONT');
-    await seen('hello', 2);
+    await told.seen('hello', 2);
     expect(server.liveness('node1').state).toBe('alive');
+  });
+
+  it('enrols with the key of enrolment in the file it is told of', { timeout: 60_000 }, async () => {
+    await server.close();
+    server = await startEndpoint(registry, told.sink, { enrolmentKey: new Uint8Array(32).fill(0xab) });
+    const file = join(folder, 'enrolment-key');
+    const agent = async (...more: string[]) => startAgent(runtime, options(...more));
+    writeFileSync(file, `${'ab'.repeat(32)}\n`, { mode: 0o600 });
+    const enrolled = await agent('--enrolment-key', file);
+    await told.seen('hello');
+    enrolled.kill('SIGTERM');
+    expect(await enrolled.ended).toBe(0);
+    for (const [content, mode, words] of [
+      ['', 0o600, `${file} holds no key of 64 hexadecimal digits (openssl rand -hex 32)`],
+      ['ab'.repeat(31), 0o600, `${file} holds no key of 64 hexadecimal digits (openssl rand -hex 32)`],
+      ['ab'.repeat(32), 0o644, `every user may read or write ${file} (mode 644): chmod 600 ${file}`],
+      [undefined, 0, `there is no file ${file}`],
+    ] as const) {
+      rmSync(file, { force: true });
+      if (content !== undefined) writeFileSync(file, content, { mode });
+      const refused = await agent('--enrolment-key', file);
+      expect(await refused.ended).toBe(1);
+      expect(refused.output()).toBe(`agent: key of enrolment: ${words}\n`);
+    }
+    const misnamed = await agent('--enrolment-key', folder);
+    expect(await misnamed.ended).toBe(1);
+    expect(misnamed.output()).toBe(`agent: key of enrolment: ${folder} is a folder, not a file\n`);
   });
 
   it('says what is wrong with its command line, and with this node', { timeout: 60_000 }, async () => {
@@ -131,6 +202,18 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
       code: 1,
       complaints: expect.stringContaining(uid),
     });
+    // Of a definition whose key is damaged, too: nothing is asked of an imager.
+    const state = join(folder, 'state');
+    openLocalFolder(new NodeHost(), state).define(definitionOf(1));
+    const key = join(state, 'clusters', definitionOf(1).cluster.id, '1/key');
+    for (const file of [key, join(state, 'clusters/index.json')]) {
+      writeFileSync(file, 'x');
+      const at = ['--imager', ADDRESS, '--uid-file', join(folder, 'uid'), '--state', state];
+      const { code, complaints } = await ends(...at);
+      expect(code).toBe(1);
+      expect(complaints).toContain(`agent: ${file} is damaged: `);
+      expect(complaints).toContain(`; \`agent local erase --all --state ${state}\` forgets everything`);
+    }
   });
 });
 

@@ -2,16 +2,18 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { parseSuperviseOptions } from '../../agent/linux/supervise-options.ts';
 import { UsageError } from '../../agent/linux/usage-error.ts';
 import { parseArguments } from '../../agent/verbs/parse.ts';
+import { parseSuperviseOptions, SUPERVISE } from '../../agent/verbs/supervise.ts';
 import { VERBS } from '../../agent/verbs/table.ts';
-import type { Verb } from '../../agent/verbs/verb.ts';
+import type { CommandLine } from '../../agent/verbs/verb.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
+
+const LINES: readonly CommandLine[] = [...VERBS, SUPERVISE];
 
 /** Arguments that a verb takes, and what they come to: options in any order, in either form. */
 function obeyed(
-  verb: Verb,
+  verb: CommandLine,
 ): fc.Arbitrary<{ args: string[]; values: Map<string, string[]>; operand?: string }> {
   const some = verb.options.map(({ name, value, required }) => {
     const one = fc.tuple(fc.constant(name), fc.string({ minLength: 1 }), fc.boolean());
@@ -37,7 +39,7 @@ function obeyed(
     });
 }
 
-it.each(VERBS.map((verb) => [verb.name, verb] as const))(
+it.each(LINES.map((verb) => [verb.name, verb] as const))(
   '%s takes its options in any order and form',
   (_name, verb) => {
     fc.assert(
@@ -65,11 +67,11 @@ it('whatever is typed, a verb is asked to do what it takes, or the usage is wron
       '-',
       '-h',
       '--help',
-      ...VERBS.flatMap(({ options }) => options.map(({ name }) => `--${name}`)),
+      ...LINES.flatMap(({ options }) => options.map(({ name }) => `--${name}`)),
     ),
   );
   fc.assert(
-    fc.property(fc.constantFrom(...VERBS), fc.array(words, { maxLength: 6 }), (verb, args) => {
+    fc.property(fc.constantFrom(...LINES), fc.array(words, { maxLength: 6 }), (verb, args) => {
       try {
         const given = parseArguments(verb, args);
         if (given === 'help') expect(args.some((word) => ['-h', '--help'].includes(word))).toBe(true);
@@ -103,10 +105,10 @@ it.each(shown.map((words) => [words.join(' '), words] as const))('README: agent 
 });
 
 it('examples are what the verbs take', () => {
-  for (const { name, examples } of VERBS)
+  for (const { name, examples } of LINES)
     for (const example of examples) {
       const words = example.replaceAll('\\\n', '').split(/ && | +/);
-      const verb = VERBS.find((each) => words.slice(1).join(' ').startsWith(each.name))!;
+      const verb = LINES.find((each) => words.slice(1).join(' ').startsWith(each.name))!;
       expect(verb.name).toBe(name);
       parseArguments(
         verb,

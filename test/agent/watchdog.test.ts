@@ -5,17 +5,16 @@ import { createReadStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type AgentArch, buildAgent } from '../../agent/quickjs/build.ts';
 import { endsWithTest } from '../support/ends-with-test.ts';
+import { staticProgram } from '../support/static-program.ts';
 
-const ARCH: AgentArch = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const folder = mkdtempSync(join(tmpdir(), 'bootwright-watchdog-'));
-const program = join(folder, 'fed');
+let program = '';
+let watching = '';
 let fifos = 0;
-const watching = join(folder, 'watching');
 beforeAll(async () => {
-  await buildAgent({ arch: ARCH, out: program, entry: 'test/agent/host/programs/fed.ts' });
-  await buildAgent({ arch: ARCH, out: watching, entry: 'test/agent/host/programs/watching.ts' });
+  program = await staticProgram({ entry: 'test/agent/host/programs/fed.ts' });
+  watching = await staticProgram({ entry: 'test/agent/host/programs/watching.ts' });
 }, 240_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

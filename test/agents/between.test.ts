@@ -3,7 +3,7 @@
  * the imager's files: what they do comes to nothing, both sides say so, and no key is said meanwhile.
  */
 import { execFileSync } from 'node:child_process';
-import { createPrivateKey } from 'node:crypto';
+import { createHash, createPrivateKey } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,8 +11,15 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { LocalFolder } from '../../agent/linux/local-folder.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
+import type { LinuxImage } from '../../imager/images/image.ts';
 import type { RecordedEvent } from '../../imager/journal/event.ts';
-import { type AgentProcess, RUNTIMES, type Runtime, startAgent } from '../support/agent-process.ts';
+import {
+  type AgentProcess,
+  buildAgentsFirst,
+  RUNTIMES,
+  type Runtime,
+  startAgent,
+} from '../support/agent-process.ts';
 import { asKernel } from '../support/kernels.ts';
 import { formsOf } from '../support/key-forms.ts';
 import { RecordProxy } from '../support/record-proxy.ts';
@@ -39,6 +46,7 @@ const consoles: AgentProcess[] = [];
 const nodes = new Map<Runtime, Wired>();
 let imager: Served;
 
+buildAgentsFirst();
 beforeAll(async () => {
   writeFileSync(
     join(dir, 'imager.yaml'),
@@ -178,14 +186,16 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
 
 test('a node is not flashed with an image that somebody has changed', { timeout: 60_000 }, async () => {
   const node = nodes.get('quickjs')!;
-  const kernel = asKernel('amd64', Buffer.alloc(700_000, 'kernel'));
+  // For the node's processor, which is this machine's.
+  const arch = process.arch === 'arm64' ? 'arm64' : 'amd64';
+  const kernel = asKernel(arch, Buffer.alloc(700_000, 'kernel'));
   writeFileSync(join(dir, 'kernel'), kernel);
   writeFileSync(join(dir, 'initrd'), 'initrd');
   writeFileSync(join(dir, 'root.img'), Buffer.alloc(1024 * 1024, 'root'));
   const done = async (path: string, body: object) =>
     expect([path, await imager.control(path, body)]).toMatchObject([path, { status: 200 }]);
   const files = { kernel: join(dir, 'kernel'), initrd: join(dir, 'initrd') };
-  await done('/control/images', { name: IMAGE, arch: 'amd64', ...files });
+  await done('/control/images', { name: IMAGE, arch, ...files });
   await done('/control/bases', { name: 'root', file: join(dir, 'root.img') });
   await done('/control/disks', { name: DISK, base: 'root' });
   const before = await node.lastEvent();
@@ -193,17 +203,46 @@ test('a node is not flashed with an image that somebody has changed', { timeout:
   await node.seen(before, byKey);
   await done(`/control/nodes/${node.name}/flash`, { image: IMAGE, disks: [DISK] });
   await node.seen(before, ({ step }) => step === 'flash');
+  await node.seen(before, ({ step }) => step === 'supervise');
+  for (const verb of [
+    ['pxe', 'explain'],
+    ['node', 'boots'],
+  ])
+    expect((await imager.run(...verb, node.name)).stdout).toMatch(
+      /its system is up; supervised since \S+ \S+Z$/m,
+    );
   const [written, after] = [readFileSync(node.pointer), await node.lastEvent()];
   kernel[500_000]! ^= 1;
   writeFileSync(join(dir, 'state/images', IMAGE, 'kernel'), kernel);
   const refused = await imager.run('node', 'flash', node.name, '--image', IMAGE, '--disk', DISK);
   expect(refused).toMatchObject({ code: 1, stdout: '' });
   expect(refused.stderr).toContain(`image ${IMAGE} is not what was added: kernel has sha256`);
-  const why = expect.stringMatching(/^kernel has sha256/);
+  const why = expect.stringMatching(/: kernel has sha256/);
   expect(await node.seen(after, ({ step }) => step === 'refused')).toMatchObject({
     ...{ component: 'imager', reason: 'tampered', detail: { image: IMAGE, why } },
   });
+  // Nor with one whose entry says so, too: whoever has done that does not have the cluster's key.
+  const entry = join(dir, 'state/images', IMAGE, 'image.json');
+  const text = readFileSync(entry, 'utf8');
+  const { sha256 } = (JSON.parse(text) as LinuxImage).files.kernel;
+  writeFileSync(entry, text.replace(sha256, createHash('sha256').update(kernel).digest('hex')));
+  const again = await node.lastEvent();
+  const forged = await imager.run('node', 'flash', node.name, '--image', IMAGE, '--disk', DISK);
+  expect(forged).toMatchObject({ code: 1, stdout: '' });
+  expect(forged.stderr).toContain(`image ${IMAGE} is not what this cluster signed`);
+  expect(await node.seen(again, ({ step }) => step === 'refused')).toMatchObject({
+    ...{ component: 'imager', reason: 'tampered', detail: { image: IMAGE } },
+  });
+  expect(await imager.get(`/images/${IMAGE}/kernel`)).toMatchObject({ status: 500 });
+  expect(await imager.run('image', 'list')).toMatchObject({
+    stderr: expect.stringContaining('is not what this cluster signed'),
+  });
   expect(readFileSync(node.pointer)).toEqual(written);
+  // Who wants it so says so.
+  const signed = await imager.run('image', 'sign', IMAGE);
+  expect(signed).toMatchObject({ code: 0, stderr: '' });
+  expect(signed.stdout).toContain(`debian: signed as it is, linux, for ${arch}, arguments ""\n`);
+  await done(`/control/nodes/${node.name}/flash`, { image: IMAGE, disks: [DISK] });
 });
 
 test('the script of a plan is nowhere in the state of the imager: what it signs is what it was configured with', {

@@ -1,5 +1,5 @@
 /** What the imager says of who came in, who was not let in, and of two agents that speak for one node. */
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { helloMaker } from '../../agent/linux/hello.ts';
@@ -13,49 +13,46 @@ import { Directory } from '../../imager/agents/directory.ts';
 import { Duplicates } from '../../imager/agents/duplicates.ts';
 import { Refusals } from '../../imager/agents/refusals.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
-import type { BootEvent } from '../../imager/journal/event.ts';
+import { entryFields } from '../../imager/cli/entry.ts';
+import type { Definitions } from '../../imager/definitions/store.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
+import { EventLog } from '../support/event-log.ts';
+import { eventually } from '../support/eventually.ts';
 import { connectSecure, ENROL } from '../support/secure.ts';
-import { admissionsOf } from './admissions.ts';
-import { TestAgent } from './client.ts';
+import { admissionsOf, define } from './admissions.ts';
+import { hello, TestAgent } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
 
 const HOME = '127.0.0.1';
 const ELSEWHERE = '127.0.0.9';
+const MAC = '52:54:00:77:00:11';
 
 /** Who node1 is. */
 let defined: Secret;
 let local: LocalDefinition;
 let server: AgentServer;
 let directory: Directory;
-let events: BootEvent[];
+let told: EventLog;
+let definitions: Definitions;
 let log: { level: number; msg: string }[];
 const agents: TestAgent[] = [];
-const bus = new EventEmitter();
 
 beforeEach(async () => {
-  events = [];
+  told = new EventLog();
   log = [];
   const registry = new MemoryRegistry();
   directory = new Directory(registry, () => true);
   const admissions = await admissionsOf(registry, ['node1', 'node2', 'node3']);
-  const { definitions } = admissions;
-  const node = { name: 'node1', uid: 'serial:n1', address: HOME };
-  const { id, key, number } = await definitions.begin({ ...node, keeps: true, at: 0 });
-  await definitions.finish(id);
-  defined = { identity: id, key: key! };
-  local = { id, cluster: definitions.cluster.id, number, name: node.name, uid: node.uid };
+  definitions = admissions.definitions;
+  const node1 = { name: 'node1', uid: 'serial:n1', address: HOME };
+  ({ secret: defined, local } = await define(admissions, node1));
   const named = (name: string, uid: string) => ({ name, hostname: name, uid });
-  const sink = (event: BootEvent) => {
-    events.push(event);
-    bus.emit('event');
-  };
-  server = await startEndpoint(registry, sink, {
+  server = await startEndpoint(registry, told.sink, {
     ...{ directory, admissions },
     nodes: new NodeIndex([
-      { ...named('node1', 'serial:n1'), address: HOME },
+      { ...named('node1', 'serial:n1'), mac: MAC, address: HOME },
       named('node2', 'serial:n2'),
       { ...named('node3', 'serial:n3'), address: '127.0.0.3' },
     ]),
@@ -67,11 +64,6 @@ afterEach(async () => {
   await Promise.all(agents.splice(0).map((each) => each.close()));
   await server.close();
 });
-
-async function seen(is: (event: BootEvent) => boolean): Promise<BootEvent> {
-  while (!events.some(is)) await once(bus, 'event');
-  return events.find(is)!;
-}
 
 async function agent(from = HOME, secret?: Secret): Promise<TestAgent> {
   const connected = await TestAgent.connect(server.port, from, secret);
@@ -92,7 +84,7 @@ describe('somebody who is not let in', () => {
   test('with a definition nobody here has: from the address of a node, which need not be that node', async () => {
     const identity = 'd7a34ad0-3f0c-4b0c-8f7b-0a1b2c3d4e5f';
     await expect(connectSecure({ port: server.port }, { identity, key: ENROLMENT_KEY })).rejects.toThrow();
-    const { node, address, detail } = await seen(({ reason }) => reason === 'unknown-identity');
+    const { node, address, detail } = await told.seen(({ reason }) => reason === 'unknown-identity');
     expect([node, address]).toEqual([undefined, HOME]);
     expect(detail?.why).toMatch(
       /^a node with an unknown definition from 127\.0\.0\.1: "d7a34ad0.*agent local erase.*\(from the address of node1\)$/,
@@ -109,7 +101,7 @@ describe('somebody who is not let in', () => {
     const key = defined.key.map((byte) => byte ^ 1);
     const at = { port: server.port, localAddress: ELSEWHERE };
     await expect(connectSecure(at, { ...defined, key })).rejects.toThrow();
-    await seen(({ reason }) => reason === 'wrong-key');
+    await told.seen(({ reason }) => reason === 'wrong-key');
     expect(refusals()).toMatchObject([{ reason: 'wrong-key', as: 'claim', address: ELSEWHERE }]);
   });
 
@@ -129,16 +121,29 @@ describe('somebody who is not let in', () => {
     }
     expect(refusals()[0]?.why).toMatch(/only where you know that it did, imager node undefine/);
     expect(directory.get('node1')).toEqual(joined);
-    const claims = events.filter(({ reason }) => reason === 'no-key');
+    const claims = told.events.filter(({ reason }) => reason === 'no-key');
     expect(claims.map(({ node }) => node)).toEqual([undefined, undefined]);
     // Each reason and address is logged once.
     expect(log.filter(({ msg }) => msg.startsWith('agent refused'))).toHaveLength(1);
   });
 
+  test("with a UID that is nobody's, known by its MAC alone: it has not said to be the node, and both UIDs are told", async () => {
+    const mistyped = await agent(HOME);
+    const answer = await mistyped.greet({ uid: 'serial:typo', macs: [MAC], keeps: true });
+    expect(answer).toMatchObject({ type: 'refuse', why: expect.not.stringContaining('serial:') });
+    const { detail } = await told.seen(({ reason }) => reason === 'no-key');
+    const uids = 'node1 is defined with UID serial:n1, and who came gave UID serial:typo: look at that first';
+    expect(detail?.why).toContain(uids);
+    expect(log.map(({ msg }) => msg).join()).toContain(`agent refused: ${uids}`);
+    expect(refusals()).toMatchObject([{ reason: 'no-key', as: 'mac', why: detail?.why, address: HOME }]);
+    const [, shown] = entryFields({ joined: null, duplicate: null, refusals: refusals() })[1]!;
+    expect(shown).toContain(`, not known who, with its MAC, from ${HOME} (no-key): ${uids}`);
+  });
+
   test('while the node is away, who says to be it may be it', async () => {
     const imposter = await agent(HOME);
     await imposter.greet({ keeps: true });
-    expect(await seen(({ reason }) => reason === 'no-key')).toMatchObject({ node: 'node1' });
+    expect(await told.seen(({ reason }) => reason === 'no-key')).toMatchObject({ node: 'node1' });
   });
 
   test('a node from another address than its own: under the node, as its own where it has its key', async () => {
@@ -147,13 +152,36 @@ describe('somebody who is not let in', () => {
     expect(answer).toMatchObject({ type: 'refuse', why: expect.stringContaining('has address 127.0.0.1') });
     const new3 = await agent(ELSEWHERE);
     await new3.greet({ uid: 'serial:n3' });
-    await seen(({ node }) => node === 'node3');
+    await told.seen(({ node }) => node === 'node3');
     expect(refusals()).toMatchObject([{ reason: 'address', as: 'key', address: ELSEWHERE }]);
     expect(refusals('node3')).toMatchObject([{ reason: 'address', as: 'claim', address: ELSEWHERE }]);
-    expect(events.map(({ node, reason }) => [node, reason])).toEqual([
+    expect(told.events.map(({ node, reason }) => [node, reason])).toEqual([
       ['node1', 'address'],
       ['node3', 'address'],
     ]);
+  });
+
+  test('with a key that is deleted: what was the node once, which hears why, and not the node that has its place', async () => {
+    await definitions.close('node1');
+    const other = { name: 'node1', uid: 'serial:other', address: HOME };
+    const { id, key } = await definitions.begin({ ...other, keeps: true, at: 0 });
+    await definitions.finish(id);
+    const successor = await agent(HOME, { identity: id, key: key! });
+    const theirs = { uid: other.uid, local: { ...local, id, uid: other.uid }, keeps: true };
+    expect(await successor.greet(theirs)).toMatchObject({ type: 'welcome' });
+    const old = await agent(ELSEWHERE, defined);
+    old.send(hello({ local, keeps: true }));
+    const erase = await old.next();
+    expect(erase).toMatchObject({ type: 'erase', definition: local.id });
+    old.send({ type: 'done', request: (erase as { request: number }).request });
+    expect(await old.next()).toEqual({
+      type: 'refuse',
+      why: 'node1 was deleted from the cluster: its copy is erased',
+    });
+    // Not an event of the node that is connected.
+    expect(await told.seen(({ reason }) => reason === 'erased')).not.toHaveProperty('node');
+    expect(refusals()).toMatchObject([{ reason: 'erased', as: 'former', address: ELSEWHERE }]);
+    expect(server.connected()).toMatchObject([{ node: 'node1', address: HOME }]);
   });
 
   test('of many, the last few are kept, and how often each came', () => {
@@ -179,14 +207,20 @@ test('each welcome is a line of the log: who, from where, how known, which deplo
   await node1();
   const new2 = await agent(ELSEWHERE);
   await new2.greet({ uid: 'serial:n2', pointer: null });
-  await seen(({ step, node }) => step === 'hello' && node === 'node2');
+  await told.seen(({ step, node }) => step === 'hello' && node === 'node2');
   const again = await agent(ELSEWHERE);
   await again.greet({ uid: 'serial:n2' });
-  await vi.waitFor(() => expect(log.filter(({ msg }) => msg === 'welcome')).toHaveLength(3));
+  await server.undefine('node2');
+  await definitions.want('node2', 2);
+  const asked = await agent(ELSEWHERE);
+  await asked.greet({ uid: 'serial:n2' });
+  await eventually(() => expect(log.filter(({ msg }) => msg === 'welcome')).toHaveLength(4));
+  expect(directory.get('node2')).toMatchObject({ deeds: ['define'], defined: 'asked' });
   expect(log.filter(({ msg }) => msg === 'welcome')).toMatchObject([
     { level: 30, node: 'node1', address: HOME, by: 'key', deployment: 'd1' },
     { level: 30, node: 'node2', address: ELSEWHERE, by: 'first-use', deployment: '' },
     { level: 30, node: 'node2', address: ELSEWHERE, by: 'uid', deployment: 'd1' },
+    { level: 30, node: 'node2', address: ELSEWHERE, by: 'asked', deployment: 'd1' },
   ]);
 });
 
@@ -206,9 +240,8 @@ describe('two agents of one node', () => {
       present.socket.end();
       present = next;
     }
-    await vi.waitFor(() => expect(server.stats()).toMatchObject({ duplicate: 3 }));
-    const told = events.filter(({ step }) => step === 'duplicate');
-    expect(told).toMatchObject([
+    await eventually(() => expect(server.stats()).toMatchObject({ duplicate: 3 }));
+    expect(told.events.filter(({ step }) => step === 'duplicate')).toMatchObject([
       {
         component: 'imager',
         node: 'node2',
@@ -220,6 +253,31 @@ describe('two agents of one node', () => {
     expect(log.filter(({ msg }) => msg.startsWith('two agents speak'))).toHaveLength(1);
   });
 
+  test.each([
+    ['undefined', () => server.undefine('node2')],
+    [
+      'defined anew',
+      async () => {
+        await definitions.close('node2');
+        await definitions.want('node2');
+        const anew = await agent(HOME);
+        expect(await anew.greet(two)).toMatchObject({ type: 'welcome' });
+      },
+    ],
+  ])('that they were two is settled once the node is %s', async (_, settle) => {
+    const first = await agent(HOME);
+    await first.greet(two);
+    const second = await agent(ELSEWHERE);
+    await second.greet(two);
+    expect(await first.next()).toMatchObject({ type: 'replaced' });
+    first.socket.end();
+    await told.seen('duplicate');
+    await second.close();
+    expect(server.troubles('node2').duplicate).toMatchObject({ addresses: [HOME, ELSEWHERE] });
+    await settle();
+    expect(server.troubles('node2').duplicate).toBeNull();
+  });
+
   test('one that has gone without a word, and came again, is one', async () => {
     const gone = await agent(HOME);
     await gone.greet(two);
@@ -227,7 +285,7 @@ describe('two agents of one node', () => {
     const fresh = await agent(HOME);
     await fresh.greet(two);
     await closed;
-    expect(events.map(({ step }) => step)).not.toContain('duplicate');
+    expect(told.events.map(({ step }) => step)).not.toContain('duplicate');
     expect(server.troubles('node2').duplicate).toBeNull();
   });
 
@@ -243,7 +301,7 @@ describe('two agents of one node', () => {
     await twin.greet({ ...two, instance: 'b' });
     expect(await moved.next()).toMatchObject({ type: 'replaced' });
     moved.socket.end();
-    await seen(({ step }) => step === 'duplicate');
+    await told.seen('duplicate');
   });
 
   test('the link of an agent that connects anew is one', async () => {
@@ -256,13 +314,13 @@ describe('two agents of one node', () => {
       throw new Error('not in this test');
     };
     const link = new AgentLink(host, [{ address: HOME, port: server.port }], boot, hellos, {
-      ...{ secret: () => ENROL, named: () => {}, flash: idle, power: idle },
+      ...{ secret: () => ENROL, cluster: () => 'one', named: () => {}, flash: idle, power: idle },
       member: (request) => member.answer(request),
     });
     void link.serve();
-    await vi.waitFor(() => expect(link.connectedSince).toBeDefined());
+    await eventually(() => expect(link.connectedSince).toBeDefined());
     expect(await link.renew()).toBe('welcomed');
-    await vi.waitFor(() => expect(events.filter(({ step }) => step === 'hello')).toHaveLength(2));
+    await told.seen('hello', 2);
     expect(dismissed).not.toHaveBeenCalled();
     // Another that starts is another, also on the same machine.
     expect(helloMaker(host, boot, member, undefined)().instance).not.toBe(hellos().instance);
@@ -296,7 +354,7 @@ test('one that is dropped with its welcome, which it does not read, speaks for n
   });
   const deaf = await agent(ELSEWHERE);
   expect(await deaf.greet({ uid: 'serial:n2' })).toBeUndefined();
-  await seen(({ reason }) => reason === 'unread');
+  await told.seen(({ reason }) => reason === 'unread');
   expect(server.connected()).toEqual([]);
-  expect(events.map(({ step }) => step)).not.toContain('hello');
+  expect(told.events.map(({ step }) => step)).not.toContain('hello');
 });

@@ -73,8 +73,16 @@ it('a node that is silent is lost once, at its time and not before, and alive wi
   expect(liveness.check(91_000)).toEqual([{ kind: 'lost', node: 'n1', silentMs: 90_000 }]);
   expect(liveness.check(200_000)).toEqual([]);
   expect(liveness.view('n1')).toMatchObject({ state: 'lost', heardAt: 1000 });
+  expect(liveness.view('n1').adapters).toMatchObject([
+    { name: 'eth0', state: 'unknown', was: 'up', at: 1000 },
+  ]);
   liveness.heard('n1', 201_000);
   expect(liveness.view('n1')).toMatchObject({ state: 'alive', adapters: [{ name: 'eth0', state: 'up' }] });
+  expect(liveness.view('n1').adapters[0]).not.toHaveProperty('was');
+  // What it has no more it has no more, wherever it is.
+  liveness.heartbeat('n1', [], 202_000);
+  liveness.check(300_000);
+  expect(liveness.view('n1').adapters).toMatchObject([{ name: 'eth0', state: 'gone' }]);
 });
 
 it('a probe is answered with as many bytes and its own nonce; nothing else is', () => {

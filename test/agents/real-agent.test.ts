@@ -3,9 +3,9 @@ import { expect, test } from 'vitest';
 import { AgentLink } from '../../agent/linux/link.ts';
 import { Membership } from '../../agent/linux/membership.ts';
 import { NodeHost } from '../../agent/node/host.ts';
-import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { EventLog } from '../support/event-log.ts';
 import { ENROL } from '../support/secure.ts';
 import { hello, POINTER } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
@@ -22,26 +22,15 @@ class QuietHost extends NodeHost {
 
 test('steps, plan, flash and power; an imager that went away gets the steps it missed, once', async () => {
   const registry = new MemoryRegistry();
-  const events: BootEvent[] = [];
-  let told: () => void = () => undefined;
-  const sink = (event: BootEvent) => {
-    events.push(event);
-    told();
-  };
+  const log = new EventLog();
   const start = (port: number) =>
-    startEndpoint(registry, sink, {
+    startEndpoint(registry, log.sink, {
       port,
       nodes: new NodeIndex([{ name: 'node1', hostname: 'web1', uid: 'serial:n1', userConfig: 'web' }]),
       userConfigs: {
         web: { secondReboot: true, scripts: [], services: { init: ['/i'], ports: [], timeoutSeconds: 1 } },
       },
     });
-  const seen = async (step: string) => {
-    while (!events.some((event) => event.step === step))
-      await new Promise<void>((resolve) => {
-        told = resolve;
-      });
-  };
   let server = await start(0);
   const names: string[] = [];
   const actions: string[] = [];
@@ -53,6 +42,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
     () => hello(),
     {
       secret: () => ENROL,
+      cluster: () => undefined,
       flash: async ({ type, request, ...target }) => {
         if (target.image === 'broken') throw new Error('EEPROM: EIO');
         return { ...POINTER, ...target, sequence: 2 };
@@ -71,17 +61,16 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   expect(await server.flash('node1', target)).toMatchObject({ sequence: 2, image: 'b' });
   await expect(server.flash('node1', { ...target, image: 'broken' })).rejects.toThrow('EEPROM: EIO');
   await server.power('node1', 'reboot');
-  expect(actions).toEqual(['reboot']);
+  await expect.poll(() => actions).toEqual(['reboot']);
 
   const { port } = server;
   await server.close();
   link.report('missed', {});
   server = await start(port);
-  await seen('missed');
+  await log.seen('missed');
   await link.settle(5000);
-  expect(events.filter(({ step }) => step === 'agent' || step === 'missed').map(({ step }) => step)).toEqual([
-    'agent',
-    'missed',
-  ]);
+  expect(
+    log.events.filter(({ step }) => step === 'agent' || step === 'missed').map(({ step }) => step),
+  ).toEqual(['agent', 'missed']);
   await server.close();
 });

@@ -1,6 +1,6 @@
 /** Who is not let in at the agent port, and that it is said: on real sockets, with Node's and OpenSSL's TLS. */
 import { execFile } from 'node:child_process';
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Secret } from '../../agent/linux/host.ts';
@@ -10,8 +10,9 @@ import type { LocalDefinition } from '../../agent/protocol/membership.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { EventLog } from '../support/event-log.ts';
 import { connectSecure } from '../support/secure.ts';
-import { admissionsOf } from './admissions.ts';
+import { admissionsOf, define } from './admissions.ts';
 import { hello, TestAgent } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
 
@@ -19,33 +20,23 @@ import { startEndpoint } from './endpoint.ts';
 let defined: Secret;
 let local: LocalDefinition;
 let server: AgentServer;
-let events: BootEvent[];
-const bus = new EventEmitter();
+let log: EventLog;
 
 beforeEach(async () => {
-  events = [];
+  log = new EventLog();
   const registry = new MemoryRegistry();
   const admissions = await admissionsOf(registry, ['node1']);
-  const { definitions } = admissions;
-  const node = { name: 'node1', uid: 'serial:n1', address: '127.0.0.1' };
-  const { id, key, number } = await definitions.begin({ ...node, keeps: true, at: 0 });
-  await definitions.finish(id);
-  defined = { identity: id, key: key! };
-  local = { id, cluster: definitions.cluster.id, number, name: node.name, uid: node.uid };
-  const sink = (event: BootEvent) => {
-    events.push(event);
-    bus.emit('event');
-  };
-  server = await startEndpoint(registry, sink, { admissions, helloMs: 500 });
+  const node1 = { name: 'node1', uid: 'serial:n1', address: '127.0.0.1' };
+  ({ secret: defined, local } = await define(admissions, node1));
+  server = await startEndpoint(registry, log.sink, { admissions, helloMs: 500 });
 });
 afterEach(() => server.close());
 
 /** The event of a refusal, when it has come, and that it is counted. */
 async function refusal(reason: string): Promise<BootEvent> {
-  const is = (event: BootEvent) => event.step === 'refused' && event.reason === reason;
-  while (!events.some(is)) await once(bus, 'event');
+  const event = await log.seen(({ step, reason: why }) => step === 'refused' && why === reason);
   expect(server.stats()).toMatchObject({ [`dropped.${reason}`]: 1 });
-  return events.find(is)!;
+  return event;
 }
 
 async function rawTo(port: number): Promise<Socket> {
@@ -65,7 +56,7 @@ test('a node that is defined is heard over its own key, and over no other', asyn
     await imposter.close();
   }
   expect(server.stats()).toMatchObject({ 'dropped.identity': 1, 'dropped.no-key': 2 });
-  expect(events.filter(({ step }) => step === 'hello')).toHaveLength(1);
+  expect(log.events.filter(({ step }) => step === 'hello')).toHaveLength(1);
 });
 
 test('the identity of another with a key of its own', async () => {
@@ -78,11 +69,15 @@ test('the identity of another with a key of its own', async () => {
   });
 });
 
-test('an image that was built without the key of enrolment of the operator', async () => {
+test('an image, or an agent of a system, without the key of enrolment of the operator: where either has it from is said', async () => {
   const secret = { identity: ENROL_IDENTITY, key: defined.key };
   await expect(connectSecure({ port: server.port }, secret)).rejects.toThrow();
   const { detail } = await refusal('wrong-key');
-  expect(detail).toEqual({ why: expect.stringContaining('image was not built with') });
+  expect(detail).toEqual({
+    why: expect.stringMatching(
+      /agents\.enrolmentKey.* imager image build --enrolment-key, agent supervise .* --enrolment-key /,
+    ),
+  });
 });
 
 test('an identity nobody has, with characters for a terminal in it', async () => {
@@ -100,7 +95,7 @@ test('frames without TLS, and a page of the web', async () => {
   expect(await refusal('plain')).toMatchObject({ address: '127.0.0.1' });
   const browser = await rawTo(server.port);
   browser.write('GET / HTTP/1.1\r\n\r\n');
-  while ((server.stats()['dropped.plain'] ?? 0) < 2) await once(bus, 'event');
+  while ((server.stats()['dropped.plain'] ?? 0) < 2) await log.next();
   agent.destroy();
   browser.destroy();
 });
@@ -152,11 +147,11 @@ test('what was recorded of an earlier connection, sent again', async () => {
   const agent = await TestAgent.connect(port, '127.0.0.1', defined);
   expect(await agent.greet({ local, keeps: true })).toMatchObject({ type: 'welcome' });
   await agent.close();
-  events.length = 0;
+  log.events.length = 0;
   const again = await rawTo(server.port);
   for (const chunk of recorded) again.write(chunk);
   await refusal('handshake');
-  expect(events.map(({ step }) => step)).not.toContain('hello');
+  expect(log.events.map(({ step }) => step)).not.toContain('hello');
   again.destroy();
 });
 
@@ -171,12 +166,8 @@ test('somebody in between who changes one bit of what a node says', async () => 
   flip = true;
   agent.send({ type: 'step', seq: 1, step: 'ready', uptime: 3 });
   expect(await agent.next()).toBeUndefined();
-  while (!events.some(({ step }) => step === 'disconnect')) await once(bus, 'event');
-  expect(events.map(({ step }) => step)).not.toContain('ready');
-  expect(events.find(({ step }) => step === 'disconnect')).toMatchObject({
-    node: 'node1',
-    reason: 'tampered',
-  });
+  expect(await log.seen('disconnect')).toMatchObject({ node: 'node1', reason: 'tampered' });
+  expect(log.events.map(({ step }) => step)).not.toContain('ready');
 });
 
 test('a rack of handshakes that never end does not keep nodes out', async () => {
@@ -190,7 +181,7 @@ test('a rack of handshakes that never end does not keep nodes out', async () => 
     }),
   );
   const refused = () => server.stats()['dropped.too-many-per-address'] ?? 0;
-  while (refused() < 24) await once(bus, 'event');
+  while (refused() < 24) await log.next();
   const agent = await TestAgent.connect(server.port, '127.0.0.1', defined);
   expect(await agent.greet({ local, keeps: true })).toMatchObject({ type: 'welcome' });
   await agent.close();

@@ -13,6 +13,7 @@ import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { startFault } from '../../imager/service/start-fault.ts';
+import { eventually } from '../support/eventually.ts';
 import { admissionsOf } from './admissions.ts';
 import { hello, POINTER, TestAgent } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
@@ -43,7 +44,7 @@ async function start(changes: Partial<AgentServerOptions> = {}): Promise<void> {
     nodes,
     directory: directoryOf(registry),
     admissions: await admissionsOf(registry, ['node1', 'node2']),
-    holdsLease: (node, address) => node.name === 'node2' && leased.has(address),
+    isAt: (node, address) => (node === 'node2' ? leased.has(address) : address === '127.0.0.1'),
     ...changes,
   });
 }
@@ -126,7 +127,12 @@ test('as many agents as there are nodes are taken, however many strangers there 
     uid: `serial:${at}`,
   }));
   await start({ nodes: new NodeIndex(many) });
-  for (let at = 0; at < 1100; at++) await agent(`127.0.1.${1 + (at >> 3)}`);
+  // Connections count before their handshake, which would take seconds for so many.
+  const strangers = Array.from({ length: 1100 }, (_, at) => {
+    const localAddress = `127.0.1.${1 + (at >> 3)}`;
+    return connect({ port: server.port, host: '127.0.0.1', localAddress }).on('error', () => {});
+  });
+  await Promise.all(strangers.map((socket) => once(socket, 'connect')));
   const last = await agent('127.0.2.1');
   last.send({ type: 'heartbeat', adapters: [] });
   expect(await last.next()).toBeUndefined();
@@ -134,6 +140,7 @@ test('as many agents as there are nodes are taken, however many strangers there 
     undefined,
     1,
   ]);
+  for (const socket of strangers) socket.destroy();
 });
 
 test('a step sent again after a reconnection, even to another imager, is acknowledged and not told twice', async () => {
@@ -323,7 +330,7 @@ test('a disk stays claimed unless the node is known not to have been flashed wit
   expect(owner()).toBe('node1');
   const again = await agent();
   await again.greet({ pointer: null });
-  await vi.waitFor(() => expect(owner()).toBeUndefined());
+  await eventually(() => expect(owner()).toBeUndefined());
 });
 
 test('flash to nobody, and to an agent that never answers', async () => {

@@ -11,6 +11,7 @@ import {
 } from '../../imager/agents/session.ts';
 import type { NodeConfig, UserConfig } from '../../imager/model/config.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
+import { nodeAddresses } from '../../imager/service/node-addresses.ts';
 import { hello, POINTER } from './client.ts';
 
 const node1: NodeConfig = {
@@ -27,13 +28,19 @@ const web: UserConfig = {
   scripts: [{ name: 'a', stage: 1, content: 'true', timeoutSeconds: 5, run: 'once', onFailure: 'retry' }],
   services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 9 },
 };
+/** What is known of these nodes, of which `pooled` has 10.9.9.9 from the pool. */
+function knownOf(nodes: NodeConfig[], pooled: NodeConfig): Pick<World, 'nodes' | 'isAt'> {
+  const index = new NodeIndex(nodes);
+  const holderOf = (address: string) => (address === '10.9.9.9' ? pooled : undefined);
+  return { nodes: index, isAt: nodeAddresses({ nodes: index, holderOf, lastOf: () => undefined }).isAt };
+}
+
 const world: World = {
-  nodes: new NodeIndex([node1, node2]),
+  ...knownOf([node1, node2], node2),
   peer: '10.0.0.11',
   identity: undefined,
   definedAs: (id) =>
     /^id-of-node[12]/.test(id) ? { name: id.slice(6, 11), deleted: id.endsWith('deleted') } : undefined,
-  holdsLease: (node, address) => node === node2 && address === '10.9.9.9',
   lastSeq: () => 3,
 };
 const fresh: Session = { at: 'new' };
@@ -47,9 +54,10 @@ const unsealed = (plan: Plan): Plan => plan;
 describe('hello', () => {
   test('is welcomed with the plan of the deployment the pointer names', () => {
     const judged = receive(fresh, hello(), world);
+    const claim = { node: 'node1', by: 'uid', key: 'none' };
     expect(judged).toEqual({
-      session: { at: 'judged', node: node1, by: 'uid', hello: hello() },
-      outputs: [{ do: 'admit', node: node1, hello: hello(), claim: { node: 'node1', proven: false } }],
+      session: { at: 'judged', node: node1, by: 'uid', hello: hello(), claim },
+      outputs: [{ do: 'admit', node: node1, hello: hello(), claim }],
     });
     const turn = admitted(judged.session, { web }, unsealed);
     expect(turn.session).toEqual(open);
@@ -110,7 +118,7 @@ describe('hello', () => {
 
   test('an address that is not its own is told of the node it says it is', () => {
     const { outputs } = receive(fresh, hello(), { ...world, peer: '10.0.0.12' });
-    expect(outputs.at(-1)).toMatchObject({ reason: 'address', claim: { node: 'node1', proven: false } });
+    expect(outputs.at(-1)).toMatchObject({ reason: 'address', claim: { node: 'node1', key: 'none' } });
   });
 
   test('a node without a reserved address comes from the one it has from the pool', () => {
@@ -128,7 +136,7 @@ describe('hello', () => {
     ];
     const wired = { ...plain, adapters: [{ network: { address: '10.0.0.51', prefix: 24 } }] };
     const from = (peer: string, message = hello()) =>
-      receive(fresh, message, { ...world, nodes: new NodeIndex([set, wired]), peer });
+      receive(fresh, message, { ...world, ...knownOf([set, wired], node2), peer });
     expect(['10.0.0.11', '10.0.0.50'].map((peer) => from(peer).session.at)).toEqual(['judged', 'judged']);
     expect(from('10.0.0.51').outputs.at(-1)).toMatchObject({ do: 'drop', reason: 'address' });
     const stranger = hello({ uid: 'serial:other', macs: [] });
@@ -145,9 +153,8 @@ describe('hello', () => {
     const from = (peer: string) =>
       receive(fresh, hello({ uid: 'serial:other', macs: [] }), {
         ...world,
-        nodes: new NodeIndex([node1, wired, pooled]),
+        ...knownOf([node1, wired, pooled], pooled),
         peer,
-        holdsLease: (node, address) => node === pooled && address === '10.9.9.9',
       });
     expect(from('10.0.0.13').session).toMatchObject({ at: 'judged', node: wired, by: 'address' });
     expect(from('10.9.9.9').session).toMatchObject({ at: 'judged', node: pooled, by: 'address' });
@@ -169,7 +176,10 @@ describe('the key of a definition', () => {
   const secured = { ...world, identity: 'id-of-node2', peer: '10.9.9.9' };
 
   test('says who it is, whatever else the hello says', () => {
-    expect(receive(fresh, hello(), secured).session).toMatchObject({ at: 'judged', node: node2, by: 'key' });
+    expect(receive(fresh, hello(), secured).session).toMatchObject({
+      ...{ at: 'judged', node: node2, by: 'key' },
+      claim: { node: 'node2', key: 'present' },
+    });
   });
 
   test('of a deleted one is judged wherever it comes from, of another only where it is the address of the node', () => {
@@ -177,6 +187,7 @@ describe('the key of a definition', () => {
     expect(receive(fresh, hello(), elsewhere).outputs.at(-1)).toMatchObject({ reason: 'no-lease' });
     expect(receive(fresh, hello(), { ...elsewhere, identity: 'id-of-node2-deleted' }).session).toMatchObject({
       at: 'judged',
+      claim: { node: 'node2', key: 'former' },
     });
   });
 
@@ -198,6 +209,7 @@ describe('the key of a definition', () => {
         at: 'judged',
         node: renamed,
         by: 'mac',
+        claim: { node: 'renamed', key: 'former' },
       });
       expect(greeted('id-of-node2-deleted', [node1]).outputs.at(-1)).toMatchObject({
         reason: 'unknown-node',
@@ -215,7 +227,8 @@ describe('the key of a definition', () => {
 });
 
 describe('while it is judged', () => {
-  const judged: Session = { at: 'judged', node: node1, by: 'uid', hello: hello() };
+  const claim = { node: 'node1', by: 'uid', key: 'none' } as const;
+  const judged: Session = { at: 'judged', node: node1, by: 'uid', hello: hello(), claim };
 
   test('answers settle what was asked, all else ends the session', () => {
     expect(receive(judged, { type: 'done', request: 7 }, world)).toEqual({
@@ -231,15 +244,14 @@ describe('while it is judged', () => {
   });
 
   test('it is turned away with the reason; what has ended is neither taken in nor turned away', () => {
-    const told = (by: 'uid' | 'key') =>
-      turnedAway({ ...judged, by } as Session, 'no-key', 'node1 has no key').outputs;
-    const drop = (proven: boolean) => ({
-      ...{ do: 'drop', reason: 'no-key', why: 'node1 has no key' },
-      claim: { node: 'node1', proven },
-    });
-    const refuse = (why: unknown) => ({ do: 'send', message: { type: 'refuse', why } });
-    expect(told('key')).toEqual([refuse('node1 has no key'), drop(true)]);
-    expect(told('uid')).toEqual([refuse(expect.stringMatching(LITTLE)), drop(false)]);
+    const told = { present: 'why', former: 'why', none: expect.stringMatching(LITTLE) };
+    for (const key of ['present', 'former', 'none'] as const) {
+      const claim = { node: 'node1', by: 'uid' as const, key };
+      expect(turnedAway({ ...judged, claim }, 'reason', 'why').outputs).toEqual([
+        { do: 'send', message: { type: 'refuse', why: told[key] } },
+        { do: 'drop', reason: 'reason', why: 'why', claim },
+      ]);
+    }
     const closed: Session = { at: 'closed' };
     expect(turnedAway(closed, 'no-key', '').outputs).toEqual([]);
     expect(admitted(closed, {}, unsealed).outputs).toEqual([]);

@@ -64,6 +64,7 @@ test('goes to the second, comes back to the first once that welcomes it, and los
   const addresses = [port, second.port].map((each) => ({ address: ADDRESS, port: each }));
   const link = new AgentLink(new HastyHost(), addresses, hello(), () => hello(), {
     secret: () => ENROL,
+    cluster: () => 'one',
     flash: async ({ type, request, ...target }) => ({ ...POINTER, ...target, sequence: 2 }),
     power: () => () => {},
     named: () => {},

@@ -8,18 +8,34 @@ import type { BenchRow } from './row.ts';
 import { run as tftp } from './tftp.bench.ts';
 import { run as wholeBoot } from './whole-boot.bench.ts';
 
-const rows: BenchRow[] = [];
-for (const [name, run] of Object.entries({
+const PARTS: Record<string, () => Promise<BenchRow[]>> = {
   dhcp,
   tftp,
   nbd,
-  'boot packs': bootPack,
-  'a whole boot': wholeBoot,
-  'the agent': agent,
-})) {
-  console.log(`measuring ${name}`);
-  rows.push(...(await run()));
+  packs: bootPack,
+  boot: wholeBoot,
+  agent,
+};
+
+const parts = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PARTS);
+const unknown = parts.filter((part) => !Object.hasOwn(PARTS, part));
+if (unknown.length > 0) {
+  console.error(`no such part: ${unknown.join(', ')}; there are ${Object.keys(PARTS).join(', ')}`);
+  process.exit(2);
+}
+const rows: BenchRow[] = [];
+mkdirSync('build', { recursive: true });
+for (const part of parts) {
+  console.log(`measuring ${part}`);
+  try {
+    rows.push(...(await PARTS[part]!()));
+  } catch (error) {
+    console.error(`${part} could not be measured:`, error);
+    process.exitCode = 1;
+  }
+  // After each part: what was measured is not lost with a later one.
+  writeFileSync('build/bench.json', `${JSON.stringify(rows, null, 2)}\n`);
 }
 console.table(rows);
-mkdirSync('build', { recursive: true });
-writeFileSync('build/bench.json', `${JSON.stringify(rows, null, 2)}\n`);
+// A part that failed may have left something open.
+process.exit();

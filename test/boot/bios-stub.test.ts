@@ -20,7 +20,7 @@ beforeAll(async () => {
     args: { broken: 'rdinit=/missing panic=-1' },
     userConfig: { secondReboot: false, scripts: [] },
   });
-}, BOOTED);
+});
 afterAll(() => cluster?.close());
 
 it(
@@ -45,9 +45,15 @@ it(
     );
     expect(cluster.pointer(node)).toMatchObject({ image: 'broken', phase: 'deploy', attempts: 0 });
     // How many the firmware was given it did not see: the technician did.
+    const why =
+      'the fallback image alpha, since broken was not ready after 3 attempts: its agent was never heard of';
     const shown = await cluster.verb('node', 'show', 'n1');
-    expect(shown.stdout).toContain(
-      'the fallback image alpha, since broken was not ready after 3 attempts: its agent was never heard of',
+    expect(shown.stdout).toContain(why);
+    const last = await cluster.verb('node', 'boots', 'n1', '--last', '1');
+    expect(last.stdout.split('\n')[0]).toMatch(/ready after [\d.]+ s, with the fallback image alpha/);
+    expect(last.stdout).toContain(why);
+    expect(last.stdout).toMatch(
+      /agent +fallback \(no-attempts-left\) image=alpha failed=broken attempts=3\n/,
     );
   },
   BOOTED,

@@ -14,7 +14,7 @@ beforeAll(async () => {
     before: { n3: [NBDKIT] },
     userConfig: { secondReboot: false, scripts: [] },
   });
-}, BOOTED);
+});
 afterAll(() => cluster?.close());
 
 it(

@@ -30,7 +30,7 @@ describe('power cuts during the double reboot', () => {
         ],
       },
     });
-  }, BOOTED);
+  });
   afterAll(() => cluster?.close());
 
   it(

@@ -62,7 +62,7 @@ describe.each(RIGS)('rig %s', (rig) => {
       userConfig: { secondReboot: false, scripts: [] },
     });
     node = cluster.nodes[0]!;
-  }, 300_000);
+  });
   afterAll(() => cluster?.close());
 
   const shown = () => cluster.json<ResourcesView>('node', 'resources', 'n1');

@@ -25,7 +25,7 @@ beforeAll(async () => {
   ({ stdout, stderr } = run);
   expect(run.code, stderr).toBe(1);
   results = JSON.parse(stdout) as ScenarioResult[];
-}, LIMIT);
+});
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 it('the imager may be killed and started while a node boots: it goes on, and no attempt is lost', () => {

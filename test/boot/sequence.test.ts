@@ -59,7 +59,7 @@ describe.each(['arm64', 'x86'] as Rig[])('rig %s', (rig) => {
       ...{ rig, nodes: ['n1'], images: ['alpha', 'beta'], userConfig },
       ...(rig === 'x86' ? { eepromSize: 8192 } : {}),
     });
-  }, 300_000);
+  });
   afterAll(() => cluster?.close());
 
   it(

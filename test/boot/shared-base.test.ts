@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Disks } from '../../imager/disks/catalog.ts';
+import { attached, contentOf } from '../disks/attached.ts';
 import { Cluster } from '../support/cluster.ts';
 
 const BOOTED = 300_000;
@@ -48,7 +49,7 @@ describe('two nodes on one base, the imager killed and stopped while they write'
         scripts: [{ name: '50-write.sh', stage: 2, content: WRITER, timeoutSeconds: 240 }],
       },
     });
-  }, BOOTED);
+  });
   afterAll(() => cluster?.close());
 
   it(
@@ -107,8 +108,7 @@ describe('two nodes on one base, the imager killed and stopped while they write'
 
 /** Blocks that a disk says are its own, or zero: all that its node ever wrote or gave back. */
 async function writtenBlocks(disks: Disks, name: string): Promise<Set<number>> {
-  const disk = await disks.open(name, { address: '127.0.0.1' });
-  if ('refused' in disk) throw new Error(disk.why);
+  const disk = await attached(disks, name);
   const blocks = new Set<number>();
   let at = 0;
   while (at < disk.size)
@@ -121,10 +121,8 @@ async function writtenBlocks(disks: Disks, name: string): Promise<Set<number>> {
 }
 
 async function content(disks: Disks, name: string): Promise<Buffer> {
-  const disk = await disks.open(name, { address: '127.0.0.1' });
-  if ('refused' in disk) throw new Error(disk.why);
-  const bytes = Buffer.alloc(disk.size);
-  for (let at = 0; at < bytes.length; at += 1 << 20) await disk.read(bytes.subarray(at, at + (1 << 20)), at);
+  const disk = await attached(disks, name);
+  const bytes = await contentOf(disk);
   await disk.close();
   return bytes;
 }

@@ -19,17 +19,17 @@ sha256sum /srv/www/data > /srv/www/sum.txt
 let work: string;
 let cluster: Cluster;
 beforeAll(async () => {
-  const { base } = await stockFor('x86');
+  const { base } = await stockFor('arm64');
   mkdirSync(projectFile('build/test'), { recursive: true });
   work = mkdtempSync(projectFile('build/test/small-blocks-'));
   cluster = await Cluster.open({
-    rig: 'x86',
+    rig: 'arm64',
     nodes: ['n1'],
     images: ['alpha'],
     base: smallBlocks(base, work),
     userConfig: { secondReboot: false, scripts: [{ name: '50-write.sh', stage: 2, content: SCRIPT }] },
   });
-}, BOOTED);
+});
 afterAll(async () => {
   await cluster?.close();
   rmSync(work, { recursive: true, force: true });

@@ -32,7 +32,7 @@ beforeAll(async () => {
     },
     userConfig: { secondReboot: false, scripts: [] },
   });
-}, 300_000);
+});
 afterAll(async () => {
   await cluster?.close();
   rmSync(folder, { recursive: true, force: true });

@@ -29,7 +29,7 @@ beforeAll(async () => {
   writeFileSync(initrd!, writeCpio([]));
   const files = ['--arch', arch, '--kernel', broken!, '--initrd', initrd!, '--args', args];
   await cluster.json('image', 'add', 'broken', ...files);
-}, BOOTED);
+});
 afterAll(() => cluster?.close());
 
 it(

@@ -7,14 +7,13 @@ import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commandLine } from '../../imager/cli/program.ts';
-import { bundle } from '../support/inside.ts';
+import { type Ended, imagerProgram, runVerb } from '../support/imager-verbs.ts';
 
-let program: string;
 let dir: string;
 let server: Server | undefined;
 
 beforeAll(async () => {
-  program = await bundle('imager/cli/main.ts');
+  await imagerProgram();
   dir = mkdtempSync(join(tmpdir(), 'cli-'));
   writeFileSync(
     join(dir, 'imager.yaml'),
@@ -27,17 +26,8 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-function imager(
-  args: string[],
-  env: Record<string, string> = {},
-  cwd = dir,
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const options = { cwd, env: { PATH: process.env.PATH ?? '', ...env } };
-    const child = execFile(process.execPath, [program, ...args], options, (_error, stdout, stderr) =>
-      resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
+function imager(args: string[], env: Record<string, string> = {}, cwd = dir): Promise<Ended> {
+  return runVerb(args, { cwd, env: { PATH: process.env.PATH ?? '', ...env } });
 }
 
 const VERBS = [
@@ -115,7 +105,7 @@ describe('usage', () => {
         '-c',
         '{ "$0" "$1" --help 2>&3; echo "exit $?" >&3; } 3>said | :; cat said',
         process.execPath,
-        program,
+        await imagerProgram(),
       ],
       { cwd: dir },
     );
@@ -211,11 +201,15 @@ describe('the imager behind the socket', () => {
     };
     const steps = [{ seq: 1, step: 'a\nb', uptime: 1, at: 0, detail: { 'k\u009b2J': 'v' } }];
     const boot = { bootId: 'b\u001b[2J\n', image: 'i\u009b2J', at: 0, lastSeq: 1, steps };
+    const adapter = {
+      ...{ name: 'eth0', mac: '52:54:00:00:00:01', address: '10.0.0.1', at: 0, speed: null, roundTrip: null },
+      ...{ state: 'unknown', was: 'up', errors: 0 },
+    };
     const details = {
       ...{ ...node, name: 'c1\u009b\u007f', reported: null, boots: [boot] },
-      liveness: { state: 'unheard', heardAt: null, adapters: [] },
+      liveness: { state: 'lost', heardAt: 0, adapters: [adapter] },
       membership: { definition: null, standing: null },
-      joined: { at: 0, address: '10.0.0.1', by: 'key', deeds: [] },
+      joined: { at: 0, address: '10.0.0.1', by: 'uid', deeds: ['define'], defined: 'asked' },
       refusals: [
         { reason: 'r', why: 'w\u001b[2J', address: '10.0.0.2', as: 'address', count: 3, since: 0, at: 0 },
       ],
@@ -248,7 +242,12 @@ describe('the imager behind the socket', () => {
     expect(power.stdout).toBe('n?c: on through the agent\n');
     const undone = 'n: was not defined; it is not taken in before imager node define n\n';
     expect(undefine).toEqual({ code: 0, stdout: undone, stderr: '' });
-    expect(show.stdout).toMatch(/^last join +1970-01-01 00:00:00Z, from 10\.0\.0\.1, with its key$/m);
+    expect(show.stdout).toMatch(
+      /^last join +1970-01-01 00:00:00Z, from 10\.0\.0\.1, defined as was asked for$/m,
+    );
+    expect(show.stdout).toMatch(
+      /^adapter eth0 +unknown: up when last heard, 1970-01-01 00:00:00Z, 10\.0\.0\.1, 52:54:00:00:00:01$/m,
+    );
     expect(show.stdout).toMatch(
       /^refused +1970-01-01 00:00:00Z, 3 times, not known who, from its address 10\.0\.0\.2 \(r\): w\?\[2J$/m,
     );

@@ -1,30 +1,28 @@
 /** The verbs of a disk's states, without an imager: on the files. */
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Disks } from '../../imager/disks/catalog.ts';
 import { controlSocketPath } from '../../imager/model/config.ts';
 import { loadConfig } from '../../imager/model/load.ts';
-import { bundle } from '../support/inside.ts';
+import { attached } from '../disks/attached.ts';
+import { type Ended, imagerProgram, runVerb } from '../support/imager-verbs.ts';
 
-let program: string;
 let dir: string;
 
 async function write(at: number, fill: number): Promise<void> {
   const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
-  const disk = await disks.open('d', { address: 'x' });
-  if ('refused' in disk) throw new Error(disk.why);
+  const disk = await attached(disks, 'd');
   await disk.write(Buffer.alloc(8192, fill), at);
   await disks.close();
 }
 
 beforeAll(async () => {
-  program = await bundle('imager/cli/main.ts');
+  await imagerProgram();
   dir = mkdtempSync(join(tmpdir(), 'cli-disk-'));
   writeFileSync(
     join(dir, 'imager.yaml'),
@@ -36,25 +34,9 @@ beforeAll(async () => {
   await disks.create('d', 'b');
   await disks.close();
 });
-afterAll(() => {
-  rmSync(dir, { recursive: true, force: true });
-  rmSync(dirname(program), { recursive: true, force: true });
-});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-interface Ended {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-function imager(...args: string[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [program, ...args], { cwd: dir }, (_, stdout, stderr) =>
-      resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
-}
-
+const imager = (...args: string[]): Promise<Ended> => runVerb(args, { cwd: dir });
 const disk = (...args: string[]): Promise<Ended> => imager('disk', ...args);
 
 test('a disk is kept, changed, compared, rolled back, made a base image, and grows', async () => {

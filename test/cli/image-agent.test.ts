@@ -1,47 +1,41 @@
 /** `imager image agent`: the static program for a system that is up, without an imager and without a configuration. */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bundle } from '../support/inside.ts';
+import { imagerProgram, runVerb } from '../support/imager-verbs.ts';
 
-let program: string;
 let dir: string;
 beforeAll(async () => {
-  program = await bundle('imager/cli/main.ts');
+  await imagerProgram();
   dir = mkdtempSync(join(tmpdir(), 'image-agent-'));
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-function agent(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  return new Promise((resolve) => {
-    const argv = [program, 'image', 'agent', ...args];
-    const child = execFile(process.execPath, argv, { cwd: dir }, (_error, out, err) =>
-      resolve({ code: child.exitCode, out, err }),
-    );
-  });
-}
+const image = (...args: string[]) => runVerb(['image', ...args], { cwd: dir });
+const agent = (...args: string[]) => image('agent', ...args);
 
 /** e_machine of an ELF header (System V gABI, figure 4-3): EM_X86_64, EM_AARCH64. */
 const MACHINES = { amd64: 62, arm64: 183 } as const;
 
-test('writes an executable for either architecture, and says how large it is', {
-  timeout: 120_000,
-}, async () => {
+test('writes an executable for either architecture, and says how large it is', async () => {
   for (const arch of ['amd64', 'arm64'] as const) {
     const ended = await agent(arch, '--arch', arch, '--json');
     expect(ended.code).toBe(0);
     const file = join(dir, arch);
     const content = readFileSync(file);
-    expect(JSON.parse(ended.out)).toEqual({
+    expect(JSON.parse(ended.stdout)).toEqual({
       ...{ file, arch, bytes: content.length },
       sha256: createHash('sha256').update(content).digest('hex'),
     });
     expect(content.readUInt16LE(18)).toBe(MACHINES[arch]);
     expect(content.length).toBeLessThan(2.5e6);
     expect(statSync(file).mode & 0o7777).toBe(0o755);
+    // What is compiled already is not said to be.
+    const again = await agent(arch, '--arch', arch);
+    expect(again.stderr).toBe(`agent ${arch}: bundling the agent\nagent ${arch}: linking ${file}\n`);
   }
   expect(
     execFileSync(join(dir, process.arch === 'arm64' ? 'arm64' : 'amd64'), ['--version'], {
@@ -50,11 +44,28 @@ test('writes an executable for either architecture, and says how large it is', {
   ).toMatch(/^agent \d+\.\d+\.\d+ \(protocol \d+, quickjs\)\n$/);
 });
 
-test('what cannot be written is said, and nothing is left beside it', { timeout: 60_000 }, async () => {
+test('where it cannot be written nothing is begun, and nothing made', async () => {
   mkdirSync(join(dir, 'folder'));
+  writeFileSync(join(dir, 'file'), '');
+  execFileSync('mkfifo', [join(dir, 'pipe')]);
   const before = readdirSync(dir);
-  const ended = await agent('folder');
-  expect(ended).toMatchObject({ code: 1, out: '' });
-  expect(ended.err).toMatch(/\nimager: folder was not written: .*folder/);
+  for (const [out, words] of [
+    ['folder', 'it is a folder, not a file'],
+    ['nowhere/agent', 'there is no folder nowhere'],
+    ['file/agent', 'a file is where a folder must be'],
+    ['pipe', 'it is no plain file'],
+  ] as const)
+    expect(await agent(out)).toEqual({ code: 2, stdout: '', stderr: `imager: ${out}: ${words}\n` });
   expect(readdirSync(dir)).toEqual(before);
+});
+
+test('a build whose name or arguments no image can have asks nobody and begins nothing', async () => {
+  const build = (name: string, ...args: string[]) => image('build', name, '--arch', 'amd64', ...args);
+  expect(await build('No Name')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('is no image name'),
+  });
+  expect(await build('name', '--args', 'a;b')).toMatchObject({
+    ...{ code: 1, stderr: expect.stringContaining('may not contain') },
+  });
 });

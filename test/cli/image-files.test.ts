@@ -1,17 +1,17 @@
 /** `imager image inspect`: no imager, and for files no configuration. */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BootTable } from '../../imager/images/table.ts';
-import { bundle } from '../support/inside.ts';
+import { temporarySigner } from '../../imager/signing/signer.ts';
+import { imagerProgram, runVerb } from '../support/imager-verbs.ts';
 import { asKernel, wholeNbi } from '../support/kernels.ts';
 
-let program: string;
 let dir: string;
 beforeAll(async () => {
-  program = await bundle('imager/cli/main.ts');
+  await imagerProgram();
   dir = mkdtempSync(join(tmpdir(), 'cli-'));
   const kernel = asKernel('amd64', Buffer.alloc(4096));
   const nbi = wholeNbi({ kernel, initrd: Buffer.from('an initrd'), args: '' });
@@ -26,16 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-function inspect(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [program, 'image', 'inspect', ...args],
-      { cwd: dir },
-      (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
-}
+const inspect = (...args: string[]) => runVerb(['image', 'inspect', ...args], { cwd: dir });
 
 test('a tagged image field by field, in words and as JSON', async () => {
   const [words, json] = await Promise.all([inspect('whole.nbi'), inspect('whole.nbi', '--json')]);
@@ -82,9 +73,12 @@ test('an image of the boot table, by its name', async () => {
     code: 1,
     stderr: 'imager: there is no file base, and no boot image of that name; there is: none\n',
   });
-  const table = await BootTable.open(join(home, 'images'));
+  const table = await BootTable.open(join(home, 'images'), temporarySigner());
   const kernel = join(dir, 'kernel');
   await table.add({ name: 'base', arch: 'amd64', args: 'quiet', kernel, initrd: join(dir, 'whole.nbi') });
+  await table.add({ name: 'program', arch: 'amd64', kernel, initrd: '/bin/true' });
+  const told = await inspect('program', ...config);
+  expect(told.stdout).toContain('\n\ninitrd: an ELF file, ');
   await table.add({ name: 'tagged', nbi: join(dir, 'whole.nbi') });
   await table.close();
   const [base, tagged, json, other] = await Promise.all([
@@ -95,9 +89,13 @@ test('an image of the boot table, by its name', async () => {
   ]);
   expect(base).toMatchObject({ code: 0, stderr: '' });
   expect(base.stdout).toMatch(
-    /^boot image base: linux, for amd64, added 20.*\n\nkernel: a Linux kernel for amd64, [\d.]+ KiB\n\nboot protocol {2}2\.15\n/,
+    /^boot image base: linux, for amd64, added 20.*\n\narguments: quiet\n\nkernel: a Linux kernel for amd64, [\d.]+ KiB\n\nboot protocol {2}2\.15\n/,
   );
   expect(base.stdout).toContain('\n\ninitrd: a tagged network boot image, ');
+  expect(base.stdout).toMatch(
+    /\n\nnot looked at: its signature and the checksums of its files \(imager image verify base\)\n$/,
+  );
+  expect(tagged.stdout).not.toContain('arguments');
   expect(tagged.stdout).toMatch(/^boot image tagged: nbi, .*\n\nboot\.nbi: a tagged network boot image, /);
   expect(tagged.stdout).toContain('segment       4, kernel\n');
   expect(JSON.parse(json.stdout)).toMatchObject({
@@ -105,12 +103,12 @@ test('an image of the boot table, by its name', async () => {
     files: { kernel: { sha256: expect.any(String), format: 'linux', faults: [] } },
   });
   expect(other.stderr).toBe(
-    'imager: there is no file absent, and no boot image of that name; there is: base, tagged\n',
+    'imager: there is no file absent, and no boot image of that name; there is: base, program, tagged\n',
   );
   // A folder of that name here, such as one its files were built in, does not hide it.
   mkdirSync(join(dir, 'tagged'));
   expect((await inspect('tagged', ...config)).stdout).toBe(tagged.stdout);
   expect((await inspect('folder', ...config)).stderr).toBe(
-    'imager: there is no file folder, and no boot image of that name; there is: base, tagged\n',
+    'imager: there is no file folder, and no boot image of that name; there is: base, program, tagged\n',
   );
 });

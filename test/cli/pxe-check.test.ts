@@ -1,17 +1,16 @@
 /** `imager pxe render --offline`: a configuration's menus and images, without an imager. */
-import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BootTable } from '../../imager/images/table.ts';
-import { bundle } from '../support/inside.ts';
+import { temporarySigner } from '../../imager/signing/signer.ts';
+import { imagerProgram, runVerb } from '../support/imager-verbs.ts';
 import { asKernel } from '../support/kernels.ts';
 
-let program: string;
 let dir: string;
 beforeAll(async () => {
-  program = await bundle('imager/cli/main.ts');
+  await imagerProgram();
   dir = mkdtempSync(join(tmpdir(), 'cli-'));
   mkdirSync(join(dir, 'templates'));
   configure(['n1']);
@@ -27,17 +26,7 @@ function configure(nodes: string[], boot = 'image: base'): void {
   writeFileSync(join(dir, 'imager.yaml'), `${head}boot: { ${boot} }\nnodes:\n${entries.join('')}`);
 }
 
-function render(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [program, 'pxe', 'render', '--offline', ...args],
-      { cwd: dir },
-      (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
-}
-
+const render = (...args: string[]) => runVerb(['pxe', 'render', '--offline', ...args], { cwd: dir });
 const check = (...args: string[]) => render('--check', ...args);
 
 test('without a boot table nothing is said against images; with one, each node without its image is named', async () => {
@@ -46,7 +35,7 @@ test('without a boot table nothing is said against images; with one, each node w
     stdout: `note: no boot table in ${dir}/state: images are not checked\n7 menus for 1 node: no faults\n`,
     stderr: '',
   });
-  const table = await BootTable.open(join(dir, 'state/images'));
+  const table = await BootTable.open(join(dir, 'state/images'), temporarySigner());
   expect(await check()).toEqual({
     code: 1,
     stdout:

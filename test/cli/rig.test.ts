@@ -1,31 +1,22 @@
 /** `imager rig run` on the simulated rig: what it prints and writes, and its exit codes. */
-import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import type { ScenarioResult } from '../../firmware-stubs/rig/scenario/result.ts';
-import { bundle } from '../support/inside.ts';
+import { imagerProgram, runVerb } from '../support/imager-verbs.ts';
 
 const SCENARIOS = projectFile('fixtures/scenarios');
 
-let program: string;
 let dir: string;
 beforeAll(async () => {
-  program = await bundle('imager/cli/main.ts');
+  await imagerProgram();
   dir = mkdtempSync(join(tmpdir(), 'cli-rig-'));
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-function rigRun(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const argv = [program, 'rig', 'run', '--rig', 'simulated', ...args];
-    const child = execFile(process.execPath, argv, { cwd: dir }, (_error, stdout, stderr) =>
-      resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
-}
+const rigRun = (...args: string[]) => runVerb(['rig', 'run', '--rig', 'simulated', ...args], { cwd: dir });
 
 const scenario = (name: string) => join(SCENARIOS, `${name}.yaml`);
 

@@ -40,10 +40,14 @@ export const EXPECTED: Seen = {
   asideWhole: true,
   asideTurned: true,
   asideLeft: false,
-  asideMode: '600',
+  asideMode: 0o600,
   asideInMissing: 'ENOENT',
   dice: true,
-  modeOfReplaced: '600',
+  modeOfReplaced: 0o600,
+  modeMissing: 'ENOENT',
+  idByAnotherName: true,
+  idOfAnother: false,
+  idMissing: 'ENOENT',
   leftBeside: ['a', 'file'],
   readMissing: 'ENOENT',
   listMissing: 'ENOENT',
@@ -122,6 +126,11 @@ function files(host: Host, folder: string): Seen {
   return {
     removeFull,
     readBack: text(host.readFile(path)),
+    modeOfReplaced: host.mode(path),
+    modeMissing: code(() => host.mode(`${folder}/none`)),
+    idByAnotherName: host.fileId(`${folder}/a/../file`) === host.fileId(path),
+    idOfAnother: host.fileId(`${folder}/a`) === host.fileId(path),
+    idMissing: code(() => host.fileId(`${folder}/none`)),
     leftBeside: host.list(folder),
     readMissing: code(() => host.readFile(`${folder}/none`)),
     listMissing: code(() => host.list(`${folder}/none`)),
@@ -244,7 +253,6 @@ async function programs(host: Host, folder: string): Promise<Seen> {
   const many = Array.from({ length: 10 }, (_, n) => shell(`exit ${n}`));
   host.replaceFile(`${folder}/plain`, bytes('x'));
   return {
-    modeOfReplaced: (await shell(`stat -c %a ${folder}/file`))[1].trim(),
     exitCode: await shell('echo out; sleep 0.05; echo err >&2; exit 7'),
     killed,
     killedGroup: !runs(host, child),
@@ -279,7 +287,7 @@ async function aside(host: Host, folder: string): Promise<Seen> {
     asideWhole: host.readFile(path).every((byte) => byte === 7),
     asideTurned: turned,
     asideLeft: host.exists(`${path}.new`),
-    asideMode: (await host.run(['stat', '-c', '%a', path], { timeoutMs: 20_000 })).output.trim(),
+    asideMode: host.mode(path),
     asideInMissing: await codeOf(host.replaceFileAside(`${folder}/none/file`, bytes('x'))),
     dice: dice.every((each) => each >= 0 && each < 1) && new Set(dice).size === 1000,
   };

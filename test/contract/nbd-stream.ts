@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { FilePart } from '../../imager/disks/disk.ts';
 import type { Stream } from '../../imager/nbd/stream.ts';
+import { eventually } from '../support/eventually.ts';
 
 const MIB = 2 ** 20;
 
@@ -66,8 +67,8 @@ export function streamContract(name: string, make: (socket: Socket) => Stream, h
       const sent = vi.fn();
       stream.send(Buffer.from('one '), sent);
       stream.send(Buffer.from('two'), sent);
-      await vi.waitFor(() => expect(sent).toHaveBeenCalledTimes(2));
-      await vi.waitFor(() => expect(peer.read(7)?.toString()).toBe('one two'));
+      await eventually(() => expect(sent).toHaveBeenCalledTimes(2));
+      await eventually(() => expect(peer.read(7)?.toString()).toBe('one two'));
     });
 
     test('more than the system takes at once: it waits, is counted, and all of it arrives', async () => {
@@ -83,7 +84,7 @@ export function streamContract(name: string, make: (socket: Socket) => Stream, h
       const expected = Buffer.concat([...pieces, Buffer.from('the end')]);
       await vi.waitFor(() => expect(Buffer.concat(all).length).toBe(expected.length), { timeout: 20_000 });
       expect(Buffer.concat(all).equals(expected)).toBe(true);
-      await vi.waitFor(() => expect(sent).toHaveBeenCalledTimes(25));
+      await eventually(() => expect(sent).toHaveBeenCalledTimes(25));
       expect([stream.unsent, said]).toEqual([0, ['drained']]);
     });
 
@@ -135,7 +136,7 @@ export function streamContract(name: string, make: (socket: Socket) => Stream, h
           timeout: 20_000,
         });
         expect(Buffer.concat(came).equals(Buffer.concat(expected))).toBe(true);
-        await vi.waitFor(() => expect([stream.unsent, stream.takesFiles]).toEqual([0, hasFiles]));
+        await eventually(() => expect([stream.unsent, stream.takesFiles]).toEqual([0, hasFiles]));
       });
 
       test('that the file has not all of, or that cannot be read: only what is there leaves', async () => {
@@ -168,7 +169,7 @@ export function streamContract(name: string, make: (socket: Socket) => Stream, h
       const filled = vi.fn(() => came.push(Buffer.from('|')));
       stream.fill(target, filled);
       peer.write(bytes.subarray(0, 1000));
-      await vi.waitFor(() => expect(target.subarray(0, 1000).equals(bytes.subarray(0, 1000))).toBe(true));
+      await eventually(() => expect(target.subarray(0, 1000).equals(bytes.subarray(0, 1000))).toBe(true));
       expect(filled).not.toHaveBeenCalled();
       peer.write(Buffer.concat([bytes.subarray(1000), Buffer.from('behind')]));
       expect((await received(7)).toString()).toBe('|behind');
@@ -223,7 +224,7 @@ export function streamContract(name: string, make: (socket: Socket) => Stream, h
       });
       await once(peer, 'end');
       expect(length).toBe(8 * MIB);
-      await vi.waitFor(() => expect(said.at(-1)).toBe('closed'));
+      await eventually(() => expect(said.at(-1)).toBe('closed'));
       expect(said.filter((word) => word !== 'drained')).toEqual(['sent', 'ended', 'closed']);
     });
 
@@ -233,7 +234,7 @@ export function streamContract(name: string, make: (socket: Socket) => Stream, h
       for (let i = 0; i < 20; i++) stream.send(pattern(MIB), sent);
       expect(stream.unsent).toBeGreaterThan(0);
       peer.resetAndDestroy();
-      await vi.waitFor(() => expect(said.at(-1)).toBe('closed'));
+      await eventually(() => expect(said.at(-1)).toBe('closed'));
       expect(said).toContain('ECONNRESET');
       expect(sent).toHaveBeenCalledTimes(20);
       stream.send(Buffer.from('too late'), sent);
@@ -246,7 +247,7 @@ export function streamContract(name: string, make: (socket: Socket) => Stream, h
       for (let i = 0; i < 20; i++) stream.send(pattern(MIB), sent);
       stream.destroy();
       await once(peer.resume(), 'close');
-      await vi.waitFor(() => expect(said).toEqual(['closed']));
+      await eventually(() => expect(said).toEqual(['closed']));
       expect(sent).toHaveBeenCalledTimes(20);
     });
 
@@ -254,7 +255,7 @@ export function streamContract(name: string, make: (socket: Socket) => Stream, h
       listen();
       const quiet = vi.fn();
       stream.watchQuiet(40, quiet);
-      await vi.waitFor(() => expect(quiet.mock.calls.length).toBeGreaterThan(0));
+      await eventually(() => expect(quiet.mock.calls.length).toBeGreaterThan(0));
       stream.watchQuiet(0, quiet);
       const calls = quiet.mock.calls.length;
       await new Promise((resolve) => setTimeout(resolve, 100));

@@ -39,7 +39,7 @@ export const EXPECTED_SECURE: Seen = {
   echoIntact: true,
   end: 'undefined',
   again: 'second',
-  wrongKey: 'EPROTO',
+  wrongKey: 'EKEYREJECTED',
   unknownIdentity: 'EPROTO',
   shortKey: 'EINVAL',
   flipped: ['hello', 'EPROTO'],

@@ -122,7 +122,9 @@ class World {
       if (known?.deleted === false && known.name !== machine.name)
         return { admitted: false, reason: 'address', why: '', deeds: [] };
       const directory = { flashed: (_: string, __: string, to: string) => to === machine.disk };
-      const from = { address: '10.0.0.9', identity: current?.id, directory };
+      // Each machine is on at its join alone.
+      const present = () => Promise.reject(new PushError('not-connected', 'off'));
+      const from = { address: '10.0.0.9', identity: current?.id, directory, present };
       const name = known?.name ?? machine.name;
       const node = { name, hostname: name };
       return await admissions.admit(node, member.told(), from, this.#ask(member));

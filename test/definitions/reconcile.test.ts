@@ -14,7 +14,7 @@ const global: GlobalDefinition = {
 };
 /** Scenario 1; each row changes something. */
 const facts: Facts = {
-  ...{ original: 'serial:a', local, keeps: true, identity: ID, global },
+  ...{ name: 'n1', original: 'serial:a', local, keeps: true, identity: ID, global },
   ...{ moved: false, other: undefined, enrolment: 'first', standing: undefined },
 };
 const stranger: Facts = { ...facts, local: null, identity: undefined, global: undefined };
@@ -92,9 +92,9 @@ describe('a node without a copy', () => {
       expect(verdict).toMatchObject({ do: 'refuse', reason: 'no-key' });
       return 'why' in verdict ? verdict.why : '';
     };
-    const remedy = ' imager node undefine NAME and define NAME give it another';
+    const remedy = ' imager node undefine n1 and define n1 give it another';
     expect(told(true)).toBe(
-      'is defined, and who said to be it does not have its key: somebody else, or it lost its store; ' +
+      'is defined, and who came does not have its key: somebody else, or it lost its store; ' +
         `only where you know that it did,${remedy}`,
     );
     expect(told(false)).toBe(
@@ -105,6 +105,24 @@ describe('a node without a copy', () => {
       'is defined with a key on its disk n1-root, which it could not mount or read (its console tells why). ' +
         `Where that is lost:${remedy}`,
     );
+  });
+
+  test('is told how it is defined, by its own name', () => {
+    expect(judge({ ...stranger, name: 'n7', enrolment: 'asked' })).toMatchObject({
+      why: 'is not defined to the cluster: imager node define n7 does that',
+    });
+  });
+
+  test('is told both UIDs first, where the one it gave is not that of the definition', () => {
+    const why = (changes: Partial<Facts>) => {
+      const verdict = judge({ ...stranger, global, ...changes });
+      return verdict.do === 'refuse' ? verdict.why : '';
+    };
+    const uids = 'is defined with UID serial:a, and who came gave UID serial:typo: look at that first';
+    for (const keeps of [true, false])
+      expect(why({ original: 'serial:typo', keeps }).startsWith(uids)).toBe(true);
+    for (const changes of [{}, { original: 'serial:b', global: { ...global, correcting: 'serial:b' } }])
+      expect(why(changes)).toMatch(/^is defined, and who came does not/);
   });
 
   test.each(['first', 'always', 'asked'] as const)(
@@ -120,22 +138,20 @@ describe('a node without a copy', () => {
 
   const row = (enrolment: Facts['enrolment'], changes: Partial<Facts>) =>
     judge({ ...stranger, enrolment, ...changes });
-  const word = (verdict: ReturnType<typeof judge>) => (verdict.do === 'refuse' ? verdict.reason : verdict.do);
+  /** What comes of it: why it is refused, how it is defined, or that it joins. */
+  const word = (verdict: ReturnType<typeof judge>) =>
+    verdict.do === 'refuse' ? verdict.reason : verdict.do === 'define' ? verdict.as : verdict.do;
   test.each<[string, Partial<Facts>, [first: string, always: string, asked: string]]>([
-    ['unheard of', {}, ['define', 'define', 'not-defined']],
-    ['wanted', { standing: 'wanted' }, ['define', 'define', 'define']],
+    ['unheard of', {}, ['first-use', 'first-use', 'not-defined']],
+    ['wanted', { standing: 'wanted' }, ['asked', 'asked', 'asked']],
     ['undefined by the operator', { standing: 'closed' }, ['not-defined', 'not-defined', 'not-defined']],
     [
       'its define was cut short',
       { global: { ...global, state: 'defining' } },
-      ['define', 'define', 'not-defined'],
+      ['first-use', 'first-use', 'not-defined'],
     ],
-    ['has lost its key', { global }, ['no-key', 'define', 'no-key']],
-    [
-      'was flashed to another disk than its key is on',
-      { global, moved: true },
-      ['define', 'define', 'define'],
-    ],
+    ['has lost its key', { global }, ['no-key', 'anew', 'no-key']],
+    ['was flashed to another disk than its key is on', { global, moved: true }, ['anew', 'anew', 'anew']],
     ['the same, and cannot mount it', { global, moved: true, keeps: false }, ['no-key', 'no-key', 'no-key']],
     [
       'the same, with the UID of another',
@@ -144,11 +160,11 @@ describe('a node without a copy', () => {
     ],
     ['has lost its key, and where to keep one', { global, keeps: false }, ['no-key', 'no-key', 'no-key']],
     ['never had one', { global: keyless, keeps: false }, ['join', 'join', 'join']],
-    ['never had one, and can keep one now', { global: keyless }, ['define', 'define', 'define']],
+    ['never had one, and can keep one now', { global: keyless }, ['anew', 'anew', 'anew']],
     [
       'never had one, on other hardware',
       { global: keyless, keeps: false, original: 'serial:b' },
-      ['other-uid', 'define', 'other-uid'],
+      ['other-uid', 'anew', 'other-uid'],
     ],
     ['with the UID of another', { other: 'n2' }, ['uid-of-other', 'uid-of-other', 'uid-of-other']],
     [

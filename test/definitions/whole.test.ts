@@ -15,7 +15,7 @@ import type { Definition } from '../../agent/protocol/definition.ts';
 import type { GlobalDefinition } from '../../imager/definitions/definition.ts';
 import type { NodeDetails } from '../../imager/model/views.ts';
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
-import { type AgentProcess, type Runtime, startAgent } from '../support/agent-process.ts';
+import { type AgentProcess, buildAgentsFirst, type Runtime, startAgent } from '../support/agent-process.ts';
 import { bundle } from '../support/inside.ts';
 import { RecordProxy } from '../support/record-proxy.ts';
 
@@ -32,6 +32,7 @@ let program: string;
 let imager: ChildProcess | undefined;
 let ports = { http: 0, agent: 0 };
 
+buildAgentsFirst();
 beforeAll(async () => {
   program = await bundle('imager/cli/main.ts');
   const nodes = Array.from({ length: NODES }, (_, at) => {

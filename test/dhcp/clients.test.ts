@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { Lab, type RunningServer } from './lab.ts';
 
 const NODE_MAC = '52:54:00:77:00:11';
@@ -212,7 +213,7 @@ describe('dhcpcd', () => {
     expect(address).toBeDefined();
     expect(second).toContain(`@REBOOT ${address} 600`);
     const steps = () => server.events().flatMap((event) => (event.mac === mac ? [event.step] : []));
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(steps()).toEqual(['discover', 'offer', 'request', 'ack', 'request', 'ack']),
     );
   });

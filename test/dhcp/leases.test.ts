@@ -28,11 +28,49 @@ test('what was applied is there after a restart, and the latest lease of a clien
   await before.close();
   const after = new Leases(registry, ignore);
   expect(after.byClient('mac:a')?.address).toBe('10.77.0.100');
-  expect(after.byMac('a')?.address).toBe('10.77.0.100');
   expect(after.view(500).map(({ address, active }) => [address, active])).toEqual([
     ['10.77.0.100', true],
     ['10.77.0.101', true],
   ]);
+});
+
+test('the lease last given to a MAC is known by it where that was to a node, after a restart too', async () => {
+  const registry = new MemoryRegistry();
+  const before = new Leases(registry, ignore);
+  const mine = { client: 'node:n1', node: 'n1' };
+  const second = '10.77.0.101';
+  await before.apply([put(lease({ ...mine, start: 1 })), put(lease({ ...mine, address: second, start: 2 }))]);
+  expect(before.ofNodeAt('a')?.address).toBe(second);
+  const after = new Leases(registry, ignore);
+  expect(after.ofNodeAt('a')?.address).toBe(second);
+  await after.apply([put(lease({ ...mine, address: second, start: 3 }))]);
+  expect(after.ofNodeAt('a')?.start).toBe(3);
+  await after.apply([put(lease({ address: '10.77.0.102', start: 4 }))]);
+  expect(after.ofNodeAt('a')).toBeUndefined();
+  expect(new Leases(registry, ignore).ofNodeAt('a')).toBeUndefined();
+  await after.apply([
+    put(lease({ ...mine, address: second, start: 5 })),
+    { type: 'delete', address: second },
+  ]);
+  expect(after.ofNodeAt('a')).toBeUndefined();
+});
+
+test('an address that another client is given is no longer found by the former one', async () => {
+  const leases = new Leases(new MemoryRegistry(), ignore);
+  await leases.apply([put(lease({ client: 'node:n1', node: 'n1' }))]);
+  await leases.apply([put(lease({ client: 'mac:b', mac: 'b' }))]);
+  expect([leases.byClient('node:n1'), leases.ofNodeAt('a')]).toEqual([undefined, undefined]);
+  await leases.apply([put(lease({ client: 'mac:b', mac: 'b', state: 'declined' }))]);
+  await leases.apply([put(lease({ client: 'mac:b', mac: 'b' }))]);
+  expect(leases.declinedBy('b', 0)).toBe(0);
+});
+
+test('a node whose board was exchanged renews its address from another MAC: the former one is no longer known', async () => {
+  const leases = new Leases(new MemoryRegistry(), ignore);
+  const mine = { client: 'node:n1', node: 'n1' };
+  await leases.apply([put(lease(mine))]);
+  await leases.apply([put(lease({ ...mine, mac: 'b' }))]);
+  expect([leases.ofNodeAt('a'), leases.ofNodeAt('b')?.address]).toEqual([undefined, '10.77.0.100']);
 });
 
 test('it counts at once and is durable when the promise resolves', async () => {

@@ -17,9 +17,10 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { SystemFile } from '../../imager/disks/block-file.ts';
 import { Disks, type MayOpen } from '../../imager/disks/catalog.ts';
-import type { Disk } from '../../imager/disks/disk.ts';
 import { lockFile } from '../../imager/disks/host.ts';
 import { OverlayStore } from '../../imager/disks/overlay-store.ts';
+import { eventually } from '../support/eventually.ts';
+import { attached, contentOf } from './attached.ts';
 
 const SIZE = 3 * 2 ** 20 + 512;
 const image = Buffer.alloc(SIZE);
@@ -51,17 +52,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true });
 });
 
-async function attach(name: string, who = client): Promise<Disk> {
-  const opened = await disks.open(name, who);
-  if ('refused' in opened) throw new Error(opened.why);
-  return opened;
-}
-
-async function contentOf(disk: Disk): Promise<Buffer> {
-  const bytes = Buffer.alloc(disk.size);
-  await disk.read(bytes, 0);
-  return bytes;
-}
+const attach = (name: string, who = client) => attached(disks, name, who);
 
 test('a base is taken in once, sparse and read-only, under its digest', async () => {
   const base = await disks.addBase('debian', file);
@@ -117,7 +108,7 @@ test('a close interrupts what is being added, waits for it, and nothing of it st
     }),
   ).rejects.toThrow('the imager is being stopped: nothing was added');
   // Its first step is to open the file.
-  await vi.waitFor(() => expect(readdirSync(join(dir, 'state/bases'))).toHaveLength(4));
+  await eventually(() => expect(readdirSync(join(dir, 'state/bases'))).toHaveLength(4));
   await disks.close();
   expect(ended).toBe(true);
   await refused;
@@ -237,7 +228,7 @@ test('a disk that changes hands twice during one flush keeps what each of them w
   });
   /** Lets the sync that waits end. */
   const go = async (): Promise<void> => {
-    await vi.waitFor(() => expect(held).toHaveLength(1));
+    await eventually(() => expect(held).toHaveLength(1));
     held.shift()?.();
   };
   const first = await attach('n1');
@@ -248,7 +239,7 @@ test('a disk that changes hands twice during one flush keeps what each of them w
   const secondClosing = second.close();
   // The first sync is that of the open, the second that of both clients' flushes.
   await go();
-  await vi.waitFor(() => expect(held).toHaveLength(1));
+  await eventually(() => expect(held).toHaveLength(1));
   const third = await attach('n1');
   expect((await contentOf(third)).toString('latin1', 8192, 8198)).toBe('second');
   await third.write(Buffer.from('third'), 16384);
@@ -332,7 +323,7 @@ test('a base image that is changed while it is in use is an error for all who re
   const image = readFileSync(stored);
   image[0]! ^= 1;
   writeFileSync(stored, image);
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(disk.read(Buffer.alloc(512), 0)).rejects.toThrow(/"debian" was changed while it is in use/),
   );
   await expect(disk.write(Buffer.alloc(512), 0)).rejects.toMatchObject({ code: 'EIO' });
@@ -406,7 +397,7 @@ test('an overlay is closed when it lingered for its time', async () => {
   disks = await Disks.open({ dir: join(dir, 'state'), log: pino({ level: 'silent' }), lingerMs: 1 });
   await (await attach('n1')).close();
   const second = await openStore();
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const opened = await second.open('n1', other);
     expect(opened).not.toHaveProperty('refused');
   });

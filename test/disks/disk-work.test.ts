@@ -8,8 +8,8 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { SystemFile } from '../../imager/disks/block-file.ts';
 import { Disks } from '../../imager/disks/catalog.ts';
-import type { Disk } from '../../imager/disks/disk.ts';
 import { DiskWork } from '../../imager/disks/disk-work.ts';
+import { attached, contentOf } from './attached.ts';
 
 const SIZE = 8 * 2 ** 20;
 const image = randomBytes(SIZE);
@@ -32,17 +32,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true });
 });
 
-async function attach(): Promise<Disk> {
-  const opened = await disks.open('d', client);
-  if ('refused' in opened) throw new Error(opened.why);
-  return opened;
-}
-
-async function contentOf(disk: Disk): Promise<Buffer> {
-  const bytes = Buffer.alloc(disk.size);
-  await disk.read(bytes, 0);
-  return bytes;
-}
+const attach = () => attached(disks, 'd', client);
 
 test('a snapshot under a client that goes on; a roll back only without one; it can be undone', async () => {
   const disk = await attach();

@@ -11,6 +11,8 @@ import { Disks } from '../../imager/disks/catalog.ts';
 import type { Disk, FilePart } from '../../imager/disks/disk.ts';
 import { grow } from '../../imager/disks/generations.ts';
 import { hasHostCalls } from '../../imager/disks/host.ts';
+import { eventually } from '../support/eventually.ts';
+import { attached } from './attached.ts';
 
 const BLOCK = 4096;
 const SIZE = 1024 * BLOCK;
@@ -23,11 +25,7 @@ let dir: string;
 let disks: Disks;
 let disk: Disk;
 
-async function open(name: string): Promise<Disk> {
-  const opened = await disks.open(name, { address: '10.0.0.1' });
-  if ('refused' in opened) throw new Error(opened.why);
-  return opened;
-}
+const open = (name: string) => attached(disks, name);
 
 beforeEach(async () => {
   // However busy the drive is, no call takes long.
@@ -126,7 +124,7 @@ test('of a base image that was changed there is nothing', async () => {
   expect(() => part!.readNow(Buffer.alloc(10), BLOCK)).toThrow(/ends before offset/);
   expect(part!.lend((fd, at) => readSync(fd, Buffer.alloc(PROMPT), 0, PROMPT, at))).toBe(BLOCK);
   for (const each of [base, disk])
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(() => each.fileParts(0, PROMPT, LEAST)).toThrow(
         expect.objectContaining({ code: 'EIO', message: expect.stringContaining('was changed') }),
       ),

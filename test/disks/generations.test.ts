@@ -230,7 +230,7 @@ test('the present and every generation are what they were, whatever is done', as
     }),
     { numRuns: 60 },
   );
-}, 60_000);
+});
 
 test('power cut at any moment: generations are there whole or not at all, and stay so', async () => {
   const chance = fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }));
@@ -284,7 +284,7 @@ test('power cut at any moment: generations are there whole or not at all, and st
     ),
     { numRuns: 120 },
   );
-}, 60_000);
+});
 
 test('a generation takes no space but for what was written since, and gives it back', async () => {
   const file = fresh();

@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import { Disks } from '../../imager/disks/catalog.ts';
 import { endsWithTest } from '../support/ends-with-test.ts';
 import { bundle } from '../support/inside.ts';
+import { attached } from './attached.ts';
 
 const BLOCKS = 9000;
 
@@ -82,8 +83,7 @@ test('killed at random moments: every confirmed flush is there, nothing is garba
       if (line === 'f') flushes++;
     }
     const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
-    const disk = await disks.open('n1', { address: '127.0.0.1' });
-    if ('refused' in disk) throw new Error(disk.why);
+    const disk = await attached(disks, 'n1');
     const block = Buffer.alloc(4096);
     const all: string[] = [];
     for (let at = 0; at < BLOCKS; at++) {

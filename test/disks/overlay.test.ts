@@ -141,7 +141,7 @@ test('an overlay reads like a plain buffer, whatever was done to it', async () =
     }),
     { numRuns: 100 },
   );
-}, 60_000);
+});
 
 test('power cut at any moment: flushed blocks are there, others are old or new, none is anything else', async () => {
   const chance = fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }));
@@ -218,7 +218,7 @@ test('writes to different bytes of one block at once lose nothing, on either way
     ),
     { numRuns: 100 },
   );
-}, 60_000);
+});
 
 test('a small write into a long one that is under way costs the long one nothing', async () => {
   const files = freshFiles();

@@ -9,6 +9,7 @@ import { DiskWork } from '../../imager/disks/disk-work.ts';
 import { BLOCK_SIZE, FAN_OUT } from '../../imager/disks/format.ts';
 import { OverlayStore } from '../../imager/disks/overlay-store.ts';
 import { inTurns, type Steps } from '../../imager/disks/turns.ts';
+import { attached } from './attached.ts';
 
 const LEAVES = 40;
 const client = { address: '10.0.0.1' };
@@ -55,8 +56,7 @@ test('opening a disk after a crash, and comparing its states, keeps nobody waiti
   let disks = await Disks.open({ dir, log });
   await disks.addBase('b', image);
   await disks.create('d', 'b');
-  const disk = await disks.open('d', client);
-  if ('refused' in disk) throw new Error(disk.why);
+  const disk = await attached(disks, 'd', client);
   for (let leaf = 0; leaf < LEAVES; leaf++)
     await disk.write(Buffer.alloc(BLOCK_SIZE, leaf), leaf * FAN_OUT * BLOCK_SIZE);
   // As it is when the process is killed now: a record in the journal for each.
@@ -88,8 +88,7 @@ test('nobody makes a checkpoint while states are compared', async () => {
   const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
   await disks.addBase('b', image);
   await disks.create('d', 'b');
-  const disk = await disks.open('d', client);
-  if ('refused' in disk) throw new Error(disk.why);
+  const disk = await attached(disks, 'd', client);
   await disk.write(Buffer.alloc(BLOCK_SIZE, 1), 0);
   const still = vi.spyOn(OverlayStore.prototype, 'still');
   await new DiskWork(disks, () => 0).differences('d', 'base', 'now');

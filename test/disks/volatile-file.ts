@@ -65,7 +65,7 @@ export class VolatileFile implements BlockFile {
     this.writes++;
     const end = offset + source.length;
     if (end > this.room && end > this.#cached.length) throw new DiskError('ENOSPC', 'no space left');
-    if (end > this.#cached.length) this.#cached = resized(this.#cached, end);
+    if (end > this.#cached.length) this.#cached = grown(this.#cached, end);
     this.#cached.set(source, offset);
     const pages = this.#cached.slice(pageOf(offset), pageOf(offset + source.length + PAGE - 1));
     this.#pending.push({ offset, bytes: Uint8Array.from(source), pages });
@@ -98,7 +98,7 @@ export class VolatileFile implements BlockFile {
 
   /** As a journalling file system does it: the new length is durable before what is written afterwards. */
   truncate(size: number): void {
-    this.#cached = resized(this.#cached, size);
+    this.#cached = grown(this.#cached.slice(0, size), size);
     this.#stored = this.#stored.slice(0, size);
     this.#pending = this.#pending.filter(({ offset }) => offset < size);
   }
@@ -144,14 +144,16 @@ export class VolatileFile implements BlockFile {
 
 function put(content: Uint8Array, bytes: Uint8Array, offset: number): Uint8Array {
   const end = offset + bytes.length;
-  const grown = end > content.length ? resized(content, end) : content;
-  grown.set(bytes, offset);
-  return grown;
+  const whole = end > content.length ? grown(content, end) : content;
+  whole.set(bytes, offset);
+  return whole;
 }
 
-function resized(content: Uint8Array, size: number): Uint8Array {
-  const other = new Uint8Array(size);
-  other.set(content.subarray(0, size));
+/** With as much room again behind it, all zero, for files grow by many short appends. */
+function grown(content: Uint8Array, size: number): Uint8Array {
+  if (size <= content.buffer.byteLength) return new Uint8Array(content.buffer, 0, size);
+  const other = new Uint8Array(new ArrayBuffer(2 * size), 0, size);
+  other.set(content);
   return other;
 }
 

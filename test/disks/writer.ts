@@ -5,11 +5,11 @@
 import { writeSync } from 'node:fs';
 import { pino } from 'pino';
 import { Disks } from '../../imager/disks/catalog.ts';
+import { attached } from './attached.ts';
 
 const [dir, seed] = process.argv.slice(2);
 const disks = await Disks.open({ dir: dir!, log: pino({ level: 'silent' }) });
-const disk = await disks.open('n1', { address: '127.0.0.1' });
-if ('refused' in disk) throw new Error(disk.why);
+const disk = await attached(disks, 'n1');
 let state = Number(seed);
 const random = (limit: number): number => {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

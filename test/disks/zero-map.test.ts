@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import { Disks } from '../../imager/disks/catalog.ts';
 import type { Extent } from '../../imager/disks/disk.ts';
 import { ZeroMap } from '../../imager/disks/zero-map.ts';
+import { attached } from './attached.ts';
 
 const BLOCK = 4096;
 const DIGEST = '0123456789abcdef'.repeat(4);
@@ -91,8 +92,7 @@ test('a store: the base tells its holes, a disk what it changed; a map that is d
     const disks = await Disks.open({ dir, log });
     const kinds = await Promise.all(
       ['base:b', 'd'].map(async (name) => {
-        const disk = await disks.open(name, { address: 'x' });
-        if ('refused' in disk) throw new Error(disk.why);
+        const disk = await attached(disks, name);
         return disk.extents(0, 8 * BLOCK, 9);
       }),
     );
@@ -107,8 +107,7 @@ test('a store: the base tells its holes, a disk what it changed; a map that is d
   const disks = await Disks.open({ dir, log });
   await disks.addBase('b', join(dir, 'image'));
   await disks.create('d', 'b');
-  const disk = await disks.open('d', { address: 'x' });
-  if ('refused' in disk) throw new Error(disk.why);
+  const disk = await attached(disks, 'd');
   await disk.write(Buffer.alloc(10, 1), 2 * BLOCK);
   await disk.trim(0, BLOCK);
   await disks.close();

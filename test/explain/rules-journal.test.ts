@@ -1,7 +1,9 @@
 /** One failure after the other, as the journal tells it. */
 import { describe, expect, test } from 'vitest';
+import { attemptText } from '../../imager/explain/boots.ts';
 import { explainJournal } from '../../imager/explain/explain.ts';
 import { eventRow } from '../../imager/explain/timeline.ts';
+import { attemptsOf } from '../../imager/journal/attempts.ts';
 import type { BootEvent, RecordedEvent } from '../../imager/journal/event.ts';
 import { MenuLab } from '../menus/world.ts';
 import { BIOS, IPXE, MAC, UEFI } from './clients.ts';
@@ -127,6 +129,77 @@ describe('from the journal', () => {
     const found = explainJournal(events(...lines), { who: 'n1', imager, now: 100_000 });
     expect(found?.cause).toContain(expected);
     expect(found?.course.length).toBeGreaterThan(0);
+  });
+
+  describe('an agent that supervises a system that is up', () => {
+    const joins: Parameters<typeof events> = [['8 agent hello', { bootId: 'a' }], ['9 agent supervise']];
+    const at = (...lines: Parameters<typeof events>) => {
+      const heard = events(...lines);
+      const [attempt, ...others] = attemptsOf(heard, 900_000);
+      expect(others).toEqual([]);
+      const boots = attemptText(attempt!, { who: 'n1', imager }).outcome;
+      return [explainJournal(heard, { who: 'n1', imager, now: 900_000 })?.cause, boots];
+    };
+    const twice = (words: string) => [words, words];
+
+    test.each<[string, Parameters<typeof events>, string]>([
+      ['is no boot', joins, 'its system is up; supervised since 1970-01-01 00:00:09Z'],
+      [
+        'with a system that has booted from here',
+        [...lease(), ...joins],
+        'its system is up; supervised since 1970-01-01 00:00:09Z',
+      ],
+      [
+        'and has connected anew',
+        [...joins, ['50 agent disconnect'], ['60 agent hello', { bootId: 'a' }], ['61 agent adapter']],
+        'its system is up; supervised since 1970-01-01 00:00:09Z',
+      ],
+      [
+        'and was silent for a while',
+        [...joins, ['50 agent lost', { silentSeconds: 30 }]],
+        'its system is up; supervised since 1970-01-01 00:00:09Z',
+      ],
+      [
+        'and was started anew: the same boot',
+        [
+          ...joins,
+          ['60 agent hello', { bootId: 'a' }],
+          ['60 agent disconnect', {}, 'replaced'],
+          ['61 agent supervise'],
+        ],
+        'its system is up; supervised since 1970-01-01 00:01:01Z',
+      ],
+      [
+        'and went away',
+        [...joins, ['50 agent disconnect']],
+        'its system was up, supervised since 1970-01-01 00:00:09Z; its agent went away at 1970-01-01 00:00:50Z and is not back',
+      ],
+      [
+        'and went away, and is lost',
+        [...joins, ['70 agent disconnect', {}, 'silent'], ['90 agent lost', { silentSeconds: 90 }]],
+        'its system was up, supervised since 1970-01-01 00:00:09Z; its agent went away at 1970-01-01 00:01:10Z and is not back',
+      ],
+    ])('%s', (_name, lines, expected) => {
+      expect(at(...lines)).toEqual(twice(expected));
+    });
+
+    test.each<[string, Parameters<typeof events>, string]>([
+      ['another boot', [...joins, ['60 agent hello', { bootId: 'b' }]], 'its last word was "hello"'],
+      ['refused since', [...joins, ['60 agent refused', {}, 'no-key']], 'the imager refused the connection'],
+    ])('not: %s', (_name, lines, expected) => {
+      const [explained, boots] = at(...lines);
+      expect(explained).toContain(expected);
+      expect(boots).toContain(`stopped at agent: `);
+    });
+
+    test('is past once the node boots', () => {
+      const again = events(['800 dhcp discover', BIOS], ['800 dhcp offer', told]);
+      const found = explainJournal([...events(...joins), ...again], { who: 'n1', imager, now: 801_000 });
+      expect(found).toMatchObject({
+        startedAt: 800_000,
+        cause: 'it is booting: nothing has gone wrong so far',
+      });
+    });
   });
 
   test('the end of an earlier connection hides nothing', () => {

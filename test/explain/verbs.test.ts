@@ -141,6 +141,7 @@ test('nobody, and somebody who was never heard of', async () => {
   expect(await lab.json('pxe', 'explain', 'node3')).toMatchObject({
     who: 'node3',
     cause: 'nothing was ever heard of it',
+    advice: [expect.anything(), expect.stringContaining('"imager node show node3"')],
   });
   expect(await lab.json<BootsView>('node', 'boots', 'node3')).toMatchObject({ node: 'node3', attempts: [] });
   expect(await lab.imager('pxe', 'explain', 'nod1')).toMatchObject({ code: 1, stderr: nobody.stderr });

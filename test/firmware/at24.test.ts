@@ -21,7 +21,7 @@ beforeAll(async () => {
     program: 'at24-guest.ts',
     entries: [programEntry('bin/busybox', join(await packages.unpack(busybox!), 'bin/busybox'))],
   });
-}, 300_000);
+});
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('three pointers on a 24C02 and on a 24C16', { timeout: 150_000 }, async () => {

@@ -29,7 +29,7 @@ const CASES = process.env.BOOTWRIGHT_DECISIONS === 'all' ? ALL_CASES : ALL_CASES
 let boot: Awaited<ReturnType<typeof openBootLab>>;
 beforeAll(async () => {
   boot = await openBootLab('x86', { firmware: 'bios-stub', listenMilliseconds: 0, serial: 'pty' });
-}, 120_000);
+});
 afterEach(() => boot.node.cutPower());
 afterAll(() => boot?.close());
 

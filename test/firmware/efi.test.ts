@@ -25,7 +25,7 @@ beforeAll(async () => {
     entries: await programs(packages),
   });
   copyFileSync(UEFI_VARIABLES, join(folder, 'variables'));
-}, 300_000);
+});
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** The tools and the libraries they need, as Debian packs them. */

@@ -25,7 +25,7 @@ const BLANK = resolve(import.meta.dirname, '../../firmware-stubs/ipxe/eeprom.ipx
 let boot: Awaited<ReturnType<typeof openBootLab>>;
 beforeAll(async () => {
   boot = await openBootLab('x86');
-}, 120_000);
+});
 afterEach(() => boot.node.cutPower());
 afterAll(() => boot?.close());
 

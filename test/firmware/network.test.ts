@@ -11,7 +11,7 @@ let lab: NetworkLab;
 let node: RigNode | undefined;
 beforeAll(async () => {
   lab = await NetworkLab.open('server');
-}, 300_000);
+});
 afterEach(() => node?.cutPower());
 afterAll(() => lab?.close());
 

@@ -12,7 +12,7 @@ let lab: NetworkLab;
 let node: RigNode | undefined;
 beforeAll(async () => {
   lab = await NetworkLab.open('proxy');
-}, 300_000);
+});
 afterEach(() => node?.cutPower());
 afterAll(() => lab?.close());
 

@@ -22,7 +22,7 @@ vi.setConfig({ testTimeout: 90_000 });
 let boot: Awaited<ReturnType<typeof openBootLab>>;
 beforeAll(async () => {
   boot = await openBootLab('arm64');
-}, 120_000);
+});
 afterEach(() => boot.node.cutPower());
 afterAll(() => boot?.close());
 

@@ -18,6 +18,7 @@ import { BootTable } from '../../imager/images/table.ts';
 import { BootTree } from '../../imager/images/tree.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
+import { temporarySigner } from '../../imager/signing/signer.ts';
 import { asKernel } from '../support/kernels.ts';
 
 const run = promisify(execFile);
@@ -70,6 +71,9 @@ const controls: Controls = {
   addImage: () => Promise.reject(new Error('disk full')),
   addNbi: () => Promise.reject(new Error('disk full')),
   verifyImage: async () => [],
+  signImage: async () => {
+    throw new Error('not here');
+  },
   packBase: () => Promise.reject(new ApiError(409, 'no boot yet')),
   checkMenus: async () => ({ nodes: 0, templates: 0, faults: [], notes: [] }),
   addBase: ({ name }) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
@@ -126,7 +130,7 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'http-'));
   writeFileSync(join(dir, 'k'), KERNEL);
   writeFileSync(join(dir, 'i'), 'initrd');
-  const table = await BootTable.open(join(dir, 'images'));
+  const table = await BootTable.open(join(dir, 'images'), temporarySigner());
   await table.add({
     name: 'base',
     arch: 'amd64',

@@ -1,5 +1,5 @@
 /**
- * The victim of kill.test.ts: adds the image `a` of DIR/kernel and DIR/initrd and the tagged image `b` made of it to the
+ * The victim of kill.test.ts: adds, signed with the key in DIR, the image `a` of DIR/kernel and DIR/initrd and the tagged image `b` made of it to the
  * table DIR/images, and prints `added NAME` or why not. Before its change number KILL-AT of the file system it dies.
  * Usage: adder.ts DIR [KILL-AT]
  */
@@ -9,9 +9,10 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { addLinuxNbi } from '../../imager/images/nbi/add.ts';
 import { BootTable } from '../../imager/images/table.ts';
+import { openSigner } from '../../imager/signing/signer.ts';
 
 const [dir, killAt = 'never'] = process.argv.slice(2);
-const table = await BootTable.open(join(dir!, 'images'));
+const table = await BootTable.open(join(dir!, 'images'), openSigner(dir!));
 
 let changes = 0;
 function counted(of: object, names: readonly string[]): void {

@@ -1,12 +1,21 @@
 /** `imager image initramfs` on module trees of our own: the same bytes anywhere, read by real tools, hostile trees refused. */
 import { execFile, execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ENROLMENT_KEY_FILE } from '../../agent/linux/secret.ts';
+import { ENROLMENT_KEY_FILE } from '../../agent/protocol/enrolment.ts';
 import { writeCpio } from '../../imager/images/cpio.ts';
 import { CpioError, readInitramfs } from '../../imager/images/cpio-read.ts';
 import { DebianPackages } from '../../imager/images/debian.ts';
@@ -343,10 +352,38 @@ test.each([
   });
 });
 
+test('agent and busybox that want a program loader are refused; one that can be placed anywhere and wants none is not', async () => {
+  const build = (name: string, ...flags: string[]): string => {
+    execFileSync('gcc', [...flags, '-o', join(dir, name), join(dir, 'main.c')]);
+    return join(dir, name);
+  };
+  const [dynamic, pie] = [build('dynamic'), build('static-pie', '-static-pie')];
+  const why = 'is not static: it wants a program loader, which the initramfs does not have';
+  for (const [option, what] of [
+    ['--agent', 'the agent'],
+    ['--busybox', 'busybox'],
+  ] as const) {
+    const out = join(dir, `dynamic${option}`);
+    const refused = { code: 1, stdout: '', stderr: `imager: ${what} ${why}\n` };
+    expect(await initramfs([out, ...own(), option, dynamic])).toEqual(refused);
+    expect(existsSync(out)).toBe(false);
+    expect(await initramfs([out, ...own(), option, pie])).toMatchObject({ code: 0 });
+  }
+});
+
 test('a list makes no initramfs: a file to write beside it is wrong usage', async () => {
   const out = join(dir, 'unwritten');
   const { code, stderr } = await initramfs([out, '--list', join(dir, 'agent')]);
   expect([code, stderr]).toEqual([2, `imager: --list makes no initramfs: ${out} would not be written\n`]);
+});
+
+test('a folder to write to that is not there is refused, and not made', async () => {
+  const out = join(dir, 'nowhere/initrd.img');
+  expect(await initramfs([out, ...own()])).toEqual({
+    ...{ code: 2, stdout: '' },
+    stderr: `imager: ${out}: there is no folder ${dirname(out)}\n`,
+  });
+  expect(existsSync(dirname(out))).toBe(false);
 });
 
 test('what is refused leaves no file, exit code 1 and one line', async () => {
@@ -365,8 +402,11 @@ test.each([
   [['--add', '/dev:x'], 1, /no plain file/],
   [['--add', 'hostname'], 2, /give FILE:PATH/],
   [['--busybox', '/etc/hostname'], 1, /busybox: not a 64-bit/],
-])('%j is refused', async (args, code, message) => {
-  const ran = await initramfs([join(dir, 'none'), ...own(), ...args]);
-  expect(ran.stderr).toMatch(message);
-  expect(ran.code).toBe(code);
+  [['--enrolment-key', '/etc/hostname'], 1, /holds no key of 64/],
+  [['--with-module', 'e1000e'], 1, /no module e1000e/],
+])('%j is refused before an agent is built', async (args, code, message) => {
+  const words = ['--arch', ARCH, '--busybox', 'none', '--modules', tree, '--module', 'top', '--cache', dir];
+  const ran = await initramfs([join(dir, 'none'), ...words, ...args]);
+  expect(ran).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) });
+  expect(ran.stderr.split('\n')).toHaveLength(2);
 });

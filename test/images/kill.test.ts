@@ -6,6 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { addLinuxNbi } from '../../imager/images/nbi/add.ts';
 import { BootTable } from '../../imager/images/table.ts';
+import { openSigner, SIGNING_KEY } from '../../imager/signing/signer.ts';
 import { bundle } from '../support/inside.ts';
 import { asKernel } from '../support/kernels.ts';
 import { SmallDisk } from '../support/small-disk.ts';
@@ -17,16 +18,17 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'adder-'));
   writeFileSync(join(dir, 'kernel'), asKernel('amd64', Buffer.alloc(20_000)));
   writeFileSync(join(dir, 'initrd'), Buffer.alloc(200_000, 'an initrd'));
+  openSigner(dir);
 });
 afterAll(() => {
   rmSync(dir, { recursive: true });
   rmSync(dirname(program), { recursive: true });
 });
 
-/** A folder of its own with kernel and initrd. */
+/** A folder of its own with kernel, initrd and the key that images are signed with. */
 function folder(name: string): string {
   mkdirSync(join(dir, name));
-  for (const file of ['kernel', 'initrd']) cpSync(join(dir, file), join(dir, name, file));
+  for (const file of ['kernel', 'initrd', SIGNING_KEY]) cpSync(join(dir, file), join(dir, name, file));
   return join(dir, name);
 }
 
@@ -51,7 +53,7 @@ test('killed before any of its changes: an image is there whole or not at all, a
     expect(said).not.toContain('changes');
     if (readdirSync(images).some((name) => name.startsWith('.'))) leftovers++;
 
-    const table = await BootTable.open(images);
+    const table = await BootTable.open(images, openSigner(own));
     const names = table.list().map((image) => image.name);
     seen.add(names.join());
     expect(readdirSync(images).sort()).toEqual(names);

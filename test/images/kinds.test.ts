@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { generatedFile, ipxeScript, servedFiles } from '../../imager/images/generated.ts';
-import { FILE_NAMES, ImageError } from '../../imager/images/image.ts';
+import { FILE_NAMES, ImageError, type LinuxImage } from '../../imager/images/image.ts';
 import { inspect } from '../../imager/images/inspect.ts';
 import { look } from '../../imager/images/look.ts';
 import { addLinuxNbi } from '../../imager/images/nbi/add.ts';
@@ -16,8 +16,10 @@ import { decodeHeader, encodeHeader, NbiError } from '../../imager/images/nbi/he
 import { BootTable } from '../../imager/images/table.ts';
 import { BootTree } from '../../imager/images/tree.ts';
 import type { NewImage } from '../../imager/images/wish.ts';
+import { temporarySigner } from '../../imager/signing/signer.ts';
 import { asKernel, wholeNbi } from '../support/kernels.ts';
 
+const SIGNER = temporarySigner();
 const x86 = asKernel('amd64', Buffer.alloc(4096));
 const arm = asKernel('arm64', Buffer.alloc(4096));
 /** PE/COFF: MZ, the offset of PE at 0x3c, and the machine. */
@@ -49,7 +51,7 @@ let dir: string;
 let table: BootTable;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'kinds-'));
-  table = await BootTable.open(join(dir, 'images'));
+  table = await BootTable.open(join(dir, 'images'), SIGNER);
 });
 afterEach(() => rm(dir, { recursive: true }));
 
@@ -231,10 +233,10 @@ test('a tagged image is made of what was added, and of nothing else', async () =
 
 test('a close interrupts the making of a tagged image', async () => {
   await add({ kernel: x86, initrd: Buffer.from('an initrd') }, { arch: 'amd64' });
-  const record = join(dir, 'images/a/image.json');
-  await truncate(table.path('a', 'initrd'), 2 ** 30);
-  await writeFile(record, String(await readFile(record)).replace('"bytes": 9', `"bytes": ${2 ** 30}`));
-  const adding = addLinuxNbi(table, table.get('a')!, { name: 'b' });
+  const a = table.get('a') as LinuxImage;
+  a.files.initrd.bytes = 2 ** 30;
+  await truncate(table.path('a', 'initrd'), a.files.initrd.bytes);
+  const adding = addLinuxNbi(table, a, { name: 'b' });
   const refused = expect(adding).rejects.toThrow('the imager is being stopped: nothing was added');
   while ((await readdir(join(dir, 'images'))).length === 1) await setImmediate();
   await table.close();

@@ -21,9 +21,12 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ipxeScript, manifest } from '../../imager/images/generated.ts';
 import { checkArgs, ImageError, type LinuxImage } from '../../imager/images/image.ts';
+import { sealed } from '../../imager/images/seal.ts';
 import { BootTable } from '../../imager/images/table.ts';
+import { temporarySigner } from '../../imager/signing/signer.ts';
 import { asKernel } from '../support/kernels.ts';
 
+const SIGNER = temporarySigner();
 const KERNEL = asKernel('arm64', Buffer.alloc(80, 'a kernel '));
 
 let dir: string;
@@ -33,7 +36,7 @@ beforeEach(async () => {
   await writeFile(join(dir, 'vmlinuz'), KERNEL);
   await writeFile(join(dir, 'initrd.img'), 'an initrd');
   await writeFile(join(dir, 'board.dtb'), 'a tree');
-  table = await BootTable.open(join(dir, 'state', 'images'));
+  table = await BootTable.open(join(dir, 'state', 'images'), SIGNER);
 });
 afterEach(() => rm(dir, { recursive: true }));
 
@@ -44,6 +47,7 @@ const newImage = (name: string, args = 'console=ttyAMA0 panic=5') => ({
   initrd: join(dir, 'initrd.img'),
   args,
 });
+const entryOf = (name: string) => join(dir, 'state', 'images', name, 'image.json');
 const sha256 = (text: string | Buffer) => createHash('sha256').update(text).digest('hex');
 
 test('an added image is listed with sizes and checksums, by another reader too', async () => {
@@ -60,7 +64,7 @@ test('an added image is listed with sizes and checksums, by another reader too',
     },
     added: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
   });
-  const other = await BootTable.open(join(dir, 'state', 'images'));
+  const other = await BootTable.open(join(dir, 'state', 'images'), SIGNER);
   await table.add(newImage('a-first'));
   expect(other.list().map((image) => image.name)).toEqual(['a-first', 'rescue-1']);
   expect(other.get('rescue-1')).toEqual(added);
@@ -229,7 +233,7 @@ test('what a crash left half done goes at the next start; what another is writin
   await writeFile(join(images, `.new-${gone}-0`, 'kernel'), 'half');
   BootTable.read(images);
   expect(await readdir(images)).toHaveLength(2);
-  await BootTable.open(images);
+  await BootTable.open(images, SIGNER);
   expect(await readdir(images)).toEqual([`.new-${process.ppid}-0`]);
   expect(table.list()).toEqual([]);
 });
@@ -262,8 +266,10 @@ test('arguments that pass stay on one line of the manifest', () => {
 test('a table from before there were kinds is read; a kind that is not known is damage', async () => {
   const added = await table.add(newImage('old'));
   const file = join(dir, 'state', 'images', 'old', 'image.json');
-  const { kind, ...old } = added;
+  const { kind: _, ...old } = added;
   await writeFile(file, JSON.stringify(old));
+  expect(await table.sign('old')).toEqual(added);
+  await writeFile(file, sealed(added, SIGNER).replace('"kind": "linux",', ''));
   expect(table.get('old')).toEqual(added);
   await writeFile(file, JSON.stringify({ ...added, kind: 'cobol' }));
   expect(() => table.get('old')).toThrow(/kind that is not known \("cobol"\)/);
@@ -272,7 +278,7 @@ test('a table from before there were kinds is read; a kind that is not known is 
 });
 
 test('files are read again and compared with their checksums', async () => {
-  await table.add(newImage('a'));
+  const added = (await table.add(newImage('a'))) as LinuxImage;
   expect(await table.verify('a')).toEqual([]);
   await writeFile(table.path('a', 'initrd'), 'AN initrd');
   expect(await table.verify('a')).toEqual([
@@ -282,14 +288,29 @@ test('files are read again and compared with their checksums', async () => {
   // A plain file whose disk cannot read it: this one of the kernel's has 4096 bytes, and no speed to tell.
   await rm(table.path('a', 'initrd'));
   await symlink('/sys/class/net/lo/speed', table.path('a', 'initrd'));
-  const record = join(dir, 'state', 'images', 'a', 'image.json');
-  await writeFile(record, String(await readFile(record)).replace('"bytes": 9', '"bytes": 4096'));
+  added.files.initrd.bytes = 4096;
+  await writeFile(entryOf('a'), sealed(added, SIGNER));
   expect(await table.verify('a')).toEqual([expect.stringMatching(/^initrd cannot be read: EINVAL/)]);
+});
+
+test('an image.json that is no plain file, or long, is damage of that image, and nothing that is waited for', async () => {
+  for (const name of ['fifo', 'long']) await table.add(newImage(name));
+  await rm(entryOf('fifo'));
+  execFileSync('mkfifo', [entryOf('fifo')]);
+  expect(() => table.get('fifo')).toThrow(
+    /^image fifo is damaged: image\.json cannot be read: .* is a FIFO, not a file$/,
+  );
+  await truncate(entryOf('long'), 2 ** 30);
+  expect(() => table.get('long')).toThrow(
+    /image\.json cannot be read: .* has 1073741824 bytes, more than 65536$/,
+  );
 });
 
 test('an image.json that cannot be read is damage of that image, not of the table', async () => {
   const good = await table.add(newImage('good'));
   await mkdir(join(dir, 'state', 'images', 'bad', 'image.json'), { recursive: true });
   expect(table.list()).toEqual([good]);
-  expect(table.problems()).toEqual([expect.stringMatching(/^image bad is damaged: image\.json .*EISDIR/)]);
+  expect(table.problems()).toEqual([
+    expect.stringMatching(/^image bad is damaged: image\.json cannot be read: .* is a folder, not a file$/),
+  ]);
 });

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { NotServed } from '../../imager/images/boot-files.ts';
 import { BootTable } from '../../imager/images/table.ts';
 import { BootTree, normalisePath, type Served } from '../../imager/images/tree.ts';
+import { temporarySigner } from '../../imager/signing/signer.ts';
 import { asKernel } from '../support/kernels.ts';
 
 const client = { address: '10.77.0.11' };
@@ -19,7 +20,7 @@ beforeAll(async () => {
   await writeFile(join(dir, 'k'), kernel);
   await writeFile(join(dir, 'i'), 'an initrd');
   await writeFile(join(dir, 'secret'), 'outside the tree');
-  table = await BootTable.open(join(dir, 'images'));
+  table = await BootTable.open(join(dir, 'images'), temporarySigner());
   await table.add({
     name: 'a',
     arch: 'amd64',

@@ -36,6 +36,7 @@ const dhcp = (at: number, mac: string, step: string, address?: string): BootEven
   step,
   mac,
   ...(address === undefined ? {} : { address }),
+  ...(step === 'ack' ? { detail: { seconds: 600 } } : {}),
 });
 const tftp = (at: number, address: string): BootEvent => ({
   at,

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openLocalFolder } from '../../agent/linux/local-folder.ts';
 import { NodeHost } from '../../agent/node/host.ts';
-import { buildAgent } from '../../agent/quickjs/build.ts';
+import { staticProgram } from '../support/static-program.ts';
 import { definitionOf, uuid } from './definitions.ts';
 
 /** Calls that change files, and the lock. */
@@ -18,9 +18,7 @@ let dir: string;
 let program: string;
 beforeAll(async () => {
   dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'local-static-'));
-  program = join(dir, 'program');
-  const arch = process.arch === 'arm64' ? 'arm64' : 'amd64';
-  await buildAgent({ arch, out: program, entry: 'test/local/folder-program.ts' });
+  program = await staticProgram({ entry: 'test/local/folder-program.ts' });
 }, 120_000);
 afterAll(() => rmSync(dir, { recursive: true }));
 

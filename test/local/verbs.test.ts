@@ -1,20 +1,18 @@
 /** `agent local` as a technician uses it, on both runtimes: what it prints, and its exit codes as a program. No key is ever printed. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { join, relative } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LocalFolder, openLocalFolder } from '../../agent/linux/local-folder.ts';
 import { openLocalStore } from '../../agent/linux/local-store.ts';
 import { lockState, lockStore } from '../../agent/linux/state-lock.ts';
 import { NodeHost } from '../../agent/node/host.ts';
 import type { LocalStore } from '../../agent/protocol/definition.ts';
-import { agentCommand, RUNTIMES } from '../support/agent-process.ts';
+import { buildAgentsFirst, RUNTIMES } from '../support/agent-process.ts';
 import { type Ended, quickVerb, runAgent, verb as runHere, verbOn } from '../support/agent-verbs.ts';
 import { definitionOf, uuid } from './definitions.ts';
 
-beforeAll(async () => {
-  for (const runtime of RUNTIMES) await agentCommand(runtime);
-}, 120_000);
+buildAgentsFirst();
 
 let dir: string;
 let state: string;
@@ -120,13 +118,32 @@ describe.each(RUNTIMES.flatMap((runtime) => PLACES.map((place) => [runtime, ...p
       const release = lock();
       expect(await refused('erase', 'lab1')).toMatchObject({
         code: 4,
-        err: expect.stringContaining('is locked'),
+        err: expect.stringContaining(`is locked: another agent is at work here (process ${process.pid}: `),
       });
       expect(await local('show')).toContain('cluster lab1');
       release();
       await local('erase', '--all');
       expect(open().read().definitions).toEqual([]);
     });
+  },
+);
+
+it.each(RUNTIMES)(
+  '%s: who is at work there is told by whatever name its store is called',
+  async (runtime) => {
+    const link = join(dir, 'by-id');
+    symlinkSync('eeprom', link);
+    const release = lockStore(new NodeHost(), link);
+    for (const name of [eeprom, link, relative(process.cwd(), eeprom)])
+      expect(
+        await runAgent(runtime, 'local', 'erase', '--all', '--store', `uboot-env:${name}`),
+      ).toMatchObject({
+        code: 4,
+        err: expect.stringContaining(
+          `${name} is locked: another agent is at work here (process ${process.pid}: `,
+        ),
+      });
+    release();
   },
 );
 

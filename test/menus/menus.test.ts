@@ -9,6 +9,7 @@ import { BootTable } from '../../imager/images/table.ts';
 import { BootTree } from '../../imager/images/tree.ts';
 import type { Menus } from '../../imager/menus/menus.ts';
 import { checkMenus, menusOf } from '../../imager/menus/show.ts';
+import { temporarySigner } from '../../imager/signing/signer.ts';
 import { linuxImage, MenuLab, POINTER, textOf } from './world.ts';
 
 const NODE1 = '10.77.0.11';
@@ -268,7 +269,7 @@ test('no path opens a file but those of the tables', async () => {
   writeFileSync(join(lab.dir, 'secret'), 'SECRET');
   writeFileSync(join(lab.dir, 'state'), 'SECRET');
   menus = await lab.open();
-  const table = await BootTable.open(join(lab.dir, 'images'));
+  const table = await BootTable.open(join(lab.dir, 'images'), temporarySigner());
   const tree = new BootTree(table, { 'ipxe/x.kpxe': join(lab.templates, 'sub/file') }, menus);
   const part = fc.oneof(
     fc.constantFrom(

@@ -34,7 +34,8 @@ function keysOf(schema: z.core.$ZodType): Map<string, Default> {
   const visit = (path: string, each: z.core.$ZodType, value: Default): void => {
     const definition = definitionOf(each);
     const { type, innerType } = definition;
-    if (type === 'default') visit(path, innerType!, JSON.stringify(definition.defaultValue));
+    if (type === 'default' || type === 'prefault')
+      visit(path, innerType!, JSON.stringify(definition.defaultValue));
     else if (type === 'optional') visit(path, innerType!, 'none');
     else if (type === 'pipe') {
       const opaque = definitionOf(definition.out!).type === 'transform';

@@ -12,7 +12,7 @@ import { DiskError, type FilePart } from '../../imager/disks/disk.ts';
 import { BufferPool } from '../../imager/nbd/buffer-pool.ts';
 import { NbdServer } from '../../imager/nbd/server.ts';
 import { takeOver } from '../../imager/nbd/stream-native.ts';
-import { eventually } from './eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import { RawClient, READ, request, WRITE } from './raw-client.ts';
 

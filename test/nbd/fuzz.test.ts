@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { NbdServer } from '../../imager/nbd/server.ts';
-import { eventually } from './eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import {
   CLIENT_FLAGS,

@@ -4,7 +4,7 @@ import { DiskError } from '../../imager/disks/disk.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { BufferPool } from '../../imager/nbd/buffer-pool.ts';
 import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
-import { eventually } from './eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import {
   CLIENT_FLAGS,

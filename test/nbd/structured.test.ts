@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DiskError } from '../../imager/disks/disk.ts';
 import { NbdServer } from '../../imager/nbd/server.ts';
-import { eventually } from './eventually.ts';
+import { eventually } from '../support/eventually.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import {
   CACHE,

@@ -10,8 +10,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
 import type { TlsSettings } from '../../imager/nbd/tls.ts';
+import { eventually } from '../support/eventually.ts';
 import { Authority, writeKeys } from './certificates.ts';
-import { eventually } from './eventually.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import { CLIENT_FLAGS, DISC, infoRequest, option, RawClient, READ, request, WRITE } from './raw-client.ts';
 

@@ -12,6 +12,7 @@ import { grow } from '../../imager/disks/generations.ts';
 import { memoryFile } from '../../imager/images/boot-files.ts';
 import { contentOffset, decodeIndex, indexLength } from '../../imager/packs/pack.ts';
 import { Packs } from '../../imager/packs/packs.ts';
+import { attached } from '../disks/attached.ts';
 
 const BLOCK = 4096;
 const SIZE = 600 * BLOCK + 700;
@@ -50,11 +51,7 @@ function open(traceMs?: number): Packs {
   });
 }
 
-async function attach(name: string, address = ADDRESS): Promise<Disk> {
-  const disk = await packs.open(name, { address });
-  if ('refused' in disk) throw new Error(disk.why);
-  return disk;
-}
+const attach = (name: string, address = ADDRESS) => attached(packs, name, { address });
 
 async function read(disk: Disk, ...blocks: number[]): Promise<void> {
   for (const block of blocks) {
@@ -215,8 +212,7 @@ describe('packs', () => {
 
   it('are not served for disks that are attached over TLS', async () => {
     await boot('n1', 1, 2);
-    const disk = await packs.open('n2', { address: ADDRESS, identity: 'n2' });
-    if ('refused' in disk) throw new Error(disk.why);
+    const disk = await attached(packs, 'n2', { address: ADDRESS, identity: 'n2' });
     await expect(served('n2')).rejects.toThrow('over TLS');
     await disk.close();
   });

@@ -90,6 +90,26 @@ test('a last record of which only some parts got to the disk is cut off', () => 
     }
 });
 
+test('a last record of which any sectors got to the disk, and others did not, is cut off, wherever it begins', () => {
+  const sector = 512;
+  const short = encodeGroup(1, [[put('a', 'x'.repeat(300), 1)]]).length - 300;
+  for (let start = sector - 14; start <= sector; start++) {
+    const first = encodeGroup(1, [[put('a', 'x'.repeat(start - LOG_MAGIC.length - short), 1)]]);
+    // Of its length, 0x5e7, each byte may be in another sector than the next.
+    const whole = Buffer.concat([LOG_MAGIC, first, encodeGroup(2, [[put('a', 'y'.repeat(1500), 2)]])]);
+    const sectors = Math.ceil(whole.length / sector);
+    const from = Math.floor(start / sector);
+    for (let lost = 1; lost < 2 ** (sectors - from); lost++) {
+      const log = Buffer.from(whole);
+      for (let n = 0; n < sectors - from; n++)
+        if ((lost >> n) & 1)
+          log.subarray(Math.max(start, (from + n) * sector), (from + n + 1) * sector).fill(0);
+      const { groups, end } = decodeLog(log);
+      expect([groups.length, end], `from ${start}, lost ${lost.toString(2)}`).toEqual([1, start]);
+    }
+  }
+});
+
 test.each([
   [
     'a hole in the revisions',

@@ -1,19 +1,11 @@
 /** The embedded registry's log: cut, damaged, without room, on a disk that fails. */
-import {
-  cpSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  write,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, write, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
 import type { WriteBytes } from '../../imager/registry/log-file.ts';
+import { decodeLog } from '../../imager/registry/log-record.ts';
 
 /** All stays in the log. */
 const NEVER = { quietMs: 2 ** 30, bytes: 2 ** 30 };
@@ -27,6 +19,11 @@ beforeEach(() => {
   log = join(dir, 'registry.log');
 });
 afterEach(() => rmSync(top, { recursive: true }));
+
+/** Where the last record ends: behind it are zeroes. */
+function endOf(file = log): number {
+  return decodeLog(readFileSync(file)).end;
+}
 
 /** What a machine would find that lost its power now. */
 function crash(): void {
@@ -43,7 +40,7 @@ async function reopened(folder = dir, limits = NEVER): Promise<{ range: unknown;
 test('of a log cut at any byte all that was acknowledged before that byte is there, and nothing in part', async () => {
   const registry = await LmdbRegistry.open(dir, NEVER);
   /** Length of the log when each state was acknowledged. */
-  const states = [{ length: statSync(log).size, range: [] as unknown, revision: 0 }];
+  const states = [{ length: endOf(), range: [] as unknown, revision: 0 }];
   for (const work of [
     () => registry.transact((tx) => tx.put(['a'], 1)),
     () => Promise.all([1, 2].map((n) => registry.transact((tx) => tx.put(['both', String(n)], 'x')))),
@@ -55,29 +52,59 @@ test('of a log cut at any byte all that was acknowledged before that byte is the
     () => registry.transact((tx) => tx.put(['b'], 2)),
   ]) {
     await work();
-    states.push({ length: statSync(log).size, range: registry.range([]), revision: registry.revision() });
+    states.push({ length: endOf(), range: registry.range([]), revision: registry.revision() });
   }
   crash();
   await registry.close();
   const whole = readFileSync(join(top, 'crashed', 'registry.log'));
-  expect(whole.length).toBe(states.at(-1)!.length);
-  for (let length = 0; length <= whole.length; length++) {
-    const folder = join(top, 'cut');
-    cpSync(join(top, 'crashed'), folder, { recursive: true });
-    truncateSync(join(folder, 'registry.log'), length);
-    const { range, revision } = states.findLast(
-      (state) => state.length <= Math.max(length, states[0]!.length),
-    )!;
-    expect(await reopened(folder), `cut at ${length}`).toEqual({ range, revision });
-    expect(await reopened(folder), `cut at ${length}, the second time`).toEqual({ range, revision });
-    rmSync(folder, { recursive: true });
+  const { length: last } = states.at(-1)!;
+  expect(whole.length).toBeGreaterThan(last);
+  expect(whole.subarray(last).every((byte) => byte === 0)).toBe(true);
+  for (let length = 0; length <= last; length++)
+    // A file that was made longer with its record, or one whose record went over zeroes.
+    for (const behind of length < states[0]!.length ? [0] : [0, whole.length - length]) {
+      const folder = join(top, 'cut');
+      cpSync(join(top, 'crashed'), folder, { recursive: true });
+      writeFileSync(
+        join(folder, 'registry.log'),
+        Buffer.concat([whole.subarray(0, length)], length + behind),
+      );
+      // The zeroes may be the last bytes of a record.
+      let found = Math.max(length, states[0]!.length);
+      if (behind > 0) while (found < last && whole[found] === 0) found++;
+      const { range, revision } = states.findLast((state) => state.length <= found)!;
+      const name = `cut at ${length}, ${behind} zeroes behind`;
+      expect(await reopened(folder), name).toEqual({ range, revision });
+      if (behind === 0)
+        expect(await reopened(folder), `${name}, the second time`).toEqual({ range, revision });
+      rmSync(folder, { recursive: true });
+    }
+});
+
+test('where there is no room for zeroes there may be for the record', async () => {
+  let longest = 0;
+  const registry = await LmdbRegistry.open(
+    dir,
+    NEVER,
+    faulty((bytes) => {
+      longest = Math.max(longest, bytes.length);
+      return bytes.length >= 4000 ? 'ENOSPC' : undefined;
+    }),
+  );
+  for (let n = 1; n <= 3; n++) {
+    await registry.transact((tx) => tx.put(['a'], n));
+    expect(statSync(log).size).toBe(endOf());
   }
+  expect(longest).toBeGreaterThan(4000);
+  crash();
+  await registry.close();
+  expect(await reopened(join(top, 'crashed'))).toMatchObject({ range: [{ value: 3 }], revision: 3 });
 });
 
 test('a damaged record in the middle is an error that names file and place, and nothing is changed', async () => {
   const registry = await LmdbRegistry.open(dir, NEVER);
   await registry.transact((tx) => tx.put(['a'], 'first'));
-  const at = statSync(log).size;
+  const at = endOf();
   await registry.transact((tx) => tx.put(['a'], 'second'));
   await registry.transact((tx) => tx.put(['a'], 'third'));
   crash();
@@ -111,9 +138,10 @@ test('what is in LMDB already is passed over, whatever is left of the log', asyn
   await registry.transact((tx) => tx.put(['a'], 1));
   await registry.transact((tx) => tx.put(['a'], 2));
   const old = readFileSync(log);
+  const end = endOf();
   await registry.close();
   const seen = await reopened();
-  for (const length of [8, 20, old.length - 3, old.length]) {
+  for (const length of [8, 20, end - 3, end, old.length]) {
     writeFileSync(log, old.subarray(0, length));
     expect(await reopened()).toEqual(seen);
     writeFileSync(log, old.subarray(0, length));
@@ -167,9 +195,9 @@ test('commits go on while a long log goes to LMDB, and reads see all of them', a
 });
 
 /** Writes as the disk does, but where `fault` says what is wrong: then half of the bytes get there. */
-function faulty(fault: () => string | undefined): WriteBytes {
+function faulty(fault: (bytes: Uint8Array) => string | undefined): WriteBytes {
   return (fd, bytes, at, done) => {
-    const code = fault();
+    const code = fault(bytes);
     if (code === undefined) write(fd, bytes, 0, bytes.length, at, done);
     else
       write(fd, bytes, 0, bytes.length >> 1, at, () =>
@@ -178,7 +206,7 @@ function faulty(fault: () => string | undefined): WriteBytes {
   };
 }
 
-test('behind a large group the next one gathers what comes in a millisecond; behind a small one it waits for nothing', async () => {
+test('behind a large group the next one gathers what comes in four milliseconds; behind a small one it waits for nothing', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   try {
     let records = 0;
@@ -201,10 +229,13 @@ test('behind a large group the next one gathers what comes in a millisecond; beh
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
     expect(records).toBe(3);
+    vi.advanceTimersByTime(3);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    expect(records).toBe(3);
     vi.advanceTimersByTime(1);
     await Promise.all(gathered);
     expect(records).toBe(4);
-    vi.advanceTimersByTime(1);
+    vi.advanceTimersByTime(4);
     vi.useRealTimers();
     await registry.close();
   } finally {
@@ -220,7 +251,7 @@ test('without room a transaction is rejected and nothing of it is seen; with roo
     faulty(() => fault),
   );
   await registry.transact((tx) => tx.put(['a'], 1));
-  const length = statSync(log).size;
+  const length = endOf();
   const heard: unknown[] = [];
   registry.watch([], (change) => heard.push(change));
   fault = 'ENOSPC';

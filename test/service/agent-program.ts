@@ -38,7 +38,11 @@ socket.on('data', (chunk) => {
   for (const value of reader.push(chunk)) {
     const message = parseImagerMessage(value);
     console.log(JSON.stringify(message));
-    if (message.type === 'welcome') send({ type: 'step', seq: 1, step: 'mounted', uptime: 2 });
+    if (message.type === 'welcome') {
+      const processor = { kind: 'processor' as const, key: 'package 0', fields: { arch: 'x86_64' } };
+      send({ type: 'resources', resources: [processor], faults: [] });
+      send({ type: 'step', seq: 1, step: 'mounted', uptime: 2 });
+    }
     if (message.type === 'flash') {
       const { type, request, ...target } = message;
       pointer = { ...pointer, ...target, sequence: pointer.sequence + 1, phase: 'deploy' };

@@ -4,8 +4,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { runPowerCommand } from '../../imager/service/power-command.ts';
+import { eventually } from '../support/eventually.ts';
 import { bundle } from '../support/inside.ts';
 
 let dir: string;
@@ -50,7 +51,7 @@ test('the limit is one: also for a command that ignores SIGTERM, and for its chi
   const running = shell('trap "" TERM; sleep 20 & echo $! >pid; echo at it; sleep 20; sleep 20', 300);
   await expect(running).rejects.toThrow(/: took longer than 0.3 s: at it$/);
   expect(performance.now() - started).toBeLessThan(5000);
-  await vi.waitFor(() => expect(runs('pid')).toBe(false));
+  await eventually(() => expect(runs('pid')).toBe(false));
 });
 
 test('an imager without a free file descriptor says so, and lives', async () => {

@@ -1,5 +1,5 @@
 /** The whole imager as its users have it: the command line and real clients, in a network namespace. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { encodeMessage } from '../../imager/dhcp/codec.ts';
@@ -10,6 +10,7 @@ import type { BootEvent } from '../../imager/journal/event.ts';
 import type { Flashed, Health, NodeDetails, NodeView } from '../../imager/model/views.ts';
 import { request } from '../dhcp/fakes.ts';
 import { bundle } from '../support/inside.ts';
+import { asKernel } from '../support/kernels.ts';
 import { CONFIG, NodeShell, ServiceLab } from './lab.ts';
 
 // Generous: the machine may be busy with other tests.
@@ -183,7 +184,11 @@ describe('its agent', () => {
     [...flash('node1', 'bass', 'd1'), 404, 'no boot image "bass"; there is: base, other'],
     [...flash('node1', 'base', 'dd'), 404, 'no disk "dd"; there is: d1, d2, d3'],
     [...flash('node9', 'base', 'd1'), 404, 'no node "node9"; there is: node1, node2, node3'],
-    [...flash('node2', 'base', 'd1'), 409, 'no agent of node2 is connected: power node2 on'],
+    [
+      ...flash('node2', 'base', 'd1'),
+      409,
+      'no agent of node2 is connected: power node2 on and let it boot; where its own system is up, start its agent there (agent supervise)',
+    ],
     [...flash('node1', 'base', 'd1', 'd1'), 400, 'the same disk twice: d1, d1'],
     ['disks', { name: 'x', base: 'y' }, 404, 'no base image "y"; there is: root'],
     ['disks', { name: 'd1', base: 'root' }, 409, 'disk "d1" exists already'],
@@ -207,13 +212,60 @@ describe('its agent', () => {
     writeFileSync(kernel, sound);
     expect(answer).toMatchObject({
       status: 409,
-      error: expect.stringMatching(/^image other is not what was added: kernel/),
+      error: expect.stringMatching(
+        /^image other is not what was added: kernel .*; remove its folder \/.*\/images\/other and add it again$/,
+      ),
     });
     const events = await api<BootEvent[]>(node1, '/api/events?node=node1');
     expect(events.find(({ reason }) => reason === 'tampered')).toMatchObject({
       node: 'node1',
-      detail: { image: 'other' },
+      detail: { image: 'other', why: answer.error },
     });
+    await lab.logged(`flash refused: ${answer.error}`);
+  });
+
+  test('nor one with a file that is short or gone: which, and how long it is to be, is told and kept', async () => {
+    const kernel = join(lab.dir, 'state/images/other/kernel');
+    const sound = readFileSync(kernel);
+    const [path, body] = flash('node1', 'other', 'd2');
+    for (const [there, damage] of [
+      [sound.subarray(1), `kernel has ${sound.length - 1} bytes`],
+      [undefined, 'kernel has no bytes'],
+    ] as const) {
+      if (there === undefined) rmSync(kernel);
+      else writeFileSync(kernel, there);
+      const answer = await lab.ask('POST', `/control/${path}`, body);
+      const mending = `remove its folder ${join(lab.dir, 'state/images/other')} and add it again`;
+      const said = `image other is damaged: ${damage}, not ${sound.length}; ${mending}`;
+      expect(answer).toEqual({ status: 409, error: said });
+      const events = await api<BootEvent[]>(node1, '/api/events?node=node1');
+      expect(events.filter(({ detail }) => detail?.why === said)).toMatchObject([
+        {
+          component: 'imager',
+          step: 'refused',
+          reason: 'damaged',
+          node: 'node1',
+          detail: { image: 'other' },
+        },
+      ]);
+      await lab.logged(`flash refused: ${said}`);
+    }
+    writeFileSync(kernel, sound);
+    expect(lab.log()).not.toContain('request failed');
+  });
+
+  test('nor one for another processor than its node has told of', async () => {
+    writeFileSync(join(lab.dir, 'kernel-arm'), asKernel('arm64', Buffer.alloc(70_000, 'kernel')));
+    const files = ['--kernel', join(lab.dir, 'kernel-arm'), '--initrd', join(lab.dir, 'initrd')];
+    await lab.json('image', 'add', 'arm', '--arch', 'arm64', ...files);
+    const [path, body] = flash('node1', 'arm', 'd2');
+    const why = 'image arm is for arm64; node1 has an x86_64 processor, as told at its last join';
+    expect(await lab.ask('POST', `/control/${path}`, body)).toEqual({ status: 409, error: why });
+    const events = await api<BootEvent[]>(node1, '/api/events?node=node1');
+    const told = { component: 'imager', step: 'refused', node: 'node1', detail: { image: 'arm', why } };
+    expect(events.find(({ reason }) => reason === 'other-processor')).toMatchObject(told);
+    await lab.logged(`flash refused: ${why}`);
+    rmSync(join(lab.dir, 'state/images/arm'), { recursive: true });
   });
 
   test('the command line says the same and ends with 1', async () => {

@@ -4,16 +4,12 @@ import { systemClock } from '../../imager/journal/clock.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { type ControlParts, controlsOf } from '../../imager/service/controls.ts';
-import { admissionsOf } from '../agents/admissions.ts';
+import { admissionsOf, define } from '../agents/admissions.ts';
 
 test('a node that was renamed is undefined by the name it is defined with', async () => {
   const admissions = await admissionsOf(new MemoryRegistry(), ['old']);
   const { definitions } = admissions;
-  const { id } = await definitions.begin({
-    ...{ name: 'old', uid: 'serial:n1', address: '10.0.0.1' },
-    ...{ keeps: true, at: 0 },
-  });
-  await definitions.finish(id);
+  const { local } = await define(admissions, { name: 'old', uid: 'serial:n1', address: '10.0.0.1' });
   const parts = {
     ...{ nodes: new NodeIndex([{ name: 'new', hostname: 'new', uid: 'serial:n1' }]), admissions },
     agents: { undefine: (name: string) => admissions.undefine(name, () => undefined) },
@@ -22,7 +18,7 @@ test('a node that was renamed is undefined by the name it is defined with', asyn
   // Of all that the controls need, what they undefine with.
   const controls = controlsOf(parts as unknown as ControlParts);
   expect(await controls.undefine('old')).toEqual({ node: 'old', defined: true, erased: false });
-  expect(definitions.byId(id)).toMatchObject({ state: 'undefining' });
+  expect(definitions.byId(local.id)).toMatchObject({ state: 'undefining' });
   // Asked again: nothing is defined by now, and the node's copy is still there.
   expect(await controls.undefine('old')).toEqual({ node: 'old', defined: false, erased: false });
   expect(await controls.undefine('new')).toEqual({ node: 'new', defined: false, erased: true });

@@ -1,18 +1,15 @@
 /** The agent as an ordinary process of this machine, on either of its runtimes: `agent supervise ...` as a user starts it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { beforeAll } from 'vitest';
 import type { Host } from '../../agent/linux/host.ts';
-import { type AgentArch, buildAgent } from '../../agent/quickjs/build.ts';
-import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import { endsWithTest } from './ends-with-test.ts';
 import { bundle } from './inside.ts';
+import { staticProgram } from './static-program.ts';
 
 export type Runtime = Host['runtime'];
 export const RUNTIMES: readonly Runtime[] = ['quickjs', 'node'];
 
-const ARCH: AgentArch = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const built = new Map<Runtime, Promise<string[]>>();
 
 /** The words that start the agent on `runtime`; built at the first call of a test file. */
@@ -22,14 +19,16 @@ export function agentCommand(runtime: Runtime): Promise<string[]> {
   return command;
 }
 
+/** Has a test file begin with both programs built: where the cache is empty that takes longer than a test has. */
+export function buildAgentsFirst(): void {
+  beforeAll(async () => {
+    await Promise.all(RUNTIMES.map(agentCommand));
+  }, 600_000);
+}
+
 async function build(runtime: Runtime): Promise<string[]> {
-  if (runtime === 'node')
-    return [process.execPath, '--enable-source-maps', await bundle('agent/node/main.ts')];
-  const folder = mkdtempSync(join(process.env.BOOTWRIGHT_PROGRAMS ?? projectFile('build'), 'agent-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const out = join(folder, 'agent');
-  await buildAgent({ arch: ARCH, out });
-  return [out];
+  if (runtime === 'quickjs') return [await staticProgram()];
+  return [process.execPath, '--enable-source-maps', await bundle('agent/node/main.ts')];
 }
 
 export interface AgentProcess {

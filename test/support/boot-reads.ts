@@ -1,5 +1,5 @@
 /** How often the boot of a whole node waits for its disk: from its pack, and from nbdkit. */
-import { expect, vi } from 'vitest';
+import { setTimeout } from 'node:timers/promises';
 import type { RigNode } from '../../firmware-stubs/rig/node.ts';
 import type { BootReads } from '../../imager/model/views.ts';
 import type { Cluster } from './cluster.ts';
@@ -8,16 +8,19 @@ import { NbdkitDisk } from './nbdkit-disk.ts';
 /** Time for one boot. */
 export const BOOTED = 240_000;
 const within = { withinMs: BOOTED };
+/** Between two questions to the imager, which are asked over HTTP. */
+const ASK_AGAIN_MS = 100;
 
 /** Boots a node, so that there is a pack of what it read, and switches it off. Gives the pack's bytes. */
 export async function bootForPack(cluster: Cluster, node: RigNode): Promise<number> {
   await node.powerOn();
   await node.waitForStep('ready', within);
   // What the console says the imager hears a moment later: until then this boot's reads are not known.
-  await vi.waitFor(
-    async () => expect((await cluster.imagerEvents(node.name)).map(({ step }) => step)).toContain('ready'),
-    BOOTED,
-  );
+  const late = Date.now() + BOOTED;
+  while (!(await cluster.imagerEvents(node.name)).some(({ step }) => step === 'ready')) {
+    if (Date.now() > late) throw new Error(`the imager never heard that ${node.name} is ready`);
+    await setTimeout(ASK_AGAIN_MS);
+  }
   // Made in the background: made again here, so that it is there.
   const { pack, current } = await cluster.json<BootReads>('disk', 'pack', 'web');
   if (pack === null || !current) throw new Error('no pack of the boot');

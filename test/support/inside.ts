@@ -6,13 +6,18 @@ import { build } from 'esbuild';
 import type { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
+/** Made by this process, and gone with it. */
+const folders: string[] = [];
+process.once('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
 
 /** Bundles `entry` (a path from the project's root) and gives the path of the program for Node. */
 export async function bundle(entry: string): Promise<string> {
   const programs = process.env.BOOTWRIGHT_PROGRAMS ?? join(ROOT, 'build/programs');
   mkdirSync(programs, { recursive: true });
   const folder = mkdtempSync(join(programs, 'program-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   await build({
     entryPoints: [{ in: join(ROOT, entry), out: 'program' }],
     outdir: folder,

@@ -1,38 +1,27 @@
 /** `imager serve` as a process on loopback addresses, and what can be asked of it. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type RequestOptions, request } from 'node:http';
 import { join } from 'node:path';
 import type { RecordedEvent } from '../../imager/journal/event.ts';
-import { bundle } from './inside.ts';
-
-export interface Ended {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
+import { type Ended, imagerProgram, runVerb } from './imager-verbs.ts';
 
 export interface Answer {
   status: number;
   text: string;
 }
 
+const configIn = (dir: string): string => join(dir, 'imager.yaml');
+
 export class Served {
   readonly ports: { http: number; agent: number };
   readonly #child: ChildProcess;
   readonly #dir: string;
-  readonly #words: { program: string; configuration: string };
   readonly #said: () => string;
 
-  private constructor(
-    child: ChildProcess,
-    dir: string,
-    words: { program: string; configuration: string },
-    said: () => string,
-  ) {
+  private constructor(child: ChildProcess, dir: string, said: () => string) {
     this.#child = child;
     this.#dir = dir;
-    this.#words = words;
     this.#said = said;
     const port = (service: string) => Number(new RegExp(`${service}=[^ ]*:(\\d+)`).exec(said())![1]);
     this.ports = { http: port('http'), agent: port('agent') };
@@ -40,9 +29,7 @@ export class Served {
 
   /** Starts it with the configuration `dir`/imager.yaml, whose state is `dir`/state; it logs all there is. */
   static async start(dir: string): Promise<Served> {
-    const words = { program: await bundle('imager/cli/main.ts'), configuration: join(dir, 'imager.yaml') };
-    const { program, configuration } = words;
-    const line = [program, 'serve', '--config', configuration, '--log-level', 'trace'];
+    const line = [await imagerProgram(), 'serve', '--config', configIn(dir), '--log-level', 'trace'];
     const child = spawn(process.execPath, ['--enable-source-maps', ...line], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -57,7 +44,7 @@ export class Served {
       });
       child.once('exit', (code) => reject(new Error(`the imager ended with ${code}:\n${said}`)));
     });
-    return new Served(child, dir, words, () => said);
+    return new Served(child, dir, () => said);
   }
 
   /** Everything it has printed and logged. */
@@ -67,13 +54,7 @@ export class Served {
 
   /** The command line. */
   run(...args: string[]): Promise<Ended> {
-    const { program, configuration } = this.#words;
-    return new Promise((resolve) => {
-      const words = [program, ...args, '--config', configuration];
-      const child = execFile(process.execPath, words, { cwd: this.#dir }, (_, stdout, stderr) =>
-        resolve({ code: child.exitCode ?? 128, stdout, stderr }),
-      );
-    });
+    return runVerb([...args, '--config', configIn(this.#dir)], { cwd: this.#dir });
   }
 
   /** An answer of the HTTP port. */

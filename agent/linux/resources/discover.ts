@@ -1,4 +1,5 @@
 /** What a node consists of, by all resource controllers, within the bounds of a message. Never throws. */
+
 import { plain } from '../../protocol/plain.ts';
 import {
   RESOURCE_LIMITS,
@@ -6,6 +7,7 @@ import {
   type ResourceFault,
   type ResourcesMessage,
 } from '../../protocol/resources.ts';
+import { wordsOf } from '../../protocol/words-of.ts';
 import type { Host } from '../host.ts';
 import { adapters } from './adapters.ts';
 import { pciDevices, usbDevices } from './buses.ts';
@@ -98,7 +100,7 @@ class Bounded {
     try {
       work();
     } catch (error) {
-      this.fault(where, error instanceof Error ? error.message : String(error));
+      this.fault(where, wordsOf(error));
     }
   }
 

@@ -1,12 +1,13 @@
 /** Where boot pointers are, or could be kept: what `--store` takes. Which pointer is no matter here: that is another with each flash. */
 import type { LayoutName } from '../../protocol/pointer/layout.ts';
+import { kernelArgument } from '../cmdline.ts';
 import { DEVICE_SIZE, openPointerStore } from '../eeprom.ts';
+import { EFIVARS } from '../efivars.ts';
 import type { Host } from '../host.ts';
 import { attribute, numberAt, type ResourceController } from './controller.ts';
 
 const BLOCK = '/sys/block';
 const I2C = '/sys/bus/i2c/devices';
-const EFI_VARIABLES = '/sys/firmware/efi/efivars';
 const FW_ENV = '/etc/fw_env.config';
 /** Sectors of the EEPROMs of the project's own scripts: today's, and 8 KiB of older ones. */
 const EEPROM_SECTORS: readonly (number | undefined)[] = [DEVICE_SIZE / 512, 16];
@@ -16,7 +17,7 @@ const IN_PLACE: readonly LayoutName[] = ['uboot-env', 'ipxe-script'];
 export const pointerStores: ResourceController = {
   kind: 'pointer-store',
   discover(host, found, each) {
-    const booted = /(?:^|\s)bootwright\.pointer=(\S+)/.exec(attribute(host, '/proc/cmdline') ?? '')?.[1];
+    const booted = kernelArgument(attribute(host, '/proc/cmdline') ?? '', 'bootwright.pointer');
     if (booted !== undefined) found({ key: booted, fields: { booted: true } });
     const store = (key: string) => {
       if (key !== booted) found({ key, fields: {} });
@@ -30,7 +31,7 @@ export const pointerStores: ResourceController = {
     each(I2C, (path) => {
       if (host.exists(`${path}/eeprom`)) store(`eeprom:${path}/eeprom`);
     });
-    if (host.exists(EFI_VARIABLES) && host.list(EFI_VARIABLES).length > 0) store(`efivars:${EFI_VARIABLES}`);
+    if (host.exists(EFIVARS) && host.list(EFIVARS).length > 0) store(`efivars:${EFIVARS}`);
     if (host.exists(FW_ENV)) store(`fw-env:${FW_ENV}`);
   },
 };

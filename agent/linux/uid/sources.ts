@@ -1,4 +1,5 @@
 /** The sources of hardware UIDs there are, in the order they are asked in unless the kernel's command line says another. */
+import { kernelArgument } from '../cmdline.ts';
 import { permanentAddress } from './mac.ts';
 import type { UidSource } from './source.ts';
 import {
@@ -27,21 +28,20 @@ export const UID_SOURCES: readonly UidSource[] = [
 ];
 
 /** Kernel argument that says which sources are asked, and in which order: `bootwright.uid=SOURCE[,SOURCE]`. */
-const ARGUMENT = 'bootwright.uid=';
+const ARGUMENT = 'bootwright.uid';
 
 /**
  * The sources to ask, by the kernel's command line. Throws where it names one that is not there: a node that was told to be
  * known by one thing must not join as another.
  */
 export function uidOrder(commandLine: string, sources: readonly UidSource[] = UID_SOURCES): UidSource[] {
-  const word = commandLine.match(/\S+/g)?.findLast((each) => each.startsWith(ARGUMENT));
-  if (word === undefined) return [...sources];
-  const names = word.slice(ARGUMENT.length).split(',');
-  return names.map((name) => {
+  const order = kernelArgument(commandLine, ARGUMENT);
+  if (order === undefined) return [...sources];
+  return order.split(',').map((name) => {
     const source = sources.find((each) => each.name === name);
     if (source === undefined)
       throw new Error(
-        `${word}: there is no source "${name}", but ${sources.map((each) => each.name).join(', ')}`,
+        `${ARGUMENT}=${order}: there is no source "${name}", but ${sources.map((each) => each.name).join(', ')}`,
       );
     return source;
   });

@@ -2,6 +2,7 @@
  * The few TPM 2.0 commands that tell a TPM's endorsement key (TCG, Trusted Platform Module Library, part 3: Commands;
  * structures in part 2). Big-endian. Pure.
  */
+import { hexBytes } from '../../protocol/hex.ts';
 import { joined } from '../../protocol/joined.ts';
 
 const TAG_NO_SESSIONS = 0x8001;
@@ -57,7 +58,7 @@ export interface EndorsementTemplate {
 }
 
 /** PolicySecret(TPM_RH_ENDORSEMENT) (TCG EK Credential Profile, B.2, "PolicyA"). */
-const POLICY = hex('837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa');
+const POLICY = hexBytes('837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa');
 /** fixedTPM, fixedParent, sensitiveDataOrigin, adminWithPolicy, restricted, decrypt. */
 const ATTRIBUTES = '000300b2';
 /** AES 128 CFB, then no scheme. */
@@ -67,7 +68,7 @@ const AES_128_CFB = '000600800043' + '0010';
 export const RSA_TEMPLATE: EndorsementTemplate = {
   kind: 'RSA',
   handle: 0x81010001,
-  fixed: joined([hex(`0001000b${ATTRIBUTES}0020`), POLICY, hex(`${AES_128_CFB}080000000000`)]),
+  fixed: joined([hexBytes(`0001000b${ATTRIBUTES}0020`), POLICY, hexBytes(`${AES_128_CFB}080000000000`)]),
   unique: sized(new Uint8Array(256)),
 };
 
@@ -75,7 +76,7 @@ export const RSA_TEMPLATE: EndorsementTemplate = {
 export const ECC_TEMPLATE: EndorsementTemplate = {
   kind: 'ECC',
   handle: 0x81010002,
-  fixed: joined([hex(`0023000b${ATTRIBUTES}0020`), POLICY, hex(`${AES_128_CFB}00030010`)]),
+  fixed: joined([hexBytes(`0023000b${ATTRIBUTES}0020`), POLICY, hexBytes(`${AES_128_CFB}00030010`)]),
   unique: joined([sized(new Uint8Array(32)), sized(new Uint8Array(32))]),
 };
 
@@ -204,8 +205,4 @@ function u32(value: number): Uint8Array {
 
 function sized(bytes: Uint8Array): Uint8Array {
   return joined([u16(bytes.length), bytes]);
-}
-
-function hex(text: string): Uint8Array {
-  return Uint8Array.from(text.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16));
 }

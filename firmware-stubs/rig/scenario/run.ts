@@ -1,4 +1,5 @@
 /** Runs one scenario on one rig: events from the rig to the engine, actions from the engine to the rig. */
+import { wordsOf } from '../../../agent/protocol/words-of.ts';
 import { Engine } from './engine.ts';
 import type { ScenarioResult } from './result.ts';
 import type { OpenOptions, RigKind, ScenarioRig } from './rig.ts';
@@ -37,7 +38,7 @@ export async function runScenario(
       await rig.close();
     }
   } catch (error) {
-    result.error = error instanceof Error ? error.message : String(error);
+    result.error = wordsOf(error);
     result.ok = false;
   }
   return result;

@@ -13,12 +13,13 @@ import { Directory } from '../../../imager/agents/directory.ts';
 import { Flashes, type FlashRequest } from '../../../imager/agents/flashes.ts';
 import { Liveness } from '../../../imager/agents/liveness.ts';
 import { Outputs } from '../../../imager/agents/outputs.ts';
-import { notConnected, type PushAnswer, refusedBy } from '../../../imager/agents/pushes.ts';
+import { notConnected, PUSH_MS, type PushAnswer, PushError, Pushes } from '../../../imager/agents/pushes.ts';
 import {
   acknowledgement,
   admitted,
   type Output,
   receive,
+  type Session,
   type Turn,
   turnedAway,
 } from '../../../imager/agents/session.ts';
@@ -29,14 +30,23 @@ import type { NodeConfig } from '../../../imager/model/config.ts';
 import { NodeIndex } from '../../../imager/model/nodes.ts';
 import type { BootRecord, Liveness as View } from '../../../imager/model/views.ts';
 import { MemoryRegistry } from '../../../imager/registry/memory.ts';
-import { mayOpen } from '../../../imager/service/disk-policy.ts';
 import { temporarySigner } from '../../../imager/signing/signer.ts';
 import type { SimulatedDisk } from './disk.ts';
+import { Exports } from './exports.ts';
 import { answerHttp, bootImage, servedUnder } from './http.ts';
 import type { ImagerParts, SimulatedImage } from './imager-parts.ts';
 import type { Listener, StreamEnd, StreamPacket } from './network.ts';
-import { type Peer, Requests } from './requests.ts';
 import { take } from './secure.ts';
+
+interface Peer {
+  end: StreamEnd;
+  address: string;
+  session: Session;
+  /** Id of the definition whose key secures the connection. */
+  identity?: string;
+  /** The node it was welcomed as. */
+  node?: string;
+}
 
 /** A process of Node that opens its stores, on the rig. */
 const START_MS = 600;
@@ -59,17 +69,17 @@ export class SimulatedImager implements Listener {
   #running = true;
   readonly #peers = new Set<Peer>();
   readonly #byNode = new Map<string, Peer>();
-  /** Whom it serves a disk. */
-  readonly #attached = new Map<string, () => void>();
+  readonly #exports: Exports;
   #flashes: Flashes;
   #liveness: Liveness;
-  readonly #requests: Requests;
+  readonly #pushes: Pushes;
 
   /** It serves at once. */
   constructor(parts: ImagerParts) {
     this.#parts = parts;
     this.#nodes = new NodeIndex(parts.config.nodes);
-    this.#requests = new Requests(parts.time);
+    this.#exports = new Exports(parts);
+    this.#pushes = new Pushes(PUSH_MS, (...appointment) => parts.time.after(...appointment));
     [this.#directory, this.#flashes, this.#admissions, this.#liveness] = this.#begin();
   }
 
@@ -97,37 +107,17 @@ export class SimulatedImager implements Listener {
   end(): void {
     this.#running = false;
     for (const peer of [...this.#peers]) this.#drop(peer);
-    for (const lost of this.#attached.values()) this.#parts.time.after(0, lost);
-    this.#attached.clear();
+    this.#exports.end();
   }
 
   image(name: string): SimulatedImage | undefined {
     return this.#parts.images.get(name);
   }
 
-  /**
-   * Opens a disk for a node; `lost` is called when the imager's end of it dies. Gives why not, in the words the node's
-   * console shows.
-   */
+  /** Opens a disk for a node: `Exports.attach`. */
   attach(node: string, disk: string, lost: () => void): SimulatedDisk | string {
-    const { disks, config, addressOf } = this.#parts;
     if (!this.#running) return 'connect: Connection refused';
-    const found = disks.get(disk);
-    if (found === undefined) return `export "${disk}": unknown here (there is no disk "${disk}")`;
-    const may = mayOpen(
-      disk,
-      { address: addressOf(node) },
-      {
-        network: config.network,
-        subnets: config.dhcp.subnets,
-        ownerOf: (name) => this.#directory.ownerOf(name),
-        nodeNamed: (identity) => this.#nodes.byName(identity)?.name,
-        isAt: (name, address) => addressOf(name) === address,
-      },
-    );
-    if (may !== true) return `export "${disk}": not allowed (${may})`;
-    this.#attached.set(`${node} ${disk}`, lost);
-    return found;
+    return this.#exports.attach(node, disk, (each) => this.#directory.ownerOf(each), lost);
   }
 
   /** Has a node that is on write a new boot pointer. Rejects with PushError. */
@@ -209,7 +199,7 @@ export class SimulatedImager implements Listener {
       peer: peer.address,
       identity: peer.identity,
       definedAs: (id) => admissions.definedAs(id),
-      holdsLease: (node, address) => this.#parts.addressOf(node.name) === address,
+      isAt: (node, address) => this.#parts.addressOf(node) === address,
       lastSeq: (node, bootId) => this.#directory.lastSeq(node, bootId),
     });
     await this.#take(peer, turn);
@@ -224,7 +214,8 @@ export class SimulatedImager implements Listener {
     const { address, identity } = peer;
     try {
       const admissions = await this.#admissions;
-      const from = { address, identity, directory: this.#directory };
+      const present: Ask = (...question) => this.#push(node.name, ...question);
+      const from = { address, identity, directory: this.#directory, present };
       const admission = await admissions.admit(node, hello, from, this.#asking(peer));
       const turn = admission.admitted
         ? admitted(
@@ -283,10 +274,8 @@ export class SimulatedImager implements Listener {
           this.#parts.sink({ at, component: 'imager', step: 'resources', node: node.name, detail: told });
         return;
       }
-      case 'settle': {
-        const { request, answer } = output;
-        this.#requests.settle(peer, request, 'why' in answer ? refusedBy(answer) : answer);
-      }
+      case 'settle':
+        this.#pushes.settle(peer, output.request, output.answer);
     }
   }
 
@@ -300,14 +289,19 @@ export class SimulatedImager implements Listener {
   }
 
   #asking(peer: Peer): Ask {
-    return (...question) => this.#requests.ask(peer, ...question);
+    return (what, message, moreMs) => {
+      if (peer.session.at === 'closed') return Promise.reject(new PushError('disconnected', 'has gone'));
+      const words = `${what} ${peer.node ?? peer.address}`;
+      const send = (request: number) => peer.end.write(encodeFrame(message(request)));
+      return this.#pushes.request(peer, words, send, moreMs);
+    };
   }
 
   #drop(peer: Peer): void {
     if (!this.#peers.delete(peer)) return;
     peer.session = { at: 'closed' };
     peer.end.close();
-    this.#requests.abandon(peer);
+    this.#pushes.abandon(peer, `${peer.node} disconnected`);
     const node = this.#nodes.byName(peer.node ?? '');
     if (node === undefined) return;
     if (this.#byNode.get(node.name) === peer) this.#byNode.delete(node.name);

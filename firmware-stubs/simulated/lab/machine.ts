@@ -110,6 +110,11 @@ export class SimulatedMachine implements Host {
     return known || this.#root?.disk?.mounted.read(path) !== undefined;
   }
 
+  /** Nobody else is on the machine. */
+  mode(): number {
+    return 0o600;
+  }
+
   readStored(_path: string, offset: number, length: number): Uint8Array {
     return this.#boot.store.read(offset, length);
   }
@@ -285,6 +290,7 @@ export class SimulatedMachine implements Host {
   startWatchdog = absent('startWatchdog');
   transact = absent('transact');
   readLink = absent('readLink');
+  fileId = absent('fileId');
   stopped = absent('stopped');
   exit = absent('exit');
 

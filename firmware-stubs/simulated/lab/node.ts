@@ -5,6 +5,7 @@ import { ipxeScript } from '../../../agent/protocol/pointer/ipxe-script.ts';
 import type { PointerLayout } from '../../../agent/protocol/pointer/layout.ts';
 import { PointerStore } from '../../../agent/protocol/pointer/store.ts';
 import { ubootEnv } from '../../../agent/protocol/pointer/uboot-env.ts';
+import { wordsOf } from '../../../agent/protocol/words-of.ts';
 import type { Rig } from '../../rig/qemu.ts';
 import { SimulatedChip } from './chip.ts';
 import { type Booted, type BootFile, type FirmwareWorld, runFirmware } from './firmware.ts';
@@ -169,9 +170,7 @@ export class SimulatedNode {
     this.#machine = machine;
     life.after(KERNEL_MS, () => {
       bootNode(machine).catch((error: unknown) =>
-        machine.print(
-          `bootwright: the agent ended: ${error instanceof Error ? error.message : String(error)}`,
-        ),
+        machine.print(`bootwright: the agent ended: ${wordsOf(error)}`),
       );
     });
   }

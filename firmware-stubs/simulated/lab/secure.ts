@@ -13,7 +13,7 @@ const TAKEN = new TextEncoder().encode('taken');
 export async function present(stream: StreamEnd, { identity, key }: Secret): Promise<void> {
   stream.write(new TextEncoder().encode(`${digestOf(key)} ${identity}`));
   if ((await stream.read()) === undefined)
-    throw new HostError('EPROTO', 'tls handshake, refused by the peer (simulated)');
+    throw new HostError('EKEYREJECTED', 'tls handshake, refused by the peer (simulated)');
 }
 
 /** The imager's side: who it is; undefined, and hung up on, where that is nobody or the key is another. */

@@ -8,23 +8,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, expect, test } from 'vitest';
-import { type AgentArch, buildAgent } from '../../../agent/quickjs/build.ts';
 import { Mutator } from '../../fuzz/mutate.ts';
 import { Random } from '../../fuzz/random.ts';
 import { TARGETS } from '../../fuzz/targets.ts';
+import { staticProgram } from '../../support/static-program.ts';
 import { outcome } from './outcome.ts';
 
-const ARCH: AgentArch = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const ROUNDS = Number(process.env.BOOTWRIGHT_WATCHED_ROUNDS ?? 1000);
 const BUILD_MS = 240_000;
 const folder = mkdtempSync(join(tmpdir(), 'bootwright-memory-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-async function program(name: string, watched: boolean): Promise<string> {
-  const out = join(folder, `${name}-${watched}`);
-  await buildAgent({ arch: ARCH, out, entry: `test/agent/host/programs/${name}.ts`, watched });
-  return out;
-}
+const program = (name: string, watched: boolean) =>
+  staticProgram({ entry: `test/agent/host/programs/${name}.ts`, watched });
 
 /** As the program reads them. */
 function counted(packet: Uint8Array): Buffer {

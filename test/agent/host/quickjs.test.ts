@@ -8,21 +8,17 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encodeFrame, FrameReader } from '../../../agent/protocol/frame.ts';
-import { type AgentArch, buildAgent } from '../../../agent/quickjs/build.ts';
 import { EXPECTED } from '../../contract/host.ts';
 import { endsWithTest } from '../../support/ends-with-test.ts';
+import { staticProgram } from '../../support/static-program.ts';
 import { closedPort, startEcho } from './echo.ts';
 
-const ARCH: AgentArch = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const folder = mkdtempSync(join(tmpdir(), 'bootwright-quickjs-'));
 const programs = new Map<string, string>();
 
 beforeAll(async () => {
-  for (const name of ['hello', 'contract', 'frames', 'faults']) {
-    const out = join(folder, name);
-    await buildAgent({ arch: ARCH, out, entry: `test/agent/host/programs/${name}.ts` });
-    programs.set(name, out);
-  }
+  for (const name of ['hello', 'contract', 'frames', 'faults'])
+    programs.set(name, await staticProgram({ entry: `test/agent/host/programs/${name}.ts` }));
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -82,12 +78,12 @@ test('a handled rejection is none; exit codes pass', async () => {
 
 test('a fault says so in the bundle: an import of Node is refused', async () => {
   const entry = 'agent/node/main.ts';
-  await expect(buildAgent({ arch: ARCH, out: join(folder, 'none'), entry })).rejects.toThrow(/node:/);
+  await expect(staticProgram({ entry })).rejects.toThrow(/node:/);
 });
 
 test('what is used of a library and not listed for the static program is an error of the build', async () => {
   const entry = 'test/agent/host/programs/unlisted.ts';
-  await expect(buildAgent({ arch: ARCH, out: join(folder, 'none'), entry })).rejects.toThrow(/"date"/);
+  await expect(staticProgram({ entry })).rejects.toThrow(/"date"/);
 });
 
 test('reads no source text, wherever it comes from', async () => {

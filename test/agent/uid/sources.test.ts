@@ -211,7 +211,7 @@ describe('order', () => {
 
   it('without any the error says why each has none', () => {
     expect(() => uidOn({ [`${DMI}/product_uuid`]: 'Not Settable\n' })).toThrow(
-      /no hardware UID \(file: there is no .*; smbios-uuid: it is no UUID; .*tpm: there is no TPM; mac: there is no physical/,
+      /no hardware UID: .*\n {2}file: there is no .*\n {2}smbios-uuid: it is no UUID\n(?:.*\n)* {2}tpm: there is no TPM\n {2}mac: there is no physical/,
     );
   });
 

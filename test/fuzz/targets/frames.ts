@@ -7,93 +7,10 @@ import {
   parseAgentMessage,
   parseImagerMessage,
 } from '../../../agent/protocol/messages.ts';
+import { FROM_AGENT, FROM_IMAGER } from '../../agent/sample-messages.ts';
 import { promise, refusable, type Target } from '../target.ts';
 
-const POINTER = {
-  sequence: 7,
-  image: 'debian-12',
-  disks: ['node1-root'],
-  imagers: ['10.77.0.1'],
-  cluster: 'lab',
-  deployment: 'd1',
-  phase: 'deploy' as const,
-  attempts: 3,
-  fallback: '',
-};
-const SAID: AgentMessage[] = [
-  {
-    type: 'hello',
-    version: 2,
-    uid: '6f1a2c3e-0b5d-4e7f-8a91-b2c3d4e5f6ff',
-    macs: ['52:54:00:77:00:11'],
-    bootId: '0b5d4e7f-8a91-4b2c-93d4-e5f6016f1a2c',
-    bootedImage: 'debian-12',
-    instance: '0.4375',
-    pointer: POINTER,
-    uptime: 2.53,
-    local: null,
-    keeps: false,
-  },
-  {
-    type: 'step',
-    seq: 3,
-    step: 'stage1',
-    uptime: 3.25,
-    detail: { script: '10-site.sh', took: 0.1, ok: true },
-  },
-  {
-    ...{ type: 'output', script: '10-site.sh', deployment: 'd1', bootId: 'b', stage: 1, code: 3 },
-    ...{ timedOut: false, began: 2.5, took: 0.125, output: 'no such disk\n' },
-  },
-  { type: 'pointer', pointer: POINTER },
-  { type: 'done', request: 1, pointer: POINTER },
-  { type: 'failed', request: 2, why: 'boot pointer not verified' },
-  { type: 'heartbeat', adapters: [] },
-  {
-    type: 'resources',
-    resources: [
-      { kind: 'adapter', key: '52:54:00:77:00:11', fields: { name: 'eth0', mtu: 1500, carrier: true } },
-      { kind: 'memory', key: 'total', fields: { bytes: 536_870_912 } },
-    ],
-    faults: [{ where: '/sys/class/net/eth1', why: 'EIO' }],
-  },
-];
-const { sequence: _sequence, phase: _phase, attempts: _attempts, fallback: _fallback, ...TARGET } = POINTER;
-const HEARD: ImagerMessage[] = [
-  {
-    type: 'welcome',
-    node: 'node1',
-    hostname: 'node1',
-    plan: {
-      deployment: 'd1',
-      secondReboot: true,
-      scripts: [
-        {
-          name: '10-site.sh',
-          stage: 1,
-          content: '#!/bin/sh\nexit 0\n',
-          timeoutSeconds: 60,
-          run: 'always',
-          onFailure: 'continue',
-        },
-      ],
-      services: { init: ['/sbin/init'], ports: [80], timeoutSeconds: 60 },
-    },
-  },
-  { type: 'refuse', why: 'not configured' },
-  { type: 'replaced', why: 'another agent' },
-  { type: 'ack', seq: 3 },
-  { type: 'kept', script: '10-site.sh', bootId: 'b' },
-  {
-    ...{ type: 'flash', request: 1, ...TARGET },
-    signed: {
-      ...{ port: 80, signature: new Uint8Array(64) },
-      files: [{ name: 'kernel', bytes: 12_000_000, sha256: 'ab'.repeat(32) }],
-    },
-  },
-  { type: 'power', request: 2, action: 'reboot' },
-  { type: 'pong' },
-];
+const MESSAGES = [...Object.values(FROM_AGENT), ...Object.values(FROM_IMAGER)];
 const LENGTH_SIZE = 4;
 /** Deep nesting, endless lengths, tags, dates, big numbers, a key of a prototype. */
 const TOKENS = [
@@ -113,7 +30,7 @@ const TOKENS = [
 
 export function frameTarget(): Target {
   return {
-    seeds: [...SAID, ...HEARD, [...SAID, 1.5, -1, null, new Uint8Array(9)]].map((message) =>
+    seeds: [...MESSAGES, [...MESSAGES, 1.5, -1, null, new Uint8Array(9)]].map((message) =>
       encodeFrame(message),
     ),
     tokens: TOKENS.map((hex) => Buffer.from(hex, 'hex')),

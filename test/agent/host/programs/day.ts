@@ -185,6 +185,7 @@ start(async (host, [hours = '24', folder = '/tmp']) => {
   const secret = { identity: 'enrol', key: new Uint8Array(32) };
   const link = new AgentLink(day, [{ address: '10.0.0.1', port: 1 }], hello(), hello, {
     secret: () => secret,
+    cluster: () => 'lab',
     named() {},
     flash: async ({ deployment }) => ({ ...POINTER, deployment }),
     power: () => () => {},

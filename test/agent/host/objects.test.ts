@@ -1,0 +1,37 @@
+/** Objects of the static agent: what is compiled, and when not. */
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { compileAll } from '../../../agent/quickjs/objects.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'objects-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('a file is compiled where it, a header beside it, its flags or its inputs have changed, and that is said', async () => {
+  const sources = join(folder, 'sources');
+  mkdirSync(sources);
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(sources, name), text);
+    return join(sources, name);
+  };
+  const [one, two] = [file('one.c', 'int one;\n'), file('two.c', 'int two;\n')];
+  const target = { arch: 'any', compiler: 'gcc', folder: join(folder, 'objects') };
+  const compiled = async (flags: string[] = [], inputs: string[] = []): Promise<number[]> => {
+    const told: number[] = [];
+    const all = [one, two].map((path, index) => ({ file: path, flags, inputs: index === 0 ? inputs : [] }));
+    for (const object of await compileAll(target, all, (count) => told.push(count)))
+      expect(statSync(object).size).toBeGreaterThan(0);
+    return told;
+  };
+  expect(await compiled()).toEqual([2]);
+  expect(await compiled()).toEqual([]);
+  expect(await compiled([], ['configuration'])).toEqual([1]);
+  expect(await compiled(['-O2'])).toEqual([2]);
+  file('two.c', 'int two = 2;\n');
+  expect(await compiled()).toEqual([1]);
+  file('both.h', '');
+  expect(await compiled()).toEqual([2]);
+  file('two.c', 'int two = ;\n');
+  await expect(compiled()).rejects.toThrow(/gcc failed: .*two\.c/);
+});
