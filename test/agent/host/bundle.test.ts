@@ -18,7 +18,12 @@ const text = (name: string): string => readFileSync(join(folder, `${name}.js`), 
 /** The text of the module that a dynamic import of `file` gives, and of all that it imports. */
 function readFor(file: string): string {
   const found = names.find((name) => new RegExp(`^${file}-[0-9A-Z]{8}$`).test(name))!;
-  const all = new Set(['main', found]);
+  return readWith('main', found);
+}
+
+/** The text of modules, and of all that they import. */
+function readWith(...first: string[]): string {
+  const all = new Set(first);
   // A set goes on to what is added while it is gone through.
   for (const name of all)
     for (const [, imported] of text(name).matchAll(/(?:from|import) "\.\/([^"]+)\.js"/g)) all.add(imported!);
@@ -49,6 +54,20 @@ test('libraries are in no module but their own', () => {
   expect(text('zod-mini')).toMatch(LIBRARIES);
   for (const file of ['main', 'supervise', 'keeper', 'run'])
     expect(readFor(file), file).not.toMatch(LIBRARIES);
+});
+
+test('what a node does later, or with another kind of EEPROM, is read at its first use', () => {
+  for (const [name, own] of [
+    ['linux-resources-discover', /CONTROLLERS = \[/],
+    ['linux-rpi-eeprom', /class RpiImageError/],
+    ['linux-fw-env', /class FwEnvConfigError/],
+    ['linux-local-eeprom', /class LocalSlots/],
+    ['quickjs-nbd-netlink', /function reconfigureRequest/],
+  ] as const) {
+    expect(readWith(name), name).toMatch(own);
+    for (const file of ['main', 'supervise', 'keeper', 'run'])
+      expect(readFor(file), `${file}, ${name}`).not.toMatch(own);
+  }
 });
 
 test('modules are packed with name, length and bytes, an empty name behind the last', () => {
