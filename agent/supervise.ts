@@ -2,7 +2,6 @@
  * Composition root of `agent supervise`: the agent as an ordinary process of a system that is up. It boots nothing; it
  * speaks for the node to its imager until it is told to end.
  */
-
 import { bootedImageOf } from './linux/booted-image.ts';
 import { openPointerStore } from './linux/eeprom.ts';
 import { withAdvice } from './linux/erase-advice.ts';
@@ -67,7 +66,8 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   // One that is damaged does not say who this node is: nothing is begun as anybody else.
   membership.current();
   const bootId = readBootId(host);
-  const boot = { uid, bootId, bootedImage: bootedImageOf(host, { state: options.state, bootId, store }) };
+  const pointed = store && (record?.image ?? '');
+  const boot = { uid, bootId, bootedImage: bootedImageOf(host, { state: options.state, bootId, pointed }) };
   const link = new AgentLink(host, imagers, boot, helloMaker(host, boot, membership, store), {
     secret: () => secretOf(host, membership.kept(), { local: place, enrolmentKey }),
     cluster: () => membership.current()?.cluster.name,

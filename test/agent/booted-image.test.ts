@@ -2,7 +2,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { bootedImageOf } from '../../agent/linux/booted-image.ts';
 import { HostError } from '../../agent/linux/host.ts';
-import type { PointerStore } from '../../agent/protocol/pointer/store.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
 
 const KEPT = '/state/booted.json';
@@ -20,8 +19,7 @@ beforeEach(() => {
 });
 
 function bootedOf(image: string, bootId = 'b1'): string {
-  const store = { read: () => ({ pointer: { image } }) } as unknown as PointerStore;
-  return bootedImageOf(host, { state: '/state', bootId, store });
+  return bootedImageOf(host, { state: '/state', bootId, pointed: image });
 }
 
 test('what the pointer named when it was first looked at in this boot, by what is kept, unless that is damaged', () => {
