@@ -10,13 +10,13 @@ import type { Clock } from '../journal/clock.ts';
 import type { Enrolment, NodeConfig } from '../model/config.ts';
 import type { Undefined } from '../model/views.ts';
 import type { Directory } from './directory.ts';
-import { PUSH_MS, type PushAnswer, PushError } from './pushes.ts';
+import { type Deadline, type PushAnswer, PushError } from './pushes.ts';
 
-/** Sends a request over one connection; its answer may take `moreMs` longer than others, where negative less. Rejects with PushError. */
+/** Sends a request over one connection, and gives what it answers. Rejects with PushError. */
 export type Ask = (
   what: string,
   message: (request: number) => ImagerMessage,
-  moreMs?: number,
+  deadline?: Deadline,
 ) => Promise<PushAnswer>;
 
 /**
@@ -150,7 +150,8 @@ export class Admissions {
  * damaged store) is. `cluster`: its id.
  */
 function answers(ask: Ask, cluster: string): Promise<boolean> {
-  return ask('identify', (request) => ({ type: 'identify', request, cluster }), PRESENT_MS - PUSH_MS).then(
+  const atMost = (usualMs: number) => Math.min(usualMs, PRESENT_MS);
+  return ask('identify', (request) => ({ type: 'identify', request, cluster }), atMost).then(
     () => true,
     (error: unknown) => error instanceof PushError && error.reason === 'refused',
   );

@@ -10,7 +10,7 @@ import type { Ask } from './admissions.ts';
 import { Connection } from './connection.ts';
 import { type AgentServerOptions, HELLO_MS } from './options.ts';
 import { isOneAgent, type Peer, type Peers } from './peers.ts';
-import { notConnected, PUSH_MS, PushError, Pushes } from './pushes.ts';
+import { notConnected, PUSH_MS, type PushAnswer, PushError, Pushes } from './pushes.ts';
 import type { Reports } from './reports.ts';
 import { acknowledgement, admitted, type Output, receive, type Turn, turnedAway } from './session.ts';
 import type { Watch } from './watch.ts';
@@ -74,12 +74,17 @@ export class Conversations {
     return peer && this.#askingPeer(peer);
   }
 
+  /** Asks the agent of a node. Rejects with PushError, also where none is connected. */
+  push(node: string, ...question: Parameters<Ask>): Promise<PushAnswer> {
+    return this.asking(node)?.(...question) ?? Promise.reject(notConnected(node));
+  }
+
   #askingPeer(peer: Peer): Ask {
-    return (what, message, moreMs) => {
+    return (what, message, deadline) => {
       if (peer.session.at === 'closed') return Promise.reject(new PushError('disconnected', 'has gone'));
       this.#tally.count(`pushed.${what}`);
       const words = `${what} ${peer.node ?? peer.connection.peer}`;
-      return this.#pushes.request(peer, words, (request) => peer.connection.send(message(request)), moreMs);
+      return this.#pushes.request(peer, words, (request) => peer.connection.send(message(request)), deadline);
     };
   }
 
@@ -149,8 +154,7 @@ export class Conversations {
     // One that did not get as far as its welcome: its node has come again.
     this.#peers.judge(peer, node.name)?.connection.drop('replaced', `${node.name} has connected anew`);
     try {
-      const present: Ask = (...question) =>
-        this.asking(node.name)?.(...question) ?? Promise.reject(notConnected(node.name));
+      const present: Ask = (...question) => this.push(node.name, ...question);
       const from = { address: peer.connection.peer, identity: peer.identity, directory, present };
       const admission = await admissions.admit(node, hello, from, this.#askingPeer(peer));
       if (peer.session.at !== 'judged') return;

@@ -62,7 +62,7 @@ export class Flashes {
     // Where it is to verify the image the node answers once it has fetched that.
     const moreMs = request.signed === undefined ? 0 : fetchMs(request.signed.files);
     const message = (id: number): Flash => ({ type: 'flash', request: id, ...request });
-    const answer = this.#agents.push(node, 'flash', message, moreMs);
+    const answer = this.#agents.push(node, 'flash', message, (usualMs) => usualMs + moreMs);
     const { pointer } = await answer.catch(async (error: PushError) => {
       // In all other cases nobody knows what the node has written, even where it says that it failed, which it does
       // of a write that it could not read back, too: its next hello tells.

@@ -34,6 +34,9 @@ export function notConnected(node: string): PushError {
   return new PushError('not-connected', `no agent of ${node} is connected`, true);
 }
 
+/** How long an answer may take that is not like others, which may take `usualMs`. */
+export type Deadline = (usualMs: number) => number;
+
 /** Does `work` in so many milliseconds. Gives what takes that back. */
 export type After = (milliseconds: number, work: () => void) => () => void;
 
@@ -58,11 +61,16 @@ export class Pushes {
 
   /**
    * A new request number for `send`, and the answer to it. `owner` is the connection it goes over; `what` names the
-   * request in errors. Its answer may take `moreMs` longer than others. Rejects with PushError.
+   * request in errors. Rejects with PushError.
    */
-  request(owner: object, what: string, send: (request: number) => void, moreMs = 0): Promise<PushAnswer> {
+  request(
+    owner: object,
+    what: string,
+    send: (request: number) => void,
+    deadline: Deadline = (usualMs) => usualMs,
+  ): Promise<PushAnswer> {
     const request = ++this.#last;
-    const deadlineMs = this.#deadlineMs + moreMs;
+    const deadlineMs = deadline(this.#deadlineMs);
     const answer = new Promise<PushAnswer>((resolve, reject) => {
       const inTime = this.#after(deadlineMs, () => {
         this.#pending.delete(request);

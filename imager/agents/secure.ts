@@ -2,7 +2,6 @@
  * The agent port: TLS 1.3 with pre-shared keys and nothing else (RFC 8446 section 4.2.11). Who connects is known by its key before
  * it says a word; whoever has none is told so, counted, and never heard.
  */
-
 import { constants, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';

@@ -4,13 +4,11 @@ import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { Tally } from '../journal/tally.ts';
 import { LOST_SECONDS } from '../model/config.ts';
 import type { Liveness, NodeDetails, Undefined } from '../model/views.ts';
-import type { Ask } from './admissions.ts';
 import { Conversations, undefinedWords } from './conversations.ts';
 import { Flashes, type FlashRequest } from './flashes.ts';
 import { Listener } from './listener.ts';
 import { type AgentServerOptions, HELLO_MS, MAX_CONNECTIONS } from './options.ts';
 import { type ConnectedNode, Peers } from './peers.ts';
-import { notConnected, type PushAnswer } from './pushes.ts';
 import { Reports } from './reports.ts';
 import { secureServer } from './secure.ts';
 import { Watch } from './watch.ts';
@@ -52,7 +50,7 @@ export class AgentServer {
     });
     this.#flashes = new Flashes(options.directory, {
       isConnected: (node) => this.#peers.of(node) !== undefined,
-      push: (node, ...question) => this.#push(node, ...question),
+      push: (...question) => this.#conversations.push(...question),
     });
   }
 
@@ -118,7 +116,7 @@ export class AgentServer {
 
   /** Has the node reboot or power off. Resolves once the agent says it does; rejects with PushError. */
   async power(node: string, action: 'reboot' | 'poweroff'): Promise<void> {
-    await this.#push(node, action, (request) => ({ type: 'power', request, action }));
+    await this.#conversations.push(node, action, (request) => ({ type: 'power', request, action }));
   }
 
   /** Deletes a node's definition on both sides: `Admissions.undefine`. Its connection ends with that. */
@@ -136,10 +134,5 @@ export class AgentServer {
     const closed = this.#listener.close(CLOSE_MS);
     for (const { connection } of this.#peers.all()) connection.drop('imager-stops', 'the imager stops');
     await Promise.all([closed, this.#watch.close()]);
-  }
-
-  #push(node: string, ...question: Parameters<Ask>): Promise<PushAnswer> {
-    const ask = this.#conversations.asking(node);
-    return ask === undefined ? Promise.reject(notConnected(node)) : ask(...question);
   }
 }
