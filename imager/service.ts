@@ -165,6 +165,7 @@ async function startParts(
       const tls = await readTlsFiles('https', secure);
       return HttpServer.start({ ...common('https'), port: secure.port, files: served, model, tls });
     });
+  const controlLog = log.child({ room: 'control' });
   const control = await started(
     'control socket',
     () =>
@@ -186,9 +187,9 @@ async function startParts(
           agents,
           sink,
           clock,
-          log: log.child({ room: 'control' }),
+          log: controlLog,
         }),
-        log: log.child({ room: 'control' }),
+        log: controlLog,
       }),
     (part) => part.close(),
   );

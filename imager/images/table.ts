@@ -129,7 +129,8 @@ export class BootTable {
   #changedFiles(image: BootImage): string[] {
     return filesOf(image).flatMap(([file, { sha256 }]) => {
       const found = this.#intact.known(this.path(image.name, file));
-      return found === undefined || found === sha256 ? [] : [this.#changedWords(image, file, found)];
+      const changed = found !== undefined && found !== sha256;
+      return changed ? [this.#changedWords(image.name, file, sha256, found)] : [];
     });
   }
 
@@ -201,7 +202,7 @@ export class BootTable {
     const expected = filesOf(image).find(([name]) => name === file)?.[1].sha256;
     const path = this.path(image.name, file);
     const found = await this.#additions.run((signal) => this.#intact.sha256(path, signal));
-    if (found !== expected) throw new ImageError(this.#changedWords(image, file, found));
+    if (found !== expected) throw new ImageError(this.#changedWords(image.name, file, expected, found));
   }
 
   /** Where a file of an image is. `name` must be an image's. */
@@ -251,9 +252,7 @@ export class BootTable {
     return found.sort((a, b) => (key(a) < key(b) ? -1 : 1));
   }
 
-  #changedWords(image: BootImage, file: FileName, found: string): string {
-    const expected = filesOf(image).find(([name]) => name === file)?.[1].sha256;
-    const { name } = image;
+  #changedWords(name: string, file: FileName, expected: string | undefined, found: string): string {
     return `image ${name} is not what was added: ${file} has sha256 ${found}, not ${expected}; ${this.mending(name)}`;
   }
 
@@ -262,7 +261,7 @@ export class BootTable {
     return this.#signer;
   }
 
-  /** Throws ImageError where an entry is not this cluster's. */
+  /** Throws SealError where an entry is not this cluster's. */
   #believe(image: BootImage, text: string): void {
     if (this.#signer === undefined || this.#believed.get(image.name) === text) return;
     checkSeal(image, text, this.#signer);
