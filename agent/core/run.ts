@@ -1,5 +1,4 @@
 /** The one loop that performs what next.ts decides. */
-
 import type { Ports } from '../ports.ts';
 import type { Script } from '../protocol/messages.ts';
 import type { ScriptOutput } from '../protocol/output.ts';

@@ -1,5 +1,4 @@
 /** One connection to an imager, from the hello to its end. */
-
 import { encodeFrame, FrameReader } from '../protocol/frame.ts';
 import { HEARTBEAT_SECONDS } from '../protocol/heartbeat.ts';
 import {

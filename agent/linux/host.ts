@@ -2,7 +2,6 @@
  * The operating-system calls under the agent's ports. Implemented by agent/quickjs (static binary, PID 1 in an
  * initramfs) and agent/node (full systems, rigs). File calls are synchronous: the agent does one thing at a time.
  */
-
 import type { Ipv4Settings } from '../protocol/adapter-setting.ts';
 
 /** A failed call: `code` is the errno name ('ENOENT'), `message` says which call on what. */

@@ -2,7 +2,6 @@
  * Whether an imager serves of a boot image what the cluster has signed: each file is fetched as firmware would fetch it, and
  * nothing of it kept.
  */
-
 import type { Definition } from '../protocol/definition.ts';
 import { hex } from '../protocol/hex.ts';
 import type { Flash } from '../protocol/messages.ts';

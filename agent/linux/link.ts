@@ -3,7 +3,6 @@
  * node is, looked for again whenever it breaks. While another than the first answers, those before it are tried from time to
  * time. Where none answers the node is on its own, and keeps what it has to report (report-file.ts).
  */
-
 import { preferredDelay, replacedDelay, retryDelay } from '../core/backoff.ts';
 import type { ImagerLink } from '../ports.ts';
 import type { MembershipRequest } from '../protocol/membership.ts';

@@ -2,7 +2,6 @@
  * Local stores of nodes without a disk of their own: behind the boot pointer's slots in the same EEPROM, or in two UEFI variables
  * beside the boot pointer's, `BootLocal0` and `BootLocal1`.
  */
-
 import { LARGEST_LOCAL_SLOT, LocalSlots, localSlotSize } from '../protocol/local-slots.ts';
 import { eepromLayout } from '../protocol/pointer/at24.ts';
 import { ipxeScript } from '../protocol/pointer/ipxe-script.ts';

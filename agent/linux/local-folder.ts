@@ -15,7 +15,6 @@
  * A definition is written into a folder of its own, which counts once the index names it: a file that is replaced as a whole. So a
  * power cut anywhere leaves the former content or the new one. What no index names is removed. All files have mode 0600.
  */
-
 import { crc32 } from '../protocol/crc32.ts';
 import type { Definition, LocalContent, LocalStore } from '../protocol/definition.ts';
 import {

@@ -2,7 +2,6 @@
  * Who this node is in its cluster: the agent's side of define, join and their repairs (seed 002, figures 11 to 15) over its
  * local store. The imager judges; here is only done what it asks, once and for all, and said what there is.
  */
-
 import type { Definition, LocalContent, LocalStore } from '../protocol/definition.ts';
 import { type MembershipRequest, toldOf } from '../protocol/membership.ts';
 import type { AgentMessage, Hello } from '../protocol/messages.ts';

@@ -3,7 +3,6 @@
  * hardware address. An address that another takes the place of stays beside it until the imager has the node at the new one and no
  * disk is attached from the former; where no imager answers, all is put back.
  */
-
 import {
   type AdapterChange,
   type AdapterState,

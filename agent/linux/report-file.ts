@@ -5,7 +5,6 @@
  * It is written beside everything else (Host.replaceFileAside): the disk may hang on the imager that is away, and then
  * whoever writes to it waits for as long.
  */
-
 import type { KeptReport, Report } from '../core/report.ts';
 import { encodeFrame, FrameReader } from '../protocol/frame.ts';
 import { joined } from '../protocol/joined.ts';

@@ -1,5 +1,4 @@
 /** The node's hardware UID, from the first source that has a real one. */
-
 import type { Uid } from '../protocol/uid.ts';
 import { wordsOf } from '../protocol/words-of.ts';
 import type { Host } from './host.ts';

@@ -20,7 +20,6 @@
  * A definition takes at most 349 bytes, all four at most 1412 with the head. A slot with a sound head may be stored longer than `length`: zeroes
  * where a former content reached further, so that no key outlives its definition.
  */
-
 import type { Definition, LocalContent } from './definition.ts';
 import { hex, hexBytes } from './hex.ts';
 import { ipv4ToNumber, numberToIpv4 } from './ipv4.ts';

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { CommanderError } from 'commander';
 /** Runs the imager's command line (program.ts) and turns what goes wrong into words and an exit code. */
+import { CommanderError } from 'commander';
 import { plain } from '../../agent/protocol/plain.ts';
 import { wordsOf } from '../../agent/protocol/words-of.ts';
 import { ConfigError } from '../model/fault.ts';

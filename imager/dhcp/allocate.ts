@@ -1,5 +1,4 @@
 /** Which address a client gets, and why it may not have one. Pure. */
-
 import { addressText } from './ipv4.ts';
 import { isActive, type Lease, OFFER_MS } from './lease.ts';
 import { isHostOf, isInPool, type Subnet } from './networks.ts';

@@ -1,5 +1,4 @@
 /** `imager rig run` on QEMU, as anybody calls it: one scenario that passes, and one that is made to fail. */
-
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

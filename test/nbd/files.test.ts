@@ -1,5 +1,4 @@
 /** READs of disks that have parts of their bytes in files: what is sent from there, and what is not. */
-
 import { randomBytes } from 'node:crypto';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

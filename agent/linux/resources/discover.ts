@@ -1,5 +1,4 @@
 /** What a node consists of, by all resource controllers, within the bounds of a message. Never throws. */
-
 import { plain } from '../../protocol/plain.ts';
 import {
   RESOURCE_LIMITS,
