@@ -59,9 +59,9 @@ test('libraries are in no module but their own', () => {
 test('what a node does later, or with another kind of EEPROM, is read at its first use', () => {
   for (const [name, own] of [
     ['linux-resources-discover', /CONTROLLERS = \[/],
-    ['linux-rpi-eeprom', /class RpiImageError/],
-    ['linux-fw-env', /class FwEnvConfigError/],
-    ['linux-local-eeprom', /class LocalSlots/],
+    ['linux-rpi-eeprom', /var RpiImageError = class/],
+    ['linux-fw-env', /var FwEnvConfigError = class/],
+    ['linux-local-eeprom', /var LocalSlots = class/],
     ['quickjs-nbd-netlink', /function reconfigureRequest/],
   ] as const) {
     expect(readWith(name), name).toMatch(own);
