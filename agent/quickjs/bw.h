@@ -43,6 +43,9 @@ JSModuleDef *bw_declare(JSContext *ctx);
 /* Gives the engine a compiled module of this executable: JSModuleLoaderFunc. */
 JSModuleDef *bw_load_module(JSContext *ctx, const char *name, void *opaque);
 
+/* Whether a rejection that nobody handles is the end of the process. */
+void bw_watch_rejections(JSRuntime *rt, int watched);
+
 /* The function given to setLoop(): one turn of the event loop, false where nothing is left to wait for. */
 JSValueConst bw_loop(void);
 

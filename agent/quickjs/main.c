@@ -15,10 +15,9 @@
 #define STACK_BYTES (2 * 1024 * 1024)
 /* More than the agent takes to start: no search for garbage where there is none yet. QuickJS sets its own limit after the first. */
 #define FIRST_COLLECTION_BYTES (2 * 1024 * 1024)
-/* Less than any process of the agent uses before it can act. */
-#define START_BYTES (1024 * 1024)
+/* What one that boots or supervises a node uses before it can act, less a little. */
+#define START_BYTES (768 * 1024)
 #define LARGE_BYTES (128 * 1024)
-#define PAGE_BYTES 4096
 #define LAST_WORDS_SECONDS 5
 
 /* Of Linux 5.14; C libraries before 2.35 do not name it. */
@@ -72,6 +71,10 @@ static void track_rejection(JSContext *ctx, JSValueConst promise, JSValueConst r
   }
 }
 
+void bw_watch_rejections(JSRuntime *rt, int watched) {
+  JS_SetHostPromiseRejectionTracker(rt, watched ? track_rejection : NULL, NULL);
+}
+
 static void run_jobs(JSRuntime *rt, JSContext *ctx) {
   JSContext *failed;
   int outcome;
@@ -91,14 +94,16 @@ static void open_standard_streams(void) {
 
 /*
  * Has the memory that a start uses at once, not page by page as it is touched: that is a third of a start where the machine is
- * emulated. An older kernel refuses, and it comes page by page.
+ * emulated. An older kernel refuses, and it comes page by page. Not for a keeper, which lives as long as the node is up, with less.
  */
 static void take_memory(void) {
+  if (bw_arguments[0] && !strcmp(bw_arguments[0], "keeper")) return;
   /* From the heap, which keeps it when it is free. */
   mallopt(M_MMAP_THRESHOLD, 2 * START_BYTES);
   mallopt(M_TRIM_THRESHOLD, 2 * START_BYTES);
   void *memory = malloc(START_BYTES);
-  if (memory) madvise((void *)((uintptr_t)memory & ~(uintptr_t)(PAGE_BYTES - 1)), START_BYTES, MADV_POPULATE_WRITE);
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  if (memory) madvise((void *)((uintptr_t)memory & ~(page - 1)), START_BYTES, MADV_POPULATE_WRITE);
   free(memory);
   mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 }
@@ -133,7 +138,7 @@ int main(int argc, char **argv) {
   if (!ctx || !bw_declare(ctx)) return 1;
   JS_SetMaxStackSize(rt, STACK_BYTES);
   JS_SetGCThreshold(rt, FIRST_COLLECTION_BYTES);
-  JS_SetHostPromiseRejectionTracker(rt, track_rejection, NULL);
+  bw_watch_rejections(rt, 1);
 
   JS_SetModuleLoaderFunc(rt, NULL, bw_load_module, NULL);
   /* A promise: what the module throws is its rejection, which run_jobs() finds. */

@@ -44,7 +44,10 @@ static JSValue library(JSContext *ctx, JSValueConst self, int argc, JSValueConst
   if (JS_IsException(value)) return JS_EXCEPTION;
   JSModuleDef *module = JS_VALUE_GET_PTR(value);
   if (JS_ResolveModule(ctx, value) < 0) return JS_FreeValue(ctx, value), JS_EXCEPTION;
+  /* Who asked for it has the error. */
+  bw_watch_rejections(JS_GetRuntime(ctx), 0);
   JSValue evaluated = JS_EvalFunction(ctx, value);
+  bw_watch_rejections(JS_GetRuntime(ctx), 1);
   if (JS_IsException(evaluated)) return JS_EXCEPTION;
   int failed = JS_PromiseState(ctx, evaluated) != JS_PROMISE_FULFILLED;
   JSValue why = failed ? JS_PromiseResult(ctx, evaluated) : JS_UNDEFINED;

@@ -76,6 +76,10 @@ test('a handled rejection is none; exit codes pass', async () => {
   expect(await run('faults', ['exit'])).toEqual({ code: 3, output: '' });
 });
 
+test('what cannot be read late, as it finds no room on the stack, is an error for who asked, and read another time', async () => {
+  expect(await run('faults', ['read-late'])).toEqual({ code: 0, output: 'read\n' });
+});
+
 test('a fault says so in the bundle: an import of Node is refused', async () => {
   const entry = 'agent/node/main.ts';
   await expect(staticProgram({ entry })).rejects.toThrow(/node:/);
