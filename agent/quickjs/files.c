@@ -225,30 +225,29 @@ static JSValue exists(JSContext *ctx, JSValueConst self, int argc, JSValueConst 
   return JS_NewBool(ctx, there);
 }
 
+/* Throws where it cannot look: then it returns 0. */
+static int stat_of(JSContext *ctx, JSValueConst name, struct stat *info) {
+  const char *path = JS_ToCString(ctx, name);
+  if (!path) return 0;
+  int there = stat(path, info) == 0;
+  if (!there) bw_fail(ctx, "stat", path);
+  JS_FreeCString(ctx, path);
+  return there;
+}
+
 /* Permission bits: the lower twelve of st_mode. */
 static JSValue mode_of(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
-  const char *path = JS_ToCString(ctx, argv[0]);
-  if (!path) return JS_EXCEPTION;
   struct stat info;
-  JSValue result = stat(path, &info) < 0 ? bw_fail(ctx, "stat", path) : JS_NewInt32(ctx, info.st_mode & 07777);
-  JS_FreeCString(ctx, path);
-  return result;
+  return stat_of(ctx, argv[0], &info) ? JS_NewInt32(ctx, info.st_mode & 07777) : JS_EXCEPTION;
 }
 
 /* Device and inode, as stat() has them. */
 static JSValue file_id(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
-  const char *path = JS_ToCString(ctx, argv[0]);
-  if (!path) return JS_EXCEPTION;
   struct stat info;
+  if (!stat_of(ctx, argv[0], &info)) return JS_EXCEPTION;
   char id[48];
-  JSValue result;
-  if (stat(path, &info) < 0) result = bw_fail(ctx, "stat", path);
-  else {
-    snprintf(id, sizeof id, "%llu:%llu", (unsigned long long)info.st_dev, (unsigned long long)info.st_ino);
-    result = JS_NewString(ctx, id);
-  }
-  JS_FreeCString(ctx, path);
-  return result;
+  snprintf(id, sizeof id, "%llu:%llu", (unsigned long long)info.st_dev, (unsigned long long)info.st_ino);
+  return JS_NewString(ctx, id);
 }
 
 /* One directory; one that is already there is no error. */

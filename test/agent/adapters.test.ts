@@ -3,19 +3,20 @@ import { expect, test } from 'vitest';
 import { Adapters } from '../../agent/linux/adapters.ts';
 import { answerToProbe } from '../../agent/protocol/heartbeat.ts';
 import { parseAgentMessage } from '../../agent/protocol/messages.ts';
-import { QuietHost } from '../fakes/quiet-host.ts';
+import { FilesHost } from '../fakes/files-host.ts';
 
 const IMAGER = { address: '10.0.0.1', port: 4747 };
-const FILES: Record<string, string> = { type: '1', carrier: '1', address: '52:54:00:00:00:01' };
+const ETH0 = '/sys/class/net/eth0';
 
 test('a machine that slept while a probe was away still says what an imager takes', async () => {
-  const host = new QuietHost();
+  const host = new FilesHost({
+    [`${ETH0}/type`]: '1',
+    [`${ETH0}/carrier`]: '1',
+    [`${ETH0}/address`]: '52:54:00:00:00:01',
+  });
   let now = 100;
   host.uptime = () => now;
-  host.exists = () => true;
-  host.list = () => ['eth0'];
   host.addressOf = () => '10.0.0.2';
-  host.readFile = (path) => new TextEncoder().encode(FILES[path.split('/').at(-1)!] ?? '0');
   host.ask = async (_name, _address, _port, bytes) => {
     now += 3600;
     return answerToProbe(bytes);

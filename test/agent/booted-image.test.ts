@@ -2,20 +2,13 @@
 import { beforeEach, expect, test } from 'vitest';
 import { bootedImageOf } from '../../agent/linux/booted-image.ts';
 import { HostError } from '../../agent/linux/host.ts';
-import { QuietHost } from '../fakes/quiet-host.ts';
+import { FilesHost } from '../fakes/files-host.ts';
 
 const KEPT = '/state/booted.json';
 
-let files: Record<string, string>;
-let host: QuietHost;
+let host: FilesHost;
 beforeEach(() => {
-  files = { '/proc/cmdline': 'quiet' };
-  host = new QuietHost();
-  host.exists = (path) => path in files;
-  host.readFile = (path) => new TextEncoder().encode(files[path]);
-  host.replaceFile = (path, bytes) => {
-    files[path] = new TextDecoder().decode(bytes);
-  };
+  host = new FilesHost({});
 });
 
 function bootedOf(image: string, bootId = 'b1'): string {
@@ -25,7 +18,7 @@ function bootedOf(image: string, bootId = 'b1'): string {
 test('what the pointer named when it was first looked at in this boot, by what is kept, unless that is damaged', () => {
   expect([bootedOf('alpha'), bootedOf('beta'), bootedOf('beta', 'b2')]).toEqual(['alpha', 'alpha', 'beta']);
   for (const damaged of ['', 'null', '{"bootId":"b2"}']) {
-    files[KEPT] = damaged;
+    host.files[KEPT] = damaged;
     expect(bootedOf('gamma', 'b2')).toBe('gamma');
   }
 });

@@ -1,18 +1,18 @@
 /** What becomes of flashes that nobody can verify, that come at once, or whose imager goes. */
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Flashes, type Requester, UntouchedError } from '../../agent/linux/flash.ts';
 import { Membership } from '../../agent/linux/membership.ts';
-import type { LocalStore } from '../../agent/protocol/definition.ts';
 import type { Flash } from '../../agent/protocol/messages.ts';
 import { PointerStore } from '../../agent/protocol/pointer/store.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { imageBytes } from '../../agent/protocol/signed.ts';
 import { temporarySigner } from '../../imager/signing/signer.ts';
+import { MemoryLocalStore } from '../fakes/memory-local-store.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
 import { TornEeprom } from '../fakes/torn-eeprom.ts';
 import { definitionOf } from '../local/definitions.ts';
+import { listening } from '../support/listening.ts';
 
 const ADDRESS = '127.0.0.1';
 const KERNEL = Buffer.alloc(3_000_000, 'kernel');
@@ -21,6 +21,7 @@ const definition = { ...definitionOf(1), signer: signer.point };
 
 let host: QuietHost;
 let server: Server;
+let port: number;
 let store: PointerStore;
 let asked: () => void;
 /** Sends the rest of the kernel. */
@@ -35,8 +36,7 @@ beforeEach(async () => {
     go = () => answer.end(KERNEL.subarray(0, 1));
     asked();
   });
-  server.listen(0, ADDRESS);
-  await once(server, 'listening');
+  port = await listening(server);
 });
 afterEach(() => {
   server.closeAllConnections();
@@ -50,8 +50,9 @@ function flashes(membership: Membership): { flashes: Flashes; steps: string[] } 
 
 /** A node that has `definition`. */
 function defined(): Membership {
-  const content = { definitions: [definition], current: definition.cluster.id, target: null };
-  return new Membership(definition.uid, { read: () => content } as unknown as LocalStore);
+  const store = new MemoryLocalStore();
+  store.define(definition);
+  return new Membership(definition.uid, store);
 }
 
 function flashOf(deployment: string): Flash {
@@ -62,7 +63,6 @@ function flashOf(deployment: string): Flash {
   const files = [{ name: 'kernel', bytes: KERNEL.length, sha256 }];
   const to = { cluster: definition.cluster.id, node: definition.name };
   const signature = signer.sign(imageBytes(to, target, files));
-  const { port } = server.address() as { port: number };
   return { type: 'flash', request: 1, ...target, signed: { port, files, signature } };
 }
 

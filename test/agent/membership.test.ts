@@ -1,36 +1,18 @@
 /** What an imager changes of a node's definition: in its store, and told on its console. */
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { Membership } from '../../agent/linux/membership.ts';
-import type { LocalContent, LocalStore } from '../../agent/protocol/definition.ts';
-import { LocalStoreError, withDefinition, withoutCluster } from '../../agent/protocol/local-content.ts';
+import { LocalStoreError, NO_CONTENT } from '../../agent/protocol/local-content.ts';
+import { MemoryLocalStore } from '../fakes/memory-local-store.ts';
 import { definitionOf } from '../local/definitions.ts';
 
 const definition = definitionOf(1);
 const { id, cluster, uid } = definition;
 
-class Store implements LocalStore {
-  content: LocalContent = { definitions: [], current: null, target: null };
-  reads = 0;
-  read(): LocalContent {
-    this.reads++;
-    return this.content;
-  }
-  define(one: typeof definition): void {
-    this.content = withDefinition(this.content, one);
-  }
-  erase(clusterId: string): void {
-    this.content = withoutCluster(this.content, clusterId);
-  }
-  point(clusters: Pick<LocalContent, 'current' | 'target'>): void {
-    this.content = { ...this.content, ...clusters };
-  }
-}
-
-let store: Store;
+let store: MemoryLocalStore;
 let said: string[];
 let member: Membership;
 beforeEach(() => {
-  store = new Store();
+  store = new MemoryLocalStore();
   said = [];
   member = new Membership(uid, store, { tell: (line) => said.push(line) });
 });
@@ -58,11 +40,11 @@ test('defined, corrected, ended: each is told once, and what was done already is
 
 test('the store is read once, and again after each change, one that failed too', () => {
   member.answer({ type: 'commit', request: 1, definition });
-  const { reads } = store;
+  const read = vi.spyOn(store, 'read');
   for (let time = 0; time < 3; time++) expect(member.told().local?.id).toBe(id);
-  expect(store.reads).toBe(reads);
+  expect(read).not.toHaveBeenCalled();
   store.erase = () => {
-    store.content = { definitions: [], current: null, target: null };
+    store.content = NO_CONTENT;
     throw new Error('EIO');
   };
   expect(() => member.answer({ type: 'erase', request: 2, definition: id })).toThrow('EIO');

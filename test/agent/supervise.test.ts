@@ -14,7 +14,7 @@ import type { AgentServer } from '../../imager/agents/server.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { startEndpoint } from '../agents/endpoint.ts';
 import { definitionOf } from '../local/definitions.ts';
-import { buildAgentsFirst, RUNTIMES, startAgent } from '../support/agent-process.ts';
+import { buildAgentsFirst, RUNTIMES, startAgent, superviseWords } from '../support/agent-process.ts';
 import { EventLog } from '../support/event-log.ts';
 import { eventually } from '../support/eventually.ts';
 import { startSecurePeers } from './host/secure-peers.ts';
@@ -23,6 +23,8 @@ const ADDRESS = '127.0.0.1';
 const TARGET = { disks: ['d'], imagers: [ADDRESS], cluster: 'demo', deployment: 'd2' };
 
 let folder: string;
+/** Of the agent. */
+let state: string;
 let registry: MemoryRegistry;
 let server: AgentServer;
 let told: EventLog;
@@ -33,7 +35,7 @@ const start = (port: number) =>
 buildAgentsFirst();
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'bootwright-supervise-'));
-  writeFileSync(join(folder, 'uid'), 'serial:n1\n');
+  state = join(folder, 'state');
   writeFileSync(join(folder, 'eeprom'), new Uint8Array(ubootEnv.size));
   told = new EventLog();
   registry = new MemoryRegistry();
@@ -44,17 +46,14 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const options = (...more: string[]) => [
-  ...['supervise', '--imager', `${ADDRESS}:${server.port}`, '--state', join(folder, 'state')],
-  ...['--uid-file', join(folder, 'uid'), ...more],
-];
-
 describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
+  const supervised = (...more: string[]) =>
+    startAgent(runtime, [...superviseWords(server.port, state, 'serial:n1'), ...more]);
+
   it('says hello, ends in order on SIGTERM', { timeout: 60_000 }, async () => {
-    const agent = await startAgent(runtime, options('--pointer', `uboot-env:${join(folder, 'eeprom')}`));
+    const agent = await supervised('--pointer', `uboot-env:${join(folder, 'eeprom')}`);
     await told.seen('supervise');
-    agent.kill('SIGTERM');
-    expect(await agent.ended).toBe(0);
+    expect(await agent.end()).toBe(0);
     expect(agent.output()).toMatch(/^bootwright: step supervise \d+\.\d{3} runtime=/);
   });
 
@@ -63,20 +62,19 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
   }, async () => {
     const device = join(folder, 'eeprom');
     writeFileSync(device, new Uint8Array(DEVICE_SIZE));
-    const agent = await startAgent(runtime, options('--pointer', `uboot-env:${device}`));
+    const agent = await supervised('--pointer', `uboot-env:${device}`);
     await told.seen('hello');
     const host = new NodeHost();
     const { definitions } = openLocalStore(host, { layout: 'uboot-env', device })!.read();
     expect(definitions).toMatchObject([{ cluster: { name: 'demo' }, uid: 'serial:n1' }]);
-    expect(existsSync(join(folder, 'state/clusters'))).toBe(false);
+    expect(existsSync(join(state, 'clusters'))).toBe(false);
     expect(() => lockStore(host, device)).toThrow('is locked');
-    agent.kill('SIGTERM');
-    expect(await agent.ended).toBe(0);
+    expect(await agent.end()).toBe(0);
     lockStore(host, device)();
   });
 
   it('lets nobody restart its machine or flash a store it was not told of', { timeout: 60_000 }, async () => {
-    const agent = await startAgent(runtime, options());
+    const agent = await supervised();
     await told.seen('hello');
     await expect(server.power('node1', 'reboot')).rejects.toThrow('reboot: not allowed here (--allow-power)');
     await expect(server.flash('node1', { image: 'a', ...TARGET })).rejects.toThrow('no boot pointer store');
@@ -95,23 +93,21 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
       });
     flash('alpha');
     for (let time = 1; time <= 2; time++) {
-      const agent = await startAgent(runtime, options('--pointer', `uboot-env:${device}`));
+      const agent = await supervised('--pointer', `uboot-env:${device}`);
       await told.seen('hello', time);
       flash('beta');
-      agent.kill('SIGTERM');
-      expect(await agent.ended).toBe(0);
+      expect(await agent.end()).toBe(0);
     }
     const booted = () =>
       told.events.filter(({ step }) => step === 'hello').map(({ detail }) => detail?.bootedImage);
     expect(booted()).toEqual(['alpha', 'alpha']);
     // Another boot.
-    const kept = join(folder, 'state/booted.json');
+    const kept = join(state, 'booted.json');
     writeFileSync(kept, readFileSync(kept, 'utf8').replace(/"bootId":"./, '"bootId":"?'));
-    const agent = await startAgent(runtime, options('--pointer', `uboot-env:${device}`));
+    const agent = await supervised('--pointer', `uboot-env:${device}`);
     await told.seen('hello', 3);
     expect(booted()).toEqual(['alpha', 'alpha', 'beta']);
-    agent.kill('SIGTERM');
-    expect(await agent.ended).toBe(0);
+    expect(await agent.end()).toBe(0);
   });
 
   it('says of a port on which something else answers that it is no imager, and of no key', {
@@ -119,8 +115,7 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
   }, async () => {
     const { plain, certificate } = await startSecurePeers();
     for (const port of [plain, certificate]) {
-      const imager = ['--imager', `${ADDRESS}:${port}`, '--uid-file', join(folder, 'uid')];
-      const agent = await startAgent(runtime, ['supervise', ...imager, '--state', join(folder, 'state')]);
+      const agent = await startAgent(runtime, superviseWords(port, state, 'serial:n1'));
       await eventually(() => expect(agent.output()).toContain('no imager welcomes this node'));
       expect(agent.output()).toMatch(
         new RegExp(
@@ -128,28 +123,26 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
         ),
       );
       expect(agent.output()).not.toMatch(/key of enrolment|agent local erase/);
-      agent.kill('SIGTERM');
-      expect(await agent.ended).toBe(0);
+      expect(await agent.end()).toBe(0);
     }
   });
 
   it('is there again when the imager is', { timeout: 60_000 }, async () => {
-    const agent = await startAgent(runtime, options());
+    const agent = await supervised();
     await told.seen('hello');
     const { port } = server;
     await server.close();
     server = await start(port);
     await told.seen('hello', 2);
-    agent.kill('SIGTERM');
-    expect(await agent.ended).toBe(0);
+    expect(await agent.end()).toBe(0);
   });
 
   it('its heartbeats say that it is alive; stopped, it is lost; and it comes back', {
     timeout: 60_000,
   }, async () => {
-    const agent = await startAgent(runtime, options());
+    const agent = await supervised();
     await told.seen('hello');
-    while (server.stats()['received.heartbeat'] === undefined) await new Promise(setImmediate);
+    await eventually(() => expect(server.stats()).toHaveProperty(['received.heartbeat']));
     expect(server.liveness('node1')).toMatchObject({ state: 'alive' });
     agent.kill('SIGSTOP');
     await told.seen('lost');
@@ -163,12 +156,10 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
     await server.close();
     server = await startEndpoint(registry, told.sink, { enrolmentKey: new Uint8Array(32).fill(0xab) });
     const file = join(folder, 'enrolment-key');
-    const agent = async (...more: string[]) => startAgent(runtime, options(...more));
     writeFileSync(file, `${'ab'.repeat(32)}\n`, { mode: 0o600 });
-    const enrolled = await agent('--enrolment-key', file);
+    const enrolled = await supervised('--enrolment-key', file);
     await told.seen('hello');
-    enrolled.kill('SIGTERM');
-    expect(await enrolled.ended).toBe(0);
+    expect(await enrolled.end()).toBe(0);
     for (const [content, mode, words] of [
       ['', 0o600, `${file} holds no key of 64 hexadecimal digits (openssl rand -hex 32)`],
       ['ab'.repeat(31), 0o600, `${file} holds no key of 64 hexadecimal digits (openssl rand -hex 32)`],
@@ -177,39 +168,41 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
     ] as const) {
       rmSync(file, { force: true });
       if (content !== undefined) writeFileSync(file, content, { mode });
-      const refused = await agent('--enrolment-key', file);
+      const refused = await supervised('--enrolment-key', file);
       expect(await refused.ended).toBe(1);
       expect(refused.output()).toBe(`agent: key of enrolment: ${words}\n`);
     }
-    const misnamed = await agent('--enrolment-key', folder);
+    const misnamed = await supervised('--enrolment-key', folder);
     expect(await misnamed.ended).toBe(1);
     expect(misnamed.output()).toBe(`agent: key of enrolment: ${folder} is a folder, not a file\n`);
   });
 
   it('says what is wrong with its command line, and with this node', { timeout: 60_000 }, async () => {
     const ends = async (...args: string[]) => {
-      const agent = await startAgent(runtime, ['supervise', ...args]);
+      const agent = await startAgent(runtime, args);
       return { code: await agent.ended, output: agent.output(), complaints: agent.complaints() };
     };
-    expect(await ends('--help')).toMatchObject({
+    expect(await ends('supervise', '--help')).toMatchObject({
       ...{ code: 0, complaints: '' },
       output: expect.stringContaining('Exit codes:'),
     });
     const words = 'agent: imager "nowhere" is not ADDRESS or ADDRESS:PORT\n';
-    expect(await ends('--imager', 'nowhere')).toEqual({ code: 2, output: words, complaints: words });
+    expect(await ends('supervise', '--imager', 'nowhere')).toEqual({
+      code: 2,
+      output: words,
+      complaints: words,
+    });
     const uid = join(folder, 'none');
-    expect(await ends('--imager', ADDRESS, '--uid-file', uid)).toMatchObject({
+    expect(await ends('supervise', '--imager', ADDRESS, '--uid-file', uid)).toMatchObject({
       code: 1,
       complaints: expect.stringContaining(uid),
     });
     // Of a definition whose key is damaged, too: nothing is asked of an imager.
-    const state = join(folder, 'state');
     openLocalFolder(new NodeHost(), state).define(definitionOf(1));
     const key = join(state, 'clusters', definitionOf(1).cluster.id, '1/key');
     for (const file of [key, join(state, 'clusters/index.json')]) {
       writeFileSync(file, 'x');
-      const at = ['--imager', ADDRESS, '--uid-file', join(folder, 'uid'), '--state', state];
-      const { code, complaints } = await ends(...at);
+      const { code, complaints } = await ends(...superviseWords(server.port, state, 'serial:n1'));
       expect(code).toBe(1);
       expect(complaints).toContain(`agent: ${file} is damaged: `);
       expect(complaints).toContain(`; \`agent local erase --all --state ${state}\` forgets everything`);

@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash, createPrivateKey } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -19,11 +19,15 @@ import {
   RUNTIMES,
   type Runtime,
   startAgent,
+  superviseWords,
 } from '../support/agent-process.ts';
+import { eventually } from '../support/eventually.ts';
+import { contentsOf, filesIn } from '../support/folders.ts';
 import { asKernel } from '../support/kernels.ts';
 import { formsOf } from '../support/key-forms.ts';
 import { RecordProxy } from '../support/record-proxy.ts';
-import { Served } from '../support/served.ts';
+import { ON_LOOPBACK, Served } from '../support/served.ts';
+import { NATIVE } from '../support/static-program.ts';
 
 const WAIT = { timeout: 60_000, interval: 20 };
 const SCRIPT = 'echo this-is-the-script-of-the-site';
@@ -50,11 +54,7 @@ buildAgentsFirst();
 beforeAll(async () => {
   writeFileSync(
     join(dir, 'imager.yaml'),
-    `state: ./state
-cluster: demo
-network: { address: 127.0.0.1, prefix: 8 }
-ports: { tftp: 0, http: 0, nbd: 0, agent: 0 }
-dhcp: { mode: off }
+    `${ON_LOOPBACK}
 nodes:
   - { name: on-quickjs, uid: "serial:on-quickjs", address: 127.0.1.1, userConfig: site }
   - { name: on-node, uid: "serial:on-node", address: 127.0.1.2, userConfig: site }
@@ -98,8 +98,6 @@ class Wired {
     wires.push(wire);
     wire.to(imager.ports.agent);
     const node = new Wired(runtime, wire);
-    mkdirSync(node.state);
-    writeFileSync(join(node.state, 'uid'), `serial:${node.name}\n`);
     // A 24C16: no room for the definition, which the folder has then.
     writeFileSync(node.pointer, Buffer.alloc(2048, 0xff));
     return node;
@@ -110,8 +108,8 @@ class Wired {
     vi.stubEnv('PATH', `${programs}:${process.env.PATH}`);
     expect(String(execFileSync('sh', ['-c', 'command -v reboot'])).trim()).toBe(join(programs, 'reboot'));
     const agent = await startAgent(this.#runtime, [
-      ...['supervise', '--imager', `127.0.0.1:${this.wire.port}`, '--state', this.state],
-      ...['--uid-file', join(this.state, 'uid'), '--pointer', `eeprom:${this.pointer}`],
+      ...superviseWords(this.wire.port, this.state, `serial:${this.name}`),
+      ...['--pointer', `eeprom:${this.pointer}`],
       ...(this.#runtime === 'node' ? ['--allow-power'] : []),
     ]);
     vi.unstubAllEnvs();
@@ -123,8 +121,7 @@ class Wired {
   async joined(): Promise<AgentProcess> {
     const first = await this.start();
     await this.seen(0, ({ step }) => step === 'supervise');
-    first.kill('SIGTERM');
-    await first.ended;
+    await first.end();
     const agent = await this.start();
     await this.seen(0, byKey);
     return agent;
@@ -154,7 +151,7 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     const allowed = await imager.control(`/control/nodes/${node.name}/power`, { action: 'reboot' });
     if (runtime === 'node') {
       expect(allowed).toMatchObject({ status: 200 });
-      await vi.waitFor(() => expect(readFileSync(restarts, 'utf8')).toBe('restarted\n'), WAIT);
+      await eventually(() => expect(readFileSync(restarts, 'utf8')).toBe('restarted\n'));
     } else expect(allowed.text).toContain('reboot: not allowed here');
     const command = node.wire.ofImager.findLast(({ length }) => length === REBOOT.length + ROUND_RECORD)!;
     const header = Buffer.from([23, 3, 3, REBOOT.length >> 8, REBOOT.length & 0xff]);
@@ -186,22 +183,15 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
 
 test('a node is not flashed with an image that somebody has changed', { timeout: 60_000 }, async () => {
   const node = nodes.get('quickjs')!;
-  // For the node's processor, which is this machine's.
-  const arch = process.arch === 'arm64' ? 'arm64' : 'amd64';
-  const kernel = asKernel(arch, Buffer.alloc(700_000, 'kernel'));
-  writeFileSync(join(dir, 'kernel'), kernel);
-  writeFileSync(join(dir, 'initrd'), 'initrd');
+  const kernel = asKernel(NATIVE, Buffer.alloc(700_000, 'kernel'));
+  await imager.addImage(IMAGE, NATIVE, kernel);
   writeFileSync(join(dir, 'root.img'), Buffer.alloc(1024 * 1024, 'root'));
-  const done = async (path: string, body: object) =>
-    expect([path, await imager.control(path, body)]).toMatchObject([path, { status: 200 }]);
-  const files = { kernel: join(dir, 'kernel'), initrd: join(dir, 'initrd') };
-  await done('/control/images', { name: IMAGE, arch, ...files });
-  await done('/control/bases', { name: 'root', file: join(dir, 'root.img') });
-  await done('/control/disks', { name: DISK, base: 'root' });
+  await imager.do('/control/bases', { name: 'root', file: join(dir, 'root.img') });
+  await imager.do('/control/disks', { name: DISK, base: 'root' });
   const before = await node.lastEvent();
   await node.start();
   await node.seen(before, byKey);
-  await done(`/control/nodes/${node.name}/flash`, { image: IMAGE, disks: [DISK] });
+  await imager.do(`/control/nodes/${node.name}/flash`, { image: IMAGE, disks: [DISK] });
   await node.seen(before, ({ step }) => step === 'flash');
   await node.seen(before, ({ step }) => step === 'supervise');
   for (const verb of [
@@ -241,8 +231,8 @@ test('a node is not flashed with an image that somebody has changed', { timeout:
   // Who wants it so says so.
   const signed = await imager.run('image', 'sign', IMAGE);
   expect(signed).toMatchObject({ code: 0, stderr: '' });
-  expect(signed.stdout).toContain(`debian: signed as it is, linux, for ${arch}, arguments ""\n`);
-  await done(`/control/nodes/${node.name}/flash`, { image: IMAGE, disks: [DISK] });
+  expect(signed.stdout).toContain(`debian: signed as it is, linux, for ${NATIVE}, arguments ""\n`);
+  await imager.do(`/control/nodes/${node.name}/flash`, { image: IMAGE, disks: [DISK] });
 });
 
 test('the script of a plan is nowhere in the state of the imager: what it signs is what it was configured with', {
@@ -254,7 +244,7 @@ test('the script of a plan is nowhere in the state of the imager: what it signs 
   // It has a deployment by now, so that its welcome has a plan.
   const { detail } = await node.seen(before, byKey);
   expect(detail?.deployment).toMatch(/^[0-9a-f]{16}$/);
-  expect(contents(join(dir, 'state'))).not.toContain(SCRIPT);
+  expect(contentsOf(join(dir, 'state'))).not.toContain(SCRIPT);
 });
 
 test('no key is in what the imager says, shows and keeps, or on the console of an agent', {
@@ -263,7 +253,7 @@ test('no key is in what the imager says, shows and keeps, or on the console of a
   const routes = readRoutes();
   expect(routes.length).toBeGreaterThan(15);
   const state = join(dir, 'state');
-  const told = [imager.said(), ...consoles.map((agent) => agent.output()), contents(state, KEPT)];
+  const told = [imager.said(), ...consoles.map((agent) => agent.output()), contentsOf(state, KEPT)];
   for (const wire of wires) told.push(Buffer.concat(wire.ofImager).toString('latin1'));
   for (const runtime of RUNTIMES) {
     const name = `on-${runtime}`;
@@ -275,7 +265,7 @@ test('no key is in what the imager says, shows and keeps, or on the console of a
       expect([path, status, text]).toEqual([path, 200, expect.stringMatching(/../)]);
       told.push(text);
     }
-    told.push(contents(join(dir, name), /\/key$/));
+    told.push(contentsOf(join(dir, name), /\/key$/));
   }
   for (const verb of VERBS) {
     const { stdout, stderr } = await imager.run(...verb.split(' '), 'on-node');
@@ -304,7 +294,7 @@ test('what has keys in it is for its owner alone', () => {
 
 /** Paths of all GET routes there are, as the sources have them. */
 function readRoutes(): string[] {
-  const source = contents(join(import.meta.dirname, '../../imager/http')).replace(
+  const source = contentsOf(join(import.meta.dirname, '../../imager/http')).replace(
     /\$\{at\}/g,
     '/control/disks/:name',
   );
@@ -313,7 +303,7 @@ function readRoutes(): string[] {
 
 /** Those of the nodes, and the one the cluster signs with. */
 function keys(): { key: Uint8Array; keptIn: string }[] {
-  const registry = contents(join(dir, 'state/registry'));
+  const registry = contentsOf(join(dir, 'state/registry'));
   const nodes = RUNTIMES.map((runtime) => {
     const [definition] = new LocalFolder(new NodeHost(), join(dir, `on-${runtime}`)).read().definitions;
     return { key: definition!.key, keptIn: registry };
@@ -321,15 +311,4 @@ function keys(): { key: Uint8Array; keptIn: string }[] {
   const pem = readFileSync(join(dir, 'state/signing-key.pem'), 'utf8');
   const { d } = createPrivateKey(pem).export({ format: 'jwk' });
   return [...nodes, { key: Buffer.from(d!, 'base64url'), keptIn: pem.replaceAll('\n', '') }];
-}
-
-function filesIn(folder: string): string[] {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-}
-
-/** All that is in a folder, but in the files whose path is `but`, as Latin-1. */
-function contents(folder: string, but = /^$/): string {
-  const paths = filesIn(folder).filter((path) => !but.test(path));
-  return paths.map((path) => readFileSync(path, 'latin1')).join('\n');
 }

@@ -1,44 +1,16 @@
 /** An agent of the tests: the protocol's modules over a real, secured socket. */
 import type { Socket } from 'node:net';
+import { expect, onTestFinished } from 'vitest';
 import type { Secret } from '../../agent/linux/host.ts';
 import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
 import {
   type AgentMessage,
   type Hello,
   type ImagerMessage,
-  PROTOCOL_VERSION,
   parseImagerMessage,
 } from '../../agent/protocol/messages.ts';
-import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { connectSecure } from '../support/secure.ts';
-
-export const POINTER: BootPointer = {
-  sequence: 1,
-  image: 'base',
-  disks: ['node1-root'],
-  imagers: ['127.0.0.1'],
-  cluster: 'demo',
-  deployment: 'd1',
-  phase: 'ready',
-  attempts: 3,
-  fallback: '',
-};
-
-export function hello(changes: Partial<Hello> = {}): Hello {
-  return {
-    type: 'hello',
-    version: PROTOCOL_VERSION,
-    uid: 'serial:n1',
-    macs: ['52:54:00:00:00:01'],
-    bootId: 'boot-1',
-    bootedImage: 'base',
-    pointer: POINTER,
-    uptime: 2.5,
-    local: null,
-    keeps: false,
-    ...changes,
-  };
-}
+import { hello } from './hello.ts';
 
 export class TestAgent {
   readonly socket: Socket;
@@ -68,9 +40,11 @@ export class TestAgent {
     });
   }
 
-  /** `secret`: that of enrolment where none is given. */
+  /** `secret`: that of enrolment where none is given. Its connection ends with the test. */
   static async connect(port: number, localAddress = '127.0.0.1', secret?: Secret): Promise<TestAgent> {
-    return new TestAgent(await connectSecure({ port, localAddress }, secret));
+    const agent = new TestAgent(await connectSecure({ port, localAddress }, secret));
+    onTestFinished(() => agent.close());
+    return agent;
   }
 
   send(message: AgentMessage): void {
@@ -84,6 +58,15 @@ export class TestAgent {
     return new Promise((resolve) => {
       this.#waiting = resolve;
     });
+  }
+
+  /** The next message, which has to be of this type. */
+  async asked<Type extends ImagerMessage['type']>(
+    type: Type,
+  ): Promise<Extract<ImagerMessage, { type: Type }>> {
+    const message = await this.next();
+    expect(message).toMatchObject({ type });
+    return message as Extract<ImagerMessage, { type: Type }>;
   }
 
   /** Says hello and gives the answer. */

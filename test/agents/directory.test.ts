@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Directory } from '../../imager/agents/directory.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { hello, POINTER } from './client.ts';
+import { hello, POINTER } from './hello.ts';
 
 const step = (seq: number, detail = {}) => ({ type: 'step', seq, step: 's', uptime: seq, detail }) as const;
 

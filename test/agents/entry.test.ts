@@ -1,29 +1,24 @@
-/** What the imager says of who came in, who was not let in, and of two agents that speak for one node. */
-import { once } from 'node:events';
+/** What the imager says of who came in, and of who was not let in. */
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { helloMaker } from '../../agent/linux/hello.ts';
 import type { Secret } from '../../agent/linux/host.ts';
-import { AgentLink } from '../../agent/linux/link.ts';
-import { Membership } from '../../agent/linux/membership.ts';
 import { ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
 import type { LocalDefinition } from '../../agent/protocol/membership.ts';
+import type { Admissions } from '../../imager/agents/admissions.ts';
 import { Connection } from '../../imager/agents/connection.ts';
 import { Directory } from '../../imager/agents/directory.ts';
-import { Duplicates } from '../../imager/agents/duplicates.ts';
 import { Refusals } from '../../imager/agents/refusals.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
 import { entryFields } from '../../imager/cli/entry.ts';
-import type { Definitions } from '../../imager/definitions/store.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { QuietHost } from '../fakes/quiet-host.ts';
 import { EventLog } from '../support/event-log.ts';
 import { eventually } from '../support/eventually.ts';
-import { connectSecure, ENROL } from '../support/secure.ts';
+import { connectSecure } from '../support/secure.ts';
 import { admissionsOf, define } from './admissions.ts';
-import { hello, TestAgent } from './client.ts';
+import { TestAgent } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
+import { hello } from './hello.ts';
 
 const HOME = '127.0.0.1';
 const ELSEWHERE = '127.0.0.9';
@@ -35,17 +30,15 @@ let local: LocalDefinition;
 let server: AgentServer;
 let directory: Directory;
 let told: EventLog;
-let definitions: Definitions;
+let admissions: Admissions;
 let log: { level: number; msg: string }[];
-const agents: TestAgent[] = [];
 
 beforeEach(async () => {
   told = new EventLog();
   log = [];
   const registry = new MemoryRegistry();
   directory = new Directory(registry, () => true);
-  const admissions = await admissionsOf(registry, ['node1', 'node2', 'node3']);
-  definitions = admissions.definitions;
+  admissions = await admissionsOf(registry, ['node1', 'node2', 'node3']);
   const node1 = { name: 'node1', uid: 'serial:n1', address: HOME };
   ({ secret: defined, local } = await define(admissions, node1));
   const named = (name: string, uid: string) => ({ name, hostname: name, uid });
@@ -61,15 +54,10 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   vi.restoreAllMocks();
-  await Promise.all(agents.splice(0).map((each) => each.close()));
   await server.close();
 });
 
-async function agent(from = HOME, secret?: Secret): Promise<TestAgent> {
-  const connected = await TestAgent.connect(server.port, from, secret);
-  agents.push(connected);
-  return connected;
-}
+const agent = (from = HOME, secret?: Secret) => TestAgent.connect(server.port, from, secret);
 
 /** node1 itself, taken in. */
 async function node1(): Promise<TestAgent> {
@@ -162,18 +150,17 @@ describe('somebody who is not let in', () => {
   });
 
   test('with a key that is deleted: what was the node once, which hears why, and not the node that has its place', async () => {
-    await definitions.close('node1');
+    await admissions.definitions.close('node1');
     const other = { name: 'node1', uid: 'serial:other', address: HOME };
-    const { id, key } = await definitions.begin({ ...other, keeps: true, at: 0 });
-    await definitions.finish(id);
-    const successor = await agent(HOME, { identity: id, key: key! });
-    const theirs = { uid: other.uid, local: { ...local, id, uid: other.uid }, keeps: true };
-    expect(await successor.greet(theirs)).toMatchObject({ type: 'welcome' });
+    const theirs = await define(admissions, other);
+    const successor = await agent(HOME, theirs.secret);
+    const welcomed = await successor.greet({ uid: other.uid, local: theirs.local, keeps: true });
+    expect(welcomed).toMatchObject({ type: 'welcome' });
     const old = await agent(ELSEWHERE, defined);
     old.send(hello({ local, keeps: true }));
-    const erase = await old.next();
-    expect(erase).toMatchObject({ type: 'erase', definition: local.id });
-    old.send({ type: 'done', request: (erase as { request: number }).request });
+    const erase = await old.asked('erase');
+    expect(erase.definition).toBe(local.id);
+    old.send({ type: 'done', request: erase.request });
     expect(await old.next()).toEqual({
       type: 'refuse',
       why: 'node1 was deleted from the cluster: its copy is erased',
@@ -211,7 +198,7 @@ test('each welcome is a line of the log: who, from where, how known, which deplo
   const again = await agent(ELSEWHERE);
   await again.greet({ uid: 'serial:n2' });
   await server.undefine('node2');
-  await definitions.want('node2', 2);
+  await admissions.definitions.want('node2', 2);
   const asked = await agent(ELSEWHERE);
   await asked.greet({ uid: 'serial:n2' });
   await eventually(() => expect(log.filter(({ msg }) => msg === 'welcome')).toHaveLength(4));
@@ -222,130 +209,6 @@ test('each welcome is a line of the log: who, from where, how known, which deplo
     { level: 30, node: 'node2', address: ELSEWHERE, by: 'uid', deployment: 'd1' },
     { level: 30, node: 'node2', address: ELSEWHERE, by: 'asked', deployment: 'd1' },
   ]);
-});
-
-describe('two agents of one node', () => {
-  const two = { uid: 'serial:n2' };
-
-  test('the one that loses its place hears of it; that they are two is told once, with both addresses', async () => {
-    let present = await agent(HOME);
-    await present.greet(two);
-    for (const address of [ELSEWHERE, HOME, ELSEWHERE]) {
-      const next = await agent(address);
-      await next.greet(two);
-      expect(await present.next()).toEqual({
-        type: 'replaced',
-        why: `another agent has the place of node2, at ${address}`,
-      });
-      present.socket.end();
-      present = next;
-    }
-    await eventually(() => expect(server.stats()).toMatchObject({ duplicate: 3 }));
-    expect(told.events.filter(({ step }) => step === 'duplicate')).toMatchObject([
-      {
-        component: 'imager',
-        node: 'node2',
-        address: ELSEWHERE,
-        detail: { addresses: `${HOME}, ${ELSEWHERE}` },
-      },
-    ]);
-    expect(server.troubles('node2').duplicate).toMatchObject({ addresses: [HOME, ELSEWHERE] });
-    expect(log.filter(({ msg }) => msg.startsWith('two agents speak'))).toHaveLength(1);
-  });
-
-  test.each([
-    ['undefined', () => server.undefine('node2')],
-    [
-      'defined anew',
-      async () => {
-        await definitions.close('node2');
-        await definitions.want('node2');
-        const anew = await agent(HOME);
-        expect(await anew.greet(two)).toMatchObject({ type: 'welcome' });
-      },
-    ],
-  ])('that they were two is settled once the node is %s', async (_, settle) => {
-    const first = await agent(HOME);
-    await first.greet(two);
-    const second = await agent(ELSEWHERE);
-    await second.greet(two);
-    expect(await first.next()).toMatchObject({ type: 'replaced' });
-    first.socket.end();
-    await told.seen('duplicate');
-    await second.close();
-    expect(server.troubles('node2').duplicate).toMatchObject({ addresses: [HOME, ELSEWHERE] });
-    await settle();
-    expect(server.troubles('node2').duplicate).toBeNull();
-  });
-
-  test('one that has gone without a word, and came again, is one', async () => {
-    const gone = await agent(HOME);
-    await gone.greet(two);
-    const closed = once(gone.raw, 'close');
-    const fresh = await agent(HOME);
-    await fresh.greet(two);
-    await closed;
-    expect(told.events.map(({ step }) => step)).not.toContain('duplicate');
-    expect(server.troubles('node2').duplicate).toBeNull();
-  });
-
-  test('one that connects anew is one: its former connection ends without a word', async () => {
-    const former = await agent(HOME);
-    await former.greet({ ...two, instance: 'a' });
-    const moved = await agent(ELSEWHERE);
-    expect(await moved.greet({ ...two, instance: 'a' })).toMatchObject({ type: 'welcome' });
-    expect(await former.next()).toBeUndefined();
-    expect(server.connected()).toMatchObject([{ node: 'node2', address: ELSEWHERE }]);
-    expect(server.stats()).not.toHaveProperty('duplicate');
-    const twin = await agent(HOME);
-    await twin.greet({ ...two, instance: 'b' });
-    expect(await moved.next()).toMatchObject({ type: 'replaced' });
-    moved.socket.end();
-    await told.seen('duplicate');
-  });
-
-  test('the link of an agent that connects anew is one', async () => {
-    const dismissed = vi.spyOn(Connection.prototype, 'dismiss');
-    const host = new QuietHost();
-    const member = new Membership(two.uid, undefined);
-    const boot = { ...two, bootId: 'b', bootedImage: 'base' };
-    const hellos = helloMaker(host, boot, member, undefined);
-    const idle = () => {
-      throw new Error('not in this test');
-    };
-    const link = new AgentLink(host, [{ address: HOME, port: server.port }], boot, hellos, {
-      ...{ secret: () => ENROL, cluster: () => 'one', named: () => {}, flash: idle, power: idle },
-      member: (request) => member.answer(request),
-    });
-    void link.serve();
-    await eventually(() => expect(link.connectedSince).toBeDefined());
-    expect(await link.renew()).toBe('welcomed');
-    await told.seen('hello', 2);
-    expect(dismissed).not.toHaveBeenCalled();
-    // Another that starts is another, also on the same machine.
-    expect(helloMaker(host, boot, member, undefined)().instance).not.toBe(hellos().instance);
-    host.sleep = () => new Promise(() => {});
-  });
-
-  test("a spell is over when neither took the other's place for half an hour", () => {
-    const duplicates = new Duplicates();
-    const minutes = (n: number) => n * 60_000;
-    expect(duplicates.note('n', 'a', 'b', minutes(0))).toBe(true);
-    expect(duplicates.note('n', 'b', 'a', minutes(10))).toBe(false);
-    expect(duplicates.note('n', 'a', 'c', minutes(39))).toBe(false);
-    expect(duplicates.of('n', minutes(60))).toEqual({
-      addresses: ['a', 'b', 'c'],
-      since: 0,
-      at: minutes(39),
-    });
-    expect(duplicates.of('n', minutes(70))).toBeNull();
-    expect(duplicates.note('n', 'a', 'b', minutes(70))).toBe(true);
-    expect(duplicates.of('n', minutes(70))).toEqual({
-      addresses: ['a', 'b'],
-      since: minutes(70),
-      at: minutes(70),
-    });
-  });
 });
 
 test('one that is dropped with its welcome, which it does not read, speaks for no node', async () => {

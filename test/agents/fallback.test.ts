@@ -6,7 +6,7 @@ import { attemptText, earlierOfFailed } from '../../imager/explain/boots.ts';
 import { attemptsOf } from '../../imager/journal/attempts.ts';
 import { fallbackWords } from '../../imager/model/fallback.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { hello, POINTER } from './client.ts';
+import { hello, POINTER } from './hello.ts';
 
 const DEPLOY: BootPointer = {
   ...{ ...POINTER, image: 'broken', deployment: 'd2', phase: 'deploy' },

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import type { Hello } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import { Flashes, type FlashRequest } from '../../imager/agents/flashes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { hello } from './hello.ts';
 
-const HELLO = { uid: 'serial:1', macs: [], bootId: 'b', bootedImage: '', pointer: null } as unknown as Hello;
-const REQUEST = {
+const HELLO = hello({ pointer: null });
+const REQUEST: FlashRequest = {
   ...{ image: 'i', disks: ['x'], imagers: ['10.0.0.1'], cluster: 'c', deployment: 'd' },
-} as unknown as FlashRequest;
+};
 
 test('a hello while a disk is being claimed ends the flash before anything is sent', async () => {
   const directory = new Directory(new MemoryRegistry(), () => true);
@@ -21,9 +21,9 @@ test('a hello while a disk is being claimed ends the flash before anything is se
     },
   });
   const flash = expect(flashes.flash('node1', REQUEST)).rejects.toMatchObject({ reason: 'disconnected' });
-  const hello = directory.join('node1', HELLO, '10.0.0.11', 2);
+  const joined = directory.join('node1', HELLO, '10.0.0.11', 2);
   await flash;
-  await hello;
+  await joined;
   expect(pushed).toEqual([]);
   expect(directory.ownerOf('x')).toBeUndefined();
 });

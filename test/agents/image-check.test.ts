@@ -2,13 +2,12 @@
  * Agents on both runtimes verify an image before they flash it: files of a real boot table over a real HTTP server, with somebody
  * in between who changes what it says.
  */
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { imageBytes, type SignedFor } from '../../agent/protocol/signed.ts';
 import type { ServedFile, SignedImage } from '../../agent/protocol/signed-image.ts';
@@ -28,9 +27,12 @@ import {
   RUNTIMES,
   type Runtime,
   startAgent,
+  superviseWords,
 } from '../support/agent-process.ts';
 import { EventLog } from '../support/event-log.ts';
+import { eventually } from '../support/eventually.ts';
 import { asKernel } from '../support/kernels.ts';
+import { listening } from '../support/listening.ts';
 import { admissionsOf } from './admissions.ts';
 import { startEndpoint } from './endpoint.ts';
 
@@ -38,7 +40,6 @@ const ADDRESS = '127.0.0.1';
 const IMAGE = 'debian';
 const KERNEL = asKernel('amd64', Buffer.alloc(3_000_000, 'kernel of the tests '));
 const TIME = { timeout: 60_000 };
-const WAIT = { timeout: 30_000, interval: 20 };
 
 /** What is done with the answer to a request, which would have been `answer`. */
 type Trick = (answer: Buffer, socket: Socket) => void;
@@ -46,6 +47,7 @@ type Trick = (answer: Buffer, socket: Socket) => void;
 /** Whoever is between a node and the HTTP server, and does as it likes with the answers for some files. */
 class Middle {
   readonly tricks: Record<string, Trick> = {};
+  port = 0;
   readonly #server: Server;
 
   private constructor(httpPort: number) {
@@ -66,13 +68,8 @@ class Middle {
 
   static async start(httpPort: number): Promise<Middle> {
     const middle = new Middle(httpPort);
-    middle.#server.listen(0, ADDRESS);
-    await once(middle.#server, 'listening');
+    middle.port = await listening(middle.#server);
     return middle;
-  }
-
-  get port(): number {
-    return (this.#server.address() as { port: number }).port;
   }
 
   close(): void {
@@ -123,12 +120,11 @@ class Node {
     onTestFinished(() => node.end());
     node.admissions = await admissionsOf(node.#registry, ['node1']);
     await node.serve(0);
-    writeFileSync(join(node.#folder, 'uid'), 'serial:n1\n');
     // A 24C16: no room for the definition, which the folder has then.
     writeFileSync(node.pointer, Buffer.alloc(2048, 0xff));
     node.#agent = await startAgent(runtime, [
-      ...['supervise', '--imager', `${ADDRESS}:${node.server.port}`, '--state', join(node.#folder, 'state')],
-      ...['--uid-file', join(node.#folder, 'uid'), '--pointer', `eeprom:${node.pointer}`],
+      ...superviseWords(node.server.port, join(node.#folder, 'state'), 'serial:n1'),
+      ...['--pointer', `eeprom:${node.pointer}`],
     ]);
     await node.told.seen('supervise');
     return node;
@@ -141,8 +137,7 @@ class Node {
   }
 
   async end(): Promise<void> {
-    this.#agent.kill('SIGTERM');
-    await this.#agent.ended;
+    await this.#agent.end();
     await this.server.close();
   }
 
@@ -329,7 +324,7 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     await stall.half;
     const beats = () => node.server.stats()['received.heartbeat'] ?? 0;
     const heard = beats();
-    await vi.waitFor(() => expect(beats()).toBeGreaterThan(heard + 2), WAIT);
+    await eventually(() => expect(beats()).toBeGreaterThan(heard + 2));
     expect(await node.refusal()).toBe('node1 is being flashed already');
     stall.go();
     expect(await flash).toMatchObject({ deployment: 'd1', sequence: 1 });

@@ -1,52 +1,34 @@
 /** A node whose key is on its disk, flashed to another one: who is defined in its place, and who not. */
-import { EventEmitter, once } from 'node:events';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Secret } from '../../agent/linux/host.ts';
 import type { ImagerMessage } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
 import type { Definitions } from '../../imager/definitions/store.ts';
-import type { BootEvent } from '../../imager/journal/event.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { EventLog } from '../support/event-log.ts';
 import { admissionsOf } from './admissions.ts';
-import { hello, POINTER, TestAgent } from './client.ts';
+import { TestAgent } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
+import { hello, POINTER } from './hello.ts';
 
 const [FROM, TO] = ['root', 'next'];
 const AFTER = { ...POINTER, disks: [TO], deployment: 'd2' };
 
 let server: AgentServer;
 let definitions: Definitions;
-let events: BootEvent[];
-const bus = new EventEmitter();
-const agents: TestAgent[] = [];
+let log: EventLog;
 
 beforeEach(async () => {
-  events = [];
+  log = new EventLog();
   const registry = new MemoryRegistry();
   const directory = new Directory(registry, () => true);
   const admissions = await admissionsOf(registry, ['node1']);
   definitions = admissions.definitions;
-  const sink = (event: BootEvent) => {
-    events.push(event);
-    bus.emit('event');
-  };
-  server = await startEndpoint(registry, sink, { directory, admissions });
+  server = await startEndpoint(registry, log.sink, { directory, admissions });
 });
-afterEach(async () => {
-  await Promise.all(agents.splice(0).map((each) => each.close()));
-  await server.close();
-});
+afterEach(() => server.close());
 
-async function agent(secret?: Secret): Promise<TestAgent> {
-  const connected = await TestAgent.connect(server.port, '127.0.0.1', secret);
-  agents.push(connected);
-  return connected;
-}
-
-async function seen(step: string): Promise<void> {
-  while (!events.some((event) => event.step === step)) await once(bus, 'event');
-}
+const agent = () => TestAgent.connect(server.port);
 
 /** Does what its imager asks a new node; gives the last word: a welcome, or a refusal. */
 async function defined(by: TestAgent, disk: string): Promise<ImagerMessage | undefined> {
@@ -64,12 +46,11 @@ async function defined(by: TestAgent, disk: string): Promise<ImagerMessage | und
 async function flashed(): Promise<TestAgent> {
   const node = await agent();
   expect(await defined(node, FROM)).toMatchObject({ type: 'welcome' });
-  await seen('hello');
+  await log.seen('hello');
   const { disks, imagers, image, cluster, deployment } = AFTER;
   const flash = server.flash('node1', { disks, imagers, image, cluster, deployment });
-  const asked = await node.next();
-  if (asked?.type !== 'flash') throw new Error(`not flashed: ${JSON.stringify(asked)}`);
-  node.send({ type: 'done', request: asked.request, pointer: AFTER });
+  const { request } = await node.asked('flash');
+  node.send({ type: 'done', request, pointer: AFTER });
   await flash;
   return node;
 }
@@ -88,9 +69,8 @@ test.each([
     const imposter = await agent();
     const refused = defined(imposter, TO);
     // The node is asked, and goes on as if nothing had been.
-    const asked = await node.next();
-    expect(asked).toMatchObject({ type: 'identify' });
-    if (asked?.type === 'identify') node.send({ ...answer, request: asked.request });
+    const { request } = await node.asked('identify');
+    node.send({ ...answer, request });
     expect(await refused).toMatchObject({ type: 'refuse' });
     expect(server.troubles('node1').refusals).toMatchObject([{ reason: 'no-key', as: 'claim' }]);
     expect(present()).toEqual(before);
@@ -102,7 +82,7 @@ test('once it has gone it is defined on its new disk', async () => {
   const node = await flashed();
   const before = present();
   await node.close();
-  await seen('disconnect');
+  await log.seen('disconnect');
   expect(await defined(await agent(), TO)).toMatchObject({ type: 'welcome' });
   expect(present()).toMatchObject({ state: 'defined', disk: TO, number: before!.number });
   expect(present()!.id).not.toBe(before!.id);

@@ -2,23 +2,16 @@
 import { expect, test } from 'vitest';
 import { AgentLink } from '../../agent/linux/link.ts';
 import { Membership } from '../../agent/linux/membership.ts';
-import { NodeHost } from '../../agent/node/host.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { QuietHost } from '../fakes/quiet-host.ts';
 import { EventLog } from '../support/event-log.ts';
+import { eventually } from '../support/eventually.ts';
 import { ENROL } from '../support/secure.ts';
-import { hello, POINTER } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
+import { hello, POINTER } from './hello.ts';
 
 const ADDRESS = '127.0.0.1';
-
-/** The agent's own host on Node: silent, and nothing that a test's process has to wait for. */
-class QuietHost extends NodeHost {
-  override print(): void {}
-  override sleep(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
-  }
-}
 
 test('steps, plan, flash and power; an imager that went away gets the steps it missed, once', async () => {
   const registry = new MemoryRegistry();
@@ -61,7 +54,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   expect(await server.flash('node1', target)).toMatchObject({ sequence: 2, image: 'b' });
   await expect(server.flash('node1', { ...target, image: 'broken' })).rejects.toThrow('EEPROM: EIO');
   await server.power('node1', 'reboot');
-  await expect.poll(() => actions).toEqual(['reboot']);
+  await eventually(() => expect(actions).toEqual(['reboot']));
 
   const { port } = server;
   await server.close();
@@ -69,8 +62,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   server = await start(port);
   await log.seen('missed');
   await link.settle(5000);
-  expect(
-    log.events.filter(({ step }) => step === 'agent' || step === 'missed').map(({ step }) => step),
-  ).toEqual(['agent', 'missed']);
+  const steps = log.events.map(({ step }) => step);
+  expect(steps.filter((step) => ['agent', 'missed'].includes(step))).toEqual(['agent', 'missed']);
   await server.close();
 });

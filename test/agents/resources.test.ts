@@ -1,15 +1,14 @@
 /** What a node says it consists of, over a real socket: kept, told as an event, and refused where it is out of bounds. */
-import { EventEmitter, once } from 'node:events';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { RESOURCE_LIMITS } from '../../agent/protocol/resources.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
-import type { BootEvent } from '../../imager/journal/event.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
+import { EventLog } from '../support/event-log.ts';
 import { TestAgent } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
 
-const bus = new EventEmitter();
+let log: EventLog;
 let directory: Directory;
 let server: AgentServer;
 let agent: TestAgent;
@@ -17,31 +16,28 @@ let agent: TestAgent;
 beforeEach(async () => {
   const registry = new MemoryRegistry();
   directory = new Directory(registry, () => true);
-  server = await startEndpoint(registry, (event) => bus.emit(event.step, event), { directory });
+  log = new EventLog();
+  server = await startEndpoint(registry, log.sink, { directory });
   agent = await TestAgent.connect(server.port);
 });
-afterEach(async () => {
-  await agent.close();
-  await server.close();
-});
+afterEach(() => server.close());
 
-const told = async (step: string) => ((await once(bus, step)) as [BootEvent])[0];
 const CARD = { kind: 'adapter' as const, key: '00:16:3e:00:00:01', fields: { name: 'eth1', mtu: 1500 } };
 
 test('they are kept, and an event says what has changed', async () => {
   await agent.greet();
-  const first = told('resources');
   agent.send({ type: 'resources', resources: [CARD], faults: [] });
-  expect(await first).toMatchObject({
+  expect(await log.seen('resources')).toMatchObject({
     component: 'imager',
     node: 'node1',
     detail: { first: true, summary: '1 adapter' },
   });
-  const second = told('resources');
   // The same again tells nobody anything.
   agent.send({ type: 'resources', resources: [CARD], faults: [] });
   agent.send({ type: 'resources', resources: [], faults: [] });
-  expect(await second).toMatchObject({ detail: { removed: 1, summary: `removed adapter ${CARD.key}` } });
+  expect(await log.seen('resources', 2)).toMatchObject({
+    detail: { removed: 1, summary: `removed adapter ${CARD.key}` },
+  });
   expect(directory.inventories.of('node1')).toMatchObject({
     last: { bootId: 'boot-1', resources: [] },
     previous: { resources: [CARD] },
@@ -64,14 +60,12 @@ test.each([
   ],
 ])('%s ends the connection, and nothing is kept', async (_, resources) => {
   await agent.greet();
-  const ended = told('disconnect');
   agent.send({ type: 'resources', resources: resources as never, faults: [] });
-  expect(await ended).toMatchObject({ reason: 'message' });
+  expect(await log.seen('disconnect')).toMatchObject({ reason: 'message' });
   expect(directory.inventories.of('node1').last).toBeNull();
 });
 
 test('of somebody who has not said who it is they are not taken', async () => {
-  const refused = told('refused');
   agent.send({ type: 'resources', resources: [CARD], faults: [] });
-  expect(await refused).toMatchObject({ reason: 'no-hello' });
+  expect(await log.seen('refused')).toMatchObject({ reason: 'no-hello' });
 });

@@ -1,7 +1,7 @@
 /** Who is not let in at the agent port, and that it is said: on real sockets, with Node's and OpenSSL's TLS. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Secret } from '../../agent/linux/host.ts';
 import { ENROL_IDENTITY, ENROLMENT_KEY } from '../../agent/protocol/enrolment.ts';
@@ -11,10 +11,12 @@ import type { AgentServer } from '../../imager/agents/server.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { EventLog } from '../support/event-log.ts';
+import { listening } from '../support/listening.ts';
 import { connectSecure } from '../support/secure.ts';
 import { admissionsOf, define } from './admissions.ts';
-import { hello, TestAgent } from './client.ts';
+import { TestAgent } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
+import { hello } from './hello.ts';
 
 /** Who node1 is, once it is defined. */
 let defined: Secret;
@@ -39,8 +41,9 @@ async function refusal(reason: string): Promise<BootEvent> {
   return event;
 }
 
-async function rawTo(port: number): Promise<Socket> {
-  const socket = connect(port, '127.0.0.1');
+/** A connection without TLS. */
+async function rawFrom(localAddress = '127.0.0.1'): Promise<Socket> {
+  const socket = connect({ port: server.port, host: '127.0.0.1', localAddress });
   socket.on('error', () => {});
   await once(socket, 'connect');
   return socket;
@@ -90,10 +93,10 @@ test('an identity nobody has, with characters for a terminal in it', async () =>
 });
 
 test('frames without TLS, and a page of the web', async () => {
-  const agent = await rawTo(server.port);
+  const agent = await rawFrom();
   agent.write(encodeFrame(hello()));
   expect(await refusal('plain')).toMatchObject({ address: '127.0.0.1' });
-  const browser = await rawTo(server.port);
+  const browser = await rawFrom();
   browser.write('GET / HTTP/1.1\r\n\r\n');
   while ((server.stats()['dropped.plain'] ?? 0) < 2) await log.next();
   agent.destroy();
@@ -101,7 +104,7 @@ test('frames without TLS, and a page of the web', async () => {
 });
 
 test('a handshake that is not gone on with: it is told, and the imager ends it', async () => {
-  const silent = await rawTo(server.port);
+  const silent = await rawFrom();
   const closed = once(silent, 'close');
   silent.resume();
   await refusal('handshake-deadline');
@@ -132,10 +135,8 @@ async function between(change: (chunk: Buffer, client: Socket) => Buffer): Promi
     };
     for (const socket of [client, imager]) socket.on('error', end).on('close', end);
   });
-  proxy.listen(0, '127.0.0.1');
-  await once(proxy, 'listening');
   proxy.unref();
-  return (proxy.address() as AddressInfo).port;
+  return listening(proxy);
 }
 
 test('what was recorded of an earlier connection, sent again', async () => {
@@ -148,7 +149,7 @@ test('what was recorded of an earlier connection, sent again', async () => {
   expect(await agent.greet({ local, keeps: true })).toMatchObject({ type: 'welcome' });
   await agent.close();
   log.events.length = 0;
-  const again = await rawTo(server.port);
+  const again = await rawFrom();
   for (const chunk of recorded) again.write(chunk);
   await refusal('handshake');
   expect(log.events.map(({ step }) => step)).not.toContain('hello');
@@ -171,15 +172,7 @@ test('somebody in between who changes one bit of what a node says', async () => 
 });
 
 test('a rack of handshakes that never end does not keep nodes out', async () => {
-  const stalled = await Promise.all(
-    Array.from({ length: 40 }, () => {
-      const socket = connect({ port: server.port, host: '127.0.0.1', localAddress: '127.0.0.9' });
-      return once(
-        socket.on('error', () => {}),
-        'connect',
-      ).then(() => socket);
-    }),
-  );
+  const stalled = await Promise.all(Array.from({ length: 40 }, () => rawFrom('127.0.0.9')));
   const refused = () => server.stats()['dropped.too-many-per-address'] ?? 0;
   while (refused() < 24) await log.next();
   const agent = await TestAgent.connect(server.port, '127.0.0.1', defined);

@@ -1,22 +1,23 @@
 import { createSocket } from 'node:dgram';
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { encodeFrame } from '../../agent/protocol/frame.ts';
-import type { Flash, ImagerMessage } from '../../agent/protocol/messages.ts';
+import type { AgentMessage, Flash } from '../../agent/protocol/messages.ts';
 import { Directory } from '../../imager/agents/directory.ts';
 import { Echo } from '../../imager/agents/echo.ts';
 import type { AgentServerOptions } from '../../imager/agents/options.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
-import type { BootEvent } from '../../imager/journal/event.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { startFault } from '../../imager/service/start-fault.ts';
+import { EventLog } from '../support/event-log.ts';
 import { eventually } from '../support/eventually.ts';
 import { admissionsOf } from './admissions.ts';
-import { hello, POINTER, TestAgent } from './client.ts';
+import { TestAgent } from './client.ts';
 import { startEndpoint } from './endpoint.ts';
+import { hello, POINTER } from './hello.ts';
 
 const nodes = new NodeIndex([
   { name: 'node1', hostname: 'node1', uid: 'serial:n1', address: '127.0.0.1' },
@@ -30,17 +31,11 @@ const directoryOf = (from: MemoryRegistry) => new Directory(from, (node) => node
 
 let registry: MemoryRegistry;
 let server: AgentServer;
-let events: BootEvent[];
-const bus = new EventEmitter();
-const agents: TestAgent[] = [];
+let told: EventLog;
 
 async function start(changes: Partial<AgentServerOptions> = {}): Promise<void> {
-  events = [];
-  const sink = (event: BootEvent) => {
-    events.push(event);
-    bus.emit(event.step, event);
-  };
-  server = await startEndpoint(registry, sink, {
+  told = new EventLog();
+  server = await startEndpoint(registry, told.sink, {
     nodes,
     directory: directoryOf(registry),
     admissions: await admissionsOf(registry, ['node1', 'node2']),
@@ -49,20 +44,13 @@ async function start(changes: Partial<AgentServerOptions> = {}): Promise<void> {
   });
 }
 
-async function agent(localAddress?: string): Promise<TestAgent> {
-  const connected = await TestAgent.connect(server.port, localAddress);
-  agents.push(connected);
-  return connected;
-}
+const agent = (localAddress?: string) => TestAgent.connect(server.port, localAddress);
 
 beforeEach(async () => {
   registry = new MemoryRegistry();
   await start();
 });
-afterEach(async () => {
-  await Promise.all(agents.splice(0).map((each) => each.close()));
-  await server.close();
-});
+afterEach(() => server.close());
 
 test('hello, steps with acknowledgements, events, ping', async () => {
   const one = await agent();
@@ -75,22 +63,24 @@ test('hello, steps with acknowledgements, events, ping', async () => {
     { type: 'ack', seq: 2 },
     { type: 'pong' },
   ]);
-  expect(events.map(({ component, step, node, detail }) => ({ component, step, node, detail }))).toEqual([
-    {
-      component: 'agent',
-      step: 'define',
-      node: 'node1',
-      detail: { uid: 'serial:n1', definition: expect.any(String), number: 1 },
-    },
-    {
-      component: 'agent',
-      step: 'hello',
-      node: 'node1',
-      detail: { by: 'uid', bootId: 'boot-1', bootedImage: 'base', deployment: 'd1', uptime: 2.5 },
-    },
-    { component: 'agent', step: 'mounted', node: 'node1', detail: { device: '/dev/nbd0', uptime: 3.25 } },
-    { component: 'agent', step: 'ready', node: 'node1', detail: { uptime: 4 } },
-  ]);
+  expect(told.events.map(({ component, step, node, detail }) => ({ component, step, node, detail }))).toEqual(
+    [
+      {
+        component: 'agent',
+        step: 'define',
+        node: 'node1',
+        detail: { uid: 'serial:n1', definition: expect.any(String), number: 1 },
+      },
+      {
+        component: 'agent',
+        step: 'hello',
+        node: 'node1',
+        detail: { by: 'uid', bootId: 'boot-1', bootedImage: 'base', deployment: 'd1', uptime: 2.5 },
+      },
+      { component: 'agent', step: 'mounted', node: 'node1', detail: { device: '/dev/nbd0', uptime: 3.25 } },
+      { component: 'agent', step: 'ready', node: 'node1', detail: { uptime: 4 } },
+    ],
+  );
   expect(server.connected()).toMatchObject([{ node: 'node1', address: '127.0.0.1' }]);
 });
 
@@ -107,16 +97,15 @@ test('a node that goes away while its hello is being stored: first hello, then i
     return transact(work);
   };
   await start({ directory: directoryOf(slow) });
-  const gone = once(bus, 'disconnect');
   const one = await agent();
   one.send(hello());
   await one.next();
   one.raw.resetAndDestroy();
-  await gone;
+  await told.seen('disconnect');
   store();
   while (slow.revision() === 0) await new Promise(setImmediate);
   await server.close();
-  expect(events.map(({ step }) => step)).toEqual(['define', 'hello', 'disconnect']);
+  expect(told.events.map(({ step }) => step)).toEqual(['define', 'hello', 'disconnect']);
 });
 
 test('as many agents as there are nodes are taken, however many strangers there are', async () => {
@@ -159,7 +148,7 @@ test('a step sent again after a reconnection, even to another imager, is acknowl
     { type: 'ack', seq: 1 },
     { type: 'ack', seq: 2 },
   ]);
-  expect(events.map((event) => event.step)).toEqual(['hello', 'ready']);
+  expect(told.events.map((event) => event.step)).toEqual(['hello', 'ready']);
   const next = await agent();
   await next.greet({ bootId: 'boot-2' });
   next.send({ type: 'step', seq: 1, step: 'mounted', uptime: 3 });
@@ -185,7 +174,7 @@ test('a step whose record cannot be made durable is not acknowledged, and is tak
   await again.greet();
   again.send({ type: 'step', seq: 1, step: 'mounted', uptime: 3 });
   expect(await again.next()).toEqual({ type: 'ack', seq: 1 });
-  expect(events.filter((event) => event.step === 'mounted')).toHaveLength(1);
+  expect(told.events.filter((event) => event.step === 'mounted')).toHaveLength(1);
 });
 
 test.each([
@@ -194,12 +183,11 @@ test.each([
   ['version', hello({ version: 9 }), '127.0.0.1'],
   ['no-lease', hello({ uid: 'serial:evil', macs: ['52:54:00:00:00:02'] }), '127.0.0.66'],
 ])('refused with its reason: %s', async (reason, message, from) => {
-  const refused = once(bus, 'refused');
   const stranger = await agent(from);
   stranger.send(message);
   expect(await stranger.next()).toMatchObject({ type: 'refuse' });
   expect(await stranger.next()).toBeUndefined();
-  expect((await refused)[0]).toMatchObject({ step: 'refused', reason, address: from });
+  expect(await told.seen('refused')).toMatchObject({ reason, address: from });
   expect(server.stats()).toMatchObject({ [`dropped.${reason}`]: 1 });
   expect(server.gauges().nodes).toBe(0);
 });
@@ -216,12 +204,11 @@ test('a stranger that says the MAC of a node without an address of its own does 
 test('a hello that names the disk of another node is an event and gains nothing', async () => {
   const one = await agent();
   await one.greet();
-  const told = once(bus, 'claim');
   const two = await agent();
   expect(await two.greet({ uid: 'serial:q', macs: ['52:54:00:00:00:02'] })).toMatchObject({
     type: 'welcome',
   });
-  expect((await told)[0]).toMatchObject({
+  expect(await told.seen('claim')).toMatchObject({
     component: 'agent',
     node: 'node2',
     reason: 'disk-of-other',
@@ -246,12 +233,12 @@ test('a new connection of a node replaces the old one, which loses what was push
   expect(await fresh.next()).toEqual({ type: 'pong' });
 });
 
-async function flashed(answer: (push: Flash) => Parameters<TestAgent['send']>[0]): Promise<unknown> {
+async function flashed(answer: (push: Flash) => AgentMessage): Promise<unknown> {
   const one = await agent();
   await one.greet();
   const result = server.flash('node1', request).catch((error: unknown) => error);
-  const push = (await one.next()) as Extract<ImagerMessage, { type: 'flash' }>;
-  expect(push).toMatchObject({ type: 'flash', ...request });
+  const push = await one.asked('flash');
+  expect(push).toMatchObject(request);
   one.send(answer(push));
   return result;
 }
@@ -287,7 +274,7 @@ test('of two flashes with one disk at the same moment one is refused, every time
     const order = round % 2 === 0 ? names : names.toReversed();
     const ends = Promise.allSettled(order.map((node) => server.flash(node, { ...request, disks })));
     const first = order[0] === 'node1' ? one : two;
-    const push = (await first.next()) as Extract<ImagerMessage, { type: 'flash' }>;
+    const push = await first.asked('flash');
     first.send({ type: 'done', request: push.request, pointer: written(disks) });
     const [won, lost] = await ends;
     expect(won).toMatchObject({ status: 'fulfilled', value: { disks } });
@@ -314,14 +301,14 @@ test('a disk stays claimed unless the node is known not to have been flashed wit
     reason: 'conflict',
     message: 'node1 is being flashed already',
   });
-  const push = (await one.next()) as Extract<ImagerMessage, { type: 'flash' }>;
+  const push = await one.asked('flash');
   expect(owner()).toBe('node1');
   one.send({ type: 'failed', request: push.request, why: 'EEPROM: EIO' });
   await failed;
   // It may have failed to read back what it has written.
   expect(owner()).toBe('node1');
   const untouched = expect(flash('z')).rejects.toMatchObject({ reason: 'refused', untouched: true });
-  const { request: second } = (await one.next()) as Extract<ImagerMessage, { type: 'flash' }>;
+  const { request: second } = await one.asked('flash');
   one.send({ type: 'failed', request: second, why: 'not what was signed', untouched: true });
   await untouched;
   expect(directoryOf(registry).ownerOf('z')).toBeUndefined();
@@ -340,7 +327,7 @@ test('flash to nobody, and to an agent that never answers', async () => {
   const one = await agent();
   await one.greet();
   await expect(server.power('node1', 'reboot')).rejects.toMatchObject({ reason: 'deadline' });
-  const push = (await one.next()) as Extract<ImagerMessage, { type: 'power' }>;
+  const push = await one.asked('power');
   one.send({ type: 'done', request: push.request });
   one.send({ type: 'heartbeat', adapters: [] });
   await one.next();
@@ -353,7 +340,7 @@ test('one node cannot answer for another', async () => {
   await one.greet();
   await two.greet({ uid: 'serial:zz', macs: ['52:54:00:00:00:02'] });
   const power = server.power('node1', 'poweroff');
-  const push = (await one.next()) as Extract<ImagerMessage, { type: 'power' }>;
+  const push = await one.asked('power');
   expect(push.action).toBe('poweroff');
   two.send({ type: 'failed', request: push.request, why: 'not mine' });
   two.send({ type: 'heartbeat', adapters: [] });
@@ -367,7 +354,7 @@ test('deadlines: no hello, and silence after it', async () => {
   await start({ helloMs: 600, idleMs: 600 });
   const mute = await agent();
   expect(await mute.next()).toBeUndefined();
-  expect(events).toMatchObject([
+  expect(told.events).toMatchObject([
     { reason: 'hello-deadline', detail: { why: 'no welcome within 0.6 s (from the address of node1)' } },
   ]);
   const one = await agent();
@@ -413,7 +400,7 @@ test('mutated conversations never stop the endpoint', async () => {
     fc.asyncProperty(edits, fc.nat(talk.length), async (changes, cut) => {
       const bytes = Buffer.from(talk);
       for (const [at, value] of changes) bytes[at] = value;
-      const stranger = await TestAgent.connect(server.port);
+      const stranger = await agent();
       stranger.socket.end(bytes.subarray(0, cut === 0 ? talk.length : cut));
       while ((await stranger.next()) !== undefined);
     }),
@@ -426,11 +413,10 @@ test('mutated conversations never stop the endpoint', async () => {
 test('undefined while it is being defined: what was begun is over first, and the node does not stay', async () => {
   const one = await agent();
   one.send(hello({ keeps: true }));
-  const asked = (await one.next()) as Extract<ImagerMessage, { type: 'identify' }>;
+  const asked = await one.asked('identify');
   const undefining = server.undefine('node1');
   one.send({ type: 'identified', request: asked.request, uid: 'serial:n1', local: null });
-  const commit = (await one.next()) as Extract<ImagerMessage, { type: 'commit' }>;
-  expect(commit.type).toBe('commit');
+  const commit = await one.asked('commit');
   one.send({ type: 'done', request: commit.request });
   // Its welcome may be on its way already; then it is asked to forget what it has just kept.
   for (let said = await one.next(); said !== undefined; said = await one.next())
@@ -443,7 +429,6 @@ test('undefined while it is being defined: what was begun is over first, and the
     identity: definition.id,
     key: definition.key,
   });
-  agents.push(again);
   const { id, number, name, uid, cluster } = definition;
   again.send(hello({ keeps: true, local: { id, number, name, uid, cluster: cluster.id } }));
   expect(await again.next()).toMatchObject({ type: 'erase', definition: id });

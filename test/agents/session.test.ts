@@ -12,7 +12,7 @@ import {
 import type { NodeConfig, UserConfig } from '../../imager/model/config.ts';
 import { NodeIndex } from '../../imager/model/nodes.ts';
 import { nodeAddresses } from '../../imager/service/node-addresses.ts';
-import { hello, POINTER } from './client.ts';
+import { hello, POINTER } from './hello.ts';
 
 const node1: NodeConfig = {
   name: 'node1',

@@ -5,23 +5,23 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createServer, type Server } from 'node:tls';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
-import { type AgentArch, buildAgent } from '../../agent/quickjs/build.ts';
+import { buildAgent } from '../../agent/quickjs/build.ts';
 import { writeCpio } from '../../imager/images/cpio.ts';
 import { DebianPackages } from '../../imager/images/debian.ts';
 import { debianKernel } from '../../imager/images/debian-kernel.ts';
 import { buildInitramfs } from '../../imager/images/initramfs-recipe.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { startEndpoint } from '../agents/endpoint.ts';
+import { listening } from '../support/listening.ts';
+import { NATIVE } from '../support/static-program.ts';
 import { bunProgram, goAgent } from './agent-peers.ts';
 import { type BenchRow, median } from './row.ts';
 
-const ARCH: AgentArch = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const PAIRS = Number(process.env.PAIRS ?? 5);
 const IDLE_MS = 3000;
 const HELLO_MS = 20_000;
@@ -98,15 +98,15 @@ async function agents(
     ...['--state', join(dir, `state-${runtime}`), '--uid-file', uid],
   ];
   const binary = join(dir, 'agent');
-  await buildAgent({ arch: ARCH, out: binary });
+  await buildAgent({ arch: NATIVE, out: binary });
   const script = join(dir, 'agent.mjs');
   await build({
     entryPoints: [resolve(import.meta.dirname, '../../agent/node/main.ts')],
     outfile: script,
     ...{ bundle: true, platform: 'node', format: 'esm', minify: true, external: ['cbor-extract'] },
   });
-  const bun = await bunProgram(ARCH);
-  const go = await goAgent(ARCH, dir);
+  const bun = await bunProgram(NATIVE);
+  const go = await goAgent(NATIVE, dir);
   const node = process.execPath;
   return [
     { name: 'ours', command: [binary, ...words('quickjs', ours)], files: [binary], hello: ours.hello },
@@ -205,9 +205,7 @@ async function startOther(
     socket.on('error', () => {});
     socket.resume();
   });
-  server.listen(0, ADDRESS);
-  await once(server, 'listening');
-  return { server, port: (server.address() as AddressInfo).port, hello, certificate };
+  return { server, port: await listening(server), hello, certificate };
 }
 
 /** Exec to the first line printed, which is when the agent can act, on a whole emulated arm64 machine. */
@@ -266,7 +264,7 @@ async function emulated(dir: string): Promise<BenchRow[]> {
 async function initramfs(dir: string): Promise<BenchRow> {
   const bytes = async (agent: string): Promise<number> => {
     const options = {
-      arch: ARCH,
+      arch: NATIVE,
       agent,
       busybox: { debian: true },
       compression: 'xz',
@@ -275,6 +273,6 @@ async function initramfs(dir: string): Promise<BenchRow> {
     return (await buildInitramfs(options)).bytes.length;
   };
   const ours = await bytes(join(dir, 'agent'));
-  const peer = await bytes(await goAgent(ARCH, dir));
+  const peer = await bytes(await goAgent(NATIVE, dir));
   return row('initramfs with modules, busybox and agent, xz', 'MB', 'Go', [[ours / 1e6, peer / 1e6]]);
 }

@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { Disks } from '../../imager/disks/catalog.ts';
 import { makePack } from '../../imager/packs/pack-file.ts';
@@ -228,7 +228,6 @@ export async function run(): Promise<BenchRow[]> {
   } finally {
     programs.end();
     rmSync(dir, { recursive: true });
-    for (const program of [serve, delay]) rmSync(dirname(program), { recursive: true });
   }
 }
 

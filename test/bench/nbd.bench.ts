@@ -6,7 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
 import { bundle } from '../support/inside.ts';
 import { ADDRESS, IMAGE_SIZE, type NbdServerUnderTest, startServers } from './nbd-servers.ts';
@@ -105,7 +105,6 @@ export async function run(): Promise<BenchRow[]> {
   } finally {
     await space.close();
     rmSync(dir, { recursive: true });
-    rmSync(dirname(program), { recursive: true });
   }
 }
 

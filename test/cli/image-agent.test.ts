@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { imagerProgram, runVerb } from '../support/imager-verbs.ts';
+import { NATIVE } from '../support/static-program.ts';
 
 let dir: string;
 beforeAll(async () => {
@@ -38,7 +39,7 @@ test('writes an executable for either architecture, and says how large it is', a
     expect(again.stderr).toBe(`agent ${arch}: bundling the agent\nagent ${arch}: linking ${file}\n`);
   }
   expect(
-    execFileSync(join(dir, process.arch === 'arm64' ? 'arm64' : 'amd64'), ['--version'], {
+    execFileSync(join(dir, NATIVE), ['--version'], {
       encoding: 'utf8',
     }),
   ).toMatch(/^agent \d+\.\d+\.\d+ \(protocol \d+, quickjs\)\n$/);

@@ -5,8 +5,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Membership } from '../../agent/linux/membership.ts';
-import type { Definition, LocalContent, LocalStore } from '../../agent/protocol/definition.ts';
-import { NO_CONTENT, withDefinition, withoutCluster } from '../../agent/protocol/local-content.ts';
+import { NO_CONTENT } from '../../agent/protocol/local-content.ts';
 import type { AgentMessage, ImagerMessage } from '../../agent/protocol/messages.ts';
 import { Admissions, type Ask } from '../../imager/agents/admissions.ts';
 import { type PushAnswer, PushError } from '../../imager/agents/pushes.ts';
@@ -16,26 +15,10 @@ import type { Enrolment } from '../../imager/model/config.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import type { Registry } from '../../imager/registry/registry.ts';
 import { temporarySigner } from '../../imager/signing/signer.ts';
+import { MemoryLocalStore } from '../fakes/memory-local-store.ts';
 
 /** A process is gone: nothing of what it would have done comes about. */
 class Crash extends Error {}
-
-/** What survives a crash of the agent. */
-class KeptStore implements LocalStore {
-  content: LocalContent = NO_CONTENT;
-  read(): LocalContent {
-    return this.content;
-  }
-  define(definition: Definition): void {
-    this.content = withDefinition(this.content, definition);
-  }
-  erase(clusterId: string): void {
-    this.content = withoutCluster(this.content, clusterId);
-  }
-  point(clusters: { current: string | null; target: string | null }): void {
-    this.content = { ...this.content, ...clusters };
-  }
-}
 
 type Place = 'beside its pointer' | 'on its disk';
 
@@ -45,7 +28,7 @@ interface Machine {
   /** Name of its root disk. */
   disk: string;
   /** Beside its boot pointer; undefined where there is no room. */
-  chip: KeptStore | undefined;
+  chip: MemoryLocalStore | undefined;
 }
 
 const SIGNER = temporarySigner();
@@ -54,7 +37,7 @@ const NAMES = ['n1', 'n2'] as const;
 class World {
   readonly registry = new MemoryRegistry();
   readonly machines: readonly Machine[];
-  readonly disks = new Map<string, KeptStore>();
+  readonly disks = new Map<string, MemoryLocalStore>();
   readonly enrolment: Enrolment;
   /** A store was lost. */
   lost = false;
@@ -67,14 +50,14 @@ class World {
     this.enrolment = enrolment;
     this.machines = NAMES.map((name) => ({
       ...{ name, uid: `serial:${name}`, disk: `${name}-a` },
-      chip: place === 'on its disk' ? undefined : new KeptStore(),
+      chip: place === 'on its disk' ? undefined : new MemoryLocalStore(),
     }));
   }
 
   /** Where a machine keeps its definition now. */
-  storeOf({ chip, disk }: Machine): KeptStore {
+  storeOf({ chip, disk }: Machine): MemoryLocalStore {
     if (chip !== undefined) return chip;
-    if (!this.disks.has(disk)) this.disks.set(disk, new KeptStore());
+    if (!this.disks.has(disk)) this.disks.set(disk, new MemoryLocalStore());
     return this.disks.get(disk)!;
   }
 

@@ -1,19 +1,20 @@
 /** Which number a node is defined with, and until when it has it. */
 import { beforeEach, expect, test } from 'vitest';
+import type { Admissions } from '../../imager/agents/admissions.ts';
 import type { Definitions } from '../../imager/definitions/store.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
-import { admissionsOf } from '../agents/admissions.ts';
+import { admissionsOf, define } from '../agents/admissions.ts';
 
+let admissions: Admissions;
 let definitions: Definitions;
 beforeEach(async () => {
-  ({ definitions } = await admissionsOf(new MemoryRegistry(), ['node1', 'node2']));
+  admissions = await admissionsOf(new MemoryRegistry(), ['node1', 'node2']);
+  definitions = admissions.definitions;
 });
 
 async function defined(name: string): Promise<number> {
-  const node = { name, uid: `serial:${name}`, address: '10.0.0.1' };
-  const { id, number } = await definitions.begin({ ...node, keeps: true, at: 0 });
-  await definitions.finish(id);
-  return number;
+  const { local } = await define(admissions, { name, uid: `serial:${name}`, address: '10.0.0.1' });
+  return local.number;
 }
 
 test('the one asked for stays when the node is defined anew, and is given up when it is undefined', async () => {

@@ -3,9 +3,7 @@
  * each of the four scenarios (seed 002, figure 11), and of an undefine. When it is up again and both have settled, the two
  * stores are read from the disk and compared.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -15,9 +13,9 @@ import type { Definition } from '../../agent/protocol/definition.ts';
 import type { GlobalDefinition } from '../../imager/definitions/definition.ts';
 import type { NodeDetails } from '../../imager/model/views.ts';
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
-import { type AgentProcess, buildAgentsFirst, type Runtime, startAgent } from '../support/agent-process.ts';
-import { bundle } from '../support/inside.ts';
+import { type AgentProcess, buildAgentsFirst, startAgent, superviseWords } from '../support/agent-process.ts';
 import { RecordProxy } from '../support/record-proxy.ts';
+import { ON_LOOPBACK, Served } from '../support/served.ts';
 
 const NODES = 360;
 /** Of the places where a process can be killed every so manyth; 1: all. */
@@ -25,99 +23,59 @@ const STRIDE = Number(process.env.BOOTWRIGHT_DEFINITION_STRIDE ?? 11);
 const SETTLE = { timeout: 60_000, interval: 20 };
 
 const dir = mkdtempSync(join(tmpdir(), 'definitions-'));
-const configuration = join(dir, 'imager.yaml');
 const addressOf = (index: number) => `127.0.${1 + Math.floor(index / 250)}.${1 + (index % 250)}`;
 const wires: RecordProxy[] = [];
-let program: string;
-let imager: ChildProcess | undefined;
-let ports = { http: 0, agent: 0 };
+let imager: Served;
 
 buildAgentsFirst();
 beforeAll(async () => {
-  program = await bundle('imager/cli/main.ts');
   const nodes = Array.from({ length: NODES }, (_, at) => {
     const [name, address] = [`n${at + 1}`, addressOf(at + 1)];
     // Known by where it is: by neither UID nor MAC.
     return `  - { name: ${name}, clientId: "client ${at + 1}", address: ${address} }\n`;
   });
-  writeFileSync(
-    configuration,
-    `state: ./state
-cluster: demo
-network: { address: 127.0.0.1, prefix: 8 }
-ports: { tftp: 0, http: 0, nbd: 0, agent: 0 }
-dhcp: { mode: off }
-nodes:
-${nodes.join('')}`,
-  );
+  writeFileSync(join(dir, 'imager.yaml'), `${ON_LOOPBACK}\nnodes:\n${nodes.join('')}`);
   await startImager();
 }, 120_000);
 afterAll(async () => {
   for (const wire of wires) wire.close();
-  await killImager();
+  await imager?.stop('SIGKILL');
   rmSync(dir, { recursive: true, force: true });
 });
 
 async function startImager(): Promise<void> {
-  const words = ['--enable-source-maps', program, 'serve', '--config', configuration, '--log-level', 'error'];
-  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
-  imager = child;
-  const line = await new Promise<string>((resolve, reject) => {
-    let text = '';
-    child.stdout.on('data', (chunk) => {
-      text += chunk;
-      if (text.includes('ready ') && text.endsWith('\n')) resolve(text);
-    });
-    child.once('exit', (code) => reject(new Error(`the imager ended with ${code}`)));
-  });
-  const port = (service: string) => Number(new RegExp(`${service}=[^ ]*:(\\d+)`).exec(line)![1]);
-  ports = { http: port('http'), agent: port('agent') };
-  for (const wire of wires) wire.to(ports.agent);
+  imager = await Served.start(dir);
+  for (const wire of wires) wire.to(imager.ports.agent);
 }
 
-async function killImager(): Promise<void> {
-  const child = imager!;
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGKILL');
-  await ended;
-}
+const killImager = () => imager.stop('SIGKILL');
 
 /** One configured node, with its store, its UID and a wire of its own to the imager. */
 class Node {
   readonly name: string;
   readonly state: string;
   readonly wire: RecordProxy;
-  readonly #runtime: Runtime;
+  /** Of its hardware, as it is from the next start on. */
+  uid: string;
   #agent: AgentProcess | undefined;
 
-  private constructor(index: number, wire: RecordProxy, runtime: Runtime) {
+  private constructor(index: number, wire: RecordProxy) {
     this.name = `n${index}`;
     this.state = join(dir, this.name);
     this.wire = wire;
-    this.#runtime = runtime;
-    mkdirSync(this.state);
-    this.hardware(this.name);
+    this.uid = `serial:${this.name}`;
   }
 
-  static async make(runtime: Runtime): Promise<Node> {
+  static async make(): Promise<Node> {
     const index = wires.length + 1;
     const wire = await RecordProxy.open(addressOf(index));
-    wire.to(ports.agent);
+    wire.to(imager.ports.agent);
     wires.push(wire);
-    return new Node(index, wire, runtime);
-  }
-
-  /** It has this UID from the next start on. */
-  hardware(serial: string): void {
-    writeFileSync(join(this.state, 'uid'), `serial:${serial}\n`);
+    return new Node(index, wire);
   }
 
   async start(): Promise<void> {
-    this.#agent = await startAgent(this.#runtime, [
-      ...['supervise', '--imager', `127.0.0.1:${this.wire.port}`, '--state', this.state],
-      ...['--uid-file', join(this.state, 'uid')],
-    ]);
+    this.#agent = await startAgent('quickjs', superviseWords(this.wire.port, this.state, this.uid));
   }
 
   async kill(): Promise<void> {
@@ -127,8 +85,8 @@ class Node {
   }
 
   async view(): Promise<NodeDetails> {
-    const response = await fetch(`http://127.0.0.1:${ports.http}/api/nodes/${this.name}`);
-    return (await response.json()) as NodeDetails;
+    const { text } = await imager.get(`/api/nodes/${this.name}`);
+    return JSON.parse(text) as NodeDetails;
   }
 
   /** Resolves once a hello since `after` has ended in the node being taken in, or refused for `reason`. */
@@ -145,21 +103,7 @@ class Node {
   }
 
   async control(verb: 'define' | 'undefine'): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      const sent = request(
-        {
-          ...{ socketPath: join(dir, 'state/control.sock'), method: 'POST', agent: false },
-          ...{ path: `/control/nodes/${this.name}/${verb}`, headers: { 'content-type': 'application/json' } },
-        },
-        (response) => {
-          response.resume();
-          response.once('end', resolve);
-          response.once('error', reject);
-        },
-      );
-      sent.once('error', reject);
-      sent.end('{}');
-    });
+    await imager.control(`/control/nodes/${this.name}/${verb}`, {});
   }
 
   local(): Definition[] {
@@ -187,7 +131,9 @@ const away = async (node: Node, ...more: ((node: Node) => unknown)[]) => {
   for (const each of more) await each(node);
 };
 const undefine = (node: Node) => node.control('undefine');
-const replace = (node: Node) => node.hardware(`${node.name}-replaced`);
+const replace = (node: Node) => {
+  node.uid += '-replaced';
+};
 const start = (node: Node) => node.start();
 
 const STORIES: Record<string, Story> = {
@@ -246,8 +192,8 @@ async function compare(settled: { node: Node; what: string; refused: string | un
 }
 
 /** Plays the story with a kill of `who` at the `at`th record; gives the node, and whether that record never came. */
-async function play(story: Story, who: 'imager' | 'agent', at: number, runtime: Runtime) {
-  const node = await Node.make(runtime);
+async function play(story: Story, who: 'imager' | 'agent', at: number) {
+  const node = await Node.make();
   if (!story.fresh) {
     await node.start();
     await node.settled(0, undefined);
@@ -289,7 +235,7 @@ test.each(Object.entries(STORIES))('%s', { timeout: 600_000 }, async (name, stor
   // Each story begins at another place, so that all of them come by even where most are left out.
   for (const who of ['imager', 'agent'] as const)
     for (let at = 1 + (stories % STRIDE); at < MOST; at += STRIDE) {
-      const { node, never } = await play(story, who, at, 'quickjs');
+      const { node, never } = await play(story, who, at);
       settled.push({ node, what: `${who} killed at ${at}`, refused: story.refused });
       if (never) break;
     }

@@ -1,7 +1,5 @@
 /** Starts programs/loopback.ts, the server alone in its process, for tests that kill it or ask more of it than it can. */
 import { spawn } from 'node:child_process';
-import { rmSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { bundle } from '../support/inside.ts';
 
 export interface LoopbackServer {
@@ -26,7 +24,6 @@ export async function startLoopbackServer(folder: string): Promise<LoopbackServe
     });
     void gone.then(() => reject(new Error(`server ended:\n${output}`)));
   });
-  rmSync(dirname(program), { recursive: true });
   const end = async (signal: 'SIGKILL' | 'SIGTERM') => {
     child.kill(signal);
     await gone;

@@ -140,25 +140,17 @@ describe('from the journal', () => {
       const boots = attemptText(attempt!, { who: 'n1', imager }).outcome;
       return [explainJournal(heard, { who: 'n1', imager, now: 900_000 })?.cause, boots];
     };
-    const twice = (words: string) => [words, words];
+    const up = 'its system is up; supervised since 1970-01-01 00:00:09Z';
 
     test.each<[string, Parameters<typeof events>, string]>([
-      ['is no boot', joins, 'its system is up; supervised since 1970-01-01 00:00:09Z'],
-      [
-        'with a system that has booted from here',
-        [...lease(), ...joins],
-        'its system is up; supervised since 1970-01-01 00:00:09Z',
-      ],
+      ['is no boot', joins, up],
+      ['with a system that has booted from here', [...lease(), ...joins], up],
       [
         'and has connected anew',
         [...joins, ['50 agent disconnect'], ['60 agent hello', { bootId: 'a' }], ['61 agent adapter']],
-        'its system is up; supervised since 1970-01-01 00:00:09Z',
+        up,
       ],
-      [
-        'and was silent for a while',
-        [...joins, ['50 agent lost', { silentSeconds: 30 }]],
-        'its system is up; supervised since 1970-01-01 00:00:09Z',
-      ],
+      ['and was silent for a while', [...joins, ['50 agent lost', { silentSeconds: 30 }]], up],
       [
         'and was started anew: the same boot',
         [
@@ -180,7 +172,7 @@ describe('from the journal', () => {
         'its system was up, supervised since 1970-01-01 00:00:09Z; its agent went away at 1970-01-01 00:01:10Z and is not back',
       ],
     ])('%s', (_name, lines, expected) => {
-      expect(at(...lines)).toEqual(twice(expected));
+      expect(at(...lines)).toEqual([expected, expected]);
     });
 
     test.each<[string, Parameters<typeof events>, string]>([
@@ -189,7 +181,7 @@ describe('from the journal', () => {
     ])('not: %s', (_name, lines, expected) => {
       const [explained, boots] = at(...lines);
       expect(explained).toContain(expected);
-      expect(boots).toContain(`stopped at agent: `);
+      expect(boots).toContain('stopped at agent: ');
     });
 
     test('is past once the node boots', () => {

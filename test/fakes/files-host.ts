@@ -1,8 +1,8 @@
 /** A host whose files are a table: /sys and /proc of machines that are not at hand. */
 import { HostError } from '../../agent/linux/host.ts';
-import { NodeHost } from '../../agent/node/host.ts';
+import { QuietHost } from './quiet-host.ts';
 
-export class FilesHost extends NodeHost {
+export class FilesHost extends QuietHost {
   /** What files hold by their paths; an error's name where they cannot be read, a link where it begins with `->`. */
   readonly files: Record<string, string | Uint8Array | { fails: string } | { link: string }>;
 
@@ -18,6 +18,10 @@ export class FilesHost extends NodeHost {
       throw new HostError(found.fails, `read ${path}: ${found.fails}`);
     if (typeof found === 'object' && 'link' in found) throw new HostError('EISDIR', `read ${path}: EISDIR`);
     return typeof found === 'string' ? new TextEncoder().encode(found) : found;
+  }
+
+  override replaceFile(path: string, bytes: Uint8Array): void {
+    this.files[path] = bytes;
   }
 
   override readStored(path: string, offset: number, length: number): Uint8Array {

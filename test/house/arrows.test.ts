@@ -1,7 +1,8 @@
 /** The arrows of the house (ARCHITECTURE.md): who may import whom, and that no file imports itself in a circle. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { expect, it } from 'vitest';
+import { filesIn } from '../support/folders.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
@@ -86,9 +87,9 @@ const MAY_IMPORT: Record<string, string[]> = {
 };
 
 function sources(folder: string): string[] {
-  return readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.ts$/.test(entry.name))
-    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)));
+  return filesIn(join(ROOT, folder))
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => relative(ROOT, file));
 }
 
 function importsOf(file: string): string[] {

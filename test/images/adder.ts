@@ -1,6 +1,7 @@
 /**
- * The victim of kill.test.ts: adds, signed with the key in DIR, the image `a` of DIR/kernel and DIR/initrd and the tagged image `b` made of it to the
- * table DIR/images, and prints `added NAME` or why not. Before its change number KILL-AT of the file system it dies.
+ * The victim of kill.test.ts: adds, signed with the key in DIR, the image `a` of DIR/kernel and DIR/initrd and the tagged image
+ * `b` made of it to the table DIR/images, and prints `added NAME` or why not. Before its change number KILL-AT of the file
+ * system it dies.
  * Usage: adder.ts DIR [KILL-AT]
  */
 import fs, { writeSync } from 'node:fs';

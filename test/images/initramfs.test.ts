@@ -20,10 +20,10 @@ import { writeCpio } from '../../imager/images/cpio.ts';
 import { CpioError, readInitramfs } from '../../imager/images/cpio-read.ts';
 import { DebianPackages } from '../../imager/images/debian.ts';
 import { buildInitramfs } from '../../imager/images/initramfs-recipe.ts';
-import { bundle } from '../support/inside.ts';
+import { type Ended, imagerProgram } from '../support/imager-verbs.ts';
+import { NATIVE } from '../support/static-program.ts';
 
-const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
-const OTHER = ARCH === 'arm64' ? 'x86_64-linux-gnu-gcc' : 'aarch64-linux-gnu-gcc';
+const OTHER = NATIVE === 'arm64' ? 'x86_64-linux-gnu-gcc' : 'aarch64-linux-gnu-gcc';
 const RELEASE = '6.1.0-test';
 const DOWNLOAD_MS = 120_000;
 const cacheDir = resolve(import.meta.dirname, '../../build/cache');
@@ -33,7 +33,7 @@ let program: string;
 let tree: string;
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'initramfs-'));
-  program = await bundle('imager/cli/main.ts');
+  program = await imagerProgram();
   writeFileSync(join(dir, 'main.c'), 'int main(void) { return 0; }\n');
   execFileSync('gcc', ['-static', '-s', '-o', join(dir, 'agent'), join(dir, 'main.c')]);
   tree = newTree('first', ['top', 'middle', 'soft', 'bottom', 'unwanted']);
@@ -70,16 +70,10 @@ function newTree(name: string, names: string[]): string {
   return folder;
 }
 
-interface Ran {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
 function initramfs(
   args: string[],
   how: { cwd?: string; env?: Record<string, string>; umask?: string } = {},
-): Promise<Ran> {
+): Promise<Ended> {
   const command = `umask ${how.umask ?? '022'}; exec "$@"`;
   const argv = ['-c', command, 'sh', process.execPath, program, 'image', 'initramfs', ...args];
   return new Promise((done) => {
@@ -93,7 +87,7 @@ function initramfs(
 const own = (folder = tree): string[] => [
   ...[
     '--arch',
-    ARCH,
+    NATIVE,
     '--agent',
     join(dir, 'agent'),
     '--busybox',
@@ -183,7 +177,7 @@ test('modules.dep adds what depmod found', async () => {
 test("cpio, busybox and Debian's lsinitramfs read it, and so does --list", {
   timeout: DOWNLOAD_MS,
 }, async () => {
-  const source = new DebianPackages({ arch: ARCH, cacheDir });
+  const source = new DebianPackages({ arch: NATIVE, cacheDir });
   const [found] = await source.fetch(['initramfs-tools-core']);
   const tools = join(await source.unpack(found!), 'usr/bin');
   const env = { ...process.env, PATH: `${tools}:${process.env.PATH}` };
@@ -318,7 +312,7 @@ test.each<[string, (folder: string) => void, RegExp]>([
   ['no module', (folder) => writeFileSync(join(folder, 'kernel/top/top.ko'), 'text'), /not a 64-bit/],
 ])('%s is refused', async (name, meddle, message) => {
   mkdirSync(join(dir, 'elsewhere'), { recursive: true });
-  const options = { arch: ARCH, agent: join(dir, 'agent'), modules: ['top'], compression: 'none' } as const;
+  const options = { arch: NATIVE, agent: join(dir, 'agent'), modules: ['top'], compression: 'none' } as const;
   const modulesDir = meddled(name, meddle);
   await expect(buildInitramfs({ ...options, modulesDir, cacheDir: () => dir })).rejects.toThrow(message);
 });
@@ -405,7 +399,7 @@ test.each([
   [['--enrolment-key', '/etc/hostname'], 1, /holds no key of 64/],
   [['--with-module', 'e1000e'], 1, /no module e1000e/],
 ])('%j is refused before an agent is built', async (args, code, message) => {
-  const words = ['--arch', ARCH, '--busybox', 'none', '--modules', tree, '--module', 'top', '--cache', dir];
+  const words = ['--arch', NATIVE, '--busybox', 'none', '--modules', tree, '--module', 'top', '--cache', dir];
   const ran = await initramfs([join(dir, 'none'), ...words, ...args]);
   expect(ran).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) });
   expect(ran.stderr.split('\n')).toHaveLength(2);

@@ -1,7 +1,7 @@
 /** The local store as a folder: what is in it, damage, and the power cut after any call. */
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
 import { LocalFolder, openLocalFolder } from '../../agent/linux/local-folder.ts';
 import { lockState, lockStore } from '../../agent/linux/state-lock.ts';
@@ -9,6 +9,7 @@ import { NodeHost } from '../../agent/node/host.ts';
 import type { LocalStore } from '../../agent/protocol/definition.ts';
 import { LocalRefusedError, LocalStoreError } from '../../agent/protocol/local-content.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
+import { filesIn } from '../support/folders.ts';
 import { CrashDisk, deedsOf } from './crash-files.ts';
 import { definitionOf, uuid } from './definitions.ts';
 
@@ -28,11 +29,9 @@ beforeEach(() => {
 afterEach(() => fs.rmSync(dir, { recursive: true }));
 
 const open = (at = state) => openLocalFolder(new QuietHost(), at);
-const filesIn = (at: string) =>
-  fs
-    .readdirSync(at, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(at.length + 1))
+const namesIn = (at: string) =>
+  filesIn(at)
+    .map((path) => relative(at, path))
     .sort();
 
 test('one folder a cluster, the pointers, the log; private', () => {
@@ -45,13 +44,13 @@ test('one folder a cluster, the pointers, the log; private', () => {
   const content = { definitions: [definitionOf(1, 1), definitionOf(2)], current: uuid(1), target: uuid(2) };
   expect(open().read()).toEqual(content);
   const files = ['cluster.json', 'imagers.json', 'key', 'node.json', 'signer', 'sums'];
-  expect(filesIn(state)).toEqual([
+  expect(namesIn(state)).toEqual([
     ...files.map((file) => `clusters/${uuid(1)}/2/${file}`),
     ...files.map((file) => `clusters/${uuid(2)}/1/${file}`),
     'clusters/index.json',
     'log/local.log',
   ]);
-  for (const file of filesIn(state)) expect(fs.statSync(join(state, file)).mode & 0o777).toBe(0o600);
+  for (const file of namesIn(state)) expect(fs.statSync(join(state, file)).mode & 0o777).toBe(0o600);
   const log = fs.readFileSync(join(state, 'log/local.log'), 'utf8');
   expect(log.split('\n').map((line) => line.replace(/^\d+\.\d{3} /, ''))).toEqual([
     `define lab1 ${uuid(1)}: node 7 node1 ${uuid(0x1001)}`,
@@ -66,7 +65,7 @@ test('one folder a cluster, the pointers, the log; private', () => {
   store.erase(uuid(1));
   store.erase(uuid(9));
   expect(open().read()).toEqual({ definitions: [definitionOf(2)], current: null, target: uuid(2) });
-  expect(filesIn(state).filter((file) => file.includes(uuid(1)))).toEqual([]);
+  expect(namesIn(state).filter((file) => file.includes(uuid(1)))).toEqual([]);
 });
 
 test('the log keeps the last lines, and what cannot be written of it undoes nothing', () => {
@@ -85,7 +84,7 @@ test('the log keeps the last lines, and what cannot be written of it undoes noth
 
 test('what has faults is refused, and nothing is written', () => {
   open().define(definitionOf(1));
-  const before = filesIn(state);
+  const before = namesIn(state);
   const deeds = deedsOf(() => {
     expect(() => open().define({ ...definitionOf(2), name: '../x' })).toThrow(LocalRefusedError);
     expect(() => open().define({ ...definitionOf(2), cluster: { name: 'x', id: '../../x' } })).toThrow(
@@ -94,7 +93,7 @@ test('what has faults is refused, and nothing is written', () => {
     expect(() => open().point({ current: uuid(2), target: null })).toThrow('current cluster');
   });
   expect(deeds).toEqual([]);
-  expect(filesIn(state)).toEqual(before);
+  expect(namesIn(state)).toEqual(before);
 });
 
 describe('damage is an error that names the file, and is never taken for absence', () => {
@@ -157,7 +156,7 @@ describe('damage is an error that names the file, and is never taken for absence
     expect(() => open()).toThrow('index.json is damaged');
     new LocalFolder(new QuietHost(), state).clear();
     expect(open().read()).toEqual(NOTHING);
-    expect(filesIn(join(state, 'clusters'))).toEqual(['index.json']);
+    expect(namesIn(join(state, 'clusters'))).toEqual(['index.json']);
   });
 });
 
@@ -216,7 +215,7 @@ describe('on a virtual disk', () => {
     copy.clear();
     expect(copy.copiedFrom()).toBeUndefined();
     expect(copy.read()).toEqual(NOTHING);
-    expect(filesIn(state)).toEqual(['clusters/index.json', 'log/local.log']);
+    expect(namesIn(state)).toEqual(['clusters/index.json', 'log/local.log']);
     copy.define(definitionOf(1, 1));
     expect(on('n1-root').copiedFrom()).toBe('n2-root');
   });

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
@@ -52,7 +52,6 @@ afterAll(async () => {
   await stop();
   await space.close();
   rmSync(dir, { recursive: true });
-  rmSync(dirname(program), { recursive: true });
 });
 
 beforeEach(() => expect(uri).toBeDefined());

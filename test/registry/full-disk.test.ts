@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bundle } from '../support/inside.ts';
@@ -33,5 +33,4 @@ test('nothing acknowledged is lost, nothing rejected is seen, and with room it g
   expect(full.acknowledged).toBeGreaterThan(50);
   expect(roomy).toEqual({ log: 8, same: true });
   expect(reopened).toBe(true);
-  rmSync(dirname(program), { recursive: true });
 }, 60_000);

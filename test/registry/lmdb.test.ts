@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
 import { registryContract } from '../contract/registry.ts';
@@ -81,7 +81,6 @@ test.each([
       expect(registry.revision()).toBeGreaterThanOrEqual(Math.max(...stored.values()));
       await registry.close();
     }
-    await rm(dirname(program), { recursive: true });
   },
 );
 
@@ -137,5 +136,4 @@ test('what was reported durable had been written synchronously, and a log gave w
   }
   expect(counts.reports).toBeGreaterThan(60);
   expect(counts.renames).toBeGreaterThan(1);
-  await rm(dirname(program), { recursive: true });
 });

@@ -9,12 +9,7 @@ import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import type { RigNode } from '../../firmware-stubs/rig/node.ts';
 import { SimulatedSerialNode } from '../../firmware-stubs/simulated/serial-node.ts';
 import { type Line, openPort } from '../../imager/serial/port.ts';
-
-export interface Ran {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
+import type { Ended } from '../support/imager-verbs.ts';
 
 /** A cable: `near` is the technician's port. */
 export class Cable {
@@ -80,7 +75,7 @@ export function runImager(
   dir: string,
   args: readonly string[],
   onLine: (line: string) => void = () => {},
-): Promise<Ran> {
+): Promise<Ended> {
   return new Promise((resolve) => {
     const options = { cwd: dir, env: { PATH: process.env.PATH ?? '', HOME: dir } };
     const child = execFile(
@@ -104,7 +99,7 @@ export function runOnNode(
   dir: string,
   [verb = '', ...more]: readonly string[],
   at: Readonly<Record<string, () => Promise<void>>> = {},
-): Promise<Ran> {
+): Promise<Ended> {
   const steps = { 'waiting for an answer': () => node.powerOn(), ...at };
   return runImager(program, dir, [verb, '--port', node.serialPort, '--wait', '60', ...more], (line) => {
     for (const [step, act] of Object.entries(steps)) if (line.endsWith(`: ${step}`)) void act();

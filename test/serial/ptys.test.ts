@@ -9,8 +9,9 @@ import { PointerStore } from '../../agent/protocol/pointer/store.ts';
 import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
 import { openPort } from '../../imager/serial/port.ts';
 import { endsWithTest } from '../support/ends-with-test.ts';
+import type { Ended } from '../support/imager-verbs.ts';
 import { bundle } from '../support/inside.ts';
-import { attachNode, Cable, type Ran, runImager } from './pty-lines.ts';
+import { attachNode, Cable, runImager } from './pty-lines.ts';
 
 // Generous: the machine may be busy with other tests.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
@@ -45,7 +46,7 @@ async function plug(name: string): Promise<Cable> {
   return cable;
 }
 
-function imager(...args: string[]): Promise<Ran> {
+function imager(...args: string[]): Promise<Ended> {
   return runImager(program, dir, args);
 }
 

@@ -9,8 +9,9 @@ import {
   writeFlash,
 } from '../../firmware-stubs/rig/uboot-environment.ts';
 import { openBootLab, pointer, UID } from '../firmware/boot-lab.ts';
+import type { Ended } from '../support/imager-verbs.ts';
 import { bundle } from '../support/inside.ts';
-import { type Ran, runOnNode } from './pty-lines.ts';
+import { runOnNode } from './pty-lines.ts';
 
 // Generous: the machine may be busy with other tests.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
@@ -36,7 +37,7 @@ async function environment(changes: Record<string, string> = {}): Promise<void> 
 }
 
 /** Runs a verb on the node. `at`: what is done when the tool says that. */
-function imager(args: string[], at: Record<string, () => Promise<void>> = {}): Promise<Ran> {
+function imager(args: string[], at: Record<string, () => Promise<void>> = {}): Promise<Ended> {
   const { node, dir } = boot;
   return runOnNode(program, node, dir, [...args, '--state', join(dir, 'state')], at);
 }

@@ -1,39 +1,18 @@
 /** An agent of the tests as a program: says hello, reports steps, does what it is asked, prints what it sees. */
 import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
-import { type AgentMessage, PROTOCOL_VERSION, parseImagerMessage } from '../../agent/protocol/messages.ts';
-import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
+import { type AgentMessage, parseImagerMessage } from '../../agent/protocol/messages.ts';
+import { hello, POINTER } from '../agents/hello.ts';
 import { connectSecure } from '../support/secure.ts';
 
 const [imager = '', port = '', mac = '', disk = ''] = process.argv.slice(2);
 
-let pointer: BootPointer = {
-  sequence: 1,
-  image: 'base',
-  disks: [disk],
-  imagers: [imager],
-  cluster: 'demo',
-  deployment: 'first',
-  phase: 'ready',
-  attempts: 3,
-  fallback: 'base',
-};
+let pointer = { ...POINTER, disks: [disk], imagers: [imager], deployment: 'first', fallback: 'base' };
 
 const { socket } = await connectSecure({ port: Number(port), host: imager });
 const send = (message: AgentMessage) => socket.write(encodeFrame(message));
 const reader = new FrameReader();
 
-send({
-  type: 'hello',
-  version: PROTOCOL_VERSION,
-  uid: `serial:${mac}`,
-  macs: [mac],
-  bootId: 'boot-1',
-  bootedImage: pointer.image,
-  pointer,
-  uptime: 1.5,
-  local: null,
-  keeps: false,
-});
+send(hello({ uid: `serial:${mac}`, macs: [mac], pointer }));
 socket.on('data', (chunk) => {
   for (const value of reader.push(chunk)) {
     const message = parseImagerMessage(value);

@@ -1,14 +1,14 @@
 /** An imager of its own in a network namespace, with its files, and its command line from outside. */
 import type { ChildProcess } from 'node:child_process';
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
-import { bundle, startInside } from '../support/inside.ts';
+import { type Ended, imagerProgram, runVerb } from '../support/imager-verbs.ts';
+import { startInside } from '../support/inside.ts';
 import { asKernel } from '../support/kernels.ts';
+import { ask } from '../support/served.ts';
 
 export const CONFIG = `state: ./state
 cluster: demo
@@ -25,12 +25,6 @@ userConfigs:
     scripts: [{ name: 10-site.sh, stage: 1, content: "echo site" }]
     services: { init: [/sbin/init], ports: [80] }
 `;
-
-export interface Result {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
 
 export class ServiceLab {
   readonly space: NetworkNamespace;
@@ -52,7 +46,7 @@ export class ServiceLab {
   }
 
   static async open(): Promise<ServiceLab> {
-    const [space, program] = await Promise.all([NetworkNamespace.open(), bundle('imager/cli/main.ts')]);
+    const [space, program] = await Promise.all([NetworkNamespace.open(), imagerProgram()]);
     await space.check([
       'sh',
       '-ec',
@@ -104,7 +98,7 @@ export class ServiceLab {
   }
 
   /** The command line, from outside the namespace. */
-  imager(...args: string[]): Promise<Result> {
+  imager(...args: string[]): Promise<Ended> {
     return this.run([...args, '--config', this.config]);
   }
 
@@ -113,16 +107,8 @@ export class ServiceLab {
     return [this.#program, ...args];
   }
 
-  run(args: string[]): Promise<Result> {
-    return new Promise((resolve) => {
-      const env = { ...process.env, NODE_NO_WARNINGS: '1' };
-      const child = execFile(
-        process.execPath,
-        [this.#program, ...args],
-        { env, cwd: this.dir },
-        (_error, stdout, stderr) => resolve({ code: child.exitCode ?? 128, stdout, stderr }),
-      );
-    });
+  run(args: string[]): Promise<Ended> {
+    return runVerb(args, { cwd: this.dir });
   }
 
   /** The JSON a verb prints; throws what it complains about. */
@@ -133,22 +119,9 @@ export class ServiceLab {
   }
 
   /** The control API itself. */
-  ask(method: string, path: string, body: unknown): Promise<{ status: number; error?: string }> {
-    return new Promise((resolve, reject) => {
-      const socketPath = join(this.dir, 'state/control.sock');
-      const headers = { 'content-type': 'application/json' };
-      const sent = request({ socketPath, method, path, headers, agent: false }, (response) => {
-        let text = '';
-        response.on('data', (chunk) => {
-          text += chunk;
-        });
-        response.on('end', () =>
-          resolve({ ...(JSON.parse(text) as object), status: response.statusCode ?? 0 }),
-        );
-      });
-      sent.once('error', reject);
-      sent.end(JSON.stringify(body));
-    });
+  async ask(path: string, body: object): Promise<{ status: number; error?: string }> {
+    const { status, text } = await ask({ socketPath: join(this.dir, 'state/control.sock'), path }, body);
+    return { ...JSON.parse(text), status };
   }
 
   async close(): Promise<void> {

@@ -196,7 +196,7 @@ describe('its agent', () => {
     ['nodes/node3/power', { action: 'off' }, 409, 'the configuration has no power.off for node3'],
     ['nodes/node3/power', { action: 'on' }, 502, 'exit 4: no such outlet'],
   ])('a wrong wish is refused with what there is: %s %j', async (path, body, status, message) => {
-    const answer = await lab.ask('POST', `/control/${path}`, body);
+    const answer = await lab.ask(`/control/${path}`, body);
     expect(answer.error).toContain(message);
     expect(answer.status).toBe(status);
   });
@@ -208,7 +208,7 @@ describe('its agent', () => {
     changed[changed.length - 1]! ^= 1;
     writeFileSync(kernel, changed);
     const [path, body] = flash('node1', 'other', 'd2');
-    const answer = await lab.ask('POST', `/control/${path}`, body);
+    const answer = await lab.ask(`/control/${path}`, body);
     writeFileSync(kernel, sound);
     expect(answer).toMatchObject({
       status: 409,
@@ -234,7 +234,7 @@ describe('its agent', () => {
     ] as const) {
       if (there === undefined) rmSync(kernel);
       else writeFileSync(kernel, there);
-      const answer = await lab.ask('POST', `/control/${path}`, body);
+      const answer = await lab.ask(`/control/${path}`, body);
       const mending = `remove its folder ${join(lab.dir, 'state/images/other')} and add it again`;
       const said = `image other is damaged: ${damage}, not ${sound.length}; ${mending}`;
       expect(answer).toEqual({ status: 409, error: said });
@@ -260,7 +260,7 @@ describe('its agent', () => {
     await lab.json('image', 'add', 'arm', '--arch', 'arm64', ...files);
     const [path, body] = flash('node1', 'arm', 'd2');
     const why = 'image arm is for arm64; node1 has an x86_64 processor, as told at its last join';
-    expect(await lab.ask('POST', `/control/${path}`, body)).toEqual({ status: 409, error: why });
+    expect(await lab.ask(`/control/${path}`, body)).toEqual({ status: 409, error: why });
     const events = await api<BootEvent[]>(node1, '/api/events?node=node1');
     const told = { component: 'imager', step: 'refused', node: 'node1', detail: { image: 'arm', why } };
     expect(events.find(({ reason }) => reason === 'other-processor')).toMatchObject(told);

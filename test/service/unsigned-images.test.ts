@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { asKernel } from '../support/kernels.ts';
-import { Served } from '../support/served.ts';
+import { ON_LOOPBACK, Served } from '../support/served.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'unsigned-'));
 const WHY =
@@ -13,23 +13,9 @@ const WHY =
 let imager: Served;
 
 beforeAll(async () => {
-  writeFileSync(
-    join(dir, 'imager.yaml'),
-    `state: ./state
-cluster: demo
-network: { address: 127.0.0.1, prefix: 8 }
-ports: { tftp: 0, http: 0, nbd: 0, agent: 0 }
-dhcp: { mode: off }
-nodes: []
-`,
-  );
-  writeFileSync(join(dir, 'vmlinuz'), asKernel('amd64', Buffer.alloc(4096, 'a kernel ')));
-  writeFileSync(join(dir, 'initrd.img'), 'an initrd');
+  writeFileSync(join(dir, 'imager.yaml'), `${ON_LOOPBACK}\nnodes: []\n`);
   imager = await Served.start(dir);
-  const files = { kernel: join(dir, 'vmlinuz'), initrd: join(dir, 'initrd.img') };
-  expect(await imager.control('/control/images', { name: 'old', arch: 'amd64', ...files })).toMatchObject({
-    status: 200,
-  });
+  await imager.addImage('old', 'amd64', asKernel('amd64', Buffer.alloc(4096, 'a kernel ')));
   await imager.stop();
   const entry = join(dir, 'state/images/old/image.json');
   const { signature: _, ...unsigned } = JSON.parse(readFileSync(entry, 'utf8'));

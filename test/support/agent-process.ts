@@ -1,6 +1,7 @@
 /** The agent as an ordinary process of this machine, on either of its runtimes: `agent supervise ...` as a user starts it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { beforeAll } from 'vitest';
 import type { Host } from '../../agent/linux/host.ts';
 import { endsWithTest } from './ends-with-test.ts';
@@ -32,14 +33,25 @@ async function build(runtime: Runtime): Promise<string[]> {
 }
 
 export interface AgentProcess {
-  pid: number;
   /** Everything it has printed so far, on standard output and standard error. */
   output(): string;
   /** Of that, what was on standard error. */
   complaints(): string;
   kill(signal: NodeJS.Signals): void;
+  /** Has it end in order, and resolves with its exit code. */
+  end(): Promise<number | null>;
   /** Resolves with its exit code (null where a signal ended it). */
   ended: Promise<number | null>;
+}
+
+/**
+ * The words that have it supervise the machine whose hardware UID is `uid`, for the imager at `port` of this one. It keeps
+ * what it has to keep in the folder `state`.
+ */
+export function superviseWords(port: number, state: string, uid: string): string[] {
+  const file = `${state}.uid`;
+  writeFileSync(file, `${uid}\n`);
+  return ['supervise', '--imager', `127.0.0.1:${port}`, '--state', state, '--uid-file', file];
 }
 
 /** Starts the agent; it ends with the test at the latest. */
@@ -53,11 +65,15 @@ export async function startAgent(runtime: Runtime, args: readonly string[]): Pro
       output += chunk;
       if (stream === child.stderr) complaints += chunk;
     });
+  const ended = once(child, 'close').then(([code]) => code as number | null);
   return {
-    pid: child.pid!,
     output: () => output,
     complaints: () => complaints,
     kill: (signal) => void child.kill(signal),
-    ended: once(child, 'close').then(([code]) => code as number | null),
+    end: () => {
+      child.kill('SIGTERM');
+      return ended;
+    },
+    ended,
   };
 }

@@ -1,7 +1,7 @@
 /** Says hello to an imager as a node that it is not, without its key. HOST LOCAL-ADDRESS UID DISK; prints the answer as JSON. */
 import { encodeFrame, FrameReader } from '../../agent/protocol/frame.ts';
 import { AGENT_PORT } from '../../agent/protocol/messages.ts';
-import { hello, POINTER } from '../agents/client.ts';
+import { hello, POINTER } from '../agents/hello.ts';
 import { connectSecure } from './secure.ts';
 
 const [host = '', localAddress = '', uid = '', disk = ''] = process.argv.slice(2);

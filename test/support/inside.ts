@@ -1,25 +1,16 @@
 /** Runs TypeScript programs of the tests inside a network namespace, where the test process itself cannot go. */
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 import type { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
-
-const ROOT = resolve(import.meta.dirname, '../..');
-/** Made by this process, and gone with it. */
-const folders: string[] = [];
-process.once('exit', () => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
+import { projectFile } from '../../firmware-stubs/rig/project.ts';
+import { programFolder } from './programs.ts';
 
 /** Bundles `entry` (a path from the project's root) and gives the path of the program for Node. */
 export async function bundle(entry: string): Promise<string> {
-  const programs = process.env.BOOTWRIGHT_PROGRAMS ?? join(ROOT, 'build/programs');
-  mkdirSync(programs, { recursive: true });
-  const folder = mkdtempSync(join(programs, 'program-'));
-  folders.push(folder);
+  const folder = programFolder();
   await build({
-    entryPoints: [{ in: join(ROOT, entry), out: 'program' }],
+    entryPoints: [{ in: projectFile(entry), out: 'program' }],
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     bundle: true,

@@ -2,14 +2,15 @@
  * A wire between agents and an imager that knows where messages end: it passes TLS records on one by one (RFC 8446 section 5.1;
  * agents and imagers put each message into a record of its own), can stop at one of them, and can put in what it likes.
  */
-import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { listening } from './listening.ts';
 
 const HEADER = 5;
 /** Content type of what is encrypted: messages, and the end of the handshake. */
 const APPLICATION_DATA = 23;
 
 export class RecordProxy {
+  port = 0;
   readonly #server: Server;
   readonly #from: string;
   readonly #sockets = new Set<Socket>();
@@ -28,13 +29,8 @@ export class RecordProxy {
   /** What it passes on comes from the loopback address `from`. */
   static async open(from: string): Promise<RecordProxy> {
     const proxy = new RecordProxy(from);
-    proxy.#server.listen(0, '127.0.0.1');
-    await once(proxy.#server, 'listening');
+    proxy.port = await listening(proxy.#server);
     return proxy;
-  }
-
-  get port(): number {
-    return (this.#server.address() as { port: number }).port;
   }
 
   /** The imager's port. */

@@ -1,8 +1,10 @@
 /** `imager serve` as a process on loopback addresses, and what can be asked of it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { type RequestOptions, request } from 'node:http';
 import { join } from 'node:path';
+import type { Architecture } from '../../imager/images/image.ts';
 import type { RecordedEvent } from '../../imager/journal/event.ts';
 import { type Ended, imagerProgram, runVerb } from './imager-verbs.ts';
 
@@ -10,6 +12,13 @@ export interface Answer {
   status: number;
   text: string;
 }
+
+/** How its configuration begins: it takes what ports are free, and is asked for no addresses. */
+export const ON_LOOPBACK = `state: ./state
+cluster: demo
+network: { address: 127.0.0.1, prefix: 8 }
+ports: { tftp: 0, http: 0, nbd: 0, agent: 0 }
+dhcp: { mode: off }`;
 
 const configIn = (dir: string): string => join(dir, 'imager.yaml');
 
@@ -67,20 +76,36 @@ export class Served {
     return ask({ socketPath: join(this.#dir, 'state/control.sock'), path }, body);
   }
 
+  /** Has something done over the control socket; throws where it is not. */
+  async do(path: string, body: object): Promise<void> {
+    const { status, text } = await this.control(path, body);
+    if (status !== 200) throw new Error(`${path}: ${status} ${text}`);
+  }
+
+  /** Adds an image of Linux. */
+  async addImage(name: string, arch: Architecture, kernel: Uint8Array): Promise<void> {
+    const files = { kernel: join(this.#dir, 'kernel'), initrd: join(this.#dir, 'initrd') };
+    writeFileSync(files.kernel, kernel);
+    writeFileSync(files.initrd, 'an initrd');
+    await this.do('/control/images', { name, arch, ...files });
+  }
+
   /** Events of a node behind the one with id `after`. */
   async events(node: string, after: number): Promise<RecordedEvent[]> {
     const { text } = await this.get(`/api/events?node=${node}&after=${after}`);
     return JSON.parse(text) as RecordedEvent[];
   }
 
-  async stop(): Promise<void> {
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#child.kill('SIGTERM');
-    await once(this.#child, 'exit');
+    const ended = once(this.#child, 'exit');
+    this.#child.kill(signal);
+    await ended;
   }
 }
 
-function ask(to: RequestOptions & { path: string }, body?: object): Promise<Answer> {
+/** What an HTTP server answers; a POST where there is a body. */
+export function ask(to: RequestOptions & { path: string }, body?: object): Promise<Answer> {
   const how = body === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' } };
   return new Promise((resolve, reject) => {
     const sent = request({ ...to, ...how, agent: false }, (response) => {
@@ -90,6 +115,7 @@ function ask(to: RequestOptions & { path: string }, body?: object): Promise<Answ
         // Has no end of its own.
         if (to.path.endsWith('/stream')) response.destroy();
       });
+      response.once('error', reject);
       response.once('close', () => resolve({ status: response.statusCode ?? 0, text }));
     });
     sent.once('error', reject);

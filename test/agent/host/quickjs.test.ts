@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encodeFrame, FrameReader } from '../../../agent/protocol/frame.ts';
 import { EXPECTED } from '../../contract/host.ts';
 import { endsWithTest } from '../../support/ends-with-test.ts';
+import { listening } from '../../support/listening.ts';
 import { staticProgram } from '../../support/static-program.ts';
 import { closedPort, startEcho } from './echo.ts';
 
@@ -97,10 +98,8 @@ test('reads no source text, wherever it comes from', async () => {
 });
 
 test('messages of the agent protocol mean the same on both runtimes', async () => {
-  const server: Server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
+  const server = createServer();
+  const port = await listening(server);
   const agent = endsWithTest(spawn(programs.get('frames')!, [String(port)]));
   const [socket] = (await once(server, 'connection')) as [Socket];
   const reader = new FrameReader();

@@ -1,15 +1,15 @@
 /** Peers of the contract's TLS: Node's server, OpenSSL's, and those that do it wrong. */
 import { execFileSync, spawn } from 'node:child_process';
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { onTestFinished } from 'vitest';
 import { IDENTITY, KEY, type SecurePeers, type Signed } from '../../contract/secure.ts';
 import { endsWithTest } from '../../support/ends-with-test.ts';
+import { listening } from '../../support/listening.ts';
 import { closedPort } from './echo.ts';
 
 const APPLICATION_DATA = 23;
@@ -22,15 +22,15 @@ export async function startSecurePeers(): Promise<SecurePeers> {
     sendBack,
   );
   const withCertificate = createTlsServer(certificateIn(folder), sendBack);
-  const echo = await listen(withKey);
-  const servers = [withKey, withCertificate];
+  const echo = await listening(withKey);
+  const servers: Server[] = [withKey, withCertificate];
   const started = async (server: Server): Promise<number> => {
-    servers.push(server as never);
-    return listen(server);
+    servers.push(server);
+    return listening(server);
   };
   const peers = {
     echo,
-    certificate: await listen(withCertificate),
+    certificate: await listening(withCertificate),
     flips: await started(proxy(echo, (record) => record.map((byte, at) => (at === 9 ? byte ^ 0x10 : byte)))),
     cuts: await started(proxy(echo, (record) => record.subarray(0, 12))),
     stalls: await started(createServer((socket) => socket.on('error', () => {}))),
@@ -120,10 +120,4 @@ async function startOpenssl(): Promise<number> {
   );
   for await (const line of process.stdout) if (String(line).includes('ACCEPT')) break;
   return port;
-}
-
-async function listen(server: Server): Promise<number> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return (server.address() as AddressInfo).port;
 }

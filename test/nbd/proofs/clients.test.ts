@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
@@ -38,7 +38,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await server.stop();
   rmSync(dir, { recursive: true });
-  rmSync(dirname(program), { recursive: true });
 });
 
 test.skipIf(!HAS_FUSE)('nbdfuse: the disk as a file, with several connections', async () => {

@@ -5,7 +5,7 @@ import { constants, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { projectFile } from '../../../firmware-stubs/rig/project.ts';
 import { Disks } from '../../../imager/disks/catalog.ts';
 import { bundle } from '../../support/inside.ts';
@@ -29,8 +29,6 @@ beforeAll(async () => {
   const source = join(import.meta.dirname, 'fault.c');
   execFileSync('gcc', ['-O2', '-shared', '-fPIC', '-Wall', '-Werror', source, '-o', library]);
 });
-
-afterAll(() => rmSync(dirname(program), { recursive: true }));
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'nbd-faults-'));
