@@ -121,7 +121,7 @@ async function flash(
   name: string,
   target: { image: string; disks: string[] },
 ): Promise<Flashed> {
-  const { config, nodes, directory, admissions, disks, agents, httpPort, sink, clock } = parts;
+  const { config, nodes, admissions, disks, agents, httpPort, sink, clock } = parts;
   const node = nodeNamed(nodes, name);
   const known = disks.names();
   for (const disk of target.disks) if (!known.includes(disk)) throw unknownName('disk', disk, known);
@@ -129,7 +129,6 @@ async function flash(
     throw new ApiError(400, `the same disk twice: ${target.disks.join(', ')}`);
   const { image } = target;
   const entry = await soundImage(parts, name, image);
-  const old = directory.get(name)?.pointer ?? null;
   const request = {
     image,
     disks: target.disks,
@@ -139,7 +138,7 @@ async function flash(
   };
   const sealed = admissions.sealImage(name, request, servedFiles(entry));
   const signed = sealed && { port: httpPort, ...sealed };
-  const pointer = await agents
+  const { old, pointer } = await agents
     .flash(node.name, { ...request, ...(signed && { signed }) })
     .catch((error: unknown) => {
       throw pushFailure(error, node.name);
