@@ -34,6 +34,7 @@ test('image verify says what it read and what differs; damaged images are told o
   const damage = expect.stringMatching(/^(?:imager: )?image base is damaged: initrd has 5 bytes, not 90000/);
   expect(await lab.imager('image', 'show', 'base')).toMatchObject({ code: 1, stderr: damage });
   expect(await lab.imager('image', 'list')).toMatchObject({ code: 0, stderr: damage });
+  expect(await lab.imager('image', 'list', '--json')).toEqual({ code: 0, stdout: '[]\n', stderr: damage });
   await lab.stop('TERM');
 }, 120_000);
 
