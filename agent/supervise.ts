@@ -21,7 +21,7 @@ import { lockState, lockStore } from './linux/state-lock.ts';
 import { readUid } from './linux/uid.ts';
 import { UsageError } from './linux/usage-error.ts';
 import type { LocalStore } from './protocol/definition.ts';
-import { parseUid, type Uid } from './protocol/uid.ts';
+import { parseUid, type Uid, uidFault } from './protocol/uid.ts';
 import { wordsOf } from './protocol/words-of.ts';
 import { parseSuperviseOptions, type SuperviseOptions } from './verbs/supervise.ts';
 
@@ -110,7 +110,9 @@ function localStoreOf(
 
 function uidOf(host: Host, file: string | undefined): Uid {
   if (file === undefined) return readUid(host);
-  const uid = parseUid(readText(host, file));
-  if (uid === undefined) throw new Error(`${file} holds no UID`);
-  return uid;
+  const text = readText(host, file);
+  const uid = parseUid(text);
+  if (uid !== undefined) return uid;
+  const why = uidFault(text.trim().toLowerCase());
+  throw new Error(`${file} holds no UID (${why}): one is a UUID, or serial:TEXT`);
 }
