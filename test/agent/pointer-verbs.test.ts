@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { STORE_KINDS } from '../../agent/linux/eeprom.ts';
+import { DEVICE_SIZE, STORE_KINDS } from '../../agent/linux/eeprom.ts';
 import {
   encodeBootNumbers,
   encodeVariable,
@@ -216,6 +216,32 @@ describe.each(RUNTIMES)('%s', (runtime) => {
     expect(verb('pointer', 'verify', '--store', store).out).toBe(
       'no boot pointer: slot 0 holds image alpha, sequence 1; slot 1 holds image beta, sequence 2; `agent pointer set` writes one\n',
     );
+  });
+
+  it.each([0x00, 0xff])(
+    'a chip of bytes %i alone has empty slots, and no stub that would obey them',
+    (byte) => {
+      const erased = Buffer.alloc(DEVICE_SIZE, byte);
+      const store = `ipxe-script:${file('disk', erased)}`;
+      expect(verb('pointer', 'show', '--store', store).out).toBe('slot 0: empty\nslot 1: empty\n');
+      const { code, err } = verb('pointer', 'set', '--store', store, ...POINTER);
+      expect([code, err]).toEqual([
+        4,
+        expect.stringContaining('was not written: the loader, at 0x0000, is not'),
+      ]);
+      expect(readFileSync(join(dir, 'disk'))).toEqual(erased);
+    },
+  );
+
+  it('the deciding digit does not matter where both slots are empty', () => {
+    const path = FRESH['ipxe-script']();
+    damage(path, 0x20c);
+    const store = `ipxe-script:${path}`;
+    expect(verb('pointer', 'verify', '--store', store).out).toBe(
+      'no boot pointer: slot 0 is empty; slot 1 is empty; `agent pointer set` writes one\n',
+    );
+    expect(verb('pointer', 'set', '--store', store, ...POINTER).code).toBe(0);
+    expect(verb('pointer', 'verify', '--store', store).code).toBe(0);
   });
 
   it("set warns where U-Boot's environment has one copy", () => {
