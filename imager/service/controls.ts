@@ -286,17 +286,14 @@ function pushFailure(error: unknown, node: string): unknown {
   }
 }
 
-/** The stores' own complaints about a wish are the asker's to read. */
+/** The stores' own complaints about a wish are the asker's to read; what the system says to them is the imager's own failure. */
 async function wish<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
     if (error instanceof UnknownNameError) throw new ApiError(404, error.message, error.known);
     if (error instanceof SourceError) throw new ApiError(400, error.message);
     if (error instanceof StoreError || error instanceof ImageError) throw new ApiError(409, error.message);
-    if (code === 'ENOENT' || code === 'EACCES' || code === 'EISDIR')
-      throw new ApiError(400, (error as Error).message);
     throw error;
   }
 }
