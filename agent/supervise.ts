@@ -5,7 +5,7 @@
 
 import { bootedImageOf } from './linux/booted-image.ts';
 import { openPointerStore } from './linux/eeprom.ts';
-import { withAdvice } from './linux/erase-advice.ts';
+import { placeOption, withAdvice } from './linux/erase-advice.ts';
 import { Flashes, UntouchedError } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
@@ -101,11 +101,11 @@ function localStoreOf(
 ): { local: LocalStore; place: string } {
   const beside = pointer && openLocalStore(host, { layout: pointer.kind, device: pointer.path });
   if (pointer === undefined || beside === undefined) {
-    const place = `--state ${state}`;
+    const place = placeOption('state', state);
     return { local: withAdvice(place, () => openLocalFolder(host, state)), place };
   }
   lockStore(host, pointer.path);
-  return { local: beside, place: `--store ${pointer.kind}:${pointer.path}` };
+  return { local: beside, place: placeOption('store', `${pointer.kind}:${pointer.path}`) };
 }
 
 function uidOf(host: Host, file: string | undefined): Uid {
