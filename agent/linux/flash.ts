@@ -78,7 +78,9 @@ export class Flashes {
     const began = this.#host.uptime();
     const { files, bytes } = await checkImage(this.#host, definition, request, imager);
     const seconds = (this.#host.uptime() - began).toFixed(3);
-    this.#host.print(`bootwright: image ${image} verified: ${files} files of ${bytes} bytes in ${seconds} s`);
+    this.#host.print(
+      `bootwright: image ${image} verified: ${files} served files of ${bytes} bytes in ${seconds} s`,
+    );
   }
 }
 

@@ -286,7 +286,10 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     expect(await node.flash()).toMatchObject({ pointer: { image: IMAGE, deployment: 'd1', sequence: 1 } });
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
     expect(node.console).toMatch(
-      new RegExp(`^bootwright: image debian verified: 4 files of ${bytes} bytes in \\d+\\.\\d{3} s$`, 'm'),
+      new RegExp(
+        `^bootwright: image debian verified: 4 served files of ${bytes} bytes in \\d+\\.\\d{3} s$`,
+        'm',
+      ),
     );
     const written = readFileSync(node.pointer);
     for (const [what, [change, why]] of Object.entries(SAID))
