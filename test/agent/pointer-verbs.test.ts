@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DEVICE_SIZE, STORE_KINDS } from '../../agent/linux/eeprom.ts';
+import { NodeHost } from '../../agent/node/host.ts';
 import {
   encodeBootNumbers,
   encodeVariable,
@@ -12,7 +13,7 @@ import {
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import { rpiImage } from '../pointer/rpi-image.ts';
 import { buildAgentsFirst, RUNTIMES } from '../support/agent-process.ts';
-import { quickVerb, runAgent, verb } from '../support/agent-verbs.ts';
+import { quickVerb, runAgent, verb, verbOn } from '../support/agent-verbs.ts';
 
 buildAgentsFirst();
 
@@ -316,13 +317,29 @@ describe.each(RUNTIMES)('%s', (runtime) => {
       next: 2,
       order: [2, 1],
     });
-    expect(await efi('next', '0009')).toMatchObject({
-      code: 1,
-      err: expect.stringContaining('there is no Boot0009'),
-    });
+    const asked: [string, string, string][] = [
+      ['next', '0009', 'BootNext not written: there is no Boot0009'],
+      ['order', '0001,0001', 'BootOrder not written: Boot0001 is named twice'],
+    ];
+    for (const [name, options, why] of asked)
+      expect(await efi(name, options)).toMatchObject({ code: 4, err: expect.stringContaining(why) });
     expect(await efi('next', '9')).toMatchObject({
       code: 2,
       err: expect.stringContaining('four hexadecimal digits'),
     });
+  });
+});
+
+it('boot options that read back differently are told as not verified', () => {
+  const efivars = FRESH.efivars();
+  writeFileSync(
+    join(efivars, `Boot0001-${GLOBAL_GUID}`),
+    encodeVariable(Buffer.from([1, 0, 0, 0, 0, 0, 0x41, 0, 0, 0])),
+  );
+  const host = new NodeHost();
+  host.writeVariable = () => {};
+  expect(verbOn(host, 'efi', 'next', '0001', '--efivars', efivars)).toEqual({
+    ...{ code: 5, out: '' },
+    err: 'agent: BootNext not verified: it reads back differently\n',
   });
 });
