@@ -4,7 +4,7 @@
  */
 import { bootedImageOf } from './linux/booted-image.ts';
 import { openPointerStore } from './linux/eeprom.ts';
-import { withAdvice } from './linux/erase-advice.ts';
+import { placeOption, withAdvice } from './linux/erase-advice.ts';
 import { Flashes, UntouchedError } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
@@ -20,7 +20,7 @@ import { lockState, lockStore } from './linux/state-lock.ts';
 import { readUid } from './linux/uid.ts';
 import { UsageError } from './linux/usage-error.ts';
 import type { LocalStore } from './protocol/definition.ts';
-import { parseUid, type Uid } from './protocol/uid.ts';
+import { parseUid, type Uid, uidFault } from './protocol/uid.ts';
 import { wordsOf } from './protocol/words-of.ts';
 import { parseSuperviseOptions, type SuperviseOptions } from './verbs/supervise.ts';
 
@@ -101,16 +101,18 @@ function localStoreOf(
 ): { local: LocalStore; place: string } {
   const beside = pointer && openLocalStore(host, { layout: pointer.kind, device: pointer.path });
   if (pointer === undefined || beside === undefined) {
-    const place = `--state ${state}`;
+    const place = placeOption('state', state);
     return { local: withAdvice(place, () => openLocalFolder(host, state)), place };
   }
   lockStore(host, pointer.path);
-  return { local: beside, place: `--store ${pointer.kind}:${pointer.path}` };
+  return { local: beside, place: placeOption('store', `${pointer.kind}:${pointer.path}`) };
 }
 
 function uidOf(host: Host, file: string | undefined): Uid {
   if (file === undefined) return readUid(host);
-  const uid = parseUid(readText(host, file));
-  if (uid === undefined) throw new Error(`${file} holds no UID`);
-  return uid;
+  const text = readText(host, file);
+  const uid = parseUid(text);
+  if (uid !== undefined) return uid;
+  const why = uidFault(text.trim().toLowerCase());
+  throw new Error(`${file} holds no UID (${why}): one is a UUID, or serial:TEXT`);
 }

@@ -78,7 +78,7 @@ export function inPlace(host: Host, path: string): Eeprom {
   };
 }
 
-/** A device has DEVICE_SIZE, an older one the layout's size, and holds a boot pointer or is as it left the factory. */
+/** A device has DEVICE_SIZE, an older one the layout's size, and holds a boot pointer or is as the firmware stub came on it. */
 function deviceFault(host: Host, store: PointerStore, device: string): string | undefined {
   const { size }: PointerLayout = store.layout;
   const { length } = host.readStored(device, 0, DEVICE_SIZE + 1);
@@ -91,7 +91,9 @@ function deviceFault(host: Host, store: PointerStore, device: string): string | 
 function contentFault(store: PointerStore): string | undefined {
   const { slots } = store.read();
   const kinds = slots.map(({ kind }) => kind);
-  if (kinds.includes('valid') || kinds.every((kind) => kind === 'empty')) return undefined;
+  if (kinds.includes('valid')) return undefined;
+  // Those of an erased chip are empty, too, and nothing there would obey a pointer.
+  if (kinds.every((kind) => kind === 'empty')) return store.stubFault();
   const { name } = store.layout;
   return slots.some((slot) => slot.kind === 'invalid' || (slot.kind === 'torn' && slot.ours === true))
     ? `it holds damaged boot pointers of layout ${name}, and no sound one`

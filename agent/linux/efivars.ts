@@ -44,6 +44,12 @@ export function variablePair(host: Host, folder: string, name: string, size: num
   };
 }
 
+/** Boot options are as they were: what was asked for cannot be. */
+export class BootOptionsRefusedError extends Error {}
+
+/** Boot options were written, and are not what they should be: they must be read. */
+export class BootOptionsUnverifiedError extends Error {}
+
 export interface BootOrder {
   /** The option the machine was booted by; undefined where the firmware does not say. */
   current: number | undefined;
@@ -84,12 +90,18 @@ function optionIn(host: Host, file: string): BootOption {
   }
 }
 
-/** Has the firmware take option `number` at the next boot, and only then. Throws where there is no such option. */
+/**
+ * Has the firmware take option `number` at the next boot, and only then. Throws BootOptionsRefusedError where there is no such
+ * option, BootOptionsUnverifiedError where it reads back differently.
+ */
 export function setBootNext(host: Host, number: number, folder: string = EFIVARS): void {
   writeNumbers(host, folder, 'BootNext', [number]);
 }
 
-/** Replaces BootOrder. Throws where one of `order` is no option, or is named twice. */
+/**
+ * Replaces BootOrder. Throws BootOptionsRefusedError where one of `order` is no option, or is named twice, and
+ * BootOptionsUnverifiedError where it reads back differently.
+ */
 export function setBootOrder(host: Host, order: readonly number[], folder: string = EFIVARS): void {
   writeNumbers(host, folder, 'BootOrder', order);
 }
@@ -98,16 +110,17 @@ function writeNumbers(host: Host, folder: string, name: string, numbers: readonl
   const known = readBootOrder(host, folder).options.map(({ number }) => number);
   for (const [i, number] of numbers.entries()) {
     if (!known.includes(number))
-      throw new Error(
+      throw new BootOptionsRefusedError(
         `${name} not written: there is no ${bootOptionName(number)}; there are ${known.map(bootOptionName).join(', ')}`,
       );
     if (numbers.indexOf(number) !== i)
-      throw new Error(`${name} not written: ${bootOptionName(number)} is named twice`);
+      throw new BootOptionsRefusedError(`${name} not written: ${bootOptionName(number)} is named twice`);
   }
   const file = globalFile(folder, name);
   host.writeVariable(file, encodeVariable(encodeBootNumbers(numbers), variableIn(host, file)?.attributes));
   const stored = numbersIn(host, file);
-  if (stored.join() !== numbers.join()) throw new Error(`${name} not verified: it reads back differently`);
+  if (stored.join() !== numbers.join())
+    throw new BootOptionsUnverifiedError(`${name} not verified: it reads back differently`);
 }
 
 function globalFile(folder: string, name: string): string {

@@ -15,6 +15,12 @@ export interface Requester {
   readonly over: boolean;
 }
 
+/** What became of a flash: the record that was read back, and the one in force until then. */
+export interface Written {
+  pointer: BootPointer;
+  former: BootPointer | null;
+}
+
 /** Why a flash was not begun: the pointer is what it was. */
 export class UntouchedError extends Error {}
 
@@ -37,12 +43,12 @@ export class Flashes {
   }
 
   /**
-   * Verifies the image and writes the pointer, with the attempts of a new deployment; gives the record that was read back. Rejects
+   * Verifies the image and writes the pointer, with the attempts of a new deployment; gives what became of it. Rejects
    * where the image is not what was signed, which is told as the step `tampered`, where nobody can tell, where whoever asked has
    * gone meanwhile, and where another flash is not done: with UntouchedError, as nothing is written then. Rejects, too, where what is
    * written is not verified.
    */
-  async flash(request: Flash, by: Requester): Promise<BootPointer> {
+  async flash(request: Flash, by: Requester): Promise<Written> {
     // One of a connection that is over writes nothing any more: it is in nobody's way.
     if (this.#by !== undefined && !this.#by.over)
       throw new UntouchedError(
@@ -72,16 +78,20 @@ export class Flashes {
     const began = this.#host.uptime();
     const { files, bytes } = await checkImage(this.#host, definition, request, imager);
     const seconds = (this.#host.uptime() - began).toFixed(3);
-    this.#host.print(`bootwright: image ${image} verified: ${files} files of ${bytes} bytes in ${seconds} s`);
+    this.#host.print(
+      `bootwright: image ${image} verified: ${files} served files of ${bytes} bytes in ${seconds} s`,
+    );
   }
 }
 
-function writeFlash(store: PointerStore, request: Flash): BootPointer {
+function writeFlash(store: PointerStore, request: Flash): Written {
   const { image, disks, imagers, cluster, deployment } = request;
-  const fallback = store.read().pointer?.fallback ?? '';
-  return store.write({
-    ...{ image, disks, imagers, cluster, deployment, fallback },
+  // Now: somebody at the node may have written it since this agent read it.
+  const former = store.read().pointer ?? null;
+  const pointer = store.write({
+    ...{ image, disks, imagers, cluster, deployment, fallback: former?.fallback ?? '' },
     phase: 'deploy',
     attempts: FRESH_ATTEMPTS,
   });
+  return { pointer, former };
 }

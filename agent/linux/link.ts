@@ -13,7 +13,7 @@ import type { ResourcesMessage } from '../protocol/resources.ts';
 import { wordsOf } from '../protocol/words-of.ts';
 import { Adapters } from './adapters.ts';
 import { Conversation, failed, openFirst, RefusedError, ReplacedError, type Tell } from './conversation.ts';
-import type { Requester } from './flash.ts';
+import type { Requester, Written } from './flash.ts';
 import type { BootIdentity } from './hello.ts';
 import { type Host, HostError } from './host.ts';
 import { type ImagerAddress, imagerText } from './imager-address.ts';
@@ -36,7 +36,7 @@ export interface Commands {
   cluster(): string | undefined;
   /** The name the imager has for this node. */
   named(hostname: string): void;
-  flash(request: Flash, by: Requester): Promise<BootPointer>;
+  flash(request: Flash, by: Requester): Promise<Written>;
   /** Gives what is done once the answer has left. */
   power(action: 'reboot' | 'poweroff'): () => void;
   /** Something about the node's definition; gives the answer. */
@@ -220,8 +220,8 @@ export class AgentLink implements ImagerLink {
         return;
       case 'flash':
         void this.#answer(from, message.request, async () => {
-          const pointer = await this.#commands.flash(message, from);
-          from.send({ type: 'done', request: message.request, pointer });
+          const written = await this.#commands.flash(message, from);
+          from.send({ type: 'done', request: message.request, ...written });
         });
         return;
       case 'power':

@@ -112,7 +112,14 @@ const agentMessages = {
   output: outputMessage,
   /** The boot went on and wrote this down in its pointer: attempts renewed, ready. */
   pointer: lazily(() => z.object({ type: z.literal('pointer'), pointer: pointer() })),
-  done: lazily(() => z.object({ type: z.literal('done'), request: uint(), pointer: z.optional(pointer()) })),
+  done: lazily(() =>
+    z.object({
+      ...{ type: z.literal('done'), request: uint() },
+      /** Of a flash: what was written and read back, and what the store held until then, null for nothing. */
+      pointer: z.optional(pointer()),
+      former: z.optional(z.nullable(pointer())),
+    }),
+  ),
   failed: lazily(() =>
     z.object({
       ...{ type: z.literal('failed'), request: uint(), why: text(4096) },

@@ -1,6 +1,6 @@
 /** `agent local show|erase`: which clusters the node is defined in, and never a key. Parses, calls, prints. */
 import { parseBootLine } from '../linux/cmdline.ts';
-import { withAdvice } from '../linux/erase-advice.ts';
+import { placeOption, withAdvice } from '../linux/erase-advice.ts';
 import type { Host } from '../linux/host.ts';
 import { STATE_DIRECTORY } from '../linux/journal.ts';
 import { LocalFolder } from '../linux/local-folder.ts';
@@ -91,8 +91,10 @@ function erase(host: Host, given: Given, print: (text: string) => void): undefin
 }
 
 function contentOf({ store }: Opened, given: Given): LocalContent {
-  const named = ['store', 'state'].filter((name) => given.has(name));
-  const place = named.map((name) => `--${name} ${given.one(name)}`).join(' ');
+  const place = (['store', 'state'] as const)
+    .filter((name) => given.has(name))
+    .map((name) => placeOption(name, given.needed(name)))
+    .join(' ');
   return withAdvice(place, () => store.read());
 }
 

@@ -1,4 +1,5 @@
 /** Runs a verb from the command line: its output on standard output, what goes wrong on standard error, an exit code. */
+import { BootOptionsRefusedError, BootOptionsUnverifiedError } from '../linux/efivars.ts';
 import type { Host } from '../linux/host.ts';
 import { UsageError } from '../linux/usage-error.ts';
 import { LocalRefusedError, LocalUnverifiedError } from '../protocol/local-content.ts';
@@ -61,8 +62,13 @@ function obeyNone(
   return 0;
 }
 
+/** One that is both is the first. */
+const REFUSED = [PointerRefusedError, LocalRefusedError, BootOptionsRefusedError];
+const UNVERIFIED = [PointerStoreError, LocalUnverifiedError, BootOptionsUnverifiedError];
+
 function exitCodeOf(error: unknown): number {
+  const is = (kinds: readonly (new () => Error)[]) => kinds.some((kind) => error instanceof kind);
   if (error instanceof UsageError) return 2;
-  if (error instanceof PointerRefusedError || error instanceof LocalRefusedError) return 4;
-  return error instanceof PointerStoreError || error instanceof LocalUnverifiedError ? 5 : 1;
+  if (is(REFUSED)) return 4;
+  return is(UNVERIFIED) ? 5 : 1;
 }

@@ -41,7 +41,11 @@ export const SUPERVISE: CommandLine = {
         'room; without it the node cannot be flashed',
     },
     { name: 'state', value: 'FOLDER', about: `what must outlive this process (default: ${STATE_DIRECTORY})` },
-    { name: 'uid-file', value: 'FILE', about: "a file with the node's UID (default: the hardware's)" },
+    {
+      name: 'uid-file',
+      value: 'FILE',
+      about: "a file with the node's UID, a UUID or serial:TEXT (default: the hardware's)",
+    },
     {
       name: 'enrolment-key',
       value: 'FILE',

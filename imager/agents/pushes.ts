@@ -2,9 +2,11 @@
 import type { Identified } from '../../agent/protocol/membership.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 
-/** What an agent answered: the pointer it wrote, who it is, or plainly that it did what was asked. */
+/** What an agent answered: the pointer it wrote and the one before, who it is, or plainly that it did what was asked. */
 export interface PushAnswer {
   pointer?: BootPointer;
+  /** Left out by agents that do not tell it. */
+  former?: BootPointer | null;
   identified?: Pick<Identified, 'uid' | 'local'>;
 }
 

@@ -1,11 +1,10 @@
 /** The agent endpoint: who is connected, what they report, and what is pushed to them. */
 import { ENROL_IDENTITY } from '../../agent/protocol/enrolment.ts';
-import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { Tally } from '../journal/tally.ts';
 import { LOST_SECONDS } from '../model/config.ts';
 import type { Liveness, NodeDetails, Undefined } from '../model/views.ts';
 import { Conversations, undefinedWords } from './conversations.ts';
-import { Flashes, type FlashRequest } from './flashes.ts';
+import { Flashes, type FlashRequest, type Written } from './flashes.ts';
 import { Listener } from './listener.ts';
 import { type AgentServerOptions, HELLO_MS, MAX_CONNECTIONS } from './options.ts';
 import { type ConnectedNode, Peers } from './peers.ts';
@@ -110,7 +109,7 @@ export class AgentServer {
   }
 
   /** Has the node write a new boot pointer: `Flashes.flash`. */
-  flash(node: string, request: FlashRequest): Promise<BootPointer> {
+  flash(node: string, request: FlashRequest): Promise<Written> {
     return this.#flashes.flash(node, request);
   }
 

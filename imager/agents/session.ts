@@ -130,7 +130,10 @@ function settled(session: Session, message: AgentMessage): Turn | undefined {
       : undefined;
   switch (message.type) {
     case 'done':
-      return settle(message.pointer === undefined ? {} : { pointer: message.pointer });
+      return settle({
+        ...(message.pointer === undefined ? {} : { pointer: message.pointer }),
+        ...(message.former === undefined ? {} : { former: message.former }),
+      });
     case 'failed':
       return settle({ why: message.why, untouched: message.untouched });
     case 'identified':

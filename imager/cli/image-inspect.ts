@@ -42,7 +42,15 @@ Examples:
     .description('read the files of a boot image again and compare them with their checksums')
     .argument('<name>', 'name of the image')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager image verify debian-12')
+    .addHelpText(
+      'after',
+      `
+Reads the files that were added. A node that is flashed verifies all that is served of the image, which is more files:
+boot.ipxe and the like are made of these.
+
+Examples:
+  imager image verify debian-12`,
+    )
     .action(async (name: string, _options, command: Command) => verify(new Context(command), name));
 }
 
@@ -134,7 +142,7 @@ async function verify(context: Context, name: string): Promise<void> {
       'byte',
     );
     return [
-      `${name}: read ${counted(files.length, 'file')}, ${all}; ${faults.length === 0 ? `all as added ${image.added}` : 'damaged'}`,
+      `${name}: read ${counted(files.length, 'added file')}, ${all}; ${faults.length === 0 ? `all as added ${image.added}` : 'damaged'}`,
       table(
         ['  file', 'size', 'sha256', 'now'],
         files.map(([file, { bytes: size, sha256 }]) => [

@@ -1,5 +1,6 @@
 /** The imager's command line: parses, calls, prints. One file a verb group beside this one. */
 import { Command } from 'commander';
+import { PROTOCOL_VERSION } from '../../agent/protocol/messages.ts';
 import { addBase } from './base.ts';
 import { addDisk } from './disk.ts';
 import { EXIT_CODES } from './failure.ts';
@@ -9,10 +10,12 @@ import { addPxe } from './pxe.ts';
 import { addRig } from './rig.ts';
 import { addSerial } from './serial.ts';
 import { addServe } from './serve.ts';
+import { VERSION } from './version.ts';
 
 /** All verbs. Parsing throws CommanderError where it would end the process. */
 export function commandLine(): Command {
   const program = new Command('imager')
+    .version(`imager ${VERSION} (protocol ${PROTOCOL_VERSION}, node)`, '--version', 'print the version')
     .description('Boots nodes over the network: boot images, disks, boot pointers, configuration.')
     .option('-c, --config <file>', 'configuration file (default: $IMAGER_CONFIG, or ./imager.yaml)')
     .configureHelp({ showGlobalOptions: true })

@@ -103,11 +103,7 @@ export class BootTable {
       syncPath(work);
       return await this.#publish(work, entry);
     } catch (error) {
-      // No space, a failing disk, a state folder that may not be written to: for the asker to read.
-      const why = pathWords(error) ?? systemWords(error);
-      throw why === undefined
-        ? error
-        : new ImageError(`image ${image.name} cannot be added: ${why}`, { cause: error });
+      throw inWords(error, `image ${image.name} cannot be added`);
     } finally {
       // What does not go now goes at the next start.
       await rm(work, { recursive: true, force: true }).catch(() => {});
@@ -180,7 +176,7 @@ export class BootTable {
 
   /**
    * Signs an image that nobody has signed, or another cluster, as it is now. Undefined where there is none; throws ImageError where
-   * it is damaged.
+   * it is damaged, or cannot be written.
    */
   async sign(name: string): Promise<BootImage | undefined> {
     const image = this.#unsealed(name);
@@ -189,8 +185,12 @@ export class BootTable {
     if (fault !== undefined)
       throw new ImageError(`image ${name} is damaged: ${fault}; it is not signed: ${this.mending(name)}`);
     const folder = join(this.#dir, name);
-    removeUnfinished(folder);
-    replaceDurably(folder, ENTRY, sealed(image, this.#signing()));
+    try {
+      removeUnfinished(folder);
+      replaceDurably(folder, ENTRY, sealed(image, this.#signing()));
+    } catch (error) {
+      throw inWords(error, `image ${name} cannot be signed`);
+    }
     return image;
   }
 
@@ -297,6 +297,12 @@ export class BootTable {
     }
     return image;
   }
+}
+
+/** No space, a failing disk, a state folder that may not be written to: for the asker to read, behind `what`. */
+function inWords(error: unknown, what: string): unknown {
+  const why = pathWords(error) ?? systemWords(error);
+  return why === undefined ? error : new ImageError(`${what}: ${why}`, { cause: error });
 }
 
 function key(entry: BootImage | ImageError): string {

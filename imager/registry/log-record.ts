@@ -7,8 +7,11 @@ import { copyValue, MAX_DEPTH } from './value.ts';
 
 /** The file's first bytes. */
 export const LOG_MAGIC = Buffer.from('BWRLOG1\n', 'latin1');
-/** In front of each record: where the next one begins can be told from bytes that were damaged. */
+/** In front of each record, and nowhere else: where the next one begins can be told from bytes that were damaged. */
 const RECORD_MAGIC = Buffer.from('BWrc', 'latin1');
+/** How the magic begins, and what is written for that in a payload with the magic among its values: never the magic. */
+const STEM = 'BWr';
+const STUFFED = 'BWr\0';
 /** Magic, length of the payload and its CRC-32, little-endian. */
 export const RECORD_HEAD = 12;
 /** The least that a disk writes whole: records go over zeroes, and any of its sectors may get there before the others. */
@@ -34,12 +37,14 @@ export class LogError extends Error {
 
 /** The record of transactions that follow each other from revision `first`, each with what it wrote. */
 export function encodeGroup(first: number, transactions: readonly (readonly Write[])[]): Uint8Array {
-  const payload = encodeCbor([
-    first,
-    transactions.map((writes) =>
-      writes.map(({ written, stored }) => (stored === undefined ? [written] : [written, stored.value])),
-    ),
-  ]);
+  const payload = withoutMagic(
+    encodeCbor([
+      first,
+      transactions.map((writes) =>
+        writes.map(({ written, stored }) => (stored === undefined ? [written] : [written, stored.value])),
+      ),
+    ]),
+  );
   const record = Buffer.allocUnsafe(RECORD_HEAD + payload.length);
   RECORD_MAGIC.copy(record);
   record.writeUInt32LE(payload.length, 4);
@@ -49,12 +54,28 @@ export function encodeGroup(first: number, transactions: readonly (readonly Writ
 }
 
 /**
+ * What is written of `group`: itself, or as a byte string in which nothing is the magic. A value that looks like a record, within
+ * one that was not written to its end, would be taken for one that came behind it.
+ */
+function withoutMagic(group: Uint8Array): Uint8Array {
+  return viewOf(group).includes(RECORD_MAGIC) ? encodeCbor(replaced(group, STEM, STUFFED)) : group;
+}
+
+function replaced(bytes: Uint8Array, from: string, to: string): Uint8Array {
+  return Buffer.from(viewOf(bytes).toString('latin1').replaceAll(from, to), 'latin1');
+}
+
+function viewOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/**
  * The groups in a log, in order, and where the last whole record ends: what is behind was being written when the process
  * or the machine ended, nobody was told that it is durable. Throws LogError where the log is none, or where a record is
  * damaged that is not the last one. Values share no memory with `bytes`.
  */
 export function decodeLog(bytes: Uint8Array): { groups: Group[]; end: number } {
-  const log = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const log = viewOf(bytes);
   const head = log.subarray(0, LOG_MAGIC.length);
   if (!head.equals(LOG_MAGIC.subarray(0, head.length))) throw new LogError(0, 'it does not begin as a log');
   if (head.length < LOG_MAGIC.length) return { groups: [], end: 0 };
@@ -94,7 +115,8 @@ function lengthAt(log: Buffer, at: number): number | undefined {
 
 /**
  * Whether the bad record at `at` is the last: a record is written after the one before it is durable, so that a torn one
- * has nothing behind it but zeroes. Where its own head was written in part its length may be too short.
+ * has nothing behind it but zeroes. Where its own head was written in part its length may be too short; a sound record is
+ * then one that came behind it, for none is within another.
  */
 function isTorn(log: Buffer, at: number): boolean {
   const length = isInOneSector(at + 4) ? lengthAt(log, at) : undefined;
@@ -112,7 +134,7 @@ function isInOneSector(at: number): boolean {
 
 function readGroup(payload: Buffer, at: number): Group {
   try {
-    const [first, transactions] = listOf(decodeCbor(payload, DEEPEST), 2);
+    const [first, transactions] = listOf(decodeGroup(payload), 2);
     if (typeof first !== 'number' || !Number.isSafeInteger(first) || first < 1)
       throw new Error(`revision ${first}`);
     const read = listOf(transactions).map((writes, index) =>
@@ -123,6 +145,11 @@ function readGroup(payload: Buffer, at: number): Group {
   } catch (error) {
     throw new LogError(at, `a record that this program cannot read: ${(error as Error).message}`);
   }
+}
+
+function decodeGroup(payload: Buffer): unknown {
+  const group = decodeCbor(payload, DEEPEST);
+  return group instanceof Uint8Array ? decodeCbor(replaced(group, STUFFED, STEM), DEEPEST) : group;
 }
 
 function readWrite(write: unknown, revision: number): Write {

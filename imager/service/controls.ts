@@ -121,7 +121,7 @@ async function flash(
   name: string,
   target: { image: string; disks: string[] },
 ): Promise<Flashed> {
-  const { config, nodes, directory, admissions, disks, agents, httpPort, sink, clock } = parts;
+  const { config, nodes, admissions, disks, agents, httpPort, sink, clock } = parts;
   const node = nodeNamed(nodes, name);
   const known = disks.names();
   for (const disk of target.disks) if (!known.includes(disk)) throw unknownName('disk', disk, known);
@@ -129,7 +129,6 @@ async function flash(
     throw new ApiError(400, `the same disk twice: ${target.disks.join(', ')}`);
   const { image } = target;
   const entry = await soundImage(parts, name, image);
-  const old = directory.get(name)?.pointer ?? null;
   const request = {
     image,
     disks: target.disks,
@@ -139,7 +138,7 @@ async function flash(
   };
   const sealed = admissions.sealImage(name, request, servedFiles(entry));
   const signed = sealed && { port: httpPort, ...sealed };
-  const pointer = await agents
+  const { old, pointer } = await agents
     .flash(node.name, { ...request, ...(signed && { signed }) })
     .catch((error: unknown) => {
       throw pushFailure(error, node.name);
@@ -287,17 +286,14 @@ function pushFailure(error: unknown, node: string): unknown {
   }
 }
 
-/** The stores' own complaints about a wish are the asker's to read. */
+/** The stores' own complaints about a wish are the asker's to read; what the system says to them is the imager's own failure. */
 async function wish<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
     if (error instanceof UnknownNameError) throw new ApiError(404, error.message, error.known);
     if (error instanceof SourceError) throw new ApiError(400, error.message);
     if (error instanceof StoreError || error instanceof ImageError) throw new ApiError(409, error.message);
-    if (code === 'ENOENT' || code === 'EACCES' || code === 'EISDIR')
-      throw new ApiError(400, (error as Error).message);
     throw error;
   }
 }

@@ -79,8 +79,23 @@ const request = () =>
 test('a node without a definition has no key to verify an image with: it writes the pointer, and says so', async () => {
   const { flashes: node } = flashes(new Membership('serial:n1', undefined));
   const { signed: _, ...plain } = flashOf('d1');
-  expect(await node.flash(plain, by())).toMatchObject({ image: 'a', deployment: 'd1', sequence: 1 });
+  expect(await node.flash(plain, by())).toMatchObject({
+    pointer: { image: 'a', deployment: 'd1', sequence: 1 },
+    former: null,
+  });
   expect(host.console).toEqual(['bootwright: image a is not verified: this node has no key of its cluster']);
+});
+
+test('what was in force before is what the store held, whoever wrote that', async () => {
+  const { flashes: node } = flashes(new Membership('serial:n1', undefined));
+  const { signed: _, ...plain } = flashOf('d1');
+  await node.flash(plain, by());
+  const { pointer } = store.read();
+  const set = store.write({ ...pointer!, image: 'set-here', fallback: 'rescue' });
+  expect(await node.flash({ ...plain, deployment: 'd2' }, by())).toMatchObject({
+    former: set,
+    pointer: { image: 'a', deployment: 'd2', fallback: 'rescue' },
+  });
 });
 
 test('a flash is refused while the image of another is being verified', async () => {
@@ -92,13 +107,13 @@ test('a flash is refused while the image of another is being verified', async ()
     /^the image of another flash is being verified/,
   );
   go();
-  expect(await flash).toMatchObject({ deployment: 'd1', sequence: 1 });
+  expect(await flash).toMatchObject({ pointer: { deployment: 'd1', sequence: 1 } });
   // And none is left behind.
   const second = request();
   const next = node.flash(flashOf('d3'), whose);
   await second;
   go();
-  expect(await next).toMatchObject({ deployment: 'd3', sequence: 2 });
+  expect(await next).toMatchObject({ pointer: { deployment: 'd3', sequence: 2 } });
   expect(steps).toEqual([]);
 });
 
@@ -119,7 +134,7 @@ test("one whose imager has hung up writes nothing, and is in nobody's way", asyn
   await expect(node.flash(flashOf('d3'), there)).rejects.toThrow(/^the image of another flash/);
   expect(store.read().pointer).toBeUndefined();
   go();
-  expect(await next).toMatchObject({ deployment: 'd2', sequence: 1 });
+  expect(await next).toMatchObject({ pointer: { deployment: 'd2', sequence: 1 } });
 });
 
 test('one that takes longer than its size allows is given up', async () => {

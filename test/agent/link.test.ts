@@ -96,7 +96,7 @@ it('answers a flash with the record that was written, a refused one with the rea
   const { imager } = await linked({
     async flash(request) {
       if (broken) throw new Error('boot pointer not verified');
-      return { ...POINTER, image: request.image };
+      return { pointer: { ...POINTER, image: request.image }, former: null };
     },
   });
   const flash: ImagerMessage = {
@@ -110,7 +110,7 @@ it('answers a flash with the record that was written, a refused one with the rea
   };
   imager.send(WELCOME);
   imager.send(flash);
-  expect(await imager.take()).toEqual({ type: 'done', request: 4, pointer: POINTER });
+  expect(await imager.take()).toEqual({ type: 'done', request: 4, pointer: POINTER, former: null });
   broken = true;
   imager.send({ ...flash, request: 5 });
   expect(await imager.take()).toEqual({ type: 'failed', request: 5, why: 'boot pointer not verified' });

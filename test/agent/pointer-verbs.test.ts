@@ -3,7 +3,8 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { STORE_KINDS } from '../../agent/linux/eeprom.ts';
+import { DEVICE_SIZE, STORE_KINDS } from '../../agent/linux/eeprom.ts';
+import { NodeHost } from '../../agent/node/host.ts';
 import {
   encodeBootNumbers,
   encodeVariable,
@@ -12,7 +13,7 @@ import {
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import { rpiImage } from '../pointer/rpi-image.ts';
 import { buildAgentsFirst, RUNTIMES } from '../support/agent-process.ts';
-import { quickVerb, runAgent, verb } from '../support/agent-verbs.ts';
+import { quickVerb, runAgent, verb, verbOn } from '../support/agent-verbs.ts';
 
 buildAgentsFirst();
 
@@ -218,6 +219,32 @@ describe.each(RUNTIMES)('%s', (runtime) => {
     );
   });
 
+  it.each([0x00, 0xff])(
+    'a chip of bytes %i alone has empty slots, and no stub that would obey them',
+    (byte) => {
+      const erased = Buffer.alloc(DEVICE_SIZE, byte);
+      const store = `ipxe-script:${file('disk', erased)}`;
+      expect(verb('pointer', 'show', '--store', store).out).toBe('slot 0: empty\nslot 1: empty\n');
+      const { code, err } = verb('pointer', 'set', '--store', store, ...POINTER);
+      expect([code, err]).toEqual([
+        4,
+        expect.stringContaining('was not written: the loader, at 0x0000, is not'),
+      ]);
+      expect(readFileSync(join(dir, 'disk'))).toEqual(erased);
+    },
+  );
+
+  it('the deciding digit does not matter where both slots are empty', () => {
+    const path = FRESH['ipxe-script']();
+    damage(path, 0x20c);
+    const store = `ipxe-script:${path}`;
+    expect(verb('pointer', 'verify', '--store', store).out).toBe(
+      'no boot pointer: slot 0 is empty; slot 1 is empty; `agent pointer set` writes one\n',
+    );
+    expect(verb('pointer', 'set', '--store', store, ...POINTER).code).toBe(0);
+    expect(verb('pointer', 'verify', '--store', store).code).toBe(0);
+  });
+
   it("set warns where U-Boot's environment has one copy", () => {
     const env = join(dir, 'env');
     copyFileSync(projectFile('fixtures/pointer/mkenvimage-single.bin'), env);
@@ -290,13 +317,29 @@ describe.each(RUNTIMES)('%s', (runtime) => {
       next: 2,
       order: [2, 1],
     });
-    expect(await efi('next', '0009')).toMatchObject({
-      code: 1,
-      err: expect.stringContaining('there is no Boot0009'),
-    });
+    const asked: [string, string, string][] = [
+      ['next', '0009', 'BootNext not written: there is no Boot0009'],
+      ['order', '0001,0001', 'BootOrder not written: Boot0001 is named twice'],
+    ];
+    for (const [name, options, why] of asked)
+      expect(await efi(name, options)).toMatchObject({ code: 4, err: expect.stringContaining(why) });
     expect(await efi('next', '9')).toMatchObject({
       code: 2,
       err: expect.stringContaining('four hexadecimal digits'),
     });
+  });
+});
+
+it('boot options that read back differently are told as not verified', () => {
+  const efivars = FRESH.efivars();
+  writeFileSync(
+    join(efivars, `Boot0001-${GLOBAL_GUID}`),
+    encodeVariable(Buffer.from([1, 0, 0, 0, 0, 0, 0x41, 0, 0, 0])),
+  );
+  const host = new NodeHost();
+  host.writeVariable = () => {};
+  expect(verbOn(host, 'efi', 'next', '0001', '--efivars', efivars)).toEqual({
+    ...{ code: 5, out: '' },
+    err: 'agent: BootNext not verified: it reads back differently\n',
   });
 });

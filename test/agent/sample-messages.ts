@@ -44,7 +44,7 @@ export const FROM_AGENT: OfEachKind<AgentMessage> = {
     ...{ timedOut: false, began: 2.5, took: 0.125, output: 'one\ntwo\n' },
   },
   pointer: { type: 'pointer', pointer: POINTER },
-  done: { type: 'done', request: 9, pointer: POINTER },
+  done: { type: 'done', request: 9, pointer: POINTER, former: POINTER },
   failed: { type: 'failed', request: 9, why: 'no EEPROM', untouched: true },
   heartbeat: {
     type: 'heartbeat',

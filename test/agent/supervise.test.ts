@@ -197,6 +197,17 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
       code: 1,
       complaints: expect.stringContaining(uid),
     });
+    for (const [text, why] of [
+      ['node 1\n', 'it is no UUID'],
+      ['SERIAL:a b', 'a serial number of a UID has 1 to 63 of a-z 0-9 . _ : -'],
+    ] as const) {
+      writeFileSync(uid, text);
+      const words = `agent: ${uid} holds no UID (${why}): one is a UUID, or serial:TEXT`;
+      expect(await ends('--imager', ADDRESS, '--uid-file', uid)).toMatchObject({
+        code: 1,
+        complaints: `${words}\n`,
+      });
+    }
     // Of a definition whose key is damaged, too: nothing is asked of an imager.
     openLocalFolder(new NodeHost(), state).define(definitionOf(1));
     const key = join(state, 'clusters', definitionOf(1).cluster.id, '1/key');

@@ -8,10 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { openPointerStore } from '../../agent/linux/eeprom.ts';
+import { NodeHost } from '../../agent/node/host.ts';
 import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { imageBytes, type SignedFor } from '../../agent/protocol/signed.ts';
 import type { ServedFile, SignedImage } from '../../agent/protocol/signed-image.ts';
 import type { Admissions } from '../../imager/agents/admissions.ts';
+import type { Written } from '../../imager/agents/flashes.ts';
 import type { AgentServer } from '../../imager/agents/server.ts';
 import type { ReadModel } from '../../imager/http/read-model.ts';
 import { HttpServer } from '../../imager/http/server.ts';
@@ -156,7 +159,7 @@ class Node {
   }
 
   /** `change`: of what the imager says of the files. */
-  flash(change: Change = (signed) => signed): Promise<BootPointer> {
+  flash(change: Change = (signed) => signed): Promise<Written> {
     this.#deployments++;
     const sealed = this.admissions.sealImage('node1', this.target, files)!;
     const signed = change({ port: middle.port, ...sealed }, this);
@@ -276,15 +279,26 @@ const ANSWERED: Record<string, [Trick, RegExp]> = {
 describe.each(RUNTIMES)('the agent on %s', (runtime) => {
   test('flashes an image whose files are those that its cluster signed, and no other', TIME, async () => {
     const node = await Node.start(runtime);
-    expect(await node.flash()).toMatchObject({ image: IMAGE, deployment: 'd1', sequence: 1 });
+    expect(await node.flash()).toMatchObject({ pointer: { image: IMAGE, deployment: 'd1', sequence: 1 } });
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
     expect(node.console).toMatch(
-      new RegExp(`^bootwright: image debian verified: 4 files of ${bytes} bytes in \\d+\\.\\d{3} s$`, 'm'),
+      new RegExp(
+        `^bootwright: image debian verified: 4 served files of ${bytes} bytes in \\d+\\.\\d{3} s$`,
+        'm',
+      ),
     );
     const written = readFileSync(node.pointer);
     for (const [what, [change, why]] of Object.entries(SAID))
       expect([what, await node.refusal(change)]).toEqual([what, expect.stringMatching(why)]);
     expect(readFileSync(node.pointer)).toEqual(written);
+  });
+
+  test('tells the pointer before, also where somebody set that beside it', TIME, async () => {
+    const node = await Node.start(runtime);
+    const { pointer } = await node.flash();
+    const store = openPointerStore(new NodeHost(), 'eeprom', node.pointer);
+    const set = store.write({ ...pointer, image: 'set-there', deployment: 'd9' });
+    expect(await node.flash()).toMatchObject({ old: set, pointer: { deployment: 'd2' } });
   });
 
   test('does not get an image that was changed on the disk of the imager since', TIME, async () => {
@@ -296,7 +310,7 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     expect(await node.refusal()).toMatch(/^image debian is not verified: kernel: HTTP\/1.1 500 /);
     writeFileSync(kernelFile, KERNEL);
     expect(readFileSync(node.pointer)).toEqual(written);
-    expect(await node.flash()).toMatchObject({ image: IMAGE });
+    expect(await node.flash()).toMatchObject({ pointer: { image: IMAGE } });
   });
 
   test('refuses a kernel that somebody in between has changed, and tells; its link stays', TIME, async () => {
@@ -314,7 +328,7 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     expect(told.detail?.why).toMatch(/^tampered: \/images\/debian\/kernel /);
     expect(readFileSync(node.pointer)).toEqual(written);
     expect(node.told.events.filter(({ step }) => step === 'disconnect')).toEqual([]);
-    expect(await node.flash()).toMatchObject({ image: IMAGE });
+    expect(await node.flash()).toMatchObject({ pointer: { image: IMAGE } });
   });
 
   test('goes on with all else while it verifies, and with no other flash', TIME, async () => {
@@ -327,7 +341,7 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     await eventually(() => expect(beats()).toBeGreaterThan(heard + 2));
     expect(await node.refusal()).toBe('node1 is being flashed already');
     stall.go();
-    expect(await flash).toMatchObject({ deployment: 'd1', sequence: 1 });
+    expect(await flash).toMatchObject({ pointer: { deployment: 'd1', sequence: 1 } });
   });
 
   test('writes nothing for an imager that has gone meanwhile; the next one flashes it', TIME, async () => {
@@ -342,8 +356,8 @@ describe.each(RUNTIMES)('the agent on %s', (runtime) => {
     await node.told.seen('hello', 2);
     expect(readFileSync(node.pointer)).toEqual(written);
     // The one before it still waits for its last byte.
-    expect(await node.flash()).toMatchObject({ deployment: 'd2', sequence: 1 });
+    expect(await node.flash()).toMatchObject({ pointer: { deployment: 'd2', sequence: 1 } });
     stall.go();
-    expect(await node.flash()).toMatchObject({ deployment: 'd3', sequence: 2 });
+    expect(await node.flash()).toMatchObject({ pointer: { deployment: 'd3', sequence: 2 } });
   });
 });

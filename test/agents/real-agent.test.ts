@@ -38,7 +38,7 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
       cluster: () => undefined,
       flash: async ({ type, request, ...target }) => {
         if (target.image === 'broken') throw new Error('EEPROM: EIO');
-        return { ...POINTER, ...target, sequence: 2 };
+        return { pointer: { ...POINTER, ...target, sequence: 2 }, former: null };
       },
       power: (action) => () => void actions.push(action),
       named: (hostname) => void names.push(hostname),
@@ -51,7 +51,10 @@ test('steps, plan, flash and power; an imager that went away gets the steps it m
   await link.settle(5000);
   expect(names).toEqual(['web1']);
   const target = { image: 'b', disks: ['d2'], imagers: [ADDRESS], cluster: 'demo', deployment: 'd2' };
-  expect(await server.flash('node1', target)).toMatchObject({ sequence: 2, image: 'b' });
+  expect(await server.flash('node1', target)).toMatchObject({
+    old: null,
+    pointer: { sequence: 2, image: 'b' },
+  });
   await expect(server.flash('node1', { ...target, image: 'broken' })).rejects.toThrow('EEPROM: EIO');
   await server.power('node1', 'reboot');
   await eventually(() => expect(actions).toEqual(['reboot']));

@@ -245,12 +245,24 @@ async function flashed(answer: (push: Flash) => AgentMessage): Promise<unknown> 
 
 test('flash resolves with the pointer read back, which is kept', async () => {
   const written = { ...POINTER, ...request, sequence: 2, phase: 'deploy' as const };
-  expect(await flashed((push) => ({ type: 'done', request: push.request, pointer: written }))).toEqual(
-    written,
-  );
+  expect(await flashed((push) => ({ type: 'done', request: push.request, pointer: written }))).toEqual({
+    old: POINTER,
+    pointer: written,
+  });
   expect(directoryOf(registry).get('node1')?.pointer).toEqual(written);
   expect(directoryOf(registry).ownerOf('d2')).toBe('node1');
 });
+
+test.each([{ ...POINTER, image: 'set-there', sequence: 2 }, null])(
+  'the old pointer is what the agent says it was: %j',
+  async (former) => {
+    const pointer = { ...POINTER, ...request, sequence: 3, phase: 'deploy' as const };
+    expect(await flashed((push) => ({ type: 'done', request: push.request, pointer, former }))).toEqual({
+      old: former,
+      pointer,
+    });
+  },
+);
 
 test('flash rejects what the agent says failed, and a confirmation of something else', async () => {
   expect(
@@ -277,7 +289,7 @@ test('of two flashes with one disk at the same moment one is refused, every time
     const push = await first.asked('flash');
     first.send({ type: 'done', request: push.request, pointer: written(disks) });
     const [won, lost] = await ends;
-    expect(won).toMatchObject({ status: 'fulfilled', value: { disks } });
+    expect(won).toMatchObject({ status: 'fulfilled', value: { pointer: { disks } } });
     expect(lost).toMatchObject({
       status: 'rejected',
       reason: {

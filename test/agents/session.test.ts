@@ -283,6 +283,10 @@ describe('after the welcome', () => {
     expect(receive(open, { type: 'done', request: 7, pointer: POINTER }, world).outputs).toEqual([
       { do: 'settle', request: 7, answer: { pointer: POINTER } },
     ]);
+    const former = { ...POINTER, sequence: 1 };
+    expect(receive(open, { type: 'done', request: 7, pointer: POINTER, former }, world).outputs).toEqual([
+      { do: 'settle', request: 7, answer: { pointer: POINTER, former } },
+    ]);
     expect(receive(open, { type: 'failed', request: 7, why: 'no' }, world).outputs).toEqual([
       { do: 'settle', request: 7, answer: { why: 'no' } },
     ]);

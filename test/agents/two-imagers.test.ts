@@ -50,7 +50,10 @@ test('goes to the second, comes back to the first once that welcomes it, and los
   const link = new AgentLink(new HastyHost(), addresses, hello(), () => hello(), {
     secret: () => ENROL,
     cluster: () => 'one',
-    flash: async ({ type, request, ...target }) => ({ ...POINTER, ...target, sequence: 2 }),
+    flash: async ({ type, request, ...target }) => ({
+      pointer: { ...POINTER, ...target, sequence: 2 },
+      former: null,
+    }),
     power: () => () => {},
     named: () => {},
     member: (request) => member.answer(request),

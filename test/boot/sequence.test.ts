@@ -150,7 +150,7 @@ describe.each(['arm64', 'x86'] as Rig[])('rig %s', (rig) => {
         phase: 'deploy',
         fallback: 'alpha',
       });
-      expect(node.serial()).toMatch(/bootwright: image beta verified: 4 files of \d{8} bytes/);
+      expect(node.serial()).toMatch(/bootwright: image beta verified: 4 served files of \d{8} bytes/);
       await node.cutPower();
       await node.powerOn();
       await node.waitForStep('ready', { withinMs: BOOTED });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { projectFile } from '../../firmware-stubs/rig/project.ts';
 import { commandLine } from '../../imager/cli/program.ts';
 import { type Ended, imagerProgram, runVerb } from '../support/imager-verbs.ts';
 
@@ -96,6 +97,14 @@ describe('usage', () => {
     expect(stdout).toMatch(
       /0 {2}done\n {2}1 {2}failed.*\n {2}2 {2}wrong usage.*\n {2}3 {2}the imager is not running/,
     );
+  });
+
+  test('the version is said as the agent says its own', async () => {
+    const { version } = JSON.parse(readFileSync(projectFile('package.json'), 'utf8'));
+    expect(await imager(['--version'])).toEqual({
+      ...{ code: 0, stderr: '' },
+      stdout: `imager ${version} (protocol 2, node)\n`,
+    });
   });
 
   test('a reader that has seen enough is no failure', async () => {

@@ -17,7 +17,7 @@ test('image verify says what it read and what differs; damaged images are told o
   const good = await lab.imager('image', 'verify', 'base');
   expect(good).toMatchObject({ code: 0, stderr: '' });
   expect(good.stdout).toMatch(
-    /^base: read 2 files, 790000 bytes; all as added 20.*\n.*\n {2}kernel .* the same\n/,
+    /^base: read 2 added files, 790000 bytes; all as added 20.*\n.*\n {2}kernel .* the same\n/,
   );
   writeFileSync(join(lab.dir, 'state/images/base/initrd'), Buffer.alloc(90_000, 'other'));
   const bad = await lab.imager('image', 'verify', 'base');
@@ -28,12 +28,13 @@ test('image verify says what it read and what differs; damaged images are told o
     ),
   });
   expect(bad.stdout).toMatch(
-    /^base: read 2 files, 790000 bytes; damaged\n[\s\S]* the same\n {2}initrd .* damaged\n$/,
+    /^base: read 2 added files, 790000 bytes; damaged\n[\s\S]* the same\n {2}initrd .* damaged\n$/,
   );
   writeFileSync(join(lab.dir, 'state/images/base/initrd'), 'short');
   const damage = expect.stringMatching(/^(?:imager: )?image base is damaged: initrd has 5 bytes, not 90000/);
   expect(await lab.imager('image', 'show', 'base')).toMatchObject({ code: 1, stderr: damage });
   expect(await lab.imager('image', 'list')).toMatchObject({ code: 0, stderr: damage });
+  expect(await lab.imager('image', 'list', '--json')).toEqual({ code: 0, stdout: '[]\n', stderr: damage });
   await lab.stop('TERM');
 }, 120_000);
 

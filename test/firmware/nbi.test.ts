@@ -216,7 +216,9 @@ test(
 );
 
 test('what is stored is compared with its checksums', async () => {
-  expect(await verb('image', 'verify', 'tagged')).toMatch(/^tagged: read 1 file, \d+ bytes; all as added /);
+  expect(await verb('image', 'verify', 'tagged')).toMatch(
+    /^tagged: read 1 added file, \d+ bytes; all as added /,
+  );
   const stored = join(dir, 'state/images/sector/boot.img');
   const bytes = readFileSync(stored);
   bytes[100]! ^= 1;

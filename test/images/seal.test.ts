@@ -1,15 +1,27 @@
 /** What of the boot table counts: entries that the cluster has signed, and files that are what these say. */
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { BootImage } from '../../imager/images/image.ts';
+import { type BootImage, ImageError } from '../../imager/images/image.ts';
 import { sealed } from '../../imager/images/seal.ts';
 import { BootTable } from '../../imager/images/table.ts';
 import { BootTree } from '../../imager/images/tree.ts';
 import { temporarySigner } from '../../imager/signing/signer.ts';
 import { asKernel } from '../support/kernels.ts';
+import { SmallDisk } from '../support/small-disk.ts';
 
 const SIGNER = temporarySigner();
 const KERNEL = asKernel('arm64', Buffer.alloc(80, 'a kernel '));
@@ -104,6 +116,27 @@ describe('an entry that this cluster has not signed so', () => {
     await expect(table.verify('a')).rejects.toThrow(/^image a is not signed: .*; initrd has sha256 .*, not /);
     expect(() => table.get('a')).toThrow(/is not signed/);
     expect(await table.sign('absent')).toBeUndefined();
+  });
+
+  test('is not signed on a full disk, in words, and stays as it was', async () => {
+    const added = await table.add(newImage('a'));
+    const [folder, small] = [join(dir, 'images/a'), join(dir, 'small')];
+    await mkdir(small);
+    const disk = await SmallDisk.over(small, 64 * 1024);
+    await cp(folder, disk.here, { recursive: true });
+    await rm(folder, { recursive: true });
+    await symlink(disk.here, folder);
+    const text = JSON.stringify(added);
+    await writeFile(entryOf('a'), text);
+    await expect(writeFile(join(folder, 'others'), Buffer.alloc(64 * 1024))).rejects.toThrow('ENOSPC');
+    const refused = table.sign('a');
+    await expect(refused).rejects.toThrow(
+      /^image a cannot be signed: no space is left on the file system \(ENOSPC\)$/,
+    );
+    await expect(refused).rejects.toThrow(ImageError);
+    expect(String(await readFile(entryOf('a')))).toBe(text);
+    expect(await readdir(folder)).toHaveLength(4);
+    await disk.close();
   });
 
   test.each(['..', '.', 'a/', '../images'])('%s is no image that could be signed', async (name) => {

@@ -162,6 +162,15 @@ it.each(RUNTIMES)('%s: what is damaged is said, and forgotten only with --all', 
   expect(new LocalFolder(new NodeHost(), state).read().definitions).toEqual([]);
 });
 
+it('a folder whose name has blanks and quotes is in quotes where a command is told', () => {
+  const named = join(state, "node's state");
+  openLocalFolder(new NodeHost(), named).define(definitionOf(1));
+  writeFileSync(join(named, 'clusters/index.json'), 'x');
+  const word = `'${named.replace("'", "'\\''")}'`;
+  const { err } = withoutKey(runHere('local', 'show', '--state', named));
+  expect(err).toContain(`\`agent local erase --all --state ${word}\` forgets`);
+});
+
 it('a folder that was named goes before the store the node booted by, whose keys are another', () => {
   class Booted extends NodeHost {
     override readFile(path: string): Uint8Array {

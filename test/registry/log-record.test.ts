@@ -90,24 +90,48 @@ test('a last record of which only some parts got to the disk is cut off', () => 
     }
 });
 
-test('a last record of which any sectors got to the disk, and others did not, is cut off, wherever it begins', () => {
-  const sector = 512;
-  const short = encodeGroup(1, [[put('a', 'x'.repeat(300), 1)]]).length - 300;
-  for (let start = sector - 14; start <= sector; start++) {
-    const first = encodeGroup(1, [[put('a', 'x'.repeat(start - LOG_MAGIC.length - short), 1)]]);
-    // Of its length, 0x5e7, each byte may be in another sector than the next.
-    const whole = Buffer.concat([LOG_MAGIC, first, encodeGroup(2, [[put('a', 'y'.repeat(1500), 2)]])]);
-    const sectors = Math.ceil(whole.length / sector);
-    const from = Math.floor(start / sector);
-    for (let lost = 1; lost < 2 ** (sectors - from); lost++) {
-      const log = Buffer.from(whole);
-      for (let n = 0; n < sectors - from; n++)
-        if ((lost >> n) & 1)
-          log.subarray(Math.max(start, (from + n) * sector), (from + n + 1) * sector).fill(0);
-      const { groups, end } = decodeLog(log);
-      expect([groups.length, end], `from ${start}, lost ${lost.toString(2)}`).toEqual([1, start]);
+/** Records as a value may have them: where this log goes on, and of another one. */
+const RECORDS = Buffer.concat([encodeGroup(3, [[put('b', 'z', 3)]]), encodeGroup(9, [[put('b', 'z', 9)]])]);
+
+test.each([
+  ['text', 'y'.repeat(1500)],
+  ['records', new Uint8Array(Buffer.concat([Buffer.alloc(600, 'y'), RECORDS, Buffer.alloc(700, 'y')]))],
+  ['records up to its end', new Uint8Array(Buffer.concat([Buffer.alloc(1400, 'y'), RECORDS]))],
+])(
+  'a last record of which any sectors got to the disk, and others did not, is cut off, wherever it begins, with a value of %s',
+  (_, value) => {
+    const sector = 512;
+    const short = encodeGroup(1, [[put('a', 'x'.repeat(300), 1)]]).length - 300;
+    for (let start = sector - 14; start <= sector; start++) {
+      const first = encodeGroup(1, [[put('a', 'x'.repeat(start - LOG_MAGIC.length - short), 1)]]);
+      // Of its length each byte may be in another sector than the next.
+      const whole = Buffer.concat([LOG_MAGIC, first, encodeGroup(2, [[put('a', value, 2)]])]);
+      const sectors = Math.ceil(whole.length / sector);
+      const from = Math.floor(start / sector);
+      for (let lost = 1; lost < 2 ** (sectors - from); lost++) {
+        const log = Buffer.from(whole);
+        for (let n = 0; n < sectors - from; n++)
+          if ((lost >> n) & 1)
+            log.subarray(Math.max(start, (from + n) * sector), (from + n + 1) * sector).fill(0);
+        const { groups, end } = decodeLog(log);
+        expect([groups.length, end], `from ${start}, lost ${lost.toString(2)}`).toEqual([1, start]);
+      }
     }
+  },
+);
+
+test('a value of records comes back, and is no record of the log', () => {
+  for (const value of [new Uint8Array(RECORDS), 'BWrc', 'BWr\0c', { BWr: 'abc' }]) {
+    const record = Buffer.from(encodeGroup(1, [[put('a', value, 1)]]));
+    expect(record.lastIndexOf('BWrc')).toBe(0);
+    const { groups } = decodeLog(Buffer.concat([LOG_MAGIC, record]));
+    expect(groups[0]!.transactions[0]![0]!.stored!.value).toEqual(value);
   }
+});
+
+test('a record whose head is lost, with a sound one behind it, is damage: both were durable', () => {
+  const log = Buffer.from(LOG).fill(0, LOG_MAGIC.length, LOG_MAGIC.length + 12);
+  expect(() => decodeLog(log)).toThrow(`at byte ${LOG_MAGIC.length}: a record is damaged`);
 });
 
 test.each([

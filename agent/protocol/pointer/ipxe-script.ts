@@ -100,16 +100,24 @@ function stubFault(image: Uint8Array): string | undefined {
       );
   }
   const digit = image[DIGIT]!;
-  return ipxeScript.active(image) !== undefined || digit === NO_SLOT
+  // Without a record in either slot there is nothing to decide.
+  const decides = ipxeScript.read(image).some(({ kind }) => kind !== 'empty');
+  return ipxeScript.active(image) !== undefined || digit === NO_SLOT || !decides
     ? undefined
     : `the deciding digit is damaged (byte 0x${digit.toString(16).padStart(2, '0')} at 0x20c), so that iPXE takes neither slot: ` +
         '`agent pointer set` writes it again';
 }
 
+/** As a chip comes, or a file of zeroes. */
+function isErased(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0) || bytes.every((byte) => byte === 0xff);
+}
+
 function readSlot(image: Uint8Array, slot: SlotIndex): Slot {
   const bytes = image.subarray(SLOT_OFFSET[slot], SLOT_OFFSET[slot] + SLOT_SIZE);
   if (bytes.length < SLOT_SIZE) return { kind: 'torn', why: `slot of ${bytes.length} bytes` };
-  if (bytes.every((byte) => byte === SPACE || byte === LINE_FEED)) return { kind: 'empty' };
+  if (bytes.every((byte) => byte === SPACE || byte === LINE_FEED) || isErased(bytes))
+    return { kind: 'empty' };
   const body = bytes.subarray(HEAD_SIZE);
   const found = new TextDecoder().decode(bytes.subarray(0, HEAD_SIZE));
   const expected = head(slot, body);

@@ -125,7 +125,8 @@ export class SimulatedImager implements Listener {
     const admissions = await this.#admissions;
     const sealed = admissions.sealImage(node, request, servedFiles(bootImage(request.image)));
     const { http: port } = this.#parts.config.ports;
-    return this.#flashes.flash(node, { ...request, ...(sealed && { signed: { port, ...sealed } }) });
+    const signed = sealed && { port, ...sealed };
+    return (await this.#flashes.flash(node, { ...request, ...(signed && { signed }) })).pointer;
   }
 
   /** The last boots of a node with what it reported of them, the present one last. */

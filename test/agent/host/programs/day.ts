@@ -187,7 +187,7 @@ start(async (host, [hours = '24', folder = '/tmp']) => {
     secret: () => secret,
     cluster: () => 'lab',
     named() {},
-    flash: async ({ deployment }) => ({ ...POINTER, deployment }),
+    flash: async ({ deployment }) => ({ pointer: { ...POINTER, deployment }, former: null }),
     power: () => () => {},
     member: () => {
       throw new Error('no definitions in this test');
