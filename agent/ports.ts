@@ -30,6 +30,8 @@ export interface ScriptEnd {
 }
 
 export interface Scripts {
+  /** Throws where a script is not there as it was installed. To be asked before the journal says that it runs: so far nothing has. */
+  check(script: Script): void;
   /**
    * Runs an installed script to its end; `image`: the one that runs, which may be the fallback. One that cannot be started has
    * ended with code 126 or 127, as in a shell.

@@ -202,7 +202,13 @@ function work({ state, effects }: { state: At<'working'>; effects: Effect[] }): 
       const journal = begun(state.journal, script);
       return {
         state: { ...state, journal },
-        effects: [...effects, { do: 'journal', journal }, { do: 'script', script, pointer, boot }],
+        // A script that is begun and does not end was cut short: what forbids it comes before that.
+        effects: [
+          ...effects,
+          { do: 'check', script },
+          { do: 'journal', journal },
+          { do: 'script', script, pointer, boot },
+        ],
       };
     }
     case 'services':

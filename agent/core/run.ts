@@ -56,6 +56,9 @@ async function perform(ports: Ports, effect: Effect): Promise<Input | undefined>
       return undefined;
     case 'network':
       return { kind: 'networked', outcome: await ports.network.set(effect.adapters) };
+    case 'check':
+      ports.scripts.check(effect.script);
+      return undefined;
     case 'script':
       return runScript(ports, effect);
     case 'services':

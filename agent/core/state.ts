@@ -97,6 +97,8 @@ export type Effect =
   | { do: 'outputs'; plan: Plan }
   /** * Set adapters as they are to be, or leave them as they were: `networked`. */
   | { do: 'network'; adapters: readonly AdapterSetting[] }
+  /** Look whether a script may run. */
+  | { do: 'check'; script: Script }
   /** * Run a user-configuration script and keep what it leaves: `did` or `scriptFailed`. */
   | { do: 'script'; script: Script; pointer: BootPointer; boot: Pick<Boot, 'bootId' | 'bootedImage'> }
   /** * Start the disk's init and wait for its ports: `did` or `failed`. */

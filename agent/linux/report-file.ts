@@ -53,24 +53,29 @@ export class ReportFile {
   /** Writes what there is, after the write under way. Resolves once that is durable or has failed. */
   write(): Promise<void> {
     this.#wanted = true;
-    this.#writing ??= this.#work().finally(() => {
-      this.#writing = undefined;
-    });
+    this.#writing ??= this.#work();
     return this.#writing;
   }
 
   async #work(): Promise<void> {
-    while (this.#wanted) {
-      this.#wanted = false;
-      try {
-        const { empty } = this.#report;
-        this.#holdsSteps ||= !empty;
-        await this.#host.replaceFileAside(this.#path, encodeReport(this.#uid, this.#report.kept(RESERVED)));
-        this.#holdsSteps = !empty;
-        this.#complaint = '';
-      } catch (error) {
-        this.#complain(error);
-      }
+    try {
+      while (this.#wanted) await this.#writeOnce();
+    } finally {
+      // Together with the last look at what is wanted: who asks later begins anew.
+      this.#writing = undefined;
+    }
+  }
+
+  async #writeOnce(): Promise<void> {
+    this.#wanted = false;
+    try {
+      const { empty } = this.#report;
+      this.#holdsSteps ||= !empty;
+      await this.#host.replaceFileAside(this.#path, encodeReport(this.#uid, this.#report.kept(RESERVED)));
+      this.#holdsSteps = !empty;
+      this.#complaint = '';
+    } catch (error) {
+      this.#complain(error);
     }
   }
 

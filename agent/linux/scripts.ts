@@ -1,5 +1,6 @@
 /** User-configuration scripts, run on the node's disk as they were installed (journal.ts). */
 import type { ScriptEnd, Scripts } from '../ports.ts';
+import type { Script } from '../protocol/messages.ts';
 import { type Host, HostError } from './host.ts';
 import { SCRIPT_DIRECTORY } from './journal.ts';
 import { OutputTail } from './output-tail.ts';
@@ -8,9 +9,12 @@ import { checkScript } from './trust.ts';
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function scriptRunner(host: Host): Scripts {
+  const pathOf = ({ name }: Script) => `${SCRIPT_DIRECTORY}/${name}`;
   return {
+    check: (script) => checkScript(host, pathOf(script), script),
     async run(script, pointer, image) {
-      const path = `${SCRIPT_DIRECTORY}/${script.name}`;
+      const path = pathOf(script);
+      // Once more: the write of the journal may have waited long for an imager.
       checkScript(host, path, script);
       const argv = script.content.startsWith('#!') ? [path] : ['/bin/sh', path];
       const env = {

@@ -83,9 +83,14 @@ export class Definitions {
     return this.#standings.get(name) ?? {};
   }
 
-  /** Those of `name` that were deleted and may still be in the node's store. */
+  /**
+   * Those of `name` that were deleted and may still be in the node's store, in the order in which they were made: as a node has one at
+   * a time, that is the order in which they were deleted. Their ids have none.
+   */
   leftOf(name: string): GlobalDefinition[] {
-    return [...this.#byId.values()].filter((each) => each.name === name && each.state === 'undefining');
+    return [...this.#byId.values()]
+      .filter((each) => each.name === name && each.state === 'undefining')
+      .sort((one, other) => one.at - other.at);
   }
 
   /** Both copies of one. Undefined where the node keeps none. */
@@ -117,9 +122,8 @@ export class Definitions {
       ...(keeps && disk !== undefined ? { disk } : {}),
       state: keeps ? 'defining' : 'defined',
     };
-    const left = former === undefined || former.key === null ? [] : [deleted(former)];
-    const gone = former?.key === null ? [former] : [];
-    gone.push(...(keeps ? this.#tooOld(name) : this.#replacedBy(entry)));
+    const { left, gone } = this.#deletion(former);
+    if (!keeps) gone.push(...this.#replacedBy(entry));
     await this.#put([...left, entry], gone, keeps ? undefined : { name });
     return entry;
   }
@@ -145,8 +149,8 @@ export class Definitions {
 
   /** Deletes the entry; its key is kept until the node has erased its copy. Resolves once durable. */
   async remove(id: string): Promise<void> {
-    const entry = this.#need(id);
-    await this.#put(entry.key === null ? [] : [deleted(entry)], entry.key === null ? [entry] : []);
+    const { left, gone } = this.#deletion(this.#need(id));
+    await this.#put(left, gone);
   }
 
   /** The node has no copy of it. Resolves once durable. */
@@ -164,9 +168,8 @@ export class Definitions {
 
   /** Deletes the entry of a node, as `remove`, and the node is not taken in before it is wanted. Resolves once durable. */
   async close(name: string): Promise<void> {
-    const entry = this.ofNode(name);
-    const left = entry === undefined || entry.key === null ? [] : [deleted(entry)];
-    await this.#put(left, entry?.key === null ? [entry] : [], { name, standing: { closed: true } });
+    const { left, gone } = this.#deletion(this.ofNode(name));
+    await this.#put(left, gone, { name, standing: { closed: true } });
   }
 
   /**
@@ -179,12 +182,15 @@ export class Definitions {
     );
   }
 
-  /** Those of a node that were deleted before as many others as are kept. */
-  #tooOld(name: string): GlobalDefinition[] {
-    const left = this.leftOf(name);
-    const onDisks = left.filter(({ disk }) => disk !== undefined);
-    const elsewhere = left.filter(({ disk }) => disk === undefined);
-    return [...elsewhere.slice(0, -LEFT_KEPT), ...onDisks.slice(0, -LEFT_ON_DISKS)];
+  /** What comes of an entry's deletion: one with a key is left, and the oldest of the node's goes where that is one too many. */
+  #deletion(entry: GlobalDefinition | undefined): { left: GlobalDefinition[]; gone: GlobalDefinition[] } {
+    if (entry === undefined) return { left: [], gone: [] };
+    if (entry.key === null) return { left: [], gone: [entry] };
+    const [isOnDisk, most] = [entry.disk !== undefined, entry.disk === undefined ? LEFT_KEPT : LEFT_ON_DISKS];
+    const others = this.leftOf(entry.name).filter(
+      ({ id, disk }) => id !== entry.id && (disk !== undefined) === isOnDisk,
+    );
+    return { left: [deleted(entry)], gone: others.slice(0, 1 - most) };
   }
 
   #at(key: string): GlobalDefinition | undefined {

@@ -41,6 +41,10 @@ const VARIANTS: [string, Variant][] = [
     'an image whose kernel finds no agent',
     { ...usual, broken: true, scripts: [script('a', 1), script('c', 2)] },
   ],
+  [
+    'a script of the second is not what was installed',
+    { ...usual, scripts: [script('a', 1), script('f', 1, { fails: 'changed' }), script('c', 2)] },
+  ],
   ...POLICIES.flatMap((onFailure): [string, Variant][] => [
     [
       `a script of stage 1 may fail: ${onFailure}`,

@@ -47,6 +47,8 @@ class Node {
   boots = 0;
   readonly #plan: Plan | null;
   readonly #failing: ReadonlySet<string>;
+  /** Scripts whose files are not the plan's. */
+  changed: string[] = [];
 
   constructor(plan: Plan | null, pointer = POINTER, failing: string[] = []) {
     this.#plan = plan;
@@ -75,6 +77,7 @@ class Node {
       for (const effect of transition.effects) {
         if (left-- <= 0) return 'cut';
         input = this.#perform(effect);
+        if (input?.kind === 'failed') break;
       }
     }
     return state;
@@ -99,6 +102,10 @@ class Node {
       case 'journal':
         this.stored = { ...this.stored!, journal: effect.journal };
         return undefined;
+      case 'check':
+        return this.changed.includes(effect.script.name)
+          ? { kind: 'failed', why: `${effect.script.name} is changed` }
+          : undefined;
       case 'script':
         this.log.push(`run ${effect.script.name}`);
         return this.#failing.has(effect.script.name)
@@ -345,8 +352,8 @@ describe('a script that fails', () => {
   it('is known to have been cut short, and runs again', () => {
     const node = of('continue');
     node.boot();
-    // pointer, mount, mounted, outputs, journal: cut as the script begins.
-    node.boot(5);
+    // pointer, mount, mounted, outputs, check, journal: cut as the script begins.
+    node.boot(6);
     expect(node.stored?.journal).toMatchObject({ running: '10-a' });
     node.boot();
     expect(node.log.slice(node.log.lastIndexOf('boot 3'))).toEqual([
@@ -354,6 +361,21 @@ describe('a script that fails', () => {
       ...['run 20-b', 'stage1', 'reboot', 'restart'],
     ]);
     expect(node.stored?.journal.running).toBeUndefined();
+  });
+
+  it('was not cut short where it was never begun: its file is not what was installed', () => {
+    const node = new Node(planOf([script('10-a', 1)], true), { ...POINTER, fallback: 'old' });
+    node.boot();
+    node.changed = ['10-a'];
+    for (let i = 0; i < 3; i++) node.boot();
+    const boot = ['pointer', 'mounted', 'retry', 'restart'];
+    expect(node.log.slice(node.log.indexOf('boot 2'))).toEqual([
+      ...['boot 2', ...boot, 'boot 3', ...boot, 'boot 4', ...boot],
+    ]);
+    expect(node.reports.at(-1)?.detail).toEqual({ why: '10-a is changed' });
+    expect(node.stored?.journal).not.toHaveProperty('running');
+    node.changed = [];
+    expect(node.bootUntilSettled()).toEqual({ at: 'ready' });
   });
 
   it('always: in each boot from its stage on, of stage 1 before services', () => {

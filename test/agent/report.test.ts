@@ -129,6 +129,28 @@ it('writes one file at a time, and what came meanwhile with the next', async () 
   expect(file.holdsSteps).toBe(true);
 });
 
+it.each([0, 1, 2, 3, 4, 5])(
+  'what comes %i microtasks after a write has ended is written as well',
+  async (after) => {
+    const disk = new SlowDisk();
+    const report = new Report(BOOT('b1'));
+    const file = new ReportFile(disk as never, '/state', 'u1', report);
+    report.add('one', 1, {});
+    void file.write();
+    disk.writes[0]!.end();
+    for (let i = 0; i < after; i++) await undefined;
+    report.add('two', 2, {});
+    const written = file.write();
+    await new Promise(setImmediate);
+    disk.writes.at(-1)!.end();
+    await written;
+    expect(decodeReport(disk.files.get('/state/report.cbor')!).steps.map(({ step }) => step)).toEqual([
+      'one',
+      'two',
+    ]);
+  },
+);
+
 it('says once what is wrong with its disk, and begins anew where the file is damaged', async () => {
   const disk = new SlowDisk();
   disk.files.set('/state/report.cbor', Uint8Array.of(0, 0, 0, 1, 0xff));

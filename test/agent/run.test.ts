@@ -55,7 +55,7 @@ async function boot(
     disks: { async mountRoot() {} },
     network: { set: async () => ({ set: [], faults: [] }) },
     journal: { read: () => ({ journal, plan }), install() {}, write },
-    scripts: { run: async () => ENDED, ...during },
+    scripts: { check() {}, run: async () => ENDED, ...during },
     outputs: { keep, kept: () => [] },
     services: { start: async () => undefined },
     link: {
@@ -119,6 +119,18 @@ describe('a boot that gets ready', () => {
     expect(reports.at(-1)).toBe('failed');
     expect(store.read().pointer).toMatchObject({ phase: 'deploy' });
   });
+});
+
+it('a script whose file is not what was installed is not noted as begun', async () => {
+  const store = memoryStore();
+  store.write(TARGET);
+  const written: Journal[] = [];
+  const check = () => {
+    throw new Error('tampered');
+  };
+  const { state } = await boot(store, { check }, { write: (journal) => void written.push(journal) });
+  expect(state).toEqual({ at: 'failed', why: 'check: tampered' });
+  expect(written.filter(({ running }) => running !== undefined)).toEqual([]);
 });
 
 describe('a script that fails', () => {

@@ -91,9 +91,13 @@ test('a script that was changed on the disk is not run, however often it has bee
   const pointer = { image: 'a', cluster: 'one', deployment: 'd1' } as BootPointer;
   journal().install(signed(plan()), JOURNAL);
   const file = join(host.root, STATE, 'scripts/10-site.sh');
-  const run = () => scriptRunner(host).run(script('echo ran\n'), pointer, pointer.image);
+  const one = script('echo ran\n');
+  const { check, run: runner } = scriptRunner(host);
+  const run = () => runner(one, pointer, pointer.image);
+  check(one);
   expect(await run()).toMatchObject({ code: 0, output: 'ran\n' });
   writeFileSync(file, `${readFileSync(file, 'utf8')}touch ${host.root}/owned\n`);
+  expect(() => check(one)).toThrow(/^tampered: .*10-site.sh is not what was installed$/);
   await expect(run()).rejects.toThrow(/^tampered: .*10-site.sh is not what was installed$/);
   expect(readdirSync(host.root)).not.toContain('owned');
 });

@@ -77,6 +77,10 @@ class Bounded {
     let bytes = RESOURCE_OVERHEAD + kind.length + bytesOf(key);
     for (const [name, value] of Object.entries(found)) {
       if (value === undefined) continue;
+      if (typeof value === 'number' && !isHeld(value)) {
+        this.fault(`${kind} ${key}`, `${name} is no number that a message holds: ${value}`);
+        continue;
+      }
       const kept = typeof value === 'string' ? short(value, RESOURCE_LIMITS.text) : value;
       fields[name] = kept;
       bytes += name.length + FIELD_OVERHEAD + (typeof kept === 'string' ? bytesOf(kept) : NUMBER);
@@ -127,6 +131,11 @@ function short(text: string, most: number): string {
     .replaceAll('\n', '?')
     .slice(0, most)
     .replace(/[\ud800-\udbff]$/, '');
+}
+
+/** Whether the imager takes this number (protocol/resources.ts): with one that it does not it refuses the message, and the node. */
+function isHeld(number: number): boolean {
+  return number >= 0 && number <= Number.MAX_SAFE_INTEGER;
 }
 
 function bytesOf(text: string): number {

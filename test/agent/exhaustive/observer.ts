@@ -106,6 +106,7 @@ export class Observer {
 
   scriptBegins(account: Account, name: string, { disk }: World): Account {
     const script = this.#variant.scripts.find((each) => each.name === name)!;
+    check(!this.isChanged(account, name), `${name} runs, which is not what was installed`);
     check(account.installed === 'then', `${name} runs before the first reboot`);
     check(!account.stopped, `${name} runs after a failure that stops`);
     check(account.pending === null, `${name} begins before it is durable how ${account.pending?.name} ended`);
@@ -152,6 +153,7 @@ export class Observer {
         return { ...account, stopped: this.#policyOf(name) !== 'continue' };
       }
       case 'cut-short':
+        check(!this.isChanged(account, name), `${name} is told to have been cut short, and never began`);
         return name === account.interrupted ? { ...account, interrupted: null } : account;
       case 'reboot':
       case 'retry':
@@ -279,6 +281,12 @@ export class Observer {
       this.#variant.uncounted !== true &&
       (fallback !== image || attempts > 0);
     return policy === 'stop' || !elsewhere;
+  }
+
+  /** Whether the file of a script is not what was installed. */
+  isChanged({ deployment }: Account, script: string): boolean {
+    const { fails } = this.#variant.scripts.find(({ name }) => name === script)!;
+    return fails === 'changed' && deployment === 'second';
   }
 
   #policyOf(script: string): Script['onFailure'] | undefined {

@@ -17,8 +17,8 @@ import { type Account, Observer } from './observer.ts';
 /** Why a write failed. */
 export const DISK_FULL = 'disk full';
 
-/** A script of the model: what its plan says of it, and how its runs may end. */
-export type ModelScript = Plan['scripts'][number] & { fails?: 'may' | 'in-second' | 'on-beta' };
+/** A script of the model: what its plan says of it, and how its runs may end. `changed`: its file was, of the second deployment. */
+export type ModelScript = Plan['scripts'][number] & { fails?: 'may' | 'in-second' | 'on-beta' | 'changed' };
 
 export interface Variant {
   secondReboot: boolean;
@@ -272,6 +272,10 @@ export class Model {
         return [after];
       case 'network':
         return [put({ job: 'input', input: { kind: 'networked', outcome: { set: [], faults: [] } } })];
+      case 'check': {
+        const isChanged = this.observer.isChanged(account, effect.script.name);
+        return [isChanged ? put({ job: 'input', input: { kind: 'failed', why: 'changed' } }) : after];
+      }
       case 'script': {
         const begun = this.observer.scriptBegins(account, effect.script.name, world);
         return [{ ...put({ job: 'script-ends', name: effect.script.name }), account: begun }];

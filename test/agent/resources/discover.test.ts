@@ -413,6 +413,23 @@ describe('a message', () => {
     );
   });
 
+  it('lacks a number that it cannot hold, and says so: a block device of 8 PiB', () => {
+    const disk = (name: string, sectors: number) =>
+      folder(`/sys/block/${name}`, { '': `->../devices/virtual/block/${name}`, size: `${sectors}\n` });
+    const message = {
+      type: 'resources',
+      ...found({ ...disk('dm-0', 2 ** 44 - 1), ...disk('dm-1', 2 ** 44) }, 'disk'),
+    };
+    expect(parseAgentMessage(message)).toEqual(message);
+    expect(message.resources.map(({ fields }) => fields)).toEqual([
+      { name: 'dm-0', bytes: 2 ** 53 - 512, virtual: true },
+      { name: 'dm-1', virtual: true },
+    ]);
+    expect(message.faults).toEqual([
+      { where: 'disk dm-1', why: 'bytes is no number that a message holds: 9007199254740992' },
+    ]);
+  });
+
   it('of more than it holds leaves the last out, and says how many', () => {
     const wide = '\u{10348}'.repeat(80);
     for (const [count, product] of [
