@@ -30,6 +30,12 @@ export function keeperArguments({ index, name, imagers }: KeptDisk): string[] {
 export async function keepDisk(host: Host, args: readonly string[]): Promise<never> {
   const [index = '0', name = '', ...imagers] = args;
   const disk: KeptDisk = { index: Number(index), name, imagers };
+  try {
+    host.becomeIoFlusher();
+  } catch (error) {
+    // A node without it is still better off with its disk.
+    host.print(`bootwright: disk ${name}: its keeper may suffer where memory is short: ${wordsOf(error)}`);
+  }
   let size: number | undefined;
   let said = '';
   /** Once attached, only the imager that has the disk counts: another one's of the same name has other content. */

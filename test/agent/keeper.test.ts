@@ -59,6 +59,16 @@ class KeeperHost extends QuietHost {
     };
   }
 
+  /** Why it cannot be one. */
+  flusherFault: Error | undefined;
+  /** What had been done before it became one. */
+  before: string[] | undefined;
+
+  override becomeIoFlusher(): void {
+    this.before = [...this.log];
+    if (this.flusherFault !== undefined) throw this.flusherFault;
+  }
+
   override nbdAttachPacked(_connection: Connection, _to: NbdAttachment, { name, bytes }: DiskPack) {
     this.log.push(`attach ${name} with ${bytes.length}`);
     return this.refusal;
@@ -102,6 +112,21 @@ describe('the keeper', () => {
       'bootwright: disk root: attached',
       expect.stringContaining('bootwright: disk root: imager b: '),
     ]);
+  });
+
+  it('depends on no disk for its memory before it connects, and says where it does', async () => {
+    const host = new KeeperHost({ a: [4096] }, 0);
+    await keep(host, ['a']);
+    expect(host.before).toEqual([]);
+    expect(host.console[0]).not.toContain('memory');
+
+    const denied = new KeeperHost({ a: [4096] }, 0);
+    denied.flusherFault = new Error('prctl PR_SET_IO_FLUSHER: Operation not permitted');
+    await keep(denied, ['a']);
+    expect(denied.log).toContain('attach 4096');
+    expect(denied.console[0]).toBe(
+      'bootwright: disk root: its keeper may suffer where memory is short: prctl PR_SET_IO_FLUSHER: Operation not permitted',
+    );
   });
 
   it('reattaches a disk that has grown, and never one that has shrunk', async () => {
