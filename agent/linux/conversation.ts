@@ -58,6 +58,8 @@ export class Conversation {
   #welcomed: () => void = () => {};
   #heard: number;
   #over = false;
+  /** Why this side ended it, where its end would be taken for the imager's doing. */
+  #why: Error | undefined;
 
   private constructor(
     host: Host,
@@ -140,7 +142,7 @@ export class Conversation {
         for (const value of reader.push(chunk)) this.#hear(parseImagerMessage(value));
       }
     } catch (error) {
-      return error instanceof Error ? error : new Error(String(error));
+      return this.#why ?? (error instanceof Error ? error : new Error(String(error)));
     } finally {
       this.close();
     }
@@ -165,12 +167,15 @@ export class Conversation {
    */
   async beat(pulse: Pulse): Promise<void> {
     const seconds = this.welcome.heartbeatSeconds ?? HEARTBEAT_SECONDS;
+    const limit = 2 * seconds + GRACE_SECONDS;
     // The first is soon, and not amid what a boot has to say.
     await this.#host.sleep(seconds * 100);
     while (!this.#over) {
       this.send(pulse(this.imager));
       await this.#host.sleep(seconds * 1000);
-      if (this.#host.uptime() - this.#heard > 2 * seconds + GRACE_SECONDS) this.close();
+      if (this.#over || this.#host.uptime() - this.#heard <= limit) continue;
+      this.#why = new Error(`says nothing for ${limit} s`);
+      this.close();
     }
   }
 }

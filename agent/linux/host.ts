@@ -170,6 +170,12 @@ export interface Host {
    * goes on: some hosts wait for it.
    */
   receive(connection: Connection, target: Uint8Array, from: number, silenceMs: number): Promise<number>;
+  /**
+   * For a process that serves a disk in use, whose memory must never depend on that disk: from here on it does not wait for
+   * memory that is freed by writing to a disk, and is not what the kernel ends when memory is short. What it starts inherits
+   * that. Throws HostError where it may not; what could be had of the two it has then.
+   */
+  becomeIoFlusher(): void;
   /** Gives an open, negotiated connection to the kernel as /dev/nbd`index`. The connection is the kernel's from then on. */
   nbdAttach(connection: Connection, attachment: NbdAttachment): void;
   /**

@@ -3,6 +3,7 @@
  * whenever the connection dies. It runs as a process of its own that never touches the disk it keeps, because
  * everything that does waits until the disk is back.
  */
+import { diskRetryDelay } from '../core/backoff.ts';
 import { wordsOf } from '../protocol/words-of.ts';
 import type { Connection, Host, NbdAttachment } from './host.ts';
 import { negotiate } from './nbd-handshake.ts';
@@ -11,7 +12,8 @@ import { fetchPack } from './pack.ts';
 /** IANA's port for NBD. */
 export const NBD_PORT = 10809;
 const CONNECT_MS = 2000;
-const RETRY_MS = 100;
+/** A connection that is over sooner, and sooner than the search for it was, is no sign that all is well again. */
+const STEADY_SECONDS = 5;
 /** Requests wait this long for an imager to come back before they fail: a day. */
 const DEAD_TIMEOUT_SECONDS = 86_400;
 
@@ -30,8 +32,16 @@ export function keeperArguments({ index, name, imagers }: KeptDisk): string[] {
 export async function keepDisk(host: Host, args: readonly string[]): Promise<never> {
   const [index = '0', name = '', ...imagers] = args;
   const disk: KeptDisk = { index: Number(index), name, imagers };
+  try {
+    host.becomeIoFlusher();
+  } catch (error) {
+    // A node without it is still better off with its disk.
+    host.print(`bootwright: disk ${name}: its keeper may suffer where memory is short: ${wordsOf(error)}`);
+  }
   let size: number | undefined;
   let said = '';
+  /** Uptime since which it is looked for. */
+  let lost = host.uptime();
   /** Once attached, only the imager that has the disk counts: another one's of the same name has other content. */
   let candidates = imagers;
   for (;;) {
@@ -41,7 +51,9 @@ export async function keepDisk(host: Host, args: readonly string[]): Promise<nev
         size = await attach(host, disk, imager, connection, size);
         candidates = [imager];
         if (said !== '') host.print(`bootwright: disk ${name}: attached`);
+        const back = host.uptime();
         await host.nbdLinkDead(disk.index);
+        if (host.uptime() - back > Math.min(STEADY_SECONDS, back - lost)) lost = host.uptime();
         said = 'connection lost';
         host.print(`bootwright: disk ${name}: ${said}`);
         break;
@@ -51,7 +63,7 @@ export async function keepDisk(host: Host, args: readonly string[]): Promise<nev
         said = text;
       }
     }
-    await host.sleep(RETRY_MS);
+    await host.sleep(diskRetryDelay((host.uptime() - lost) * 1000, host.random()));
   }
 }
 

@@ -193,6 +193,9 @@ export class NodeHost implements Host {
     return Math.min(at, target.length);
   }
 
+  /** Does nothing: Node has no prctl(2), and nbdAttach() below refuses the disk that would be served. */
+  becomeIoFlusher(): void {}
+
   nbdAttach(_connection: Connection, attachment: NbdAttachment): void {
     throw withoutNetlink(`attach /dev/nbd${attachment.index}`);
   }

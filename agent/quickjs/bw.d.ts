@@ -61,6 +61,8 @@ declare module 'bw' {
   export function changeDirectory(path: string): void;
   export function loadModule(path: string): void;
   export function setHostName(name: string): void;
+  /** Neither waits for memory that is freed by writing to a disk, nor is ended when memory is short; so what it starts. */
+  export function becomeIoFlusher(): void;
   /** False where the disks did not take everything within `seconds`. */
   export function settleDisks(seconds: number): boolean;
   export function rebootNow(powerOff: boolean): void;

@@ -193,6 +193,10 @@ export class QuickjsHost implements Host {
     return bw.receive(ours(connection).descriptor, target, from, silenceMs);
   }
 
+  becomeIoFlusher(): void {
+    bw.becomeIoFlusher();
+  }
+
   nbdAttach(connection: Connection, attachment: NbdAttachment): void {
     this.#nbd.attach(ours(connection), attachment);
   }

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -217,20 +216,6 @@ static void finish(struct relay *r) {
   while (stream_held(&r->up) > 0 && poll(&one, 1, 1000) > 0 && stream_give(r->imager, &r->up) > 0) continue;
 }
 
-/*
- * The disk under this process's own files may be the one it serves: it must neither wait for memory that is freed by
- * writing to that disk, nor be what is ended when memory is short.
- */
-static void stand_under_the_disk(void) {
-#ifdef PR_SET_IO_FLUSHER
-  prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-#endif
-  int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  if (write(fd, "-1000", 5) < 0) bw_print("relay: may be ended when memory is short", 40);
-  close(fd);
-}
-
 int relay_run(int kernel, int imager, double patience, const char *name, struct pack *pack) {
   struct relay r = {.kernel = kernel, .imager = imager, .patience = patience, .pack = *pack};
   if (!stream_open(&r.in, IN_SIZE) || !stream_open(&r.up, UP_SIZE) || !stream_open(&r.down, DOWN_SIZE)) return 1;
@@ -239,7 +224,7 @@ int relay_run(int kernel, int imager, double patience, const char *name, struct 
   return 0;
 }
 
-/* The child's side of relay_start(): never returns. */
+/* The child's side of relay_start(): never returns. It is an I/O flusher as the keeper that started it is (system.c). */
 static void become(int kernel, int imager, const char *name, struct pack *pack) {
   setsid();
   /* A system that shuts down ends its processes first, and writes to its disk after that. */
@@ -251,7 +236,6 @@ static void become(int kernel, int imager, const char *name, struct pack *pack) 
   dup2(high_kernel, 3);
   dup2(high_imager, 4);
   close_range(5, ~0u, 0);
-  stand_under_the_disk();
   _exit(relay_run(3, 4, PATIENCE_SECONDS, name, pack));
 }
 

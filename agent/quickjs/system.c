@@ -1,10 +1,11 @@
-/* Mounts, modules, power, clocks and the console. */
+/* Mounts, modules, memory, power, clocks and the console. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/reboot.h>
 #include <sys/syscall.h>
@@ -64,6 +65,20 @@ static JSValue set_host_name(JSContext *ctx, JSValueConst self, int argc, JSValu
   if (!name) return JS_EXCEPTION;
   JSValue result = sethostname(name, strlen(name)) < 0 ? bw_fail(ctx, "set host name", name) : JS_UNDEFINED;
   JS_FreeCString(ctx, name);
+  return result;
+}
+
+/*
+ * For a process that serves the disk which may be under its own files: it neither waits for memory that is freed by
+ * writing to that disk (prctl(2)), nor is it what is ended when memory is short. What it starts inherits both.
+ */
+static JSValue become_io_flusher(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  static const char score[] = "/proc/self/oom_score_adj";
+  JSValue result = JS_UNDEFINED;
+  int fd = open(score, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, "-1000", 5) < 0) result = bw_fail(ctx, "write", score);
+  if (fd >= 0) close(fd);
+  if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0) result = bw_fail(ctx, "prctl", "PR_SET_IO_FLUSHER");
   return result;
 }
 
@@ -157,6 +172,7 @@ const JSCFunctionListEntry bw_system_calls[] = {
     JS_CFUNC_MAGIC_DEF("changeDirectory", 1, path_call, CHANGE_DIRECTORY),
     JS_CFUNC_DEF("loadModule", 1, load_module),
     JS_CFUNC_DEF("setHostName", 1, set_host_name),
+    JS_CFUNC_DEF("becomeIoFlusher", 0, become_io_flusher),
     JS_CFUNC_DEF("settleDisks", 1, settle_disks),
     JS_CFUNC_DEF("rebootNow", 1, reboot_now),
     JS_CFUNC_DEF("uptime", 0, uptime),

@@ -34,6 +34,8 @@ export class Connection {
   #welcomed = false;
   #deadline: NodeJS.Timeout;
   #ended = false;
+  /** The agent may say what it likes meanwhile: it is not heard. */
+  #handling = false;
   readonly #idleMs: number;
 
   constructor(socket: Socket, deadlines: { helloMs: number; idleMs: number }, events: ConnectionEvents) {
@@ -112,6 +114,8 @@ export class Connection {
     if (!this.#welcomed && this.#received > MAX_BEFORE_HELLO)
       return this.drop('no-hello', `${this.#received} bytes and no hello`);
     this.#socket.pause();
+    this.#handling = true;
+    if (this.#welcomed) clearTimeout(this.#deadline);
     try {
       for (const value of this.#reader.push(chunk)) {
         if (this.#ended) return;
@@ -123,13 +127,16 @@ export class Connection {
         error instanceof FrameError ? 'frame' : error instanceof MessageError ? 'message' : 'internal';
       return this.drop(reason, why);
     }
+    this.#handling = false;
     if (this.#ended) return;
     if (this.#welcomed) this.#rest();
     this.#socket.resume();
   }
 
+  /** Silence is counted from here on, or from when what was said last is handled. */
   #rest(): void {
     clearTimeout(this.#deadline);
+    if (this.#handling) return;
     this.#deadline = setTimeout(
       () => this.drop('silent', `silent for ${this.#idleMs / 1000} s`),
       this.#idleMs,

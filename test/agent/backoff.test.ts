@@ -1,7 +1,7 @@
 /** How nodes come back to an imager, alone and ten thousand at once. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { preferredDelay, retryDelay } from '../../agent/core/backoff.ts';
+import { diskRetryDelay, preferredDelay, retryDelay } from '../../agent/core/backoff.ts';
 import { seededRandom } from '../../firmware-stubs/rig/scenario/random.ts';
 
 const random = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true });
@@ -57,6 +57,16 @@ it('ten thousand nodes knock on an imager that stays away hardly more in one sec
   expect(mean).toBeGreaterThan(600);
   expect(mean).toBeLessThan(730);
   expect(Math.max(...settled)).toBeLessThan(mean * 1.25);
+});
+
+it('knocks for a disk as for a welcome, but every five seconds at least', () => {
+  fc.assert(
+    fc.property(fc.double({ min: 0, max: 1e10, noNaN: true }), random, (away, dice) => {
+      const delay = diskRetryDelay(away, dice);
+      if (away <= 5000) expect(delay).toBe(retryDelay(away, false, dice));
+      else expect(delay).toBe(retryDelay(5000, false, dice));
+    }),
+  );
 });
 
 it('looks for a preferred imager every half to whole minute', () => {

@@ -28,6 +28,8 @@ class Over extends Error {}
 
 class KeeperHost extends QuietHost {
   readonly log: string[] = [];
+  /** Milliseconds, since a disk was attached last. */
+  slept: number[] = [];
   readonly #disks: Record<string, number[]>;
   /** What the imagers answer to a request for a pack. */
   readonly #answer: string | undefined;
@@ -59,6 +61,16 @@ class KeeperHost extends QuietHost {
     };
   }
 
+  /** Why it cannot be one. */
+  flusherFault: Error | undefined;
+  /** What had been done before it became one. */
+  before: string[] | undefined;
+
+  override becomeIoFlusher(): void {
+    this.before = [...this.log];
+    if (this.flusherFault !== undefined) throw this.flusherFault;
+  }
+
   override nbdAttachPacked(_connection: Connection, _to: NbdAttachment, { name, bytes }: DiskPack) {
     this.log.push(`attach ${name} with ${bytes.length}`);
     return this.refusal;
@@ -76,10 +88,24 @@ class KeeperHost extends QuietHost {
   }
 
   override async nbdLinkDead(): Promise<void> {
+    this.slept = [];
+    this.#now += this.lasts;
     if (this.#losses-- <= 0) throw new Over();
   }
 
-  override async sleep(): Promise<void> {
+  /** Seconds that have passed; they pass while it sleeps alone, and while a disk is attached. */
+  #now = 0;
+  /** For how long disks stay attached. */
+  lasts = 60;
+
+  override uptime(): number {
+    return this.#now;
+  }
+
+  override async sleep(milliseconds: number): Promise<void> {
+    this.slept.push(milliseconds);
+    this.#now += milliseconds / 1000;
+    if (this.slept.length > 1000) throw new Over();
     if (this.log.length > 20 || this.#losses < 0) throw new Over();
   }
 }
@@ -104,6 +130,21 @@ describe('the keeper', () => {
     ]);
   });
 
+  it('depends on no disk for its memory before it connects, and says where it does', async () => {
+    const host = new KeeperHost({ a: [4096] }, 0);
+    await keep(host, ['a']);
+    expect(host.before).toEqual([]);
+    expect(host.console[0]).not.toContain('memory');
+
+    const denied = new KeeperHost({ a: [4096] }, 0);
+    denied.flusherFault = new Error('prctl PR_SET_IO_FLUSHER: Operation not permitted');
+    await keep(denied, ['a']);
+    expect(denied.log).toContain('attach 4096');
+    expect(denied.console[0]).toBe(
+      'bootwright: disk root: its keeper may suffer where memory is short: prctl PR_SET_IO_FLUSHER: Operation not permitted',
+    );
+  });
+
   it('reattaches a disk that has grown, and never one that has shrunk', async () => {
     const host = new KeeperHost({ a: [8192, 4096, 12_288] }, 1);
     await keep(host, ['a']);
@@ -111,6 +152,28 @@ describe('the keeper', () => {
     expect(host.console).toContain(
       'bootwright: disk root: imager a: the disk has 4096 bytes now, it had 8192',
     );
+  });
+});
+
+describe('an imager that is away', () => {
+  /** How long the keeper sleeps from attempt to attempt, the dice at their largest. */
+  async function away(lasts: number, attachments: number): Promise<number[]> {
+    const host = new KeeperHost({ a: new Array<number>(attachments).fill(4096) }, 1000);
+    host.lasts = lasts;
+    host.random = () => 1 - 2 ** -53;
+    await keep(host, ['a']);
+    return host.slept;
+  }
+
+  it('is looked for at once, ever less often, and every five seconds at last', async () => {
+    const slept = await away(60, 2);
+    expect(slept.slice(0, 4).map(Math.round)).toEqual([100, 100, 200, 400]);
+    expect(slept.slice(10).every((each) => Math.round(each) === 5000)).toBe(true);
+  });
+
+  it('is away still where what it gives breaks at once, but not where that broke for the first time', async () => {
+    expect(Math.round((await away(0.05, 1))[0]!)).toBe(100);
+    expect((await away(0.05, 9))[0]).toBeGreaterThan(3000);
   });
 });
 

@@ -110,6 +110,18 @@ it('says who welcomes it, and as whom; of another connection to the same nothing
   expect(welcomes().slice(2)).toEqual([said.replace('n1', 'n2')]);
 });
 
+it('says of an imager that answers no more that it is silent, not that it hung up', async () => {
+  const { imager, host } = await linked();
+  const now = host.uptime();
+  imager.send({ ...WELCOME, heartbeatSeconds: 0.1 });
+  await eventually(() => expect(host.console).toHaveLength(1));
+  vi.spyOn(host, 'uptime').mockImplementation(() => now + 60);
+  expect(await imager.take()).toEqual(HELLO);
+  expect(host.console.slice(1)).toEqual([
+    `bootwright: imager 127.0.0.1:${imager.port}: says nothing for 2.2 s`,
+  ]);
+});
+
 it('whose place another has taken stays away for minutes, and says so', async () => {
   const { imager, host } = await linked();
   const slept: number[] = [];

@@ -375,6 +375,24 @@ test('deadlines: no hello, and silence after it', async () => {
   expect(server.stats()).toMatchObject({ 'dropped.hello-deadline': 1, 'closed.silent': 1 });
 });
 
+test('a node is not silent while the imager is busy with what it said', async () => {
+  await server.close();
+  const slow = new MemoryRegistry();
+  const transact = slow.transact.bind(slow);
+  await start({ directory: directoryOf(slow), idleMs: 300 });
+  const one = await agent();
+  await one.greet();
+  slow.transact = async (work) => {
+    await new Promise((passed) => setTimeout(passed, 900));
+    return transact(work);
+  };
+  one.send({ type: 'step', seq: 1, step: 'mounted', uptime: 3.25 });
+  expect(await one.next()).toEqual({ type: 'ack', seq: 1 });
+  // Silent from here on.
+  expect(await one.next()).toBeUndefined();
+  expect(server.stats()).toMatchObject({ 'closed.silent': 1 });
+});
+
 test('connection limits: of the endpoint and of an address', async () => {
   const some = await Promise.all(Array.from({ length: 8 }, () => agent()));
   const ninth = await agent();

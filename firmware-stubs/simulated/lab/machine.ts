@@ -282,6 +282,7 @@ export class SimulatedMachine implements Host {
   setHostName(): void {}
 
   receive = absent('receive');
+  becomeIoFlusher = absent('becomeIoFlusher');
   nbdAttach = absent('nbdAttach');
   nbdAttachPacked = absent('nbdAttachPacked');
   nbdReattach = absent('nbdReattach');

@@ -80,6 +80,7 @@ test.each(['amd64', 'arm64'] as const)(
       code: 0,
       steps: {
         network: 'guest',
+        flusher: '-1000 180000',
         attached: String(DISK_BYTES / 512),
         reading: '',
         'link-dead': '',

@@ -55,6 +55,8 @@ async function boot(host: Host): Promise<void> {
 
 /** Keeps /dev/nbd0 on whichever server answers. */
 async function keep(host: Host): Promise<void> {
+  host.becomeIoFlusher();
+  say(host, 'flusher', `${text(host, '/proc/self/oom_score_adj').trim()} ${memoryFlags(host)}`);
   for (let attached = false; ; ) {
     try {
       const connection = await host.connect(SERVER, NBD_PORT, 2000);
@@ -71,6 +73,14 @@ async function keep(host: Host): Promise<void> {
       await host.sleep(50);
     }
   }
+}
+
+/** Those of the process that keep its memory from waiting for a disk (include/linux/sched.h). */
+function memoryFlags(host: Host): string {
+  const PF_LOCAL_THROTTLE = 0x00100000;
+  const PF_MEMALLOC_NOIO = 0x00080000;
+  const [flags] = text(host, '/proc/self/stat').split(' ').slice(8);
+  return (Number(flags) & (PF_LOCAL_THROTTLE | PF_MEMALLOC_NOIO)).toString(16);
 }
 
 function say(host: Host, step: string, detail = ''): void {
