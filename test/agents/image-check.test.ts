@@ -10,7 +10,6 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openPointerStore } from '../../agent/linux/eeprom.ts';
 import { NodeHost } from '../../agent/node/host.ts';
-import type { BootPointer } from '../../agent/protocol/pointer/record.ts';
 import { imageBytes, type SignedFor } from '../../agent/protocol/signed.ts';
 import type { ServedFile, SignedImage } from '../../agent/protocol/signed-image.ts';
 import type { Admissions } from '../../imager/agents/admissions.ts';
