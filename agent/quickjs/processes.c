@@ -1,9 +1,11 @@
 /* Starting programs, collecting their ends, and giving process 1 away. SIGCHLD is read from a signalfd by the loop. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +22,12 @@ static void reset_signals(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
   signal(SIGPIPE, SIG_DFL);
 }
+
+/*
+ * As fork(), where the caller waits until the child runs another program or has ended. It waits in state D: the disk that
+ * the program is on may be away for hours, and whoever feeds a watchdog sees that (watchdog.c).
+ */
+static pid_t fork_until_exec(void) { return (pid_t)syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0); }
 
 /* The child's side of spawn(): never returns. An errno in `report` says that the program did not start. */
 static void become(char *const *arguments, char **environment, int output, int report) {
@@ -52,7 +60,7 @@ static JSValue spawn(JSContext *ctx, JSValueConst self, int argc, JSValueConst *
   char **arguments = bw_strings(ctx, argv[0]), **environment = arguments ? bw_strings(ctx, argv[1]) : NULL;
   pid_t pid = -1;
   if (!environment) goto done;
-  if (pipe2(report, O_CLOEXEC) < 0 || (captured && pipe2(output, O_CLOEXEC) < 0) || (pid = fork()) < 0) {
+  if (pipe2(report, O_CLOEXEC) < 0 || (captured && pipe2(output, O_CLOEXEC) < 0) || (pid = fork_until_exec()) < 0) {
     result = bw_fail(ctx, "start", arguments[0]);
     goto done;
   }

@@ -1,7 +1,8 @@
 /*
  * The hardware watchdog (Linux, Documentation/watchdog/watchdog-api.rst), fed by a process of its own for as long as the agent
- * is well: it has told so lately, or waits inside the kernel for its disk (state D), which may be away for hours and come
- * back. An agent that hangs, is stopped or has ended is not fed for, and the hardware restarts the machine.
+ * is well: it has told so lately, or waits inside the kernel (state D) for its disk, which may be away for hours and come back:
+ * for files of its own, or for a program that it starts. An agent that hangs, is stopped or has ended is not fed for, and the
+ * hardware restarts the machine.
  *
  * The process touches no disk. It ends by the magic close, which switches the hardware off, where the agent says so or the
  * system goes down (SIGTERM).

@@ -1,7 +1,7 @@
 /** The watchdog's feeder, with a FIFO in the place of the hardware: what it is written is what the hardware would get. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createReadStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -18,8 +18,8 @@ beforeAll(async () => {
 }, 240_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Starts an agent with a watchdog of two seconds; `fed` has what the hardware got. */
-function start() {
+/** Starts an agent with a watchdog of two seconds, which runs `commands`; `fed` has what the hardware got. */
+function start(...commands: string[]) {
   const fifo = join(folder, `watchdog-${fifos++}`);
   execFileSync('mkfifo', [fifo]);
   const device = createReadStream(fifo);
@@ -27,7 +27,7 @@ function start() {
   device.on('data', (bytes) => {
     fed += bytes.toString();
   });
-  const agent = endsWithTest(spawn(program, [fifo], { stdio: ['pipe', 'inherit', 'inherit'] }));
+  const agent = endsWithTest(spawn(program, [fifo, ...commands], { stdio: ['pipe', 'inherit', 'inherit'] }));
   return {
     agent,
     fed: () => fed,
@@ -65,6 +65,40 @@ test.each(['SIGSTOP', 'SIGKILL'] as const)(
   },
   30_000,
 );
+
+/** Holds a lease on a file (fcntl(2)): for so long whoever opens it waits in the kernel, as for a disk that is away. */
+async function withhold(path: string): Promise<() => void> {
+  const script = `
+import fcntl, os, signal, sys, time
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+fcntl.fcntl(os.open(sys.argv[1], os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+time.sleep(40)`;
+  const holder = endsWithTest(
+    spawn('python3', ['-c', script, path], { stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
+  await once(holder.stdout, 'data');
+  return () => void holder.kill('SIGKILL');
+}
+
+test('is fed while the agent waits for the disk that a program it starts is on', async () => {
+  const [script, mark] = [join(folder, 'script'), join(folder, 'ran')];
+  writeFileSync(script, `#!/bin/sh\n: > ${mark}\n`, { mode: 0o755 });
+  const release = await withhold(script);
+  const { agent, fed, closed, meals } = start(script);
+  await meals(1);
+  // Longer than the last pulse counts, and than the hardware waits.
+  await new Promise((passed) => setTimeout(passed, 4000));
+  const before = fed().length;
+  await new Promise((passed) => setTimeout(passed, 1500));
+  expect(fed().length).toBeGreaterThan(before);
+  expect(existsSync(mark)).toBe(false);
+  release();
+  agent.stdin.end('leave');
+  await closed;
+  expect(fed()).toMatch(/^\0+V$/);
+  expect(existsSync(mark)).toBe(true);
+}, 30_000);
 
 test('an agent whose feeder was ended says so and goes on', async () => {
   const fifo = join(folder, 'ended');
