@@ -32,9 +32,13 @@ export class Report {
   #lastSeq = 0;
   #dropped = 0;
 
-  /** `boot`: the present one. */
-  constructor(boot: EarlierBoot) {
+  /**
+   * `boot`: the present one. `uptime`: its seconds so far. Steps are numbered from its milliseconds on: where nothing is left of what an
+   * earlier process of this boot has told, its numbers are not used again, which an imager takes for steps that it has.
+   */
+  constructor(boot: EarlierBoot, uptime: number) {
     this.#boot = boot;
+    this.#lastSeq = Math.floor(uptime * 1000);
   }
 
   get empty(): boolean {

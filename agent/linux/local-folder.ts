@@ -13,7 +13,8 @@
  *     lock                    held by the one agent that writes (state-lock.ts)
  *
  * A definition is written into a folder of its own, which counts once the index names it: a file that is replaced as a whole. So a
- * power cut anywhere leaves the former content or the new one. What no index names is removed. All files have mode 0600.
+ * power cut anywhere leaves the former content or the new one. What the index does not name is removed; it is written before the
+ * first definition, so that where it is missing beside one it was lost. All files have mode 0600.
  */
 import { crc32 } from '../protocol/crc32.ts';
 import type { Definition, LocalContent, LocalStore } from '../protocol/definition.ts';
@@ -42,6 +43,8 @@ interface Index {
   /** Name of the virtual disk it was written on; null where nobody said. */
   disk: string | null;
 }
+
+const EMPTY: Index = { folders: new Map(), current: null, target: null, disk: null };
 
 /**
  * Opens the store for writing, and removes what an earlier writer left behind. Only for who has the state directory's lock
@@ -130,6 +133,7 @@ export class LocalFolder implements LocalStore {
     if (faults.length > 0) throw new LocalRefusedError(`local store not written: ${faults.join('; ')}`);
     const { folders, disk } = this.#index();
     const { define, erase } = changed;
+    if (!this.#host.exists(this.#indexFile)) this.#commit({ ...EMPTY, disk: this.#disk });
     if (define !== undefined) {
       const { id } = define.cluster;
       const folder = (folders.get(id) ?? 0) + 1;
@@ -178,7 +182,11 @@ export class LocalFolder implements LocalStore {
   /** An empty one where nothing was ever defined. */
   #index(): Index {
     const path = this.#indexFile;
-    if (!this.#host.exists(path)) return { folders: new Map(), current: null, target: null, disk: null };
+    if (!this.#host.exists(path)) {
+      if (this.#host.exists(this.#clusters) && this.#host.list(this.#clusters).some(isUuid))
+        throw damaged(path, 'it is not there, and definitions are');
+      return { ...EMPTY, folders: new Map() };
+    }
     const found = parseIndex(readText(this.#host, path));
     if (found === undefined) throw damaged(path, 'it is no index of clusters');
     return found;

@@ -37,7 +37,7 @@ export class Outbox {
   constructor(host: Host, { uid, bootId, bootedImage }: BootIdentity) {
     this.#host = host;
     this.#uid = uid;
-    this.#report = new Report({ id: bootId, image: bootedImage });
+    this.#report = new Report({ id: bootId, image: bootedImage }, host.uptime());
   }
 
   /** Sends everything that is not acknowledged, and from now on what comes; in the place of the outlet there was. */

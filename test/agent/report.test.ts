@@ -9,7 +9,7 @@ const BOOT = (id: string) => ({ id, image: 'alpha' });
 const names = (report: Report) => report.pending().map((each) => (each as Step).step);
 
 it('numbers the steps of its boot, and lets go of those the imager has', () => {
-  const report = new Report(BOOT('b1'));
+  const report = new Report(BOOT('b1'), 0);
   expect([report.add('one', 1, {}), report.add('two', 2, { a: 1 })].map(({ seq }) => seq)).toEqual([1, 2]);
   expect(report.acknowledged(1)).toBe(true);
   expect(report.acknowledged(1)).toBe(false);
@@ -20,12 +20,12 @@ it('numbers the steps of its boot, and lets go of those the imager has', () => {
 });
 
 it('tells of earlier boots first, each step with its boot', () => {
-  const first = new Report(BOOT('b1'));
+  const first = new Report(BOOT('b1'), 0);
   first.add('one', 1, {});
-  const second = new Report({ id: 'b2', image: 'beta' });
+  const second = new Report({ id: 'b2', image: 'beta' }, 0);
   second.add('two', 1, {});
   second.recall(decodeReport(encodeReport('u1', first.kept(0))));
-  const third = new Report(BOOT('b3'));
+  const third = new Report(BOOT('b3'), 0);
   third.add('three', 1, {});
   third.recall(decodeReport(encodeReport('u1', second.kept(0))));
   expect(third.pending()).toMatchObject([
@@ -39,22 +39,30 @@ it('tells of earlier boots first, each step with its boot', () => {
 });
 
 it('a process started again in the same boot uses no number twice', () => {
-  const killed = new Report(BOOT('b1'));
+  const killed = new Report(BOOT('b1'), 0);
   killed.add('one', 1, {});
   const kept = killed.kept(1000);
   // Sent, and not kept any more.
   killed.add('two', 2, {});
-  const again = new Report(BOOT('b1'));
+  const again = new Report(BOOT('b1'), 0);
   again.recall(kept);
   const next = again.add('three', 3, {});
   expect(next.seq).toBeGreaterThan(killed.lastSeq);
   expect(names(again)).toEqual(['one', 'three']);
 });
 
+it('nor does one that finds nothing of what an earlier one kept', () => {
+  const earlier = new Report(BOOT('b1'), 20.5);
+  earlier.recall({ bootId: 'b1', lastSeq: 1040, dropped: 0, steps: [] });
+  const told = earlier.add('one', 20.5, {});
+  expect(new Report(BOOT('b1'), 21).add('two', 21, {}).seq).toBeGreaterThan(told.seq);
+  expect(new Report(BOOT('b2'), 0.2).add('one', 0.2, {}).seq).toBeGreaterThan(0);
+});
+
 it('keeps within bounds: the oldest go first, and are counted until that is told', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 4096 }), { minLength: 1, maxLength: 60 }), (lengths) => {
-      const report = new Report(BOOT('b2'));
+      const report = new Report(BOOT('b2'), 0);
       report.recall({ bootId: 'b1', lastSeq: 9, dropped: 3, steps: [] });
       const all = lengths.flatMap((length, i) =>
         Array.from({ length: 30 }, (_, j) => report.add(`s${i}.${j}`, 1, { text: 'x'.repeat(length) }).step),
@@ -72,7 +80,7 @@ it('keeps within bounds: the oldest go first, and are counted until that is told
 });
 
 it('of a text that is too long for a message the beginning is told, and the imager takes it', () => {
-  const report = new Report(BOOT('b1'));
+  const report = new Report(BOOT('b1'), 0);
   const long = 'x'.repeat(10_000);
   const step = report.add(long, 1, { why: long, [long]: 5, short: 'y' });
   expect(parseAgentMessage(step)).toEqual(step);
@@ -109,7 +117,7 @@ class SlowDisk {
 
 it('writes one file at a time, and what came meanwhile with the next', async () => {
   const disk = new SlowDisk();
-  const report = new Report(BOOT('b1'));
+  const report = new Report(BOOT('b1'), 0);
   const file = new ReportFile(disk as never, '/state', 'u1', report);
   report.add('one', 1, {});
   const written = file.write();
@@ -133,7 +141,7 @@ it.each([0, 1, 2, 3, 4, 5])(
   'what comes %i microtasks after a write has ended is written as well',
   async (after) => {
     const disk = new SlowDisk();
-    const report = new Report(BOOT('b1'));
+    const report = new Report(BOOT('b1'), 0);
     const file = new ReportFile(disk as never, '/state', 'u1', report);
     report.add('one', 1, {});
     void file.write();
@@ -154,7 +162,7 @@ it.each([0, 1, 2, 3, 4, 5])(
 it('says once what is wrong with its disk, and begins anew where the file is damaged', async () => {
   const disk = new SlowDisk();
   disk.files.set('/state/report.cbor', Uint8Array.of(0, 0, 0, 1, 0xff));
-  const report = new Report(BOOT('b1'));
+  const report = new Report(BOOT('b1'), 0);
   const file = new ReportFile(disk as never, '/state', 'u1', report);
   expect(disk.said).toHaveLength(1);
   expect(report.empty).toBe(true);
@@ -168,10 +176,10 @@ it('says once what is wrong with its disk, and begins anew where the file is dam
 
 it('tells nothing that another node has left on its disk', async () => {
   const disk = new SlowDisk();
-  const other = new Report(BOOT('b1'));
+  const other = new Report(BOOT('b1'), 0);
   other.add('one', 1, {});
   disk.files.set('/state/report.cbor', encodeReport('u2', other.kept(0)));
-  const report = new Report(BOOT('b2'));
+  const report = new Report(BOOT('b2'), 0);
   const file = new ReportFile(disk as never, '/state', 'u1', report);
   expect([report.empty, file.holdsSteps]).toEqual([true, false]);
   expect(disk.said).toEqual([

@@ -149,6 +149,11 @@ describe('damage is an error that names the file, and is never taken for absence
       fs.writeFileSync(index, text);
       refuses(index);
     }
+    fs.rmSync(index);
+    refuses(index);
+    expect(() => open()).toThrow('it is not there, and definitions are');
+    fs.writeFileSync(index, whole);
+    expect(open().read().definitions).toEqual([definitionOf(1)]);
   });
 
   it('is cleared where somebody says so', () => {
