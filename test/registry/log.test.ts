@@ -1,11 +1,14 @@
 /** The embedded registry's log: cut, damaged, without room, on a disk that fails. */
+import { execFile } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, write, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
 import type { WriteBytes } from '../../imager/registry/log-file.ts';
 import { decodeLog } from '../../imager/registry/log-record.ts';
+import { bundle } from '../support/inside.ts';
 
 /** All stays in the log. */
 const NEVER = { quietMs: 2 ** 30, bytes: 2 ** 30 };
@@ -294,6 +297,16 @@ test('without room for a new log the old one goes on', async () => {
   for (let n = 2; n < 20; n++) await registry.transact((tx) => tx.put(['b'], n));
   await registry.close();
   expect(await reopened()).toMatchObject({ range: [{ value: 1 }, { value: 19 }], revision: 19 });
+});
+
+test('without a file descriptor for a new log the old one goes on', async () => {
+  const program = await bundle('test/registry/starved.ts');
+  for (const left of [0, 1, 2]) {
+    const words = `ulimit -n 64; exec ${process.execPath} ${program} ${join(top, String(left))} ${left}`;
+    const { stdout } = await promisify(execFile)('sh', ['-c', words]);
+    expect(JSON.parse(stdout), `${left} left`).toEqual({ rejected: [], value: 3, revision: 3 });
+  }
+  rmSync(dirname(program), { recursive: true });
 });
 
 test('a disk that failed is final: nothing is committed any more, what was durable is read and found again', async () => {
