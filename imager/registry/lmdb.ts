@@ -151,6 +151,8 @@ export class LmdbRegistry implements Registry {
     this.#pause = undefined;
     // Where this fails nothing is lost: the log is read again at the next opening.
     while (this.#applying !== undefined) await this.#applying;
+    // The log begins anew behind that, before what came meanwhile can follow.
+    await this.#turn;
     await this.#toTree();
     await this.#turn;
     this.#watchers.clear();

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
 import type { WriteBytes } from '../../imager/registry/log-file.ts';
-import { decodeLog } from '../../imager/registry/log-record.ts';
+import { decodeLog, LOG_MAGIC } from '../../imager/registry/log-record.ts';
 import { bundle } from '../support/inside.ts';
 
 /** All stays in the log. */
@@ -195,6 +195,17 @@ test('commits go on while a long log goes to LMDB, and reads see all of them', a
   expect(new Map((range as { key: string[]; value: number }[]).map((e) => [e.key[1]!, e.value]))).toEqual(
     expected,
   );
+});
+
+test('what was committed while LMDB got the rest is there as well after an orderly end', async () => {
+  const registry = await LmdbRegistry.open(dir, { quietMs: 2 ** 30, bytes: 1 });
+  await registry.transact((tx) => {
+    for (let n = 0; n < 5000; n++) tx.put(['n', String(n)], 'x'.repeat(200));
+  });
+  await registry.transact((tx) => tx.put(['a'], 1));
+  await registry.close();
+  expect(statSync(log).size).toBe(LOG_MAGIC.length);
+  expect(await reopened()).toMatchObject({ revision: 2 });
 });
 
 /** Writes as the disk does, but where `fault` says what is wrong: then half of the bytes get there. */
