@@ -2,7 +2,7 @@
 
 import { unlink } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { BootFiles } from '../images/boot-files.ts';
 import type { Clock } from '../journal/clock.ts';
@@ -13,6 +13,7 @@ import { addControlRoutes, type Controls } from './control-routes.ts';
 import { answerErrors } from './errors.ts';
 import { answerMalformed } from './malformed.ts';
 import { metricsOf } from './metrics.ts';
+import { Pipelining } from './pipelining.ts';
 import type { ReadModel } from './read-model.ts';
 import { addReadRoutes } from './read-routes.ts';
 
@@ -49,6 +50,7 @@ export class HttpServer {
   readonly #connections = new Map<string, number>();
   /** All of them: Node counts those that have not finished their TLS handshake as none of HTTP's. */
   readonly #sockets = new Set<Socket>();
+  readonly #pipelining = new Pipelining();
 
   private constructor(app: FastifyInstance, log: Logger) {
     this.#app = app;
@@ -74,13 +76,16 @@ export class HttpServer {
         const reason = answerMalformed(error, socket);
         if (reason !== undefined) server.#dropped(reason, address);
       },
-      frameworkErrors: (error, request, reply) => refuseUnread(serving, error, request, reply),
+      frameworkErrors: (error, request, reply) => {
+        if (server.#takes(request, reply)) refuseUnread(serving, error, request, reply);
+      },
     });
     const server = new HttpServer(app, log);
     const serving = { files, sink, clock, tally: server.#tally };
     answerErrors(app, log, { inside: false });
-    app.addHook('onRequest', async () => {
+    app.addHook('onRequest', async (request, reply) => {
       server.#tally.count('requests');
+      if (!server.#takes(request, reply)) return reply.hijack();
     });
     addReadRoutes(app, model);
     addBootFileRoutes(app, serving);
@@ -139,6 +144,15 @@ export class HttpServer {
       if (left > 0) this.#connections.set(address, left);
       else this.#connections.delete(address);
     });
+  }
+
+  /** False, and the connection is gone, where its client sent too many requests before it had its answers. */
+  #takes({ raw: { socket } }: FastifyRequest, reply: FastifyReply): boolean {
+    if (this.#pipelining.takes(socket, reply.raw)) return true;
+    // Those that came with it in one packet are none of their own.
+    if (!socket.destroyed) this.#dropped('too-many-unanswered', socket.remoteAddress);
+    socket.destroy();
+    return false;
   }
 
   #dropped(reason: string, address: string | undefined): void {

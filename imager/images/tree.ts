@@ -111,7 +111,10 @@ async function openFile(path: string): Promise<BootFile | undefined> {
     throw error;
   });
   if (handle === undefined) return undefined;
-  const { size, mtimeMs, ino } = await handle.stat();
+  const { size, mtimeMs, ino } = await handle.stat().catch(async (error) => {
+    await handle.close();
+    throw error;
+  });
   return {
     size,
     version: [size, Math.round(mtimeMs * 1000), ino].map((number) => number.toString(36)).join('-'),

@@ -8,7 +8,7 @@ import { type Base, overlay, runBuffered, type Stored, toEntries, type Write } f
 import { syncDirectory } from './directory.ts';
 import { RegistryError, writeEntryKey, writeKey } from './key.ts';
 import { LmdbTree } from './lmdb-tree.ts';
-import { isFull, LogFile, LogLost, type WriteBytes } from './log-file.ts';
+import { LogFile, LogLost, type WriteBytes } from './log-file.ts';
 import { encodeGroup, type Group, LOG_MAGIC } from './log-record.ts';
 import { Recent } from './recent.ts';
 import type { Change, Entry, Key, Registry, Transaction } from './registry.ts';
@@ -151,6 +151,8 @@ export class LmdbRegistry implements Registry {
     this.#pause = undefined;
     // Where this fails nothing is lost: the log is read again at the next opening.
     while (this.#applying !== undefined) await this.#applying;
+    // The log begins anew behind that, before what came meanwhile can follow.
+    await this.#turn;
     await this.#toTree();
     await this.#turn;
     this.#watchers.clear();
@@ -271,9 +273,9 @@ export class LmdbRegistry implements Registry {
   }
 
   async #beginLog(from: number): Promise<void> {
-    // Without room the log goes on as it is: what is in LMDB is passed over at the next opening.
+    // Without room or descriptors the log goes on as it is: what is in LMDB is passed over at the next opening.
     await this.#log.restart(from).catch((error) => {
-      if (!isFull(error)) this.#fault = error;
+      if (error instanceof LogLost) this.#fault = error;
     });
     this.#longest = this.#log.end + this.#limits.bytes;
     this.#inTree = undefined;

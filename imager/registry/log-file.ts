@@ -2,7 +2,6 @@
 import { constants, type PathLike, write as writeFd } from 'node:fs';
 import { type FileHandle, open as openFile, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { syncDirectory } from './directory.ts';
 import { RegistryError } from './key.ts';
 import { decodeLog, type Group, LOG_MAGIC, LogError } from './log-record.ts';
 
@@ -96,25 +95,35 @@ export class LogFile {
   }
 
   /**
-   * Begins the log anew with the records from byte `from` on; those before it are in LMDB. Rejects where the disk is full:
-   * the log is as before. Rejects with LogLost where it is not known which log is in place.
+   * Begins the log anew with the records from byte `from` on; those before it are in LMDB. Rejects where that cannot be, for
+   * want of room or of descriptors: the log is as before. Rejects with LogLost where it is not known which log is in place.
    */
   async restart(from: number): Promise<void> {
     const tail = Buffer.alloc(this.#end - from);
     const { bytesRead } = await this.#handle.read(tail, 0, tail.length, from);
     if (bytesRead < tail.length) throw new LogLost(`the registry's log ends before byte ${this.#end}`);
-    const handle = await begin(this.#dir, this.#write, tail);
+    // Opened first: there may be no descriptor left when the new log has its name.
+    const directory = await openFile(this.#dir, 'r');
+    try {
+      await this.#replace(await begin(this.#dir, this.#write, tail), directory);
+    } finally {
+      await directory.close();
+    }
+    this.#end = LOG_MAGIC.length + tail.length;
+    this.#size = this.#end;
+  }
+
+  /** Puts the next log, open as `handle`, in the place of this one. */
+  async #replace(handle: FileHandle, directory: FileHandle): Promise<void> {
     try {
       await rename(join(this.#dir, NEXT), join(this.#dir, FILE));
-      await syncDirectory(this.#dir);
+      await directory.sync();
     } catch (error) {
       await handle.close();
       throw new LogLost(`the registry's log cannot be begun anew: ${(error as Error).message}`);
     }
     await this.#handle.close();
     this.#handle = handle;
-    this.#end = LOG_MAGIC.length + tail.length;
-    this.#size = this.#end;
   }
 
   async close(): Promise<void> {
@@ -145,7 +154,7 @@ export class LogFile {
 }
 
 /** Whether `error` says that there is no room, of which there may be some later. */
-export function isFull(error: unknown): boolean {
+function isFull(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 

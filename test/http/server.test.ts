@@ -12,6 +12,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Controls } from '../../imager/http/control-routes.ts';
 import { ApiError } from '../../imager/http/errors.ts';
 import type { ReadModel } from '../../imager/http/read-model.ts';
+import { MAX_EVENTS } from '../../imager/http/read-routes.ts';
 import { ControlServer, HttpServer, type HttpServerOptions } from '../../imager/http/server.ts';
 import { type BootFile, type BootFiles, memoryFile } from '../../imager/images/boot-files.ts';
 import { BootTable } from '../../imager/images/table.ts';
@@ -54,7 +55,13 @@ const model: ReadModel = {
   diskNames: () => [],
   disk: () => undefined,
   leases: () => [{ address: '10.0.0.9' }],
-  events: (query) => [{ id: 1, at: 5, component: 'dhcp', step: JSON.stringify(query) }],
+  events: (query) =>
+    Array.from({ length: query.node === 'busy' ? MAX_EVENTS + 500 : 1 }, (_, index) => ({
+      id: index + 1,
+      at: 5,
+      component: 'dhcp',
+      step: JSON.stringify(query),
+    })),
   stats: () => ({ tftp: { 'dropped.short': 3 } }),
   gauges: () => ({ agent: { connections: 2 } }),
   boots: () => undefined,
@@ -440,6 +447,8 @@ test('the read API', async () => {
   ]);
   const [event] = (await (await fetch(url('/api/events?node=a&since=12.5&after=3'))).json()) as BootEvent[];
   expect(JSON.parse(event!.step)).toEqual({ node: 'a', since: 12.5, after: 3 });
+  const newest = (await (await fetch(url('/api/events?node=busy'))).json()) as { id: number }[];
+  expect([newest.length, newest[0]!.id, newest.at(-1)!.id]).toEqual([MAX_EVENTS, 501, MAX_EVENTS + 500]);
   const wrong = await fetch(url('/api/events?since=yesterday'));
   expect([wrong.status, await wrong.json()]).toEqual([400, { error: expect.stringMatching(/^since: /) }]);
   expect(await (await fetch(url('/api/leases'))).json()).toEqual([{ address: '10.0.0.9' }]);

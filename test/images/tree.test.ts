@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { NotServed } from '../../imager/images/boot-files.ts';
 import { BootTable } from '../../imager/images/table.ts';
 import { BootTree, normalisePath, type Served } from '../../imager/images/tree.ts';
@@ -165,3 +166,34 @@ test('an image removed while a client reads it is read to its end', async () => 
   await file.close();
   expect(await load('images/brief/kernel')).toBeUndefined();
 });
+
+test('a file of which the system tells nothing once it is open is closed again', async () => {
+  const path = join(dir, 'i');
+  const handle = await open(path);
+  const prototype = Object.getPrototypeOf(handle) as typeof handle;
+  await handle.close();
+  const tell = prototype.stat;
+  let told = 0;
+  // The first time it is asked whether this is a plain file.
+  const stat = vi.spyOn(prototype, 'stat').mockImplementation(function (this: typeof handle) {
+    return told++ === 0 ? tell.call(this) : Promise.reject(new Error('ESTALE'));
+  } as typeof tell);
+  try {
+    await expect(tree.open('ipxe/x.kpxe', client)).rejects.toThrow('ESTALE');
+  } finally {
+    stat.mockRestore();
+  }
+  expect(openDescriptors()).not.toContain(path);
+});
+
+/** The files this process has open. */
+function openDescriptors(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      // The one of the folder itself.
+      return [];
+    }
+  });
+}

@@ -1,11 +1,14 @@
 /** The embedded registry's log: cut, damaged, without room, on a disk that fails. */
+import { execFile } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, write, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
 import type { WriteBytes } from '../../imager/registry/log-file.ts';
-import { decodeLog } from '../../imager/registry/log-record.ts';
+import { decodeLog, LOG_MAGIC } from '../../imager/registry/log-record.ts';
+import { bundle } from '../support/inside.ts';
 
 /** All stays in the log. */
 const NEVER = { quietMs: 2 ** 30, bytes: 2 ** 30 };
@@ -194,6 +197,17 @@ test('commits go on while a long log goes to LMDB, and reads see all of them', a
   );
 });
 
+test('what was committed while LMDB got the rest is there as well after an orderly end', async () => {
+  const registry = await LmdbRegistry.open(dir, { quietMs: 2 ** 30, bytes: 1 });
+  await registry.transact((tx) => {
+    for (let n = 0; n < 5000; n++) tx.put(['n', String(n)], 'x'.repeat(200));
+  });
+  await registry.transact((tx) => tx.put(['a'], 1));
+  await registry.close();
+  expect(statSync(log).size).toBe(LOG_MAGIC.length);
+  expect(await reopened()).toMatchObject({ revision: 2 });
+});
+
 /** Writes as the disk does, but where `fault` says what is wrong: then half of the bytes get there. */
 function faulty(fault: (bytes: Uint8Array) => string | undefined): WriteBytes {
   return (fd, bytes, at, done) => {
@@ -294,6 +308,16 @@ test('without room for a new log the old one goes on', async () => {
   for (let n = 2; n < 20; n++) await registry.transact((tx) => tx.put(['b'], n));
   await registry.close();
   expect(await reopened()).toMatchObject({ range: [{ value: 1 }, { value: 19 }], revision: 19 });
+});
+
+test('without a file descriptor for a new log the old one goes on', async () => {
+  const program = await bundle('test/registry/starved.ts');
+  for (const left of [0, 1, 2]) {
+    const words = `ulimit -n 64; exec ${process.execPath} ${program} ${join(top, String(left))} ${left}`;
+    const { stdout } = await promisify(execFile)('sh', ['-c', words]);
+    expect(JSON.parse(stdout), `${left} left`).toEqual({ rejected: [], value: 3, revision: 3 });
+  }
+  rmSync(dirname(program), { recursive: true });
 });
 
 test('a disk that failed is final: nothing is committed any more, what was durable is read and found again', async () => {
