@@ -6,7 +6,7 @@ import { eventRow } from '../../imager/explain/timeline.ts';
 import { attemptsOf } from '../../imager/journal/attempts.ts';
 import type { BootEvent, RecordedEvent } from '../../imager/journal/event.ts';
 import { MenuLab } from '../menus/world.ts';
-import { BIOS, IPXE, MAC, UEFI } from './clients.ts';
+import { BIOS, HTTP, IPXE, MAC, UEFI } from './clients.ts';
 
 describe('from the journal', () => {
   const imager = '10.77.0.1';
@@ -67,6 +67,16 @@ describe('from the journal', () => {
       'an offer of another server taken',
       [...lease().slice(0, 2), ['1 dhcp request', { ...BIOS, chosen: '10.77.0.5' }, 'other-server']],
       "second DHCP server on the wire: 10.77.0.1 and 10.77.0.5 both give addresses, and the node took 10.77.0.5's",
+    ],
+    [
+      'a URL of HTTPS that is not asked for',
+      lease({ file: 'https://10.77.0.1/ipxe.efi' }, HTTP),
+      'no request for it reached TCP port 443 of 10.77.0.1',
+    ],
+    [
+      'a URL of HTTPS with its port',
+      lease({ file: 'https://10.77.0.1:8443/ipxe.efi' }, HTTP),
+      'no request for it reached TCP port 8443 of 10.77.0.1',
     ],
     [
       'a NAK',
