@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { attemptText } from '../../imager/explain/boots.ts';
 import { explainJournal } from '../../imager/explain/explain.ts';
+import { observeJournal } from '../../imager/explain/from-journal.ts';
 import { eventRow } from '../../imager/explain/timeline.ts';
 import { attemptsOf } from '../../imager/journal/attempts.ts';
 import type { BootEvent, RecordedEvent } from '../../imager/journal/event.ts';
@@ -32,6 +33,10 @@ describe('from the journal', () => {
     ['1 dhcp ack', { ...told, ...rest }],
   ];
   const kernel = { file: 'images/a/kernel', bytes: 5 };
+  const loaded: Parameters<typeof events> = [
+    ['2 http transfer-start', { file: 'images/a/kernel', size: 5 }],
+    ['2 http transfer-end', kernel],
+  ];
 
   test.each<[string, Parameters<typeof events>, string | RegExp]>([
     [
@@ -107,17 +112,12 @@ describe('from the journal', () => {
     ],
     [
       'a kernel without an agent',
-      [...lease({}, IPXE), ['2 http transfer-end', kernel]],
+      [...lease({}, IPXE), ...loaded],
       'the kernel was loaded and the agent never spoke: images/a/kernel without an initrd',
     ],
     [
       'an agent that gave up',
-      [
-        ...lease(),
-        ['2 http transfer-end', kernel],
-        ['8 agent hello'],
-        ['9 agent failed', { why: 'no disk d1' }],
-      ],
+      [...lease(), ...loaded, ['8 agent hello'], ['9 agent failed', { why: 'no disk d1' }]],
       'the agent gave up: no disk d1',
     ],
     [
@@ -137,7 +137,7 @@ describe('from the journal', () => {
     ],
     [
       'all well',
-      [...lease(), ['2 http transfer-end', kernel], ['8 agent hello'], ['14 agent ready']],
+      [...lease(), ...loaded, ['8 agent hello'], ['14 agent ready']],
       'all well: ready 14.0 s after its first packet',
     ],
   ])('%s', (_name, lines, expected) => {
@@ -293,9 +293,59 @@ describe('from the journal', () => {
   });
 
   test('asking for the size of a file first is no failure', () => {
-    const sized = events(...lease(), ['2 tftp transfer-failed', { file: 'start.pxe', bytes: 0 }, 'declined']);
+    const sized = events(
+      ...lease(),
+      ['2 tftp transfer-start', { file: 'start.pxe', size: 9 }],
+      ['2 tftp transfer-failed', { file: 'start.pxe', bytes: 0 }, 'declined'],
+    );
     const found = explainJournal(sized, { who: 'n1', imager, now: 4000 });
     expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
+  });
+
+  describe('transfers of one file', () => {
+    const start = (at: number, port?: number): Parameters<typeof events>[0] => [
+      `${at} tftp transfer-start`,
+      { file: 'boot.ipxe', size: 900, ...(port === undefined ? {} : { port }) },
+    ];
+    const end = (at: number, port?: number): Parameters<typeof events>[0] => [
+      `${at} tftp transfer-end`,
+      { file: 'boot.ipxe', bytes: 900, ...(port === undefined ? {} : { port }) },
+    ];
+    const failed = (at: number, reason: string, port?: number): Parameters<typeof events>[0] => [
+      `${at} tftp transfer-failed`,
+      { file: 'boot.ipxe', bytes: 0, ...(port === undefined ? {} : { port }) },
+      reason,
+    ];
+    const ends = (...lines: Parameters<typeof events>) =>
+      observeJournal(events(...lines), imager).map((each) => each.kind === 'transfer' && each.end);
+
+    test.each([[2070], [undefined]])('the second takes the place of the first at port %s', (port) => {
+      const lines = [start(2, port), start(4, port), failed(4, 'superseded', port), end(5, port)];
+      expect(ends(...lines)).toEqual(['declined', 'done']);
+      const found = explainJournal(events(...lease(), ...lines), { who: 'n1', imager, now: 600_000 });
+      expect(found?.cause).not.toContain('it is booting');
+    });
+
+    test('at once, from two ports', () =>
+      expect(ends(start(2, 2070), start(3, 2071), end(4, 2071), failed(32, 'timeout', 2070))).toEqual([
+        'broken',
+        'done',
+      ]));
+
+    test('one that waits for a place and one that is refused leave another alone', () => {
+      const full = (at: number): Parameters<typeof events>[0] => [
+        `${at} tftp refused`,
+        { file: 'boot.ipxe' },
+        'too-many-per-client',
+      ];
+      const refused: Parameters<typeof events>[0] = ['3 tftp refused', { file: 'boot.ipxe' }, 'option'];
+      expect(ends(start(2, 2070), full(3), end(4, 2070))).toEqual(['done']);
+      expect(ends(start(2, 2070), refused, end(4, 2070))).toEqual(['done', 'refused']);
+      expect(ends(full(1), full(2), refused)).toEqual(['refused']);
+    });
+
+    test('an end alone says nothing of a boot', () =>
+      expect(ends(...lease(), failed(32, 'timeout', 2070))).toEqual([false, false, false, false]));
   });
 
   test('a part of a file is not the whole of it', () => {
@@ -364,9 +414,8 @@ describe('from the journal', () => {
     });
 
     test('is past where the new one has failed itself', () => {
-      const kernel: Parameters<typeof events>[0] = ['3 http transfer-end', { file: 'kernel', bytes: 9 }];
       const damaged: Parameters<typeof events>[0] = ['21 http refused', { file: 'a' }, 'unreadable'];
-      const found = at(22_000, events(...lease(), kernel), again, events(damaged));
+      const found = at(22_000, events(...lease(), ...loaded), again, events(damaged));
       expect(found).toMatchObject({
         startedAt: 20_000,
         cause: expect.stringContaining('refuses a: HTTP status 500'),
@@ -396,6 +445,7 @@ describe('from the journal', () => {
     const lines = events(
       ...lease(),
       ['2 tftp refused', { file: 'a.cfg', message: 'file not found' }, 'unknown-file'],
+      ['3 tftp transfer-start', { file: 'b.cfg', size: 9 }],
       ['3 tftp transfer-end', { file: 'b.cfg', bytes: 9 }],
       ['4 tftp transfer-start', { file: 'kernel', size: 9 }],
     );
