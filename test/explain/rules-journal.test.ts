@@ -332,6 +332,25 @@ describe('from the journal', () => {
         'done',
       ]));
 
+    test('of two boots: the late end is told with the one that it ends', () => {
+      const next = lease().map(([line, ...rest]): Parameters<typeof events>[0] => [
+        line.replace(/^\d+/, (at) => String(Number(at) + 10)),
+        ...rest,
+      ]);
+      const outcomes = (...lines: Parameters<typeof events>) =>
+        attemptsOf(events(...lines), 600_000).map(
+          (attempt) => attemptText(attempt, { who: 'n1', imager }).outcome,
+        );
+      const first = [...lease(), start(2, 2070)];
+      const stalled = 'stopped at files: transfer stalled: boot.ipxe from TFTP server 10.77.0.1';
+      const late = outcomes(...first, ...next.slice(0, 2), failed(32, 'timeout', 2070));
+      expect(late).toEqual([
+        `${stalled} began and did not come to its end (timeout)`,
+        expect.stringMatching(/^stopped at dhcp: offered but never requested/),
+      ]);
+      expect(outcomes(...first, ...next)[0]).toBe(`${stalled} began and did not come to its end`);
+    });
+
     test('one that waits for a place and one that is refused leave another alone', () => {
       const full = (at: number): Parameters<typeof events>[0] => [
         `${at} tftp refused`,
