@@ -40,6 +40,7 @@ const model: ReadModel = {
     status: 'ok',
     cluster: 'demo',
     started: '2026-01-01T00:00:00.000Z',
+    now: '2026-01-01T00:00:01.000Z',
     nodes: { known: 1, connected: 1 },
     ports: { http: 80 },
     problems: [],
