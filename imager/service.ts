@@ -5,7 +5,7 @@ import { AgentServer } from './agents/server.ts';
 import { DhcpServer } from './dhcp/server.ts';
 import { ControlServer, HttpServer } from './http/server.ts';
 import { installedIpxe } from './images/tree.ts';
-import { systemClock } from './journal/clock.ts';
+import { partingOf, systemClock } from './journal/clock.ts';
 import type { Recorder } from './journal/recorder.ts';
 import { controlSocketPath, type ImagerConfig } from './model/config.ts';
 import { NbdServer } from './nbd/server.ts';
@@ -82,6 +82,10 @@ async function startParts(
   const { nodes, journal, recorder, registry, directory, admissions, table, menus, files, disks, packs } =
     stores;
   const { sink } = recorder;
+  const lookAtClock = partingOf(clock, log);
+  recorder.watch(({ component, step }) => {
+    if (component === 'dhcp' && step === 'ack') lookAtClock();
+  });
 
   const common = (room: string) => ({ address, sink, clock, log: log.child({ room }) });
   const serve = <T extends { close(): Promise<void> }>(service: keyof ImagerPorts, start: () => Promise<T>) =>

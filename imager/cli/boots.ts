@@ -121,7 +121,8 @@ function taker(context: Context): (name: string, data: unknown) => void {
     if (name !== 'boots') return next(data as RecordedEvent);
     const again = shown !== undefined;
     shown = data as BootsView;
-    const known = shown.attempts.flatMap((each) => each.events);
+    // The end of a transfer may be later than the beginning of the next attempt.
+    const known = shown.attempts.flatMap((each) => each.events).sort((a, b) => a.at - b.at);
     if (again) {
       context.progress('the imager is back');
       for (const event of known.filter(({ at }) => at > latest)) next(event);

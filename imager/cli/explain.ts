@@ -75,13 +75,14 @@ async function printNode(context: Context, name: string): Promise<void> {
   const { who, node, attempts } = await context.get<BootsView>(
     `/api/boots/${encodeURIComponent(name)}?last=3`,
   );
+  const { now, known } = await surroundings(context, node);
   const explanation = explainJournal(
     attempts.flatMap(({ events }) => events),
     {
       who: node ?? who,
       imager: context.config.network.address,
-      now: Date.now(),
-      known: await surroundings(context, node),
+      now,
+      known,
     },
   );
   if (explanation === undefined)
@@ -91,8 +92,11 @@ async function printNode(context: Context, name: string): Promise<void> {
   else context.print(explanation, explanationText);
 }
 
-/** What there is to be had from the imager, for `node` and for everybody. */
-async function surroundings(context: Context, node: string | null): Promise<Surroundings> {
+/** What time it is for the imager, and what there is to be had from it, for `node` and for everybody. */
+async function surroundings(
+  context: Context,
+  node: string | null,
+): Promise<{ now: number; known: Surroundings }> {
   const [images, health, menus] = await Promise.all([
     context.get<BootImage[]>('/api/images'),
     context.get<Health>('/health'),
@@ -100,10 +104,13 @@ async function surroundings(context: Context, node: string | null): Promise<Surr
   ]);
   const made = menus?.files.filter(({ error }) => error === null).flatMap(({ paths }) => paths) ?? [];
   return {
-    files: [...images.flatMap(filesServedOf), ...made, ...Object.keys(installedIpxe())],
-    images: images.map((image) => image.name),
-    problems: health.problems,
-    started: Date.parse(health.started),
+    now: Date.parse(health.now),
+    known: {
+      files: [...images.flatMap(filesServedOf), ...made, ...Object.keys(installedIpxe())],
+      images: images.map((image) => image.name),
+      problems: health.problems,
+      started: Date.parse(health.started),
+    },
   };
 }
 

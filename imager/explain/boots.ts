@@ -60,7 +60,7 @@ function outcomeWords(attempt: Attempt, who: string, imager: string): string {
     case 'stopped': {
       // Judged as of its end and some silence: what came after is another attempt's.
       const now = lastAt + 60_000;
-      const found = explainJournal(events, { who, imager, now });
+      const found = explainJournal(events, { who, imager, now, over: true });
       return `stopped at ${phase}: ${found?.cause ?? 'nothing more was heard'}`;
     }
   }

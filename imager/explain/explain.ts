@@ -50,15 +50,24 @@ export function explainCapture(bytes: Uint8Array): { clients: Explanation[]; fau
   return fault === undefined ? { clients } : { clients, fault };
 }
 
-/** What is wrong with the last boot of a node; undefined where the journal has none. `now`: milliseconds. */
+/**
+ * What is wrong with the last boot of a node; undefined where the journal has none. `now`: milliseconds. `over`: that boot is,
+ * whatever has not ended in it.
+ */
 export function explainJournal(
   events: readonly RecordedEvent[],
-  { who, imager, now, known }: { who: string; imager: string; now: number; known?: Surroundings },
+  {
+    who,
+    imager,
+    now,
+    known,
+    over = false,
+  }: { who: string; imager: string; now: number; known?: Surroundings; over?: boolean },
 ): Explanation | undefined {
   const { boot, nextAt } = lastBoot(observeJournal(events, imager, known?.started), now);
   if (boot.length === 0) return undefined;
   const story = storyOf(boot, {
-    ...{ who, source: 'journal', imager, endAt: now, over: nextAt !== undefined },
+    ...{ who, source: 'journal', imager, endAt: now, over: over || nextAt !== undefined },
     knownFiles: known?.files ?? [],
     ...(known?.images === undefined ? {} : { images: known.images }),
     ...(known?.problems === undefined ? {} : { problems: known.problems }),

@@ -1,6 +1,7 @@
 /** The imager's events -> observations. */
 import { isEnd, optionsOf } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
+import { isTransferEnd, OpenTransfers } from '../journal/open-transfers.ts';
 import { hostOf } from './dhcp-observation.ts';
 import type { Answer, Ask, AskType, NodeWord, Observation, Transfer } from './observation.ts';
 import { typeText } from './pxe-menu.ts';
@@ -31,7 +32,9 @@ export function observeJournal(
   started = Number.NEGATIVE_INFINITY,
 ): Observation[] {
   const observations: Observation[] = [];
-  const open = new Map<string, Transfer>();
+  const open = new OpenTransfers<Transfer>();
+  /** The last of each file. */
+  const latest = new Map<string, Transfer>();
   /** The network the node asks from, which goes with each request alone. */
   let subnet: string | undefined;
   for (const event of events) {
@@ -47,22 +50,26 @@ export function observeJournal(
         break;
       case 'tftp':
       case 'http': {
+        if (isTransferEnd(event)) {
+          const ended = open.end(event);
+          // One that began in another history is of another boot, or of whoever had the address then.
+          if (ended !== undefined) end(ended, event);
+          break;
+        }
         // What a request has behind the slash it begins with.
         const file = detail.file === '' ? '/' : (text(detail.file) ?? '');
         const key = `${component} ${file}`;
-        const known = step === 'transfer-start' ? undefined : open.get(key);
-        const transfer = known ?? transferOf(event, file, imager);
-        if (known === undefined) observations.push(transfer);
-        transfer.lastAt = at;
-        if (step === 'transfer-start') open.set(key, transfer);
-        else if (WAITING.includes(reason ?? '')) {
-          if (known === undefined) wait(transfer, event);
-          else if (known.end === 'waiting') known.requests++;
-          open.set(key, transfer);
-        } else {
-          open.delete(key);
-          end(transfer, event);
-        }
+        const last = latest.get(key);
+        const waits = last?.end === 'waiting' && step !== 'transfer-start';
+        const hasNoPlace = WAITING.includes(reason ?? '');
+        if (hasNoPlace && last?.end === 'open') break;
+        const transfer = waits ? last : transferOf(event, file, imager);
+        if (!waits) observations.push(transfer);
+        latest.set(key, transfer);
+        if (step === 'transfer-start') open.begin(event, transfer);
+        else if (!hasNoPlace) end(transfer, event);
+        else if (waits) asksAgain(transfer, event);
+        else wait(transfer, event);
         break;
       }
       case 'agent':
@@ -80,8 +87,8 @@ export function observeJournal(
         break;
     }
   }
-  for (const transfer of open.values())
-    if (transfer.end === 'open' && transfer.lastAt < started) {
+  for (const transfer of open.all())
+    if (transfer.lastAt < started) {
       transfer.end = 'broken';
       transfer.reason = 'the imager ended in the middle of it';
     }
@@ -159,7 +166,13 @@ function wait(transfer: Transfer, { reason }: RecordedEvent): void {
   transfer.reason = `too many transfers${whose} at once`;
 }
 
-function end(transfer: Transfer, { step, reason = '', detail = {} }: RecordedEvent): void {
+function asksAgain(transfer: Transfer, { at }: RecordedEvent): void {
+  transfer.requests++;
+  transfer.lastAt = at;
+}
+
+function end(transfer: Transfer, { at, step, reason = '', detail = {} }: RecordedEvent): void {
+  transfer.lastAt = at;
   if (typeof detail.bytes === 'number') transfer.bytes = detail.bytes;
   transfer.reason = text(detail.message) ?? text(detail.why) ?? reason;
   const code = CODES[reason];

@@ -15,6 +15,8 @@ interface Followed {
   /** Highest block that was seen, counted without wrapping. */
   block: number;
   last: boolean;
+  /** The client has acknowledged that block; before the first one, the offer of options. */
+  acknowledged: boolean;
 }
 
 export class TftpTransfers {
@@ -95,7 +97,7 @@ export class TftpTransfers {
 }
 
 function followed(transfer: Transfer): Followed {
-  return { transfer, blksize: 512, block: 0, last: false };
+  return { transfer, blksize: 512, block: 0, last: false, acknowledged: false };
 }
 
 function decoded(payload: Uint8Array): TftpPacket | undefined {
@@ -127,6 +129,10 @@ function fromTheServer(followed: Followed, packet: UdpPacket, message: TftpPacke
       followed.block += ahead;
       transfer.bytes = (followed.block - 1) * followed.blksize + length;
       followed.last = length < followed.blksize;
+      // Loaders start what they have without another word; to who has answered nothing before, nothing may have come.
+      if (followed.last && followed.acknowledged && ahead === 1 && transfer.end === 'open')
+        transfer.end = 'done';
+      followed.acknowledged = false;
       return;
     }
     case 'error':
@@ -138,10 +144,14 @@ function fromTheServer(followed: Followed, packet: UdpPacket, message: TftpPacke
   }
 }
 
-function fromTheClient({ transfer, last, block }: Followed, message: TftpPacket): void {
-  if (transfer.end !== 'open') return;
-  if (message.type === 'ack' && last && message.block === block % BLOCK_SPACE) transfer.end = 'done';
-  if (message.type === 'error') {
+function fromTheClient(followed: Followed, message: TftpPacket): void {
+  const { transfer, last, block, acknowledged } = followed;
+  if (message.type === 'ack' && message.block === block % BLOCK_SPACE) {
+    followed.acknowledged = true;
+    if (last && transfer.end === 'open') transfer.end = 'done';
+  }
+  const ends = transfer.end === 'open' || (transfer.end === 'done' && !acknowledged);
+  if (message.type === 'error' && ends) {
     transfer.end = 'declined';
     transfer.code = message.code;
     transfer.reason = message.message;

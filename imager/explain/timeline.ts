@@ -16,8 +16,8 @@ export interface Row {
 /** Lines a boot has at most; in longer ones the middle is left out. */
 const MAX_ROWS = 60;
 
-/** Facts for rules and machines, too long for a line. */
-const LONG: readonly string[] = ['asked', 'subnet', 'vendorClass', 'deployment', 'bootId'];
+/** Facts for rules and machines, which say little to people or are too long for a line. */
+const NOT_SHOWN: readonly string[] = ['asked', 'subnet', 'vendorClass', 'deployment', 'bootId', 'port'];
 
 /** The course of a story. */
 export function observationRows(story: Story): Row[] {
@@ -100,7 +100,7 @@ function transferWords(transfer: Transfer): string {
 export function eventRow(event: RecordedEvent, startedAt: number): Row {
   const { component, step, reason, detail = {}, address } = event;
   const facts = Object.entries(detail)
-    .filter(([name]) => !LONG.includes(name))
+    .filter(([name]) => !NOT_SHOWN.includes(name))
     .map(
       ([name, value]) =>
         `${name}=${typeof value === 'number' ? Math.round(value * 1000) / 1000 : name === 'file' ? value || '/' : value}`,

@@ -60,6 +60,8 @@ async function serve(
 ): Promise<FastifyReply> {
   if (NO_BOOT_FILES.test(path)) throw new ApiError(404, `there is no ${JSON.stringify(`/${path}`)} here`);
   const address = addressOf(request);
+  // Which of the transfers of one client an event is about.
+  const port = request.raw.socket.remotePort ?? 0;
   const file = await serving.files.open(path, { address }).catch((error: Error) => {
     if (error instanceof NotServed) {
       refuse(serving, 'not-found', path, address, error.message);
@@ -74,7 +76,7 @@ async function serve(
   }
   if (reply.raw.destroyed) {
     await file.close();
-    leftEarly(serving, path, address);
+    leftEarly(serving, { file: path, address, port, size: file.size });
     return reply.hijack();
   }
   const { headers } = request;
@@ -105,7 +107,7 @@ async function serve(
     return reply.send();
   }
   const body = new FileBody(file, from, to);
-  follow(serving, { file: path, address, size: to - from, whole: file.size }, body, reply);
+  follow(serving, { file: path, address, port, size: to - from, whole: file.size }, body, reply);
   return reply.send(body);
 }
 
@@ -147,9 +149,17 @@ class FileBody extends Readable {
   }
 }
 
+/** What is asked for, from where, and how many bytes of it. */
+interface Asked {
+  file: string;
+  address: string;
+  port: number;
+  size: number;
+}
+
 function follow(
   { sink, clock, tally }: BootFileServing,
-  { file, address, size, whole }: { file: string; address: string; size: number; whole: number },
+  { file, address, port, size, whole }: Asked & { whole: number },
   body: FileBody,
   reply: FastifyReply,
 ): void {
@@ -161,7 +171,7 @@ function follow(
       step,
       address,
       ...(reason === undefined ? {} : { reason }),
-      detail: { file, ...detail },
+      detail: { file, port, ...detail },
     });
   let problem: Error | undefined;
   body.once('error', (error) => {
@@ -185,11 +195,12 @@ function follow(
 }
 
 /** The client went away before anything could be sent: there is no reply whose end could be followed. */
-function leftEarly({ sink, clock, tally }: BootFileServing, file: string, address: string): void {
+function leftEarly({ sink, clock, tally }: BootFileServing, { file, address, port, size }: Asked): void {
   const reason = 'client-gone';
   tally.count(`failed.${reason}`);
-  const detail = { file, bytes: 0, seconds: 0 };
-  sink({ at: clock.now(), component: 'http', step: 'transfer-failed', address, reason, detail });
+  const told = { at: clock.now(), component: 'http', address } as const;
+  sink({ ...told, step: 'transfer-start', detail: { file, port, size } });
+  sink({ ...told, step: 'transfer-failed', reason, detail: { file, port, bytes: 0, seconds: 0 } });
 }
 
 function refuse(

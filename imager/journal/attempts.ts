@@ -1,5 +1,6 @@
 /** From what was seen of a node to its attempts to boot. Pure. */
 import type { RecordedEvent } from './event.ts';
+import { isTransferEnd, OpenTransfers } from './open-transfers.ts';
 import { supervisedWord } from './supervised.ts';
 
 /** How far a boot came, in order. */
@@ -125,7 +126,7 @@ export function attemptsOf(
   now: number,
   started = Number.NEGATIVE_INFINITY,
 ): Attempt[] {
-  const boots = splitBoots(events, markOfEvent);
+  const boots = withEnds(splitBoots(events, markOfEvent));
   return boots.map((boot, index) => {
     const phase = boot.map((event) => markOfEvent(event).phase).reduce(later) ?? 'power';
     const lastAt = boot.at(-1)!.at;
@@ -140,6 +141,20 @@ export function attemptsOf(
         boot.length > 2 * END_EVENTS ? [...boot.slice(0, END_EVENTS), ...boot.slice(-END_EVENTS)] : boot,
       omitted: Math.max(0, boot.length - 2 * END_EVENTS),
     };
+  });
+}
+
+/** The end of a transfer goes with its start: it may be noticed when the next boot has begun. */
+function withEnds(boots: readonly RecordedEvent[][]): RecordedEvent[][] {
+  const open = new OpenTransfers<RecordedEvent[]>();
+  return boots.map((boot) => {
+    const own: RecordedEvent[] = [];
+    for (const event of boot) {
+      const begun = isTransferEnd(event) ? open.end(event) : undefined;
+      (begun ?? own).push(event);
+      if (event.step === 'transfer-start') open.begin(event, own);
+    }
+    return own;
   });
 }
 
@@ -161,7 +176,7 @@ function isLoading(boot: readonly RecordedEvent[]): boolean {
 /** What an event says of where its node is. */
 export function markOfEvent(event: RecordedEvent): Mark {
   const { at, component, step, reason } = event;
-  if (isEnd(event)) return { at };
+  if (isEnd(event) || isTransferEnd(event)) return { at };
   switch (component) {
     case 'imager':
       return step === 'power' && event.detail?.action !== 'off'

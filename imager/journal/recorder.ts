@@ -14,6 +14,9 @@ export interface NodeNames {
   byAddress(address: string): { name: string; mac?: string } | undefined;
 }
 
+/** Whose an address is by the leases, also those of before this process began. */
+export type LesseeOf = (address: string) => Owner | undefined;
+
 /** Whom a name means: a node's name, a MAC, an address. */
 export interface Whom {
   node?: string;
@@ -41,6 +44,7 @@ export class Recorder {
   readonly #capacity: number;
   readonly #events: RecordedEvent[] = [];
   readonly #journal: Journal | undefined;
+  readonly #lesseeOf: LesseeOf;
   /** Who has a pool address. */
   readonly #owners = new AddressOwners();
   /** Whose script was asked for from which address: kept apart, so that a claim never moves what DHCP told. */
@@ -49,11 +53,18 @@ export class Recorder {
   #last = 0;
 
   /** Without a journal events are kept until this process ends. */
-  constructor(options: { names: NodeNames; log: Logger; capacity?: number; journal?: Journal }) {
+  constructor(options: {
+    names: NodeNames;
+    log: Logger;
+    capacity?: number;
+    journal?: Journal;
+    lesseeOf?: LesseeOf;
+  }) {
     this.#names = options.names;
     this.#log = options.log;
     this.#capacity = options.capacity ?? CAPACITY;
     this.#journal = options.journal;
+    this.#lesseeOf = options.lesseeOf ?? (() => undefined);
   }
 
   /** What the servers are given. */
@@ -80,7 +91,7 @@ export class Recorder {
     if (!isMac && !ADDRESS.test(name)) return undefined;
     const plain = name.toLowerCase().replaceAll('-', ':');
     const owner = isMac ? this.#names.byMac(plain) : this.#names.byAddress(plain);
-    const learnt = isMac ? undefined : (this.#owners.of(plain) ?? this.#claims.of(plain));
+    const learnt = isMac ? undefined : (this.#holderOf(plain) ?? this.#claims.of(plain));
     const known = owner?.name ?? learnt?.node;
     const strangers = learnt?.mac === undefined ? [plain] : [plain, learnt.mac];
     return known === undefined ? { strangers } : { node: known, strangers };
@@ -114,7 +125,12 @@ export class Recorder {
     if (address === undefined || component === 'dhcp') return {};
     const reserved = this.#names.byAddress(address)?.name;
     if (reserved !== undefined) return { node: reserved };
-    return this.#owners.of(address) ?? this.#ownerByScript(event, address) ?? {};
+    return this.#holderOf(address) ?? this.#ownerByScript(event, address) ?? {};
+  }
+
+  /** What DHCP told since this process began comes first: leases do not tell who beside another server has what. */
+  #holderOf(address: string): Owner | undefined {
+    return this.#owners.of(address) ?? this.#lesseeOf(address);
   }
 
   /**

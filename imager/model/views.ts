@@ -176,8 +176,9 @@ export interface NodeDetails extends NodeView {
 export interface Health {
   status: 'ok';
   cluster: string;
-  /** When this imager started: ISO 8601. */
+  /** When this imager started, and what its clock says, by which its events are: ISO 8601. */
   started: string;
+  now: string;
   nodes: { known: number; connected: number };
   /** Ports by service. */
   ports: Record<string, number>;

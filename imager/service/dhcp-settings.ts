@@ -79,3 +79,13 @@ export function nodeOfLease(nodes: NodeIndex, lease: Lease | undefined): NodeCon
     (node === undefined ? undefined : nodes.byName(node))
   );
 }
+
+/** Who that is, a stranger by its MAC. */
+export function lesseeOf(
+  nodes: NodeIndex,
+  lease: Lease | undefined,
+): { node?: string; mac: string } | undefined {
+  if (lease?.state !== 'bound') return undefined;
+  const node = nodeOfLease(nodes, lease)?.name;
+  return { ...(node === undefined ? {} : { node }), mac: lease.mac };
+}

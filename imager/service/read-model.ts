@@ -44,6 +44,7 @@ export function readModelOf(sources: Sources): ReadModel {
       status: 'ok',
       cluster: config.cluster,
       started: sources.started.toISOString(),
+      now: new Date(sources.clock.now()).toISOString(),
       nodes: { known: nodes.all.length, connected: sources.connected().length },
       ports: sources.ports(),
       problems: [...table.problems(), ...disks.problems(), ...menus.problems()],

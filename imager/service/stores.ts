@@ -20,7 +20,7 @@ import type { ImagerConfig } from '../model/config.ts';
 import { NodeIndex } from '../model/nodes.ts';
 import { Packs } from '../packs/packs.ts';
 import { LmdbRegistry } from '../registry/lmdb.ts';
-import { nodeOfLease } from './dhcp-settings.ts';
+import { lesseeOf, nodeOfLease } from './dhcp-settings.ts';
 import { mayOpen } from './disk-policy.ts';
 import { nodeAddresses } from './node-addresses.ts';
 import { openMenus } from './node-menus.ts';
@@ -69,12 +69,15 @@ export async function openStores({ config, log, ipxe, started, portOf }: StorePa
     () => new Journal({ dir: join(config.state, 'journal'), log: log.child({ room: 'journal' }) }),
     (part) => part.close(),
   );
-  const recorder = new Recorder({ names: nodes, log: log.child({ room: 'journal' }), journal });
   const registry = await started(
     'registry',
     () => LmdbRegistry.open(join(config.state, 'registry')),
     (part) => part.close(),
   );
+  const recorder = new Recorder({
+    ...{ names: nodes, log: log.child({ room: 'journal' }), journal },
+    lesseeOf: (address) => lesseeOf(nodes, leaseAt(registry, address)),
+  });
   const directory = new Directory(registry, (node) => nodes.byName(node) !== undefined);
   const signer = await clusterSigner(config.state, registry);
   const definitions = await Definitions.open({

@@ -264,7 +264,12 @@ export class TftpServer {
 
   #report(from: Peer, step: string, detail: NonNullable<BootEvent['detail']>, reason?: string): void {
     const { clock, sink } = this.#options;
-    const event: BootEvent = { at: clock.now(), component: 'tftp', step, address: from.address, detail };
+    const { address, port } = from;
+    const event: BootEvent = {
+      ...{ at: clock.now(), component: 'tftp', step, address },
+      // Which of the transfers of one client an event is about.
+      detail: { ...detail, port },
+    };
     sink(reason === undefined ? event : { ...event, reason });
   }
 }

@@ -2,11 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import { attemptText } from '../../imager/explain/boots.ts';
 import { explainJournal } from '../../imager/explain/explain.ts';
+import { observeJournal } from '../../imager/explain/from-journal.ts';
 import { eventRow } from '../../imager/explain/timeline.ts';
 import { attemptsOf } from '../../imager/journal/attempts.ts';
 import type { BootEvent, RecordedEvent } from '../../imager/journal/event.ts';
 import { MenuLab } from '../menus/world.ts';
-import { BIOS, IPXE, MAC, UEFI } from './clients.ts';
+import { BIOS, HTTP, IPXE, MAC, UEFI } from './clients.ts';
 
 describe('from the journal', () => {
   const imager = '10.77.0.1';
@@ -32,8 +33,12 @@ describe('from the journal', () => {
     ['1 dhcp ack', { ...told, ...rest }],
   ];
   const kernel = { file: 'images/a/kernel', bytes: 5 };
+  const loaded: Parameters<typeof events> = [
+    ['2 http transfer-start', { file: 'images/a/kernel', size: 5 }],
+    ['2 http transfer-end', kernel],
+  ];
 
-  test.each<[string, Parameters<typeof events>, string]>([
+  test.each<[string, Parameters<typeof events>, string | RegExp]>([
     [
       'a stranger without a pool',
       [['0 dhcp discover', BIOS, 'unknown-client']],
@@ -69,6 +74,21 @@ describe('from the journal', () => {
       "second DHCP server on the wire: 10.77.0.1 and 10.77.0.5 both give addresses, and the node took 10.77.0.5's",
     ],
     [
+      'an offer of a URL that is lost',
+      lease({ file: 'http://10.77.0.1/ipxe.efi' }, HTTP).slice(0, 2),
+      /took no offer of 10\.77\.0\.1$/,
+    ],
+    [
+      'a URL of HTTPS that is not asked for',
+      lease({ file: 'https://10.77.0.1/ipxe.efi' }, HTTP),
+      'no request for it reached TCP port 443 of 10.77.0.1',
+    ],
+    [
+      'a URL of HTTPS with its port',
+      lease({ file: 'https://10.77.0.1:8443/ipxe.efi' }, HTTP),
+      'no request for it reached TCP port 8443 of 10.77.0.1',
+    ],
+    [
       'a NAK',
       [
         ['0 dhcp request', BIOS],
@@ -92,17 +112,12 @@ describe('from the journal', () => {
     ],
     [
       'a kernel without an agent',
-      [...lease({}, IPXE), ['2 http transfer-end', kernel]],
+      [...lease({}, IPXE), ...loaded],
       'the kernel was loaded and the agent never spoke: images/a/kernel without an initrd',
     ],
     [
       'an agent that gave up',
-      [
-        ...lease(),
-        ['2 http transfer-end', kernel],
-        ['8 agent hello'],
-        ['9 agent failed', { why: 'no disk d1' }],
-      ],
+      [...lease(), ...loaded, ['8 agent hello'], ['9 agent failed', { why: 'no disk d1' }]],
       'the agent gave up: no disk d1',
     ],
     [
@@ -122,12 +137,14 @@ describe('from the journal', () => {
     ],
     [
       'all well',
-      [...lease(), ['2 http transfer-end', kernel], ['8 agent hello'], ['14 agent ready']],
+      [...lease(), ...loaded, ['8 agent hello'], ['14 agent ready']],
       'all well: ready 14.0 s after its first packet',
     ],
   ])('%s', (_name, lines, expected) => {
     const found = explainJournal(events(...lines), { who: 'n1', imager, now: 100_000 });
-    expect(found?.cause).toContain(expected);
+    expect(found?.cause).toEqual(
+      typeof expected === 'string' ? expect.stringContaining(expected) : expect.stringMatching(expected),
+    );
     expect(found?.course.length).toBeGreaterThan(0);
   });
 
@@ -268,9 +285,78 @@ describe('from the journal', () => {
   });
 
   test('asking for the size of a file first is no failure', () => {
-    const sized = events(...lease(), ['2 tftp transfer-failed', { file: 'start.pxe', bytes: 0 }, 'declined']);
+    const sized = events(
+      ...lease(),
+      ['2 tftp transfer-start', { file: 'start.pxe', size: 9 }],
+      ['2 tftp transfer-failed', { file: 'start.pxe', bytes: 0 }, 'declined'],
+    );
     const found = explainJournal(sized, { who: 'n1', imager, now: 4000 });
     expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
+  });
+
+  describe('transfers of one file', () => {
+    const start = (at: number, port?: number): Parameters<typeof events>[0] => [
+      `${at} tftp transfer-start`,
+      { file: 'boot.ipxe', size: 900, ...(port === undefined ? {} : { port }) },
+    ];
+    const end = (at: number, port?: number): Parameters<typeof events>[0] => [
+      `${at} tftp transfer-end`,
+      { file: 'boot.ipxe', bytes: 900, ...(port === undefined ? {} : { port }) },
+    ];
+    const failed = (at: number, reason: string, port?: number): Parameters<typeof events>[0] => [
+      `${at} tftp transfer-failed`,
+      { file: 'boot.ipxe', bytes: 0, ...(port === undefined ? {} : { port }) },
+      reason,
+    ];
+    const ends = (...lines: Parameters<typeof events>) =>
+      observeJournal(events(...lines), imager).map((each) => each.kind === 'transfer' && each.end);
+
+    test.each([[2070], [undefined]])('the second takes the place of the first at port %s', (port) => {
+      const lines = [start(2, port), start(4, port), failed(4, 'superseded', port), end(5, port)];
+      expect(ends(...lines)).toEqual(['declined', 'done']);
+      const found = explainJournal(events(...lease(), ...lines), { who: 'n1', imager, now: 600_000 });
+      expect(found?.cause).not.toContain('it is booting');
+    });
+
+    test('at once, from two ports', () =>
+      expect(ends(start(2, 2070), start(3, 2071), end(4, 2071), failed(32, 'timeout', 2070))).toEqual([
+        'broken',
+        'done',
+      ]));
+
+    test('of two boots: the late end is told with the one that it ends', () => {
+      const next = lease().map(([line, ...rest]): Parameters<typeof events>[0] => [
+        line.replace(/^\d+/, (at) => String(Number(at) + 10)),
+        ...rest,
+      ]);
+      const outcomes = (...lines: Parameters<typeof events>) =>
+        attemptsOf(events(...lines), 600_000).map(
+          (attempt) => attemptText(attempt, { who: 'n1', imager }).outcome,
+        );
+      const first = [...lease(), start(2, 2070)];
+      const stalled = 'stopped at files: transfer stalled: boot.ipxe from TFTP server 10.77.0.1';
+      const late = outcomes(...first, ...next.slice(0, 2), failed(32, 'timeout', 2070));
+      expect(late).toEqual([
+        `${stalled} began and did not come to its end (timeout)`,
+        expect.stringMatching(/^stopped at dhcp: offered but never requested/),
+      ]);
+      expect(outcomes(...first, ...next)[0]).toBe(`${stalled} began and did not come to its end`);
+    });
+
+    test('one that waits for a place and one that is refused leave another alone', () => {
+      const full = (at: number): Parameters<typeof events>[0] => [
+        `${at} tftp refused`,
+        { file: 'boot.ipxe' },
+        'too-many-per-client',
+      ];
+      const refused: Parameters<typeof events>[0] = ['3 tftp refused', { file: 'boot.ipxe' }, 'option'];
+      expect(ends(start(2, 2070), full(3), end(4, 2070))).toEqual(['done']);
+      expect(ends(start(2, 2070), refused, end(4, 2070))).toEqual(['done', 'refused']);
+      expect(ends(full(1), full(2), refused)).toEqual(['refused']);
+    });
+
+    test('an end alone says nothing of a boot', () =>
+      expect(ends(...lease(), failed(32, 'timeout', 2070))).toEqual([false, false, false, false]));
   });
 
   test('a part of a file is not the whole of it', () => {
@@ -339,9 +425,8 @@ describe('from the journal', () => {
     });
 
     test('is past where the new one has failed itself', () => {
-      const kernel: Parameters<typeof events>[0] = ['3 http transfer-end', { file: 'kernel', bytes: 9 }];
       const damaged: Parameters<typeof events>[0] = ['21 http refused', { file: 'a' }, 'unreadable'];
-      const found = at(22_000, events(...lease(), kernel), again, events(damaged));
+      const found = at(22_000, events(...lease(), ...loaded), again, events(damaged));
       expect(found).toMatchObject({
         startedAt: 20_000,
         cause: expect.stringContaining('refuses a: HTTP status 500'),
@@ -371,6 +456,7 @@ describe('from the journal', () => {
     const lines = events(
       ...lease(),
       ['2 tftp refused', { file: 'a.cfg', message: 'file not found' }, 'unknown-file'],
+      ['3 tftp transfer-start', { file: 'b.cfg', size: 9 }],
       ['3 tftp transfer-end', { file: 'b.cfg', bytes: 9 }],
       ['4 tftp transfer-start', { file: 'kernel', size: 9 }],
     );

@@ -9,7 +9,7 @@ async function exposition(events: Omit<RecordedEvent, 'id'>[]): Promise<string> 
     stats: () => ({ tftp: { 'dropped.short': 3, 'odd "name"\\\n': 1 } }),
     gauges: () => ({ agent: { connections: 2 } }),
     health: () => ({
-      ...{ status: 'ok', cluster: 'c', started: '', ports: {}, problems: [] },
+      ...{ status: 'ok', cluster: 'c', started: '', now: '', ports: {}, problems: [] },
       nodes: { known: 1, connected: 1 },
     }),
     watch: (listener) => {

@@ -41,6 +41,7 @@ const model: ReadModel = {
     status: 'ok',
     cluster: 'demo',
     started: '2026-01-01T00:00:00.000Z',
+    now: '2026-01-01T00:00:01.000Z',
     nodes: { known: 1, connected: 1 },
     ports: { http: 80 },
     problems: [],
@@ -219,6 +220,9 @@ test('curl loads a boot file whole, with its exact length, and the events say so
     },
     { component: 'http', step: 'transfer-end', detail: { file: 'images/base/kernel', bytes: KERNEL.length } },
   ]);
+  const [start, end] = events.map(({ detail }) => detail?.port);
+  expect(start).toBeGreaterThan(1023);
+  expect(end).toBe(start);
 });
 
 test('generated files, fixed files, HEAD, and ranges', async () => {
@@ -400,7 +404,7 @@ test('a client that leaves while its file is being opened: the file is closed, t
   });
   await closed;
   expect(opened).toBe(0);
-  expect(events.map(({ step }) => step)).toEqual(['transfer-failed']);
+  expect(events.map(({ step }) => step)).toEqual(['transfer-start', 'transfer-failed']);
 });
 
 test('one host cannot take all connections, and what is dropped is counted', async () => {

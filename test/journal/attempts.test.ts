@@ -105,6 +105,28 @@ describe('where an attempt begins', () => {
       ['11 ready ready', '4 dhcp stopped'],
     ],
     [
+      'a transfer of the boot before that ends late belongs to that, and says nothing of this one',
+      [
+        ['0 dhcp discover', ROM],
+        ['0 dhcp ack'],
+        ['2 tftp transfer-start', { file: 'kernel', port: 2070 }],
+        ['10 dhcp discover', ROM],
+        ['10 dhcp offer'],
+        ['32 tftp transfer-failed', { file: 'kernel', port: 2070 }, 'timeout'],
+        ['36 dhcp discover', ROM],
+      ],
+      ['4 files stopped', '3 dhcp stopped'],
+    ],
+    [
+      'a transfer whose start is not known says nothing',
+      [
+        ['0 dhcp discover', ROM],
+        ['1 http transfer-failed', { file: 'kernel' }, 'client-gone'],
+        ['4 dhcp discover', ROM],
+      ],
+      ['3 dhcp stopped'],
+    ],
+    [
       "the running system's own client begins none",
       [...good(0), ['500 dhcp discover', { vendorClass: 'udhcp 1.35.0' }], ['500 dhcp ack']],
       ['13 ready ready'],

@@ -144,3 +144,25 @@ test('the oldest go first', () => {
     [5, 5],
   ]);
 });
+
+test('an address that was lent before this process began is whose the lease says', async () => {
+  const leases: Record<string, { node?: string; mac: string }> = {
+    '10.0.0.100': { node: 'pooled', mac: '52:54:00:00:00:02' },
+    '10.0.0.101': { mac: '52:54:00:00:00:99' },
+  };
+  const lesseeOf = (address: string) => leases[address];
+  const recorder = new Recorder({ names, log: pino({ level: 'silent' }), lesseeOf });
+  recorder.sink(event(1, { address: '10.0.0.100' }));
+  recorder.sink(event(2, { address: '10.0.0.101' }));
+  recorder.sink(event(3, { address: '10.0.0.102' }));
+  recorder.sink(event(4, { ...ACK, mac: '52:54:00:00:00:98', address: '10.0.0.101' }));
+  recorder.sink(event(5, { address: '10.0.0.101' }));
+  expect(recorder.events().map(({ node, mac }) => node ?? mac)).toEqual([
+    'pooled',
+    '52:54:00:00:00:99',
+    undefined,
+    '52:54:00:00:00:98',
+    '52:54:00:00:00:98',
+  ]);
+  expect(recorder.whom('10.0.0.100')).toMatchObject({ node: 'pooled' });
+});

@@ -90,7 +90,7 @@ describe('a transfer', () => {
   });
 
   test('a node that reboots and asks from the same port gets a new transfer at once', async () => {
-    const { port, event } = await start({ kernel: KERNEL });
+    const { port, event, events } = await start({ kernel: KERNEL });
     const client = await probe();
     client.read(port, 'kernel');
     const first = await client.next();
@@ -102,6 +102,9 @@ describe('a transfer', () => {
     expect(second.port).not.toBe(first.port);
     expect(second.packet).toMatchObject({ type: 'data', block: 1 });
     expect(await event('transfer-failed')).toMatchObject({ reason: 'superseded' });
+    const { detail } = await event('transfer-start');
+    expect(events.map((each) => each.detail?.port)).toEqual([detail?.port, detail?.port, detail?.port]);
+    expect(detail?.port).toBeGreaterThan(1023);
   });
 
   test('a stranger on the transfer port gets error 5 and disturbs nothing (RFC 1350 section 4)', async () => {

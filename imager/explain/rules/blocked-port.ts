@@ -68,7 +68,8 @@ function neverHeard(story: Story): ReturnType<Rule> {
   if (story.source !== 'journal' || file === undefined || !story.hasAddress || story.transfers.length > 0)
     return undefined;
   if (nextServer !== story.imager || story.agent.length + story.disk.length > 0) return undefined;
-  const port = /^https?:/.test(file) ? (/^https?:\/\/[^/:]*:(\d+)/.exec(file)?.[1] ?? '80') : '69';
+  const [, scheme, named] = /^(https?):\/\/[^/:]*(?::(\d+))?/.exec(file) ?? [];
+  const port = scheme === undefined ? '69' : (named ?? (scheme === 'https' ? '443' : '80'));
   const protocol = port === '69' ? 'UDP' : 'TCP';
   return {
     cause: `blocked port: the node was told to load ${file}, and no request for it reached ${protocol} port ${port} of ${nextServer}`,

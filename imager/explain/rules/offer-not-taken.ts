@@ -37,14 +37,18 @@ export const offerNotTaken: Rule = (story) => {
 };
 
 /** What the firmware waits for and no offer has. */
-function unacceptable({ answers, program, architecture, isLoader }: Story): string | undefined {
+function unacceptable({ source, answers, program, architecture, isLoader }: Story): string | undefined {
   const { vendorClass = '' } = program;
   const files = answers.filter(({ file }) => file !== undefined);
   const hasMenu = answers.some(({ menu }) => menu !== undefined);
   if (vendorClass.startsWith('HTTPClient') || architecture?.http === true) {
     if (!files.some(({ file }) => /^https?:\/\//.test(file!)))
       return 'HTTP boot takes an offer with a URL alone (option 67)';
-    if (!answers.some(({ vendorClass: own }) => own?.startsWith('HTTPClient') === true))
+    // The journal does not have the class of answers: the imager sends it with each URL (dhcp/options/pxe.ts).
+    if (
+      source === 'capture' &&
+      !answers.some(({ vendorClass: own }) => own?.startsWith('HTTPClient') === true)
+    )
       return 'HTTP boot takes an offer with option 60 "HTTPClient" alone';
     return undefined;
   }
