@@ -228,12 +228,29 @@ describe('from the journal', () => {
       [['0 dhcp discover', { ...UEFI, why: 'no iPXE here' }, 'no-boot-file']],
       'the imager does not answer n1: there is no boot file for it (no iPXE here)',
     ],
+    [
+      'nothing to load, and an address of the other one',
+      [
+        ['0 dhcp discover', { ...UEFI, why: 'no iPXE here' }, 'no-boot-file'],
+        ['1 dhcp request', { ...UEFI, server: '10.77.0.9' }, 'other-server'],
+      ],
+      'the imager does not answer n1: there is no boot file for it (no iPXE here)',
+    ],
   ])('beside another DHCP server: %s', (_name, lines, expected) => {
     const heard = events(...lines).map(({ address, ...event }) =>
       event.step === 'request' ? { ...event, address: address! } : event,
     );
     const found = explainJournal(heard, { who: 'n1', imager, now: 100_000 });
     expect(found?.cause).toContain(expected);
+  });
+
+  test.each<[string, Parameters<typeof events>[0], string]>([
+    ['no boot file', ['0 dhcp discover', UEFI, 'no-boot-file'], 'boot.image'],
+    ['a lease renewed', ['0 dhcp request', UEFI, 'other-server'], 'that is as it should be'],
+    ['no address', ['0 dhcp discover', UEFI, 'pool-exhausted'], 'network.pool'],
+  ])('what to do about silence: %s', (_name, line, advice) => {
+    const found = explainJournal(events(line), { who: 'n1', imager, now: 100_000 });
+    expect(found?.advice).toEqual([expect.stringContaining(advice)]);
   });
 
   test('a boot that goes well so far is told as such', () => {

@@ -40,7 +40,7 @@ export const noAnswer: Rule = (story) => {
   const last = asks.at(-1);
   if (last === undefined) return undefined;
   if (answers.length > 0) return noAck(story, last);
-  const silent = asks.findLast(({ unanswered }) => unanswered !== undefined);
+  const silent = unansweredOf(asks);
   const evidence = [
     `${times(asks.length, 'message')} of ${programWords(story)} without an answer, from ${where(story, asks[0]!)} to ${where(story, last)}`,
   ];
@@ -48,7 +48,7 @@ export const noAnswer: Rule = (story) => {
     return {
       cause: `the imager does not answer ${who}: ${silent === undefined ? 'it was not asked to' : silenceWords(silent)}`,
       evidence,
-      advice: ['check its entry under nodes, and network.pool, in the configuration'],
+      advice: [silenceAdvice(silent?.unanswered)],
     };
   const ends = endWords(story, last);
   // Who asks again has waited for an answer.
@@ -63,6 +63,23 @@ export const noAnswer: Rule = (story) => {
     ],
   };
 };
+
+/** The last one that was passed over; beside a server that gives the addresses each request is another's, so that last. */
+function unansweredOf(asks: readonly Ask[]): Ask | undefined {
+  const passed = asks.filter(({ unanswered }) => unanswered !== undefined);
+  return passed.findLast(({ unanswered }) => unanswered !== 'other-server') ?? passed.at(-1);
+}
+
+function silenceAdvice(reason: string | undefined): string {
+  switch (reason) {
+    case 'no-boot-file':
+      return 'tell it what to boot: boot.image or boot.files in the configuration, or a boot pointer of its own';
+    case 'other-server':
+      return 'where another server is to give the addresses (dhcp.mode: proxy) that is as it should be: start the node again by network boot';
+    default:
+      return 'check its entry under nodes, and network.pool, in the configuration';
+  }
+}
 
 function noAck(story: Story, last: Ask): ReturnType<Rule> {
   if (story.hasAddress || last.type !== 'request') return undefined;
