@@ -292,6 +292,45 @@ describe('from the journal', () => {
     );
   });
 
+  describe('a script that was fetched though the firmware was told something else', () => {
+    const script: Parameters<typeof events>[0] = ['3 http transfer-end', { file: 'boot.ipxe', bytes: 5 }];
+    const at = (...lines: Parameters<typeof events>) =>
+      explainJournal(events(...lines, script), { who: 'n1', imager, now: 100_000 });
+
+    test('is not what it was told to load', () => {
+      const found = at(...lease({ file: 'ipxe/snponly.efi', server: '10.77.0.2' }, UEFI));
+      expect(found?.cause).not.toContain('told to load boot.ipxe');
+      expect(found?.cause).toContain('boot.ipxe was loaded, and nothing it says to load was asked for');
+    });
+
+    test('hides no reason why there is no boot file', () => {
+      const why = 'there is no iPXE for 64-bit Arm UEFI';
+      const arm = { arch: 11, vendorClass: 'PXEClient:Arch:00011:UNDI:003000' };
+      const found = at(
+        ['0 dhcp discover', arm],
+        ['0 dhcp offer', { why }],
+        ['1 dhcp request', arm],
+        ['1 dhcp ack', { why }],
+      );
+      expect(found?.cause).toMatch(
+        /^no boot file: .* and nothing to load: there is no iPXE for 64-bit Arm UEFI$/,
+      );
+      expect(found?.evidence).toContain('boot.ipxe was asked for all the same: +3.00 s');
+    });
+  });
+
+  test('an example for another architecture is not advised', () => {
+    const arm = { arch: 11, vendorClass: 'PXEClient:Arch:00011:UNDI:003000' };
+    const advice = (client: BootEvent['detail']) =>
+      explainJournal(events(...lease({}, client), ['2 tftp transfer-end', { file: 'start.pxe', bytes: 5 }]), {
+        ...{ who: 'n1', imager, now: 100_000 },
+      })?.advice;
+    expect(advice(UEFI)).toEqual([expect.stringContaining('such as ipxe/snponly.efi')]);
+    expect(advice(arm)).toEqual([
+      expect.stringMatching(/an EFI loader that is built for 64-bit Arm UEFI: boot\.files\.efi-arm64/),
+    ]);
+  });
+
   test('asking for the size of a file first is no failure', () => {
     const sized = events(...lease(), ['2 tftp transfer-failed', { file: 'start.pxe', bytes: 0 }, 'declined']);
     const found = explainJournal(sized, { who: 'n1', imager, now: 4000 });
