@@ -96,6 +96,15 @@ describe('from the journal', () => {
       'the kernel was loaded and the agent never spoke: images/a/kernel without an initrd',
     ],
     [
+      'a tagged image without an agent',
+      [
+        ...lease({}, IPXE),
+        ['2 http transfer-end', { file: 'images/t/nbi.0', bytes: 5 }],
+        ['3 tftp transfer-end', { file: 'images/t/boot.nbi', bytes: 50 }],
+      ],
+      'the tagged image was loaded and no agent spoke: images/t/boot.nbi came whole, then nothing',
+    ],
+    [
       'an agent that gave up',
       [
         ...lease(),
