@@ -64,6 +64,11 @@ describe('from the journal', () => {
       'no boot file: 10.77.0.1 gave x86-64 UEFI (arch 7) the address 10.77.0.11 and nothing to load: no boot.image is configured',
     ],
     [
+      'a file of another machine',
+      lease({ server: '10.77.0.9' }),
+      'x86 BIOS (arch 0) was told to load start.pxe from 10.77.0.9, and nothing was heard of it since: what is asked of 10.77.0.9 cannot be seen from here',
+    ],
+    [
       'an offer of another server taken',
       [...lease().slice(0, 2), ['1 dhcp request', { ...BIOS, chosen: '10.77.0.5' }, 'other-server']],
       "second DHCP server on the wire: 10.77.0.1 and 10.77.0.5 both give addresses, and the node took 10.77.0.5's",
