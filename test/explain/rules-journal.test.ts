@@ -5,6 +5,7 @@ import { explainJournal } from '../../imager/explain/explain.ts';
 import { eventRow } from '../../imager/explain/timeline.ts';
 import { attemptsOf } from '../../imager/journal/attempts.ts';
 import type { BootEvent, RecordedEvent } from '../../imager/journal/event.ts';
+import { begin, next } from '../../imager/tftp/transfer.ts';
 import { MenuLab } from '../menus/world.ts';
 import { BIOS, IPXE, MAC, UEFI } from './clients.ts';
 
@@ -349,6 +350,30 @@ describe('from the journal', () => {
     const sized = events(...lease(), ['2 tftp transfer-failed', { file: 'start.pxe', bytes: 0 }, 'declined']);
     const found = explainJournal(sized, { who: 'n1', imager, now: 4000 });
     expect(found?.cause).toBe('it is booting: nothing has gone wrong so far');
+  });
+
+  test('a first answer that is lost is not too large', () => {
+    const at = (bytes: number, place: string) => {
+      const message = `no answer from the client for 31000 ms${place}`;
+      const lines = events(
+        ...lease(),
+        ['2 tftp transfer-start', { file: 'start.pxe', size: 9000 }],
+        ['30 tftp transfer-failed', { file: 'start.pxe', bytes, message }, 'timeout'],
+      );
+      return explainJournal(lines, { who: 'n1', imager, now: 100_000 })?.advice.join();
+    };
+    expect(at(0, ', not even to the first packet')).toContain('a firewall that drops UDP');
+    expect(at(0, ', not even to the first packet')).not.toMatch(/blksize|MTU/);
+    // The OACK was acknowledged, the first block was not.
+    expect(at(0, ' after block 0')).toMatch(/blksize.*MTU/);
+  });
+
+  test('the words of a first answer that is lost are those of the TFTP server', () => {
+    let { state, effects } = begin({ windowsize: 1, offer: true, maxRetransmissionMs: 2000 }, 0);
+    for (let now = 1000; state.phase !== 'ended'; now += 10_000)
+      ({ state, effects } = next(state, { type: 'timer' }, now));
+    const [message] = effects.flatMap((each) => (each.type === 'send-error' ? [each.message] : []));
+    expect(message).toMatch(/^no answer .* not even to the first packet$/);
   });
 
   test('a part of a file is not the whole of it', () => {
