@@ -244,6 +244,15 @@ describe('from the journal', () => {
       'the imager does not answer n1: there is no boot file for it (no iPXE here)',
     ],
     [
+      'an address asked of the imager itself',
+      [
+        ['0 dhcp discover', BIOS],
+        ['0 dhcp offer', { file: 'start.pxe', server: imager }],
+        ['1 dhcp request', BIOS, 'proxy-only'],
+      ],
+      'x86 BIOS (arch 0) asks 10.77.0.1 for an address, which offered none: it is a boot server beside the DHCP server',
+    ],
+    [
       'nothing to load, and an address of the other one',
       [
         ['0 dhcp discover', { ...UEFI, why: 'no iPXE here' }, 'no-boot-file'],

@@ -1,6 +1,6 @@
 /** Nobody answers the client's DHCP messages. */
-import { CAPTURE_ON, endWords, programWords, type Rule, times, where } from '../finding.ts';
-import type { Ask } from '../observation.ts';
+import { CAPTURE_ON, endWords, type Finding, programWords, type Rule, times, where } from '../finding.ts';
+import type { Answer, Ask } from '../observation.ts';
 import type { Story } from '../story.ts';
 
 /** The imager's reasons for silence. */
@@ -85,7 +85,10 @@ function noAck(story: Story, last: Ask): ReturnType<Rule> {
   if (story.hasAddress || last.type !== 'request') return undefined;
   const server = last.server ?? story.answers[0]!.server;
   const requests = story.asks.filter(({ type }) => type === 'request').length;
-  const offered = `DHCP server ${server} offered ${story.answers[0]!.address ?? 'an address'}`;
+  const offers = story.answers.filter((each) => each.server === server);
+  const address = offers.find((each) => each.address !== undefined)?.address;
+  if (address === undefined && offers.length > 0) return askedOfProxy(story, offers[0]!, requests);
+  const offered = `DHCP server ${server} offered ${address ?? 'an address'}`;
   const evidence = [`${times(requests, 'REQUEST')}, the last ${where(story, last)}`];
   const ends = endWords(story, last);
   if (ends !== '' && requests === 1)
@@ -98,5 +101,21 @@ function noAck(story: Story, last: Ask): ReturnType<Rule> {
     cause: `${offered} and does not answer the request for it`,
     evidence,
     advice: [`the log of ${server} tells why; where it stores its leases there may be no room`],
+  };
+}
+
+/** Clients that do not know ProxyDHCP take its OFFER for one with an address (PXE specification 2.1, section 2.2.3). */
+function askedOfProxy(story: Story, offer: Answer, requests: number): Finding {
+  const { server } = offer;
+  return {
+    cause: `${programWords(story)} asks ${server} for an address, which offered none: it is a boot server beside the DHCP server (ProxyDHCP), and the client took its offer for an ordinary one`,
+    evidence: [
+      `OFFER of ${server} without an address: ${where(story, offer)}`,
+      `${times(requests, 'REQUEST')}, the last ${where(story, story.asks.at(-1)!)}`,
+    ],
+    advice: [
+      'is the DHCP server that gives the addresses running, and did it offer this client one? Its log tells',
+      'a client that cannot tell the two apart boots where one server does both (dhcp.mode: server in the configuration of the imager, and no other server)',
+    ],
   };
 }
