@@ -263,7 +263,8 @@ function probe(progress: Progress, now: number): Step {
 
 function silence(progress: Progress, now: number): Step {
   const waited = Math.round(now - progress.progressAt);
-  return fail(progress, 'timeout', `no answer from the client for ${waited} ms after block ${progress.base}`);
+  const place = progress.proven ? ` after block ${progress.base}` : ', not even to the first packet';
+  return fail(progress, 'timeout', `no answer from the client for ${waited} ms${place}`);
 }
 
 function fail(progress: Progress, reason: FailureReason, message: string): Step {

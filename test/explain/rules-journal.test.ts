@@ -6,6 +6,7 @@ import { observeJournal } from '../../imager/explain/from-journal.ts';
 import { eventRow } from '../../imager/explain/timeline.ts';
 import { attemptsOf } from '../../imager/journal/attempts.ts';
 import type { BootEvent, RecordedEvent } from '../../imager/journal/event.ts';
+import { begin, next } from '../../imager/tftp/transfer.ts';
 import { MenuLab } from '../menus/world.ts';
 import { BIOS, HTTP, IPXE, MAC, UEFI } from './clients.ts';
 
@@ -69,6 +70,11 @@ describe('from the journal', () => {
       'no boot file: 10.77.0.1 gave x86-64 UEFI (arch 7) the address 10.77.0.11 and nothing to load: no boot.image is configured',
     ],
     [
+      'a file of another machine',
+      lease({ server: '10.77.0.9' }),
+      'x86 BIOS (arch 0) was told to load start.pxe from 10.77.0.9, and nothing was heard of it since: what is asked of 10.77.0.9 cannot be seen from here',
+    ],
+    [
       'an offer of another server taken',
       [...lease().slice(0, 2), ['1 dhcp request', { ...BIOS, chosen: '10.77.0.5' }, 'other-server']],
       "second DHCP server on the wire: 10.77.0.1 and 10.77.0.5 both give addresses, and the node took 10.77.0.5's",
@@ -114,6 +120,15 @@ describe('from the journal', () => {
       'a kernel without an agent',
       [...lease({}, IPXE), ...loaded],
       'the kernel was loaded and the agent never spoke: images/a/kernel without an initrd',
+    ],
+    [
+      'a tagged image without an agent',
+      [
+        ...lease({}, IPXE),
+        ['2 http transfer-end', { file: 'images/t/nbi.0', bytes: 5 }],
+        ['3 tftp transfer-end', { file: 'images/t/boot.nbi', bytes: 50 }],
+      ],
+      'the tagged image was loaded and no agent spoke: images/t/boot.nbi came whole, then nothing',
     ],
     [
       'an agent that gave up',
@@ -237,12 +252,38 @@ describe('from the journal', () => {
       [['0 dhcp discover', { ...UEFI, why: 'no iPXE here' }, 'no-boot-file']],
       'the imager does not answer n1: there is no boot file for it (no iPXE here)',
     ],
+    [
+      'an address asked of the imager itself',
+      [
+        ['0 dhcp discover', BIOS],
+        ['0 dhcp offer', { file: 'start.pxe', server: imager }],
+        ['1 dhcp request', BIOS, 'proxy-only'],
+      ],
+      'x86 BIOS (arch 0) asks 10.77.0.1 for an address, which offered none: it is a boot server beside the DHCP server',
+    ],
+    [
+      'nothing to load, and an address of the other one',
+      [
+        ['0 dhcp discover', { ...UEFI, why: 'no iPXE here' }, 'no-boot-file'],
+        ['1 dhcp request', { ...UEFI, server: '10.77.0.9' }, 'other-server'],
+      ],
+      'the imager does not answer n1: there is no boot file for it (no iPXE here)',
+    ],
   ])('beside another DHCP server: %s', (_name, lines, expected) => {
     const heard = events(...lines).map(({ address, ...event }) =>
       event.step === 'request' ? { ...event, address: address! } : event,
     );
     const found = explainJournal(heard, { who: 'n1', imager, now: 100_000 });
     expect(found?.cause).toContain(expected);
+  });
+
+  test.each<[string, Parameters<typeof events>[0], string]>([
+    ['no boot file', ['0 dhcp discover', UEFI, 'no-boot-file'], 'boot.image'],
+    ['a lease renewed', ['0 dhcp request', UEFI, 'other-server'], 'that is as it should be'],
+    ['no address', ['0 dhcp discover', UEFI, 'pool-exhausted'], 'network.pool'],
+  ])('what to do about silence: %s', (_name, line, advice) => {
+    const found = explainJournal(events(line), { who: 'n1', imager, now: 100_000 });
+    expect(found?.advice).toEqual([expect.stringContaining(advice)]);
   });
 
   test('a boot that goes well so far is told as such', () => {
@@ -282,6 +323,45 @@ describe('from the journal', () => {
     expect(explainJournal(lines, { who: 'n1', imager, now: 2000 })?.cause).toMatch(
       /^no boot file: .*: no image for it$/,
     );
+  });
+
+  describe('a script that was fetched though the firmware was told something else', () => {
+    const script: Parameters<typeof events>[0] = ['3 http transfer-end', { file: 'boot.ipxe', bytes: 5 }];
+    const at = (...lines: Parameters<typeof events>) =>
+      explainJournal(events(...lines, script), { who: 'n1', imager, now: 100_000 });
+
+    test('is not what it was told to load', () => {
+      const found = at(...lease({ file: 'ipxe/snponly.efi', server: '10.77.0.2' }, UEFI));
+      expect(found?.cause).not.toContain('told to load boot.ipxe');
+      expect(found?.cause).toContain('boot.ipxe was loaded, and nothing it says to load was asked for');
+    });
+
+    test('hides no reason why there is no boot file', () => {
+      const why = 'there is no iPXE for 64-bit Arm UEFI';
+      const arm = { arch: 11, vendorClass: 'PXEClient:Arch:00011:UNDI:003000' };
+      const found = at(
+        ['0 dhcp discover', arm],
+        ['0 dhcp offer', { why }],
+        ['1 dhcp request', arm],
+        ['1 dhcp ack', { why }],
+      );
+      expect(found?.cause).toMatch(
+        /^no boot file: .* and nothing to load: there is no iPXE for 64-bit Arm UEFI$/,
+      );
+      expect(found?.evidence).toContain('boot.ipxe was asked for all the same: +3.00 s');
+    });
+  });
+
+  test('an example for another architecture is not advised', () => {
+    const arm = { arch: 11, vendorClass: 'PXEClient:Arch:00011:UNDI:003000' };
+    const advice = (client: BootEvent['detail']) =>
+      explainJournal(events(...lease({}, client), ['2 tftp transfer-end', { file: 'start.pxe', bytes: 5 }]), {
+        ...{ who: 'n1', imager, now: 100_000 },
+      })?.advice;
+    expect(advice(UEFI)).toEqual([expect.stringContaining('such as ipxe/snponly.efi')]);
+    expect(advice(arm)).toEqual([
+      expect.stringMatching(/an EFI loader that is built for 64-bit Arm UEFI: boot\.files\.efi-arm64/),
+    ]);
   });
 
   test('asking for the size of a file first is no failure', () => {
@@ -357,6 +437,29 @@ describe('from the journal', () => {
 
     test('an end alone says nothing of a boot', () =>
       expect(ends(...lease(), failed(32, 'timeout', 2070))).toEqual([false, false, false, false]));
+
+  test('a first answer that is lost is not too large', () => {
+    const at = (bytes: number, place: string) => {
+      const message = `no answer from the client for 31000 ms${place}`;
+      const lines = events(
+        ...lease(),
+        ['2 tftp transfer-start', { file: 'start.pxe', size: 9000 }],
+        ['30 tftp transfer-failed', { file: 'start.pxe', bytes, message }, 'timeout'],
+      );
+      return explainJournal(lines, { who: 'n1', imager, now: 100_000 })?.advice.join();
+    };
+    expect(at(0, ', not even to the first packet')).toContain('a firewall that drops UDP');
+    expect(at(0, ', not even to the first packet')).not.toMatch(/blksize|MTU/);
+    // The OACK was acknowledged, the first block was not.
+    expect(at(0, ' after block 0')).toMatch(/blksize.*MTU/);
+  });
+
+  test('the words of a first answer that is lost are those of the TFTP server', () => {
+    let { state, effects } = begin({ windowsize: 1, offer: true, maxRetransmissionMs: 2000 }, 0);
+    for (let now = 1000; state.phase !== 'ended'; now += 10_000)
+      ({ state, effects } = next(state, { type: 'timer' }, now));
+    const [message] = effects.flatMap((each) => (each.type === 'send-error' ? [each.message] : []));
+    expect(message).toMatch(/^no answer .* not even to the first packet$/);
   });
 
   test('a part of a file is not the whole of it', () => {

@@ -49,6 +49,7 @@ const leased = (rest: Partial<Answer> = {}, options = BIOS): Observation[] => [
   ask(1, { type: 'request', server: SERVER, options }),
   answer(1.1, { type: 'ack', ...rest }),
 ];
+const proxied = ({ address: _a, subnet: _s, router: _r, ...rest }: Answer): Answer => rest;
 const without = ({ router: _r, file: _f, nextServer: _n, ...rest }: Answer): Answer => rest;
 
 function cause(observations: Observation[], endAt = 60_000): string {
@@ -89,6 +90,16 @@ describe('from a capture', () => {
         ask(5, { type: 'request', server: SERVER }),
       ],
       'DHCP server 10.0.0.1 offered 10.0.0.11 and does not answer the request for it',
+    ],
+    [
+      'an address asked of a proxy, which offered the boot file alone',
+      [
+        ask(0),
+        proxied(answer(0.1)),
+        ask(1, { type: 'request', server: SERVER }),
+        ask(5, { type: 'request', server: SERVER }),
+      ],
+      'x86 BIOS (arch 0) asks 10.0.0.1 for an address, which offered none: it is a boot server beside the DHCP server',
     ],
     [
       'a NAK',

@@ -1,6 +1,6 @@
 /** Nobody answers the client's DHCP messages. */
-import { CAPTURE_ON, endWords, programWords, type Rule, times, where } from '../finding.ts';
-import type { Ask } from '../observation.ts';
+import { CAPTURE_ON, endWords, type Finding, programWords, type Rule, times, where } from '../finding.ts';
+import type { Answer, Ask } from '../observation.ts';
 import type { Story } from '../story.ts';
 
 /** The imager's reasons for silence. */
@@ -40,7 +40,7 @@ export const noAnswer: Rule = (story) => {
   const last = asks.at(-1);
   if (last === undefined) return undefined;
   if (answers.length > 0) return noAck(story, last);
-  const silent = asks.findLast(({ unanswered }) => unanswered !== undefined);
+  const silent = unansweredOf(asks);
   const evidence = [
     `${times(asks.length, 'message')} of ${programWords(story)} without an answer, from ${where(story, asks[0]!)} to ${where(story, last)}`,
   ];
@@ -48,7 +48,7 @@ export const noAnswer: Rule = (story) => {
     return {
       cause: `the imager does not answer ${who}: ${silent === undefined ? 'it was not asked to' : silenceWords(silent)}`,
       evidence,
-      advice: ['check its entry under nodes, and network.pool, in the configuration'],
+      advice: [silenceAdvice(silent?.unanswered)],
     };
   const ends = endWords(story, last);
   // Who asks again has waited for an answer.
@@ -64,11 +64,31 @@ export const noAnswer: Rule = (story) => {
   };
 };
 
+/** The last one that was passed over; beside a server that gives the addresses each request is another's, so that last. */
+function unansweredOf(asks: readonly Ask[]): Ask | undefined {
+  const passed = asks.filter(({ unanswered }) => unanswered !== undefined);
+  return passed.findLast(({ unanswered }) => unanswered !== 'other-server') ?? passed.at(-1);
+}
+
+function silenceAdvice(reason: string | undefined): string {
+  switch (reason) {
+    case 'no-boot-file':
+      return 'tell it what to boot: boot.image or boot.files in the configuration, or a boot pointer of its own';
+    case 'other-server':
+      return 'where another server is to give the addresses (dhcp.mode: proxy) that is as it should be: start the node again by network boot';
+    default:
+      return 'check its entry under nodes, and network.pool, in the configuration';
+  }
+}
+
 function noAck(story: Story, last: Ask): ReturnType<Rule> {
   if (story.hasAddress || last.type !== 'request') return undefined;
   const server = last.server ?? story.answers[0]!.server;
   const requests = story.asks.filter(({ type }) => type === 'request').length;
-  const offered = `DHCP server ${server} offered ${story.answers[0]!.address ?? 'an address'}`;
+  const offers = story.answers.filter((each) => each.server === server);
+  const address = offers.find((each) => each.address !== undefined)?.address;
+  if (address === undefined && offers.length > 0) return askedOfProxy(story, offers[0]!, requests);
+  const offered = `DHCP server ${server} offered ${address ?? 'an address'}`;
   const evidence = [`${times(requests, 'REQUEST')}, the last ${where(story, last)}`];
   const ends = endWords(story, last);
   if (ends !== '' && requests === 1)
@@ -81,5 +101,21 @@ function noAck(story: Story, last: Ask): ReturnType<Rule> {
     cause: `${offered} and does not answer the request for it`,
     evidence,
     advice: [`the log of ${server} tells why; where it stores its leases there may be no room`],
+  };
+}
+
+/** Clients that do not know ProxyDHCP take its OFFER for one with an address (PXE specification 2.1, section 2.2.3). */
+function askedOfProxy(story: Story, offer: Answer, requests: number): Finding {
+  const { server } = offer;
+  return {
+    cause: `${programWords(story)} asks ${server} for an address, which offered none: it is a boot server beside the DHCP server (ProxyDHCP), and the client took its offer for an ordinary one`,
+    evidence: [
+      `OFFER of ${server} without an address: ${where(story, offer)}`,
+      `${times(requests, 'REQUEST')}, the last ${where(story, story.asks.at(-1)!)}`,
+    ],
+    advice: [
+      'is the DHCP server that gives the addresses running, and did it offer this client one? Its log tells',
+      'a client that cannot tell the two apart boots where one server does both (dhcp.mode: server in the configuration of the imager, and no other server)',
+    ],
   };
 }

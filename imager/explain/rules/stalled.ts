@@ -1,8 +1,16 @@
 /** A transfer that began and does not come to its end. */
 import { lastTransfer, type Rule, serverWords, where } from '../finding.ts';
+import type { Transfer } from '../observation.ts';
+import type { Story } from '../story.ts';
 
 /** Firmware sends again after a few seconds; so long a pause is a standstill. */
 const STILL_MS = 10_000;
+
+/** The first packet is an OACK, or a block of 512 bytes (RFC 2347, RFC 1350): no path is too narrow for it. */
+const UNHEARD = [
+  'the first answer got none back, and is too small to be dropped for its size: look for a firewall that drops UDP between the node and the port that answers, which is another one than 69',
+  'was the node switched off? Its console tells, and a capture on its link (tcpdump -w boot.pcap, then imager pxe explain boot.pcap)',
+];
 
 export const stalled: Rule = (story) => {
   const last = lastTransfer(story);
@@ -20,9 +28,18 @@ export const stalled: Rule = (story) => {
     evidence: [
       `began ${where(story, last)}, last heard of at +${((last.lastAt - story.startedAt) / 1000).toFixed(2)} s`,
     ],
-    advice: [
-      'blocks that are too large for the path stop at the first one: compare blksize with the MTU, and look for firewalls that drop fragments',
-      'stopped later: look for packet loss (duplex, cables, overloaded switch) and whether the node was switched off',
-    ],
+    advice: isUnheard(story, last)
+      ? UNHEARD
+      : [
+          'blocks that are too large for the path stop at the first one: compare blksize with the MTU, and look for firewalls that drop fragments',
+          'stopped later: look for packet loss (duplex, cables, overloaded switch) and whether the node was switched off',
+        ],
   };
 };
+
+/** The imager sent and heard nothing back, in its own words (tftp/transfer.ts). */
+function isUnheard({ source }: Story, { protocol, reason = '' }: Transfer): boolean {
+  return (
+    source === 'journal' && protocol === 'tftp' && /^no answer .* not even to the first packet$/.test(reason)
+  );
+}

@@ -1,5 +1,5 @@
 /** A boot file that this firmware cannot run. */
-import { askedWords, nameOf, programWords, type Rule, toldWords, where } from '../finding.ts';
+import { askedWords, nameOf, pathOf, programWords, type Rule, toldWords, where } from '../finding.ts';
 import type { Content } from '../observation.ts';
 import type { Story } from '../story.ts';
 
@@ -27,8 +27,9 @@ export const wrongArchitecture: Rule = (story) => {
   const others = story.transfers.filter(({ file, end }) => file !== loaded?.file && end === 'done');
   if (others.length > 0 || story.transfers.some(({ end }) => end === 'refused')) return undefined;
   if (loaded === undefined && (story.transfers.length > 0 || !story.hasAddress)) return undefined;
-  const file = loaded?.file ?? told.file;
-  if (file === undefined) return undefined;
+  const { file } = told;
+  // What it was not told to load, a program from elsewhere may have asked for.
+  if (file === undefined || (loaded !== undefined && pathOf(loaded.file) !== pathOf(file))) return undefined;
   const is = loaded?.content === undefined ? mismatchByName(story, file) : mismatch(story, loaded.content);
   if (is === undefined) return undefined;
   const needs =
@@ -46,7 +47,7 @@ export const wrongArchitecture: Rule = (story) => {
     evidence: [...askedWords(story), ...toldWords(story), ...came],
     advice: [
       architecture.kind === 'efi'
-        ? `tell clients that send arch ${program.arch} (option 93) an EFI loader, such as ipxe/snponly.efi: boot.files.${architecture.name} in the imager's configuration`
+        ? `tell clients that send arch ${program.arch} (option 93) an EFI loader${RUNS[program.arch ?? -1] === 'efi-x64' ? ', such as ipxe/snponly.efi' : ` that is built for ${architecture.words}`}: boot.files.${architecture.name} in the imager's configuration`
         : `tell clients that send arch ${program.arch} (option 93) a BIOS loader, such as ipxe/undionly.kpxe: boot.files.${architecture.name} in the imager's configuration`,
     ],
   };
