@@ -145,6 +145,7 @@ async function startParts(
     liveness: (node) => agents.liveness(node),
     troubles: (node) => agents.troubles(node),
     leases: () => leases(),
+    problems: () => [table, disks, menus, registry, journal].flatMap((store) => store.problems()),
     ports: () => Object.fromEntries(Object.entries(running).map(([service, { port }]) => [service, port])),
     stats: () => ({
       ...Object.fromEntries(Object.entries(running).map(([service, part]) => [service, part.stats()])),
