@@ -4,8 +4,22 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
+import { startFault } from '../../imager/service/start-fault.ts';
 import { bundle } from '../support/inside.ts';
 import { SmallDisk } from '../support/small-disk.ts';
+
+test.each([
+  [
+    'EADDRINUSE',
+    'the port is in use: find by whom with "ss -lnup sport = :67", and stop that: firmware asks no other',
+  ],
+  ['EACCES', 'no permission: ports below 1024 need root or CAP_NET_BIND_SERVICE'],
+])('of DHCP no other port is advised: %s', (code, why) => {
+  const fault = Object.assign(new Error(code), { code, syscall: 'bind' });
+  expect(startFault(fault, 'dhcp', { address: '10.0.0.1', port: 67, setting: 'ports.dhcp' })).toBe(
+    `cannot start dhcp on UDP port 67 of 10.0.0.1: ${why}`,
+  );
+});
 
 test('a full disk: the folder without room is named', async () => {
   const program = await bundle('imager/cli/main.ts');
