@@ -10,6 +10,7 @@ import type { Recorder } from './journal/recorder.ts';
 import { controlSocketPath, type ImagerConfig } from './model/config.ts';
 import { NbdServer } from './nbd/server.ts';
 import { hasNativeStreams } from './nbd/stream-native.ts';
+import { isFull } from './registry/log-file.ts';
 import { nodeBoot } from './service/boot-choice.ts';
 import { controlsOf } from './service/controls.ts';
 import { dhcpConfig, reservationsOf } from './service/dhcp-settings.ts';
@@ -55,7 +56,9 @@ export async function startImager(config: ImagerConfig, { log }: { log: Logger }
     return { ...(await startParts(config, log, started)), close };
   } catch (error) {
     await close();
-    throw error instanceof StartError ? error : new StartError(wordsOf(error), { cause: error });
+    if (error instanceof StartError) throw error;
+    const place = isFull(error) ? `no room in the state folder ${config.state}: ` : '';
+    throw new StartError(`${place}${wordsOf(error)}`, { cause: error });
   }
 }
 
@@ -149,6 +152,7 @@ async function startParts(
     liveness: (node) => agents.liveness(node),
     troubles: (node) => agents.troubles(node),
     leases: () => leases(),
+    problems: () => [table, disks, menus, registry, journal].flatMap((store) => store.problems()),
     ports: () => Object.fromEntries(Object.entries(running).map(([service, { port }]) => [service, port])),
     stats: () => ({
       ...Object.fromEntries(Object.entries(running).map(([service, part]) => [service, part.stats()])),

@@ -9,6 +9,7 @@ import { generatedFile } from '../images/generated.ts';
 import { type BootImage, filesOf } from '../images/image.ts';
 import { installedIpxe } from '../images/tree.ts';
 import type { BootsView } from '../journal/attempts.ts';
+import { UNWRITTEN } from '../journal/journal.ts';
 import type { NodeMenus } from '../menus/views.ts';
 import type { Health } from '../model/views.ts';
 import { Context } from './context.ts';
@@ -59,8 +60,15 @@ function whatElse(there: Stats | undefined): string {
   return there.isDirectory() ? 'a folder, no capture file' : 'no capture file';
 }
 
-/** `node`: its name, where the configuration has it. */
-function unheardOf(node: string | null): Finding {
+/** `node`: its name, where the configuration has it. `problems`: the imager's own. */
+function unheardOf(node: string | null, problems: readonly string[]): Finding {
+  const unwritten = problems.filter((problem) => problem.startsWith(UNWRITTEN));
+  if (unwritten.length > 0)
+    return {
+      cause: 'nothing is known of it: the imager cannot write its boot journal',
+      evidence: unwritten,
+      advice: ['make room where the imager keeps its state, then have it boot again'],
+    };
   return {
     cause: 'nothing was ever heard of it',
     evidence: [],
@@ -86,8 +94,9 @@ async function printNode(context: Context, name: string): Promise<void> {
     },
   );
   if (explanation === undefined)
-    context.print({ who: node ?? who, startedAt: null, ...unheardOf(node), course: [] }, (unheard) =>
-      findingText(unheard.who, unheard).join('\n'),
+    context.print(
+      { who: node ?? who, startedAt: null, ...unheardOf(node, known.problems ?? []), course: [] },
+      (unheard) => findingText(unheard.who, unheard).join('\n'),
     );
   else context.print(explanation, explanationText);
 }

@@ -11,7 +11,7 @@ export function showImage(image: BootImage): string {
     ['name', image.name],
     ['kind', image.kind],
     ['arch', image.arch],
-    ['arguments', image.args],
+    ['arguments', image.kind === 'nbi' ? 'part of boot.nbi' : image.args],
     ...files,
     ['added', image.added],
   ]);

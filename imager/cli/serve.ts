@@ -19,7 +19,7 @@ export function addServe(program: Command): void {
       'after',
       `
 Runs in the foreground. Prints one line on standard output once everything serves:
-  ready http=ADDRESS:PORT tftp=ADDRESS:PORT nbd=ADDRESS:PORT agent=ADDRESS:PORT control=PATH
+  ready http=ADDRESS:PORT [https=ADDRESS:PORT] tftp=ADDRESS:PORT nbd=ADDRESS:PORT agent=ADDRESS:PORT control=PATH
 The log is JSON, one object a line, on standard error. SIGTERM and SIGINT stop it: disks are flushed first.
 
 Examples:
@@ -65,9 +65,9 @@ async function serve(context: Context, level: string): Promise<void> {
 }
 
 function readyLine({ address, ports, control }: Imager): string {
-  const { http, tftp, nbd, agent } = ports;
-  const places = Object.entries({ http, tftp, nbd, agent }).map(
-    ([name, port]) => `${name}=${address}:${port}`,
+  const { http, https, tftp, nbd, agent } = ports;
+  const places = Object.entries({ http, https, tftp, nbd, agent }).flatMap(([name, port]) =>
+    port === undefined ? [] : [`${name}=${address}:${port}`],
   );
   return ['ready', ...places, `control=${control}`].join(' ');
 }

@@ -26,6 +26,13 @@ export function addBootFileRoutes(app: FastifyInstance, serving: BootFileServing
     url: '/*',
     handler: (request, reply) => serve(serving, request.params['*'], request, reply),
   });
+  app.route<{ Params: { '*': string } }>({
+    method: ['POST', 'PUT', 'PATCH', 'DELETE'],
+    url: '/*',
+    // Before a body is read: whatever it is.
+    onRequest: (request, reply) => refuseMethod(serving, request.params['*'], request, reply),
+    handler: (_request, reply) => reply.callNotFound(),
+  });
 }
 
 /** Below these are no boot files: what cannot be read there is a mistake of somebody who reads, and of no boot. */
@@ -50,6 +57,21 @@ export function refuseUnread(
 
 function addressOf(request: FastifyRequest): string {
   return request.ip.replace(/^::ffff:/, '');
+}
+
+/** Throws ApiError where the path is a boot file's. */
+async function refuseMethod(
+  serving: BootFileServing,
+  path: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  if (NO_BOOT_FILES.test(path)) return;
+  const file = await serving.files.open(path, { address: addressOf(request) }).catch(() => undefined);
+  if (file === undefined) return;
+  await file.close();
+  reply.header('allow', 'GET, HEAD');
+  throw new ApiError(405, 'a boot file is only read: GET and HEAD');
 }
 
 async function serve(

@@ -50,6 +50,7 @@ export class EventFiles {
   #size: number;
   #pending: string[] = [];
   #flush: NodeJS.Immediate | undefined;
+  #failure: Error | undefined;
   #reads = 0;
   #reading: Promise<unknown> = Promise.resolve();
 
@@ -67,6 +68,11 @@ export class EventFiles {
     this.#flush ??= setImmediate(() => this.flush());
   }
 
+  /** Why the last write failed; undefined where it did not. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
   /** Writes what was appended. */
   flush(): void {
     clearImmediate(this.#flush);
@@ -82,7 +88,9 @@ export class EventFiles {
         this.#size += count;
       }
       if (this.#size >= this.#options.fileBytes) this.#next();
+      this.#failure = undefined;
     } catch (error) {
+      this.#failure = error as Error;
       this.#options.failed(error as Error);
       // What was written in part must not swallow the line that comes next.
       this.#pending.push('\n');

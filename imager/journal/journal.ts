@@ -29,6 +29,9 @@ const LIMITS: JournalLimits = {
   strangerRate: 250,
 };
 
+/** How the problem of a journal that cannot be written begins. */
+export const UNWRITTEN = 'boot journal not written';
+
 export class Journal {
   readonly #nodes: EventFiles;
   readonly #strangers: EventFiles;
@@ -45,11 +48,7 @@ export class Journal {
     this.#rate = strangerRate;
     this.#allowance = 2 * strangerRate;
     const failed = (error: Error) =>
-      this.#tally.notice(
-        'failed.write',
-        { err: error },
-        'boot journal not written; further ones are counted',
-      );
+      this.#tally.notice('failed.write', { err: error }, `${UNWRITTEN}; further ones are counted`);
     this.#nodes = new EventFiles({ dir, name: 'nodes', fileBytes, files: nodeFiles, failed });
     this.#strangers = new EventFiles({
       ...{ dir, name: 'strangers', files: strangerFiles, failed },
@@ -60,6 +59,12 @@ export class Journal {
   /** Counts since the start: `failed.write`, `dropped.stranger-flood`. */
   stats(): Record<string, number> {
     return this.#tally.stats();
+  }
+
+  /** That the last write failed, in a sentence; none where it did not. */
+  problems(): string[] {
+    const failure = this.#nodes.failure ?? this.#strangers.failure;
+    return failure === undefined ? [] : [`${UNWRITTEN}, and what came is missing in it: ${failure.message}`];
   }
 
   /** Keeps an event. Those that say nothing of whom they are about are not kept. */

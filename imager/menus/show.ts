@@ -43,6 +43,8 @@ export function checkMenus(menus: Menus, nodes: readonly NodeConfig[]): MenuChec
         notes.add(`${node.name}: ${result.message}`);
     }
   }
+  if (nodes.length > 0 && nodes.every((node) => menus.choiceFor(node).image === null))
+    notes.add('no node has an image to boot, as far as is known here');
   return { nodes: nodes.length, templates: names.size, faults, notes: [...notes] };
 }
 

@@ -90,7 +90,7 @@ function ownerFindings(
     const other = value === undefined ? mine : owners.get(`${what} ${value}`);
     if (other === mine) return [];
     const found = `${value}, already the ${what} of ${other}`;
-    return [{ path: [...path, field], found, expected: `a ${what} of its own` }];
+    return [{ path: [...path, field], found, expected: 'one of its own' }];
   };
   // Where it boots it may be given its reserved address: then that alone is what it has, whoever gave it another.
   const reserved = boots && address === node.address;

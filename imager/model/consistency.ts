@@ -81,7 +81,7 @@ function nodeFindings(file: ConfigFile): Finding[] {
         findings.push({
           path: ['nodes', index, field],
           found: `${value}, already the ${field} of ${owner}`,
-          expected: `a ${field} of its own`,
+          expected: 'one of its own',
         });
       else owners.set(`${field} ${value}`, `nodes[${index}] (${node.name})`);
     }

@@ -182,7 +182,7 @@ export interface Health {
   nodes: { known: number; connected: number };
   /** Ports by service. */
   ports: Record<string, number>;
-  /** What is wrong and does not stop the imager: damaged images. */
+  /** What is wrong and does not stop the imager: damaged images, what cannot be stored. */
   problems: string[];
 }
 

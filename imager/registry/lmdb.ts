@@ -60,6 +60,8 @@ export class LmdbRegistry implements Registry {
   #quiet: NodeJS.Timeout | undefined;
   /** Until it is tried again to write to LMDB. */
   #pause: NodeJS.Timeout | undefined;
+  /** Why the last commit failed; undefined where it did not. */
+  #failure: Error | undefined;
   /** Why no commit can be made any more. */
   #fault: Error | undefined;
   #closed = false;
@@ -142,6 +144,14 @@ export class LmdbRegistry implements Registry {
     return this.#revision;
   }
 
+  /** What keeps commits from the disk, in a sentence; none where the last one got there. */
+  problems(): string[] {
+    const failure = this.#fault ?? this.#failure;
+    return failure === undefined
+      ? []
+      : [`registry not written, and nodes without a lease get no address: ${failure.message}`];
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -189,7 +199,9 @@ export class LmdbRegistry implements Registry {
       try {
         if (this.#fault !== undefined) throw this.#fault;
         await this.#log.append(encodeGroup(this.#revision + 1, transactions));
+        this.#failure = undefined;
       } catch (error) {
+        this.#failure = error as Error;
         if (error instanceof LogLost) this.#fault = error;
         failure = { error };
       }

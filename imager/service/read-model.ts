@@ -31,6 +31,8 @@ export interface Sources {
   liveness(node: string): Liveness;
   troubles(node: string): Pick<NodeDetails, 'refusals' | 'duplicate'>;
   leases(): readonly object[];
+  /** What is wrong with anything that is kept, a sentence each. */
+  problems(): string[];
   ports(): Record<string, number>;
   stats(): Record<string, Record<string, number>>;
   gauges(): Record<string, Record<string, number>>;
@@ -47,7 +49,7 @@ export function readModelOf(sources: Sources): ReadModel {
       now: new Date(sources.clock.now()).toISOString(),
       nodes: { known: nodes.all.length, connected: sources.connected().length },
       ports: sources.ports(),
-      problems: [...table.problems(), ...disks.problems(), ...menus.problems()],
+      problems: sources.problems(),
     }),
     nodes: () => {
       const present = connected();

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { showImage } from '../../imager/cli/image-text.ts';
 import { BootTable } from '../../imager/images/table.ts';
 import { temporarySigner } from '../../imager/signing/signer.ts';
 import { imagerProgram, runVerb } from '../support/imager-verbs.ts';
@@ -111,4 +112,13 @@ test('an image of the boot table, by its name', async () => {
   expect((await inspect('folder', ...config)).stderr).toBe(
     'imager: there is no file folder, and no boot image of that name; there is: base, program, tagged\n',
   );
+});
+
+test("a tagged image's arguments are in its file, which is said where a kernel's are shown", () => {
+  const file = { bytes: 1, sha256: 'a'.repeat(64) };
+  const common = { name: 'x', arch: 'amd64', args: '', added: '2026-01-01T00:00:00.000Z' } as const;
+  expect(showImage({ ...common, kind: 'nbi', files: { 'boot.nbi': file } })).toMatch(
+    /^arguments +part of boot\.nbi$/m,
+  );
+  expect(showImage({ ...common, kind: 'efi', files: { 'boot.efi': file } })).toMatch(/^arguments +-$/m);
 });

@@ -62,6 +62,19 @@ test('without a boot table nothing is said against images; with one, each node w
   });
 });
 
+test('where no node has an image that is said: it is no fault', async () => {
+  configure(['n1', 'n2'], '');
+  const { code, stdout } = await check();
+  expect(code).toBe(0);
+  expect(stdout).toContain('\nnote: no node has an image to boot, as far as is known here\n');
+  expect(stdout).toMatch(/\n\d+ menus for 2 nodes: no faults\n$/);
+  writeFileSync(
+    join(dir, 'imager.yaml'),
+    'state: ./state\ncluster: c\nnetwork: { address: 10.0.0.1, prefix: 24 }\n',
+  );
+  expect((await check()).stdout).toBe('7 menus for 0 nodes: no faults\n');
+});
+
 test('a node that gets none of its menus: shown, said on stderr, exit code 1', async () => {
   configure(['n1'], '');
   const why = 'the configuration has no boot.image';

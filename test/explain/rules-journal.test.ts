@@ -437,6 +437,7 @@ describe('from the journal', () => {
 
     test('an end alone says nothing of a boot', () =>
       expect(ends(...lease(), failed(32, 'timeout', 2070))).toEqual([false, false, false, false]));
+  });
 
   test('a first answer that is lost is not too large', () => {
     const at = (bytes: number, place: string) => {

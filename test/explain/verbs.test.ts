@@ -1,7 +1,7 @@
 /** `imager node boots` and `imager pxe explain` against a running imager. */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { BootsView } from '../../imager/journal/attempts.ts';
@@ -179,3 +179,21 @@ function said(child: ChildProcess, text: string): Promise<void> {
     child.once('exit', (code) => fail(new Error(`ended with ${code}: ${output}`)));
   });
 }
+
+test('who is unknown while the journal cannot be written: that is said, here and in health', async () => {
+  await lab.stop('TERM');
+  const strangers = join(lab.dir, 'state/journal/strangers.000001.jsonl');
+  rmSync(strangers, { force: true });
+  symlinkSync('/dev/full', strangers);
+  await lab.serve();
+  await boot(stranger, '10.77.0.199');
+  const words = /boot journal not written, and what came is missing in it: ENOSPC/;
+  const health = await lab.space.check(['curl', '-sS', 'http://10.77.0.1/health']);
+  expect(JSON.parse(health).problems).toEqual([expect.stringMatching(words)]);
+  const { code, stdout } = await lab.imager('pxe', 'explain', STRANGER);
+  expect([code, stdout.split('\n')[0]]).toEqual([
+    0,
+    `${STRANGER}: nothing is known of it: the imager cannot write its boot journal`,
+  ]);
+  expect(stdout).toMatch(words);
+});

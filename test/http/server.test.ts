@@ -473,6 +473,15 @@ test('nothing on the network changes anything', async () => {
     expect((await fetch(url(path), { method: 'POST' })).status).toBe(404);
 });
 
+test('a boot file is only read: other methods are 405, and what there is not stays 404', async () => {
+  for (const method of ['POST', 'PUT', 'DELETE']) {
+    const there = await fetch(url('/images/base/kernel'), { method, body: 'a=b' });
+    expect([there.status, there.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+    expect(await there.json()).toEqual({ error: 'a boot file is only read: GET and HEAD' });
+    expect((await fetch(url('/images/base/none'), { method })).status).toBe(404);
+  }
+});
+
 test('the control socket is its owner s alone, checks bodies, and gives errors their status', async () => {
   expect(statSync(control.path).mode & 0o777).toBe(0o600);
   expect(await ask('POST', '/control/nodes/n/power', { action: 'cycle' })).toEqual({

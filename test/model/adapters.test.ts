@@ -106,7 +106,7 @@ describe('a fault is told with its place:', () => {
       "another node's address",
       '[{ address: 10.0.0.12/24 }]',
       undefined,
-      /already the address of nodes\[1\] \(b\)/,
+      /already the address of nodes\[1\] \(b\), expected one of its own/,
     ],
     [
       "another adapter's address",

@@ -133,7 +133,7 @@ test.each([
   [
     'node names',
     `${HEAD}nodes:\n  - { name: a, ${M}, address: 10.0.0.2 }\n  - { name: a, uid: serial:1, address: 10.0.0.3 }\n`,
-    /^c\.yaml:6:13: nodes\[1\]\.name: found a, already the name of nodes\[0\] \(a\)/,
+    /^c\.yaml:6:13: nodes\[1\]\.name: found a, already the name of nodes\[0\] \(a\), expected one of its own/,
   ],
   [
     'MACs, whatever their case',

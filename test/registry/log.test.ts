@@ -104,6 +104,24 @@ test('where there is no room for zeroes there may be for the record', async () =
   expect(await reopened(join(top, 'crashed'))).toMatchObject({ range: [{ value: 3 }], revision: 3 });
 });
 
+test('a commit without room is a problem until one has room', async () => {
+  let full = false;
+  const write = faulty(() => (full ? 'ENOSPC' : undefined));
+  const registry = await LmdbRegistry.open(dir, NEVER, write);
+  await registry.transact((tx) => tx.put(['a'], 1));
+  expect(registry.problems()).toEqual([]);
+  full = true;
+  const words = 'x'.repeat(9000);
+  await expect(registry.transact((tx) => tx.put(['a'], words))).rejects.toThrow('ENOSPC');
+  // Who reads alone learns nothing of the disk.
+  await registry.transact((tx) => tx.get(['a']));
+  expect(registry.problems()).toEqual([expect.stringMatching(/^registry not written, .*ENOSPC/)]);
+  full = false;
+  await registry.transact((tx) => tx.put(['a'], words));
+  expect(registry.problems()).toEqual([]);
+  await registry.close();
+});
+
 test('a damaged record in the middle is an error that names file and place, and nothing is changed', async () => {
   const registry = await LmdbRegistry.open(dir, NEVER);
   await registry.transact((tx) => tx.put(['a'], 'first'));

@@ -55,7 +55,8 @@ test('HTTPS with a certificate of one s own', async () => {
   const [key, cert] = [join(lab.dir, 'key.pem'), join(lab.dir, 'cert.pem')];
   execFileSync('openssl', ['req', ...kind, ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
   const https = 'https: { port: 443, cert: cert.pem, key: key.pem }\nboot:';
-  await lab.serve(write('https.yaml', CONFIG.replace('boot:', https)));
+  const ready = await lab.serve(write('https.yaml', CONFIG.replace('boot:', https)));
+  expect(ready).toContain(' http=10.77.0.1:80 https=10.77.0.1:443 tftp=');
   expect(await ports()).toMatchObject({ http: 80, https: 443 });
   const curl = ['curl', '-fsS', '--cacert', cert];
   expect(await lab.space.check([...curl, 'https://10.77.0.1/health'])).toContain('"ok"');
