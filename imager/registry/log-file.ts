@@ -154,7 +154,7 @@ export class LogFile {
 }
 
 /** Whether `error` says that there is no room, of which there may be some later. */
-function isFull(error: unknown): boolean {
+export function isFull(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 

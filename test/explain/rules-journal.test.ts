@@ -125,7 +125,9 @@ describe('from the journal', () => {
       'a tagged image without an agent',
       [
         ...lease({}, IPXE),
+        ['2 http transfer-start', { file: 'images/t/nbi.0', size: 5 }],
         ['2 http transfer-end', { file: 'images/t/nbi.0', bytes: 5 }],
+        ['3 tftp transfer-start', { file: 'images/t/boot.nbi', size: 50 }],
         ['3 tftp transfer-end', { file: 'images/t/boot.nbi', bytes: 50 }],
       ],
       'the tagged image was loaded and no agent spoke: images/t/boot.nbi came whole, then nothing',
@@ -326,9 +328,12 @@ describe('from the journal', () => {
   });
 
   describe('a script that was fetched though the firmware was told something else', () => {
-    const script: Parameters<typeof events>[0] = ['3 http transfer-end', { file: 'boot.ipxe', bytes: 5 }];
+    const script: Parameters<typeof events> = [
+      ['3 http transfer-start', { file: 'boot.ipxe', size: 5 }],
+      ['3 http transfer-end', { file: 'boot.ipxe', bytes: 5 }],
+    ];
     const at = (...lines: Parameters<typeof events>) =>
-      explainJournal(events(...lines, script), { who: 'n1', imager, now: 100_000 });
+      explainJournal(events(...lines, ...script), { who: 'n1', imager, now: 100_000 });
 
     test('is not what it was told to load', () => {
       const found = at(...lease({ file: 'ipxe/snponly.efi', server: '10.77.0.2' }, UEFI));
@@ -355,9 +360,14 @@ describe('from the journal', () => {
   test('an example for another architecture is not advised', () => {
     const arm = { arch: 11, vendorClass: 'PXEClient:Arch:00011:UNDI:003000' };
     const advice = (client: BootEvent['detail']) =>
-      explainJournal(events(...lease({}, client), ['2 tftp transfer-end', { file: 'start.pxe', bytes: 5 }]), {
-        ...{ who: 'n1', imager, now: 100_000 },
-      })?.advice;
+      explainJournal(
+        events(
+          ...lease({}, client),
+          ['2 tftp transfer-start', { file: 'start.pxe', size: 5 }],
+          ['2 tftp transfer-end', { file: 'start.pxe', bytes: 5 }],
+        ),
+        { who: 'n1', imager, now: 100_000 },
+      )?.advice;
     expect(advice(UEFI)).toEqual([expect.stringContaining('such as ipxe/snponly.efi')]);
     expect(advice(arm)).toEqual([
       expect.stringMatching(/an EFI loader that is built for 64-bit Arm UEFI: boot\.files\.efi-arm64/),
