@@ -3,7 +3,7 @@ import { run } from './core/run.ts';
 import type { Boot } from './core/state.ts';
 import { type BootLine, parseBootLine } from './linux/cmdline.ts';
 import { diskAttacher } from './linux/disks.ts';
-import { openPointerStore, pointersOf } from './linux/eeprom.ts';
+import { openPointerStore, type PlacedStore, pointersOf } from './linux/eeprom.ts';
 import { Flashes } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
 import type { Host } from './linux/host.ts';
@@ -57,7 +57,8 @@ export async function bootNode(host: Host): Promise<void> {
   const membership = new Membership(readUid(host), beside, {
     tell: (line) => host.print(`bootwright: ${line}`),
   });
-  const link = linkOf(host, store, membership, boot, restart);
+  const place = { store, path: line.pointer.device };
+  const link = linkOf(host, place, membership, boot, restart);
   if (beside !== undefined) void link.serve();
   const keys = beside === undefined ? 'disk' : 'beside';
   const network = networkSetter({
@@ -89,14 +90,14 @@ function configureNetwork(host: Host, { network }: BootLine): void {
 
 function linkOf(
   host: Host,
-  store: PointerStore,
+  place: PlacedStore,
   membership: Membership,
   boot: Boot,
   restart: Restart,
 ): AgentLink {
   const { bootId, bootedImage } = boot;
   const identity = { uid: membership.uid, bootId, bootedImage };
-  const hello = helloMaker(host, identity, membership, store);
+  const hello = helloMaker(host, identity, membership, place.store);
   const imagers = (boot.pointer?.imagers ?? []).map(parseImagerAddress);
   const link = new AgentLink(host, imagers, identity, hello, {
     secret: () => secretOf(host, membership.kept()),
@@ -106,7 +107,7 @@ function linkOf(
     power: (action) => () => restart(action),
     member: (request) => membership.answer(request),
   });
-  const flashes = new Flashes(host, store, membership, (step, detail) => link.report(step, detail));
+  const flashes = new Flashes(host, place, membership, (step, detail) => link.report(step, detail));
   return link;
 }
 

@@ -3,7 +3,7 @@
  * speaks for the node to its imager until it is told to end.
  */
 import { bootedImageOf } from './linux/booted-image.ts';
-import { openPointerStore } from './linux/eeprom.ts';
+import { flashFault, openPointerStore, type PlacedStore } from './linux/eeprom.ts';
 import { placeOption, withAdvice } from './linux/erase-advice.ts';
 import { Flashes, UntouchedError } from './linux/flash.ts';
 import { helloMaker, readBootId } from './linux/hello.ts';
@@ -52,6 +52,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   // Read again when it is needed: whoever named it hears now that it is of no use.
   if (enrolmentKey !== undefined) guardedEnrolmentKey(host, enrolmentKey);
   const store = pointer && openPointerStore(host, pointer.kind, pointer.path);
+  const placed = store && { store, path: pointer.path };
   const record = store?.read().pointer;
   const imagers = options.imagers.length > 0 ? options.imagers : record?.imagers.map(parseImagerAddress);
   if (imagers === undefined)
@@ -65,6 +66,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   });
   // One that is damaged does not say who this node is: nothing is begun as anybody else.
   membership.current();
+  if (placed !== undefined) warnOfStore(host, placed);
   const bootId = readBootId(host);
   const pointed = store && (record?.image ?? '');
   const boot = { uid, bootId, bootedImage: bootedImageOf(host, { state: options.state, bootId, pointed }) };
@@ -84,11 +86,18 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
     },
     member: (request) => membership.answer(request),
   });
-  const flashes = store && new Flashes(host, store, membership, (step, detail) => link.report(step, detail));
+  const flashes =
+    placed && new Flashes(host, placed, membership, (step, detail) => link.report(step, detail));
   link.keepIn(options.state);
   link.describe(() => discoverResources(host));
   void link.serve();
   return link;
+}
+
+/** A store that no flash may write is told of now, and not only when one is refused. */
+function warnOfStore(host: Host, placed: PlacedStore): void {
+  const fault = flashFault(host, placed);
+  if (fault !== undefined) host.print(`bootwright: no flash will write ${placed.path}: ${fault}`);
 }
 
 /**

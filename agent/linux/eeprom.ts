@@ -70,6 +70,22 @@ export function storeFault(host: Host, store: PointerStore, path: string): strin
   return STORE_KINDS[store.layout.name].fault(host, store, path);
 }
 
+/** A pointer store and where it is. */
+export interface PlacedStore {
+  store: PointerStore;
+  path: string;
+}
+
+/**
+ * Why no flash may write a store, and what writes it all the same; undefined where one may. Whatever holds a pointer in force is
+ * one: the firmware obeys it, or somebody at the node has forced it.
+ */
+export function flashFault(host: Host, { store, path }: PlacedStore): string | undefined {
+  if (store.read().pointer !== undefined) return undefined;
+  const fault = storeFault(host, store, path);
+  return fault && `${fault}. Is it the EEPROM? \`agent pointer set --force\` at the node writes all the same`;
+}
+
 /** The bytes of a device or a file, as they come. */
 export function inPlace(host: Host, path: string): Eeprom {
   return {

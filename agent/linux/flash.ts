@@ -1,7 +1,7 @@
 /** Flashes an imager asks for: the image is verified first, then the node's pointer store is written. */
 import type { Flash, StepDetail } from '../protocol/messages.ts';
 import { type BootPointer, FRESH_ATTEMPTS } from '../protocol/pointer/record.ts';
-import type { PointerStore } from '../protocol/pointer/store.ts';
+import { flashFault, type PlacedStore } from './eeprom.ts';
 import type { Host } from './host.ts';
 import { checkImage } from './image-check.ts';
 import type { ImagerAddress } from './imager-address.ts';
@@ -29,15 +29,15 @@ type Tell = (step: string, detail: StepDetail) => void;
 
 export class Flashes {
   readonly #host: Host;
-  readonly #store: PointerStore;
+  readonly #place: PlacedStore;
   readonly #membership: Membership;
   readonly #tell: Tell;
   /** Whose flash is being verified. */
   #by: Requester | undefined;
 
-  constructor(host: Host, store: PointerStore, membership: Membership, tell: Tell) {
+  constructor(host: Host, place: PlacedStore, membership: Membership, tell: Tell) {
     this.#host = host;
-    this.#store = store;
+    this.#place = place;
     this.#membership = membership;
     this.#tell = tell;
   }
@@ -45,8 +45,8 @@ export class Flashes {
   /**
    * Verifies the image and writes the pointer, with the attempts of a new deployment; gives what became of it. Rejects
    * where the image is not what was signed, which is told as the step `tampered`, where nobody can tell, where whoever asked has
-   * gone meanwhile, and where another flash is not done: with UntouchedError, as nothing is written then. Rejects, too, where what is
-   * written is not verified.
+   * gone meanwhile, where another flash is not done, and where the store does not look like one: with UntouchedError, as nothing
+   * is written then. Rejects, too, where what is written is not verified.
    */
   async flash(request: Flash, by: Requester): Promise<Written> {
     // One of a connection that is over writes nothing any more: it is in nobody's way.
@@ -62,7 +62,7 @@ export class Flashes {
         throw new UntouchedError(error.message);
       });
       if (by.over) throw new UntouchedError('the imager that asked for it has hung up');
-      return writeFlash(this.#store, request);
+      return this.#write(request);
     } finally {
       if (this.#by === by) this.#by = undefined;
     }
@@ -82,16 +82,18 @@ export class Flashes {
       `bootwright: image ${image} verified: ${files} served files of ${bytes} bytes in ${seconds} s`,
     );
   }
-}
 
-function writeFlash(store: PointerStore, request: Flash): Written {
-  const { image, disks, imagers, cluster, deployment } = request;
-  // Now: somebody at the node may have written it since this agent read it.
-  const former = store.read().pointer ?? null;
-  const pointer = store.write({
-    ...{ image, disks, imagers, cluster, deployment, fallback: former?.fallback ?? '' },
-    phase: 'deploy',
-    attempts: FRESH_ATTEMPTS,
-  });
-  return { pointer, former };
+  #write({ image, disks, imagers, cluster, deployment }: Flash): Written {
+    const { store, path } = this.#place;
+    const fault = flashFault(this.#host, this.#place);
+    if (fault !== undefined) throw new UntouchedError(`${path} was not written: ${fault}`);
+    // Now: somebody at the node may have written it since this agent read it.
+    const former = store.read().pointer ?? null;
+    const pointer = store.write({
+      ...{ image, disks, imagers, cluster, deployment, fallback: former?.fallback ?? '' },
+      phase: 'deploy',
+      attempts: FRESH_ATTEMPTS,
+    });
+    return { pointer, former };
+  }
 }

@@ -41,7 +41,7 @@ export function localEeprom(host: Host, kind: LayoutName, path: string): LocalSl
 
 /** Not on a disk: what is behind the first bytes of one is somebody's. */
 function onDevice(host: Host, path: string, pointer: number): LocalSlots | { none: string } {
-  const size = pointer + host.readStored(path, pointer, DEVICE_SIZE - pointer + 1).length;
+  const size = host.readStored(path, 0, DEVICE_SIZE + 1).length;
   return size > DEVICE_SIZE
     ? { none: `${path} is larger than an EEPROM of ${DEVICE_SIZE} bytes: it is left alone` }
     : behind(inPlace(host, path), pointer, size, path);
@@ -51,7 +51,7 @@ function behind(bytes: Eeprom, pointer: number, size: number, path: string): Loc
   const slotSize = localSlotSize(size - pointer);
   if (slotSize === undefined)
     return {
-      none: `${path} has ${size} bytes, the boot pointer takes ${pointer} of them: no room for a local store`,
+      none: `${path} has ${size} bytes, the boot pointer takes ${pointer}: no room for a local store`,
     };
   return unoccupied(
     new LocalSlots(

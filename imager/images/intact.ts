@@ -29,7 +29,16 @@ export class Intact {
     const known = this.#looked.get(path);
     // One that is being read is read for all who come meanwhile: 500 nodes that boot at once read a new image once, not 500 times.
     const holds = known !== undefined && (known.settled || known.found === undefined);
-    if (holds && known.version === version) return known.sha256;
+    return holds && known.version === version ? known.sha256 : this.#look(path, there, signal);
+  }
+
+  /** The same, read again whatever is known of it. */
+  async reread(path: string, signal: AbortSignal): Promise<string> {
+    return this.#look(path, await stat(path, { bigint: true }), signal);
+  }
+
+  #look(path: string, there: BigIntStats, signal: AbortSignal): Promise<string> {
+    const version = versionOf(there);
     const settled = Math.abs(Date.now() - Number(there.ctimeMs)) >= FRESH_MS;
     const looked: Looked = { version, settled, sha256: hashFile(path, signal) };
     this.#looked.set(path, looked);

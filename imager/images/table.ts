@@ -17,7 +17,7 @@ import {
 } from '../storage/durable.ts';
 import { readPlain } from '../storage/regular.ts';
 import { pathWords, systemWords } from '../storage/system-words.ts';
-import { copyInto, hashFile, putTogether, readHead } from './copy.ts';
+import { copyInto, putTogether, readHead } from './copy.ts';
 import {
   type BootImage,
   checkName,
@@ -162,7 +162,7 @@ export class BootTable {
       const found: string[] = [];
       for (const [file, { sha256 }] of filesOf(image)) {
         try {
-          const now = await hashFile(this.path(image.name, file), signal);
+          const now = await this.#intact.reread(this.path(image.name, file), signal);
           if (now !== sha256) found.push(`${file} has sha256 ${now}, not ${sha256}`);
         } catch (error) {
           const why = systemWords(error);

@@ -1,16 +1,18 @@
-/** What becomes of flashes that nobody can verify, that come at once, or whose imager goes. */
+/** What becomes of flashes that nobody can verify, that come at once, whose imager goes, or whose store is none. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { DEVICE_SIZE, openPointerStore } from '../../agent/linux/eeprom.ts';
 import { Flashes, type Requester, UntouchedError } from '../../agent/linux/flash.ts';
 import { Membership } from '../../agent/linux/membership.ts';
 import type { Flash } from '../../agent/protocol/messages.ts';
-import { PointerStore } from '../../agent/protocol/pointer/store.ts';
-import { ubootEnv } from '../../agent/protocol/pointer/uboot-env.ts';
+import type { PointerStore } from '../../agent/protocol/pointer/store.ts';
 import { imageBytes } from '../../agent/protocol/signed.ts';
 import { temporarySigner } from '../../imager/signing/signer.ts';
 import { MemoryLocalStore } from '../fakes/memory-local-store.ts';
 import { QuietHost } from '../fakes/quiet-host.ts';
-import { TornEeprom } from '../fakes/torn-eeprom.ts';
 import { definitionOf } from '../local/definitions.ts';
 import { listening } from '../support/listening.ts';
 
@@ -19,6 +21,9 @@ const KERNEL = Buffer.alloc(3_000_000, 'kernel');
 const signer = temporarySigner();
 const definition = { ...definitionOf(1), signer: signer.point };
 
+let folder: string;
+/** Of the EEPROM. */
+let path: string;
 let host: QuietHost;
 let server: Server;
 let port: number;
@@ -29,7 +34,10 @@ let go: () => void;
 
 beforeEach(async () => {
   host = new QuietHost();
-  store = new PointerStore(ubootEnv, new TornEeprom(new Uint8Array(ubootEnv.size)));
+  folder = mkdtempSync(join(tmpdir(), 'bootwright-flash-'));
+  path = join(folder, 'eeprom');
+  writeFileSync(path, new Uint8Array(DEVICE_SIZE));
+  store = openPointerStore(host, 'uboot-env', path);
   server = createServer((_, answer) => {
     answer.setHeader('content-length', KERNEL.length);
     answer.write(KERNEL.subarray(1));
@@ -41,11 +49,12 @@ beforeEach(async () => {
 afterEach(() => {
   server.closeAllConnections();
   server.close();
+  rmSync(folder, { recursive: true });
 });
 
 function flashes(membership: Membership): { flashes: Flashes; steps: string[] } {
   const steps: string[] = [];
-  return { flashes: new Flashes(host, store, membership, (step) => void steps.push(step)), steps };
+  return { flashes: new Flashes(host, { store, path }, membership, (step) => void steps.push(step)), steps };
 }
 
 /** A node that has `definition`. */
@@ -160,4 +169,35 @@ test('a name that is none is never asked for', async () => {
   const signature = signer.sign(imageBytes(to, target, target.signed!.files));
   const flash = { ...target, signed: { ...target.signed!, signature } };
   await expect(node.flash(flash, by())).rejects.toThrow('no image has such a name: ../a');
+});
+
+test.each([
+  ['a disk', Buffer.alloc(65_536, 'partitions'), `it is larger than an EEPROM of ${DEVICE_SIZE} bytes`],
+  ['a partition', Buffer.alloc(5000), 'it has 5000 bytes, an EEPROM 16384 (an older one 8192)'],
+  [
+    'something else',
+    Buffer.alloc(DEVICE_SIZE, 'else'),
+    'it holds something else than boot pointers of layout uboot-env',
+  ],
+])('%s is left as it is', async (_, content, why) => {
+  writeFileSync(path, content);
+  const { flashes: node } = flashes(new Membership('serial:n1', undefined));
+  const { signed: _signed, ...plain } = flashOf('d1');
+  await expect(node.flash(plain, by())).rejects.toThrow(
+    new UntouchedError(
+      `${path} was not written: ${why}. Is it the EEPROM? \`agent pointer set --force\` at the node writes all the same`,
+    ),
+  );
+  expect(readFileSync(path)).toEqual(content);
+});
+
+test('where a pointer was forced on what does not look like an EEPROM, it is one', async () => {
+  writeFileSync(path, Buffer.alloc(65_536, 'more'));
+  const { flashes: node } = flashes(new Membership('serial:n1', undefined));
+  const { signed: _, type, request: _request, ...target } = flashOf('d1');
+  store.write({ ...target, phase: 'ready', attempts: 0, fallback: '' });
+  expect(await node.flash({ type, request: 2, ...target, deployment: 'd2' }, by())).toMatchObject({
+    former: { deployment: 'd1' },
+    pointer: { deployment: 'd2' },
+  });
 });

@@ -73,6 +73,23 @@ describe.each(RUNTIMES)('agent supervise on %s', (runtime) => {
     lockStore(host, device)();
   });
 
+  it('says at its start that its store does not look like one, and lets no flash write there', {
+    timeout: 60_000,
+  }, async () => {
+    const disk = join(folder, 'disk');
+    const content = Buffer.alloc(65_536, 'partitions');
+    writeFileSync(disk, content);
+    const agent = await supervised('--pointer', `uboot-env:${disk}`);
+    await told.seen('hello');
+    const why = `it is larger than an EEPROM of ${DEVICE_SIZE} bytes. Is it the EEPROM?`;
+    expect(agent.output()).toContain(`bootwright: no flash will write ${disk}: ${why}`);
+    await expect(server.flash('node1', { image: 'a', ...TARGET })).rejects.toThrow(
+      `${disk} was not written: ${why} \`agent pointer set --force\` at the node writes all the same`,
+    );
+    expect(readFileSync(disk)).toEqual(content);
+    expect(await agent.end()).toBe(0);
+  });
+
   it('lets nobody restart its machine or flash a store it was not told of', { timeout: 60_000 }, async () => {
     const agent = await supervised();
     await told.seen('hello');

@@ -280,9 +280,12 @@ test('a table from before there were kinds is read; a kind that is not known is 
 test('files are read again and compared with their checksums', async () => {
   const added = (await table.add(newImage('a'))) as LinuxImage;
   expect(await table.verify('a')).toEqual([]);
+  expect(table.problems()).toEqual([]);
   await writeFile(table.path('a', 'initrd'), 'AN initrd');
-  expect(await table.verify('a')).toEqual([
-    `initrd has sha256 ${sha256('AN initrd')}, not ${sha256('an initrd')}`,
+  const fault = `initrd has sha256 ${sha256('AN initrd')}, not ${sha256('an initrd')}`;
+  expect(await table.verify('a')).toEqual([fault]);
+  expect(table.problems()).toEqual([
+    expect.stringMatching(`^image a is not what was added: ${fault}; remove its folder`),
   ]);
   expect(await table.verify('absent')).toBeUndefined();
   // A plain file whose disk cannot read it: this one of the kernel's has 4096 bytes, and no speed to tell.

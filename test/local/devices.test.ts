@@ -76,7 +76,7 @@ test.each([
 ])('a chip of %i bytes has no room, and says so', (size, pointer) => {
   writeFileSync(path, new Uint8Array(size));
   expect(why('eeprom')).toBe(
-    `${path} has ${size} bytes, the boot pointer takes ${pointer} of them: no room for a local store`,
+    `${path} has ${size} bytes, the boot pointer takes ${pointer}: no room for a local store`,
   );
 });
 
@@ -107,10 +107,14 @@ test.each([
   },
 );
 
-test('EEPROMs of the first rigs have the boot pointer alone', () => {
-  writeFileSync(path, new Uint8Array(8192));
+test.each([
+  ['EEPROMs of the first rigs have', 8192],
+  ['a shorter file has not even', 5000],
+  ['an empty one has not even', 0],
+])('%s the boot pointer alone', (_, size) => {
+  writeFileSync(path, new Uint8Array(size));
   expect(why('uboot-env')).toBe(
-    `${path} has 8192 bytes, the boot pointer takes 8192 of them: no room for a local store`,
+    `${path} has ${size} bytes, the boot pointer takes 8192: no room for a local store`,
   );
 });
 

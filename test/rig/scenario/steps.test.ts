@@ -1,5 +1,5 @@
 /** The closed list of steps against what happens: nothing that a rig tells of may be missing in it. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import type { RigEvent } from '../../../firmware-stubs/rig/scenario/event.ts';
 import { loadScenario } from '../../../firmware-stubs/rig/scenario/load.ts';
 import type { RigKind } from '../../../firmware-stubs/rig/scenario/rig.ts';
 import { runScenario } from '../../../firmware-stubs/rig/scenario/run.ts';
-import { stepFault } from '../../../firmware-stubs/rig/scenario/steps.ts';
+import { STEPS, stepFault } from '../../../firmware-stubs/rig/scenario/steps.ts';
 import { simulatedRig } from '../../../firmware-stubs/simulated/lab/kind.ts';
 
 test.each(['fallback', 'imager-restart'])('%s: each step that is told, with its details', async (name) => {
@@ -39,3 +39,17 @@ test.each(['fallback', 'imager-restart'])('%s: each step that is told, with its 
   const unknown = steps.filter((event) => stepFault(event.step, event.component, Object.keys(event.detail)));
   expect(unknown).toEqual([]);
 });
+
+test.each(Object.entries(STEPS))(
+  'the table of README.md has all steps of %s, and their details',
+  (of, steps) => {
+    const table = readFileSync(projectFile('firmware-stubs/rig/scenario/README.md'), 'utf8');
+    const row = table.split('\n').find((line) => line.startsWith(`| \`${of}\` `));
+    const everywhere = ['boot', 'seconds', 'uptime'];
+    const words = Object.entries(steps).flatMap(([step, details]) => [
+      step,
+      ...details.filter((detail) => !everywhere.includes(detail)),
+    ]);
+    expect(words.filter((word) => !row?.includes(`\`${word}\``))).toEqual([]);
+  },
+);
