@@ -38,16 +38,7 @@ export function addNode(program: Command): void {
       context.print(await context.get<NodeView[]>('/api/nodes'), (nodes) =>
         table(
           ['name', 'address', 'agent', 'image', 'disks', 'phase', 'last step', 'last hello'],
-          nodes.map((each) => [
-            each.name,
-            each.address ?? '-',
-            each.connected ? 'connected' : '-',
-            each.fallback === null ? (each.bootedImage ?? '-') : `${each.bootedImage} (fallback)`,
-            each.pointer?.disks.join(',') ?? '-',
-            each.pointer?.phase ?? '-',
-            each.lastStep?.step ?? '-',
-            time(each.lastHello),
-          ]),
+          nodes.map(nodeRow),
         ),
       );
     });
@@ -119,6 +110,23 @@ Examples:
     });
 }
 
+/** A node in the list. Where a flash waits for its next boot, what is of that is told as such. */
+export function nodeRow(node: NodeView): string[] {
+  const { pointer, waits } = node;
+  const booted = node.fallback === null ? (node.bootedImage ?? '-') : `${node.bootedImage} (fallback)`;
+  const [image, disks] = [pointer?.image ?? '-', pointer?.disks.join(',') ?? '-'];
+  return [
+    node.name,
+    node.address ?? '-',
+    node.connected ? 'connected' : '-',
+    waits ? `${booted}, then ${image}` : booted,
+    waits ? `then ${disks}` : disks,
+    waits ? 'waits for a boot' : (pointer?.phase ?? '-'),
+    node.lastStep?.step ?? '-',
+    time(node.lastHello),
+  ];
+}
+
 function showNode(node: NodeDetails): string {
   const head = fields([
     ['name', node.name],
@@ -135,6 +143,7 @@ function showNode(node: NodeDetails): string {
     ...entryFields(node),
     ['booted image', node.fallback === null ? (node.bootedImage ?? '-') : fallbackWords(node.fallback)],
     ...(node.pointer === null ? [['pointer', '-'] as const] : pointerFields(node.pointer)),
+    ...(node.waits ? [['waits', 'this pointer counts from the next boot'] as const] : []),
   ]);
   const boots = node.boots.map((boot) =>
     [

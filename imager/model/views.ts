@@ -76,6 +76,8 @@ export interface NodeView {
   fallback: Fallback | null;
   /** What its pointer store was last known to hold. */
   pointer: BootPointer | null;
+  /** That counts from its next boot: what it booted is of another deployment. */
+  waits: boolean;
   lastStep: BootStep | null;
 }
 

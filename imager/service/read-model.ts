@@ -105,6 +105,7 @@ export function readModelOf(sources: Sources): ReadModel {
 }
 
 function viewOf(node: NodeConfig, record: NodeRecord | undefined, connected: boolean): NodeView {
+  const [pointer, boot] = [record?.pointer ?? null, record?.boots.at(-1)];
   return {
     name: node.name,
     hostname: node.hostname,
@@ -116,8 +117,9 @@ function viewOf(node: NodeConfig, record: NodeRecord | undefined, connected: boo
     lastHello: record?.at ?? null,
     bootedImage: record?.bootedImage ?? null,
     fallback: record?.fallback ?? null,
-    pointer: record?.pointer ?? null,
-    lastStep: record?.boots.at(-1)?.steps.at(-1) ?? null,
+    pointer,
+    waits: pointer !== null && boot !== undefined && boot.deployment !== pointer.deployment,
+    lastStep: boot?.steps.at(-1) ?? null,
   };
 }
 
