@@ -22,6 +22,7 @@ test('health says what time it is for the imager, whatever the machine says', ()
   const model = readModelOf({
     ...{ config: { cluster: 'c' }, nodes: new NodeIndex([]), table: none, disks: none, menus: none },
     ...{ clock: { now: () => 5000 }, started: new Date(1000), connected: () => [], ports: () => ({}) },
+    problems: none.problems,
   } as unknown as Sources);
   expect(model.health()).toMatchObject({
     started: '1970-01-01T00:00:01.000Z',
