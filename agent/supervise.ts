@@ -66,7 +66,7 @@ function begin(host: Host, options: SuperviseOptions): AgentLink {
   });
   // One that is damaged does not say who this node is: nothing is begun as anybody else.
   membership.current();
-  if (placed !== undefined) warnOfStore(host, placed);
+  if (placed !== undefined && record === undefined) warnOfStore(host, placed);
   const bootId = readBootId(host);
   const pointed = store && (record?.image ?? '');
   const boot = { uid, bootId, bootedImage: bootedImageOf(host, { state: options.state, bootId, pointed }) };

@@ -77,11 +77,10 @@ export interface PlacedStore {
 }
 
 /**
- * Why no flash may write a store, and what writes it all the same; undefined where one may. Whatever holds a pointer in force is
- * one: the firmware obeys it, or somebody at the node has forced it.
+ * Why no flash may write a store that holds no pointer in force, and what writes it all the same; undefined where one may. One that
+ * holds one may be written: the firmware obeys it, or somebody at the node has forced it.
  */
 export function flashFault(host: Host, { store, path }: PlacedStore): string | undefined {
-  if (store.read().pointer !== undefined) return undefined;
   const fault = storeFault(host, store, path);
   return fault && `${fault}. Is it the EEPROM? \`agent pointer set --force\` at the node writes all the same`;
 }

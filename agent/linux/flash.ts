@@ -85,10 +85,10 @@ export class Flashes {
 
   #write({ image, disks, imagers, cluster, deployment }: Flash): Written {
     const { store, path } = this.#place;
-    const fault = flashFault(this.#host, this.#place);
-    if (fault !== undefined) throw new UntouchedError(`${path} was not written: ${fault}`);
     // Now: somebody at the node may have written it since this agent read it.
     const former = store.read().pointer ?? null;
+    const fault = former === null ? flashFault(this.#host, this.#place) : undefined;
+    if (fault !== undefined) throw new UntouchedError(`${path} was not written: ${fault}`);
     const pointer = store.write({
       ...{ image, disks, imagers, cluster, deployment, fallback: former?.fallback ?? '' },
       phase: 'deploy',

@@ -44,7 +44,10 @@ interface Index {
   disk: string | null;
 }
 
-const EMPTY: Index = { folders: new Map(), current: null, target: null, disk: null };
+/** Nothing is defined, as an index written on the virtual disk `disk` says it. */
+function emptyIndex(disk: string | null): Index {
+  return { folders: new Map(), current: null, target: null, disk };
+}
 
 /**
  * Opens the store for writing, and removes what an earlier writer left behind. Only for who has the state directory's lock
@@ -109,7 +112,7 @@ export class LocalFolder implements LocalStore {
 
   /** Forgets everything, be it damaged or not. */
   clear(): void {
-    this.#commit({ folders: new Map(), current: null, target: null, disk: this.#disk });
+    this.#commit(emptyIndex(this.#disk));
     this.#note('everything erased');
   }
 
@@ -133,7 +136,7 @@ export class LocalFolder implements LocalStore {
     if (faults.length > 0) throw new LocalRefusedError(`local store not written: ${faults.join('; ')}`);
     const { folders, disk } = this.#index();
     const { define, erase } = changed;
-    if (!this.#host.exists(this.#indexFile)) this.#commit({ ...EMPTY, disk: this.#disk });
+    if (!this.#host.exists(this.#indexFile)) this.#commit(emptyIndex(this.#disk));
     if (define !== undefined) {
       const { id } = define.cluster;
       const folder = (folders.get(id) ?? 0) + 1;
@@ -185,7 +188,7 @@ export class LocalFolder implements LocalStore {
     if (!this.#host.exists(path)) {
       if (this.#host.exists(this.#clusters) && this.#host.list(this.#clusters).some(isUuid))
         throw damaged(path, 'it is not there, and definitions are');
-      return { ...EMPTY, folders: new Map() };
+      return emptyIndex(null);
     }
     const found = parseIndex(readText(this.#host, path));
     if (found === undefined) throw damaged(path, 'it is no index of clusters');

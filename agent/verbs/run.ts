@@ -6,12 +6,12 @@ import { LocalRefusedError, LocalUnverifiedError } from '../protocol/local-conte
 import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { plain } from '../protocol/plain.ts';
 import { PointerRefusedError, PointerStoreError } from '../protocol/pointer/store.ts';
+import { VERSION } from '../protocol/version.ts';
 import { wordsOf } from '../protocol/words-of.ts';
 import { groupHelp, programHelp, verbHelp } from './help.ts';
 import { parseArguments } from './parse.ts';
 import { SUPERVISE } from './supervise.ts';
 import { VERBS } from './table.ts';
-import { VERSION } from './version.ts';
 
 /** Gives the exit code, as `--help` lists them. Nothing that is printed steers a terminal. */
 export function runVerb(host: Host, args: readonly string[]): number {

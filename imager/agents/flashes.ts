@@ -31,9 +31,9 @@ export class Flashes {
   }
 
   /**
-   * Has the node write a new boot pointer. Resolves with the record it read back, and the one before it; rejects with PushError where a disk is
-   * another node's, the node is being flashed already, is not connected, says it failed, goes away, does not answer in
-   * time, or confirms something else.
+   * Has the node write a new boot pointer. Resolves with the record it read back, and the one before it; rejects with
+   * PushError where a disk is another node's, the node is being flashed already, is not connected, says it failed, goes
+   * away, does not answer in time, or confirms something else.
    */
   async flash(node: string, request: FlashRequest): Promise<Written> {
     const [foreign] = this.#directory.foreignDisks(node, request.disks);

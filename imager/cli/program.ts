@@ -1,6 +1,7 @@
 /** The imager's command line: parses, calls, prints. One file a verb group beside this one. */
 import { Command } from 'commander';
 import { PROTOCOL_VERSION } from '../../agent/protocol/messages.ts';
+import { VERSION } from '../../agent/protocol/version.ts';
 import { addBase } from './base.ts';
 import { addDisk } from './disk.ts';
 import { EXIT_CODES } from './failure.ts';
@@ -10,7 +11,6 @@ import { addPxe } from './pxe.ts';
 import { addRig } from './rig.ts';
 import { addSerial } from './serial.ts';
 import { addServe } from './serve.ts';
-import { VERSION } from './version.ts';
 
 /** All verbs. Parsing throws CommanderError where it would end the process. */
 export function commandLine(): Command {

@@ -8,8 +8,8 @@ const UDP: readonly string[] = ['dhcp', 'tftp'];
 
 /**
  * One sentence for the system's `error` at the start of `service` on `port` of `address`; `setting` is where the
- * configuration names the port. A proxy has a second one, which PXE
- * fixes: the error names it. For a port that firmware knows no other of, none is advised.
+ * configuration names the port. A proxy has a second one, which PXE fixes: the error names it. For a port that firmware
+ * knows no other of, none is advised.
  */
 export function startFault(
   error: NodeJS.ErrnoException & { port?: number },

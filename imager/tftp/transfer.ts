@@ -261,9 +261,12 @@ function probe(progress: Progress, now: number): Step {
   return step(after, [], { type: 'send-blocks', from: block, to: block }, timer(after, now));
 }
 
+/** Ends the words of a transfer whose client was never heard after its request: `pxe explain` looks for them. */
+export const UNHEARD = 'not even to the first packet';
+
 function silence(progress: Progress, now: number): Step {
   const waited = Math.round(now - progress.progressAt);
-  const place = progress.proven ? ` after block ${progress.base}` : ', not even to the first packet';
+  const place = progress.proven ? ` after block ${progress.base}` : `, ${UNHEARD}`;
   return fail(progress, 'timeout', `no answer from the client for ${waited} ms${place}`);
 }
 

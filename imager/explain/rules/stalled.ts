@@ -1,4 +1,5 @@
 /** A transfer that began and does not come to its end. */
+import { UNHEARD } from '../../tftp/transfer.ts';
 import { lastTransfer, type Rule, serverWords, where } from '../finding.ts';
 import type { Transfer } from '../observation.ts';
 import type { Story } from '../story.ts';
@@ -7,7 +8,7 @@ import type { Story } from '../story.ts';
 const STILL_MS = 10_000;
 
 /** The first packet is an OACK, or a block of 512 bytes (RFC 2347, RFC 1350): no path is too narrow for it. */
-const UNHEARD = [
+const UNHEARD_ADVICE = [
   'the first answer got none back, and is too small to be dropped for its size: look for a firewall that drops UDP between the node and the port that answers, which is another one than 69',
   'was the node switched off? Its console tells, and a capture on its link (tcpdump -w boot.pcap, then imager pxe explain boot.pcap)',
 ];
@@ -29,7 +30,7 @@ export const stalled: Rule = (story) => {
       `began ${where(story, last)}, last heard of at +${((last.lastAt - story.startedAt) / 1000).toFixed(2)} s`,
     ],
     advice: isUnheard(story, last)
-      ? UNHEARD
+      ? UNHEARD_ADVICE
       : [
           'blocks that are too large for the path stop at the first one: compare blksize with the MTU, and look for firewalls that drop fragments',
           'stopped later: look for packet loss (duplex, cables, overloaded switch) and whether the node was switched off',
@@ -37,9 +38,7 @@ export const stalled: Rule = (story) => {
   };
 };
 
-/** The imager sent and heard nothing back, in its own words (tftp/transfer.ts). */
+/** The imager sent and heard nothing back. */
 function isUnheard({ source }: Story, { protocol, reason = '' }: Transfer): boolean {
-  return (
-    source === 'journal' && protocol === 'tftp' && /^no answer .* not even to the first packet$/.test(reason)
-  );
+  return source === 'journal' && protocol === 'tftp' && reason.endsWith(UNHEARD);
 }
