@@ -34,6 +34,8 @@ export type Source = Pick<Stream, 'pause' | 'resume' | 'fill' | 'stopFilling' | 
  */
 const MAX_TURN = 512 * 1024;
 const REQUEST_WORK = 4096;
+/** Bytes of a disk whose state is found out in the time in which one byte is read. */
+const LOOKED_AT = 1024;
 
 export class Incoming {
   readonly #sink: RequestSink;
@@ -146,6 +148,7 @@ export class Incoming {
     if (this.#halted) return at;
     if (payload === 'none') {
       if (request.type === CMD.read) this.#work += length;
+      else if (request.type === CMD.blockStatus) this.#work += length / LOOKED_AT;
       return at;
     }
     const end = at + length;
