@@ -10,6 +10,7 @@ import { Disks } from '../../imager/disks/catalog.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
 import { endsWithTest } from '../support/ends-with-test.ts';
+import { eventually } from '../support/eventually.ts';
 import { bundle } from '../support/inside.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import { CLIENT_FLAGS, infoRequest, option, RawClient, READ, request, WRITE } from './raw-client.ts';
@@ -80,6 +81,34 @@ test('nor is each name that a client makes up', async () => {
   }
   expect(server!.stats()['refused.unknown']).toBe(100);
   expect(events).toMatchObject([{ step: 'refused', reason: 'unknown', detail: { export: 'no0' } }]);
+});
+
+test('answers that a client does not take in its handshake are not heaped up', async () => {
+  const names = Array.from({ length: 1000 }, (_, n) => `${'n'.repeat(60)}${n}`);
+  const catalog = new MemoryCatalog([]);
+  let lists = 0;
+  catalog.list = () => {
+    lists++;
+    return names;
+  };
+  const { port } = await start({ catalog, handshakeTimeoutMs: 4000 });
+  const ask = async (): Promise<RawClient> => {
+    const client = await RawClient.open(port);
+    await client.take(18);
+    client.socket.pause();
+    client.send(CLIENT_FLAGS, ...Array.from({ length: 500 }, () => option(3)));
+    return client;
+  };
+  const [taking, waiting, leaving] = [await ask(), await ask(), await ask()];
+  await setTimeout(300);
+  // What the system holds of a connection is some MiB.
+  expect(lists * names.length * 80).toBeLessThan(3 * 16 * MIB);
+  taking.socket.resume();
+  const answer = names.reduce((sum, name) => sum + 24 + name.length, 20);
+  expect((await taking.take(500 * answer)).readUInt32BE(500 * answer - 8)).toBe(1);
+  leaving.socket.resetAndDestroy();
+  await eventually(() => expect(server!.connections()).toEqual([]));
+  waiting.socket.destroy();
 });
 
 test('half a request, and then nothing: dropped, and its disk is free', async () => {
