@@ -82,7 +82,7 @@ export class Transmission implements RequestSink {
       structured: terms.structured,
       contexts: terms.contexts.length > 0,
     };
-    this.#prefetch = new Prefetch(disk);
+    this.#prefetch = new Prefetch(disk, replies, budget);
     this.#reads = new Reads(disk, replies, terms.structured);
   }
 

@@ -13,7 +13,7 @@ import { endsWithTest } from '../support/ends-with-test.ts';
 import { eventually } from '../support/eventually.ts';
 import { bundle } from '../support/inside.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
-import { CLIENT_FLAGS, infoRequest, option, RawClient, READ, request, WRITE } from './raw-client.ts';
+import { CACHE, CLIENT_FLAGS, infoRequest, option, RawClient, READ, request, WRITE } from './raw-client.ts';
 
 const MIB = 2 ** 20;
 let server: NbdServer | undefined;
@@ -142,6 +142,25 @@ test('clients that take no replies use up the memory of all, and are dropped for
   expect(base.mostBytes).toBeLessThanOrEqual(16 * MIB);
   expect(server!.stats()['detached.crowded']).toBeGreaterThan(0);
   for (const client of greedy) client.socket.destroy();
+});
+
+test('what clients have read ahead is in the memory of all, and ends with them', async () => {
+  const base = new MemoryDisk('b', 4 * MIB, true);
+  base.content.fill(1);
+  let goOn = (): void => {};
+  base.gates.read = new Promise((resolve) => {
+    goOn = resolve;
+  });
+  const { port, budget } = await start({ maxPendingBytes: 2 * MIB }, base);
+  const clients = await Promise.all(Array.from({ length: 20 }, () => RawClient.attach(port, 'b')));
+  for (const client of clients) client.send(request({ type: CACHE, length: 4 * MIB }));
+  await eventually(() => expect(server!.connections().every(({ inFlight }) => inFlight === 1)).toBe(true));
+  const [staying, ...leaving] = clients;
+  for (const client of leaving) client.socket.destroy();
+  goOn();
+  expect((await staying!.reply()).error).toBe(0);
+  await eventually(() => expect(server!.connections()).toHaveLength(1));
+  expect([base.mostBytes, budget.exhausted]).toEqual([2 * MIB, false]);
 });
 
 test('ten thousand connections that are idle, break off or read nothing, beside a client that works', async () => {
