@@ -12,10 +12,11 @@ export interface RequestSink {
   /** No request is to be begun now; the source hears when to ask again. */
   readonly full: boolean;
   /**
-   * A request's header. `none`: it has no payload, or is the last of all. `take`: `write` is called once its payload is
-   * there; `skip`: `skipped` is called once its payload was thrown away. Until then no other request is begun.
+   * A request's header, behind which `there` bytes have come. `none`: it has no payload, or is the last of all. `take`:
+   * `write` is called once its payload is there; `wait`: the same, but there is no room for it before `go` is called;
+   * `skip`: `skipped` is called once its payload was thrown away. Until then no other request is begun.
    */
-  begin(request: Request): 'none' | 'take' | 'skip';
+  begin(request: Request, there: number, go: () => void): 'none' | 'take' | 'wait' | 'skip';
   /** A WRITE with all of its payload, which is in use until what is given settles: DONE where it is not any more. */
   write(request: Request, payload: Buffer): Promise<void>;
   skipped(): void;
@@ -34,6 +35,9 @@ export type Source = Pick<Stream, 'pause' | 'resume' | 'fill' | 'stopFilling' | 
  */
 const MAX_TURN = 512 * 1024;
 const REQUEST_WORK = 4096;
+const NOTHING = Buffer.alloc(0);
+/** Bytes of a disk whose state is found out in the time in which one byte is read. */
+const LOOKED_AT = 1024;
 
 export class Incoming {
   readonly #sink: RequestSink;
@@ -43,13 +47,25 @@ export class Incoming {
   #headLength = 0;
   /** A WRITE whose payload is still coming in. */
   #writing: Buffer | undefined;
+  /** A WRITE whose payload there is no room for yet. */
+  #roomless: Request | undefined;
   /** Bytes left of a payload that is thrown away. */
   #skipping = 0;
-  /** The rest of a chunk that came while the sink was full. */
+  /** The rest of a chunk that came while the sink was full, or had no room for the payload in it. */
   #held: Buffer | undefined;
   #resuming = false;
   #halted = false;
   #work = 0;
+  /** There is room for the payload that is waited for: what came of it goes there. */
+  readonly #go = (): void => {
+    const request = this.#roomless!;
+    const held = this.#held ?? NOTHING;
+    this.#roomless = undefined;
+    const end = this.#takePayload(request, held, 0);
+    this.#held = end < held.length ? held.subarray(end) : undefined;
+    if (this.#held !== undefined) this.relieved();
+    else if (!this.#halted) this.#source.resume();
+  };
 
   constructor(sink: RequestSink, pool: BufferPool, source: Source) {
     this.#sink = sink;
@@ -72,11 +88,12 @@ export class Incoming {
     if (this.#halted) return;
     this.#halted = true;
     this.#held = undefined;
-    if (this.#writing === undefined && this.#skipping === 0) return;
+    const taken = this.#writing?.length ?? this.#roomless?.length ?? 0;
+    if (taken === 0 && this.#skipping === 0) return;
     this.#source.stopFilling();
     if (this.#writing !== undefined) this.#pool.giveBack(this.#writing);
-    const taken = this.#writing?.length ?? 0;
     this.#writing = undefined;
+    this.#roomless = undefined;
     this.#skipping = 0;
     this.#sink.abandoned(taken);
   }
@@ -91,7 +108,7 @@ export class Incoming {
     this.#work = 0;
     try {
       while (at < chunk.length && !this.#halted) {
-        if (this.#skipping === 0 && (this.#work >= MAX_TURN || this.#sink.full)) {
+        if (this.#skipping === 0 && (this.#work >= MAX_TURN || this.#mustWait)) {
           this.#held = Buffer.from(chunk.subarray(at));
           this.#source.pause();
           this.relieved();
@@ -108,7 +125,7 @@ export class Incoming {
 
   /** The sink may have room again: goes on with the held chunk, in a later turn, so that others get theirs in between. */
   relieved(): void {
-    if (this.#held === undefined || this.#resuming || this.#sink.full) return;
+    if (this.#held === undefined || this.#resuming || this.#mustWait) return;
     this.#resuming = true;
     setImmediate(() => {
       this.#resuming = false;
@@ -118,6 +135,10 @@ export class Incoming {
       this.feed(held);
       if (this.#held === undefined && !this.#halted) this.#source.resume();
     });
+  }
+
+  get #mustWait(): boolean {
+    return this.#roomless !== undefined || this.#sink.full;
   }
 
   /** Consumes some of `chunk` from `at`; gives the place after it. */
@@ -141,24 +162,30 @@ export class Incoming {
   /** Announces a request whose header is complete; `at` is where its payload is in `chunk`. */
   #begin(request: Request, chunk: Buffer, at: number): number {
     const { length } = request;
-    const payload = this.#sink.begin(request);
+    const payload = this.#sink.begin(request, chunk.length - at, this.#go);
     this.#work += REQUEST_WORK;
     if (this.#halted) return at;
     if (payload === 'none') {
       if (request.type === CMD.read) this.#work += length;
+      else if (request.type === CMD.blockStatus) this.#work += length / LOOKED_AT;
       return at;
     }
-    const end = at + length;
     if (payload === 'take') {
       this.#work += length;
-      if (end > chunk.length) return this.#fill(request, chunk, at);
-      const writing = this.#sink.write(request, chunk.subarray(at, end));
-      if (writing !== DONE) releaseAfter(writing, this.#source.keep());
-      return end;
+      return this.#takePayload(request, chunk, at);
     }
-    if (length > 0) this.#skipping = length;
+    if (payload === 'wait') this.#roomless = request;
+    else if (length > 0) this.#skipping = length;
     else this.#sink.skipped();
     return at;
+  }
+
+  #takePayload(request: Request, chunk: Buffer, at: number): number {
+    const end = at + request.length;
+    if (end > chunk.length) return this.#fill(request, chunk, at);
+    const writing = this.#sink.write(request, chunk.subarray(at, end));
+    if (writing !== DONE) releaseAfter(writing, this.#source.keep());
+    return end;
   }
 
   /** The rest of the payload is going to come, to where it is to stay. Nothing but that comes before it is there. */

@@ -39,7 +39,8 @@ export interface Exports {
 /** The stream a client is talked to through. */
 export interface Talk {
   reader: Reader;
-  send(bytes: Buffer): void;
+  /** Resolves once the system has taken the bytes, or nobody will. */
+  send(bytes: Buffer): Promise<void>;
   tls: TlsMode;
   /** The client was told that there is nothing without TLS. */
   tlsMissing(): void;
@@ -69,15 +70,17 @@ export async function negotiate(
   talk: Talk,
   exports: Exports,
 ): Promise<{ disk: Disk; terms: Terms } | undefined> {
-  talk.send(encodeGreeting());
+  let sent = talk.send(encodeGreeting());
   const client = decodeClientFlags(await talk.reader.take(CLIENT_FLAGS_SIZE));
   const haggling = new Haggling(talk, exports, client.noZeroes);
   for (let count = 0; count < MAX_OPTIONS; count++) {
+    // Whoever takes no answers is given no more of them.
+    await sent;
     const option = await readOption(talk.reader);
     if (!client.fixedNewstyle && option.option !== OPT.exportName)
       throw new ProtocolError('option', `option ${option.option} without fixed newstyle`);
     const { answer, disk, name } = await haggling.decide(option);
-    if (answer.bytes.length > 0) talk.send(answer.bytes);
+    if (answer.bytes.length > 0) sent = talk.send(answer.bytes);
     if (answer.next === 'close') return undefined;
     if (disk !== undefined) return { disk, terms: haggling.termsFor(name) };
     if (answer.next === 'tls') await haggling.startTls();

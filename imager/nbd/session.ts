@@ -167,7 +167,7 @@ export class Session implements Holder {
     );
     const talk: Talk = {
       reader: this.#reader,
-      send: (bytes: Buffer) => void this.#socket.write(bytes),
+      send: (bytes: Buffer) => new Promise((sent) => this.#socket.write(bytes, () => sent())),
       tls: this.#host.tls?.mode ?? 'off',
       tlsMissing: () => this.#host.denied(this, 'tls-required', 'the client asked for an export without TLS'),
       startTls: () => this.#startTls(),

@@ -20,6 +20,7 @@ interface Addon {
   open(fd: number, wake: (what: number, length: number) => void): Handle;
   room(bytes: Buffer): void;
   fill(handle: Handle, bytes: Buffer): void;
+  left(handle: Handle): number;
   send(handle: Handle, bytes: Buffer): number;
   sendFile(handle: Handle, bytes: Buffer, fd: number, offset: number, length: number): number;
   congestion(handle: Handle): string;
@@ -159,9 +160,12 @@ class NativeStream implements Stream {
   watchQuiet(ms: number, quiet: () => void): void {
     clearInterval(this.#timer);
     if (ms === 0) return;
-    let quarters = 0;
+    let [quarters, left] = [0, 0];
     this.#timer = setInterval(() => {
-      quarters = this.#stirred ? 0 : quarters + 1;
+      // What fills a part of a range is not told.
+      const before = left;
+      left = this.#addon.left(this.#handle);
+      quarters = this.#stirred || left !== before ? 0 : quarters + 1;
       this.#stirred = false;
       if (quarters % QUARTERS === 0 && quarters > 0) quiet();
     }, ms / QUARTERS).unref();

@@ -13,6 +13,8 @@ export class PlainStream implements Stream {
 
   constructor(socket: Socket) {
     this.#socket = socket;
+    // Who sends no more is owed the replies to what it sent.
+    socket.allowHalfOpen = true;
   }
 
   get unsent(): number {

@@ -8,6 +8,7 @@
  *   room(bytes)                         where what comes in is put from now on, for all streams
  *   fill(stream, bytes)                 what comes next goes there; `wake` is called when all of it is filled. An
  *                                       empty array ends it before. The caller keeps `bytes` until then
+ *   left(stream) -> bytes that are still to be filled
  *   send(stream, bytes) -> count of bytes sent, or a negative errno (-11: no room now, see watch)
  *   sendFile(stream, bytes, fd, offset, length) -> count of bytes sent, those of an open file behind `bytes`, which are few;
  *                                       or a negative errno. It says nothing of errors behind the first byte: what is
@@ -267,6 +268,12 @@ static napi_value fill(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+static napi_value left(napi_env env, napi_callback_info info) {
+  napi_value value, result;
+  napi_create_int64(env, (int64_t)stream_of(env, info, 1, &value)->fill.length, &result);
+  return result;
+}
+
 static napi_value send_bytes(napi_env env, napi_callback_info info) {
   napi_value values[2], result;
   struct stream *stream = stream_of(env, info, 2, values);
@@ -356,7 +363,7 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   }
   napi_set_instance_data(env, shared, NULL, NULL);
   static const struct function functions[] = {
-      {"open", open_stream}, {"room", set_room}, {"fill", fill},          {"send", send_bytes},
+      {"open", open_stream}, {"room", set_room}, {"fill", fill}, {"left", left}, {"send", send_bytes},
       {"sendFile", send_file}, {"congestion", congestion}, {"watch", watch}, {"shut", shut}, {"close", close_stream},
       {"awake", awake},
   };

@@ -59,6 +59,8 @@ export class Transmission implements RequestSink {
   readonly #reads: Reads;
   /** A refused WRITE whose payload is still coming in. */
   #skipping: { request: Request; fault: Fault } | undefined;
+  /** Room for a payload that was asked for last. */
+  #wish: { granted: boolean; abandoned: boolean } | undefined;
   #pendingBytes = 0;
   #pending = 0;
   #idle: (() => void)[] = [];
@@ -82,7 +84,7 @@ export class Transmission implements RequestSink {
       structured: terms.structured,
       contexts: terms.contexts.length > 0,
     };
-    this.#prefetch = new Prefetch(disk);
+    this.#prefetch = new Prefetch(disk, replies, budget);
     this.#reads = new Reads(disk, replies, terms.structured);
   }
 
@@ -115,7 +117,7 @@ export class Transmission implements RequestSink {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  begin(request: Request): 'none' | 'take' | 'skip' {
+  begin(request: Request, there: number, go: () => void): 'none' | 'take' | 'wait' | 'skip' {
     this.requests++;
     const { type, length } = request;
     if (type === CMD.disc) {
@@ -137,10 +139,27 @@ export class Transmission implements RequestSink {
       this.#carryOut(request);
       return 'none';
     }
-    this.#budget.add(length);
-    this.#pendingBytes += length;
     this.bytesWritten += length;
-    return 'take';
+    return this.#roomFor(length, there, go);
+  }
+
+  /** Room for a payload of which `there` bytes have come. What is there already, or is short, need not wait for it. */
+  #roomFor(length: number, there: number, go: () => void): 'take' | 'wait' {
+    const own = length <= there || this.holding + length <= OWN_BYTES;
+    this.#pendingBytes += length;
+    if (own) {
+      this.#budget.add(length);
+      return 'take';
+    }
+    const wish = { granted: false, told: false, abandoned: false };
+    this.#budget.take(length, () => {
+      wish.granted = true;
+      if (wish.abandoned) this.#budget.give(length);
+      else if (wish.told) go();
+    });
+    wish.told = true;
+    this.#wish = wish;
+    return wish.granted ? 'take' : 'wait';
   }
 
   write(request: Request, payload: Buffer): Promise<void> {
@@ -156,7 +175,10 @@ export class Transmission implements RequestSink {
   }
 
   abandoned(taken: number): void {
-    this.#done(taken);
+    if (this.#wish?.granted === false) {
+      this.#wish.abandoned = true;
+      this.#pendingBytes -= taken;
+    } else this.#done(taken);
     this.#skipping = undefined;
     this.#pending--;
     this.#leaveIdle();

@@ -12,7 +12,6 @@ import { Tally } from '../journal/tally.ts';
 import type { BootReads } from '../model/views.ts';
 import { Attachment } from './attachment.ts';
 import { emptyPack, nodePack } from './node-pack.ts';
-import { PackError } from './pack.ts';
 import { PackFile, traceChecksum } from './pack-file.ts';
 import { PackMaker } from './pack-maker.ts';
 import { type BaseImage, BLOCK_SIZE, blocksIn, type Trace } from './trace.ts';
@@ -200,8 +199,12 @@ export class Packs implements DiskCatalog {
     try {
       return await PackFile.open(this.#dir, base);
     } catch (error) {
-      if (!(error instanceof PackError)) throw error;
-      this.#tally.notice('packs.damaged', { base, err: error }, `${error.message}: it is not used`);
+      // Damaged, or not to be read: the disk is served, and this imager begins, without it.
+      this.#tally.notice(
+        'packs.damaged',
+        { base, err: error },
+        `${(error as Error).message}: it is not used`,
+      );
       return undefined;
     }
   }

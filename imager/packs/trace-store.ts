@@ -22,8 +22,21 @@ export class TraceStore {
     this.#log = log;
   }
 
-  /** The trace of `base`; undefined where there is none of this image. One that is damaged is as good as none. */
+  /**
+   * The trace of `base`; undefined where there is none of this image. One that is damaged, or cannot be read, is as good as
+   * none: nobody is to miss a disk for it.
+   */
   read(base: string, image: BaseImage): Trace | undefined {
+    try {
+      return this.#stored(base, image);
+    } catch (error) {
+      this.#log.warn({ base, err: error }, 'what boots read of this base image cannot be read');
+      return undefined;
+    }
+  }
+
+  /** Throws the system's errors: what cannot be read just now is not to be replaced. */
+  #stored(base: string, image: BaseImage): Trace | undefined {
     try {
       return decodeTrace(readFileSync(join(this.#dir, `${base}.trace`)), image);
     } catch (error) {
@@ -36,7 +49,7 @@ export class TraceStore {
 
   /** Adds what a boot read. Gives the trace where it became another one, which is durable then. */
   add(base: string, image: BaseImage, runs: readonly Run[]): Trace | undefined {
-    const trace = grown(this.read(base, image), image, runs);
+    const trace = grown(this.#stored(base, image), image, runs);
     if (trace !== undefined) replaceDurably(this.#dir, `${base}.trace`, encodeTrace(trace));
     return trace;
   }

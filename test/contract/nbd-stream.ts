@@ -251,6 +251,21 @@ export function streamContract(name: string, make: (socket: Socket) => Stream, h
       expect(sent).toHaveBeenCalledTimes(20);
     });
 
+    test('it is not quiet while a long range is being filled, piece by piece', async () => {
+      listen();
+      const quiet = vi.fn();
+      const filled = vi.fn();
+      stream.fill(Buffer.alloc(MIB), filled);
+      stream.watchQuiet(400, quiet);
+      for (let i = 0; i < 40; i++) {
+        peer.write(Buffer.alloc(1000));
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      expect(quiet).not.toHaveBeenCalled();
+      await eventually(() => expect(quiet).toHaveBeenCalled());
+      expect(filled).not.toHaveBeenCalled();
+    });
+
     test('it tells when it was quiet, each time', async () => {
       listen();
       const quiet = vi.fn();

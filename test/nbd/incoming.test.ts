@@ -4,7 +4,7 @@ import { DONE } from '../../imager/disks/disk.ts';
 import { BufferPool } from '../../imager/nbd/buffer-pool.ts';
 import type { Request } from '../../imager/nbd/codec.ts';
 import { Incoming, type RequestSink, type Source } from '../../imager/nbd/incoming.ts';
-import { READ, request, WRITE } from './raw-client.ts';
+import { READ, request, STATUS, WRITE } from './raw-client.ts';
 
 const KIB = 1024;
 
@@ -57,12 +57,14 @@ function made(): { sink: Sink; tap: Tap; incoming: Incoming } {
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test.each([
-  ['4 KiB', 4 * KIB, 64],
-  ['256 KiB', 256 * KIB, 2],
-])('a client with many reads of %s in flight lets others have their turn', async (_, length, most) => {
+  ['reads of 4 KiB', READ, 4 * KIB, 64],
+  ['reads of 256 KiB', READ, 256 * KIB, 2],
+  ['wishes to know the state of 16 MiB', STATUS, 16 * 1024 * KIB, 26],
+  ['wishes to know the state of 1 GiB', STATUS, 1024 * 1024 * KIB, 1],
+])('a client with many %s in flight lets others have their turn', async (_, type, length, most) => {
   const { sink, tap, incoming } = made();
-  const reads = Array.from({ length: 200 }, (__, cookie) => request({ type: READ, length, cookie }));
-  const chunk = Buffer.concat(reads);
+  const requests = Array.from({ length: 200 }, (__, cookie) => request({ type, length, cookie }));
+  const chunk = Buffer.concat(requests);
   incoming.feed(chunk);
   // The chunk's memory is the stream's, which puts other bytes there.
   chunk.fill(0xff);

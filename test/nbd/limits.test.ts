@@ -5,14 +5,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { Disks } from '../../imager/disks/catalog.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
 import { endsWithTest } from '../support/ends-with-test.ts';
+import { eventually } from '../support/eventually.ts';
 import { bundle } from '../support/inside.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
-import { CLIENT_FLAGS, infoRequest, option, RawClient, READ, request, WRITE } from './raw-client.ts';
+import {
+  CACHE,
+  CLIENT_FLAGS,
+  FLUSH,
+  infoRequest,
+  option,
+  RawClient,
+  READ,
+  request,
+  WRITE,
+} from './raw-client.ts';
 
 const MIB = 2 ** 20;
 let server: NbdServer | undefined;
@@ -82,6 +93,34 @@ test('nor is each name that a client makes up', async () => {
   expect(events).toMatchObject([{ step: 'refused', reason: 'unknown', detail: { export: 'no0' } }]);
 });
 
+test('answers that a client does not take in its handshake are not heaped up', async () => {
+  const names = Array.from({ length: 1000 }, (_, n) => `${'n'.repeat(60)}${n}`);
+  const catalog = new MemoryCatalog([]);
+  let lists = 0;
+  catalog.list = () => {
+    lists++;
+    return names;
+  };
+  const { port } = await start({ catalog, handshakeTimeoutMs: 4000 });
+  const ask = async (): Promise<RawClient> => {
+    const client = await RawClient.open(port);
+    await client.take(18);
+    client.socket.pause();
+    client.send(CLIENT_FLAGS, ...Array.from({ length: 500 }, () => option(3)));
+    return client;
+  };
+  const [taking, waiting, leaving] = [await ask(), await ask(), await ask()];
+  await setTimeout(300);
+  // What the system holds of a connection is some MiB.
+  expect(lists * names.length * 80).toBeLessThan(3 * 16 * MIB);
+  taking.socket.resume();
+  const answer = names.reduce((sum, name) => sum + 24 + name.length, 20);
+  expect((await taking.take(500 * answer)).readUInt32BE(500 * answer - 8)).toBe(1);
+  leaving.socket.resetAndDestroy();
+  await eventually(() => expect(server!.connections()).toEqual([]));
+  waiting.socket.destroy();
+});
+
 test('half a request, and then nothing: dropped, and its disk is free', async () => {
   const n1 = new MemoryDisk('n1', MIB);
   const { port } = await start({ stallTimeoutMs: 60 }, n1);
@@ -113,6 +152,73 @@ test('clients that take no replies use up the memory of all, and are dropped for
   expect(base.mostBytes).toBeLessThanOrEqual(16 * MIB);
   expect(server!.stats()['detached.crowded']).toBeGreaterThan(0);
   for (const client of greedy) client.socket.destroy();
+});
+
+test('long writes wait for the memory of all, also where none of them is done; those that leave give it back', async () => {
+  const n1 = new MemoryDisk('n1', 64 * MIB);
+  const { port, budget, pool } = await start({ maxPendingBytes: 16 * MIB }, n1);
+  const taken = vi.spyOn(pool, 'take');
+  const clients: RawClient[] = [];
+  for (let n = 0; n < 8; n++) clients.push(await RawClient.attach(port, 'n1'));
+  const payload = Buffer.alloc(8 * MIB, 'payload!');
+  for (const [n, client] of clients.entries())
+    client.send(request({ type: WRITE, offset: n * 8 * MIB, length: 8 * MIB }), payload.subarray(0, 7 * MIB));
+  await eventually(() => expect(taken.mock.calls.length).toBeGreaterThan(1));
+  await setTimeout(200);
+  const most = taken.mock.calls.length;
+  // Of those that wait and of those that do not.
+  for (const client of [clients[0]!, clients[7]!]) client.socket.destroy();
+  for (const client of clients.slice(1, 7)) client.send(payload.subarray(7 * MIB), request({ type: FLUSH }));
+  for (const client of clients.slice(1, 7))
+    expect([(await client.reply()).error, (await client.reply()).error]).toEqual([0, 0]);
+  expect(most).toBe(2);
+  for (let n = 1; n < 7; n++)
+    expect(n1.content.subarray(n * 8 * MIB, (n + 1) * 8 * MIB).equals(payload)).toBe(true);
+  await eventually(() => expect(server!.connections()).toHaveLength(6));
+  const all = vi.fn();
+  budget.take(16 * MIB, all);
+  expect(all).toHaveBeenCalled();
+  budget.give(16 * MIB);
+});
+
+test('a comeback takes over from long writes that wait, which are never carried out', async () => {
+  const n1 = new MemoryDisk('n1', 64 * MIB);
+  const { port, budget } = await start({ maxPendingBytes: 16 * MIB }, n1);
+  const earlier: RawClient[] = [];
+  for (let n = 0; n < 4; n++) earlier.push(await RawClient.attach(port, 'n1'));
+  for (const client of earlier) client.send(request({ type: WRITE, length: 8 * MIB }), Buffer.alloc(MIB, 1));
+  await eventually(() => expect(server!.connections().every(({ inFlight }) => inFlight === 1)).toBe(true));
+  expect(budget.exhausted).toBe(true);
+  const again = await RawClient.attach(port, 'n1');
+  const payload = Buffer.alloc(8 * MIB, 2);
+  again.send(request({ type: WRITE, payload }));
+  expect((await again.reply()).error).toBe(0);
+  await eventually(() => expect(server!.connections()).toHaveLength(1));
+  expect([n1.writes, budget.exhausted, n1.content.subarray(0, 8 * MIB).equals(payload)]).toEqual([
+    1,
+    false,
+    true,
+  ]);
+  for (const client of earlier) client.socket.destroy();
+});
+
+test('what clients have read ahead is in the memory of all, and ends with them', async () => {
+  const base = new MemoryDisk('b', 4 * MIB, true);
+  base.content.fill(1);
+  let goOn = (): void => {};
+  base.gates.read = new Promise((resolve) => {
+    goOn = resolve;
+  });
+  const { port, budget } = await start({ maxPendingBytes: 2 * MIB }, base);
+  const clients = await Promise.all(Array.from({ length: 20 }, () => RawClient.attach(port, 'b')));
+  for (const client of clients) client.send(request({ type: CACHE, length: 4 * MIB }));
+  await eventually(() => expect(server!.connections().every(({ inFlight }) => inFlight === 1)).toBe(true));
+  const [staying, ...leaving] = clients;
+  for (const client of leaving) client.socket.destroy();
+  goOn();
+  expect((await staying!.reply()).error).toBe(0);
+  await eventually(() => expect(server!.connections()).toHaveLength(1));
+  expect([base.mostBytes, budget.exhausted]).toEqual([2 * MIB, false]);
 });
 
 test('ten thousand connections that are idle, break off or read nothing, beside a client that works', async () => {

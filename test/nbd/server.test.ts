@@ -394,6 +394,19 @@ describe('the end of a connection', () => {
     await eventually(() => expect(server.connections()).toEqual([]));
   });
 
+  test('a client that says with DISC that it sends no more is answered what is under way', async () => {
+    const reading = gate();
+    n1.gates.read = reading.wait;
+    const client = await RawClient.attach(server.port, 'n1');
+    client.send(request({ type: READ, cookie: 1, length: 4 }), request({ type: DISC }));
+    client.socket.end();
+    await eventually(() => expect(server.connections()[0]!.requests).toBe(2));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    reading.open();
+    expect(await client.reply(4)).toMatchObject({ cookie: 1, error: 0 });
+    await client.ended;
+  });
+
   test('a client that breaks off in mid-write leaves the disk free', async () => {
     const client = await RawClient.attach(server.port, 'n1');
     client.send(request({ type: WRITE, length: 1000 }), Buffer.alloc(500));

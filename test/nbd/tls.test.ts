@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
@@ -286,6 +287,28 @@ describe('the way there', () => {
     await client.ended;
     await eventually(() => expect(server.stats()['detached.disconnect']).toBe(1));
   });
+
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    '%s: a client that sends no more is answered what is under way',
+    async (version) => {
+      await start();
+      let goOn = (): void => {};
+      disk.gates.read = new Promise((resolve) => {
+        goOn = resolve;
+      });
+      const client = await secured({ ...certificateOf(node1), maxVersion: version });
+      client.send(option(7, infoRequest('n1')));
+      await client.optionReplies();
+      client.send(request({ type: READ, length: 7 }), request({ type: DISC }));
+      client.socket.end();
+      await eventually(() => expect(server.connections()[0]?.requests).toBe(2));
+      await setTimeout(20);
+      goOn();
+      expect((await client.reply(7)).data.toString()).toBe('content');
+      await client.ended;
+      await eventually(() => expect(server.connections()).toEqual([]));
+    },
+  );
 
   test('without TLS: NBD_REP_ERR_POLICY, and the talk goes on', async () => {
     await start();

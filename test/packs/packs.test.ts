@@ -1,6 +1,6 @@
 /** From what nodes read to the packs they are given, over real disks. */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -112,6 +112,23 @@ async function expectContent(disk: Disk, blocks: Map<number, Buffer>): Promise<v
 }
 
 describe('traces', () => {
+  it('and packs that cannot be read keep nobody from a disk, nor the imager from its start', async () => {
+    await boot('n1', ...range(0, 20));
+    rmSync(join(dir, 'bases', 'web.pack'));
+    mkdirSync(join(dir, 'bases', 'web.pack'));
+    packs = open();
+    await packs.makeMissing();
+    await packs.idle();
+    const disk = await attach('n1');
+    expect((await served('n1')).size).toBe(0);
+    await disk.close();
+    rmSync(join(dir, 'bases', 'web.trace'));
+    mkdirSync(join(dir, 'bases', 'web.trace'));
+    packs = open();
+    await (await attach('n1')).close();
+    await (await attach('n1')).close();
+  });
+
   it('are of what an agent boots, from its attach until it is ready', async () => {
     const disk = await attach('n1');
     await disk.read(Buffer.alloc(600), 5 * BLOCK + 4000);

@@ -163,7 +163,7 @@ async function talk(bytes: Buffer): Promise<boolean> {
   const negotiation = negotiate(
     {
       reader,
-      send: (answer) => void talked.push(answer),
+      send: async (answer) => void talked.push(answer),
       tls: 'allowed',
       tlsMissing: () => {},
       startTls: async () => {},
