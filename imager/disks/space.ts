@@ -246,16 +246,16 @@ export class Space {
   }
 
   /**
-   * Forgets what is used and free. The caller marks all that is used, kept generations' first; nothing that was
-   * released or retired before may wait to be freed.
+   * Forgets what is used and free. The caller marks all that is used, kept generations' first; nothing that was released
+   * before may wait to be freed, and of what was retired only what is marked does: the rest is free, and may be taken.
    */
   beginScan(): void {
-    this.#scan = { released: [], retired: [] };
+    this.#scan = { released: [], retired: this.#retired };
     this.#blind = false;
     this.#used.clear();
     this.#fresh.clear();
     this.#holes.clear();
-    this.#released = [];
+    [this.#released, this.#retired] = [[], []];
     this.#free = 0;
     this.#scarce = Number.POSITIVE_INFINITY;
     for (let place = 0; place < SUPERBLOCK_PLACES; place++) this.#used.add(place);
