@@ -263,8 +263,8 @@ export class Space {
 
   /** In a scan: a place is used, by a kept generation or only by the map as it is now. False where that was known. */
   mark(place: number, kept: boolean): boolean {
-    // A damaged map may name what the file does not have.
-    if (place >= this.#end) return true;
+    // Of a file that lost its end. Nothing new may go there: the place is free once what is lost is replaced.
+    this.#end = Math.max(this.#end, place + 1);
     if (!this.#used.add(place)) return false;
     if (!kept) this.#fresh.add(place);
     return true;
