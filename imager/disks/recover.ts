@@ -92,8 +92,8 @@ export function* recovery(file: BlockFile, onDamage?: MapTree['onDamage']): Step
   try {
     found.generations = readTable(file, superblock, places);
   } catch (error) {
-    if (onDamage === undefined || !(error instanceof FormatError)) throw error;
-    found.lost.push({ what: 'generations', message: `${error.message}: all of them are lost` });
+    if (onDamage === undefined) throw error;
+    found.lost.push({ what: 'generations', message: `${(error as Error).message}: all of them are lost` });
     found.superblock = { ...superblock, table: { place: 0, crc: 0, count: 0, rows: 0 } };
   }
   let sound = yield* soundRecords(file, chain, { synced, blocks: tree.blocks, places });

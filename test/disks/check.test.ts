@@ -1,6 +1,7 @@
 /** Offline check and repair, with bits turned over in every part of the file. */
 import { expect, test } from 'vitest';
 import { check, repair } from '../../imager/disks/check.ts';
+import { DiskError } from '../../imager/disks/disk.ts';
 import { BLOCK_SIZE } from '../../imager/disks/format.ts';
 import { snapshot } from '../../imager/disks/generations.ts';
 import { Overlay } from '../../imager/disks/overlay.ts';
@@ -89,6 +90,46 @@ test('a turned bit anywhere is found where it matters; after a repair all can be
     await disk.close();
   }
   expect(kinds).toEqual(new Set(['superblock', 'generations', 'map page', 'block']));
+});
+
+test('a part of the map, or the generations, that cannot be read is damage as others: a repair gets past it', async () => {
+  const whole = (await written()).content();
+  const { superblock, generations } = open(new VolatileFile(whole)).store;
+  const places = [superblock.root.place, generations[0]!.root.place, superblock.table.place];
+  for (const [i, place] of places.entries()) {
+    const file = new VolatileFile(whole);
+    let lost = true;
+    const { readNow, writeNow } = file;
+    const touches = (bytes: Uint8Array, offset: number): boolean =>
+      offset <= place * BLOCK_SIZE && place * BLOCK_SIZE < offset + bytes.length;
+    file.readNow = (target, offset) => {
+      if (lost && touches(target, offset)) throw new DiskError('EIO', 'a bad sector');
+      readNow.call(file, target, offset);
+    };
+    file.writeNow = (source, offset) => {
+      if (touches(source, offset)) lost = false;
+      writeNow.call(file, source, offset);
+    };
+    const what = i === 2 ? 'generations' : 'map page';
+    expect((await check(file, quiet)).damages).toMatchObject([{ what, generation: i === 1 ? 1 : 0 }]);
+    expect((await repair(file, host, quiet)).damages).toMatchObject([{ what }]);
+    expect((await check(file, quiet)).damages).toEqual([]);
+  }
+});
+
+test('a file that lost its end can be checked and repaired, however much of it is gone', async () => {
+  const whole = (await written()).content();
+  for (let end = 2; end < whole.length / BLOCK_SIZE; end++) {
+    const file = new VolatileFile(whole.subarray(0, end * BLOCK_SIZE));
+    const found = await check(file, quiet);
+    const repaired = await repair(file, host, quiet);
+    expect(repaired.damages.map(({ what }) => what)).toEqual(found.damages.map(({ what }) => what));
+    expect((await check(file, quiet)).damages).toEqual([]);
+    const disk = open(file);
+    await disk.write(new Uint8Array(SIZE).fill(7), 0);
+    await disk.close();
+    expect(await check(file, quiet)).toMatchObject({ damages: [] });
+  }
 });
 
 test('after a repair of the map its blocks are counted anew, and the disk goes on', async () => {
