@@ -281,4 +281,10 @@ export class Journal {
       // The file can be neither written nor synced: nothing of ours helps.
     }
   }
+
+  /** Resolves once no record is on its way to the file any more, which may be closed then where nothing is noted. */
+  async idle(): Promise<void> {
+    await this.written().catch(() => undefined);
+    await this.between(() => undefined);
+  }
 }
