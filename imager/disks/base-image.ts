@@ -106,9 +106,15 @@ async function copyContent(
     await source.read(bytes, at);
     hash.update(bytes);
     for (const { length, state, from } of zeros.note(bytes, at))
-      if (state === 'data') await target.write(bytes, from, length, at + from);
+      if (state === 'data') await writeAll(target, bytes.subarray(from, from + length), at + from);
   }
   return hash.digest('hex');
+}
+
+/** One call may write a part only, as where there is no space for more: the next one tells. */
+async function writeAll(target: FileHandle, bytes: Buffer, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length; )
+    done += (await target.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
 }
 
 /**

@@ -95,6 +95,19 @@ test('no space, and a drive that fails, are told in words with the name of the f
   expect(entries()).toEqual([]);
 });
 
+test('a write that the file system takes in parts only is written to its end', async () => {
+  const proto = await handles();
+  const write = proto.write as (...all: unknown[]) => Promise<unknown>;
+  // As where the space comes to its end.
+  vi.spyOn(proto, 'write').mockImplementation(async function (this: typeof proto, ...args: unknown[]) {
+    const [bytes, from, length, at] = args;
+    return (await write.call(this, bytes, from, Math.ceil((length as number) / 2), at)) as never;
+  });
+  await bases.add('a', file);
+  vi.restoreAllMocks();
+  expect(readFileSync(join(dir, 'bases', 'a.img')).equals(readFileSync(file))).toBe(true);
+});
+
 test('an image that is there already is durable when it was added again', async () => {
   const added = await bases.add('a', file);
   synced.length = 0;
