@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Bases } from '../../imager/disks/bases.ts';
+import { SystemFile } from '../../imager/disks/block-file.ts';
 import { synced } from '../support/noted-syncs.ts';
 
 const MIB = 2 ** 20;
@@ -133,4 +134,14 @@ test('verify reads all of an image and says what is wrong with it', async () => 
   writeFileSync(image, content.subarray(1));
   expect(await looking.verify('a', took)).toContain(`its image has ${3 * MIB - 1} bytes, not ${3 * MIB}`);
   await expect(looking.verify('b', took)).rejects.toThrow('no base image "b"; there is: a');
+});
+
+test('an image whose file cannot be asked any more is an error for who reads it, not for the process', async () => {
+  await bases.add('a', file);
+  const content = await bases.content('a');
+  vi.spyOn(SystemFile.prototype, 'modified').mockImplementation(() => {
+    throw systemError('ESTALE', -116);
+  });
+  bases.look();
+  expect(() => content.intact()).toThrow('base image "a" cannot be looked at any more: ESTALE');
 });
