@@ -106,9 +106,15 @@ async function copyContent(
     await source.read(bytes, at);
     hash.update(bytes);
     for (const { length, state, from } of zeros.note(bytes, at))
-      if (state === 'data') await target.write(bytes, from, length, at + from);
+      if (state === 'data') await writeAll(target, bytes.subarray(from, from + length), at + from);
   }
   return hash.digest('hex');
+}
+
+/** One call may write a part only, as where there is no space for more: the next one tells. */
+async function writeAll(target: FileHandle, bytes: Buffer, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length; )
+    done += (await target.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
 }
 
 /**
@@ -147,7 +153,8 @@ export class BaseImage implements BaseContent {
   readonly #name: string;
   readonly #modified: () => string;
   readonly #before: string;
-  #changed = false;
+  /** Why it is not used any more. */
+  #fault: string | undefined;
 
   constructor(name: string, path: string, size: number, zeros: ZeroMap) {
     const file = new SystemFile(path, 'r');
@@ -159,13 +166,16 @@ export class BaseImage implements BaseContent {
     this.#before = this.#modified();
   }
 
-  /** Finds out whether it was changed. */
+  /** Finds out whether it was changed. What cannot be found out (a stale file of a file server) may be so. */
   look(): void {
-    this.#changed ||= this.#modified() !== this.#before;
+    try {
+      if (this.#modified() !== this.#before) this.#fault ??= 'was changed while it is in use';
+    } catch (error) {
+      this.#fault ??= `cannot be looked at any more: ${(error as Error).message}`;
+    }
   }
 
   intact(): void {
-    if (this.#changed)
-      throw new DiskError('EIO', `base image "${this.#name}" was changed while it is in use`);
+    if (this.#fault !== undefined) throw new DiskError('EIO', `base image "${this.#name}" ${this.#fault}`);
   }
 }

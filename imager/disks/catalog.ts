@@ -236,8 +236,11 @@ export class Disks implements DiskCatalog {
 
   /** Flushes and closes everything that is open, interrupts additions. Disks must not be used any more. */
   async close(): Promise<void> {
-    await this.#overlays.close();
-    await this.#bases.close();
+    try {
+      await this.#overlays.close();
+    } finally {
+      await this.#bases.close();
+    }
   }
 
   #has(name: string): boolean {

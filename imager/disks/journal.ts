@@ -173,13 +173,12 @@ export class Journal {
     this.#appending = true;
     try {
       for (const { bytes, offset } of this.#writesOf(batch)) await this.#file.write(bytes, offset);
+      // Where the journal was ended meanwhile, the batch was given up.
+      if (this.#failure === undefined) this.#appended();
     } catch (error) {
       this.#fail(error);
-      return;
-    } finally {
-      this.#appending = false;
     }
-    this.#appended();
+    this.#appending = false;
     for (const work of this.#waiting.splice(0)) work();
     this.#append();
   }
@@ -213,7 +212,6 @@ export class Journal {
   #fail(error: unknown): void {
     this.#failure = asDiskError(error);
     for (const batch of this.#batches.splice(0)) batch.reject(this.#failure);
-    for (const work of this.#waiting.splice(0)) work();
   }
 
   #writesOf(batch: Batch): JournalWrite[] {
@@ -274,11 +272,17 @@ export class Journal {
    */
   cutOff(cause: DiskError): void {
     this.#fail(cause);
-    try {
-      const { end } = this.#synced.lsn > this.#inherited.lsn ? this.#synced : this.#inherited;
-      this.#file.writeNow(new Uint8Array(RECORD_HEAD).fill(0xff), end);
-    } catch {
+    const { end } = this.#synced.lsn > this.#inherited.lsn ? this.#synced : this.#inherited;
+    // A record that is on its way may go there, too.
+    this.between(() => this.#file.writeNow(new Uint8Array(RECORD_HEAD).fill(0xff), end)).catch(
       // The file can be neither written nor synced: nothing of ours helps.
-    }
+      () => undefined,
+    );
+  }
+
+  /** Resolves once no record is on its way to the file any more, which may be closed then where nothing is noted. */
+  async idle(): Promise<void> {
+    await this.written().catch(() => undefined);
+    await this.between(() => undefined);
   }
 }

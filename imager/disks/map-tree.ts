@@ -31,7 +31,7 @@ export class MapTree {
   #data: number;
   #zero: number;
   #dirtyLeaves = 0;
-  /** Told a page that is damaged, which counts as zeroes then. Without it that is an error. */
+  /** Told a page that is damaged, or not read, so without its checksum: it counts as zeroes then. Without it that is an error. */
   onDamage: ((level: number, index: number, pointer: Pointer) => void) | undefined;
 
   constructor(file: BlockFile, root: Pointer, blocks: number, counts: { data: number; zero: number }) {
@@ -97,7 +97,11 @@ export class MapTree {
     const pointer = this.pointer(level, index);
     if (pointer.place < SUPERBLOCK_PLACES) return pointer.place === ZERO ? ALL_ZERO : ALL_BASE;
     const words = new Uint32Array(2 * FAN_OUT);
-    this.#file.readNow(new Uint8Array(words.buffer), pointer.place * BLOCK_SIZE);
+    try {
+      this.#file.readNow(new Uint8Array(words.buffer), pointer.place * BLOCK_SIZE);
+    } catch (error) {
+      if (this.onDamage === undefined) throw error;
+    }
     return this.#keep(level, index, pointer, words);
   }
 
@@ -137,8 +141,7 @@ export class MapTree {
 
   #keep(level: number, index: number, pointer: Pointer, words: PageWords): PageWords {
     if (crc32(new Uint8Array(words.buffer)) !== pointer.crc) {
-      const first = index * FAN_OUT ** (level + 1) * BLOCK_SIZE;
-      const text = `map page of level ${level} at place ${pointer.place} is damaged: it tells where the disk's bytes from ${first} are`;
+      const text = `map page of level ${level} at place ${pointer.place} is damaged: it tells where the disk's bytes from ${index * FAN_OUT ** (level + 1) * BLOCK_SIZE} are`;
       if (this.onDamage === undefined) throw new FormatError(text);
       this.onDamage(level, index, pointer);
       return this.#own(level, index, ALL_ZERO);

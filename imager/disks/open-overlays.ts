@@ -187,7 +187,7 @@ export class OpenOverlays {
     return closing;
   }
 
-  /** Flushes and closes all of them. */
+  /** Flushes and closes all of them; rejects once that is done where it failed for one. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#opening.values());
     const flush = ([name, open]: [string, OpenOverlay]): Promise<void> => {
@@ -195,8 +195,10 @@ export class OpenOverlays {
       open.holder = undefined;
       return this.#used(name, open, () => open.overlay.flush());
     };
-    await Promise.all([...this.#open].map(flush));
+    const closed = await Promise.allSettled([...this.#open].map(flush));
     await Promise.all(this.#closing.values());
+    const failed = closed.find((close) => close.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 }
 

@@ -44,8 +44,29 @@ export function readSuperblock(dir: string): Superblock {
 
 /** What the superblock of an open file says. Throws FormatError, DiskError. */
 export function superblockIn(file: BlockFile): Superblock {
-  const both = new Uint8Array(SUPERBLOCK_PLACES * BLOCK_SIZE);
-  if (file.size() < both.length) throw new FormatError(`its file has ${file.size()} bytes`);
-  file.readNow(both, 0);
-  return chooseSuperblock(both.subarray(0, BLOCK_SIZE), both.subarray(BLOCK_SIZE)).superblock;
+  if (file.size() < SUPERBLOCK_PLACES * BLOCK_SIZE)
+    throw new FormatError(`its file has ${file.size()} bytes`);
+  return chooseSuperblock(...superblockCopies(file)).superblock;
+}
+
+/** Both copies of the superblock of an open file, one of them empty where it cannot be read. Throws DiskError where neither can. */
+export function superblockCopies(file: BlockFile): [Buffer, Buffer] {
+  const both = Buffer.alloc(SUPERBLOCK_PLACES * BLOCK_SIZE);
+  const [first, second] = [both.subarray(0, BLOCK_SIZE), both.subarray(BLOCK_SIZE)];
+  try {
+    file.readNow(both, 0);
+    return [first, second];
+  } catch (error) {
+    const alone = (copy: Buffer, place: number): Buffer => {
+      try {
+        file.readNow(copy, place * BLOCK_SIZE);
+        return copy;
+      } catch {
+        return Buffer.alloc(0);
+      }
+    };
+    const [a, b] = [alone(first, 0), alone(second, 1)];
+    if (a.length + b.length === 0) throw error;
+    return [a, b];
+  }
 }

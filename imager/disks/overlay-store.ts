@@ -229,6 +229,8 @@ export class OverlayStore {
     } finally {
       this.#checkpoints.stop();
       await this.settled();
+      // The record that tells of the last sync, too: the system gives the file's number to the next one that is opened.
+      await this.#journal.idle();
       this.file.close();
     }
   }

@@ -18,6 +18,7 @@ import {
 } from './journal-record.ts';
 import { clearBlocks, putBlocks } from './map-change.ts';
 import { MapTree } from './map-tree.ts';
+import { superblockCopies } from './overlay-file.ts';
 import { chooseSuperblock, type Segment, type Superblock } from './superblock.ts';
 import { atOnce, type Steps } from './turns.ts';
 
@@ -65,8 +66,7 @@ export function recover(file: BlockFile, onDamage?: MapTree['onDamage']): Recove
 /** As recover(), in steps: there may be some MiB of journal, and much data to verify after a power cut. */
 export function* recovery(file: BlockFile, onDamage?: MapTree['onDamage']): Steps<Recovered> {
   const places = Math.floor(file.size() / BLOCK_SIZE);
-  const pair = readPlaces(file, { place: 0, count: SUPERBLOCK_PLACES }, places);
-  const [a, b] = [pair.subarray(0, BLOCK_SIZE), pair.subarray(BLOCK_SIZE)];
+  const [a, b] = superblockCopies(file);
   const chosen = chooseSuperblock(a, b);
   const { superblock } = chosen;
   const tree = new MapTree(file, superblock.root, blockCount(superblock.size), superblock.blocks);
@@ -92,8 +92,8 @@ export function* recovery(file: BlockFile, onDamage?: MapTree['onDamage']): Step
   try {
     found.generations = readTable(file, superblock, places);
   } catch (error) {
-    if (onDamage === undefined || !(error instanceof FormatError)) throw error;
-    found.lost.push({ what: 'generations', message: `${error.message}: all of them are lost` });
+    if (onDamage === undefined) throw error;
+    found.lost.push({ what: 'generations', message: `${(error as Error).message}: all of them are lost` });
     found.superblock = { ...superblock, table: { place: 0, crc: 0, count: 0, rows: 0 } };
   }
   let sound = yield* soundRecords(file, chain, { synced, blocks: tree.blocks, places });

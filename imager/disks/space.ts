@@ -246,16 +246,16 @@ export class Space {
   }
 
   /**
-   * Forgets what is used and free. The caller marks all that is used, kept generations' first; nothing that was
-   * released or retired before may wait to be freed.
+   * Forgets what is used and free. The caller marks all that is used, kept generations' first; nothing that was released
+   * before may wait to be freed, and of what was retired only what is marked does: the rest is free, and may be taken.
    */
   beginScan(): void {
-    this.#scan = { released: [], retired: [] };
+    this.#scan = { released: [], retired: this.#retired };
     this.#blind = false;
     this.#used.clear();
     this.#fresh.clear();
     this.#holes.clear();
-    this.#released = [];
+    [this.#released, this.#retired] = [[], []];
     this.#free = 0;
     this.#scarce = Number.POSITIVE_INFINITY;
     for (let place = 0; place < SUPERBLOCK_PLACES; place++) this.#used.add(place);
@@ -263,8 +263,8 @@ export class Space {
 
   /** In a scan: a place is used, by a kept generation or only by the map as it is now. False where that was known. */
   mark(place: number, kept: boolean): boolean {
-    // A damaged map may name what the file does not have.
-    if (place >= this.#end) return true;
+    // Of a file that lost its end. Nothing new may go there: the place is free once what is lost is replaced.
+    this.#end = Math.max(this.#end, place + 1);
     if (!this.#used.add(place)) return false;
     if (!kept) this.#fresh.add(place);
     return true;

@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Bases } from '../../imager/disks/bases.ts';
+import { SystemFile } from '../../imager/disks/block-file.ts';
 import { synced } from '../support/noted-syncs.ts';
 
 const MIB = 2 ** 20;
@@ -95,6 +96,19 @@ test('no space, and a drive that fails, are told in words with the name of the f
   expect(entries()).toEqual([]);
 });
 
+test('a write that the file system takes in parts only is written to its end', async () => {
+  const proto = await handles();
+  const write = proto.write as (...all: unknown[]) => Promise<unknown>;
+  // As where the space comes to its end.
+  vi.spyOn(proto, 'write').mockImplementation(async function (this: typeof proto, ...args: unknown[]) {
+    const [bytes, from, length, at] = args;
+    return (await write.call(this, bytes, from, Math.ceil((length as number) / 2), at)) as never;
+  });
+  await bases.add('a', file);
+  vi.restoreAllMocks();
+  expect(readFileSync(join(dir, 'bases', 'a.img')).equals(readFileSync(file))).toBe(true);
+});
+
 test('an image that is there already is durable when it was added again', async () => {
   const added = await bases.add('a', file);
   synced.length = 0;
@@ -120,4 +134,14 @@ test('verify reads all of an image and says what is wrong with it', async () => 
   writeFileSync(image, content.subarray(1));
   expect(await looking.verify('a', took)).toContain(`its image has ${3 * MIB - 1} bytes, not ${3 * MIB}`);
   await expect(looking.verify('b', took)).rejects.toThrow('no base image "b"; there is: a');
+});
+
+test('an image whose file cannot be asked any more is an error for who reads it, not for the process', async () => {
+  await bases.add('a', file);
+  const content = await bases.content('a');
+  vi.spyOn(SystemFile.prototype, 'modified').mockImplementation(() => {
+    throw systemError('ESTALE', -116);
+  });
+  bases.look();
+  expect(() => content.intact()).toThrow('base image "a" cannot be looked at any more: ESTALE');
 });

@@ -13,10 +13,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { SystemFile } from '../../imager/disks/block-file.ts';
 import { Disks, type MayOpen } from '../../imager/disks/catalog.ts';
+import { DiskError } from '../../imager/disks/disk.ts';
 import { lockFile } from '../../imager/disks/host.ts';
 import { OverlayStore } from '../../imager/disks/overlay-store.ts';
 import { eventually } from '../support/eventually.ts';
@@ -433,4 +435,26 @@ test('a lock that cannot be had is no lock', () => {
   expect(locked.lock()).toBe(true);
   locked.close();
   expect(() => lockFile(-1, 'x')).toThrow('x cannot be locked against other processes: EBADF');
+});
+
+test('a disk whose flush fails at the end keeps no other from being closed, nor the bases', async () => {
+  await disks.addBase('web', file);
+  for (const name of ['n1', 'n2']) {
+    await disks.create(name, 'web');
+    const disk = await attach(name, name === 'n1' ? client : other);
+    await disks.withOverlay(name, ({ store }) => store.settled());
+    await disk.write(Buffer.alloc(4096, 1), 0);
+  }
+  const { sync } = SystemFile.prototype;
+  let failing: SystemFile | undefined;
+  vi.spyOn(SystemFile.prototype, 'sync').mockImplementation(async function (this: SystemFile) {
+    failing ??= this;
+    if (this === failing) throw new DiskError('EIO', 'the drive is gone');
+    await setTimeout(20);
+    return sync.call(this);
+  });
+  const close = vi.spyOn(SystemFile.prototype, 'close');
+  await expect(disks.close()).rejects.toThrow('the drive is gone');
+  // Two overlays and their base.
+  expect(close).toHaveBeenCalledTimes(3);
 });

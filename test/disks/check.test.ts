@@ -1,10 +1,11 @@
 /** Offline check and repair, with bits turned over in every part of the file. */
 import { expect, test } from 'vitest';
 import { check, repair } from '../../imager/disks/check.ts';
+import { DiskError } from '../../imager/disks/disk.ts';
 import { BLOCK_SIZE } from '../../imager/disks/format.ts';
 import { snapshot } from '../../imager/disks/generations.ts';
 import { Overlay } from '../../imager/disks/overlay.ts';
-import { emptyOverlay } from '../../imager/disks/overlay-file.ts';
+import { emptyOverlay, superblockIn } from '../../imager/disks/overlay-file.ts';
 import { OverlayStore } from '../../imager/disks/overlay-store.ts';
 import { encodeSuperblock } from '../../imager/disks/superblock.ts';
 import { ZeroMap } from '../../imager/disks/zero-map.ts';
@@ -34,6 +35,23 @@ async function written(): Promise<VolatileFile> {
   await disk.write(new Uint8Array(5 * BLOCK_SIZE).fill(2), 0);
   await disk.close();
   return file;
+}
+
+/** Has a place be unreadable until it is written; tells whether it is. */
+function badSector(file: VolatileFile, place: number): () => boolean {
+  const { readNow, writeNow } = file;
+  const touches = (bytes: Uint8Array, offset: number): boolean =>
+    offset <= place * BLOCK_SIZE && place * BLOCK_SIZE < offset + bytes.length;
+  let bad = true;
+  file.readNow = (target, offset) => {
+    if (bad && touches(target, offset)) throw new DiskError('EIO', 'a bad sector');
+    readNow.call(file, target, offset);
+  };
+  file.writeNow = (source, offset) => {
+    bad &&= !touches(source, offset);
+    writeNow.call(file, source, offset);
+  };
+  return () => bad;
 }
 
 test('what is good is told to be, and stays as it is', async () => {
@@ -89,6 +107,46 @@ test('a turned bit anywhere is found where it matters; after a repair all can be
     await disk.close();
   }
   expect(kinds).toEqual(new Set(['superblock', 'generations', 'map page', 'block']));
+});
+
+test.each([0, 1])('copy %i of the superblock cannot be read: the other will do', async (copy) => {
+  const file = await written();
+  const bad = badSector(file, copy);
+  expect((await check(file, quiet)).damages).toMatchObject([{ what: 'superblock' }]);
+  expect(superblockIn(file).sequence).toBeGreaterThan(1);
+  const disk = open(file);
+  await disk.store.settled();
+  expect(bad()).toBe(false);
+  expect((await check(file, quiet)).damages).toEqual([]);
+});
+
+test('a part of the map, or the generations, that cannot be read is damage as others: a repair gets past it', async () => {
+  const whole = (await written()).content();
+  const { superblock, generations } = open(new VolatileFile(whole)).store;
+  const places = [superblock.root.place, generations[0]!.root.place, superblock.table.place];
+  for (const [i, place] of places.entries()) {
+    const file = new VolatileFile(whole);
+    badSector(file, place);
+    const what = i === 2 ? 'generations' : 'map page';
+    expect((await check(file, quiet)).damages).toMatchObject([{ what, generation: i === 1 ? 1 : 0 }]);
+    expect((await repair(file, host, quiet)).damages).toMatchObject([{ what }]);
+    expect((await check(file, quiet)).damages).toEqual([]);
+  }
+});
+
+test('a file that lost its end can be checked and repaired, however much of it is gone', async () => {
+  const whole = (await written()).content();
+  for (let end = 2; end < whole.length / BLOCK_SIZE; end++) {
+    const file = new VolatileFile(whole.subarray(0, end * BLOCK_SIZE));
+    const found = await check(file, quiet);
+    const repaired = await repair(file, host, quiet);
+    expect(repaired.damages.map(({ what }) => what)).toEqual(found.damages.map(({ what }) => what));
+    expect((await check(file, quiet)).damages).toEqual([]);
+    const disk = open(file);
+    await disk.write(new Uint8Array(SIZE).fill(7), 0);
+    await disk.close();
+    expect(await check(file, quiet)).toMatchObject({ damages: [] });
+  }
 });
 
 test('after a repair of the map its blocks are counted anew, and the disk goes on', async () => {
