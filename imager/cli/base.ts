@@ -28,14 +28,15 @@ export function addBase(program: Command): void {
       const context = new Context(command);
       context.print(await context.get<ListedBase[]>('/api/bases'), (bases) =>
         table(
-          ['name', 'size', 'takes up', 'boots read', 'pack', 'sha256'],
-          bases.map(({ name, size, allocatedBytes, boot, digest }) => [
+          ['name', 'size', 'takes up', 'boots read', 'pack', 'sha256', 'damage'],
+          bases.map(({ name, size, allocatedBytes, boot, digest, damage }) => [
             name,
             bytes(size),
             bytes(allocatedBytes),
             boot === null ? '-' : bytes(boot.bytes),
             boot === null ? '-' : packWords(boot),
             digest,
+            damage ?? '-',
           ]),
         ),
       );

@@ -80,5 +80,6 @@ function showDisk(disk: DiskView): string {
     ['takes up', `${bytes(disk.allocatedBytes)}${disk.growsOnly ? ', only grows: see disk check' : ''}`],
     ['generations', String(disk.generations)],
     ['attached', disk.attached ?? '-'],
+    ['damage', disk.damage ?? '-'],
   ]);
 }

@@ -147,18 +147,17 @@ export function identityOf(path: string): string {
 
 /** An image in use. */
 export class BaseImage implements BaseContent {
+  readonly name: string;
   readonly file: BlockFile;
   readonly size: number;
   readonly zeros: ZeroMap;
-  readonly #name: string;
   readonly #modified: () => string;
   readonly #before: string;
-  /** Why it is not used any more. */
   #fault: string | undefined;
 
   constructor(name: string, path: string, size: number, zeros: ZeroMap) {
     const file = new SystemFile(path, 'r');
-    this.#name = name;
+    this.name = name;
     this.file = file;
     this.size = size;
     this.zeros = zeros;
@@ -175,7 +174,12 @@ export class BaseImage implements BaseContent {
     }
   }
 
+  /** Why it is not read any more, in words. */
+  get fault(): string | undefined {
+    return this.#fault && `base image "${this.name}" ${this.#fault}`;
+  }
+
   intact(): void {
-    if (this.#fault !== undefined) throw new DiskError('EIO', `base image "${this.#name}" ${this.#fault}`);
+    if (this.#fault !== undefined) throw new DiskError('EIO', this.fault!);
   }
 }

@@ -33,9 +33,9 @@ import {
   identityOf,
   withImageFile,
 } from './base-image.ts';
-import type { BaseContent } from './block-reader.ts';
 import { HEAD_LENGTH, sectorSizeOf } from './file-system.ts';
 import { BLOCK_SIZE } from './format.ts';
+import { ImagesInUse } from './images-in-use.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
 import { inWords } from './system-error.ts';
 import { ZeroMap } from './zero-map.ts';
@@ -48,10 +48,9 @@ export interface BaseView {
   digest: string;
   /** Bytes the image takes up on the imager's disk. */
   allocatedBytes: number;
+  /** Why no disk over it is opened now, where that is known. */
+  damage?: string;
 }
-
-/** How often images in use are looked at for changes. */
-const LOOK_MS = 250;
 
 /** What NAME.json says. */
 interface BaseRecord {
@@ -63,8 +62,9 @@ interface BaseRecord {
 
 export class Bases {
   readonly #dir: string;
-  readonly #images = new Map<string, BaseImage>();
-  #looking: NodeJS.Timeout | undefined;
+  readonly #inUse = new ImagesInUse();
+  /** Images whose content was read and found wrong, with what their files were then. */
+  readonly #wrong = new Map<string, { identity: string; damage: string }>();
   readonly #additions = new Additions(StoreError);
 
   private constructor(dir: string) {
@@ -97,11 +97,11 @@ export class Bases {
     return this.#all().filter((base): base is BaseView => !(base instanceof StoreError));
   }
 
-  /** What is wrong with the bases that list() leaves out. */
+  /** What is wrong with bases: with those that list() leaves out, and those that are refused now. */
   problems(): string[] {
     return this.#all()
-      .filter((base) => base instanceof StoreError)
-      .map((error) => error.message);
+      .map((base) => (base instanceof StoreError ? base.message : base.damage))
+      .filter((damage) => damage !== undefined);
   }
 
   #all(): (BaseView | StoreError)[] {
@@ -132,9 +132,26 @@ export class Bases {
       const { size, digest } = this.#record(name);
       const image = statSync(this.#image(name));
       if (image.size !== size) throw new Error(`its image has ${image.size} bytes, not ${size}`);
-      return { name, size, digest, allocatedBytes: image.blocks * 512 };
+      const damage = this.#inUse.damage(name) ?? this.#foundWrong(name);
+      const view = { name, size, digest, allocatedBytes: image.blocks * 512 };
+      return damage === undefined ? view : { ...view, damage };
     } catch (error) {
       throw new StoreError(`base image "${name}" is damaged: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  #foundWrong(name: string): string | undefined {
+    const found = this.#wrong.get(name);
+    return found?.identity === identityOf(this.#image(name)) ? found?.damage : undefined;
+  }
+
+  /** Why no disk over a base can be opened now; undefined where nothing is known to be wrong. Reads no content. */
+  damage(name: string): string | undefined {
+    try {
+      return this.get(name).damage;
+    } catch (error) {
+      if (error instanceof StoreError) return error.message;
+      throw error;
     }
   }
 
@@ -205,22 +222,27 @@ export class Bases {
   }
 
   /**
-   * The image's content, opened once and shared by all who read it. Rejects with StoreError where it is not what it was
-   * when it was added: a file with another inode or time is read to find that out.
+   * The image's content, opened once and shared by all who read it, until each has given it back (`release`). Rejects with
+   * StoreError where it is not what it was when it was added: a file with another inode or time is read to find that out.
    */
-  async content(name: string): Promise<BaseContent> {
-    const open = this.#images.get(name);
-    if (open !== undefined) {
-      open.intact();
-      return open;
+  async content(name: string): Promise<BaseImage> {
+    for (;;) {
+      const open = this.#inUse.take(name);
+      if (open !== undefined) return open;
+      const { size, digest } = this.get(name);
+      if (this.#record(name).identity === identityOf(this.#image(name))) {
+        const image = new BaseImage(name, this.#image(name), size, this.#zeros(name));
+        this.#inUse.add(image);
+        return image;
+      }
+      // Meanwhile another call may open it, or somebody write to it.
+      await this.#verify(name, size, digest);
     }
-    const { size, digest } = this.get(name);
-    if (this.#record(name).identity !== identityOf(this.#image(name))) await this.#verify(name, size, digest);
-    // Another call may have opened it meanwhile.
-    const image = this.#images.get(name) ?? new BaseImage(name, this.#image(name), size, this.#zeros(name));
-    this.#images.set(name, image);
-    this.#looking ??= setInterval(() => this.look(), LOOK_MS).unref();
-    return image;
+  }
+
+  /** Gives what `content` gave back: after the last user the next open looks at the file anew. */
+  release(image: BaseImage): void {
+    this.#inUse.release(image);
   }
 
   /** Which blocks of the image are zeroes; none are known to be where that was not written down, or is damaged. */
@@ -233,8 +255,11 @@ export class Bases {
   async #verify(name: string, size: number, digest: string): Promise<void> {
     const identity = identityOf(this.#image(name));
     const found = await this.#additions.run((signal) => digestOf(this.#image(name), signal));
-    if (found !== digest)
-      throw new StoreError(`base image "${name}" was changed: its content is not what was added`);
+    if (found !== digest) {
+      const damage = `base image "${name}" was changed: its content is not what was added`;
+      this.#wrong.set(name, { identity, damage });
+      throw new StoreError(damage);
+    }
     replaceDurably(this.#dir, `${name}.json`, `${JSON.stringify({ name, size, digest, identity })}\n`);
   }
 
@@ -257,16 +282,13 @@ export class Bases {
 
   /** Looks whether images in use were changed. */
   look(): void {
-    for (const image of this.#images.values()) image.look();
+    this.#inUse.look();
   }
 
   /** Interrupts additions, and closes the images. */
   async close(): Promise<void> {
-    clearInterval(this.#looking);
-    this.#looking = undefined;
     await this.#additions.close();
-    for (const image of this.#images.values()) image.file.close();
-    this.#images.clear();
+    this.#inUse.close();
   }
 
   #image(name: string): string {

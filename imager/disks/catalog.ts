@@ -43,6 +43,8 @@ export interface DiskView {
   parent: number;
   /** Address of the client that has it open. */
   attached?: string;
+  /** Why it cannot be opened now: what is known to be wrong with its base image. */
+  damage?: string;
 }
 
 export type MayOpen = (disk: string, client: DiskClient) => true | string;
@@ -96,12 +98,13 @@ export class Disks implements DiskCatalog {
   }
 
   /**
-   * Makes an empty overlay over a base. Throws StoreError where the name is bad or taken, UnknownNameError where there
-   * is no such base. Durable once it resolves.
+   * Makes an empty overlay over a base. Throws StoreError where the name is bad or taken, or the base refused now,
+   * UnknownNameError where there is no such base. Durable once it resolves.
    */
   async create(name: string, base: string): Promise<DiskView> {
     if (!isName(name)) throw new StoreError(`"${name}" cannot be a disk's name: 1 to 63 of a-z 0-9 . _ -`);
-    const { size, digest } = this.#bases.get(base);
+    const { size, digest, damage } = this.#bases.get(base);
+    if (damage !== undefined) throw new StoreError(damage);
     const path = unfinishedPath(this.#dir);
     try {
       mkdirSync(path);
@@ -161,6 +164,7 @@ export class Disks implements DiskCatalog {
   #view(name: string): DiskView {
     const open = this.#overlays.get(name);
     const { base, size, blocks, table, parent } = this.#superblock(name);
+    const damage = this.#bases.damage(base.name);
     const { data, zero } = open?.overlay.store.tree.counts() ?? blocks;
     return {
       name,
@@ -175,6 +179,7 @@ export class Disks implements DiskCatalog {
       parent,
       ...(open?.overlay.store.places().blind ? { growsOnly: true } : {}),
       ...(open?.holder === undefined ? {} : { attached: open.holder.address }),
+      ...(damage === undefined ? {} : { damage }),
     };
   }
 
@@ -208,7 +213,10 @@ export class Disks implements DiskCatalog {
   async open(name: string, client: DiskClient): ReturnType<DiskCatalog['open']> {
     const found = this.describe(name, client);
     if ('refused' in found) return found;
-    if (found.readOnly) return new BaseDisk(name, await this.#bases.content(name.slice(BASE_EXPORT.length)));
+    if (found.readOnly) {
+      const image = await this.#bases.content(name.slice(BASE_EXPORT.length));
+      return new BaseDisk(name, image, () => this.#bases.release(image));
+    }
     try {
       return await this.#overlays.attach(name, client);
     } catch (error) {
