@@ -12,6 +12,7 @@ import { makeFolder, removeUnfinished, syncPath, unfinishedPath } from '../stora
 import { BaseDisk } from './base-disk.ts';
 import type { ImageSource } from './base-image.ts';
 import { Bases, type BaseView } from './bases.ts';
+import { type DamagedView, viewsOf } from './damaged.ts';
 import type { Disk, DiskCatalog, DiskClient } from './disk.ts';
 import { BLOCK_SIZE } from './format.ts';
 import { hasHostCalls } from './host.ts';
@@ -127,26 +128,20 @@ export class Disks implements DiskCatalog {
       .sort();
   }
 
-  /** All overlays, by name. Damaged ones are left out: see problems(). */
+  /** All overlays that can be read, by name. */
   all(): DiskView[] {
-    return this.#views().filter((view): view is DiskView => !(view instanceof StoreError));
+    return this.views().filter((view) => 'size' in view);
   }
 
   /** What is wrong with the overlays and bases that all() and bases() leave out. */
   problems(): string[] {
-    const damaged = this.#views().filter((view) => view instanceof StoreError);
-    return [...damaged.map((error) => error.message), ...this.#bases.problems()];
+    const damages = this.views().flatMap((view) => ('size' in view ? [] : [view.damage]));
+    return [...damages, ...this.#bases.problems()];
   }
 
-  #views(): (DiskView | StoreError)[] {
-    return this.names().map((name) => {
-      try {
-        return this.#view(name);
-      } catch (error) {
-        if (error instanceof StoreError) return error;
-        throw error;
-      }
-    });
+  /** All overlays, by name, damaged ones' too. */
+  views(): (DiskView | DamagedView)[] {
+    return viewsOf(this.names(), (name) => this.#view(name));
   }
 
   /** The overlay of that name, or undefined. Throws StoreError where it is there but damaged. */

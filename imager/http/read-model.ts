@@ -1,6 +1,7 @@
 /** What the read API shows; the service provides it, so that this room knows no other server. */
 import type { BaseView } from '../disks/bases.ts';
 import type { DiskView } from '../disks/catalog.ts';
+import type { DamagedView } from '../disks/damaged.ts';
 import type { BootImage } from '../images/image.ts';
 import type { BootsView } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
@@ -20,7 +21,7 @@ export interface ReadModel {
   images(): BootImage[];
   /** With what is known of boots over each; null where there was none. */
   bases(): Promise<(BaseView & { boot: BootReads | null })[]>;
-  disks(): DiskView[];
+  disks(): (DiskView | DamagedView)[];
   diskNames(): string[];
   disk(name: string): DiskView | undefined;
   leases(): readonly object[];

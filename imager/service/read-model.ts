@@ -75,7 +75,7 @@ export function readModelOf(sources: Sources): ReadModel {
       Promise.all(
         disks.bases().map(async (base) => ({ ...base, boot: (await packs.show(base.name)) ?? null })),
       ),
-    disks: () => disks.all(),
+    disks: () => disks.views(),
     diskNames: () => disks.names(),
     disk: (name) => disks.show(name),
     leases: () => sources.leases(),

@@ -1,5 +1,5 @@
 /** What the verbs that list disks and base images say of those that are damaged, as an imager tells of them. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,11 @@ const answers: Record<string, unknown> = {
   '/api/bases': [
     { name: 'a', ...base },
     { name: 'b', ...base, damage: DAMAGE },
+  ],
+  '/api/disks': [
+    { ...disk, attached: '10.0.0.1' },
+    { ...disk, name: 'e', damage: DAMAGE },
+    { name: 'f', damage: 'disk "f" is damaged: its file has 0 bytes' },
   ],
   '/api/disks/d': { ...disk, damage: DAMAGE },
 };
@@ -51,3 +56,28 @@ test('base images that are refused are listed with the reason', async () => {
 test('a disk over such a base says so', async () => {
   expect((await imager('disk', 'show', 'd')).stdout).toContain(`damage        ${DAMAGE}\n`);
 }, 60_000);
+
+test('damaged disks have a row of their own', async () => {
+  const { code, stdout } = await imager('disk', 'list');
+  expect(code).toBe(0);
+  expect(stdout.split('\n')).toEqual([
+    expect.stringMatching(/ ATTACHED +DAMAGE$/),
+    expect.stringMatching(/^d +b +4\.0 KiB +0 B +10\.0\.0\.1 +-$/),
+    expect.stringMatching(new RegExp(`^e +b +4\\.0 KiB +0 B +- +${DAMAGE}$`)),
+    expect.stringMatching(/^f +- +- +- +- +disk "f" is damaged: its file has 0 bytes$/),
+    '',
+  ]);
+}, 60_000);
+
+test.each(['check', 'repair'])(
+  'disk %s of one whose file is missing says that',
+  async (verb) => {
+    mkdirSync(join(dir, 'disks/gone'), { recursive: true });
+    const path = join(dir, 'disks/gone/overlay');
+    expect(await imager('disk', verb, 'gone')).toMatchObject({
+      code: 1,
+      stderr: `imager: disk "gone" is damaged: its file ${path} is missing\n`,
+    });
+  },
+  60_000,
+);

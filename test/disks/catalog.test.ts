@@ -139,6 +139,13 @@ test('damaged disks and bases are told, and hide no others', async () => {
   ] as const)
     writeFileSync(join(dir, 'state/bases', `${name}.json`), text);
   expect(disks.all().map(({ name }) => name)).toEqual(['n3', 'n5']);
+  expect(disks.views()).toEqual([
+    { name: 'n1', damage: expect.stringContaining('disk "n1" is damaged: no valid superblock') },
+    { name: 'n2', damage: expect.stringContaining('disk "n2" is damaged: its file has 0 bytes') },
+    expect.objectContaining({ name: 'n3', size: SIZE }),
+    { name: 'n4', damage: 'disk "n4" has the format of an earlier version: make it anew' },
+    expect.objectContaining({ name: 'n5', size: SIZE }),
+  ]);
   expect(disks.bases().map(({ name }) => name)).toEqual(['debian']);
   expect(disks.problems()).toEqual([
     expect.stringContaining(
