@@ -33,6 +33,8 @@ import {
   identityOf,
   withImageFile,
 } from './base-image.ts';
+import { type BaseRecord, parseRecord } from './base-record.ts';
+import { type DamagedView, viewsOf } from './damaged.ts';
 import { HEAD_LENGTH, sectorSizeOf } from './file-system.ts';
 import { BLOCK_SIZE } from './format.ts';
 import { ImagesInUse } from './images-in-use.ts';
@@ -52,13 +54,8 @@ export interface BaseView {
   damage?: string;
 }
 
-/** What NAME.json says. */
-interface BaseRecord {
-  size: number;
-  digest: string;
-  /** Of the image's file: inode number and time of the last change of its content, as text. */
-  identity: string;
-}
+/** For messages about an image that is not what it was. */
+const WAY_BACK = 'adding the same image again puts it back';
 
 export class Bases {
   readonly #dir: string;
@@ -92,32 +89,24 @@ export class Bases {
       .sort();
   }
 
-  /** The bases, by name. Damaged ones are left out: see problems(). */
+  /** The bases, by name. Damaged ones are left out: see views(). */
   list(): BaseView[] {
-    return this.#all().filter((base): base is BaseView => !(base instanceof StoreError));
+    return this.views().filter((base) => 'size' in base);
+  }
+
+  /** The bases, by name, damaged ones, too. */
+  views(): (BaseView | DamagedView)[] {
+    return viewsOf(this.names(), (name) => this.#read(name));
   }
 
   /** What is wrong with bases: with those that list() leaves out, and those that are refused now. */
   problems(): string[] {
-    return this.#all()
-      .map((base) => (base instanceof StoreError ? base.message : base.damage))
-      .filter((damage) => damage !== undefined);
-  }
-
-  #all(): (BaseView | StoreError)[] {
-    return this.names().map((name) => {
-      try {
-        return this.#read(name);
-      } catch (error) {
-        if (error instanceof StoreError) return error;
-        throw error;
-      }
-    });
+    return this.views().flatMap(({ damage }) => damage ?? []);
   }
 
   /** The base of that name, or undefined. Throws StoreError where it is there but damaged. */
   find(name: string): BaseView | undefined {
-    return isName(name) && existsSync(join(this.#dir, `${name}.json`)) ? this.#read(name) : undefined;
+    return this.#isDescribed(name) ? this.#read(name) : undefined;
   }
 
   /** Like `find`; throws UnknownNameError where there is no such base. */
@@ -127,22 +116,31 @@ export class Bases {
     return view;
   }
 
+  #isDescribed(name: string): boolean {
+    return isName(name) && existsSync(this.#description(name));
+  }
+
   #read(name: string): BaseView {
-    try {
-      const { size, digest } = this.#record(name);
-      const image = statSync(this.#image(name));
-      if (image.size !== size) throw new Error(`its image has ${image.size} bytes, not ${size}`);
-      const damage = this.#inUse.damage(name) ?? this.#foundWrong(name);
-      const view = { name, size, digest, allocatedBytes: image.blocks * 512 };
-      return damage === undefined ? view : { ...view, damage };
-    } catch (error) {
-      throw new StoreError(`base image "${name}" is damaged: ${(error as Error).message}`, { cause: error });
+    const { size, digest } = this.#record(name);
+    const path = this.#image(name);
+    const image = orDamaged(name, () => statSync(path, { throwIfNoEntry: false }));
+    if (image?.size !== size) {
+      const wrong =
+        image === undefined ? `${path} is missing` : `its image has ${image.size} bytes, not ${size}`;
+      throw new StoreError(`base image "${name}" is damaged: ${wrong}; ${WAY_BACK}`);
     }
+    const damage = this.#inUse.damage(name) ?? this.#foundWrong(name);
+    const view = { name, size, digest, allocatedBytes: image.blocks * 512 };
+    return damage === undefined ? view : { ...view, damage };
   }
 
   #foundWrong(name: string): string | undefined {
     const found = this.#wrong.get(name);
-    return found?.identity === identityOf(this.#image(name)) ? found?.damage : undefined;
+    return found && found.identity === this.#identityNow(name) ? found.damage : undefined;
+  }
+
+  #identityNow(name: string): string | undefined {
+    return existsSync(this.#image(name)) ? identityOf(this.#image(name)) : undefined;
   }
 
   /** Why no disk over a base can be opened now; undefined where nothing is known to be wrong. Reads no content. */
@@ -174,13 +172,13 @@ export class Bases {
   }
 
   #record(name: string): BaseRecord {
-    return parseRecord(readFileSync(join(this.#dir, `${name}.json`), 'utf8'));
+    return orDamaged(name, () => parseRecord(readFileSync(this.#description(name), 'utf8')));
   }
 
   /**
    * Takes a copy of the raw image in `file` in as `name`. A name stands for one content for ever: adding the same
-   * content again changes nothing, other content is refused (StoreError), as is a file that is no plain one, or that is
-   * written to meanwhile. Durable once it resolves.
+   * content again changes nothing but to put a file back that is gone or was changed; other content is refused (StoreError),
+   * as is a file that is no plain one, or that is written to meanwhile. Durable once it resolves.
    */
   add(name: string, file: string): Promise<BaseView> {
     return this.#additions.run((signal) => withImageFile(file, (source) => this.#add(name, source, signal)));
@@ -198,12 +196,12 @@ export class Bases {
     try {
       const { size } = source;
       const { digest, zeros } = await copySparsely(source, copy, signal);
-      const known = this.find(name);
+      const known = this.#isDescribed(name) ? this.#record(name) : undefined;
       if (known !== undefined && known.digest !== digest)
         throw new StoreError(`base image "${name}" exists with other content (${known.digest.slice(0, 12)})`);
-      if (known === undefined) {
+      if (known === undefined || known.identity !== this.#identityNow(name)) {
         chmodSync(copy, 0o444);
-        // An image without its description is an addition that a crash cut short.
+        // An image without its description is an addition that a crash cut short; one that is not as described is put back.
         rmSync(this.#image(name), { force: true });
         linkSync(copy, this.#image(name));
         replaceDurably(this.#dir, `${name}.zeros`, zeros.encode(digest));
@@ -256,7 +254,7 @@ export class Bases {
     const identity = identityOf(this.#image(name));
     const found = await this.#additions.run((signal) => digestOf(this.#image(name), signal));
     if (found !== digest) {
-      const damage = `base image "${name}" was changed: its content is not what was added`;
+      const damage = `base image "${name}" was changed: its content is not what was added; ${WAY_BACK}`;
       this.#wrong.set(name, { identity, damage });
       throw new StoreError(damage);
     }
@@ -294,12 +292,17 @@ export class Bases {
   #image(name: string): string {
     return join(this.#dir, `${name}.img`);
   }
+
+  #description(name: string): string {
+    return join(this.#dir, `${name}.json`);
+  }
 }
 
-/** What a NAME.json says. Throws Error where it is not that. */
-function parseRecord(text: string): BaseRecord {
-  const { size, digest, identity } = JSON.parse(text) as Record<keyof BaseRecord, unknown>;
-  if (!Number.isSafeInteger(size) || typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest))
-    throw new Error('its description has no size or no digest');
-  return { size: Number(size), digest, identity: String(identity) };
+/** What `work` gives; throws StoreError where it fails. */
+function orDamaged<T>(name: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new StoreError(`base image "${name}" is damaged: ${(error as Error).message}`, { cause: error });
+  }
 }

@@ -93,9 +93,14 @@ export class Disks implements DiskCatalog {
     return this.#bases.addContent(name, source);
   }
 
-  /** All base images, by name. Damaged ones are left out: see problems(). */
+  /** All base images that are sound, but for what is found out when they are opened; by name. */
   bases(): BaseView[] {
     return this.#bases.list();
+  }
+
+  /** All base images, by name, damaged ones, too. */
+  baseViews(): (BaseView | DamagedView)[] {
+    return this.#bases.views();
   }
 
   /**

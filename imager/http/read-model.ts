@@ -19,8 +19,8 @@ export interface ReadModel {
   /** What a node would be given to boot; undefined where there is no such node. */
   menus(node: string): NodeMenus | undefined;
   images(): BootImage[];
-  /** With what is known of boots over each; null where there was none. */
-  bases(): Promise<(BaseView & { boot: BootReads | null })[]>;
+  /** With what is known of boots over each; null where there was none. Damaged ones, too. */
+  bases(): Promise<((BaseView & { boot: BootReads | null }) | DamagedView)[]>;
   disks(): (DiskView | DamagedView)[];
   diskNames(): string[];
   disk(name: string): DiskView | undefined;

@@ -73,7 +73,11 @@ export function readModelOf(sources: Sources): ReadModel {
     images: () => table.list(),
     bases: () =>
       Promise.all(
-        disks.bases().map(async (base) => ({ ...base, boot: (await packs.show(base.name)) ?? null })),
+        disks
+          .baseViews()
+          .map(async (base) =>
+            'size' in base ? { ...base, boot: (await packs.show(base.name)) ?? null } : base,
+          ),
       ),
     disks: () => disks.views(),
     diskNames: () => disks.names(),

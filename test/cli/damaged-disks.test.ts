@@ -16,6 +16,7 @@ const answers: Record<string, unknown> = {
   '/api/bases': [
     { name: 'a', ...base },
     { name: 'b', ...base, damage: DAMAGE },
+    { name: 'c', damage: 'base image "c" is damaged: c.img is missing' },
   ],
   '/api/disks': [
     { ...disk, attached: '10.0.0.1' },
@@ -42,13 +43,14 @@ afterAll(() => {
 
 const imager = (...args: string[]): Promise<Ended> => runVerb(args, { cwd: dir });
 
-test('base images that are refused are listed with the reason', async () => {
+test('base images that are refused or damaged are listed with the reason', async () => {
   const { code, stdout } = await imager('base', 'list');
   expect(code).toBe(0);
   expect(stdout.split('\n')).toEqual([
     expect.stringMatching(/ SHA256 +DAMAGE$/),
     expect.stringMatching(/^a +4\.0 KiB +512 B +- +- +abc +-$/),
     expect.stringMatching(new RegExp(`^b +4\\.0 KiB +512 B +- +- +abc +${DAMAGE}$`)),
+    expect.stringMatching(/^c +- +- +- +- +- +base image "c" is damaged: c\.img is missing$/),
     '',
   ]);
 }, 60_000);

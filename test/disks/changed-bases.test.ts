@@ -85,7 +85,7 @@ test('other content stays refused, and is known, until it is what was added', as
   const wrong = 'base image "b" was changed: its content is not what was added';
   await expect(disks.open('d2', client)).rejects.toThrow(wrong);
   await expect(disks.create('d4', 'b')).rejects.toThrow(wrong);
-  expect(disks.show('d1')).toMatchObject({ damage: wrong });
+  expect(disks.show('d1')).toMatchObject({ damage: expect.stringContaining(wrong) });
   writeFileSync(image, CONTENT);
   expect(await firstByte(await attached(disks, 'd2', client))).toBe(7);
   expect(disks.show('d1')).not.toHaveProperty('damage');
