@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { NotPlainError, openPlain } from '../storage/regular.ts';
+import { writeAll } from '../storage/write-all.ts';
 import { type BlockFile, SystemFile } from './block-file.ts';
 import type { BaseContent } from './block-reader.ts';
 import { DiskError } from './disk.ts';
@@ -109,12 +110,6 @@ async function copyContent(
       if (state === 'data') await writeAll(target, bytes.subarray(from, from + length), at + from);
   }
   return hash.digest('hex');
-}
-
-/** One call may write a part only, as where there is no space for more: the next one tells. */
-async function writeAll(target: FileHandle, bytes: Buffer, at: number): Promise<void> {
-  for (let done = 0; done < bytes.length; )
-    done += (await target.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
 }
 
 /**
