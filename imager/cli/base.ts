@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { BaseView } from '../disks/bases.ts';
+import type { DamagedView } from '../disks/damaged.ts';
 import { buildBaseDisk } from '../images/base-disk.ts';
 import type { Architecture } from '../images/image.ts';
 import { clearWorkFolders } from '../images/work-folder.ts';
@@ -12,7 +13,7 @@ import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
 import { bytes, counted, fields, table } from './table.ts';
 
-type ListedBase = BaseView & { boot: BootReads | null };
+type ListedBase = (BaseView & { boot: BootReads | null }) | DamagedView;
 
 export function addBase(program: Command): void {
   const base = program
@@ -27,17 +28,7 @@ export function addBase(program: Command): void {
     .action(async (_options, command: Command) => {
       const context = new Context(command);
       context.print(await context.get<ListedBase[]>('/api/bases'), (bases) =>
-        table(
-          ['name', 'size', 'takes up', 'boots read', 'pack', 'sha256'],
-          bases.map(({ name, size, allocatedBytes, boot, digest }) => [
-            name,
-            bytes(size),
-            bytes(allocatedBytes),
-            boot === null ? '-' : bytes(boot.bytes),
-            boot === null ? '-' : packWords(boot),
-            digest,
-          ]),
-        ),
+        table(['name', 'size', 'takes up', 'boots read', 'pack', 'sha256', 'damage'], bases.map(rowOf)),
       );
     });
   base
@@ -77,7 +68,7 @@ async function build(
   { arch, cache }: { arch: Architecture; cache?: string },
 ): Promise<void> {
   // Asked first: a build takes minutes, and is of no use where there is nobody to give it to.
-  const bases = await context.get<BaseView[]>('/api/bases');
+  const bases = await context.get<ListedBase[]>('/api/bases');
   if (bases.some((base) => base.name === name))
     throw new VerbError(`base image "${name}" exists already: base images never change, choose another name`);
   const { progress } = context;
@@ -99,6 +90,14 @@ export function showBase({ name, size, allocatedBytes, digest }: BaseView): stri
     ['takes up', bytes(allocatedBytes)],
     ['content', `sha256 ${digest}`],
   ]);
+}
+
+function rowOf(base: ListedBase): string[] {
+  const damage = base.damage ?? '-';
+  if (!('size' in base)) return [base.name, '-', '-', '-', '-', '-', damage];
+  const { name, size, allocatedBytes, boot, digest } = base;
+  const read = boot === null ? ['-', '-'] : [bytes(boot.bytes), packWords(boot)];
+  return [name, bytes(size), bytes(allocatedBytes), ...read, digest, damage];
 }
 
 function packWords({ pack, current }: BootReads): string {

@@ -47,8 +47,11 @@ async function run(context: Context, name: string, mend: boolean): Promise<void>
     import('../disks/overlay-file.ts'),
     import('../disks/open-overlays.ts'),
   ]);
-  const path = join(context.config.state, 'disks', name, FILE_NAME);
-  if (!isName(name) || !existsSync(path)) throw new VerbError(`no disk "${name}" in ${context.config.state}`);
+  const folder = join(context.config.state, 'disks', name);
+  if (!isName(name) || !existsSync(folder))
+    throw new VerbError(`no disk "${name}" in ${context.config.state}`);
+  const path = join(folder, FILE_NAME);
+  if (!existsSync(path)) throw new VerbError(`disk "${name}" is damaged: its file ${path} is missing`);
   const file = new SystemFile(path, mend ? 'r+' : 'r');
   let report: CheckReport;
   try {

@@ -1,12 +1,15 @@
 /** `imager disk`: the nodes' disks, copy-on-write over a base image. */
 import type { Command } from 'commander';
 import type { DiskView } from '../disks/catalog.ts';
+import type { DamagedView } from '../disks/damaged.ts';
 import type { BootReads } from '../model/views.ts';
 import { showBoots } from './base.ts';
 import { Context } from './context.ts';
 import { addCheck } from './disk-check.ts';
 import { addGenerations } from './disk-generations.ts';
 import { bytes, fields, table } from './table.ts';
+
+type ListedDisk = DiskView | DamagedView;
 
 export function addDisk(program: Command): void {
   const disk = program
@@ -20,17 +23,8 @@ export function addDisk(program: Command): void {
     .addHelpText('after', '\nExamples:\n  imager disk list\n  imager disk list --json')
     .action(async (_options, command: Command) => {
       const context = new Context(command);
-      context.print(await context.get<DiskView[]>('/api/disks'), (disks) =>
-        table(
-          ['name', 'base', 'size', 'written', 'attached'],
-          disks.map((each) => [
-            each.name,
-            each.base,
-            bytes(each.size),
-            bytes(each.blocksWritten * each.blockSize),
-            each.attached ?? '-',
-          ]),
-        ),
+      context.print(await context.get<ListedDisk[]>('/api/disks'), (disks) =>
+        table(['name', 'base', 'size', 'written', 'attached', 'damage'], disks.map(rowOf)),
       );
     });
   disk
@@ -69,6 +63,13 @@ export function addDisk(program: Command): void {
   addCheck(disk);
 }
 
+function rowOf(disk: ListedDisk): string[] {
+  const damage = disk.damage ?? '-';
+  if (!('size' in disk)) return [disk.name, '-', '-', '-', '-', damage];
+  const { name, base, size, blocksWritten, blockSize, attached = '-' } = disk;
+  return [name, base, bytes(size), bytes(blocksWritten * blockSize), attached, damage];
+}
+
 function showDisk(disk: DiskView): string {
   return fields([
     ['name', disk.name],
@@ -80,5 +81,6 @@ function showDisk(disk: DiskView): string {
     ['takes up', `${bytes(disk.allocatedBytes)}${disk.growsOnly ? ', only grows: see disk check' : ''}`],
     ['generations', String(disk.generations)],
     ['attached', disk.attached ?? '-'],
+    ['damage', disk.damage ?? '-'],
   ]);
 }

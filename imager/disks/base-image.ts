@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { NotPlainError, openPlain } from '../storage/regular.ts';
+import { writeAll } from '../storage/write-all.ts';
 import { type BlockFile, SystemFile } from './block-file.ts';
 import type { BaseContent } from './block-reader.ts';
 import { DiskError } from './disk.ts';
@@ -111,12 +112,6 @@ async function copyContent(
   return hash.digest('hex');
 }
 
-/** One call may write a part only, as where there is no space for more: the next one tells. */
-async function writeAll(target: FileHandle, bytes: Buffer, at: number): Promise<void> {
-  for (let done = 0; done < bytes.length; )
-    done += (await target.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
-}
-
 /**
  * SHA-256 of a file; `took` is told how many bytes of it were read. Rejects with StoreError where it cannot be read, and
  * with the signal's reason soon after it.
@@ -147,18 +142,17 @@ export function identityOf(path: string): string {
 
 /** An image in use. */
 export class BaseImage implements BaseContent {
+  readonly name: string;
   readonly file: BlockFile;
   readonly size: number;
   readonly zeros: ZeroMap;
-  readonly #name: string;
   readonly #modified: () => string;
   readonly #before: string;
-  /** Why it is not used any more. */
   #fault: string | undefined;
 
   constructor(name: string, path: string, size: number, zeros: ZeroMap) {
     const file = new SystemFile(path, 'r');
-    this.#name = name;
+    this.name = name;
     this.file = file;
     this.size = size;
     this.zeros = zeros;
@@ -175,7 +169,12 @@ export class BaseImage implements BaseContent {
     }
   }
 
+  /** Why it is not read any more, in words. */
+  get fault(): string | undefined {
+    return this.#fault && `base image "${this.name}" ${this.#fault}`;
+  }
+
   intact(): void {
-    if (this.#fault !== undefined) throw new DiskError('EIO', `base image "${this.#name}" ${this.#fault}`);
+    if (this.#fault !== undefined) throw new DiskError('EIO', this.fault!);
   }
 }

@@ -33,9 +33,11 @@ import {
   identityOf,
   withImageFile,
 } from './base-image.ts';
-import type { BaseContent } from './block-reader.ts';
+import { type BaseRecord, parseRecord } from './base-record.ts';
+import { type DamagedView, viewsOf } from './damaged.ts';
 import { HEAD_LENGTH, sectorSizeOf } from './file-system.ts';
 import { BLOCK_SIZE } from './format.ts';
+import { ImagesInUse } from './images-in-use.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
 import { inWords } from './system-error.ts';
 import { ZeroMap } from './zero-map.ts';
@@ -48,23 +50,18 @@ export interface BaseView {
   digest: string;
   /** Bytes the image takes up on the imager's disk. */
   allocatedBytes: number;
+  /** Why no disk over it is opened now, where that is known. */
+  damage?: string;
 }
 
-/** How often images in use are looked at for changes. */
-const LOOK_MS = 250;
-
-/** What NAME.json says. */
-interface BaseRecord {
-  size: number;
-  digest: string;
-  /** Of the image's file: inode number and time of the last change of its content, as text. */
-  identity: string;
-}
+/** For messages about an image that is not what it was. */
+const WAY_BACK = 'adding the same image again puts it back';
 
 export class Bases {
   readonly #dir: string;
-  readonly #images = new Map<string, BaseImage>();
-  #looking: NodeJS.Timeout | undefined;
+  readonly #inUse = new ImagesInUse();
+  /** Images whose content was read and found wrong, with what their files were then. */
+  readonly #wrong = new Map<string, { identity: string; damage: string }>();
   readonly #additions = new Additions(StoreError);
 
   private constructor(dir: string) {
@@ -92,32 +89,24 @@ export class Bases {
       .sort();
   }
 
-  /** The bases, by name. Damaged ones are left out: see problems(). */
+  /** The bases, by name. Damaged ones are left out: see views(). */
   list(): BaseView[] {
-    return this.#all().filter((base): base is BaseView => !(base instanceof StoreError));
+    return this.views().filter((base) => 'size' in base);
   }
 
-  /** What is wrong with the bases that list() leaves out. */
+  /** The bases, by name, damaged ones, too. */
+  views(): (BaseView | DamagedView)[] {
+    return viewsOf(this.names(), (name) => this.#read(name));
+  }
+
+  /** What is wrong with bases: with those that list() leaves out, and those that are refused now. */
   problems(): string[] {
-    return this.#all()
-      .filter((base) => base instanceof StoreError)
-      .map((error) => error.message);
-  }
-
-  #all(): (BaseView | StoreError)[] {
-    return this.names().map((name) => {
-      try {
-        return this.#read(name);
-      } catch (error) {
-        if (error instanceof StoreError) return error;
-        throw error;
-      }
-    });
+    return this.views().flatMap(({ damage }) => damage ?? []);
   }
 
   /** The base of that name, or undefined. Throws StoreError where it is there but damaged. */
   find(name: string): BaseView | undefined {
-    return isName(name) && existsSync(join(this.#dir, `${name}.json`)) ? this.#read(name) : undefined;
+    return this.#isDescribed(name) ? this.#read(name) : undefined;
   }
 
   /** Like `find`; throws UnknownNameError where there is no such base. */
@@ -127,14 +116,40 @@ export class Bases {
     return view;
   }
 
+  #isDescribed(name: string): boolean {
+    return isName(name) && existsSync(this.#description(name));
+  }
+
   #read(name: string): BaseView {
+    const { size, digest } = this.#record(name);
+    const path = this.#image(name);
+    const image = orDamaged(name, () => statSync(path, { throwIfNoEntry: false }));
+    if (image?.size !== size) {
+      const wrong =
+        image === undefined ? `${path} is missing` : `its image has ${image.size} bytes, not ${size}`;
+      throw new StoreError(`base image "${name}" is damaged: ${wrong}; ${WAY_BACK}`);
+    }
+    const damage = this.#inUse.damage(name) ?? this.#foundWrong(name);
+    const view = { name, size, digest, allocatedBytes: image.blocks * 512 };
+    return damage === undefined ? view : { ...view, damage };
+  }
+
+  #foundWrong(name: string): string | undefined {
+    const found = this.#wrong.get(name);
+    return found && found.identity === this.#identityNow(name) ? found.damage : undefined;
+  }
+
+  #identityNow(name: string): string | undefined {
+    return existsSync(this.#image(name)) ? identityOf(this.#image(name)) : undefined;
+  }
+
+  /** Why no disk over a base can be opened now; undefined where nothing is known to be wrong. Reads no content. */
+  damage(name: string): string | undefined {
     try {
-      const { size, digest } = this.#record(name);
-      const image = statSync(this.#image(name));
-      if (image.size !== size) throw new Error(`its image has ${image.size} bytes, not ${size}`);
-      return { name, size, digest, allocatedBytes: image.blocks * 512 };
+      return this.get(name).damage;
     } catch (error) {
-      throw new StoreError(`base image "${name}" is damaged: ${(error as Error).message}`, { cause: error });
+      if (error instanceof StoreError) return error.message;
+      throw error;
     }
   }
 
@@ -157,13 +172,13 @@ export class Bases {
   }
 
   #record(name: string): BaseRecord {
-    return parseRecord(readFileSync(join(this.#dir, `${name}.json`), 'utf8'));
+    return orDamaged(name, () => parseRecord(readFileSync(this.#description(name), 'utf8')));
   }
 
   /**
    * Takes a copy of the raw image in `file` in as `name`. A name stands for one content for ever: adding the same
-   * content again changes nothing, other content is refused (StoreError), as is a file that is no plain one, or that is
-   * written to meanwhile. Durable once it resolves.
+   * content again changes nothing but to put a file back that is gone or was changed; other content is refused (StoreError),
+   * as is a file that is no plain one, or that is written to meanwhile. Durable once it resolves.
    */
   add(name: string, file: string): Promise<BaseView> {
     return this.#additions.run((signal) => withImageFile(file, (source) => this.#add(name, source, signal)));
@@ -181,12 +196,12 @@ export class Bases {
     try {
       const { size } = source;
       const { digest, zeros } = await copySparsely(source, copy, signal);
-      const known = this.find(name);
+      const known = this.#isDescribed(name) ? this.#record(name) : undefined;
       if (known !== undefined && known.digest !== digest)
         throw new StoreError(`base image "${name}" exists with other content (${known.digest.slice(0, 12)})`);
-      if (known === undefined) {
+      if (known === undefined || known.identity !== this.#identityNow(name)) {
         chmodSync(copy, 0o444);
-        // An image without its description is an addition that a crash cut short.
+        // An image without its description is an addition that a crash cut short; one that is not as described is put back.
         rmSync(this.#image(name), { force: true });
         linkSync(copy, this.#image(name));
         replaceDurably(this.#dir, `${name}.zeros`, zeros.encode(digest));
@@ -205,22 +220,27 @@ export class Bases {
   }
 
   /**
-   * The image's content, opened once and shared by all who read it. Rejects with StoreError where it is not what it was
-   * when it was added: a file with another inode or time is read to find that out.
+   * The image's content, opened once and shared by all who read it, until each has given it back (`release`). Rejects with
+   * StoreError where it is not what it was when it was added: a file with another inode or time is read to find that out.
    */
-  async content(name: string): Promise<BaseContent> {
-    const open = this.#images.get(name);
-    if (open !== undefined) {
-      open.intact();
-      return open;
+  async content(name: string): Promise<BaseImage> {
+    for (;;) {
+      const open = this.#inUse.take(name);
+      if (open !== undefined) return open;
+      const { size, digest } = this.get(name);
+      if (this.#record(name).identity === identityOf(this.#image(name))) {
+        const image = new BaseImage(name, this.#image(name), size, this.#zeros(name));
+        this.#inUse.add(image);
+        return image;
+      }
+      // Meanwhile another call may open it, or somebody write to it.
+      await this.#verify(name, size, digest);
     }
-    const { size, digest } = this.get(name);
-    if (this.#record(name).identity !== identityOf(this.#image(name))) await this.#verify(name, size, digest);
-    // Another call may have opened it meanwhile.
-    const image = this.#images.get(name) ?? new BaseImage(name, this.#image(name), size, this.#zeros(name));
-    this.#images.set(name, image);
-    this.#looking ??= setInterval(() => this.look(), LOOK_MS).unref();
-    return image;
+  }
+
+  /** Gives what `content` gave back: after the last user the next open looks at the file anew. */
+  release(image: BaseImage): void {
+    this.#inUse.release(image);
   }
 
   /** Which blocks of the image are zeroes; none are known to be where that was not written down, or is damaged. */
@@ -233,8 +253,11 @@ export class Bases {
   async #verify(name: string, size: number, digest: string): Promise<void> {
     const identity = identityOf(this.#image(name));
     const found = await this.#additions.run((signal) => digestOf(this.#image(name), signal));
-    if (found !== digest)
-      throw new StoreError(`base image "${name}" was changed: its content is not what was added`);
+    if (found !== digest) {
+      const damage = `base image "${name}" was changed: its content is not what was added; ${WAY_BACK}`;
+      this.#wrong.set(name, { identity, damage });
+      throw new StoreError(damage);
+    }
     replaceDurably(this.#dir, `${name}.json`, `${JSON.stringify({ name, size, digest, identity })}\n`);
   }
 
@@ -257,27 +280,29 @@ export class Bases {
 
   /** Looks whether images in use were changed. */
   look(): void {
-    for (const image of this.#images.values()) image.look();
+    this.#inUse.look();
   }
 
   /** Interrupts additions, and closes the images. */
   async close(): Promise<void> {
-    clearInterval(this.#looking);
-    this.#looking = undefined;
     await this.#additions.close();
-    for (const image of this.#images.values()) image.file.close();
-    this.#images.clear();
+    this.#inUse.close();
   }
 
   #image(name: string): string {
     return join(this.#dir, `${name}.img`);
   }
+
+  #description(name: string): string {
+    return join(this.#dir, `${name}.json`);
+  }
 }
 
-/** What a NAME.json says. Throws Error where it is not that. */
-function parseRecord(text: string): BaseRecord {
-  const { size, digest, identity } = JSON.parse(text) as Record<keyof BaseRecord, unknown>;
-  if (!Number.isSafeInteger(size) || typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest))
-    throw new Error('its description has no size or no digest');
-  return { size: Number(size), digest, identity: String(identity) };
+/** What `work` gives; throws StoreError where it fails. */
+function orDamaged<T>(name: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new StoreError(`base image "${name}" is damaged: ${(error as Error).message}`, { cause: error });
+  }
 }

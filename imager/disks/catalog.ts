@@ -12,6 +12,7 @@ import { makeFolder, removeUnfinished, syncPath, unfinishedPath } from '../stora
 import { BaseDisk } from './base-disk.ts';
 import type { ImageSource } from './base-image.ts';
 import { Bases, type BaseView } from './bases.ts';
+import { type DamagedView, viewsOf } from './damaged.ts';
 import type { Disk, DiskCatalog, DiskClient } from './disk.ts';
 import { BLOCK_SIZE } from './format.ts';
 import { hasHostCalls } from './host.ts';
@@ -43,6 +44,8 @@ export interface DiskView {
   parent: number;
   /** Address of the client that has it open. */
   attached?: string;
+  /** Why it cannot be opened now: what is known to be wrong with its base image. */
+  damage?: string;
 }
 
 export type MayOpen = (disk: string, client: DiskClient) => true | string;
@@ -90,18 +93,24 @@ export class Disks implements DiskCatalog {
     return this.#bases.addContent(name, source);
   }
 
-  /** All base images, by name. Damaged ones are left out: see problems(). */
+  /** All base images that are sound, but for what is found out when they are opened; by name. */
   bases(): BaseView[] {
     return this.#bases.list();
   }
 
+  /** All base images, by name, damaged ones, too. */
+  baseViews(): (BaseView | DamagedView)[] {
+    return this.#bases.views();
+  }
+
   /**
-   * Makes an empty overlay over a base. Throws StoreError where the name is bad or taken, UnknownNameError where there
-   * is no such base. Durable once it resolves.
+   * Makes an empty overlay over a base. Throws StoreError where the name is bad or taken, or the base refused now,
+   * UnknownNameError where there is no such base. Durable once it resolves.
    */
   async create(name: string, base: string): Promise<DiskView> {
     if (!isName(name)) throw new StoreError(`"${name}" cannot be a disk's name: 1 to 63 of a-z 0-9 . _ -`);
-    const { size, digest } = this.#bases.get(base);
+    const { size, digest, damage } = this.#bases.get(base);
+    if (damage !== undefined) throw new StoreError(damage);
     const path = unfinishedPath(this.#dir);
     try {
       mkdirSync(path);
@@ -124,26 +133,20 @@ export class Disks implements DiskCatalog {
       .sort();
   }
 
-  /** All overlays, by name. Damaged ones are left out: see problems(). */
+  /** All overlays that can be read, by name. */
   all(): DiskView[] {
-    return this.#views().filter((view): view is DiskView => !(view instanceof StoreError));
+    return this.views().filter((view) => 'size' in view);
   }
 
   /** What is wrong with the overlays and bases that all() and bases() leave out. */
   problems(): string[] {
-    const damaged = this.#views().filter((view) => view instanceof StoreError);
-    return [...damaged.map((error) => error.message), ...this.#bases.problems()];
+    const damages = this.views().flatMap((view) => ('size' in view ? [] : [view.damage]));
+    return [...damages, ...this.#bases.problems()];
   }
 
-  #views(): (DiskView | StoreError)[] {
-    return this.names().map((name) => {
-      try {
-        return this.#view(name);
-      } catch (error) {
-        if (error instanceof StoreError) return error;
-        throw error;
-      }
-    });
+  /** All overlays, by name, damaged ones' too. */
+  views(): (DiskView | DamagedView)[] {
+    return viewsOf(this.names(), (name) => this.#view(name));
   }
 
   /** The overlay of that name, or undefined. Throws StoreError where it is there but damaged. */
@@ -161,6 +164,7 @@ export class Disks implements DiskCatalog {
   #view(name: string): DiskView {
     const open = this.#overlays.get(name);
     const { base, size, blocks, table, parent } = this.#superblock(name);
+    const damage = this.#bases.damage(base.name);
     const { data, zero } = open?.overlay.store.tree.counts() ?? blocks;
     return {
       name,
@@ -175,6 +179,7 @@ export class Disks implements DiskCatalog {
       parent,
       ...(open?.overlay.store.places().blind ? { growsOnly: true } : {}),
       ...(open?.holder === undefined ? {} : { attached: open.holder.address }),
+      ...(damage === undefined ? {} : { damage }),
     };
   }
 
@@ -208,7 +213,10 @@ export class Disks implements DiskCatalog {
   async open(name: string, client: DiskClient): ReturnType<DiskCatalog['open']> {
     const found = this.describe(name, client);
     if ('refused' in found) return found;
-    if (found.readOnly) return new BaseDisk(name, await this.#bases.content(name.slice(BASE_EXPORT.length)));
+    if (found.readOnly) {
+      const image = await this.#bases.content(name.slice(BASE_EXPORT.length));
+      return new BaseDisk(name, image, () => this.#bases.release(image));
+    }
     try {
       return await this.#overlays.attach(name, client);
     } catch (error) {

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { AttachedOverlay } from './attached-overlay.ts';
+import type { BaseImage } from './base-image.ts';
 import type { Bases } from './bases.ts';
 import { SystemFile } from './block-file.ts';
 import type { DiskClient } from './disk.ts';
@@ -17,6 +18,8 @@ import type { Superblock } from './superblock.ts';
 /** An overlay that is open here. */
 export interface OpenOverlay {
   overlay: Overlay;
+  /** What it is over, given back at its close. */
+  image: BaseImage;
   holder: DiskClient | undefined;
   /** What is done to it that no client may see. */
   busy: string | undefined;
@@ -113,7 +116,26 @@ export class OpenOverlays {
   }
 
   async #load(name: string): Promise<void> {
-    const base = await this.#bases.content(superblockOf(this.#dir, name).base.name);
+    const { base } = superblockOf(this.#dir, name);
+    if (this.#bases.damage(base.name) !== undefined) await this.#closeUnsound();
+    const image = await this.#bases.content(base.name);
+    try {
+      await this.#loadOver(name, image);
+    } catch (error) {
+      this.#bases.release(image);
+      throw error;
+    }
+  }
+
+  /** Nobody has those that linger: they shall not keep a base image that was changed from being looked at anew. */
+  async #closeUnsound(): Promise<void> {
+    for (const [name, open] of this.#open)
+      if (open.lingering !== undefined && !this.#sound(name, open))
+        void this.#close(name, open).catch(() => undefined);
+    await Promise.all(this.#closing.values());
+  }
+
+  async #loadOver(name: string, image: BaseImage): Promise<void> {
     const file = new SystemFile(join(this.#dir, name, FILE_NAME), 'r+');
     try {
       if (!file.lock()) throw new BusyError(`disk "${name}" is in use by another process of this machine`);
@@ -127,9 +149,9 @@ export class OpenOverlays {
         salt: newSalt,
         warn: (message, detail) => this.#log.warn({ disk: name, ...detail }, message),
       });
-      const overlay = new Overlay(name, store, base);
+      const overlay = new Overlay(name, store, image);
       const free = { holder: undefined, busy: undefined, users: 0, lingering: undefined };
-      this.#open.set(name, { overlay, ...free });
+      this.#open.set(name, { overlay, image, ...free });
     } catch (error) {
       file.close();
       throw error instanceof StoreError ? error : damaged(name, error);
@@ -145,13 +167,13 @@ export class OpenOverlays {
     return this.#used(name, open, () => open.overlay.flush(), this.#lingerMs);
   }
 
-  /** What fails, or has no time to linger, is closed at once where nobody else uses it. */
+  /** What fails, is not sound, or has no time to linger, is closed at once where nobody else uses it. */
   async #used<T>(name: string, open: OpenOverlay, work: () => Promise<T>, lingerMs = 0): Promise<T> {
     open.users++;
     let ms = 0;
     try {
       const result = await work();
-      ms = lingerMs;
+      ms = this.#sound(name, open) ? lingerMs : 0;
       return result;
     } finally {
       open.users--;
@@ -179,7 +201,10 @@ export class OpenOverlays {
   #close(name: string, open: OpenOverlay): Promise<void> {
     clearTimeout(open.lingering);
     this.#open.delete(name);
-    const closing = open.overlay.close().finally(() => this.#closing.delete(name));
+    const closing = open.overlay.close().finally(() => {
+      this.#bases.release(open.image);
+      this.#closing.delete(name);
+    });
     this.#closing.set(
       name,
       closing.catch(() => undefined),

@@ -1,6 +1,7 @@
 /** What the read API shows; the service provides it, so that this room knows no other server. */
 import type { BaseView } from '../disks/bases.ts';
 import type { DiskView } from '../disks/catalog.ts';
+import type { DamagedView } from '../disks/damaged.ts';
 import type { BootImage } from '../images/image.ts';
 import type { BootsView } from '../journal/attempts.ts';
 import type { RecordedEvent } from '../journal/event.ts';
@@ -18,9 +19,9 @@ export interface ReadModel {
   /** What a node would be given to boot; undefined where there is no such node. */
   menus(node: string): NodeMenus | undefined;
   images(): BootImage[];
-  /** With what is known of boots over each; null where there was none. */
-  bases(): Promise<(BaseView & { boot: BootReads | null })[]>;
-  disks(): DiskView[];
+  /** With what is known of boots over each; null where there was none. Damaged ones, too. */
+  bases(): Promise<((BaseView & { boot: BootReads | null }) | DamagedView)[]>;
+  disks(): (DiskView | DamagedView)[];
   diskNames(): string[];
   disk(name: string): DiskView | undefined;
   leases(): readonly object[];

@@ -5,6 +5,7 @@ import { type FileHandle, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { syncPath, unfinishedPath } from '../storage/durable.ts';
+import { writeAll } from '../storage/write-all.ts';
 import {
   contentOffset,
   decodeIndex,
@@ -73,13 +74,16 @@ async function indexOf(image: FileHandle, trace: Trace, signal: AbortSignal): Pr
 }
 
 async function writePack(pack: FileHandle, image: FileHandle, index: PackIndex, signal: AbortSignal) {
-  let at = (await pack.write(encodeIndex(index), 0)).bytesWritten;
+  const head = encodeIndex(index);
+  await writeAll(pack, head, 0);
+  let at = head.length;
   for (const { block, count, zero } of index.runs) {
     for (let done = 0; done < count && !zero; done += STRETCH) {
       signal.throwIfAborted();
       const content = Buffer.alloc(Math.min(STRETCH, count - done) * BLOCK_SIZE);
       await readBlocks(image, content, block + done);
-      at += (await pack.write(content, 0, content.length, at)).bytesWritten;
+      await writeAll(pack, content, at);
+      at += content.length;
     }
   }
 }

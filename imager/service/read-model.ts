@@ -73,9 +73,13 @@ export function readModelOf(sources: Sources): ReadModel {
     images: () => table.list(),
     bases: () =>
       Promise.all(
-        disks.bases().map(async (base) => ({ ...base, boot: (await packs.show(base.name)) ?? null })),
+        disks
+          .baseViews()
+          .map(async (base) =>
+            'size' in base ? { ...base, boot: (await packs.show(base.name)) ?? null } : base,
+          ),
       ),
-    disks: () => disks.all(),
+    disks: () => disks.views(),
     diskNames: () => disks.names(),
     disk: (name) => disks.show(name),
     leases: () => sources.leases(),

@@ -145,3 +145,24 @@ test('an image whose file cannot be asked any more is an error for who reads it,
   bases.look();
   expect(() => content.intact()).toThrow('base image "a" cannot be looked at any more: ESTALE');
 });
+
+test.each([
+  ['is gone', (image: string) => rmSync(image)],
+  ['has other content', (image: string) => writeFileSync(image, Buffer.alloc(3 * MIB, 8))],
+  ['has another length', (image: string) => writeFileSync(image, 'short')],
+] as const)('adding the same image again puts a file back that %s', async (_what, spoil) => {
+  const added = await bases.add('a', file);
+  const image = join(dir, 'bases/a.img');
+  chmodSync(image, 0o644);
+  spoil(image);
+  await expect(bases.content('a')).rejects.toThrow('adding the same image again puts it back');
+  expect(bases.views()).toEqual([expect.objectContaining({ name: 'a', damage: expect.any(String) })]);
+  const other = join(dir, 'other');
+  writeFileSync(other, Buffer.alloc(3 * MIB, 9));
+  await expect(bases.add('a', other)).rejects.toThrow('base image "a" exists with other content');
+  expect(await bases.add('a', file)).toEqual(added);
+  expect(readFileSync(image).equals(readFileSync(file))).toBe(true);
+  expect(bases.views()).toEqual([added]);
+  bases.release(await bases.content('a'));
+  expect(entries()).toEqual(['a.img', 'a.json', 'a.zeros']);
+});

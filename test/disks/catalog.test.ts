@@ -139,7 +139,18 @@ test('damaged disks and bases are told, and hide no others', async () => {
   ] as const)
     writeFileSync(join(dir, 'state/bases', `${name}.json`), text);
   expect(disks.all().map(({ name }) => name)).toEqual(['n3', 'n5']);
+  expect(disks.views()).toEqual([
+    { name: 'n1', damage: expect.stringContaining('disk "n1" is damaged: no valid superblock') },
+    { name: 'n2', damage: expect.stringContaining('disk "n2" is damaged: its file has 0 bytes') },
+    expect.objectContaining({ name: 'n3', size: SIZE }),
+    { name: 'n4', damage: 'disk "n4" has the format of an earlier version: make it anew' },
+    expect.objectContaining({ name: 'n5', size: SIZE }),
+  ]);
   expect(disks.bases().map(({ name }) => name)).toEqual(['debian']);
+  expect(disks.baseViews().map(({ name, damage }) => [name, damage !== undefined])).toEqual([
+    ...[['bare', true] as const, ['debian', false] as const],
+    ...['empty', 'gone', 'null'].map((name) => [name, true] as const),
+  ]);
   expect(disks.problems()).toEqual([
     expect.stringContaining(
       'disk "n1" is damaged: no valid superblock: copy 0: superblock has a wrong checksum',
@@ -148,7 +159,7 @@ test('damaged disks and bases are told, and hide no others', async () => {
     'disk "n4" has the format of an earlier version: make it anew',
     expect.stringContaining('base image "bare" is damaged: its description has no size or no digest'),
     expect.stringContaining('base image "empty" is damaged: Unexpected end of JSON'),
-    expect.stringContaining('base image "gone" is damaged: ENOENT'),
+    `base image "gone" is damaged: ${join(dir, 'state/bases/gone.img')} is missing; adding the same image again puts it back`,
     expect.stringContaining('base image "null" is damaged'),
   ]);
   expect(() => disks.show('n2')).toThrow('disk "n2" is damaged');
