@@ -39,7 +39,7 @@ export interface NbdServerOptions {
    * one request. Where they are used up, clients that neither take replies nor finish requests are dropped.
    */
   maxPendingBytes?: number;
-  /** Time a client has to open an export. Default 30 s. */
+  /** Time a client has for each option until it opens an export; ten times that for all. Default 30 s. */
   handshakeTimeoutMs?: number;
   /** Time after which a client that takes no replies, or leaves a request half sent, is dropped. Default 120 s. */
   stallTimeoutMs?: number;

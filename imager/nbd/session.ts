@@ -6,6 +6,7 @@ import type { Budget } from './budget.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { ProtocolError } from './codec.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
+import { HandshakeTime } from './handshake-time.ts';
 import { Incoming } from './incoming.ts';
 import { negotiate, type Talk, type Terms } from './negotiation.ts';
 import { Patience } from './patience.ts';
@@ -81,7 +82,7 @@ export class Session implements Holder {
   #patience: Patience | undefined;
   #stopped: Promise<void> | undefined;
   #flushed: Promise<void> = Promise.resolve();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #time: HandshakeTime;
   readonly #take = (chunk: Buffer): void => {
     if (this.#stopped !== undefined) return;
     this.#reader.feed(chunk);
@@ -99,6 +100,8 @@ export class Session implements Holder {
       this.#leave = resolve;
     });
     this.#listen(socket);
+    const late = (): void => this.#drop('timeout', 'no export was opened in time');
+    this.#time = new HandshakeTime(host.handshakeTimeoutMs, late);
     this.#started = this.#start();
   }
 
@@ -161,16 +164,13 @@ export class Session implements Holder {
 
   /** Carries the connection through its handshake. Never rejects. */
   async #start(): Promise<void> {
-    this.#timer = setTimeout(
-      () => this.#drop('timeout', 'no export was opened in time'),
-      this.#host.handshakeTimeoutMs,
-    );
     const talk: Talk = {
       reader: this.#reader,
       send: (bytes: Buffer) => new Promise((sent) => this.#socket.write(bytes, () => sent())),
       tls: this.#host.tls?.mode ?? 'off',
       tlsMissing: () => this.#host.denied(this, 'tls-required', 'the client asked for an export without TLS'),
       startTls: () => this.#startTls(),
+      optionDone: () => this.#time.optionDone(),
     };
     try {
       const agreed = await negotiate(talk, {
@@ -205,7 +205,7 @@ export class Session implements Holder {
   }
 
   #attach(disk: Disk, terms: Terms): void {
-    clearTimeout(this.#timer);
+    this.#time.end();
     const { pool, replyMemory, budget } = this.#host;
     const socket = this.#socket;
     socket.pause();
@@ -276,7 +276,7 @@ export class Session implements Holder {
   }
 
   async #stop(reason: EndReason): Promise<void> {
-    clearTimeout(this.#timer);
+    this.#time.end();
     this.#stream?.watchQuiet(0, () => {});
     if (this.#transmission !== undefined) {
       this.#incoming?.halt();
