@@ -1,10 +1,12 @@
 /** What the server tells of its connections: counters by reason, the first of each in the log, and events for the journal. */
 import type { Logger } from 'pino';
-import type { Disk } from '../disks/disk.ts';
+import type { Disk, DiskError } from '../disks/disk.ts';
 import type { Clock } from '../journal/clock.ts';
 import type { BootEvent, EventSink } from '../journal/event.ts';
 import { Tally } from '../journal/tally.ts';
 import type { Holder } from './attachments.ts';
+import { type Moved, Traffic } from './traffic.ts';
+import type { Fault } from './validate.ts';
 
 /** Refusals of one address for one reason are reported this often at most: each is an entry of the journal. */
 const REPORT_MS = 10_000;
@@ -32,10 +34,11 @@ export interface Connection {
   readonly identity: string | undefined;
   /** From when it is attached on. */
   readonly disk: Disk | undefined;
-  readonly transmission: { requests: number; bytesRead: number; bytesWritten: number } | undefined;
+  readonly transmission: Moved | undefined;
 }
 
 export class Reports {
+  readonly traffic = new Traffic();
   readonly #tally: Tally;
   readonly #sink: EventSink;
   readonly #clock: Clock;
@@ -48,8 +51,10 @@ export class Reports {
     this.#clock = clock;
   }
 
+  /** Counters since the start, by the names that they have in metrics. */
   stats(): Record<string, number> {
-    return this.#tally.stats();
+    const none = { 'requests.failed': 0, 'requests.refused': 0 };
+    return { ...none, ...this.#tally.stats(), ...this.traffic.stats() };
   }
 
   count(key: string): void {
@@ -64,6 +69,18 @@ export class Reports {
   /** The same of a connection. */
   problem(key: string, { address, port, disk }: Connection, message: string): void {
     this.notice(key, { address, port, export: disk?.name, message });
+  }
+
+  /** A request was found invalid before any disk was asked. */
+  requestRefused(session: Connection, { fault, why }: Fault): void {
+    this.count('requests.refused');
+    this.problem(`refused.${fault}`, session, `request refused: ${why}`);
+  }
+
+  /** A disk failed what a request asked of it. */
+  requestFailed(session: Connection, { code, message }: DiskError): void {
+    this.count('requests.failed');
+    this.problem(`failed.${code}`, session, message);
   }
 
   /** Tells the journal of a refusal, unless it just heard of the same. */
@@ -87,6 +104,7 @@ export class Reports {
     const { name, size, readOnly } = session.disk!;
     const { address, identity } = session;
     this.count('attached');
+    this.traffic.begin(session.transmission!);
     const detail = { export: name, size, readOnly, ...(identity === undefined ? {} : { identity }) };
     this.#emit({ step: 'attach', address, detail });
   }
@@ -94,6 +112,7 @@ export class Reports {
   /** A client has its disk no longer; `by` is the connection that has taken it over. */
   detached(session: Connection, reason: EndReason, by?: Holder): void {
     const { requests, bytesRead, bytesWritten } = session.transmission!;
+    this.traffic.end(session.transmission!);
     const whose = by && `${by.address} port ${by.port}`;
     const key = `detached.${reason}`;
     if (whose === undefined) this.count(key);

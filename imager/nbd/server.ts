@@ -124,6 +124,11 @@ export class NbdServer implements SessionHost {
     return { ...this.reports.stats(), ...awakeCounts() };
   }
 
+  /** Of the moment: connections that have an export, and bytes of the memory that all share. */
+  gauges(): { 'connections.attached': number; 'pending.bytes': number } {
+    return { 'connections.attached': this.reports.traffic.attached, 'pending.bytes': this.budget.used };
+  }
+
   connections(): ConnectionView[] {
     return [...this.#sessions].map(({ address, port, identity, disk, transmission }) => ({
       address,

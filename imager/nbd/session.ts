@@ -198,9 +198,8 @@ export class Session implements Holder {
     const stream = takeOver(socket) ?? new PlainStream(socket);
     const replies = new StreamReplies(stream, replyMemory, budget, () => this.#incoming?.relieved());
     const transmission = new Transmission(disk, terms, replies, budget, {
-      refused: ({ fault, why }) =>
-        this.#host.reports.problem(`refused.${fault}`, this, `request refused: ${why}`),
-      failed: (error) => this.#host.reports.problem(`failed.${error.code}`, this, error.message),
+      refused: (fault) => this.#host.reports.requestRefused(this, fault),
+      failed: (error) => this.#host.reports.requestFailed(this, error),
       disconnect: () => void this.stop('disconnect'),
       nonsense: ({ message, reason }) => this.#drop('protocol', message, reason),
     });
