@@ -160,7 +160,7 @@ async function startParts(
       menus: menus.stats(),
       packs: packs.stats(),
     }),
-    gauges: () => ({ agent: agents.gauges() }),
+    gauges: () => ({ agent: agents.gauges(), nbd: nbd.gauges() }),
   });
   const served = packs.files(files);
   const http = await serve('http', () =>

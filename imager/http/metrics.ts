@@ -20,7 +20,7 @@ export function metricsOf(model: Pick<ReadModel, 'stats' | 'gauges' | 'watch' | 
   });
   new Gauge({
     name: 'bootwright_server',
-    help: 'What each server has at the moment: connections, nodes.',
+    help: 'What each server has at the moment: connections, nodes, bytes.',
     labelNames: ['server', 'what'],
     registers: [registry],
     collect() {

@@ -18,10 +18,13 @@ const JOIN_MS = 5_000;
 export interface Holder {
   /** The client, as it is told from others: what it proved, else its address. */
   readonly client: string;
+  /** Where it comes from. */
+  readonly address: string;
+  readonly port: number;
   /** Requests it has sent. */
   readonly requests: number;
-  /** Resolves once it has given its disk back. */
-  stop(reason: 'takeover'): Promise<void>;
+  /** Resolves once it has given its disk back, which is for `by`. */
+  stop(reason: 'takeover', by: Holder): Promise<void>;
 }
 
 interface Attachment {
@@ -48,7 +51,7 @@ export class Attachments {
       held.holders.add(holder);
       return held.disk;
     }
-    await Promise.all([...held.holders].map((earlier) => earlier.stop('takeover')));
+    await Promise.all([...held.holders].map((earlier) => earlier.stop('takeover', holder)));
     return undefined;
   }
 

@@ -12,6 +12,11 @@ export class Budget {
     this.#limit = limit;
   }
 
+  /** Bytes that are held. */
+  get used(): number {
+    return this.#used;
+  }
+
   /** No more should be begun, and somebody may be waiting. */
   get exhausted(): boolean {
     return this.#used >= this.#limit || this.#waiting.length > 0;

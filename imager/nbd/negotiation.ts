@@ -46,6 +46,8 @@ export interface Talk {
   tlsMissing(): void;
   /** Puts TLS under `reader` and `send`, once what was sent is on its way. Rejects where the client fails it. */
   startTls(): Promise<void>;
+  /** The answer to an option is taken: the client has its time for the next one. */
+  optionDone(): void;
 }
 
 /** What was agreed on beside the disk. */
@@ -58,8 +60,8 @@ export interface Terms {
 
 /** Data of an option that is too long for us is skipped up to this length; a client that sends more is hung up on. */
 const MAX_SKIPPED = 1024 * 1024;
-/** A client that asks more than this is not going to open anything. */
-const MAX_OPTIONS = 1024;
+/** A client that asks more than this is not going to open anything. Lists ask up to four times about each of 1000 exports. */
+const MAX_OPTIONS = 4096;
 
 /**
  * Talks a client through its options. Gives the disk it opened, with the answer that tells so already sent, or
@@ -76,6 +78,7 @@ export async function negotiate(
   for (let count = 0; count < MAX_OPTIONS; count++) {
     // Whoever takes no answers is given no more of them.
     await sent;
+    talk.optionDone();
     const option = await readOption(talk.reader);
     if (!client.fixedNewstyle && option.option !== OPT.exportName)
       throw new ProtocolError('option', `option ${option.option} without fixed newstyle`);

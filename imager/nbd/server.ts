@@ -7,14 +7,14 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import type { Logger } from 'pino';
 import type { Disk, DiskCatalog, DiskClient } from '../disks/disk.ts';
 import type { Clock } from '../journal/clock.ts';
-import type { BootEvent, EventSink } from '../journal/event.ts';
-import { Tally } from '../journal/tally.ts';
+import type { EventSink } from '../journal/event.ts';
 import { Attachments } from './attachments.ts';
 import { Budget } from './budget.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
 import { ReplyMemory } from './reply-memory.ts';
-import { type EndReason, Session, type SessionHost } from './session.ts';
+import { Reports } from './reports.ts';
+import { Session, type SessionHost } from './session.ts';
 import { awakeCounts } from './stream-native.ts';
 import { TlsGate, type TlsSettings } from './tls.ts';
 
@@ -39,7 +39,7 @@ export interface NbdServerOptions {
    * one request. Where they are used up, clients that neither take replies nor finish requests are dropped.
    */
   maxPendingBytes?: number;
-  /** Time a client has to open an export. Default 30 s. */
+  /** Time a client has for each option until it opens an export; ten times that for all. Default 30 s. */
   handshakeTimeoutMs?: number;
   /** Time after which a client that takes no replies, or leaves a request half sent, is dropped. Default 120 s. */
   stallTimeoutMs?: number;
@@ -69,9 +69,6 @@ const BACKLOG = 1024;
 const LOOK_MS = 500;
 /** Clients dropped at one look: each takes time that the others wait. */
 const MOST_EVICTED = 48;
-/** Refusals of one address for one reason are reported this often at most: each is an entry of the journal. */
-const REPORT_MS = 10_000;
-const MAX_REPORTED = 1024;
 
 export class NbdServer implements SessionHost {
   readonly handshakeTimeoutMs: number;
@@ -79,24 +76,22 @@ export class NbdServer implements SessionHost {
   readonly tls: TlsGate | undefined;
   readonly budget: Budget;
   readonly pool = new BufferPool();
+  readonly reports: Reports;
   readonly replyMemory = new ReplyMemory(this.pool);
   readonly #options: NbdServerOptions;
   readonly #server: Server;
   readonly #sessions = new Set<Session>();
-  readonly #tally: Tally;
   readonly #maxConnections: number;
   readonly #maxPerAddress: number;
   readonly #looks: NodeJS.Timeout;
   readonly #attachments = new Attachments();
-  /** When a refusal was reported last, by address and reason. */
-  readonly #reported = new Map<string, number>();
   /** Opens of one export run one after another: the last of each. */
   readonly #turns = new Map<string, Promise<unknown>>();
   #closing = false;
 
   private constructor(options: NbdServerOptions) {
     this.#options = options;
-    this.#tally = new Tally(options.log);
+    this.reports = new Reports(options);
     this.#maxConnections = options.maxConnections ?? 1024;
     this.#maxPerAddress = options.maxConnectionsPerAddress ?? 32;
     this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? 30_000;
@@ -117,7 +112,7 @@ export class NbdServer implements SessionHost {
         resolve();
       });
     });
-    server.#server.on('error', (error) => server.#notice('accept-errors', { message: error.message }));
+    server.#server.on('error', (error) => server.reports.notice('accept-errors', { message: error.message }));
     return server;
   }
 
@@ -126,7 +121,12 @@ export class NbdServer implements SessionHost {
   }
 
   stats(): Record<string, number> {
-    return { ...this.#tally.stats(), ...awakeCounts() };
+    return { ...this.reports.stats(), ...awakeCounts() };
+  }
+
+  /** Of the moment: connections that have an export, and bytes of the memory that all share. */
+  gauges(): { 'connections.attached': number; 'pending.bytes': number } {
+    return { 'connections.attached': this.reports.traffic.attached, 'pending.bytes': this.budget.used };
   }
 
   connections(): ConnectionView[] {
@@ -168,12 +168,12 @@ export class NbdServer implements SessionHost {
   }
 
   #accept(socket: Socket): void {
-    this.count('accepted');
+    this.reports.count('accepted');
     const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
     const reason = this.#noPlaceFor(address);
     if (reason !== undefined) {
-      this.#notice(`refused.${reason}`, { address, connections: this.#sessions.size });
-      this.#report(address, reason);
+      this.reports.notice(`refused.${reason}`, { address, connections: this.#sessions.size });
+      this.reports.refused(address, reason);
       socket.destroy();
       return;
     }
@@ -206,21 +206,6 @@ export class NbdServer implements SessionHost {
       session.evict('it neither takes its replies nor finishes its requests, and others need the memory');
   }
 
-  /** Tells the journal of a refusal, unless it just heard of the same. */
-  #report(address: string, reason: string, detail?: BootEvent['detail']): void {
-    const now = this.#options.clock.now();
-    const key = `${address} ${reason}`;
-    if (now - (this.#reported.get(key) ?? Number.NEGATIVE_INFINITY) < REPORT_MS) return;
-    if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
-    this.#reported.set(key, now);
-    this.#emit({ step: 'refused', address, reason, ...(detail === undefined ? {} : { detail }) });
-  }
-
-  denied({ address }: Session, reason: 'tls' | 'tls-required', why: string): void {
-    this.count(`refused.${reason}`);
-    this.#report(address, reason, { why });
-  }
-
   clientAt(address: string): string {
     return this.#options.clientAt?.(address) ?? address;
   }
@@ -245,8 +230,8 @@ export class NbdServer implements SessionHost {
     // Only names that exist get a turn: others would fill the map.
     const opened = 'refused' in found ? found : await this.#inTurn(name, () => this.#openNow(name, session));
     if ('refused' in opened) {
-      this.problem(`refused.${opened.refused}`, session, opened.why);
-      this.#report(session.address, opened.refused, { export: name.slice(0, 80), why: opened.why });
+      this.reports.problem(`refused.${opened.refused}`, session, opened.why);
+      this.reports.refused(session.address, opened.refused, { export: name.slice(0, 80), why: opened.why });
     }
     return opened;
   }
@@ -273,41 +258,6 @@ export class NbdServer implements SessionHost {
     const turn = (this.#turns.get(name) ?? Promise.resolve()).then(work);
     this.#turns.set(name, turn);
     return turn;
-  }
-
-  attached(session: Session): void {
-    const { name, size, readOnly } = session.disk!;
-    const { address, identity } = session;
-    this.count('attached');
-    const detail = { export: name, size, readOnly, ...(identity === undefined ? {} : { identity }) };
-    this.#emit({ step: 'attach', address, detail });
-  }
-
-  detached(session: Session, reason: EndReason): void {
-    const { requests, bytesRead, bytesWritten } = session.transmission!;
-    this.count(`detached.${reason}`);
-    this.#emit({
-      step: 'detach',
-      address: session.address,
-      ...(reason === 'disconnect' ? {} : { reason }),
-      detail: { export: session.disk!.name, requests, bytesRead, bytesWritten },
-    });
-  }
-
-  count(key: string): void {
-    this.#tally.count(key);
-  }
-
-  problem(key: string, { address, port, disk }: Session, message: string): void {
-    this.#notice(key, { address, port, export: disk?.name, message });
-  }
-
-  #notice(key: string, detail: Record<string, unknown>): void {
-    this.#tally.notice(key, detail, `NBD ${key} (further ones are only counted)`);
-  }
-
-  #emit(event: Omit<BootEvent, 'at' | 'component'>): void {
-    this.#options.sink({ at: this.#options.clock.now(), component: 'nbd', ...event });
   }
 }
 

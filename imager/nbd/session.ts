@@ -6,31 +6,19 @@ import type { Budget } from './budget.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { ProtocolError } from './codec.ts';
 import type { ExportFacts, Refused } from './handshake.ts';
+import { HandshakeTime } from './handshake-time.ts';
 import { Incoming } from './incoming.ts';
 import { negotiate, type Talk, type Terms } from './negotiation.ts';
 import { Patience } from './patience.ts';
 import { Reader } from './reader.ts';
 import { StreamReplies } from './replies.ts';
 import type { ReplyMemory } from './reply-memory.ts';
+import type { EndReason, Reports } from './reports.ts';
 import type { Stream } from './stream.ts';
 import { takeOver } from './stream-native.ts';
 import { PlainStream } from './stream-plain.ts';
 import { TlsFailure, type TlsGate } from './tls.ts';
 import { Transmission } from './transmission.ts';
-
-/** Why a connection ended: the client's wish, its silence or its nonsense, or ours. */
-export type EndReason =
-  | 'disconnect'
-  | 'lost'
-  | 'protocol'
-  | 'tls'
-  | 'timeout'
-  | 'stalled'
-  | 'crowded'
-  | 'takeover'
-  | 'moved'
-  | 'shutdown'
-  | 'refused';
 
 /** What a session needs of its server. */
 export interface SessionHost {
@@ -41,17 +29,12 @@ export interface SessionHost {
   readonly budget: Budget;
   readonly pool: BufferPool;
   readonly replyMemory: ReplyMemory;
+  readonly reports: Reports;
   /** One address for all those of a client. */
   clientAt(address: string): string;
   list(session: Session): string[];
   describe(name: string, session: Session): ExportFacts | Refused;
   open(name: string, session: Session): Promise<Disk | Refused>;
-  /** A client got nowhere with its handshake: the journal is to know. */
-  denied(session: Session, reason: 'tls' | 'tls-required', why: string): void;
-  attached(session: Session): void;
-  detached(session: Session, reason: EndReason): void;
-  count(key: string): void;
-  problem(key: string, session: Session, message: string): void;
 }
 
 /** Bytes of a client that talks on while its export is being opened. */
@@ -81,7 +64,7 @@ export class Session implements Holder {
   #patience: Patience | undefined;
   #stopped: Promise<void> | undefined;
   #flushed: Promise<void> = Promise.resolve();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #time: HandshakeTime;
   readonly #take = (chunk: Buffer): void => {
     if (this.#stopped !== undefined) return;
     this.#reader.feed(chunk);
@@ -99,6 +82,8 @@ export class Session implements Holder {
       this.#leave = resolve;
     });
     this.#listen(socket);
+    const late = (): void => this.#drop('timeout', 'no export was opened in time');
+    this.#time = new HandshakeTime(host.handshakeTimeoutMs, late);
     this.#started = this.#start();
   }
 
@@ -117,7 +102,7 @@ export class Session implements Holder {
   }
 
   // What follows is 'close'.
-  readonly #failed = (): void => this.#host.count('socket-errors');
+  readonly #failed = (): void => this.#host.reports.count('socket-errors');
 
   readonly #closed = (): void => {
     this.#leave();
@@ -161,16 +146,14 @@ export class Session implements Holder {
 
   /** Carries the connection through its handshake. Never rejects. */
   async #start(): Promise<void> {
-    this.#timer = setTimeout(
-      () => this.#drop('timeout', 'no export was opened in time'),
-      this.#host.handshakeTimeoutMs,
-    );
     const talk: Talk = {
       reader: this.#reader,
       send: (bytes: Buffer) => new Promise((sent) => this.#socket.write(bytes, () => sent())),
       tls: this.#host.tls?.mode ?? 'off',
-      tlsMissing: () => this.#host.denied(this, 'tls-required', 'the client asked for an export without TLS'),
+      tlsMissing: () =>
+        this.#host.reports.denied(this, 'tls-required', 'the client asked for an export without TLS'),
       startTls: () => this.#startTls(),
+      optionDone: () => this.#time.optionDone(),
     };
     try {
       const agreed = await negotiate(talk, {
@@ -183,7 +166,7 @@ export class Session implements Holder {
     } catch (error) {
       if (error instanceof ProtocolError) this.#drop('protocol', error.message, error.reason);
       else if (error instanceof TlsFailure) {
-        this.#host.denied(this, 'tls', error.message);
+        this.#host.reports.denied(this, 'tls', error.message);
         this.#drop('tls', error.message);
       } else await this.stop('lost');
     }
@@ -201,11 +184,11 @@ export class Session implements Holder {
     this.#socket = socket;
     this.#identity = identity;
     this.#listen(socket);
-    this.#host.count('secured');
+    this.#host.reports.count('secured');
   }
 
   #attach(disk: Disk, terms: Terms): void {
-    clearTimeout(this.#timer);
+    this.#time.end();
     const { pool, replyMemory, budget } = this.#host;
     const socket = this.#socket;
     socket.pause();
@@ -215,8 +198,8 @@ export class Session implements Holder {
     const stream = takeOver(socket) ?? new PlainStream(socket);
     const replies = new StreamReplies(stream, replyMemory, budget, () => this.#incoming?.relieved());
     const transmission = new Transmission(disk, terms, replies, budget, {
-      refused: ({ fault, why }) => this.#host.problem(`refused.${fault}`, this, `request refused: ${why}`),
-      failed: (error) => this.#host.problem(`failed.${error.code}`, this, error.message),
+      refused: (fault) => this.#host.reports.requestRefused(this, fault),
+      failed: (error) => this.#host.reports.requestFailed(this, error),
       disconnect: () => void this.stop('disconnect'),
       nonsense: ({ message, reason }) => this.#drop('protocol', message, reason),
     });
@@ -229,7 +212,7 @@ export class Session implements Holder {
       if (stream.unsent > 0) this.#drop('stalled', 'client takes no replies');
       else if (incoming.waiting) this.#drop('stalled', 'client sends no more of a request');
     });
-    this.#host.attached(this);
+    this.#host.reports.attached(this);
     const rest = this.#reader.rest();
     if (rest.length > 0) incoming.feed(rest);
     stream.listen({
@@ -250,7 +233,7 @@ export class Session implements Holder {
   }
 
   #drop(reason: EndReason, message: string, detail: string = reason): void {
-    this.#host.problem(`dropped.${detail}`, this, message);
+    this.#host.reports.problem(`dropped.${detail}`, this, message);
     this.#reader.end(new Error(message));
     void this.stop(reason);
   }
@@ -268,15 +251,16 @@ export class Session implements Holder {
 
   /**
    * Ends the connection: requests that were taken are carried out and answered, then the disk is given back.
-   * Resolves at that moment; `closed` tells when its flush is done. Only the first call's reason counts.
+   * Resolves at that moment; `closed` tells when its flush is done. Only the first call's reason counts,
+   * and who takes over (`by`).
    */
-  stop(reason: EndReason): Promise<void> {
-    this.#stopped ??= this.#stop(reason);
+  stop(reason: EndReason, by?: Holder): Promise<void> {
+    this.#stopped ??= this.#stop(reason, by);
     return this.#stopped;
   }
 
-  async #stop(reason: EndReason): Promise<void> {
-    clearTimeout(this.#timer);
+  async #stop(reason: EndReason, by?: Holder): Promise<void> {
+    this.#time.end();
     this.#stream?.watchQuiet(0, () => {});
     if (this.#transmission !== undefined) {
       this.#incoming?.halt();
@@ -284,7 +268,7 @@ export class Session implements Holder {
       await this.#transmission.idle();
     }
     if (this.#disk !== undefined) this.#flushed = this.#giveBack();
-    if (this.#transmission !== undefined) this.#host.detached(this, reason);
+    if (this.#transmission !== undefined) this.#host.reports.detached(this, reason, by);
     this.#hangUp();
   }
 
@@ -304,7 +288,7 @@ export class Session implements Holder {
     try {
       await this.#release();
     } catch (error) {
-      this.#host.problem('failed.close', this, (error as Error).message);
+      this.#host.reports.problem('failed.close', this, (error as Error).message);
     }
   }
 

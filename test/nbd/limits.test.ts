@@ -16,6 +16,7 @@ import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import {
   CACHE,
   CLIENT_FLAGS,
+  contextRequest,
   FLUSH,
   infoRequest,
   option,
@@ -119,6 +120,47 @@ test('answers that a client does not take in its handshake are not heaped up', a
   leaving.socket.resetAndDestroy();
   await eventually(() => expect(server!.connections()).toEqual([]));
   waiting.socket.destroy();
+});
+
+test('whoever goes on with his handshake has time for each option, but a place not for good', async () => {
+  const { port } = await start({ handshakeTimeoutMs: 400 });
+  const client = await RawClient.open(port);
+  await client.take(18);
+  client.send(CLIENT_FLAGS);
+  const begun = performance.now();
+  // A part of an option is none.
+  const halting = await RawClient.open(port);
+  halting.send(CLIENT_FLAGS, option(3).subarray(0, 9));
+  const goOn = async (): Promise<void> => {
+    for (;;) {
+      await setTimeout(50);
+      client.send(option(3));
+      await client.optionReplies();
+    }
+  };
+  const over = expect(goOn()).rejects.toThrow('stream ended');
+  await halting.ended;
+  await eventually(() => expect(server!.connections()).toHaveLength(1));
+  await over;
+  expect(performance.now() - begun).toBeGreaterThan(3900);
+  expect(server!.stats()['dropped.timeout']).toBe(2);
+});
+
+test('a thousand exports may be asked about in one handshake, as nbdinfo --list does', async () => {
+  const { port } = await start({}, new MemoryDisk('n1', MIB));
+  const client = await RawClient.open(port);
+  await client.take(18);
+  client.send(CLIENT_FLAGS, option(8), option(3));
+  for (let n = 0; n < 2; n++) await client.optionReplies();
+  const each = [
+    option(10, contextRequest('n1', ['base:allocation'])),
+    option(6, infoRequest('n1')),
+    option(9, contextRequest('n1', [])),
+  ];
+  for (let n = 0; n < 1000; n++) {
+    client.send(...each);
+    for (const _ of each) expect((await client.optionReplies()).at(-1)!.type).toBe(1);
+  }
 });
 
 test('half a request, and then nothing: dropped, and its disk is free', async () => {

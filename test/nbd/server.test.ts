@@ -1,4 +1,4 @@
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { DiskError } from '../../imager/disks/disk.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
@@ -467,6 +467,45 @@ describe('the end of a connection', () => {
     client.send(request({ type: READ, length: 1 }));
     expect((await client.reply(1)).data.toString()).toBe('x');
     flushing.open();
+  });
+
+  test('who was ended by whose comeback is in the journal, and the first of them in the log', async () => {
+    const warn = vi.fn();
+    await start({
+      clientAt: (address) => (address === '127.0.0.2' ? '127.0.0.1' : address),
+      log: { warn } as unknown as Logger,
+    });
+    const comeback = async (from: string): Promise<number> => {
+      const client = await RawClient.attach(server.port, 'n1', from);
+      client.send(request({ type: READ, length: 1 }));
+      await client.reply(1);
+      return client.socket.localPort!;
+    };
+    const [one, two, three] = [
+      await comeback('127.0.0.1'),
+      await comeback('127.0.0.2'),
+      await comeback('127.0.0.2'),
+    ];
+    expect(events.filter(({ step }) => step === 'detach')).toMatchObject([
+      {
+        ...{ address: '127.0.0.1', reason: 'takeover' },
+        detail: { export: 'n1', port: one, by: `127.0.0.2 port ${two}` },
+      },
+      {
+        ...{ address: '127.0.0.2', reason: 'takeover' },
+        detail: { export: 'n1', port: two, by: `127.0.0.2 port ${three}` },
+      },
+    ]);
+    expect(server.stats()['detached.takeover']).toBe(2);
+    expect(warn.mock.calls).toMatchObject([
+      [
+        {
+          ...{ key: 'detached.takeover', address: '127.0.0.1', port: one, export: 'n1' },
+          message: `127.0.0.2 port ${two}, a comeback of the same client, has taken the export over`,
+        },
+        expect.stringContaining('detached.takeover'),
+      ],
+    ]);
   });
 
   test('several connections of one client that are opened before they are used share its disk', async () => {

@@ -118,6 +118,8 @@ describe('a node boots', () => {
     expect(await api(node1, '/api/leases')).toMatchObject([{ address: '10.77.0.11', node: 'node1' }]);
     const metrics = await node1.run('curl -sS http://10.77.0.1/metrics');
     expect(metrics).toMatch(/bootwright_server_total\{server="dhcp",what="received\.discover"\} [1-9]/);
+    expect(metrics).toMatch(/bootwright_server_total\{server="nbd",what="read\.bytes"\} \d/);
+    expect(metrics).toMatch(/bootwright_server\{server="nbd",what="pending\.bytes"\} \d/);
     expect(metrics).toMatch(/bootwright_dhcp_replies_total\{type="ack",reason=""\} 1/);
   });
 });

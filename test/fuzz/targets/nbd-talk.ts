@@ -166,6 +166,7 @@ async function talk(bytes: Buffer): Promise<boolean> {
       send: async (answer) => void talked.push(answer),
       tls: 'allowed',
       tlsMissing: () => {},
+      optionDone: () => {},
       startTls: async () => {},
     },
     {
