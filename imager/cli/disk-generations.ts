@@ -27,10 +27,7 @@ export function addGenerations(disk: Command): void {
     .addHelpText('after', examples('generations node1-root', 'generations node1-root --json'))
     .action(async (name: string, _options, command: Command) => {
       const context = new Context(command);
-      const found = await either<Generations>(context, name, 'generations', undefined, (work) =>
-        work.generations(name),
-      );
-      context.print(found, listGenerations);
+      context.print(await kept(context, name), listGenerations);
     });
   verb(disk, 'rollback', 'make a disk that nobody uses what it was; what it is now is kept as a generation')
     .argument('<generation>', 'number of the generation', generationNumber)
@@ -73,12 +70,17 @@ export function addGenerations(disk: Command): void {
     .option('--generation <number>', 'number of the generation', generationNumber)
     .addHelpText(
       'after',
-      examples('commit node1-root --base web-2', 'commit node1-root --base web-2 --generation 3'),
+      `
+Without --generation the disk as it is is kept as a generation labelled "base image NAME", which stays; where no base
+image comes of it, that generation is dropped again.
+${examples('commit node1-root --base web-2', 'commit node1-root --base web-2 --generation 3')}`,
     )
     .action(async (name: string, o: { base: string; generation?: number }, command: Command) => {
       const context = new Context(command);
       const wish = { base: o.base, ...(o.generation === undefined ? {} : { generation: o.generation }) };
-      context.progress(`reading ${name}; this takes a few seconds for each GiB`);
+      const { generations } = await kept(context, name);
+      if (o.generation === undefined || generations.some(({ id }) => id === o.generation))
+        context.progress(`reading ${name}; this takes a few seconds for each GiB`);
       const made = await either<BaseView>(context, name, 'commit', wish, (work) =>
         work.commit(name, o.base, o.generation, percent(context)),
       );
@@ -92,6 +94,10 @@ export function addGenerations(disk: Command): void {
       const grown = await either<DiskView>(context, name, 'grow', { size }, (work) => work.grow(name, size));
       context.print(grown, (view) => `${view.name} has ${bytes(view.size)}`);
     });
+}
+
+function kept(context: Context, name: string): Promise<Generations> {
+  return either(context, name, 'generations', undefined, (work) => work.generations(name));
 }
 
 function verb(disk: Command, name: string, description: string): Command {

@@ -174,9 +174,19 @@ export class Bases {
     return this.#additions.run((signal) => this.#add(name, source, signal));
   }
 
-  async #add(name: string, source: ImageSource, signal: AbortSignal): Promise<BaseView> {
+  /** Throws StoreError where content of `size` bytes cannot become `name`, as far as that is known without reading it. */
+  mayAdd(name: string, size: number): void {
     if (!isName(name))
       throw new StoreError(`"${name}" cannot be a base image's name: 1 to 63 of a-z 0-9 . _ -`);
+    const known = this.find(name);
+    if (known !== undefined && known.size !== size)
+      throw new StoreError(
+        `base image "${name}" exists with other content: it has ${known.size} bytes, not ${size}`,
+      );
+  }
+
+  async #add(name: string, source: ImageSource, signal: AbortSignal): Promise<BaseView> {
+    this.mayAdd(name, source.size);
     const copy = unfinishedPath(this.#dir);
     try {
       const { size } = source;

@@ -90,6 +90,11 @@ export class Disks implements DiskCatalog {
     return this.#bases.addContent(name, source);
   }
 
+  /** Throws StoreError where content of `size` bytes cannot be added; see Bases.mayAdd. */
+  mayAddContent(name: string, size: number): void {
+    this.#bases.mayAdd(name, size);
+  }
+
   /** All base images, by name. Damaged ones are left out: see problems(). */
   bases(): BaseView[] {
     return this.#bases.list();

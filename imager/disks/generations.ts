@@ -67,16 +67,29 @@ export async function rollBack(store: OverlayStore, id: number, time: number): P
   return kept!;
 }
 
-/** Gives a generation up; what only it has is free then. Rejects with StoreError, DiskError. */
-export async function drop(store: OverlayStore, id: number): Promise<Generation> {
+/** Gives a generation up, and does `more` with it; what only it has is free then. Rejects with StoreError, DiskError. */
+export async function drop(
+  store: OverlayStore,
+  id: number,
+  more: (draft: Draft) => void = () => {},
+): Promise<Generation> {
   let dropped: Generation | undefined;
-  const alter = ({ generations }: Draft): void => {
+  const alter = (draft: Draft): void => {
+    const { generations } = draft;
     dropped = generationOf(generations, id);
     generations.splice(generations.indexOf(dropped), 1);
+    more(draft);
   };
   await store.checkpoint({ alter });
   await store.rescan();
   return dropped!;
+}
+
+/** Gives a generation up that was made for something that came to nothing. Rejects as drop() does. */
+export async function takeBack(store: OverlayStore, { id, parent }: Generation): Promise<void> {
+  await drop(store, id, ({ superblock }) => {
+    if (superblock.parent === id) superblock.parent = parent;
+  });
 }
 
 /**

@@ -11,12 +11,12 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Bases } from '../../imager/disks/bases.ts';
 import { SystemFile } from '../../imager/disks/block-file.ts';
+import { handles, systemError } from '../support/file-handles.ts';
 import { synced } from '../support/noted-syncs.ts';
 
 const MIB = 2 ** 20;
@@ -38,17 +38,6 @@ afterEach(async () => {
 });
 
 const entries = (): string[] => readdirSync(join(dir, 'bases')).sort();
-
-/** Calls of an open file, of whichever. */
-async function handles(): Promise<Awaited<ReturnType<typeof open>>> {
-  const handle = await open(file);
-  await handle.close();
-  return Object.getPrototypeOf(handle);
-}
-
-function systemError(code: string, errno: number): Error {
-  return Object.assign(new Error(`${code}: write`), { code, errno, syscall: 'write' });
-}
 
 test('what is no plain file is told for what it is, and nobody waits for it', async () => {
   execFileSync('mkfifo', [join(dir, 'fifo')]);
