@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Logger, pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { StoreError } from '../../imager/disks/store-error.ts';
 import type { Controls } from '../../imager/http/control-routes.ts';
 import { ApiError } from '../../imager/http/errors.ts';
 import type { ReadModel } from '../../imager/http/read-model.ts';
@@ -54,7 +55,12 @@ const model: ReadModel = {
   bases: async () => [],
   disks: () => [],
   diskNames: () => [],
-  disk: () => undefined,
+  disk: (name) => {
+    if (name === 'damaged') throw new StoreError('disk "damaged" is damaged: no superblock');
+    if (name === 'full') throw Object.assign(new Error('ENOSPC: write'), { code: 'ENOSPC', errno: -28 });
+    if (name === 'odd') throw new TypeError('a fault of the program');
+    return undefined;
+  },
   leases: () => [{ address: '10.0.0.9' }],
   events: (query) =>
     Array.from({ length: query.node === 'busy' ? MAX_EVENTS + 500 : 1 }, (_, index) => ({
@@ -385,6 +391,26 @@ test('what went wrong inside is for the log: neither answer nor event names it',
   expect(JSON.stringify(events)).not.toContain('/var/lib');
   expect(events).toMatchObject([{ step: 'refused', reason: 'unreadable' }]);
   expect(logged.join()).toContain('/var/lib/imager/kernel');
+});
+
+test('a failure that is known is one line of the log, without a stack; one of the program has its stack', async () => {
+  const told = async (name: string): Promise<Record<string, unknown>> => {
+    logged = [];
+    expect((await fetch(url(`/api/disks/${name}`))).status).toBe(500);
+    expect(logged).toHaveLength(1);
+    return JSON.parse(logged[0]!);
+  };
+  const damaged = await told('damaged');
+  expect(damaged).toMatchObject({
+    url: '/api/disks/damaged',
+    msg: 'request failed: disk "damaged" is damaged: no superblock',
+  });
+  expect(damaged).not.toHaveProperty('err');
+  expect(await told('full')).not.toHaveProperty('err');
+  expect(await told('odd')).toMatchObject({
+    msg: 'request failed',
+    err: { message: 'a fault of the program', stack: expect.stringContaining('server.test.ts') },
+  });
 });
 
 test('a client that leaves while its file is being opened: the file is closed, the event says why', async () => {
