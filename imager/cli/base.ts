@@ -9,6 +9,7 @@ import type { BootReads } from '../model/views.ts';
 import { addVerify } from './base-verify.ts';
 import { architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
+import { newName } from './disk-words.ts';
 import { VerbError } from './failure.ts';
 import { bytes, counted, fields, table } from './table.ts';
 
@@ -43,7 +44,7 @@ export function addBase(program: Command): void {
   base
     .command('add')
     .description('add a raw disk image of this machine, which is copied')
-    .argument('<name>', 'name of the new base image')
+    .argument('<name>', 'name of the new base image', newName)
     .argument('<file>', 'raw image')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExamples:\n  imager base add debian-12 root.img')
@@ -53,7 +54,7 @@ export function addBase(program: Command): void {
   base
     .command('build')
     .description('build a small root file system with a web server from Debian packages, then add it')
-    .argument('<name>', 'name of the new base image')
+    .argument('<name>', 'name of the new base image', newName)
     .addOption(architectureOption())
     .addOption(cacheOption())
     .option('--json', 'print JSON')

@@ -7,6 +7,7 @@ import type { DiskView } from '../disks/catalog.ts';
 import type { Differences, DiskWork, Generations, GenerationView, Moment } from '../disks/disk-work.ts';
 import { showBase } from './base.ts';
 import { Context } from './context.ts';
+import { generationNumber, labelOf, momentOf, newName, sizeOf } from './disk-words.ts';
 import { NotRunningError, VerbError } from './failure.ts';
 import { percent } from './percent.ts';
 import { bytes, fields, table, time } from './table.ts';
@@ -14,7 +15,7 @@ import { bytes, fields, table, time } from './table.ts';
 /** Adds the verbs to `disk`. */
 export function addGenerations(disk: Command): void {
   verb(disk, 'snapshot', 'keep a disk as it is as a generation; whoever uses it goes on')
-    .option('--label <text>', 'what it is kept for, at most 63 bytes', '')
+    .option('--label <text>', 'what it is kept for, at most 63 bytes', labelOf, '')
     .addHelpText('after', examples('snapshot node1-root --label "before the upgrade"'))
     .action(async (name: string, { label }: { label: string }, command: Command) => {
       const context = new Context(command);
@@ -55,8 +56,8 @@ export function addGenerations(disk: Command): void {
       context.print(gone, ({ id }) => `generation ${id} of ${name} is gone`);
     });
   verb(disk, 'diff', 'which parts of a disk were changed between two generations')
-    .argument('<from>', 'number of a generation, or base', moment)
-    .argument('[to]', 'number of a generation, or now', moment, 'now')
+    .argument('<from>', 'number of a generation, or base', momentOf)
+    .argument('[to]', 'number of a generation, or now', momentOf, 'now')
     .addHelpText('after', examples('diff node1-root 3', 'diff node1-root 3 4 --json'))
     .action(async (name: string, from: Moment, to: Moment, _options, command: Command) => {
       const context = new Context(command);
@@ -66,7 +67,7 @@ export function addGenerations(disk: Command): void {
       context.print(found, showDifferences);
     });
   verb(disk, 'commit', 'make a new base image of a generation, or of the disk as it is')
-    .requiredOption('--base <name>', 'name of the new base image')
+    .requiredOption('--base <name>', 'name of the new base image', newName)
     .option('--generation <number>', 'number of the generation', generationNumber)
     .addHelpText(
       'after',
@@ -87,7 +88,7 @@ ${examples('commit node1-root --base web-2', 'commit node1-root --base web-2 --g
       context.print(made, showBase);
     });
   verb(disk, 'grow', 'make a disk longer, in use or not; what is new reads as zeroes')
-    .argument('<size>', 'new size: bytes, or with K, M, G or T', sizeOf)
+    .argument('<size>', 'new size: bytes, or with K, M, G or T, as 20G, 1.5GiB', sizeOf)
     .addHelpText('after', examples('grow node1-root 20G'))
     .action(async (name: string, size: number, _options, command: Command) => {
       const context = new Context(command);
@@ -138,21 +139,6 @@ async function either<T>(
       await disks.close();
     }
   }
-}
-
-function generationNumber(text: string): number {
-  if (!/^[1-9]\d{0,9}$/.test(text)) throw new VerbError(`"${text}" is no number of a generation`);
-  return Number(text);
-}
-
-function moment(text: string): Moment {
-  return text === 'base' || text === 'now' ? text : generationNumber(text);
-}
-
-function sizeOf(text: string): number {
-  const [, count, unit] = /^(\d+)([KMGT]?)$/.exec(text) ?? [];
-  if (count === undefined) throw new VerbError(`"${text}" is no size: bytes, or with K, M, G or T`);
-  return Number(count) * 1024 ** ' KMGT'.indexOf(unit || ' ');
 }
 
 function showGeneration(it: GenerationView): string {

@@ -6,6 +6,7 @@ import { showBoots } from './base.ts';
 import { Context } from './context.ts';
 import { addCheck } from './disk-check.ts';
 import { addGenerations } from './disk-generations.ts';
+import { newName } from './disk-words.ts';
 import { bytes, fields, table } from './table.ts';
 
 export function addDisk(program: Command): void {
@@ -46,7 +47,7 @@ export function addDisk(program: Command): void {
   disk
     .command('create')
     .description('make a disk over a base image; it takes up only what is written to it')
-    .argument('<name>', 'name of the new disk')
+    .argument('<name>', 'name of the new disk', newName)
     .requiredOption('--base <base>', 'base image')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExamples:\n  imager disk create node1-root --base debian-12')

@@ -1,6 +1,6 @@
 /** What is done with the generations of an overlay: each in one checkpoint, so a crash leaves it done or not begun. */
 import type { Draft } from './draft.ts';
-import { blockCount, MAX_DISK_SIZE } from './format.ts';
+import { blockCount, MAX_DISK_SIZE, SIZE_RULE } from './format.ts';
 import { type Generation, MAX_GENERATIONS, MAX_LABEL } from './generation-table.ts';
 import { MapTree } from './map-tree.ts';
 import type { OverlayStore } from './overlay-store.ts';
@@ -97,8 +97,7 @@ export async function takeBack(store: OverlayStore, { id, parent }: Generation):
  * DiskError: it is as long as before then.
  */
 export async function grow(store: OverlayStore, size: number): Promise<void> {
-  if (!Number.isSafeInteger(size) || size > MAX_DISK_SIZE)
-    throw new StoreError(`a disk has at most ${MAX_DISK_SIZE} bytes`);
+  if (!Number.isSafeInteger(size) || size < 1 || size > MAX_DISK_SIZE) throw new StoreError(SIZE_RULE);
   await store.checkpoint({
     prepare: (tree, superblock) => {
       if (size < superblock.size)

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sizeOf } from '../../imager/cli/disk-words.ts';
 import { Disks } from '../../imager/disks/catalog.ts';
 import { type Ended, imagerProgram, runVerb } from '../support/imager-verbs.ts';
 
@@ -40,3 +41,46 @@ test('a commit of what is not there does not say that it is reading; its help te
     /kept\s+as\s+a\s+generation\s+labelled\s+"base\s+image\s+NAME"/,
   );
 }, 60_000);
+
+test.each([
+  [['grow', 'd', 'abc'], 'a size is in bytes'],
+  [['grow', 'd', '-5'], 'a size is in bytes'],
+  [['grow', 'd', '1.5X'], 'a size is in bytes'],
+  [['grow', 'd', '0'], 'a disk has at least 1 and at most 4398046511104 bytes'],
+  [['grow', 'd', '300T'], 'a disk has at least 1 and at most 4398046511104 bytes'],
+  [['grow', 'd', '9999999T'], 'a disk has at least 1 and at most 4398046511104 bytes'],
+  [['diff', 'd', 'foo'], 'no number of a generation'],
+  [['diff', 'd', '1', 'foo'], 'no number of a generation'],
+  [['rollback', 'd', '0'], 'no number of a generation'],
+  [['drop', 'd', '4294967296', '--yes'], 'no number of a generation'],
+  [['commit', 'd', '--base', 'b2', '--generation', 'x'], 'no number of a generation'],
+  [['commit', 'd', '--base', 'B 2'], 'a name is 1 to 63 of a-z 0-9 . _ -'],
+  [['create', '../e', '--base', 'b'], 'a name is 1 to 63 of a-z 0-9 . _ -'],
+  [['snapshot', 'd', '--label', 'x'.repeat(64)], 'a label has at most 63 bytes'],
+])('disk %j is wrong usage: %s', async (words, why) => {
+  expect(await disk(...words)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(why) });
+});
+
+test.each([
+  ['add', 'B', 'image'],
+  ['build', 'B', '--arch', 'arm64'],
+])('base %s of a name that can be none is wrong usage', async (...words) => {
+  expect(await imager('base', ...words)).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('a name is 1 to 63 of a-z 0-9 . _ -'),
+  });
+});
+
+test('sizes are taken as they are printed, and what is no whole byte is a whole block', () => {
+  expect(['512', '512 B', '2G', '2GiB', '2 GiB', '1.5G', '1.5 GiB', '0.5K', '1.3M'].map(sizeOf)).toEqual([
+    512,
+    512,
+    2 ** 31,
+    2 ** 31,
+    2 ** 31,
+    1.5 * 2 ** 30,
+    1.5 * 2 ** 30,
+    512,
+    333 * 4096,
+  ]);
+});

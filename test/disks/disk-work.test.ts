@@ -110,6 +110,10 @@ test('a disk grows under its client; what is new is zeroes', async () => {
     { length: expect.any(Number), state: 'hole', dirty: false },
   ]);
   await expect(work.grow('d', SIZE)).rejects.toThrow(/cannot be made smaller/);
+  for (const size of [0, 2 ** 43, 2 ** 60])
+    await expect(work.grow('d', size)).rejects.toThrow(
+      'a disk has at least 1 and at most 4398046511104 bytes',
+    );
   await disk.close();
   expect(disks.describe('d', client)).toMatchObject({ size: 4 * 2 ** 30 });
 });
