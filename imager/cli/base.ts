@@ -10,7 +10,7 @@ import { addVerify } from './base-verify.ts';
 import { architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
 import { newName } from './disk-words.ts';
-import { VerbError } from './failure.ts';
+import { NEEDS_IMAGER, VerbError } from './failure.ts';
 import { bytes, counted, fields, table } from './table.ts';
 
 type ListedBase = BaseView & { boot: BootReads | null };
@@ -24,7 +24,7 @@ export function addBase(program: Command): void {
     .command('list')
     .description('all base images')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager base list')
+    .addHelpText('after', `${NEEDS_IMAGER}\nExamples:\n  imager base list`)
     .action(async (_options, command: Command) => {
       const context = new Context(command);
       context.print(await context.get<ListedBase[]>('/api/bases'), (bases) =>
@@ -47,7 +47,7 @@ export function addBase(program: Command): void {
     .argument('<name>', 'name of the new base image', newName)
     .argument('<file>', 'raw image')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager base add debian-12 root.img')
+    .addHelpText('after', `${NEEDS_IMAGER}\nExamples:\n  imager base add debian-12 root.img`)
     .action(async (name: string, file: string, _options, command: Command) => {
       await add(new Context(command), name, file);
     });
@@ -60,7 +60,7 @@ export function addBase(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      `
+      `${NEEDS_IMAGER}
 Downloads packages with this machine's apt; without network where they are cached. Progress is on standard error.
 
 Examples:

@@ -153,7 +153,8 @@ function showGeneration(it: GenerationView): string {
   ]);
 }
 
-function listGenerations({ parent, generations }: Generations): string {
+function listGenerations({ disk, parent, generations }: Generations): string {
+  if (generations.length === 0) return `${disk} has no generations`;
   const rows = generations.map((it) => [
     it.id === parent ? `${it.id} *` : String(it.id),
     it.parent === 0 ? '-' : String(it.parent),

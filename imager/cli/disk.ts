@@ -7,6 +7,7 @@ import { Context } from './context.ts';
 import { addCheck } from './disk-check.ts';
 import { addGenerations } from './disk-generations.ts';
 import { newName } from './disk-words.ts';
+import { NEEDS_IMAGER } from './failure.ts';
 import { bytes, fields, table } from './table.ts';
 
 export function addDisk(program: Command): void {
@@ -18,7 +19,7 @@ export function addDisk(program: Command): void {
     .command('list')
     .description('all disks')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager disk list\n  imager disk list --json')
+    .addHelpText('after', `${NEEDS_IMAGER}\nExamples:\n  imager disk list\n  imager disk list --json`)
     .action(async (_options, command: Command) => {
       const context = new Context(command);
       context.print(await context.get<DiskView[]>('/api/disks'), (disks) =>
@@ -39,7 +40,7 @@ export function addDisk(program: Command): void {
     .description('one disk: what it is over, how much of it is its own, who has it attached')
     .argument('<name>', 'name of the disk')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager disk show node1-root')
+    .addHelpText('after', `${NEEDS_IMAGER}\nExamples:\n  imager disk show node1-root`)
     .action(async (name: string, _options, command: Command) => {
       const context = new Context(command);
       context.print(await context.get<DiskView>(`/api/disks/${encodeURIComponent(name)}`), showDisk);
@@ -50,7 +51,7 @@ export function addDisk(program: Command): void {
     .argument('<name>', 'name of the new disk', newName)
     .requiredOption('--base <base>', 'base image')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager disk create node1-root --base debian-12')
+    .addHelpText('after', `${NEEDS_IMAGER}\nExamples:\n  imager disk create node1-root --base debian-12`)
     .action(async (name: string, { base }: { base: string }, command: Command) => {
       const context = new Context(command);
       context.print(await context.post<DiskView>('/control/disks', { name, base }), showDisk);
@@ -60,7 +61,7 @@ export function addDisk(program: Command): void {
     .description('make the boot pack of a base image from what boots over it read; it is also made by itself')
     .argument('<base>', 'base image')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager disk pack web')
+    .addHelpText('after', `${NEEDS_IMAGER}\nExamples:\n  imager disk pack web`)
     .action(async (base: string, _options, command: Command) => {
       const context = new Context(command);
       const path = `/control/bases/${encodeURIComponent(base)}/pack`;

@@ -84,3 +84,19 @@ test('sizes are taken as they are printed, and what is no whole byte is a whole 
     333 * 4096,
   ]);
 });
+
+test('a disk without generations is said to have none', async () => {
+  expect(await disk('generations', 'd')).toMatchObject({ code: 0, stdout: 'd has no generations\n' });
+  expect(JSON.parse((await disk('generations', 'd', '--json')).stdout).generations).toEqual([]);
+  await disk('snapshot', 'd');
+  expect((await disk('generations', 'd')).stdout).toMatch(/^ID .*\n1 \*.*\n\* the disk as it is/);
+}, 60_000);
+
+test.each(['base list', 'base add', 'base build', 'disk list', 'disk show', 'disk create', 'disk pack'])(
+  'the help of %s says that it needs a running imager',
+  async (verb) => {
+    expect((await imager(...verb.split(' '), '--help')).stdout).toMatch(
+      /\nNeeds a running imager: exit code 3 without one\.\n/,
+    );
+  },
+);
