@@ -11,6 +11,7 @@ import { architectureOption, cacheDirectory, cacheOption } from './build-options
 import { Context } from './context.ts';
 import { newName } from './disk-words.ts';
 import { NEEDS_IMAGER, VerbError } from './failure.ts';
+import { percentOfBase } from './percent.ts';
 import { bytes, counted, fields, table } from './table.ts';
 
 type ListedBase = BaseView & { boot: BootReads | null };
@@ -89,7 +90,9 @@ async function build(
 }
 
 async function add(context: Context, name: string, file: string): Promise<void> {
-  const added = await context.post<BaseView>('/control/bases', { name, file: resolve(file) });
+  const added = await percentOfBase(context, name, () =>
+    context.post<BaseView>('/control/bases', { name, file: resolve(file) }),
+  );
   context.print(added, showBase);
 }
 

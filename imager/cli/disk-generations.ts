@@ -9,7 +9,7 @@ import { showBase } from './base.ts';
 import { Context } from './context.ts';
 import { generationNumber, labelOf, momentOf, newName, sizeOf } from './disk-words.ts';
 import { NotRunningError, VerbError } from './failure.ts';
-import { percent } from './percent.ts';
+import { percentOfBase } from './percent.ts';
 import { bytes, fields, table, time } from './table.ts';
 
 /** Adds the verbs to `disk`. */
@@ -82,8 +82,10 @@ ${examples('commit node1-root --base web-2', 'commit node1-root --base web-2 --g
       const { generations } = await kept(context, name);
       if (o.generation === undefined || generations.some(({ id }) => id === o.generation))
         context.progress(`reading ${name}; this takes a few seconds for each GiB`);
-      const made = await either<BaseView>(context, name, 'commit', wish, (work) =>
-        work.commit(name, o.base, o.generation, percent(context)),
+      const made = await percentOfBase(context, o.base, (progress) =>
+        either<BaseView>(context, name, 'commit', wish, (work) =>
+          work.commit(name, o.base, o.generation, progress),
+        ),
       );
       context.print(made, showBase);
     });

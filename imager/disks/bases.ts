@@ -66,6 +66,8 @@ export class Bases {
   readonly #images = new Map<string, BaseImage>();
   #looking: NodeJS.Timeout | undefined;
   readonly #additions = new Additions(StoreError);
+  /** Of images that are being added: the share that was read. */
+  readonly #shares = new Map<string, number>();
 
   private constructor(dir: string) {
     this.#dir = dir;
@@ -185,12 +187,22 @@ export class Bases {
       );
   }
 
+  /** The share, 0 to 1, that was read of what is being added as `name`; null where nothing is. */
+  progress(name: string): number | null {
+    return this.#shares.get(name) ?? null;
+  }
+
   async #add(name: string, source: ImageSource, signal: AbortSignal): Promise<BaseView> {
     this.mayAdd(name, source.size);
+    this.#shares.set(name, 0);
     const copy = unfinishedPath(this.#dir);
     try {
       const { size } = source;
-      const { digest, zeros } = await copySparsely(source, copy, signal);
+      const read = async (target: Uint8Array, offset: number): Promise<void> => {
+        await source.read(target, offset);
+        this.#shares.set(name, (offset + target.length) / size);
+      };
+      const { digest, zeros } = await copySparsely({ ...source, read }, copy, signal);
       const known = this.find(name);
       if (known !== undefined && known.digest !== digest)
         throw new StoreError(`base image "${name}" exists with other content (${known.digest.slice(0, 12)})`);
@@ -209,6 +221,7 @@ export class Bases {
     } catch (error) {
       throw inWords(error, `${this.#image(name)} cannot be written`);
     } finally {
+      this.#shares.delete(name);
       rmSync(copy, { force: true });
     }
     return this.get(name);

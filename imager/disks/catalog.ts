@@ -96,6 +96,11 @@ export class Disks implements DiskCatalog {
     this.#bases.mayAdd(name, size);
   }
 
+  /** How far the addition of a base has come; see Bases.progress. */
+  additionProgress(name: string): number | null {
+    return this.#bases.progress(name);
+  }
+
   /** All base images, by name. Damaged ones are left out: see problems(). */
   bases(): BaseView[] {
     return this.#bases.list();

@@ -1,11 +1,15 @@
 /** What the verbs of disks and base images say of wrong words, and of what they do: without an imager, on the files. */
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sizeOf } from '../../imager/cli/disk-words.ts';
 import { Disks } from '../../imager/disks/catalog.ts';
+import { controlSocketPath } from '../../imager/model/config.ts';
+import { loadConfig } from '../../imager/model/load.ts';
 import { type Ended, imagerProgram, runVerb } from '../support/imager-verbs.ts';
 
 let dir: string;
@@ -100,3 +104,28 @@ test.each(['base list', 'base add', 'base build', 'disk list', 'disk show', 'dis
     );
   },
 );
+
+test('what an imager reads for a new base image is told in percent', async () => {
+  const shares = [0.25, 0.5];
+  let done: ServerResponse | undefined;
+  const asked: string[] = [];
+  const fake = createServer((request, answer) => {
+    if (request.method === 'POST') {
+      done = answer;
+      return;
+    }
+    asked.push(request.url!);
+    answer.end(JSON.stringify({ share: shares.shift() ?? null }));
+    const made = JSON.stringify({ name: 'b9', size: 1, allocatedBytes: 1, digest: 'f' });
+    // A while later: the two connections know nothing of each other.
+    if (shares.length === 0) setTimeout(() => done?.end(made), 100);
+  });
+  fake.listen(controlSocketPath(loadConfig(join(dir, 'imager.yaml'))));
+  await once(fake, 'listening');
+  expect(await imager('base', 'add', 'b9', 'image')).toMatchObject({
+    code: 0,
+    stderr: '20 %\n50 %\n100 %\n',
+  });
+  expect(asked).toEqual(['/control/bases/b9/progress', '/control/bases/b9/progress']);
+  fake.close();
+}, 60_000);

@@ -85,6 +85,20 @@ test('no space, and a drive that fails, are told in words with the name of the f
   expect(entries()).toEqual([]);
 });
 
+test('while an image is added the share of it that was read is known', async () => {
+  const proto = await handles();
+  const { read } = proto;
+  const shares: unknown[] = [];
+  vi.spyOn(proto, 'read').mockImplementation(async function (this: typeof proto, ...args: unknown[]) {
+    shares.push(bases.progress('a'));
+    return (await (read as (...all: unknown[]) => Promise<unknown>).apply(this, args)) as never;
+  });
+  await bases.add('a', file);
+  expect(shares).toEqual([0, 1 / 3, 2 / 3]);
+  expect(bases.progress('a')).toBe(null);
+  vi.restoreAllMocks();
+});
+
 test('a write that the file system takes in parts only is written to its end', async () => {
   const proto = await handles();
   const write = proto.write as (...all: unknown[]) => Promise<unknown>;

@@ -90,6 +90,7 @@ const controls: Controls = {
   },
   packBase: () => Promise.reject(new ApiError(409, 'no boot yet')),
   checkMenus: async () => ({ nodes: 0, templates: 0, faults: [], notes: [] }),
+  baseProgress: (name) => (name === 'b' ? 0.5 : null),
   addBase: ({ name }) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
   createDisk: () => Promise.reject(new ApiError(409, 'taken')),
   disks: {
@@ -531,6 +532,7 @@ test('the control socket is its owner s alone, checks bodies, and gives errors t
     await ask('POST', '/control/images', { name: 'x', arch: 'arm64', kernel: '/k', initrd: '/i', args: '' }),
   ).toEqual({ status: 500, answer: { error: 'disk full' } });
   expect(await ask('GET', '/api/nodes/node1')).toMatchObject({ status: 200 });
+  expect(await ask('GET', '/control/bases/b/progress')).toEqual({ status: 200, answer: { share: 0.5 } });
 });
 
 test('a socket path that is too long is refused in words', async () => {
