@@ -10,7 +10,9 @@ import type { BootReads } from '../model/views.ts';
 import { addVerify } from './base-verify.ts';
 import { architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
-import { VerbError } from './failure.ts';
+import { newName } from './disk-words.ts';
+import { NEEDS_IMAGER, VerbError } from './failure.ts';
+import { percentOfBase } from './percent.ts';
 import { bytes, counted, fields, table } from './table.ts';
 
 type ListedBase = (BaseView & { boot: BootReads | null }) | DamagedView;
@@ -24,7 +26,7 @@ export function addBase(program: Command): void {
     .command('list')
     .description('all base images')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager base list')
+    .addHelpText('after', `${NEEDS_IMAGER}\nExamples:\n  imager base list`)
     .action(async (_options, command: Command) => {
       const context = new Context(command);
       context.print(await context.get<ListedBase[]>('/api/bases'), (bases) =>
@@ -34,23 +36,23 @@ export function addBase(program: Command): void {
   base
     .command('add')
     .description('add a raw disk image of this machine, which is copied')
-    .argument('<name>', 'name of the new base image')
+    .argument('<name>', 'name of the new base image', newName)
     .argument('<file>', 'raw image')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager base add debian-12 root.img')
+    .addHelpText('after', `${NEEDS_IMAGER}\nExamples:\n  imager base add debian-12 root.img`)
     .action(async (name: string, file: string, _options, command: Command) => {
       await add(new Context(command), name, file);
     });
   base
     .command('build')
     .description('build a small root file system with a web server from Debian packages, then add it')
-    .argument('<name>', 'name of the new base image')
+    .argument('<name>', 'name of the new base image', newName)
     .addOption(architectureOption())
     .addOption(cacheOption())
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      `
+      `${NEEDS_IMAGER}
 Downloads packages with this machine's apt; without network where they are cached. Progress is on standard error.
 
 Examples:
@@ -79,7 +81,9 @@ async function build(
 }
 
 async function add(context: Context, name: string, file: string): Promise<void> {
-  const added = await context.post<BaseView>('/control/bases', { name, file: resolve(file) });
+  const added = await percentOfBase(context, name, () =>
+    context.post<BaseView>('/control/bases', { name, file: resolve(file) }),
+  );
   context.print(added, showBase);
 }
 

@@ -7,14 +7,15 @@ import type { DiskView } from '../disks/catalog.ts';
 import type { Differences, DiskWork, Generations, GenerationView, Moment } from '../disks/disk-work.ts';
 import { showBase } from './base.ts';
 import { Context } from './context.ts';
+import { generationNumber, labelOf, momentOf, newName, sizeOf } from './disk-words.ts';
 import { NotRunningError, VerbError } from './failure.ts';
-import { percent } from './percent.ts';
+import { percentOfBase } from './percent.ts';
 import { bytes, fields, table, time } from './table.ts';
 
 /** Adds the verbs to `disk`. */
 export function addGenerations(disk: Command): void {
   verb(disk, 'snapshot', 'keep a disk as it is as a generation; whoever uses it goes on')
-    .option('--label <text>', 'what it is kept for, at most 63 bytes', '')
+    .option('--label <text>', 'what it is kept for, at most 63 bytes', labelOf, '')
     .addHelpText('after', examples('snapshot node1-root --label "before the upgrade"'))
     .action(async (name: string, { label }: { label: string }, command: Command) => {
       const context = new Context(command);
@@ -27,10 +28,7 @@ export function addGenerations(disk: Command): void {
     .addHelpText('after', examples('generations node1-root', 'generations node1-root --json'))
     .action(async (name: string, _options, command: Command) => {
       const context = new Context(command);
-      const found = await either<Generations>(context, name, 'generations', undefined, (work) =>
-        work.generations(name),
-      );
-      context.print(found, listGenerations);
+      context.print(await kept(context, name), listGenerations);
     });
   verb(disk, 'rollback', 'make a disk that nobody uses what it was; what it is now is kept as a generation')
     .argument('<generation>', 'number of the generation', generationNumber)
@@ -58,8 +56,8 @@ export function addGenerations(disk: Command): void {
       context.print(gone, ({ id }) => `generation ${id} of ${name} is gone`);
     });
   verb(disk, 'diff', 'which parts of a disk were changed between two generations')
-    .argument('<from>', 'number of a generation, or base', moment)
-    .argument('[to]', 'number of a generation, or now', moment, 'now')
+    .argument('<from>', 'number of a generation, or base', momentOf)
+    .argument('[to]', 'number of a generation, or now', momentOf, 'now')
     .addHelpText('after', examples('diff node1-root 3', 'diff node1-root 3 4 --json'))
     .action(async (name: string, from: Moment, to: Moment, _options, command: Command) => {
       const context = new Context(command);
@@ -69,29 +67,40 @@ export function addGenerations(disk: Command): void {
       context.print(found, showDifferences);
     });
   verb(disk, 'commit', 'make a new base image of a generation, or of the disk as it is')
-    .requiredOption('--base <name>', 'name of the new base image')
+    .requiredOption('--base <name>', 'name of the new base image', newName)
     .option('--generation <number>', 'number of the generation', generationNumber)
     .addHelpText(
       'after',
-      examples('commit node1-root --base web-2', 'commit node1-root --base web-2 --generation 3'),
+      `
+Without --generation the disk as it is is kept as a generation labelled "base image NAME", which stays; where no base
+image comes of it, that generation is dropped again.
+${examples('commit node1-root --base web-2', 'commit node1-root --base web-2 --generation 3')}`,
     )
     .action(async (name: string, o: { base: string; generation?: number }, command: Command) => {
       const context = new Context(command);
       const wish = { base: o.base, ...(o.generation === undefined ? {} : { generation: o.generation }) };
-      context.progress(`reading ${name}; this takes a few seconds for each GiB`);
-      const made = await either<BaseView>(context, name, 'commit', wish, (work) =>
-        work.commit(name, o.base, o.generation, percent(context)),
+      const { generations } = await kept(context, name);
+      if (o.generation === undefined || generations.some(({ id }) => id === o.generation))
+        context.progress(`reading ${name}; this takes a few seconds for each GiB`);
+      const made = await percentOfBase(context, o.base, (progress) =>
+        either<BaseView>(context, name, 'commit', wish, (work) =>
+          work.commit(name, o.base, o.generation, progress),
+        ),
       );
       context.print(made, showBase);
     });
   verb(disk, 'grow', 'make a disk longer, in use or not; what is new reads as zeroes')
-    .argument('<size>', 'new size: bytes, or with K, M, G or T', sizeOf)
+    .argument('<size>', 'new size: bytes, or with K, M, G or T, as 20G, 1.5GiB', sizeOf)
     .addHelpText('after', examples('grow node1-root 20G'))
     .action(async (name: string, size: number, _options, command: Command) => {
       const context = new Context(command);
       const grown = await either<DiskView>(context, name, 'grow', { size }, (work) => work.grow(name, size));
       context.print(grown, (view) => `${view.name} has ${bytes(view.size)}`);
     });
+}
+
+function kept(context: Context, name: string): Promise<Generations> {
+  return either(context, name, 'generations', undefined, (work) => work.generations(name));
 }
 
 function verb(disk: Command, name: string, description: string): Command {
@@ -134,21 +143,6 @@ async function either<T>(
   }
 }
 
-function generationNumber(text: string): number {
-  if (!/^[1-9]\d{0,9}$/.test(text)) throw new VerbError(`"${text}" is no number of a generation`);
-  return Number(text);
-}
-
-function moment(text: string): Moment {
-  return text === 'base' || text === 'now' ? text : generationNumber(text);
-}
-
-function sizeOf(text: string): number {
-  const [, count, unit] = /^(\d+)([KMGT]?)$/.exec(text) ?? [];
-  if (count === undefined) throw new VerbError(`"${text}" is no size: bytes, or with K, M, G or T`);
-  return Number(count) * 1024 ** ' KMGT'.indexOf(unit || ' ');
-}
-
 function showGeneration(it: GenerationView): string {
   return fields([
     ['generation', String(it.id)],
@@ -161,7 +155,8 @@ function showGeneration(it: GenerationView): string {
   ]);
 }
 
-function listGenerations({ parent, generations }: Generations): string {
+function listGenerations({ disk, parent, generations }: Generations): string {
+  if (generations.length === 0) return `${disk} has no generations`;
   const rows = generations.map((it) => [
     it.id === parent ? `${it.id} *` : String(it.id),
     it.parent === 0 ? '-' : String(it.parent),

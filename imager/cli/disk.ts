@@ -7,6 +7,8 @@ import { showBoots } from './base.ts';
 import { Context } from './context.ts';
 import { addCheck } from './disk-check.ts';
 import { addGenerations } from './disk-generations.ts';
+import { newName } from './disk-words.ts';
+import { NEEDS_IMAGER } from './failure.ts';
 import { bytes, fields, table } from './table.ts';
 
 type ListedDisk = DiskView | DamagedView;
@@ -20,7 +22,7 @@ export function addDisk(program: Command): void {
     .command('list')
     .description('all disks')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager disk list\n  imager disk list --json')
+    .addHelpText('after', `${NEEDS_IMAGER}\nExamples:\n  imager disk list\n  imager disk list --json`)
     .action(async (_options, command: Command) => {
       const context = new Context(command);
       context.print(await context.get<ListedDisk[]>('/api/disks'), (disks) =>
@@ -32,7 +34,7 @@ export function addDisk(program: Command): void {
     .description('one disk: what it is over, how much of it is its own, who has it attached')
     .argument('<name>', 'name of the disk')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager disk show node1-root')
+    .addHelpText('after', `${NEEDS_IMAGER}\nExamples:\n  imager disk show node1-root`)
     .action(async (name: string, _options, command: Command) => {
       const context = new Context(command);
       context.print(await context.get<DiskView>(`/api/disks/${encodeURIComponent(name)}`), showDisk);
@@ -40,10 +42,10 @@ export function addDisk(program: Command): void {
   disk
     .command('create')
     .description('make a disk over a base image; it takes up only what is written to it')
-    .argument('<name>', 'name of the new disk')
+    .argument('<name>', 'name of the new disk', newName)
     .requiredOption('--base <base>', 'base image')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager disk create node1-root --base debian-12')
+    .addHelpText('after', `${NEEDS_IMAGER}\nExamples:\n  imager disk create node1-root --base debian-12`)
     .action(async (name: string, { base }: { base: string }, command: Command) => {
       const context = new Context(command);
       context.print(await context.post<DiskView>('/control/disks', { name, base }), showDisk);
@@ -53,7 +55,7 @@ export function addDisk(program: Command): void {
     .description('make the boot pack of a base image from what boots over it read; it is also made by itself')
     .argument('<base>', 'base image')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  imager disk pack web')
+    .addHelpText('after', `${NEEDS_IMAGER}\nExamples:\n  imager disk pack web`)
     .action(async (base: string, _options, command: Command) => {
       const context = new Context(command);
       const path = `/control/bases/${encodeURIComponent(base)}/pack`;

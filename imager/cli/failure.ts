@@ -7,6 +7,9 @@ export const EXIT_CODES = `Exit codes:
   3  the imager is not running, or cannot be reached
   4 to 10  "imager serial": its help says which`;
 
+/** For the help of verbs that go through the imager alone. */
+export const NEEDS_IMAGER = '\nNeeds a running imager: exit code 3 without one.\n';
+
 /** The imager was reached and said no, or what was asked for failed on the way. */
 export class VerbError extends Error {
   readonly exitCode = 1;

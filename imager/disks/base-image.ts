@@ -1,13 +1,14 @@
 /** The file of a base image: copied sparsely, told apart, and watched for changes while it is in use. */
 import { createHash } from 'node:crypto';
-import { createReadStream, statSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, readSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { NotPlainError, openPlain } from '../storage/regular.ts';
 import { writeAll } from '../storage/write-all.ts';
 import { type BlockFile, SystemFile } from './block-file.ts';
 import type { BaseContent } from './block-reader.ts';
 import { DiskError } from './disk.ts';
-import { MAX_DISK_SIZE } from './format.ts';
+import { HEAD_LENGTH, sectorSizeOf } from './file-system.ts';
+import { BLOCK_SIZE, MAX_DISK_SIZE } from './format.ts';
 import { SourceError, StoreError } from './store-error.ts';
 import { inWords } from './system-error.ts';
 import { ZeroMap } from './zero-map.ts';
@@ -110,6 +111,24 @@ async function copyContent(
       if (state === 'data') await writeAll(target, bytes.subarray(from, from + length), at + from);
   }
   return hash.digest('hex');
+}
+
+/**
+ * Bytes of the sectors that a device has to have for what is on an image (file-system.ts); 4096 where it cannot be read,
+ * which whoever opens it will hear of.
+ */
+export function sectorSizeIn(path: string): number {
+  const head = Buffer.alloc(HEAD_LENGTH);
+  try {
+    const fd = openSync(path, 'r');
+    try {
+      return sectorSizeOf(head.subarray(0, readSync(fd, head, 0, head.length, 0)));
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return BLOCK_SIZE;
+  }
 }
 
 /**

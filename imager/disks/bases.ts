@@ -1,20 +1,10 @@
 /**
  * Base images: BASES/NAME.img (raw, sparse, read-only for ever) and BASES/NAME.json beside it; which of its blocks are
- * zeroes, in BASES/NAME.zeros (zero-map.ts). The content's SHA-256 is part of a base's identity, so that an overlay is never put over anything but what it was made for. NAME.json also has
- * the file's inode number and time of change: where they differ the content is verified before it is used.
+ * zeroes, in BASES/NAME.zeros (zero-map.ts). The content's SHA-256 is part of a base's identity, so that an overlay is
+ * never put over anything but what it was made for. NAME.json also has the file's inode number and time of change: where
+ * they differ the content is verified before it is used.
  */
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  linkSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { chmodSync, existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isName } from '../../agent/protocol/names.ts';
 import { Additions } from '../storage/additions.ts';
@@ -31,12 +21,11 @@ import {
   digestOf,
   type ImageSource,
   identityOf,
+  sectorSizeIn,
   withImageFile,
 } from './base-image.ts';
 import { type BaseRecord, parseRecord } from './base-record.ts';
 import { type DamagedView, viewsOf } from './damaged.ts';
-import { HEAD_LENGTH, sectorSizeOf } from './file-system.ts';
-import { BLOCK_SIZE } from './format.ts';
 import { ImagesInUse } from './images-in-use.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
 import { inWords } from './system-error.ts';
@@ -63,6 +52,8 @@ export class Bases {
   /** Images whose content was read and found wrong, with what their files were then. */
   readonly #wrong = new Map<string, { identity: string; damage: string }>();
   readonly #additions = new Additions(StoreError);
+  /** Of images that are being added: the share that was read. */
+  readonly #shares = new Map<string, number>();
 
   private constructor(dir: string) {
     this.#dir = dir;
@@ -116,6 +107,11 @@ export class Bases {
     return view;
   }
 
+  /** What was added under that name, be it damaged now. */
+  #known(name: string): BaseRecord | undefined {
+    return this.#isDescribed(name) ? this.#record(name) : undefined;
+  }
+
   #isDescribed(name: string): boolean {
     return isName(name) && existsSync(this.#description(name));
   }
@@ -153,22 +149,9 @@ export class Bases {
     }
   }
 
-  /**
-   * Bytes of the sectors that a device has to have for what is on the image (file-system.ts); 4096 where it cannot be
-   * read, which whoever opens it will hear of.
-   */
+  /** See sectorSizeIn. */
   sectorSize(name: string): number {
-    const head = Buffer.alloc(HEAD_LENGTH);
-    try {
-      const fd = openSync(this.#image(name), 'r');
-      try {
-        return sectorSizeOf(head.subarray(0, readSync(fd, head, 0, head.length, 0)));
-      } finally {
-        closeSync(fd);
-      }
-    } catch {
-      return BLOCK_SIZE;
-    }
+    return sectorSizeIn(this.#image(name));
   }
 
   #record(name: string): BaseRecord {
@@ -189,14 +172,34 @@ export class Bases {
     return this.#additions.run((signal) => this.#add(name, source, signal));
   }
 
-  async #add(name: string, source: ImageSource, signal: AbortSignal): Promise<BaseView> {
+  /** Throws StoreError where content of `size` bytes cannot become `name`, as far as that is known without reading it. */
+  mayAdd(name: string, size: number): void {
     if (!isName(name))
       throw new StoreError(`"${name}" cannot be a base image's name: 1 to 63 of a-z 0-9 . _ -`);
+    const known = this.#known(name);
+    if (known !== undefined && known.size !== size)
+      throw new StoreError(
+        `base image "${name}" exists with other content: it has ${known.size} bytes, not ${size}`,
+      );
+  }
+
+  /** The share, 0 to 1, that was read of what is being added as `name`; null where nothing is. */
+  progress(name: string): number | null {
+    return this.#shares.get(name) ?? null;
+  }
+
+  async #add(name: string, source: ImageSource, signal: AbortSignal): Promise<BaseView> {
+    this.mayAdd(name, source.size);
+    this.#shares.set(name, 0);
     const copy = unfinishedPath(this.#dir);
     try {
       const { size } = source;
-      const { digest, zeros } = await copySparsely(source, copy, signal);
-      const known = this.#isDescribed(name) ? this.#record(name) : undefined;
+      const read = async (target: Uint8Array, offset: number): Promise<void> => {
+        await source.read(target, offset);
+        this.#shares.set(name, (offset + target.length) / size);
+      };
+      const { digest, zeros } = await copySparsely({ ...source, read }, copy, signal);
+      const known = this.#known(name);
       if (known !== undefined && known.digest !== digest)
         throw new StoreError(`base image "${name}" exists with other content (${known.digest.slice(0, 12)})`);
       if (known === undefined || known.identity !== this.#identityNow(name)) {
@@ -214,6 +217,7 @@ export class Bases {
     } catch (error) {
       throw inWords(error, `${this.#image(name)} cannot be written`);
     } finally {
+      this.#shares.delete(name);
       rmSync(copy, { force: true });
     }
     return this.get(name);

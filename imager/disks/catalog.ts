@@ -21,6 +21,7 @@ import type { Overlay } from './overlay.ts';
 import { FILE_NAME, writeEmptyOverlay } from './overlay-file.ts';
 import { BusyError, StoreError, UnknownNameError } from './store-error.ts';
 import type { Superblock } from './superblock.ts';
+import { ofDisk } from './system-error.ts';
 
 export interface DiskView {
   name: string;
@@ -93,6 +94,16 @@ export class Disks implements DiskCatalog {
     return this.#bases.addContent(name, source);
   }
 
+  /** Throws StoreError where content of `size` bytes cannot be added; see Bases.mayAdd. */
+  mayAddContent(name: string, size: number): void {
+    this.#bases.mayAdd(name, size);
+  }
+
+  /** How far the addition of a base has come; see Bases.progress. */
+  additionProgress(name: string): number | null {
+    return this.#bases.progress(name);
+  }
+
   /** All base images that are sound, but for what is found out when they are opened; by name. */
   bases(): BaseView[] {
     return this.#bases.list();
@@ -105,7 +116,7 @@ export class Disks implements DiskCatalog {
 
   /**
    * Makes an empty overlay over a base. Throws StoreError where the name is bad or taken, or the base refused now,
-   * UnknownNameError where there is no such base. Durable once it resolves.
+   * UnknownNameError where there is no such base, DiskError where the file system fails. Durable once it resolves.
    */
   async create(name: string, base: string): Promise<DiskView> {
     if (!isName(name)) throw new StoreError(`"${name}" cannot be a disk's name: 1 to 63 of a-z 0-9 . _ -`);
@@ -120,7 +131,7 @@ export class Disks implements DiskCatalog {
       rmSync(path, { recursive: true, force: true });
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOTEMPTY' || code === 'EEXIST') throw new StoreError(`disk "${name}" exists already`);
-      throw error;
+      throw ofDisk(name, error);
     }
     syncPath(this.#dir);
     return this.#view(name);
@@ -226,20 +237,25 @@ export class Disks implements DiskCatalog {
   }
 
   /**
-   * Does something with an overlay, whether a client has it or not. Rejects with StoreError where it cannot be opened.
+   * Does something with an overlay, whether a client has it or not. Rejects with StoreError where it cannot be opened,
+   * and with DiskError in words where the file system fails.
    */
   async withOverlay<T>(name: string, work: (overlay: Overlay) => Promise<T>): Promise<T> {
     this.get(name);
-    return this.#overlays.use(name, work);
+    return this.#overlays.use(name, work).catch((error: unknown) => {
+      throw ofDisk(name, error);
+    });
   }
 
   /**
    * Does something with an overlay that nobody may have open meanwhile, who is told that it is `what`. Rejects with
-   * BusyError where somebody has.
+   * BusyError where somebody has, and as withOverlay does.
    */
   async exclusively<T>(name: string, what: string, work: (overlay: Overlay) => Promise<T>): Promise<T> {
     this.get(name);
-    return this.#overlays.exclusively(name, what, work);
+    return this.#overlays.exclusively(name, what, work).catch((error: unknown) => {
+      throw ofDisk(name, error);
+    });
   }
 
   /** Flushes and closes everything that is open, interrupts additions. Disks must not be used any more. */

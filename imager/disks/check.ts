@@ -52,6 +52,7 @@ export async function check(file: BlockFile, progress: Progress): Promise<CheckR
     const tree = treeOf(file, generation, damages);
     await walk.through(tree, (block, place) => damages.push(blockDamage(generation.id, block, place)));
   }
+  progress(1);
   return { blocks: walk.verified, generations: found.generations.length, damages };
 }
 
@@ -94,6 +95,7 @@ export async function repair(file: BlockFile, host: StoreHost, progress: Progres
   await store.checkpoint();
   await store.rescan();
   await store.close();
+  progress(1);
   return { blocks: walk.verified, generations: store.generations.length, damages };
 }
 

@@ -5,9 +5,10 @@ import type { Disks, DiskView } from './catalog.ts';
 import { type ByteRange, differences } from './differences.ts';
 import { BASE, blockCount } from './format.ts';
 import type { Generation } from './generation-table.ts';
-import { drop, generationOf, grow, mapOf, rollBack, snapshot } from './generations.ts';
+import { drop, generationOf, grow, mapOf, rollBack, snapshot, takeBack } from './generations.ts';
 import { MapTree } from './map-tree.ts';
 import type { Overlay } from './overlay.ts';
+import type { OverlayStore } from './overlay-store.ts';
 import { StoreError } from './store-error.ts';
 import { inTurns } from './turns.ts';
 
@@ -100,7 +101,8 @@ export class DiskWork {
   }
 
   /**
-   * Makes a base image of a generation; without one, of the disk as it is, which is kept as a generation for that.
+   * Makes a base image of a generation; without one, of the disk as it is, which is kept as a generation for that unless
+   * no base image comes of it.
    * `progress` is told the share that is done.
    */
   commit(
@@ -111,6 +113,8 @@ export class DiskWork {
   ): Promise<BaseView> {
     return this.#disks.withOverlay(disk, async (overlay) => {
       const { store } = overlay;
+      const known = id === undefined ? store.superblock : generationOf(store.generations, id);
+      this.#disks.mayAddContent(base, known.size);
       const generation =
         id === undefined
           ? await snapshot(store, `base image ${base}`.slice(0, 63), this.#now())
@@ -129,6 +133,9 @@ export class DiskWork {
             progress((offset + target.length) / size);
           },
         });
+      } catch (error) {
+        if (id === undefined) await abandon(store, generation, error as Error);
+        throw error;
       } finally {
         this.#reading.splice(this.#reading.indexOf(reading), 1);
       }
@@ -145,6 +152,15 @@ export class DiskWork {
     await this.#disks.withOverlay(disk, ({ store }) => grow(store, size));
     return this.#disks.get(disk);
   }
+}
+
+/** Takes back the generation that was made for what failed with `error`. */
+async function abandon(store: OverlayStore, generation: Generation, error: Error): Promise<void> {
+  await takeBack(store, generation).catch((why: Error) => {
+    throw new StoreError(`${error.message}; generation ${generation.id} is left: ${why.message}`, {
+      cause: error,
+    });
+  });
 }
 
 /** A map without unwritten changes. The present's is that of the last checkpoint. */

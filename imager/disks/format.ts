@@ -10,6 +10,8 @@ export const BLOCK_SIZE = 4096;
 export const FAN_OUT = 512;
 /** Block numbers stay within 31 bits. */
 export const MAX_DISK_SIZE = 2 ** 42;
+/** What is said of another size. */
+export const SIZE_RULE = `a disk has at least 1 and at most ${MAX_DISK_SIZE} bytes`;
 /** The places of the superblock's two copies. No entry can mean them, so as entries they say something else: */
 export const SUPERBLOCK_PLACES = 2;
 /** nothing of the range was ever written, it reads as the base does... */

@@ -1,6 +1,6 @@
 /** What is done with the generations of an overlay: each in one checkpoint, so a crash leaves it done or not begun. */
 import type { Draft } from './draft.ts';
-import { blockCount, MAX_DISK_SIZE } from './format.ts';
+import { blockCount, MAX_DISK_SIZE, SIZE_RULE } from './format.ts';
 import { type Generation, MAX_GENERATIONS, MAX_LABEL } from './generation-table.ts';
 import { MapTree } from './map-tree.ts';
 import type { OverlayStore } from './overlay-store.ts';
@@ -67,16 +67,29 @@ export async function rollBack(store: OverlayStore, id: number, time: number): P
   return kept!;
 }
 
-/** Gives a generation up; what only it has is free then. Rejects with StoreError, DiskError. */
-export async function drop(store: OverlayStore, id: number): Promise<Generation> {
+/** Gives a generation up, and does `more` with it; what only it has is free then. Rejects with StoreError, DiskError. */
+export async function drop(
+  store: OverlayStore,
+  id: number,
+  more: (draft: Draft) => void = () => {},
+): Promise<Generation> {
   let dropped: Generation | undefined;
-  const alter = ({ generations }: Draft): void => {
+  const alter = (draft: Draft): void => {
+    const { generations } = draft;
     dropped = generationOf(generations, id);
     generations.splice(generations.indexOf(dropped), 1);
+    more(draft);
   };
   await store.checkpoint({ alter });
   await store.rescan();
   return dropped!;
+}
+
+/** Gives a generation up that was made for something that came to nothing. Rejects as drop() does. */
+export async function takeBack(store: OverlayStore, { id, parent }: Generation): Promise<void> {
+  await drop(store, id, ({ superblock }) => {
+    if (superblock.parent === id) superblock.parent = parent;
+  });
 }
 
 /**
@@ -84,8 +97,7 @@ export async function drop(store: OverlayStore, id: number): Promise<Generation>
  * DiskError: it is as long as before then.
  */
 export async function grow(store: OverlayStore, size: number): Promise<void> {
-  if (!Number.isSafeInteger(size) || size > MAX_DISK_SIZE)
-    throw new StoreError(`a disk has at most ${MAX_DISK_SIZE} bytes`);
+  if (!Number.isSafeInteger(size) || size < 1 || size > MAX_DISK_SIZE) throw new StoreError(SIZE_RULE);
   await store.checkpoint({
     prepare: (tree, superblock) => {
       if (size < superblock.size)

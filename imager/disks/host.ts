@@ -57,7 +57,7 @@ export function slept(): boolean {
 function counted(call: string, result: number): number {
   if (result >= 0) return result;
   const code = getSystemErrorName(result);
-  throw Object.assign(new Error(`${code}: ${call}`), { code });
+  throw Object.assign(new Error(`${code}: ${call}`), { code, errno: result });
 }
 
 /**

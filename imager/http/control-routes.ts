@@ -40,6 +40,8 @@ export interface Controls {
   /** Signs an image, as it is, that nobody has signed, or another cluster. */
   signImage(name: string): Promise<BootImage>;
   addBase(base: { name: string; file: string }): Promise<BaseView>;
+  /** The share that was read of a base image that is being added; null where none is of that name. */
+  baseProgress(name: string): number | null;
   /** Makes the boot pack of a base whose boots were seen. */
   packBase(base: string): Promise<BootReads>;
   /** Makes every menu for every node: too much work to have the network ask for it. */
@@ -95,6 +97,9 @@ export function addControlRoutes(app: FastifyInstance, controls: Controls): void
   app.post<Named>('/control/images/:name/verify', async ({ params }) => controls.verifyImage(params.name));
   app.post<Named>('/control/images/:name/sign', async ({ params }) => controls.signImage(params.name));
   app.post('/control/bases', async ({ body }) => controls.addBase(checked(base, body)));
+  app.get<Named>('/control/bases/:name/progress', async ({ params }) => ({
+    share: controls.baseProgress(params.name),
+  }));
   app.post<Named>('/control/bases/:name/pack', async ({ params }) => controls.packBase(params.name));
   app.post('/control/disks', async ({ body }) => controls.createDisk(checked(disk, body)));
   addDiskRoutes(app, controls.disks);

@@ -19,7 +19,7 @@ const snapshot = z.strictObject({ label: z.string().max(63) });
 const generation = z.strictObject({ generation: id });
 const diff = z.strictObject({ from: moment, to: moment });
 const commit = z.strictObject({ base: name, generation: id.optional() });
-const grow = z.strictObject({ size: z.int().min(1) });
+const grow = z.strictObject({ size: z.number() });
 
 type Named = { Params: { name: string } };
 

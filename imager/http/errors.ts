@@ -1,7 +1,9 @@
 /** Errors of the HTTP interface: a status, a sentence, and what there is where a name was wrong. */
 import type { FastifyInstance } from 'fastify';
 import type * as z from 'zod';
-import { whatExists } from '../disks/store-error.ts';
+import { DiskError } from '../disks/disk.ts';
+import { FormatError } from '../disks/format.ts';
+import { StoreError, whatExists } from '../disks/store-error.ts';
 
 export class ApiError extends Error {
   readonly status: number;
@@ -37,8 +39,15 @@ export function checked<T>(schema: z.ZodType<T>, value: unknown): T {
 /** What the network hears of a failure inside. */
 export const FAILED = "the request failed: the imager's log says why";
 
+/** Whether a failure is one of those that happen to a sound program: where in it they happened is of no use to anybody. */
+function isExpected(error: Error): boolean {
+  const { code, errno } = error as NodeJS.ErrnoException;
+  const kinds = [StoreError, DiskError, FormatError];
+  return (code !== undefined && errno !== undefined) || kinds.some((kind) => error instanceof kind);
+}
+
 /**
- * Every error leaves as {error, known?}. What is nobody's wish is logged with its stack; `inside`: and told in its own
+ * Every error leaves as {error, known?}. What is nobody's wish is logged, faults of the program with their stack; `inside`: and told in its own
  * words, which may name paths, so only where the imager's owner asks.
  */
 export function answerErrors(
@@ -59,7 +68,9 @@ export function answerErrors(
     reply.removeHeader('content-range').removeHeader('accept-ranges').removeHeader('etag');
     const status = error.statusCode ?? 500;
     if (status < 500) return reply.code(status).send({ error: error.message });
-    log.error({ err: error, url: request.url }, 'request failed');
+    const { url } = request;
+    if (isExpected(error)) log.error({ url }, `request failed: ${error.message}`);
+    else log.error({ err: error, url }, 'request failed');
     return reply.code(status).send({ error: inside ? error.message : FAILED });
   });
 }

@@ -67,6 +67,7 @@ export function controlsOf(parts: ControlParts): Controls {
     verifyImage: (name) => wish(() => verifyImage(table, name)),
     signImage: (name) => wish(() => signImage(table, name)),
     addBase: ({ name, file }) => wish(() => disks.addBase(name, file)),
+    baseProgress: (name) => disks.additionProgress(name),
     packBase: (name) => wish(() => packs.make(name)),
     checkMenus: () => checkBoots(menus, config, files),
     createDisk: ({ name, base }) => wish(() => disks.create(name, base)),

@@ -84,7 +84,10 @@ test('a disk that another process has is not checked', async () => {
 }, 60_000);
 
 test('damage is told with exit code 1, and repaired only where one says so', async () => {
-  expect((await disk('check', 'd')).stdout).toMatch(/^d is good: 2 blocks and 1 generations read\n$/);
+  expect(await disk('check', 'd')).toMatchObject({
+    stdout: 'd is good: 2 blocks and 1 generations read\n',
+    stderr: '100 %\n',
+  });
   const path = join(dir, 'disks/d/overlay');
   const bytes = readFileSync(path);
   bytes[bytes.indexOf(Buffer.alloc(4096, 1)) + 9]! ^= 1;

@@ -11,12 +11,12 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Bases } from '../../imager/disks/bases.ts';
 import { SystemFile } from '../../imager/disks/block-file.ts';
+import { handles, systemError } from '../support/file-handles.ts';
 import { synced } from '../support/noted-syncs.ts';
 
 const MIB = 2 ** 20;
@@ -38,17 +38,6 @@ afterEach(async () => {
 });
 
 const entries = (): string[] => readdirSync(join(dir, 'bases')).sort();
-
-/** Calls of an open file, of whichever. */
-async function handles(): Promise<Awaited<ReturnType<typeof open>>> {
-  const handle = await open(file);
-  await handle.close();
-  return Object.getPrototypeOf(handle);
-}
-
-function systemError(code: string, errno: number): Error {
-  return Object.assign(new Error(`${code}: write`), { code, errno, syscall: 'write' });
-}
 
 test('what is no plain file is told for what it is, and nobody waits for it', async () => {
   execFileSync('mkfifo', [join(dir, 'fifo')]);
@@ -94,6 +83,20 @@ test('no space, and a drive that fails, are told in words with the name of the f
   vi.spyOn(proto, 'read').mockRejectedValue(systemError('EIO', -5));
   await expect(bases.add('a', file)).rejects.toThrow(`${file} cannot be read: its drive failed (EIO)`);
   expect(entries()).toEqual([]);
+});
+
+test('while an image is added the share of it that was read is known', async () => {
+  const proto = await handles();
+  const { read } = proto;
+  const shares: unknown[] = [];
+  vi.spyOn(proto, 'read').mockImplementation(async function (this: typeof proto, ...args: unknown[]) {
+    shares.push(bases.progress('a'));
+    return (await (read as (...all: unknown[]) => Promise<unknown>).apply(this, args)) as never;
+  });
+  await bases.add('a', file);
+  expect(shares).toEqual([0, 1 / 3, 2 / 3]);
+  expect(bases.progress('a')).toBe(null);
+  vi.restoreAllMocks();
 });
 
 test('a write that the file system takes in parts only is written to its end', async () => {

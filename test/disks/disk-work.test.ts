@@ -5,10 +5,11 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { SystemFile } from '../../imager/disks/block-file.ts';
 import { Disks } from '../../imager/disks/catalog.ts';
 import { DiskWork } from '../../imager/disks/disk-work.ts';
+import { handles, systemError } from '../support/file-handles.ts';
 import { attached, contentOf } from './attached.ts';
 
 const SIZE = 8 * 2 ** 20;
@@ -109,6 +110,10 @@ test('a disk grows under its client; what is new is zeroes', async () => {
     { length: expect.any(Number), state: 'hole', dirty: false },
   ]);
   await expect(work.grow('d', SIZE)).rejects.toThrow(/cannot be made smaller/);
+  for (const size of [0, 2 ** 43, 2 ** 60])
+    await expect(work.grow('d', size)).rejects.toThrow(
+      'a disk has at least 1 and at most 4398046511104 bytes',
+    );
   await disk.close();
   expect(disks.describe('d', client)).toMatchObject({ size: 4 * 2 ** 30 });
 });
@@ -150,4 +155,46 @@ test('wrong wishes tell what there is', async () => {
   await disk.write(Buffer.alloc(4096), 0);
   await expect(work.commit('d', 'b', undefined)).rejects.toThrow(/"b" exists with other content/);
   await disk.close();
+});
+
+test('a base image that cannot be made leaves no generation behind, one that was asked for stays', async () => {
+  const disk = await attach();
+  await disk.write(Buffer.alloc(4096), 0);
+  await work.snapshot('d', 'mine');
+  await disk.write(Buffer.alloc(4096, 1), 0);
+  const ids = async () => {
+    const { parent, generations } = await work.generations('d');
+    return [parent, ...generations.map(({ id }) => id)];
+  };
+  await expect(work.commit('d', 'b', undefined)).rejects.toThrow(/"b" exists with other content/);
+  expect(await ids()).toEqual([1, 1]);
+  const proto = await handles();
+  vi.spyOn(proto, 'write').mockRejectedValue(systemError('ENOSPC', -28));
+  await expect(work.commit('d', 'b2', undefined)).rejects.toThrow(/b2.img cannot be written: no space/);
+  vi.restoreAllMocks();
+  expect(await ids()).toEqual([1, 1]);
+  await expect(work.commit('d', 'b', 1)).rejects.toThrow(/"b" exists with other content/);
+  expect(await ids()).toEqual([1, 1]);
+  await work.commit('d', 'b2', undefined);
+  expect(await ids()).toEqual([4, 1, 4]);
+  await disk.close();
+});
+
+test('a base image whose name is taken by one of another size is refused before anything is read or kept', async () => {
+  const made = vi.spyOn(await handles(), 'write');
+  await work.grow('d', SIZE + 4096);
+  let share = 0;
+  const told = (done: number): void => {
+    share = done;
+  };
+  await expect(work.commit('d', 'b', undefined, told)).rejects.toThrow(
+    `base image "b" exists with other content: it has ${SIZE} bytes, not ${SIZE + 4096}`,
+  );
+  await expect(work.commit('d', 'B', undefined, told)).rejects.toThrow(/"B" cannot be a base image's name/);
+  writeFileSync(join(dir, 'image'), image.subarray(4096));
+  await expect(disks.addBase('b', join(dir, 'image'))).rejects.toThrow(/exists with other content: it has/);
+  expect([share, made.mock.calls.length]).toEqual([0, 0]);
+  vi.restoreAllMocks();
+  const first = await work.snapshot('d', '');
+  expect(first.id).toBe(1);
 });

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Logger, pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { StoreError } from '../../imager/disks/store-error.ts';
 import type { Controls } from '../../imager/http/control-routes.ts';
 import { ApiError } from '../../imager/http/errors.ts';
 import type { ReadModel } from '../../imager/http/read-model.ts';
@@ -54,7 +55,12 @@ const model: ReadModel = {
   bases: async () => [],
   disks: () => [],
   diskNames: () => [],
-  disk: () => undefined,
+  disk: (name) => {
+    if (name === 'damaged') throw new StoreError('disk "damaged" is damaged: no superblock');
+    if (name === 'full') throw Object.assign(new Error('ENOSPC: write'), { code: 'ENOSPC', errno: -28 });
+    if (name === 'odd') throw new TypeError('a fault of the program');
+    return undefined;
+  },
   leases: () => [{ address: '10.0.0.9' }],
   events: (query) =>
     Array.from({ length: query.node === 'busy' ? MAX_EVENTS + 500 : 1 }, (_, index) => ({
@@ -84,6 +90,7 @@ const controls: Controls = {
   },
   packBase: () => Promise.reject(new ApiError(409, 'no boot yet')),
   checkMenus: async () => ({ nodes: 0, templates: 0, faults: [], notes: [] }),
+  baseProgress: (name) => (name === 'b' ? 0.5 : null),
   addBase: ({ name }) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
   createDisk: () => Promise.reject(new ApiError(409, 'taken')),
   disks: {
@@ -387,6 +394,26 @@ test('what went wrong inside is for the log: neither answer nor event names it',
   expect(logged.join()).toContain('/var/lib/imager/kernel');
 });
 
+test('a failure that is known is one line of the log, without a stack; one of the program has its stack', async () => {
+  const told = async (name: string): Promise<Record<string, unknown>> => {
+    logged = [];
+    expect((await fetch(url(`/api/disks/${name}`))).status).toBe(500);
+    expect(logged).toHaveLength(1);
+    return JSON.parse(logged[0]!);
+  };
+  const damaged = await told('damaged');
+  expect(damaged).toMatchObject({
+    url: '/api/disks/damaged',
+    msg: 'request failed: disk "damaged" is damaged: no superblock',
+  });
+  expect(damaged).not.toHaveProperty('err');
+  expect(await told('full')).not.toHaveProperty('err');
+  expect(await told('odd')).toMatchObject({
+    msg: 'request failed',
+    err: { message: 'a fault of the program', stack: expect.stringContaining('server.test.ts') },
+  });
+});
+
 test('a client that leaves while its file is being opened: the file is closed, the event says why', async () => {
   const opening = once(bus, 'opening');
   const socket = connect(server.port, '127.0.0.1');
@@ -505,6 +532,7 @@ test('the control socket is its owner s alone, checks bodies, and gives errors t
     await ask('POST', '/control/images', { name: 'x', arch: 'arm64', kernel: '/k', initrd: '/i', args: '' }),
   ).toEqual({ status: 500, answer: { error: 'disk full' } });
   expect(await ask('GET', '/api/nodes/node1')).toMatchObject({ status: 200 });
+  expect(await ask('GET', '/control/bases/b/progress')).toEqual({ status: 200, answer: { share: 0.5 } });
 });
 
 test('a socket path that is too long is refused in words', async () => {
