@@ -10,11 +10,14 @@ export class BaseDisk implements Disk {
   readonly readOnly = true;
   readonly blockSize = BLOCK_SIZE;
   readonly #content: BaseContent;
+  readonly #release: () => void;
 
-  constructor(name: string, content: BaseContent) {
+  /** `release` hears of the close. */
+  constructor(name: string, content: BaseContent, release: () => void) {
     this.name = name;
     this.size = content.size;
     this.#content = content;
+    this.#release = release;
   }
 
   read(target: Uint8Array, offset: number): Promise<void> {
@@ -57,5 +60,7 @@ export class BaseDisk implements Disk {
 
   async flush(): Promise<void> {}
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#release();
+  }
 }

@@ -36,6 +36,7 @@ import {
 import type { BaseContent } from './block-reader.ts';
 import { HEAD_LENGTH, sectorSizeOf } from './file-system.ts';
 import { BLOCK_SIZE } from './format.ts';
+import { deleteTaken, finishRemoval, finishRemovals, takeBase } from './removed-files.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
 import { inWords } from './system-error.ts';
 import { ZeroMap } from './zero-map.ts';
@@ -75,6 +76,7 @@ export class Bases {
   static open(dir: string): Bases {
     makeFolder(dir);
     removeUnfinished(dir);
+    finishRemovals(dir);
     return new Bases(dir);
   }
 
@@ -185,6 +187,7 @@ export class Bases {
       if (known !== undefined && known.digest !== digest)
         throw new StoreError(`base image "${name}" exists with other content (${known.digest.slice(0, 12)})`);
       if (known === undefined) {
+        finishRemoval(this.#dir, name);
         chmodSync(copy, 0o444);
         // An image without its description is an addition that a crash cut short.
         rmSync(this.#image(name), { force: true });
@@ -253,6 +256,19 @@ export class Bases {
       if (error instanceof UnknownNameError || !(error instanceof StoreError)) throw error;
       return error.message;
     }
+  }
+
+  /**
+   * Removes a base image that nobody uses, damaged or not, and what lies beside it. Gone and durably so for everybody when
+   * it returns, its space later. Rejects with UnknownNameError, StoreError.
+   */
+  async remove(name: string): Promise<void> {
+    const names = this.names();
+    if (!names.includes(name)) throw new UnknownNameError('base image', name, names);
+    const taken = takeBase(this.#dir, name);
+    this.#images.get(name)?.file.close();
+    this.#images.delete(name);
+    await deleteTaken(`base image "${name}"`, taken);
   }
 
   /** Looks whether images in use were changed. */

@@ -11,6 +11,7 @@ import { isName } from '../../agent/protocol/names.ts';
 import { makeFolder, removeUnfinished, syncPath, unfinishedPath } from '../storage/durable.ts';
 import { BaseDisk } from './base-disk.ts';
 import type { ImageSource } from './base-image.ts';
+import { BaseReaders, overlaysOver } from './base-use.ts';
 import { Bases, type BaseView } from './bases.ts';
 import type { Disk, DiskCatalog, DiskClient } from './disk.ts';
 import { BLOCK_SIZE } from './format.ts';
@@ -18,6 +19,7 @@ import { hasHostCalls } from './host.ts';
 import { newSalt, OpenOverlays, superblockOf } from './open-overlays.ts';
 import type { Overlay } from './overlay.ts';
 import { FILE_NAME, writeEmptyOverlay } from './overlay-file.ts';
+import { deleteTaken, takeDisk } from './removed-files.ts';
 import { BusyError, StoreError, UnknownNameError } from './store-error.ts';
 import type { Superblock } from './superblock.ts';
 
@@ -56,6 +58,7 @@ export class Disks implements DiskCatalog {
   readonly #bases: Bases;
   readonly #mayOpen: MayOpen;
   readonly #overlays: OpenOverlays;
+  readonly #readers = new BaseReaders();
 
   private constructor(dir: string, bases: Bases, o: { log: Logger; mayOpen: MayOpen; lingerMs: number }) {
     this.#dir = dir;
@@ -93,6 +96,11 @@ export class Disks implements DiskCatalog {
   /** All base images, by name. Damaged ones are left out: see problems(). */
   bases(): BaseView[] {
     return this.#bases.list();
+  }
+
+  /** The base image of that name. Throws UnknownNameError, StoreError where it is damaged. */
+  base(name: string): BaseView {
+    return this.#bases.get(name);
   }
 
   /**
@@ -208,13 +216,50 @@ export class Disks implements DiskCatalog {
   async open(name: string, client: DiskClient): ReturnType<DiskCatalog['open']> {
     const found = this.describe(name, client);
     if ('refused' in found) return found;
-    if (found.readOnly) return new BaseDisk(name, await this.#bases.content(name.slice(BASE_EXPORT.length)));
+    if (found.readOnly) return this.#openBase(name, client);
     try {
       return await this.#overlays.attach(name, client);
     } catch (error) {
       if (error instanceof BusyError) return { refused: 'busy', why: error.message };
       throw error;
     }
+  }
+
+  async #openBase(name: string, client: DiskClient): Promise<BaseDisk> {
+    const base = name.slice(BASE_EXPORT.length);
+    // Noted before: nobody removes it meanwhile.
+    const release = this.#readers.add(base, client);
+    try {
+      return new BaseDisk(name, await this.#bases.content(base), release);
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /**
+   * Removes an overlay that nobody uses, damaged or not. Rejects with UnknownNameError, BusyError, StoreError. Gone durably
+   * once it resolves.
+   */
+  async remove(name: string): Promise<void> {
+    const taken = await this.#overlays.unused(name, () => {
+      if (!this.#has(name)) throw new UnknownNameError('disk', name, this.names());
+      return takeDisk(this.#dir, name);
+    });
+    await deleteTaken(`disk "${name}"`, taken);
+  }
+
+  /** Removes a base image that nobody uses, damaged or not. Rejects as `remove`, and where a disk is or may be over it. */
+  async removeBase(name: string): Promise<void> {
+    this.refuseBaseInUse(name);
+    await this.#bases.remove(name);
+  }
+
+  /** Throws BusyError where a disk is or may be over the base image, or somebody reads it. */
+  refuseBaseInUse(base: string): void {
+    const over = overlaysOver(base, this.names(), (name) => this.#superblock(name).base.name);
+    const why = over ?? this.#readers.refusal(base);
+    if (why !== undefined) throw new BusyError(why);
   }
 
   /**
