@@ -10,6 +10,7 @@ import { addVerify } from './base-verify.ts';
 import { architectureOption, cacheDirectory, cacheOption } from './build-options.ts';
 import { Context } from './context.ts';
 import { VerbError } from './failure.ts';
+import { addBaseRemove } from './remove.ts';
 import { bytes, counted, fields, table } from './table.ts';
 
 type ListedBase = BaseView & { boot: BootReads | null };
@@ -17,7 +18,7 @@ type ListedBase = BaseView & { boot: BootReads | null };
 export function addBase(program: Command): void {
   const base = program
     .command('base')
-    .description('list, add, build and verify base images for disks')
+    .description('list, add, build, verify and remove base images for disks')
     .addHelpText('after', '\nExamples:\n  imager base list\n  imager base build web --arch arm64');
   base
     .command('list')
@@ -69,6 +70,7 @@ Examples:
       await build(new Context(command), name, options);
     });
   addVerify(base);
+  addBaseRemove(base);
 }
 
 async function build(

@@ -6,12 +6,15 @@ import { showBoots } from './base.ts';
 import { Context } from './context.ts';
 import { addCheck } from './disk-check.ts';
 import { addGenerations } from './disk-generations.ts';
+import { addDiskRemove } from './remove.ts';
 import { bytes, fields, table } from './table.ts';
 
 export function addDisk(program: Command): void {
   const disk = program
     .command('disk')
-    .description('list, show and create disks; keep their states, roll back, check; pack what boots read')
+    .description(
+      'list, show, create and remove disks; keep their states, roll back, check; pack what boots read',
+    )
     .addHelpText('after', '\nExamples:\n  imager disk list\n  imager disk create node1-root --base web');
   disk
     .command('list')
@@ -67,6 +70,7 @@ export function addDisk(program: Command): void {
     });
   addGenerations(disk);
   addCheck(disk);
+  addDiskRemove(disk);
 }
 
 function showDisk(disk: DiskView): string {
