@@ -1,7 +1,7 @@
 /** `imager base`: the read-only base images that disks are made over. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { BaseView } from '../disks/bases.ts';
+import type { BaseView } from '../disks/base-record.ts';
 import type { DamagedView } from '../disks/damaged.ts';
 import { buildBaseDisk } from '../images/base-disk.ts';
 import type { Architecture } from '../images/image.ts';
@@ -13,6 +13,7 @@ import { Context } from './context.ts';
 import { newName } from './disk-words.ts';
 import { NEEDS_IMAGER, VerbError } from './failure.ts';
 import { percentOfBase } from './percent.ts';
+import { addBaseRemove } from './remove.ts';
 import { bytes, counted, fields, table } from './table.ts';
 
 type ListedBase = (BaseView & { boot: BootReads | null }) | DamagedView;
@@ -20,7 +21,7 @@ type ListedBase = (BaseView & { boot: BootReads | null }) | DamagedView;
 export function addBase(program: Command): void {
   const base = program
     .command('base')
-    .description('list, add, build and verify base images for disks')
+    .description('list, add, build, verify and remove base images for disks')
     .addHelpText('after', '\nExamples:\n  imager base list\n  imager base build web --arch arm64');
   base
     .command('list')
@@ -62,6 +63,7 @@ Examples:
       await build(new Context(command), name, options);
     });
   addVerify(base);
+  addBaseRemove(base);
 }
 
 async function build(

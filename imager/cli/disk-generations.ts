@@ -1,14 +1,13 @@
 /** `imager disk snapshot|generations|rollback|drop|diff|commit|grow`: what is done with a disk's states. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import type { BaseView } from '../disks/bases.ts';
+import type { BaseView } from '../disks/base-record.ts';
 import type { DiskView } from '../disks/catalog.ts';
 import type { Differences, DiskWork, Generations, GenerationView, Moment } from '../disks/disk-work.ts';
 import { showBase } from './base.ts';
 import { Context } from './context.ts';
 import { generationNumber, labelOf, momentOf, newName, sizeOf } from './disk-words.ts';
-import { NotRunningError, VerbError } from './failure.ts';
+import { VerbError } from './failure.ts';
+import { imagerOrFiles } from './imager-or-files.ts';
 import { percentOfBase } from './percent.ts';
 import { bytes, fields, table, time } from './table.ts';
 
@@ -116,7 +115,7 @@ function examples(...lines: string[]): string {
 }
 
 /** Has the imager do it; where none is running, does it here. */
-async function either<T>(
+function either<T>(
   context: Context,
   disk: string,
   what: string,
@@ -124,23 +123,10 @@ async function either<T>(
   here: (work: DiskWork) => Promise<T>,
 ): Promise<T> {
   const path = `/control/disks/${encodeURIComponent(disk)}/${what}`;
-  try {
-    return await (wish === undefined ? context.get<T>(path) : context.post<T>(path, wish));
-  } catch (error) {
-    const { state } = context.config;
-    if (!(error instanceof NotRunningError) || !existsSync(join(state, 'disks'))) throw error;
-    const [{ pino }, { Disks }, { DiskWork }] = await Promise.all([
-      import('pino'),
-      import('../disks/catalog.ts'),
-      import('../disks/disk-work.ts'),
-    ]);
-    const disks = await Disks.open({ dir: state, log: pino({ level: 'silent' }) });
-    try {
-      return await here(new DiskWork(disks, Date.now));
-    } finally {
-      await disks.close();
-    }
-  }
+  return imagerOrFiles(context, path, wish, async (disks) => {
+    const { DiskWork } = await import('../disks/disk-work.ts');
+    return here(new DiskWork(disks, Date.now));
+  });
 }
 
 function showGeneration(it: GenerationView): string {

@@ -9,6 +9,7 @@ import { addCheck } from './disk-check.ts';
 import { addGenerations } from './disk-generations.ts';
 import { newName } from './disk-words.ts';
 import { NEEDS_IMAGER } from './failure.ts';
+import { addDiskRemove } from './remove.ts';
 import { bytes, fields, table } from './table.ts';
 
 type ListedDisk = DiskView | DamagedView;
@@ -16,7 +17,9 @@ type ListedDisk = DiskView | DamagedView;
 export function addDisk(program: Command): void {
   const disk = program
     .command('disk')
-    .description('list, show and create disks; keep their states, roll back, check; pack what boots read')
+    .description(
+      'list, show, create and remove disks; keep their states, roll back, check; pack what boots read',
+    )
     .addHelpText('after', '\nExamples:\n  imager disk list\n  imager disk create node1-root --base web');
   disk
     .command('list')
@@ -63,6 +66,7 @@ export function addDisk(program: Command): void {
     });
   addGenerations(disk);
   addCheck(disk);
+  addDiskRemove(disk);
 }
 
 function rowOf(disk: ListedDisk): string[] {

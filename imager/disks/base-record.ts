@@ -1,4 +1,16 @@
-/** What is noted beside a base image, as JSON. */
+/** What is noted beside a base image, as JSON, and how people see one. */
+
+export interface BaseView {
+  name: string;
+  /** Bytes. */
+  size: number;
+  /** SHA-256 of the content, lower-case hexadecimal. */
+  digest: string;
+  /** Bytes the image takes up on the imager's disk. */
+  allocatedBytes: number;
+  /** Why no disk over it is opened now, where that is known. */
+  damage?: string;
+}
 
 export interface BaseRecord {
   size: number;

@@ -24,24 +24,13 @@ import {
   sectorSizeIn,
   withImageFile,
 } from './base-image.ts';
-import { type BaseRecord, parseRecord } from './base-record.ts';
+import { type BaseRecord, type BaseView, parseRecord } from './base-record.ts';
 import { type DamagedView, viewsOf } from './damaged.ts';
 import { ImagesInUse } from './images-in-use.ts';
+import { deleteTaken, finishRemoval, finishRemovals, takeBase } from './removed-files.ts';
 import { StoreError, UnknownNameError } from './store-error.ts';
 import { inWords } from './system-error.ts';
 import { ZeroMap } from './zero-map.ts';
-
-export interface BaseView {
-  name: string;
-  /** Bytes. */
-  size: number;
-  /** SHA-256 of the content, lower-case hexadecimal. */
-  digest: string;
-  /** Bytes the image takes up on the imager's disk. */
-  allocatedBytes: number;
-  /** Why no disk over it is opened now, where that is known. */
-  damage?: string;
-}
 
 /** For messages about an image that is not what it was. */
 const WAY_BACK = 'adding the same image again puts it back';
@@ -63,6 +52,7 @@ export class Bases {
   static open(dir: string): Bases {
     makeFolder(dir);
     removeUnfinished(dir);
+    finishRemovals(dir);
     return new Bases(dir);
   }
 
@@ -202,6 +192,7 @@ export class Bases {
       const known = this.#known(name);
       if (known !== undefined && known.digest !== digest)
         throw new StoreError(`base image "${name}" exists with other content (${known.digest.slice(0, 12)})`);
+      if (known === undefined) finishRemoval(this.#dir, name);
       if (known === undefined || known.identity !== this.#identityNow(name)) {
         chmodSync(copy, 0o444);
         // An image without its description is an addition that a crash cut short; one that is not as described is put back.
@@ -280,6 +271,18 @@ export class Bases {
       if (error instanceof UnknownNameError || !(error instanceof StoreError)) throw error;
       return error.message;
     }
+  }
+
+  /**
+   * Removes a base image that nobody uses, damaged or not, and what lies beside it. Gone and durably so for everybody when
+   * it returns, its space later. Rejects with UnknownNameError, StoreError.
+   */
+  async remove(name: string): Promise<void> {
+    const names = this.names();
+    if (!names.includes(name)) throw new UnknownNameError('base image', name, names);
+    const taken = takeBase(this.#dir, name);
+    this.#wrong.delete(name);
+    await deleteTaken(`base image "${name}"`, taken);
   }
 
   /** Looks whether images in use were changed. */

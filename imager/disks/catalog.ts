@@ -11,7 +11,9 @@ import { isName } from '../../agent/protocol/names.ts';
 import { makeFolder, removeUnfinished, syncPath, unfinishedPath } from '../storage/durable.ts';
 import { BaseDisk } from './base-disk.ts';
 import type { ImageSource } from './base-image.ts';
-import { Bases, type BaseView } from './bases.ts';
+import type { BaseView } from './base-record.ts';
+import { BaseReaders, overlaysOver } from './base-use.ts';
+import { Bases } from './bases.ts';
 import { type DamagedView, viewsOf } from './damaged.ts';
 import type { Disk, DiskCatalog, DiskClient } from './disk.ts';
 import { BLOCK_SIZE } from './format.ts';
@@ -19,6 +21,7 @@ import { hasHostCalls } from './host.ts';
 import { newSalt, OpenOverlays, superblockOf } from './open-overlays.ts';
 import type { Overlay } from './overlay.ts';
 import { FILE_NAME, writeEmptyOverlay } from './overlay-file.ts';
+import { deleteTaken, takeDisk } from './removed-files.ts';
 import { BusyError, StoreError, UnknownNameError } from './store-error.ts';
 import type { Superblock } from './superblock.ts';
 import { ofDisk } from './system-error.ts';
@@ -60,6 +63,7 @@ export class Disks implements DiskCatalog {
   readonly #bases: Bases;
   readonly #mayOpen: MayOpen;
   readonly #overlays: OpenOverlays;
+  readonly #readers = new BaseReaders();
 
   private constructor(dir: string, bases: Bases, o: { log: Logger; mayOpen: MayOpen; lingerMs: number }) {
     this.#dir = dir;
@@ -112,6 +116,11 @@ export class Disks implements DiskCatalog {
   /** All base images, by name, damaged ones, too. */
   baseViews(): (BaseView | DamagedView)[] {
     return this.#bases.views();
+  }
+
+  /** The base image of that name. Throws UnknownNameError, StoreError where it is damaged. */
+  base(name: string): BaseView {
+    return this.#bases.get(name);
   }
 
   /**
@@ -224,16 +233,51 @@ export class Disks implements DiskCatalog {
   async open(name: string, client: DiskClient): ReturnType<DiskCatalog['open']> {
     const found = this.describe(name, client);
     if ('refused' in found) return found;
-    if (found.readOnly) {
-      const image = await this.#bases.content(name.slice(BASE_EXPORT.length));
-      return new BaseDisk(name, image, () => this.#bases.release(image));
-    }
+    if (found.readOnly) return this.#openBase(name, client);
     try {
       return await this.#overlays.attach(name, client);
     } catch (error) {
       if (error instanceof BusyError) return { refused: 'busy', why: error.message };
       throw error;
     }
+  }
+
+  async #openBase(name: string, client: DiskClient): Promise<BaseDisk> {
+    const base = name.slice(BASE_EXPORT.length);
+    // Noted before: nobody removes it meanwhile.
+    const forget = this.#readers.add(base, client);
+    try {
+      const image = await this.#bases.content(base);
+      return new BaseDisk(name, image, () => {
+        this.#bases.release(image);
+        forget();
+      });
+    } catch (error) {
+      forget();
+      throw error;
+    }
+  }
+
+  /** Removes an overlay that nobody uses, damaged or not, durably. Rejects with UnknownNameError, BusyError, StoreError. */
+  async remove(name: string): Promise<void> {
+    const taken = await this.#overlays.unused(name, () => {
+      if (!this.#has(name)) throw new UnknownNameError('disk', name, this.names());
+      return takeDisk(this.#dir, name);
+    });
+    await deleteTaken(`disk "${name}"`, taken);
+  }
+
+  /** Removes a base image that nobody uses, damaged or not. Rejects as `remove`, and where a disk is or may be over it. */
+  async removeBase(name: string): Promise<void> {
+    this.refuseBaseInUse(name);
+    await this.#bases.remove(name);
+  }
+
+  /** Throws BusyError where a disk is or may be over the base image, or somebody reads it. */
+  refuseBaseInUse(base: string): void {
+    const over = overlaysOver(base, this.names(), (name) => this.#superblock(name).base.name);
+    const why = over ?? this.#readers.refusal(base);
+    if (why !== undefined) throw new BusyError(why);
   }
 
   /**

@@ -1,5 +1,5 @@
 /** What people do with disks beside using them: generations, new bases, growth. For the control API and the command line. */
-import type { BaseView } from './bases.ts';
+import type { BaseView } from './base-record.ts';
 import { BlockReader } from './block-reader.ts';
 import type { Disks, DiskView } from './catalog.ts';
 import { type ByteRange, differences } from './differences.ts';

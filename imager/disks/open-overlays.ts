@@ -90,6 +90,22 @@ export class OpenOverlays {
   }
 
   /**
+   * Runs `work`, in one step, on an overlay that is not open and that nobody is about to open: one that lingers is closed
+   * before. Rejects with BusyError where it is in use.
+   */
+  async unused<T>(name: string, work: () => T): Promise<T> {
+    for (;;) {
+      const under = this.#closing.get(name) ?? this.#opening.get(name);
+      const open = this.#open.get(name);
+      // What it ends with is told to who asked for it.
+      if (under !== undefined) await under.catch(() => undefined);
+      else if (open === undefined) return work();
+      else if (open.lingering !== undefined) await this.#close(name, open).catch(() => undefined);
+      else throw new BusyError(inUse(name, open));
+    }
+  }
+
+  /**
    * Opens the overlay where it is not, and gives it to `take` in the step in which it is found open: a step later its last
    * user may have begun to close it. Rejects with StoreError.
    */
@@ -237,6 +253,12 @@ export function superblockOf(dir: string, name: string): Superblock {
       throw new StoreError(`disk "${name}" has the format of an earlier version: make it anew`);
     throw damaged(name, error);
   }
+}
+
+/** Who has an overlay that is open, or what is done with it. */
+function inUse(name: string, { holder, busy }: OpenOverlay): string {
+  if (holder !== undefined) return `disk "${name}" is in use by ${holder.address}: stop that first`;
+  return `disk "${name}" is ${busy ?? 'being flushed or worked on'}: try again when that is done`;
 }
 
 /** 8 random bytes, hexadecimal. */

@@ -4,8 +4,9 @@ import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
 import { MAX_NUMBER } from '../../agent/protocol/local-content.ts';
 import { isName } from '../../agent/protocol/names.ts';
-import type { BaseView } from '../disks/bases.ts';
+import type { BaseView } from '../disks/base-record.ts';
 import type { DiskView } from '../disks/catalog.ts';
+import type { BaseLoss } from '../disks/removals.ts';
 import type { BootImage } from '../images/image.ts';
 import type { NewImage } from '../images/wish.ts';
 import type { MenuCheck } from '../menus/views.ts';
@@ -44,6 +45,10 @@ export interface Controls {
   baseProgress(name: string): number | null;
   /** Makes the boot pack of a base whose boots were seen. */
   packBase(base: string): Promise<BootReads>;
+  /** What goes with a base image that could be removed now. */
+  baseLoss(name: string): Promise<BaseLoss>;
+  /** Removes a base image, its trace and its pack. */
+  removeBase(name: string): Promise<BaseLoss>;
   /** Makes every menu for every node: too much work to have the network ask for it. */
   checkMenus(): Promise<MenuCheck>;
   createDisk(disk: { name: string; base: string }): Promise<DiskView>;
@@ -101,6 +106,8 @@ export function addControlRoutes(app: FastifyInstance, controls: Controls): void
     share: controls.baseProgress(params.name),
   }));
   app.post<Named>('/control/bases/:name/pack', async ({ params }) => controls.packBase(params.name));
+  app.get<Named>('/control/bases/:name/loss', async ({ params }) => controls.baseLoss(params.name));
+  app.post<Named>('/control/bases/:name/remove', async ({ params }) => controls.removeBase(params.name));
   app.post('/control/disks', async ({ body }) => controls.createDisk(checked(disk, body)));
   addDiskRoutes(app, controls.disks);
 }

@@ -3,13 +3,15 @@ import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
 import { isName } from '../../agent/protocol/names.ts';
 import type { DiskWork } from '../disks/disk-work.ts';
+import type { Removals } from '../disks/removals.ts';
 import { checked } from './errors.ts';
 
 /** Each rejects with ApiError where the wish is wrong. */
 export type DiskControls = Pick<
   DiskWork,
   'generations' | 'snapshot' | 'rollBack' | 'drop' | 'differences' | 'commit' | 'grow' | 'letGo'
->;
+> &
+  Pick<Removals, 'diskLoss' | 'removeDisk'>;
 
 const id = z.int().min(1).max(0xffffffff);
 const moment = z.union([z.literal('base'), z.literal('now'), id]);
@@ -50,4 +52,6 @@ export function addDiskRoutes(app: FastifyInstance, disks: DiskControls): void {
     await disks.letGo(params.name);
     return {};
   });
+  app.get<Named>(`${at}/loss`, async ({ params }) => disks.diskLoss(params.name));
+  app.post<Named>(`${at}/remove`, async ({ params }) => disks.removeDisk(params.name));
 }

@@ -1,5 +1,5 @@
 /** What the read API shows; the service provides it, so that this room knows no other server. */
-import type { BaseView } from '../disks/bases.ts';
+import type { BaseView } from '../disks/base-record.ts';
 import type { DiskView } from '../disks/catalog.ts';
 import type { DamagedView } from '../disks/damaged.ts';
 import type { BootImage } from '../images/image.ts';

@@ -1,7 +1,7 @@
 /** BASES/NAME.pack: made from the base image by its trace, and opened for reading. */
 
-import { rmSync } from 'node:fs';
-import { type FileHandle, open, rename } from 'node:fs/promises';
+import { renameSync, rmSync, statSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { syncPath, unfinishedPath } from '../storage/durable.ts';
@@ -43,7 +43,9 @@ export async function makePack(dir: string, name: string, trace: Trace, signal: 
     } finally {
       await pack.close();
     }
-    await rename(path, join(dir, `${name}.pack`));
+    // One that was removed meanwhile has no pack any more: that is seen and the name given in one step.
+    statSync(join(dir, `${name}.img`));
+    renameSync(path, join(dir, `${name}.pack`));
     syncPath(dir);
   } catch (error) {
     rmSync(path, { force: true });

@@ -10,9 +10,8 @@ import type { AgentServer } from '../agents/server.ts';
 import { TakenError } from '../definitions/store.ts';
 import type { Disks } from '../disks/catalog.ts';
 import { DiskWork } from '../disks/disk-work.ts';
-import { SourceError, StoreError, UnknownNameError } from '../disks/store-error.ts';
+import { Removals } from '../disks/removals.ts';
 import type { Controls } from '../http/control-routes.ts';
-import type { DiskControls } from '../http/disk-routes.ts';
 import { ApiError, unknownName } from '../http/errors.ts';
 import type { BootFiles } from '../images/boot-files.ts';
 import { servedFiles } from '../images/generated.ts';
@@ -29,8 +28,11 @@ import type { ImagerConfig, NodeConfig } from '../model/config.ts';
 import type { NodeIndex } from '../model/nodes.ts';
 import type { Flashed, Membership, PowerAction, Powered, Undefined } from '../model/views.ts';
 import type { Packs } from '../packs/packs.ts';
+import { diskControls } from './disk-controls.ts';
+import { claimOn } from './disk-policy.ts';
 import { membershipOf } from './membership.ts';
 import { runPowerCommand } from './power-command.ts';
+import { wish } from './wish.ts';
 
 export interface ControlParts {
   config: ImagerConfig;
@@ -56,6 +58,7 @@ const SUPERVISED = 'where its own system is up, start its agent there (agent sup
 
 export function controlsOf(parts: ControlParts): Controls {
   const { config, nodes, outputs, table, files, disks, packs, menus } = parts;
+  const removals = new Removals(disks, (disk) => refuseClaimed(parts, disk));
   return {
     flash: (name, target) => wish(() => flash(parts, name, target)),
     power: (name, action) => power(parts, name, action),
@@ -71,20 +74,9 @@ export function controlsOf(parts: ControlParts): Controls {
     packBase: (name) => wish(() => packs.make(name)),
     checkMenus: () => checkBoots(menus, config, files),
     createDisk: ({ name, base }) => wish(() => disks.create(name, base)),
-    disks: diskControls(new DiskWork(disks, () => parts.clock.now())),
-  };
-}
-
-function diskControls(work: DiskWork): DiskControls {
-  return {
-    generations: (disk) => wish(() => work.generations(disk)),
-    snapshot: (disk, label) => wish(() => work.snapshot(disk, label)),
-    rollBack: (disk, id) => wish(() => work.rollBack(disk, id)),
-    drop: (disk, id) => wish(() => work.drop(disk, id)),
-    differences: (disk, from, to) => wish(() => work.differences(disk, from, to)),
-    commit: (disk, base, id) => wish(() => work.commit(disk, base, id)),
-    grow: (disk, size) => wish(() => work.grow(disk, size)),
-    letGo: (disk) => wish(() => work.letGo(disk)),
+    baseLoss: (name) => wish(() => removals.baseLoss(name)),
+    removeBase: (name) => wish(() => removals.removeBase(name)),
+    disks: diskControls(new DiskWork(disks, () => parts.clock.now()), removals),
   };
 }
 
@@ -256,6 +248,13 @@ async function undefine(
   return { node: name, ...done };
 }
 
+/** Throws ApiError for a disk that a node needs at its next boot. */
+function refuseClaimed({ nodes, directory, admissions }: ControlParts, disk: string): void {
+  const keyOf = nodes.all.find(({ name }) => admissions.definitions.ofNode(name)?.disk === disk);
+  const claim = claimOn(disk, { owner: directory.ownerOf(disk), keyOf: keyOf?.name });
+  if (claim !== undefined) throw new ApiError(409, claim);
+}
+
 /** The commands that do `action`, in order; undefined where one is not configured. */
 function commandsFor({ power }: NodeConfig, action: PowerAction): string[][] | undefined {
   const wanted = action === 'on' ? [power?.on] : action === 'off' ? [power?.off] : [power?.off, power?.on];
@@ -284,17 +283,5 @@ function pushFailure(error: unknown, node: string): unknown {
       return new ApiError(504, error.message);
     default:
       return new ApiError(502, `${node}: ${error.message}`);
-  }
-}
-
-/** The stores' own complaints about a wish are the asker's to read; what the system says to them is the imager's own failure. */
-async function wish<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof UnknownNameError) throw new ApiError(404, error.message, error.known);
-    if (error instanceof SourceError) throw new ApiError(400, error.message);
-    if (error instanceof StoreError || error instanceof ImageError) throw new ApiError(409, error.message);
-    throw error;
   }
 }

@@ -40,6 +40,21 @@ export function mayOpen(
   return owner === undefined || world.isAt(owner, client.address) ? true : notTheirs(disk, owner);
 }
 
+/**
+ * Why a disk is not to be removed though nobody has it, undefined where nothing is against it. `owner`: the node it
+ * belongs to; `keyOf`: the one that is defined with its key there.
+ */
+export function claimOn(
+  disk: string,
+  { owner, keyOf }: { owner: string | undefined; keyOf: string | undefined },
+): string | undefined {
+  if (owner !== undefined)
+    return `${notTheirs(disk, owner)}; flash ${owner} with another disk first, or take it out of the configuration`;
+  if (keyOf !== undefined)
+    return `disk "${disk}" has the key of ${keyOf}, which has not come up from another disk yet: let it, or undefine it first`;
+  return undefined;
+}
+
 function notTheirs(disk: string, owner: string): string {
   return `disk "${disk}" is ${owner}'s: its boot pointer names it, or a flash with it did not end`;
 }

@@ -92,6 +92,8 @@ const controls: Controls = {
   checkMenus: async () => ({ nodes: 0, templates: 0, faults: [], notes: [] }),
   baseProgress: (name) => (name === 'b' ? 0.5 : null),
   addBase: ({ name }) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
+  baseLoss: async (name) => ({ name, damage: 'all of it' }),
+  removeBase: () => Promise.reject(new ApiError(409, 'in use')),
   createDisk: () => Promise.reject(new ApiError(409, 'taken')),
   disks: {
     generations: (disk) => Promise.resolve({ disk, parent: 0, generations: [] }),
@@ -102,6 +104,8 @@ const controls: Controls = {
     commit: (_, name) => Promise.resolve({ name, size: 1, digest: '', allocatedBytes: 0 }),
     grow: () => Promise.reject(new ApiError(409, 'smaller')),
     letGo: () => Promise.reject(new ApiError(409, 'in use')),
+    diskLoss: async (name) => ({ name, damage: 'all of it' }),
+    removeDisk: () => Promise.reject(new ApiError(409, 'in use')),
   },
 };
 
@@ -528,6 +532,10 @@ test('the control socket is its owner s alone, checks bodies, and gives errors t
     answer: { error: expect.stringMatching(/name: .*; file: an absolute path/) },
   });
   expect(await ask('POST', '/control/disks', { name: 'd', base: 'b' })).toMatchObject({ status: 409 });
+  for (const path of ['/control/disks/d', '/control/bases/d']) {
+    expect(await ask('GET', `${path}/loss`)).toMatchObject({ status: 200, answer: { name: 'd' } });
+    expect(await ask('POST', `${path}/remove`, {})).toMatchObject({ status: 409 });
+  }
   expect(
     await ask('POST', '/control/images', { name: 'x', arch: 'arm64', kernel: '/k', initrd: '/i', args: '' }),
   ).toEqual({ status: 500, answer: { error: 'disk full' } });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { bootFileFor, httpBase } from '../../imager/service/boot-choice.ts';
-import { type DiskPolicyWorld, mayOpen } from '../../imager/service/disk-policy.ts';
+import { claimOn, type DiskPolicyWorld, mayOpen } from '../../imager/service/disk-policy.ts';
 import { parseKeys } from '../../imager/service/nbd-tls.ts';
 import { lockState } from '../../imager/service/state-lock.ts';
 
@@ -105,6 +105,15 @@ describe('who may open a disk', () => {
   ])('%s', (_who, disk, address, verdict) => {
     expect(mayOpen(disk, { address }, world)).toEqual(verdict);
   });
+});
+
+test('a disk that a node needs at its next boot is claimed, no other is', () => {
+  const none = { owner: undefined, keyOf: undefined };
+  expect(claimOn('d', none)).toBeUndefined();
+  expect(claimOn('d', { ...none, owner: 'node1' })).toMatch(
+    /^disk "d" is node1's: .*flash node1 with another/,
+  );
+  expect(claimOn('d', { ...none, keyOf: 'node2' })).toMatch(/^disk "d" has the key of node2/);
 });
 
 describe('who may open a disk, known by TLS', () => {

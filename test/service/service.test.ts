@@ -158,6 +158,32 @@ describe('its agent', () => {
     });
   });
 
+  test('what is in use is not removed, and who uses it is told; what is not is gone', async () => {
+    const refused = async (what: string, name: string, stderr: string) =>
+      expect(await lab.imager(what, 'remove', name, '--yes')).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining(stderr),
+      });
+    await refused('disk', 'd1', `imager: disk "d1" is node1's: its boot pointer names it`);
+    await refused('disk', 'd9', 'imager: no disk "d9"; there is: d1, d2, d3');
+    await refused('base', 'root', 'imager: base image "root" is under disks d1, d2, d3: remove first');
+    await lab.json('base', 'add', 'spare', join(lab.dir, 'root.img'));
+    await lab.json('disk', 'create', 'spare', '--base', 'spare');
+    for (const name of ['spare', 'base:spare']) {
+      const reading = `qemu-io -r -f raw -c "sleep 60000" nbd://10.77.0.1/${name}`;
+      const pid = (await node1.run(`${reading} >/dev/null 2>&1 & echo $!`)).trim();
+      const [what, words] = name === 'spare' ? ['disk', 'in use'] : ['base', 'read'];
+      await vi.waitFor(() => refused(what!, 'spare', `spare" is ${words} by 10.77.0.11: stop that first`), {
+        timeout: 20_000,
+        interval: 200,
+      });
+      await node1.run(`kill ${pid}`);
+      await vi.waitFor(() => lab.json(what!, 'remove', 'spare', '--yes'), { timeout: 20_000, interval: 200 });
+      expect(await node1.run(`nbdinfo --size nbd://10.77.0.1/${name} 2>&1`)).toContain('no export named');
+    }
+    expect((await lab.json<DiskView[]>('disk', 'list')).map(({ name }) => name)).toEqual(['d1', 'd2', 'd3']);
+  });
+
   test('flash tells old and new once the node has confirmed', async () => {
     const { code, stdout } = await lab.imager('node', 'flash', 'node1', '--image', 'other', '--disk', 'd2');
     expect(code).toBe(0);
