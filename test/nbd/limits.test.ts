@@ -102,7 +102,7 @@ test('answers that a client does not take in its handshake are not heaped up', a
     lists++;
     return names;
   };
-  const { port } = await start({ catalog, handshakeTimeoutMs: 20_000 });
+  const { port } = await start({ catalog, handshakeTimeoutMs: 8000 });
   const ask = async (): Promise<RawClient> => {
     const client = await RawClient.open(port);
     await client.take(18);
