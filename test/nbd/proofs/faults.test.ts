@@ -194,7 +194,9 @@ test('the base changes under a disk in use: EIO at once, and a word why; later t
   await victim.kill();
   let after = await Victim.start(program, dir);
   await expect(RawClient.attach(after.port, 'n1')).rejects.toThrow('base image "b" was changed');
-  await after.said(/"why":"base image \\"b\\" was changed: its content is not what was added"/);
+  await after.said(
+    /"why":"base image \\"b\\" was changed: its content is not what was added; adding the same image again puts it back"/,
+  );
   await after.kill();
   writeFileSync(image, 'baseb', { flag: 'r+' });
   after = await Victim.start(program, dir);
