@@ -1,31 +1,20 @@
 /** What the verbs of disks and base images say of wrong words, and of what they do: without an imager, on the files. */
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sizeOf } from '../../imager/cli/disk-words.ts';
-import { Disks } from '../../imager/disks/catalog.ts';
 import { controlSocketPath } from '../../imager/model/config.ts';
 import { loadConfig } from '../../imager/model/load.ts';
+import { diskFolder } from '../support/disk-folder.ts';
 import { type Ended, imagerProgram, runVerb } from '../support/imager-verbs.ts';
 
 let dir: string;
 
 beforeAll(async () => {
   await imagerProgram();
-  dir = mkdtempSync(join(tmpdir(), 'cli-disk-words-'));
-  writeFileSync(
-    join(dir, 'imager.yaml'),
-    'state: .\ncluster: c\nnetwork: { address: 10.0.0.1, prefix: 24 }\n',
-  );
-  writeFileSync(join(dir, 'image'), Buffer.alloc(2 ** 20, 5));
-  const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
-  await disks.addBase('b', join(dir, 'image'));
-  await disks.create('d', 'b');
-  await disks.close();
+  dir = await diskFolder('cli-disk-words-');
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 

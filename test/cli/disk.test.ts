@@ -1,8 +1,7 @@
 /** The verbs of a disk's states, without an imager: on the files. */
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -10,6 +9,7 @@ import { Disks } from '../../imager/disks/catalog.ts';
 import { controlSocketPath } from '../../imager/model/config.ts';
 import { loadConfig } from '../../imager/model/load.ts';
 import { attached } from '../disks/attached.ts';
+import { diskFolder } from '../support/disk-folder.ts';
 import { type Ended, imagerProgram, runVerb } from '../support/imager-verbs.ts';
 
 let dir: string;
@@ -23,16 +23,7 @@ async function write(at: number, fill: number): Promise<void> {
 
 beforeAll(async () => {
   await imagerProgram();
-  dir = mkdtempSync(join(tmpdir(), 'cli-disk-'));
-  writeFileSync(
-    join(dir, 'imager.yaml'),
-    'state: .\ncluster: c\nnetwork: { address: 10.0.0.1, prefix: 24 }\n',
-  );
-  writeFileSync(join(dir, 'image'), Buffer.alloc(2 ** 20, 5));
-  const disks = await Disks.open({ dir, log: pino({ level: 'silent' }) });
-  await disks.addBase('b', join(dir, 'image'));
-  await disks.create('d', 'b');
-  await disks.close();
+  dir = await diskFolder('cli-disk-');
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 

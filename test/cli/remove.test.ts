@@ -1,12 +1,12 @@
 /** `imager disk remove` and `imager base remove`, without an imager: on the files. */
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Disks } from '../../imager/disks/catalog.ts';
 import { DiskWork } from '../../imager/disks/disk-work.ts';
 import { attached } from '../disks/attached.ts';
+import { diskFolder } from '../support/disk-folder.ts';
 import { type Ended, imagerProgram, runVerb } from '../support/imager-verbs.ts';
 
 let dir: string;
@@ -16,15 +16,8 @@ const imager = (...args: string[]): Promise<Ended> => runVerb(args, { cwd: dir }
 
 beforeAll(async () => {
   await imagerProgram();
-  dir = mkdtempSync(join(tmpdir(), 'cli-remove-'));
-  writeFileSync(
-    join(dir, 'imager.yaml'),
-    'state: .\ncluster: c\nnetwork: { address: 10.0.0.1, prefix: 24 }\n',
-  );
-  writeFileSync(join(dir, 'image'), Buffer.alloc(2 ** 20, 5));
+  dir = await diskFolder('cli-remove-');
   const disks = await open();
-  await disks.addBase('b', join(dir, 'image'));
-  await disks.create('d', 'b');
   const disk = await attached(disks, 'd');
   await disk.write(Buffer.alloc(8192, 1), 0);
   await disk.close();
