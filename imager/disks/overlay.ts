@@ -139,6 +139,8 @@ export class Overlay implements Disk {
     }
     if (bytes !== source) bytes.set(source, offset - from * BLOCK_SIZE);
     this.#load(from, to);
+    // Before they are written: they are in the nearest cache then.
+    const crcs = checksums(bytes, room(to - from));
     let places: Places;
     try {
       places = this.#placed(bytes, false);
@@ -147,7 +149,7 @@ export class Overlay implements Disk {
       if (asDiskError(error).code !== 'ENOSPC' || !this.store.hasFree(to - from)) throw error;
       places = this.#placed(bytes, true);
     }
-    return this.store.enter([{ block: from, count: to - from }], places, checksums(bytes, room(to - from)));
+    return this.store.enter([{ block: from, count: to - from }], places, crcs);
   }
 
   /** Writes blocks to places of their own; see `take`. Throws DiskError: nothing has changed then. */
