@@ -53,7 +53,7 @@ enum { BEHIND_LONG = 4096 };
  * What is said of a long range waits for the one behind it, so that both leave together, where so much waits besides that
  * the other side has no reason to be idle meanwhile; and where no more than this was read in the turn.
  */
-enum { WORTH_WAITING = 256 * 1024, MOST_OF_A_TURN = 512 * 1024 };
+enum { WORTH_WAITING = 256 * 1024, MOST_OF_A_TURN = 1024 * 1024 };
 
 /* Memory of a typed array, kept from the collector. */
 struct memory {
