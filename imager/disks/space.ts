@@ -10,7 +10,7 @@
  */
 import { Bits } from './bits.ts';
 import { type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
-import { append, split } from './runs.ts';
+import { aligned, append, clearRuns, split } from './runs.ts';
 
 /** Runs shorter than this are no good for long writes as long as there is little to gain. */
 const LEAST_RUN = 16;
@@ -83,7 +83,7 @@ export class Space {
       const least = scattered || this.#free * 4 > this.#end ? 1 : Math.min(count, LEAST_RUN);
       if (least < this.#scarce) wanted -= this.#reuse(count, least, taken);
     }
-    if (wanted > 0) taken.push(this.#extend(wanted));
+    if (wanted > 0) taken.push(this.#extend(wanted, aligned(this.#end, wanted)));
     return taken;
   }
 
@@ -111,6 +111,7 @@ export class Space {
         if (least > 1) {
           this.#far = at;
           if (++looks > LOOKS) return count - left;
+          at = this.#alignedFrom(at, left, to);
         }
         const stop = this.#used.nextSet(at, Math.min(to, at + left));
         if (stop - at >= Math.min(least, left)) {
@@ -129,10 +130,19 @@ export class Space {
     return count - left;
   }
 
-  #extend(count: number): PlaceRun {
-    const place = this.#end;
-    this.#end += count;
+  /** Where up to `count` of the places that are free from `at` on, and before `to`, are taken from. */
+  #alignedFrom(at: number, count: number, to: number): number {
+    const stop = aligned(at, count) + count;
+    return stop <= to && this.#used.nextSet(at, stop) === stop ? stop - count : at;
+  }
+
+  #extend(count: number, place = this.#end): PlaceRun {
+    const before = this.#end;
+    this.#end = place + count;
     this.#take(place, count);
+    // A scan counts what it does not find used.
+    if (this.#scan === undefined) this.#free += place - before;
+    this.#holes.addRun(before, place);
     return { place, count };
   }
 
@@ -205,11 +215,6 @@ export class Space {
     return retired;
   }
 
-  /** Retired places whose checkpoint came to nothing. */
-  retireAgain(extents: readonly PlaceRun[]): void {
-    for (const extent of extents) this.retire(extent);
-  }
-
   /** Places are free. While a scan is under way it finds that out by itself. */
   freed(extents: readonly PlaceRun[]): void {
     if (this.#scan !== undefined) return;
@@ -280,11 +285,7 @@ export class Space {
   endScan(): void {
     const { released, retired } = this.#scan!;
     this.#scan = undefined;
-    for (let at = this.#used.nextClear(0, this.#end); at < this.#end; ) {
-      const stop = this.#used.nextSet(at, this.#end);
-      this.#free += stop - at;
-      at = this.#used.nextClear(stop, this.#end);
-    }
+    for (const { count } of clearRuns(this.#used, 0, this.#end)) this.#free += count;
     for (const { place, count } of released) this.release(place, count);
     for (const { place, count } of retired) for (let i = 0; i < count; i++) this.retirePage(place + i);
   }
@@ -305,10 +306,9 @@ export class Space {
   /** Runs of at least `least` free places that are not holes throughout. */
   *idleRuns(least: number): Generator<PlaceRun> {
     if (this.#scan !== undefined) return;
-    for (let at = this.#used.nextClear(SUPERBLOCK_PLACES, this.#end); at < this.#end; ) {
-      const stop = this.#used.nextSet(at, this.#end);
-      if (stop - at >= least && this.#holes.nextClear(at, stop) < stop) yield { place: at, count: stop - at };
-      at = this.#used.nextClear(stop, this.#end);
+    for (const run of clearRuns(this.#used, SUPERBLOCK_PLACES, this.#end)) {
+      const stop = run.place + run.count;
+      if (run.count >= least && this.#holes.nextClear(run.place, stop) < stop) yield run;
     }
   }
 
