@@ -76,10 +76,11 @@ export class Overlay implements Disk {
     if (short) this.#short.makeRoom(length);
     else this.#short.settle();
     const holder = this.#holder(offset, length);
-    if (holder !== undefined)
-      return keptUntil(keep, holder.done.then(() => this.write(source, offset)));
-    if (short) return keptUntil(keep, this.#intact(() => this.#short.add(source, offset)));
-    return this.#intact(() => this.#store(source, offset, keep));
+    let later = holder?.done.then(() => this.write(source, offset));
+    if (short) later ??= this.#intact(() => this.#short.add(source, offset));
+    return later === undefined
+      ? this.#intact(() => this.#store(source, offset, keep))
+      : keptUntil(keep, later);
   }
 
   writeZeroes(offset: number, length: number, mayTrim: boolean): Promise<void> {
@@ -283,7 +284,8 @@ async function all(works: Promise<void>[]): Promise<void> {
 
 /** For `count` checksums that are needed in the present step only. */
 function room(count: number): Uint32Array {
-  return count <= CRCS.length ? CRCS.subarray(0, count) : new Uint32Array(count);
+  if (count === CRCS.length) return CRCS;
+  return count < CRCS.length ? CRCS.subarray(0, count) : new Uint32Array(count);
 }
 
 /** `source` where it is of whole blocks, else a buffer that is; `edges` are its blocks that are covered in part. */
@@ -305,6 +307,7 @@ function whole(
 
 /** What goes where. */
 function parts(bytes: Uint8Array, { extents }: Places): { part: Uint8Array; place: number }[] {
+  if (extents.length === 1) return [{ part: bytes, place: extents[0]!.place }];
   let done = 0;
   return extents.map(({ place, count }) => {
     const part = bytes.subarray(done, done + count * BLOCK_SIZE);

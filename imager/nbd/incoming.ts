@@ -193,7 +193,7 @@ export class Incoming {
     const payload = this.#pool.take(request.length);
     this.#writing = payload;
     const there = chunk.copy(payload, 0, at);
-    this.#source.fill(payload.subarray(there), () => {
+    this.#source.fill(there === 0 ? payload : payload.subarray(there), () => {
       this.#writing = undefined;
       let kept = false;
       this.#sink.write(request, payload, () => {

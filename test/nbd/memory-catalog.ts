@@ -1,5 +1,13 @@
 /** A catalog of disks in memory that tells what was done to them, and that can be slow and can fail. */
-import type { Disk, DiskCatalog, DiskClient, DiskError, Extent, FilePart, Keep } from '../../imager/disks/disk.ts';
+import type {
+  Disk,
+  DiskCatalog,
+  DiskClient,
+  DiskError,
+  Extent,
+  FilePart,
+  Keep,
+} from '../../imager/disks/disk.ts';
 
 export class MemoryDisk implements Disk {
   readonly name: string;
