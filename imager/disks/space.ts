@@ -14,8 +14,8 @@ import { aligned, append, clearRuns, split } from './runs.ts';
 
 /** Runs shorter than this are no good for long writes as long as there is little to gain. */
 const LEAST_RUN = 16;
-/** Runs that are too short and are looked at before a long write goes to the end of the file: some 0.1 ms. */
-const LOOKS = 2048;
+/** Runs too short that are looked at before a write goes to the end of the file, some 0.1 ms; fewer after each time in vain. */
+const [LOOKS, LEAST_LOOKS] = [2048, 32];
 
 export class Space {
   readonly #used = new Bits();
@@ -30,6 +30,7 @@ export class Space {
   #cursor = SUPERBLOCK_PLACES;
   /** Where runs of more than one place are looked for: goes round the file, a piece with each write. */
   #far = SUPERBLOCK_PLACES;
+  #looks = LOOKS;
   /** No run of so many free places was found, and none has been freed since. */
   #scarce = Number.POSITIVE_INFINITY;
   #scan: { released: PlaceRun[]; retired: PlaceRun[] } | undefined;
@@ -103,14 +104,15 @@ export class Space {
     let left = count;
     let looks = 0;
     const start = least > 1 ? this.#far : this.#cursor;
-    for (const [from, to] of [
-      [start, this.#end],
-      [SUPERBLOCK_PLACES, start],
-    ] as const) {
+    const [ahead, behind] = [[start, this.#end] as const, [SUPERBLOCK_PLACES, start] as const];
+    for (const [from, to] of [ahead, behind]) {
       for (let at = this.#used.nextClear(from, to); at < to; at = this.#used.nextClear(at, to)) {
         if (least > 1) {
           this.#far = at;
-          if (++looks > LOOKS) return count - left;
+          if (++looks > this.#looks) {
+            this.#looks = Math.max(LEAST_LOOKS, this.#looks / 2);
+            return count - left;
+          }
           at = this.#alignedFrom(at, left, to);
         }
         const stop = this.#used.nextSet(at, Math.min(to, at + left));
@@ -137,12 +139,11 @@ export class Space {
   }
 
   #extend(count: number, place = this.#end): PlaceRun {
-    const before = this.#end;
+    // A scan counts what it does not find used.
+    if (this.#scan === undefined) this.#free += place - this.#end;
+    this.#holes.addRun(this.#end, place);
     this.#end = place + count;
     this.#take(place, count);
-    // A scan counts what it does not find used.
-    if (this.#scan === undefined) this.#free += place - before;
-    this.#holes.addRun(before, place);
     return { place, count };
   }
 
@@ -225,7 +226,7 @@ export class Space {
       this.#former?.fresh.deleteRun(place, end);
       // The next writes go there: the kernel still has these pages, and the file system space for them.
       this.#cursor = Math.min(this.#cursor, place);
-      if (count >= LEAST_RUN) this.#far = place;
+      if (count >= LEAST_RUN) [this.#far, this.#looks] = [place, LOOKS];
     }
     if (extents.length > 0) this.#scarce = Number.POSITIVE_INFINITY;
   }
