@@ -153,7 +153,8 @@ export class BlockReader {
 }
 
 function withOwnEntries(run: Run): Run {
-  const { words, entry, count } = run;
+  const { words, entry, count, place } = run;
+  if (place < SUPERBLOCK_PLACES) return run;
   return { ...run, words: words.slice(2 * entry, 2 * (entry + count)), entry: 0 };
 }
 

@@ -2,18 +2,6 @@
 import type { Bits } from './bits.ts';
 import type { PlaceRun } from './format.ts';
 
-/**
- * Long writes begin at a multiple of the largest of these that their length is one of: the page cache keeps what was written
- * together in one piece, and overwriting a whole one takes three quarters of the time.
- */
-const ALIGNMENTS = [64, 32, 16];
-
-/** The first place from `place` on that a run of `count` is to begin at. */
-export function aligned(place: number, count: number): number {
-  const to = ALIGNMENTS.find((alignment) => count % alignment === 0) ?? 1;
-  return Math.ceil(place / to) * to;
-}
-
 /** The runs from `from` up to, not including, `to` that are not set in `bits`. */
 export function* clearRuns(bits: Bits, from: number, to: number): Generator<PlaceRun> {
   for (let at = bits.nextClear(from, to); at < to; ) {

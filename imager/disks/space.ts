@@ -10,7 +10,7 @@
  */
 import { Bits } from './bits.ts';
 import { type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
-import { aligned, append, clearRuns, split } from './runs.ts';
+import { append, clearRuns, split } from './runs.ts';
 
 /** Runs shorter than this are no good for long writes as long as there is little to gain. */
 const LEAST_RUN = 16;
@@ -84,7 +84,7 @@ export class Space {
       const least = scattered || this.#free * 4 > this.#end ? 1 : Math.min(count, LEAST_RUN);
       if (least < this.#scarce) wanted -= this.#reuse(count, least, taken);
     }
-    if (wanted > 0) taken.push(this.#extend(wanted, aligned(this.#end, wanted)));
+    if (wanted > 0) taken.push(this.#extend(wanted));
     return taken;
   }
 
@@ -113,7 +113,6 @@ export class Space {
             this.#looks = Math.max(LEAST_LOOKS, this.#looks / 2);
             return count - left;
           }
-          at = this.#alignedFrom(at, left, to);
         }
         const stop = this.#used.nextSet(at, Math.min(to, at + left));
         if (stop - at >= Math.min(least, left)) {
@@ -132,17 +131,9 @@ export class Space {
     return count - left;
   }
 
-  /** Where up to `count` of the places that are free from `at` on, and before `to`, are taken from. */
-  #alignedFrom(at: number, count: number, to: number): number {
-    const stop = aligned(at, count) + count;
-    return stop <= to && this.#used.nextSet(at, stop) === stop ? stop - count : at;
-  }
-
-  #extend(count: number, place = this.#end): PlaceRun {
-    // A scan counts what it does not find used.
-    if (this.#scan === undefined) this.#free += place - this.#end;
-    this.#holes.addRun(this.#end, place);
-    this.#end = place + count;
+  #extend(count: number): PlaceRun {
+    const place = this.#end;
+    this.#end += count;
     this.#take(place, count);
     return { place, count };
   }
