@@ -1,4 +1,4 @@
-import type { Disk, Extent, FilePart } from './disk.ts';
+import type { Disk, Extent, FilePart, Keep } from './disk.ts';
 import type { Overlay } from './overlay.ts';
 
 /** An overlay in the hands of one client. Closing it gives it back. */
@@ -29,8 +29,8 @@ export class AttachedOverlay implements Disk {
     return this.#overlay.fileParts(offset, length, least);
   }
 
-  write(source: Uint8Array, offset: number): Promise<void> {
-    return this.#overlay.write(source, offset);
+  write(source: Uint8Array, offset: number, keep?: Keep): Promise<void> {
+    return this.#overlay.write(source, offset, keep);
   }
 
   writeZeroes(offset: number, length: number, mayTrim: boolean): Promise<void> {

@@ -3,6 +3,7 @@ import { asDiskError, type BlockFile } from './block-file.ts';
 import { firstWrong } from './checksums.ts';
 import { DiskError, DONE } from './disk.ts';
 import { BLOCK_SIZE, FAN_OUT, SUPERBLOCK_PLACES, ZERO } from './format.ts';
+import type { PageWords } from './map-page.ts';
 import type { MapTree } from './map-tree.ts';
 import type { ZeroMap } from './zero-map.ts';
 
@@ -22,7 +23,9 @@ interface Run {
   block: number;
   count: number;
   place: number;
-  crcs: Uint32Array;
+  /** Has the first one's entry at the number `entry`, and the others' behind it. */
+  words: PageWords;
+  entry: number;
   /** Where they go; whole blocks. */
   out: Uint8Array;
 }
@@ -62,8 +65,8 @@ export class BlockReader {
     for (const run of this.#runs(blocks, first)) {
       if (run.place >= SUPERBLOCK_PLACES) {
         this.#file.readNow(run.out, run.place * BLOCK_SIZE);
-        const bad = firstWrong(run.out, run.crcs);
-        if (bad !== undefined) throw this.#damaged(run, bad);
+        const bad = firstWrong(run.out, run.words, run.entry);
+        if (bad >= 0) throw this.#damaged(run, bad);
       } else {
         const part = this.#ofBase(run);
         if (part !== undefined) this.#base.file.readNow(part, run.block * BLOCK_SIZE);
@@ -77,7 +80,8 @@ export class BlockReader {
     for (let tries = 1; ; tries++) {
       try {
         await this.#tree().load(first, first + blocks.length / BLOCK_SIZE);
-        const runs = [...this.#runs(blocks, first)];
+        // The map may be changed meanwhile.
+        const runs = Array.from(this.#runs(blocks, first), withOwnEntries);
         const reads = await Promise.allSettled(runs.map((run) => this.#readRun(run)));
         const failed = reads.findIndex((read) => read.status === 'rejected');
         if (failed < 0) break;
@@ -94,20 +98,20 @@ export class BlockReader {
   async #readRun(run: Run): Promise<void> {
     if (run.place >= SUPERBLOCK_PLACES) {
       await this.#file.read(run.out, run.place * BLOCK_SIZE);
-      const bad = firstWrong(run.out, run.crcs);
-      if (bad !== undefined) throw this.#damaged(run, bad);
+      const bad = firstWrong(run.out, run.words, run.entry);
+      if (bad >= 0) throw this.#damaged(run, bad);
       return;
     }
     const part = this.#ofBase(run);
     if (part !== undefined) await this.#base.file.read(part, run.block * BLOCK_SIZE);
   }
 
-  #moved({ block, count, place, crcs }: Run): boolean {
+  #moved({ block, count, place, words: before, entry }: Run): boolean {
     if (place < SUPERBLOCK_PLACES) return false;
     for (let i = 0; i < count; i++) {
       const words = this.#tree().leaf(Math.floor((block + i) / FAN_OUT));
       const at = 2 * ((block + i) % FAN_OUT);
-      if (words[at] !== place + i || words[at + 1] !== crcs[i]) return true;
+      if (words[at] !== place + i || words[at + 1] !== before[2 * (entry + i) + 1]) return true;
     }
     return false;
   }
@@ -132,10 +136,10 @@ export class BlockReader {
       const step = place >= SUPERBLOCK_PLACES ? 1 : 0;
       let count = 1;
       while (count < limit && words[2 * (entry + count)] === place + step * count) count++;
-      const crcs = new Uint32Array(step * count);
-      for (let i = 0; i < crcs.length; i++) crcs[i] = words[2 * (entry + i) + 1]!;
       const start = (block - first) * BLOCK_SIZE;
-      yield { block, count, place, crcs, out: blocks.subarray(start, start + count * BLOCK_SIZE) };
+      const whole = count * BLOCK_SIZE === blocks.length;
+      const out = whole ? blocks : blocks.subarray(start, start + count * BLOCK_SIZE);
+      yield { block, count, place, words, entry, out };
       block += count;
     }
   }
@@ -146,6 +150,12 @@ export class BlockReader {
     const text = `${this.#name}: what is stored of bytes ${at} to ${at + BLOCK_SIZE - 1} is damaged (place ${place + index})`;
     return new DiskError('EIO', text);
   }
+}
+
+function withOwnEntries(run: Run): Run {
+  const { words, entry, count, place } = run;
+  if (place < SUPERBLOCK_PLACES) return run;
+  return { ...run, words: words.slice(2 * entry, 2 * (entry + count)), entry: 0 };
 }
 
 /** The target where it is of whole blocks; else a buffer that is, of which `finish` copies the wanted part. */

@@ -273,7 +273,7 @@ export class Checkpoints {
   ): void {
     const { tree, pages } = captured;
     tree.captured(pages, false);
-    this.#space.retireAgain(retired);
+    for (const extent of retired) this.#space.retire(extent);
     this.#space.giveBack(tables.made);
     this.#space.kept(false);
     undo?.(tree, this.#superblock, this.#space);

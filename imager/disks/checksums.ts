@@ -1,7 +1,8 @@
 /** Checksums of stored blocks: all of a range in one call of host.c (4 to 24 us for 256 KiB), where it is built; else 47 us. */
 import { crc32 } from 'node:zlib';
 import { BLOCK_SIZE } from './format.ts';
-import { checksumsHere } from './host.ts';
+import { checksumsHere, firstWrongHere } from './host.ts';
+import type { PageWords } from './map-page.ts';
 
 /** The CRC-32 (as in zlib) of each block of a range of whole ones, in `crcs`, which has as many. */
 export function checksums(
@@ -14,9 +15,12 @@ export function checksums(
   return crcs;
 }
 
-/** The first block, counted from 0, that has not the checksum it should have. */
-export function firstWrong(blocks: Uint8Array, expected: Uint32Array): number | undefined {
-  const found = checksums(blocks);
-  for (let i = 0; i < found.length; i++) if (found[i] !== expected[i]) return i;
-  return undefined;
+/**
+ * The first block, counted from 0, that has not the checksum that its entry of a leaf has (map-page.ts), the first one's that
+ * with the number `from`; -1 where all have.
+ */
+export function firstWrong(blocks: Uint8Array, entries: PageWords, from: number): number {
+  const told = firstWrongHere(blocks, entries, from);
+  if (told !== undefined) return told;
+  return checksums(blocks).findIndex((crc, i) => crc !== entries[2 * (from + i) + 1]);
 }

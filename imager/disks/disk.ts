@@ -40,8 +40,11 @@ export interface Disk {
    * where a read would fail.
    */
   fileParts(offset: number, length: number, least: number): FilePart[];
-  /** Stores a copy of `source` at `offset`; durable after a later flush. */
-  write(source: Uint8Array, offset: number): Promise<void>;
+  /**
+   * Stores a copy of `source` at `offset`; durable after a later flush. `keep` is called, before the call returns, where `source`
+   * is needed longer than that: what it gives is called once it is not any more.
+   */
+  write(source: Uint8Array, offset: number, keep?: Keep): Promise<void>;
   /**
    * Makes the range read as zeroes. With `mayTrim` its space may be given back, and that takes less time than writing
    * the whole blocks in it; without, later writes there find the space they need.
@@ -58,6 +61,9 @@ export interface Disk {
   flush(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** Has memory stay as it is; what it gives ends that. */
+export type Keep = () => () => void;
 
 /** What an operation gives that was done before its call returned: whoever asked for it need not wait for a turn. */
 export const DONE: Promise<void> = Promise.resolve();

@@ -9,6 +9,9 @@
  *   checksums(bytes, crcs, width)
  *                                   puts the CRC-32 of each 4096 of `bytes` into `crcs`: false where this processor
  *                                   cannot, and where `crcs` is not as long as that. `width`: see crc32.h
+ *   wrong(bytes, entries, from)     the first 4096 of `bytes`, counted from 0, whose CRC-32 is not the second word of its
+ *                                   entry, of two words each, the first one's that with the number `from`; -1: none, -2:
+ *                                   this processor cannot tell, or there are fewer entries
  *
  * These return 0 or an errno:
  *   punch(fd, offset, length)   gives the space of a range back; the range reads as zeroes (fallocate)
@@ -113,6 +116,25 @@ static napi_value checksums(napi_env env, napi_callback_info info) {
   return value;
 }
 
+static napi_value wrong(napi_env env, napi_callback_info info) {
+  size_t count = 3, length = 0, words = 0;
+  napi_value values[3];
+  uint32_t from = 0;
+  uint8_t *bytes = NULL;
+  uint32_t *entries = NULL;
+  napi_get_cb_info(env, info, &count, values, NULL, NULL);
+  napi_get_typedarray_info(env, values[0], NULL, &length, (void **)&bytes, NULL, NULL);
+  napi_get_typedarray_info(env, values[1], NULL, &words, (void **)&entries, NULL, NULL);
+  napi_get_value_uint32(env, values[2], &from);
+  size_t blocks = length / BLOCK_SIZE;
+  if (!crc32_available() || 2 * (from + blocks) > words) return answer(env, -2);
+  entries += 2 * (size_t)from;
+  for (size_t i = 0; i < blocks; i++)
+    if (crc32_folded(bytes + i * BLOCK_SIZE, BLOCK_SIZE, CRC32_WIDEST) != entries[2 * i + 1])
+      return answer(env, (int64_t)i);
+  return answer(env, -1);
+}
+
 static napi_value allocate(napi_env env, napi_callback_info info, int mode) {
   size_t count = 3;
   napi_value values[3];
@@ -140,7 +162,7 @@ static napi_value lock(napi_env env, napi_callback_info info) {
 NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   static const struct function functions[] = {
       {"read", read_range}, {"write", write_range}, {"begin", begin},     {"slept", slept},
-      {"checksums", checksums}, {"punch", punch}, {"reserve", reserve}, {"lock", lock},
+      {"checksums", checksums}, {"wrong", wrong}, {"punch", punch}, {"reserve", reserve}, {"lock", lock},
   };
   export_functions(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;

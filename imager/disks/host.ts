@@ -11,6 +11,7 @@ interface Addon {
   begin(): void;
   slept(): boolean;
   checksums(bytes: Uint8Array, crcs: Uint32Array, width: number): boolean;
+  wrong(bytes: Uint8Array, entries: Uint32Array, from: number): number;
   punch(fd: number, offset: number, length: number): number;
   reserve(fd: number, offset: number, length: number): number;
   lock(fd: number): number;
@@ -66,6 +67,15 @@ function counted(call: string, result: number): number {
  */
 export function checksumsHere(bytes: Uint8Array, crcs: Uint32Array, width: 128 | 256 | 512 = 512): boolean {
   return host()?.checksums(bytes, crcs, width) === true;
+}
+
+/**
+ * The first 4096 of `bytes`, counted from 0, whose CRC-32 is not that of its entry of a leaf, the first one's that with the
+ * number `from`; -1: none, undefined where that cannot be told here.
+ */
+export function firstWrongHere(bytes: Uint8Array, entries: Uint32Array, from: number): number | undefined {
+  const found = host()?.wrong(bytes, entries, from);
+  return found === undefined || found < -1 ? undefined : found;
 }
 
 /** Gives the space of a range of an open file back; false where it cannot be done. */

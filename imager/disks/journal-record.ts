@@ -53,15 +53,20 @@ export function changeSize(count: number, place: number): number {
   return CHANGE_HEAD + (place < SUPERBLOCK_PLACES ? 0 : 4 * count);
 }
 
-/** Puts a change at `at`; gives the end of it. */
-export function putChange(bytes: Buffer, at: number, { block, count, place, crcs }: Change): number {
+/** Puts a change, whose checksums are in `crcs` from `from` on, at `at`; gives the end of it. */
+export function putChange(
+  bytes: Buffer,
+  at: number,
+  { block, count, place, crcs }: Change,
+  from = 0,
+): number {
   bytes.writeUInt32LE(block, at);
   bytes.writeUInt32LE(count, at + 4);
   bytes.writeUInt32LE(place, at + 8);
   const end = at + CHANGE_HEAD;
   if (place < SUPERBLOCK_PLACES) return end;
   // As the pages of the map: in the order of bytes of all machines that Node runs on here.
-  bytes.set(new Uint8Array(crcs.buffer, crcs.byteOffset, 4 * count), end);
+  bytes.set(new Uint8Array(crcs.buffer, crcs.byteOffset + 4 * from, 4 * count), end);
   return end + 4 * count;
 }
 

@@ -111,10 +111,10 @@ export class Journal {
   }
 
   /**
-   * Notes a change, for which there is room, after the places that it replaces were released. It is in the file once
-   * `written` resolves.
+   * Notes a change, for which there is room, after the places that it replaces were released; its checksums are in `crcs`
+   * from `from` on. It is in the file once `written` resolves.
    */
-  note(change: Change): void {
+  note(change: Change, from = 0): void {
     const size = changeSize(change.count, change.place);
     let batch = this.#batches.at(-1);
     if (
@@ -125,7 +125,7 @@ export class Journal {
       batch = this.#newBatch();
       this.#batches.push(batch);
     }
-    batch.length = putChange(batch.bytes, batch.length, change);
+    batch.length = putChange(batch.bytes, batch.length, change, from);
     this.#pending += size;
     // One by one: there may be more of them than a call takes arguments.
     for (const run of this.#space.takeReleased()) batch.released.push(run);

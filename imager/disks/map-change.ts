@@ -27,10 +27,11 @@ export function clearBlocks(
 }
 
 /** Blocks from `block` on are a run. Throws as the map's page() does. */
-export function putBlocks(tree: MapTree, block: number, { place, crcs, released }: StoredRun): void {
-  for (let done = 0; done < crcs.length; ) {
-    const part = crcs.subarray(done, done + FAN_OUT - ((block + done) % FAN_OUT));
-    tree.put(block + done, { place: place + done, crcs: part, released });
-    done += part.length;
+export function putBlocks(tree: MapTree, block: number, run: StoredRun): void {
+  const { place, from, count } = run;
+  for (let done = 0; done < count; ) {
+    const part = Math.min(count - done, FAN_OUT - ((block + done) % FAN_OUT));
+    tree.put(block + done, { ...run, place: place + done, from: from + done, count: part });
+    done += part;
   }
 }

@@ -2,10 +2,12 @@
 import { SUPERBLOCK_PLACES, ZERO } from './format.ts';
 import type { PageWords } from './map-page.ts';
 
-/** Blocks that are at `place` and the places behind it, one for each of `crcs`. */
+/** `count` blocks that are at `place` and the places behind it; their checksums are in `crcs` from `from` on. */
 export interface StoredRun {
   place: number;
+  count: number;
   crcs: Uint32Array;
+  from: number;
   /** Told the places that they had. */
   released: (place: number, count: number) => void;
 }
@@ -14,24 +16,24 @@ export interface StoredRun {
 export function putRun(
   words: PageWords,
   first: number,
-  { place, crcs, released }: StoredRun,
+  { place, count, crcs, from, released }: StoredRun,
 ): { data: number; zero: number } {
-  let [data, zero, from, run] = [crcs.length, 0, 0, 0];
-  for (let i = 0; i < crcs.length; i++) {
+  let [data, zero, former, run] = [count, 0, 0, 0];
+  for (let i = 0; i < count; i++) {
     const at = 2 * (first + i);
     const before = words[at]!;
     words[at] = place + i;
-    words[at + 1] = crcs[i]!;
+    words[at + 1] = crcs[from + i]!;
     if (before === ZERO) zero--;
     if (before < SUPERBLOCK_PLACES) continue;
     data--;
-    if (before !== from + run) {
-      if (run > 0) released(from, run);
-      from = before;
+    if (before !== former + run) {
+      if (run > 0) released(former, run);
+      former = before;
       run = 0;
     }
     run++;
   }
-  if (run > 0) released(from, run);
+  if (run > 0) released(former, run);
   return { data, zero };
 }

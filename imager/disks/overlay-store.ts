@@ -156,9 +156,8 @@ export class OverlayStore {
         const run = extents[extent]!;
         const length = Math.min(MAX_CHANGE_BLOCKS, count - entered, run.count - used);
         const [first, place] = [block + entered, run.place + used];
-        const part = crcs.subarray(done, done + length);
-        putBlocks(this.tree, first, { place, crcs: part, released: this.#release });
-        this.#journal.note({ block: first, count: length, place, crcs: part });
+        putBlocks(this.tree, first, { place, count: length, crcs, from: done, released: this.#release });
+        this.#journal.note({ block: first, count: length, place, crcs }, done);
         entered += length;
         done += length;
         used += length;

@@ -9,7 +9,7 @@
 import { asDiskError } from './block-file.ts';
 import { type BaseContent, BlockReader } from './block-reader.ts';
 import { checksums } from './checksums.ts';
-import { type Disk, DONE, type Extent, type FilePart } from './disk.ts';
+import { type Disk, DONE, type Extent, type FilePart, type Keep } from './disk.ts';
 import { overlayExtents } from './extents.ts';
 import { overlayFileParts } from './file-parts.ts';
 import { BLOCK_SIZE, blockCount, FAN_OUT, ZERO } from './format.ts';
@@ -20,6 +20,9 @@ import { type BlockRange, ShortWrites } from './short-writes.ts';
 const ZEROES = new Uint8Array(1024 * 1024);
 /** Blocks made zero in one step of the event loop: 128 MiB of the disk. */
 const CLEARED_AT_ONCE = 64 * FAN_OUT;
+
+/** For memory that nobody is going to change. */
+const NOT_KEPT: Keep = () => () => undefined;
 
 /** For checksums of a write that is carried out in one step. */
 const CRCS = new Uint32Array(64);
@@ -41,7 +44,7 @@ export class Overlay implements Disk {
   readonly #held: Held[] = [];
   readonly #short = new ShortWrites(
     (bytes, ranges) => this.#storeShort(bytes, ranges),
-    (source, offset) => this.#change(offset, source.length, () => this.#store(source, offset)),
+    (source, offset) => this.#change(offset, source.length, () => this.#store(source, offset, NOT_KEPT)),
   );
 
   /** `base` is shared, and not closed with the overlay. */
@@ -66,13 +69,18 @@ export class Overlay implements Disk {
     return overlayFileParts(this.store.tree, this.base, { offset, length, least });
   }
 
-  write(source: Uint8Array, offset: number): Promise<void> {
+  write(source: Uint8Array, offset: number, keep: Keep = NOT_KEPT): Promise<void> {
     const { length } = source;
     if (length === 0) return DONE;
     const short = this.#short.takes(length, offset) && this.store.file.prompt(length);
-    if (!short) return this.#change(offset, length, () => this.#store(source, offset));
-    this.#short.makeRoom(length);
-    return this.#unheld(offset, length, () => this.#short.add(source, offset));
+    if (short) this.#short.makeRoom(length);
+    else this.#short.settle();
+    const holder = this.#holder(offset, length);
+    let later = holder?.done.then(() => this.write(source, offset));
+    if (short) later ??= this.#intact(() => this.#short.add(source, offset));
+    return later === undefined
+      ? this.#intact(() => this.#store(source, offset, keep))
+      : keptUntil(keep, later);
   }
 
   writeZeroes(offset: number, length: number, mayTrim: boolean): Promise<void> {
@@ -98,15 +106,19 @@ export class Overlay implements Disk {
   /** Runs `work` after the short writes that wait: with a drive that has become slow they hold their blocks from then on. */
   #change(offset: number, length: number, work: () => Promise<void>): Promise<void> {
     this.#short.settle();
-    return this.#unheld(offset, length, work);
+    const holder = this.#holder(offset, length);
+    if (holder !== undefined) return holder.done.then(() => this.#change(offset, length, work));
+    return this.#intact(work);
   }
 
-  /** Runs `work` once no call in the thread pool holds a block of the range. */
-  #unheld(offset: number, length: number, work: () => Promise<void>): Promise<void> {
+  /** The call in the thread pool that holds a block of the range. */
+  #holder(offset: number, length: number): Held | undefined {
     const from = Math.floor(offset / BLOCK_SIZE);
     const to = Math.ceil((offset + length) / BLOCK_SIZE);
-    const holder = this.#held.find((held) => held.from < to && from < held.to);
-    if (holder !== undefined) return holder.done.then(() => this.#change(offset, length, work));
+    return this.#held.find((held) => held.from < to && from < held.to);
+  }
+
+  #intact(work: () => Promise<void>): Promise<void> {
     try {
       this.base.intact();
       return work();
@@ -127,11 +139,11 @@ export class Overlay implements Disk {
     return result;
   }
 
-  #store(source: Uint8Array, offset: number): Promise<void> {
+  #store(source: Uint8Array, offset: number, keep: Keep): Promise<void> {
     const from = Math.floor(offset / BLOCK_SIZE);
     const to = Math.ceil((offset + source.length) / BLOCK_SIZE);
     if (!this.store.file.prompt((to - from) * BLOCK_SIZE))
-      return this.#hold(from, to, this.#storeLater(source, offset, from, to));
+      return keptUntil(keep, this.#hold(from, to, this.#storeLater(source, offset, from, to)));
     const { bytes, edges } = whole(source, offset, from, to);
     for (const { block, at } of edges) {
       const part = bytes.subarray(at, at + BLOCK_SIZE);
@@ -139,6 +151,8 @@ export class Overlay implements Disk {
     }
     if (bytes !== source) bytes.set(source, offset - from * BLOCK_SIZE);
     this.#load(from, to);
+    // Before they are written: they are in the nearest cache then.
+    const crcs = checksums(bytes, room(to - from));
     let places: Places;
     try {
       places = this.#placed(bytes, false);
@@ -147,7 +161,7 @@ export class Overlay implements Disk {
       if (asDiskError(error).code !== 'ENOSPC' || !this.store.hasFree(to - from)) throw error;
       places = this.#placed(bytes, true);
     }
-    return this.store.enter([{ block: from, count: to - from }], places, checksums(bytes, room(to - from)));
+    return this.store.enter([{ block: from, count: to - from }], places, crcs);
   }
 
   /** Writes blocks to places of their own; see `take`. Throws DiskError: nothing has changed then. */
@@ -238,7 +252,7 @@ export class Overlay implements Disk {
     const block = Math.floor(offset / BLOCK_SIZE);
     const words = this.store.tree.leaf(Math.floor(block / FAN_OUT));
     if (words[2 * (block % FAN_OUT)] === ZERO) return DONE;
-    return this.#store(ZEROES.subarray(0, length), offset);
+    return this.#store(ZEROES.subarray(0, length), offset, NOT_KEPT);
   }
 
   /** Zeroes that take up space (WRITE_ZEROES with NO_HOLE). */
@@ -255,6 +269,13 @@ export class Overlay implements Disk {
   }
 }
 
+/** Gives `work`, until which memory is kept. */
+function keptUntil(keep: Keep, work: Promise<void>): Promise<void> {
+  const release = keep();
+  work.then(release, release);
+  return work;
+}
+
 /** Waits for all of them to end, then rejects where one did. */
 async function all(works: Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(works)).find((work) => work.status === 'rejected');
@@ -263,7 +284,8 @@ async function all(works: Promise<void>[]): Promise<void> {
 
 /** For `count` checksums that are needed in the present step only. */
 function room(count: number): Uint32Array {
-  return count <= CRCS.length ? CRCS.subarray(0, count) : new Uint32Array(count);
+  if (count === CRCS.length) return CRCS;
+  return count < CRCS.length ? CRCS.subarray(0, count) : new Uint32Array(count);
 }
 
 /** `source` where it is of whole blocks, else a buffer that is; `edges` are its blocks that are covered in part. */
@@ -285,6 +307,7 @@ function whole(
 
 /** What goes where. */
 function parts(bytes: Uint8Array, { extents }: Places): { part: Uint8Array; place: number }[] {
+  if (extents.length === 1) return [{ part: bytes, place: extents[0]!.place }];
   let done = 0;
   return extents.map(({ place, count }) => {
     const part = bytes.subarray(done, done + count * BLOCK_SIZE);

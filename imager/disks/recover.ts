@@ -260,7 +260,8 @@ function* verify(file: BlockFile, { count, place, crcs }: Change, places: number
 function apply(tree: MapTree, change: Change, retired: number[]): void {
   const { block, count, place, crcs } = change;
   // The file may have been cut off since behind places that later records replace: that is no fault.
-  if (place >= SUPERBLOCK_PLACES) putBlocks(tree, block, { place, crcs, released: () => {} });
+  if (place >= SUPERBLOCK_PLACES)
+    putBlocks(tree, block, { place, crcs, from: 0, count: crcs.length, released: () => {} });
   else
     clearBlocks(
       tree,

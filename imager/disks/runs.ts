@@ -2,6 +2,15 @@
 import type { Bits } from './bits.ts';
 import type { PlaceRun } from './format.ts';
 
+/** The runs from `from` up to, not including, `to` that are not set in `bits`. */
+export function* clearRuns(bits: Bits, from: number, to: number): Generator<PlaceRun> {
+  for (let at = bits.nextClear(from, to); at < to; ) {
+    const stop = bits.nextSet(at, to);
+    yield { place: at, count: stop - at };
+    at = bits.nextClear(stop, to);
+  }
+}
+
 /** The parts of runs that are set in `bits`, and the others. */
 export function split(bits: Bits, runs: readonly PlaceRun[]): { set: PlaceRun[]; clear: PlaceRun[] } {
   const parts = { set: [] as PlaceRun[], clear: [] as PlaceRun[] };

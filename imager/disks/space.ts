@@ -10,12 +10,12 @@
  */
 import { Bits } from './bits.ts';
 import { type PlaceRun, SUPERBLOCK_PLACES } from './format.ts';
-import { append, split } from './runs.ts';
+import { append, clearRuns, split } from './runs.ts';
 
 /** Runs shorter than this are no good for long writes as long as there is little to gain. */
 const LEAST_RUN = 16;
-/** Runs that are too short and are looked at before a long write goes to the end of the file: some 0.1 ms. */
-const LOOKS = 2048;
+/** Runs too short that are looked at before a write goes to the end of the file, some 0.1 ms; fewer after each time in vain. */
+const [LOOKS, LEAST_LOOKS] = [2048, 32];
 
 export class Space {
   readonly #used = new Bits();
@@ -30,6 +30,7 @@ export class Space {
   #cursor = SUPERBLOCK_PLACES;
   /** Where runs of more than one place are looked for: goes round the file, a piece with each write. */
   #far = SUPERBLOCK_PLACES;
+  #looks = LOOKS;
   /** No run of so many free places was found, and none has been freed since. */
   #scarce = Number.POSITIVE_INFINITY;
   #scan: { released: PlaceRun[]; retired: PlaceRun[] } | undefined;
@@ -103,14 +104,15 @@ export class Space {
     let left = count;
     let looks = 0;
     const start = least > 1 ? this.#far : this.#cursor;
-    for (const [from, to] of [
-      [start, this.#end],
-      [SUPERBLOCK_PLACES, start],
-    ] as const) {
+    const [ahead, behind] = [[start, this.#end] as const, [SUPERBLOCK_PLACES, start] as const];
+    for (const [from, to] of [ahead, behind]) {
       for (let at = this.#used.nextClear(from, to); at < to; at = this.#used.nextClear(at, to)) {
         if (least > 1) {
           this.#far = at;
-          if (++looks > LOOKS) return count - left;
+          if (++looks > this.#looks) {
+            this.#looks = Math.max(LEAST_LOOKS, this.#looks / 2);
+            return count - left;
+          }
         }
         const stop = this.#used.nextSet(at, Math.min(to, at + left));
         if (stop - at >= Math.min(least, left)) {
@@ -205,11 +207,6 @@ export class Space {
     return retired;
   }
 
-  /** Retired places whose checkpoint came to nothing. */
-  retireAgain(extents: readonly PlaceRun[]): void {
-    for (const extent of extents) this.retire(extent);
-  }
-
   /** Places are free. While a scan is under way it finds that out by itself. */
   freed(extents: readonly PlaceRun[]): void {
     if (this.#scan !== undefined) return;
@@ -220,7 +217,7 @@ export class Space {
       this.#former?.fresh.deleteRun(place, end);
       // The next writes go there: the kernel still has these pages, and the file system space for them.
       this.#cursor = Math.min(this.#cursor, place);
-      if (count >= LEAST_RUN) this.#far = place;
+      if (count >= LEAST_RUN) [this.#far, this.#looks] = [place, LOOKS];
     }
     if (extents.length > 0) this.#scarce = Number.POSITIVE_INFINITY;
   }
@@ -280,11 +277,7 @@ export class Space {
   endScan(): void {
     const { released, retired } = this.#scan!;
     this.#scan = undefined;
-    for (let at = this.#used.nextClear(0, this.#end); at < this.#end; ) {
-      const stop = this.#used.nextSet(at, this.#end);
-      this.#free += stop - at;
-      at = this.#used.nextClear(stop, this.#end);
-    }
+    for (const { count } of clearRuns(this.#used, 0, this.#end)) this.#free += count;
     for (const { place, count } of released) this.release(place, count);
     for (const { place, count } of retired) for (let i = 0; i < count; i++) this.retirePage(place + i);
   }
@@ -305,10 +298,9 @@ export class Space {
   /** Runs of at least `least` free places that are not holes throughout. */
   *idleRuns(least: number): Generator<PlaceRun> {
     if (this.#scan !== undefined) return;
-    for (let at = this.#used.nextClear(SUPERBLOCK_PLACES, this.#end); at < this.#end; ) {
-      const stop = this.#used.nextSet(at, this.#end);
-      if (stop - at >= least && this.#holes.nextClear(at, stop) < stop) yield { place: at, count: stop - at };
-      at = this.#used.nextClear(stop, this.#end);
+    for (const run of clearRuns(this.#used, SUPERBLOCK_PLACES, this.#end)) {
+      const stop = run.place + run.count;
+      if (run.count >= least && this.#holes.nextClear(run.place, stop) < stop) yield run;
     }
   }
 

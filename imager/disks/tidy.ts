@@ -9,7 +9,7 @@ const LEAST_RUN = 16;
 const KEPT = 1024;
 const KEPT_SHARE = 8;
 /** As many as were written in this time, or in that before it, are kept, too: who goes on like that wants them again. */
-const LATELY_MS = 5000;
+const LATELY_MS = 30_000;
 /** Runs given back with one call of ours, so that no other disk waits long. */
 const RUNS_AT_ONCE = 64;
 

@@ -8,20 +8,28 @@ const MAX_SPARE_BYTES = 64 * 1024 * 1024;
 
 /** Sizes are rounded up to this, so that a payload fits where another was. */
 const PAGE = 4096;
+/**
+ * Bytes before a buffer: with the 16 that the C library has before memory of this length, which begins a page, it is at a
+ * multiple of 64. Bytes that are to go to, or come from, pages of a file at nearly, but not quite, the same place of a page are
+ * copied slowly: 256 KiB in 47 us instead of 26 (a write), in 107 instead of 22 (a read).
+ */
+const HEAD = 48;
 
 export class BufferPool {
-  readonly #spares = new Map<number, ArrayBufferLike[]>();
-  readonly #lent = new Set<ArrayBufferLike>();
+  /** By the length of their memory. */
+  readonly #spares = new Map<number, Buffer[]>();
+  readonly #lent = new Map<ArrayBufferLike, Buffer>();
   #spareBytes = 0;
 
   /** A buffer of `length` bytes with arbitrary content, in memory of its own. */
   take(length: number): Buffer {
-    const capacity = Math.ceil(length / PAGE) * PAGE;
-    let memory = this.#spares.get(capacity)?.pop();
-    if (memory === undefined) memory = Buffer.allocUnsafeSlow(capacity).buffer;
-    else this.#spareBytes -= capacity;
-    this.#lent.add(memory);
-    return Buffer.from(memory, 0, length);
+    const capacity = HEAD + Math.ceil(length / PAGE) * PAGE;
+    const spare = this.#spares.get(capacity)?.pop();
+    if (spare !== undefined) this.#spareBytes -= capacity;
+    const memory = spare?.buffer ?? Buffer.allocUnsafeSlow(capacity).buffer;
+    const buffer = spare?.length === length ? spare : Buffer.from(memory, HEAD, length);
+    this.#lent.set(memory, buffer);
+    return buffer;
   }
 
   /** True for a buffer that `take` gave and that was not given back. */
@@ -29,14 +37,15 @@ export class BufferPool {
     return this.#lent.has(buffer.buffer);
   }
 
-  /** Takes a buffer back that `take` gave. Nobody may use it any more. */
+  /** Takes a buffer back that `take` gave, by any part of it. Nobody may use it any more. */
   giveBack(buffer: Buffer): void {
     const memory = buffer.buffer;
+    const lent = this.#lent.get(memory);
     this.#lent.delete(memory);
-    if (this.#spareBytes + memory.byteLength > MAX_SPARE_BYTES) return;
+    if (lent === undefined || this.#spareBytes + memory.byteLength > MAX_SPARE_BYTES) return;
     this.#spareBytes += memory.byteLength;
     const spares = this.#spares.get(memory.byteLength);
-    if (spares === undefined) this.#spares.set(memory.byteLength, [memory]);
-    else spares.push(memory);
+    if (spares === undefined) this.#spares.set(memory.byteLength, [lent]);
+    else spares.push(lent);
   }
 }

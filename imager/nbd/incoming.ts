@@ -2,7 +2,7 @@
  * The requests in a connection's bytes: found in the chunks as they come, payloads put together, and held back while
  * whoever carries them out has enough.
  */
-import { DONE } from '../disks/disk.ts';
+import type { Keep } from '../disks/disk.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { CMD, decodeRequest, ProtocolError, REQUEST_SIZE, type Request } from './codec.ts';
 import type { Stream } from './stream.ts';
@@ -17,8 +17,8 @@ export interface RequestSink {
    * `skip`: `skipped` is called once its payload was thrown away. Until then no other request is begun.
    */
   begin(request: Request, there: number, go: () => void): 'none' | 'take' | 'wait' | 'skip';
-  /** A WRITE with all of its payload, which is in use until what is given settles: DONE where it is not any more. */
-  write(request: Request, payload: Buffer): Promise<void>;
+  /** A WRITE with all of its payload. `keep`: as with Disk.write. */
+  write(request: Request, payload: Buffer, keep: Keep): void;
   skipped(): void;
   /** The payload that is waited for will not come. `taken`: its length where it was to be taken, else 0. */
   abandoned(taken: number): void;
@@ -56,6 +56,7 @@ export class Incoming {
   #resuming = false;
   #halted = false;
   #work = 0;
+  readonly #keep: Keep = () => this.#source.keep();
   /** There is room for the payload that is waited for: what came of it goes there. */
   readonly #go = (): void => {
     const request = this.#roomless!;
@@ -183,8 +184,7 @@ export class Incoming {
   #takePayload(request: Request, chunk: Buffer, at: number): number {
     const end = at + request.length;
     if (end > chunk.length) return this.#fill(request, chunk, at);
-    const writing = this.#sink.write(request, chunk.subarray(at, end));
-    if (writing !== DONE) releaseAfter(writing, this.#source.keep());
+    this.#sink.write(request, chunk.subarray(at, end), this.#keep);
     return end;
   }
 
@@ -193,16 +193,15 @@ export class Incoming {
     const payload = this.#pool.take(request.length);
     this.#writing = payload;
     const there = chunk.copy(payload, 0, at);
-    this.#source.fill(payload.subarray(there), () => {
+    this.#source.fill(there === 0 ? payload : payload.subarray(there), () => {
       this.#writing = undefined;
-      const writing = this.#sink.write(request, payload);
-      if (writing === DONE) this.#pool.giveBack(payload);
-      else releaseAfter(writing, () => this.#pool.giveBack(payload));
+      let kept = false;
+      this.#sink.write(request, payload, () => {
+        kept = true;
+        return () => this.#pool.giveBack(payload);
+      });
+      if (!kept) this.#pool.giveBack(payload);
     });
     return chunk.length;
   }
-}
-
-function releaseAfter(work: Promise<void>, release: () => void): void {
-  work.then(release, release);
 }

@@ -17,8 +17,11 @@ export class ReceiveRoom {
     use(this.#current.bytes);
   }
 
-  get bytes(): Buffer {
-    return this.#current.bytes;
+  /** What was received last, `length` bytes. */
+  first(length: number): Buffer {
+    const current = this.#current;
+    if (current.first.length !== length) current.first = current.bytes.subarray(0, length);
+    return current.first;
   }
 
   keep(): () => void {
@@ -41,9 +44,12 @@ export class ReceiveRoom {
 
 interface KeptBytes {
   bytes: Buffer;
+  /** The part of it that was asked for last, as most of those are of one length. */
+  first: Buffer;
   users: number;
 }
 
 function fresh(): KeptBytes {
-  return { bytes: Buffer.allocUnsafeSlow(ROOM_SIZE), users: 0 };
+  const bytes = Buffer.allocUnsafeSlow(ROOM_SIZE);
+  return { bytes, first: bytes, users: 0 };
 }

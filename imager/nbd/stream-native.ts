@@ -274,7 +274,7 @@ class NativeStream implements Stream {
     if (filled !== undefined) this.#target = EMPTY;
     filled?.();
     if (length === 0 || this.#closed) return;
-    this.#listener?.receive(this.#room.bytes.subarray(0, length));
+    this.#listener?.receive(this.#room.first(length));
     this.#room.turn();
   }
 

@@ -44,16 +44,16 @@
 enum { CAME, ENDED, WRITABLE, FAILED };
 
 /*
- * Bytes that are read behind a long range that is to be filled: what follows is likely to be as long, and all of it that
- * is in the room has to be copied.
+ * Bytes that are read behind a long range that is to be filled: the header of the next request, which is likely to be as
+ * long. What else is in the room has to be copied.
  */
-enum { BEHIND_LONG = 4096 };
+enum { BEHIND_LONG = 28 };
 
 /*
  * What is said of a long range waits for the one behind it, so that both leave together, where so much waits besides that
  * the other side has no reason to be idle meanwhile; and where no more than this was read in the turn.
  */
-enum { WORTH_WAITING = 256 * 1024, MOST_OF_A_TURN = 512 * 1024 };
+enum { WORTH_WAITING = 256 * 1024, MOST_OF_A_TURN = 1024 * 1024 };
 
 /* Memory of a typed array, kept from the collector. */
 struct memory {

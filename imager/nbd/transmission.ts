@@ -5,7 +5,7 @@
  *
  * Memory is bounded: while too many bytes or requests are in flight or unsent, no more are taken.
  */
-import { type Disk, DiskError, DONE, type Extent } from '../disks/disk.ts';
+import { type Disk, DiskError, DONE, type Extent, type Keep } from '../disks/disk.ts';
 import type { Budget } from './budget.ts';
 import { encodeBlockStatus, encodeError } from './chunks.ts';
 import {
@@ -162,10 +162,8 @@ export class Transmission implements RequestSink {
     return wish.granted ? 'take' : 'wait';
   }
 
-  write(request: Request, payload: Buffer): Promise<void> {
-    const writing = this.#disk.write(payload, request.offset);
-    this.#settle(request, payload.length, writing);
-    return writing;
+  write(request: Request, payload: Buffer, keep: Keep): void {
+    this.#settle(request, payload.length, this.#disk.write(payload, request.offset, keep));
   }
 
   skipped(): void {

@@ -1,5 +1,5 @@
 /** A disk in the hands of one client, with an eye on what it reads of the base and on its first write. */
-import type { Disk, Extent, FilePart } from '../disks/disk.ts';
+import type { Disk, Extent, FilePart, Keep } from '../disks/disk.ts';
 
 /** What is told of it; `reads` may throw nothing and is asked before the read. */
 export interface Watcher {
@@ -45,9 +45,9 @@ export class TracedDisk implements Disk {
     return this.#disk.fileParts(offset, length, least);
   }
 
-  write(source: Uint8Array, offset: number): Promise<void> {
+  write(source: Uint8Array, offset: number, keep?: Keep): Promise<void> {
     this.#watcher.changes();
-    return this.#disk.write(source, offset);
+    return this.#disk.write(source, offset, keep);
   }
 
   writeZeroes(offset: number, length: number, mayTrim: boolean): Promise<void> {

@@ -13,6 +13,8 @@ import { ADDRESS, IMAGE_SIZE, type NbdServerUnderTest, startServers } from './nb
 import { type BenchRow, median } from './row.ts';
 
 const ROUNDS = 5;
+/** Rounds before those that count: servers run for months, and what is compiled while they do is compiled by then. */
+const WARM_UP = 3;
 const CROWD = 50;
 /**
  * For all of them, whatever this machine has set: as Debian's cubic it sends as fast as it may, which bbr does not: that
@@ -86,7 +88,7 @@ function measureWith(space: NetworkNamespace, client: string, dir: string): Meas
   };
 }
 
-/** Sequential and random reads and writes, flushes, many connections. Takes about six minutes. */
+/** Sequential and random reads and writes, flushes, many connections. Takes about eight minutes. */
 export async function run(): Promise<BenchRow[]> {
   const dir = mkdtempSync(join(tmpdir(), 'nbd-bench-'));
   const program = await bundle('test/nbd/serve.ts');
@@ -125,7 +127,8 @@ async function halfWrite(servers: NbdServerUnderTest[], measure: Measure): Promi
  */
 async function compare(load: Load, servers: NbdServerUnderTest[], measure: Measure): Promise<BenchRow[]> {
   const rounds: Map<string, number>[] = [];
-  for (const server of servers) await measure(server, load, 0);
+  for (let round = 0; round < WARM_UP; round++)
+    for (const server of servers) await measure(server, load, 0);
   for (let round = 0; round < ROUNDS; round++) {
     const seconds = new Map<string, number>();
     // Each round begins with another one.

@@ -4,6 +4,7 @@ import { describe, expect, test, vi } from 'vitest';
 vi.mock('../../imager/disks/host.ts', () => ({
   hasHostCalls: () => false,
   checksumsHere: vi.fn(() => false),
+  firstWrongHere: vi.fn(() => undefined),
   readHere: vi.fn(() => undefined),
   writeHere: vi.fn(() => undefined),
   slept: () => true,
@@ -16,6 +17,6 @@ describe('with what Node has', async () => {
 });
 
 test('it was that indeed', async () => {
-  const { checksumsHere, readHere, writeHere } = await import('../../imager/disks/host.ts');
-  for (const call of [checksumsHere, readHere, writeHere]) expect(call).toHaveBeenCalled();
+  const { checksumsHere, firstWrongHere, readHere, writeHere } = await import('../../imager/disks/host.ts');
+  for (const call of [checksumsHere, firstWrongHere, readHere, writeHere]) expect(call).toHaveBeenCalled();
 });

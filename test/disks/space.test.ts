@@ -176,12 +176,12 @@ test('on a file of many single free places a long write is not looked for long, 
   space.endScan();
   const looked = vi.spyOn(Bits.prototype, 'nextSet');
   let found = 0;
-  for (let i = 0; i < 100 && found === 0; i++) {
+  for (let i = 0; i < 5000 && found === 0; i++) {
     looked.mockClear();
     // Freed every time, as flushes do.
     space.freed([{ place: 2 * i + 2, count: 1 }]);
     const at = space.takeRun(32).place;
-    expect(looked.mock.calls.length).toBeLessThan(5000);
+    expect(looked.mock.calls.length).toBeLessThan(i < 8 ? 5000 : 100);
     if (at < places) found = at;
   }
   looked.mockRestore();

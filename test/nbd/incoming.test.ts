@@ -1,6 +1,5 @@
 /** Requests found in a stream's bytes: how many in one turn, and whose memory they are in. */
 import { expect, test } from 'vitest';
-import { DONE } from '../../imager/disks/disk.ts';
 import { BufferPool } from '../../imager/nbd/buffer-pool.ts';
 import type { Request } from '../../imager/nbd/codec.ts';
 import { Incoming, type RequestSink, type Source } from '../../imager/nbd/incoming.ts';
@@ -16,9 +15,8 @@ class Sink implements RequestSink {
     this.cookies.push(cookieLow);
     return type === WRITE ? 'take' : 'none';
   }
-  write(_: Request, payload: Buffer): Promise<void> {
+  write(_: Request, payload: Buffer): void {
     this.payloads.push(Buffer.from(payload));
-    return DONE;
   }
   skipped(): void {}
   abandoned(): void {}

@@ -1,5 +1,13 @@
 /** A catalog of disks in memory that tells what was done to them, and that can be slow and can fail. */
-import type { Disk, DiskCatalog, DiskClient, DiskError, Extent, FilePart } from '../../imager/disks/disk.ts';
+import type {
+  Disk,
+  DiskCatalog,
+  DiskClient,
+  DiskError,
+  Extent,
+  FilePart,
+  Keep,
+} from '../../imager/disks/disk.ts';
 
 export class MemoryDisk implements Disk {
   readonly name: string;
@@ -42,11 +50,13 @@ export class MemoryDisk implements Disk {
     target.set(this.content.subarray(offset, offset + target.length));
   }
 
-  async write(source: Uint8Array, offset: number): Promise<void> {
+  async write(source: Uint8Array, offset: number, keep?: Keep): Promise<void> {
+    const release = keep?.();
     this.writes++;
     await this.gates.write;
+    if (this.failure === undefined) this.content.set(source, offset);
+    release?.();
     if (this.failure !== undefined) throw this.failure;
-    this.content.set(source, offset);
     for (let at = offset; at < offset + source.length; at += 4096) this.written.add(Math.floor(at / 4096));
     this.journal.push(`write ${offset} ${source.length}`);
   }
