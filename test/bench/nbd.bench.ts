@@ -127,8 +127,7 @@ async function halfWrite(servers: NbdServerUnderTest[], measure: Measure): Promi
  */
 async function compare(load: Load, servers: NbdServerUnderTest[], measure: Measure): Promise<BenchRow[]> {
   const rounds: Map<string, number>[] = [];
-  for (let round = 0; round < WARM_UP; round++)
-    for (const server of servers) await measure(server, load, 0);
+  for (let round = 0; round < WARM_UP; round++) for (const server of servers) await measure(server, load, 0);
   for (let round = 0; round < ROUNDS; round++) {
     const seconds = new Map<string, number>();
     // Each round begins with another one.
