@@ -24,7 +24,7 @@ it(
     const pack = await bootForPack(cluster, first);
     const { fromPack, roundTrips } = await bootFromPack(second);
     expect(second.serial()).toContain(`bootwright: disk n2-root: a pack of ${pack} bytes`);
-    expect(fromPack).toBeGreaterThan(9 * roundTrips);
+    expect(fromPack, second.serial()).toBeGreaterThan(9 * roundTrips);
 
     // The relay has left: the kernel was given a connection of its own, and the disk is there as before.
     await second.waitForLine(/disk n2-root: attached$/, { withinMs: BOOTED });
