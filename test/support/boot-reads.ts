@@ -31,10 +31,11 @@ export async function bootForPack(cluster: Cluster, node: RigNode): Promise<numb
 /** Boots a node from the pack: reads that its last boot had from it, and round trips to the imager until the relay left. */
 export async function bootFromPack(node: RigNode): Promise<{ fromPack: number; roundTrips: number }> {
   await node.powerOn();
-  await node.waitForStep('ready', within);
+  const { detail } = await node.waitForStep('ready', within);
   const line = /booted, (\d+) reads from its pack, (\d+) from the imager/;
-  await node.waitForLine(line, within);
-  const [, fromPack, fromImager] = line.exec(node.serial())!.map(Number);
+  // Where the boot before it took long, the relay left that one, too.
+  const { text } = await node.waitForLine(line, { ...within, boot: Number(detail!.boot) });
+  const [, fromPack, fromImager] = line.exec(text)!.map(Number);
   // The request for the pack is one more.
   return { fromPack: fromPack!, roundTrips: fromImager! + 1 };
 }
