@@ -100,38 +100,46 @@ static napi_value slept(napi_env env, napi_callback_info info) {
   return value;
 }
 
-static napi_value checksums(napi_env env, napi_callback_info info) {
-  size_t count = 3, length = 0, blocks = 0;
-  napi_value values[3], value;
-  uint32_t width = 0;
-  uint8_t *bytes = NULL;
-  uint32_t *crcs = NULL;
+/* Arguments: whole blocks, words for them, and a number. */
+struct summed {
+  uint8_t *bytes;
+  size_t blocks;
+  uint32_t *words;
+  size_t count;
+  uint32_t number;
+};
+
+static struct summed summed_of(napi_env env, napi_callback_info info) {
+  size_t count = 3, length = 0;
+  napi_value values[3];
+  struct summed it = {0};
   napi_get_cb_info(env, info, &count, values, NULL, NULL);
-  napi_get_typedarray_info(env, values[0], NULL, &length, (void **)&bytes, NULL, NULL);
-  napi_get_typedarray_info(env, values[1], NULL, &blocks, (void **)&crcs, NULL, NULL);
-  napi_get_value_uint32(env, values[2], &width);
-  bool can = crc32_available() && blocks == length / BLOCK_SIZE;
-  for (size_t i = 0; can && i < blocks; i++) crcs[i] = crc32_folded(bytes + i * BLOCK_SIZE, BLOCK_SIZE, width);
+  napi_get_typedarray_info(env, values[0], NULL, &length, (void **)&it.bytes, NULL, NULL);
+  napi_get_typedarray_info(env, values[1], NULL, &it.count, (void **)&it.words, NULL, NULL);
+  napi_get_value_uint32(env, values[2], &it.number);
+  it.blocks = length / BLOCK_SIZE;
+  return it;
+}
+
+static uint32_t sum_of(struct summed it, size_t block, unsigned width) {
+  return crc32_folded(it.bytes + block * BLOCK_SIZE, BLOCK_SIZE, width);
+}
+
+static napi_value checksums(napi_env env, napi_callback_info info) {
+  struct summed it = summed_of(env, info);
+  napi_value value;
+  bool can = crc32_available() && it.count == it.blocks;
+  for (size_t i = 0; can && i < it.blocks; i++) it.words[i] = sum_of(it, i, it.number);
   napi_get_boolean(env, can, &value);
   return value;
 }
 
 static napi_value wrong(napi_env env, napi_callback_info info) {
-  size_t count = 3, length = 0, words = 0;
-  napi_value values[3];
-  uint32_t from = 0;
-  uint8_t *bytes = NULL;
-  uint32_t *entries = NULL;
-  napi_get_cb_info(env, info, &count, values, NULL, NULL);
-  napi_get_typedarray_info(env, values[0], NULL, &length, (void **)&bytes, NULL, NULL);
-  napi_get_typedarray_info(env, values[1], NULL, &words, (void **)&entries, NULL, NULL);
-  napi_get_value_uint32(env, values[2], &from);
-  size_t blocks = length / BLOCK_SIZE;
-  if (!crc32_available() || 2 * (from + blocks) > words) return answer(env, -2);
-  entries += 2 * (size_t)from;
-  for (size_t i = 0; i < blocks; i++)
-    if (crc32_folded(bytes + i * BLOCK_SIZE, BLOCK_SIZE, CRC32_WIDEST) != entries[2 * i + 1])
-      return answer(env, (int64_t)i);
+  struct summed it = summed_of(env, info);
+  if (!crc32_available() || 2 * (it.number + it.blocks) > it.count) return answer(env, -2);
+  const uint32_t *entries = it.words + 2 * (size_t)it.number;
+  for (size_t i = 0; i < it.blocks; i++)
+    if (sum_of(it, i, CRC32_WIDEST) != entries[2 * i + 1]) return answer(env, (int64_t)i);
   return answer(env, -1);
 }
 

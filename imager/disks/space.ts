@@ -15,7 +15,8 @@ import { append, clearRuns, split } from './runs.ts';
 /** Runs shorter than this are no good for long writes as long as there is little to gain. */
 const LEAST_RUN = 16;
 /** Runs too short that are looked at before a write goes to the end of the file, some 0.1 ms; fewer after each time in vain. */
-const [LOOKS, LEAST_LOOKS] = [2048, 32];
+const LOOKS = 2048;
+const LEAST_LOOKS = 32;
 
 export class Space {
   readonly #used = new Bits();
@@ -104,8 +105,10 @@ export class Space {
     let left = count;
     let looks = 0;
     const start = least > 1 ? this.#far : this.#cursor;
-    const [ahead, behind] = [[start, this.#end] as const, [SUPERBLOCK_PLACES, start] as const];
-    for (const [from, to] of [ahead, behind]) {
+    for (const [from, to] of [
+      [start, this.#end],
+      [SUPERBLOCK_PLACES, start],
+    ] as const) {
       for (let at = this.#used.nextClear(from, to); at < to; at = this.#used.nextClear(at, to)) {
         if (least > 1) {
           this.#far = at;
