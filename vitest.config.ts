@@ -1,9 +1,16 @@
 import { defineConfig } from 'vitest/config';
+import { alone } from './test/support/alone.ts';
 import { LongestFirst } from './test/support/longest-first.ts';
+
+const TESTS = ['test/**/*.test.ts'];
+const ALONE = alone();
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'alone', include: ALONE } },
+      { extends: true, test: { name: 'together', include: TESTS, exclude: ALONE, isolate: false } },
+    ],
     globalSetup: './test/support/programs.ts',
     sequence: { sequencer: LongestFirst },
     reporters: ['default', './test/support/tally.ts'],

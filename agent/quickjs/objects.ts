@@ -1,7 +1,10 @@
-/** Objects of C files, kept under the hash of what they were made from. Safe to be used by several processes at once. */
+/**
+ * Objects of C files, kept under the hash of what they were made from. Several processes may want them at once: each object is
+ * compiled by one of them, for which the others wait.
+ */
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -18,6 +21,12 @@ export interface Target {
   /** Where its objects are kept. */
   folder: string;
 }
+
+/** Arguments: the object, what it is called until it is finished, its lock, and the compiler with its arguments. */
+const COMPILE_ONCE = [
+  'object=$1 partial=$2 lock=$3; shift 3',
+  'test -e "$object" || { "$@" -o "$partial" && mv "$partial" "$object"; } && rm -f "$lock"',
+].join('\n');
 
 /**
  * The objects of `sources`, two compilations at a time for those that are not there; `compiling` is told how many these are, where there
@@ -36,11 +45,10 @@ export async function compileAll(
   const worker = async (): Promise<void> => {
     for (let next = missing.shift(); next !== undefined; next = missing.shift()) {
       const { source, object } = next;
-      // Another process may have made it meanwhile.
-      if (existsSync(object)) continue;
-      const partial = `${object}.${randomUUID()}`;
-      await tool(compiler, [...source.flags, '-c', source.file, '-o', partial]);
-      renameSync(partial, object);
+      const lock = `${object}.lock`;
+      const names = [object, `${object}.${randomUUID()}`, lock];
+      const call = [compiler, ...source.flags, '-c', source.file];
+      await tool('flock', [lock, 'sh', '-c', COMPILE_ONCE, 'sh', ...names, ...call], compiler);
     }
   };
   await Promise.all([worker(), worker()]);
@@ -59,12 +67,12 @@ export function hash(parts: readonly (string | Uint8Array)[]): string {
   return state.digest('hex').slice(0, 16);
 }
 
-/** Runs a tool of the machine's; rejects with what it printed. */
-export async function tool(command: string, args: readonly string[]): Promise<void> {
+/** Runs a tool of the machine's; rejects with what it printed. `name`: what it is to be called then, where it runs another one. */
+export async function tool(command: string, args: readonly string[], name = command): Promise<void> {
   try {
     await promisify(execFile)(command, args, { maxBuffer: 16 * 1024 * 1024 });
   } catch (error) {
     const { stderr, message } = error as { stderr?: string; message: string };
-    throw new Error(`${command} failed: ${stderr || message}`);
+    throw new Error(`${name} failed: ${stderr || message}`);
   }
 }

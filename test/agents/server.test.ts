@@ -466,15 +466,17 @@ test('undefined while it is being defined: what was begun is over first, and the
 
 describe('where the datagrams of its port are of another', () => {
   test('it does not start, lets go of the port, and says which protocol it is', async () => {
-    const other = createSocket('udp4').bind(0, '127.0.0.1');
+    // Nobody else's: of the same number, its TCP port is free.
+    const address = '127.83.0.1';
+    const other = createSocket('udp4').bind(0, address);
     await once(other, 'listening');
     const { port } = other.address();
-    const fault: NodeJS.ErrnoException = await start({ port }).catch((error) => error);
-    expect(startFault(fault, 'agent', { address: '127.0.0.1', port, setting: 'ports.agent' })).toBe(
-      `cannot start agent on UDP port ${port} of 127.0.0.1: the port is in use: ` +
+    const fault: NodeJS.ErrnoException = await start({ address, port }).catch((error) => error);
+    expect(startFault(fault, 'agent', { address, port, setting: 'ports.agent' })).toBe(
+      `cannot start agent on UDP port ${port} of ${address}: the port is in use: ` +
         `find by whom with "ss -lnup sport = :${port}", or set ports.agent`,
     );
-    const [refused] = await once(connect(port, '127.0.0.1'), 'error');
+    const [refused] = await once(connect(port, address), 'error');
     expect(refused).toMatchObject({ code: 'ECONNREFUSED' });
     other.close();
   });

@@ -1,7 +1,7 @@
 /**
  * Runs targets in processes of their own and holds the results against what every codec promises.
  *
- * BOOTWRIGHT_FUZZ_COUNT: packets for each target, 50,000 where it is not set, and other ones in each run; `make proofs` takes a
+ * BOOTWRIGHT_FUZZ_COUNT: packets for each target, 20,000 where it is not set, and other ones in each run; `make proofs` takes a
  * million. BOOTWRIGHT_FUZZ_SEED: the run to do again, as a failed one prints it. BOOTWRIGHT_FUZZ_ONLY: one packet of that run.
  */
 import { execFile } from 'node:child_process';
@@ -13,7 +13,7 @@ import type { Result } from './campaign.ts';
 const { env } = process;
 const SEED = Number(env.BOOTWRIGHT_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const ONLY = env.BOOTWRIGHT_FUZZ_ONLY;
-const COUNT = Number(env.BOOTWRIGHT_FUZZ_COUNT ?? 50_000);
+const COUNT = Number(env.BOOTWRIGHT_FUZZ_COUNT ?? 20_000);
 /** The smallest object kept for each message is more than this; what the heap does by itself is a fifth of it. */
 const GROWTH = 1024 * 1024;
 /** Far more than any packet should take, far less than one that costs the square of its length. */

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, write, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { LmdbRegistry } from '../../imager/registry/lmdb.ts';
@@ -335,7 +335,6 @@ test('without a file descriptor for a new log the old one goes on', async () => 
     const { stdout } = await promisify(execFile)('sh', ['-c', words]);
     expect(JSON.parse(stdout), `${left} left`).toEqual({ rejected: [], value: 3, revision: 3 });
   }
-  rmSync(dirname(program), { recursive: true });
 });
 
 test('a disk that failed is final: nothing is committed any more, what was durable is read and found again', async () => {

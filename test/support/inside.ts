@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import type { NetworkNamespace } from '../../firmware-stubs/rig/namespace.ts';
 import { projectFile } from '../../firmware-stubs/rig/project.ts';
-import { programFolder } from './programs.ts';
+import { programOfRun } from './programs.ts';
 
-/** Bundles `entry` (a path from the project's root) and gives the path of the program for Node. */
+/** Bundles `entry` (a path from the project's root), once in a run of the tests, and gives the path of the program for Node. */
 export async function bundle(entry: string): Promise<string> {
-  const folder = programFolder();
+  return join(await programOfRun(entry, (folder) => bundleInto(folder, entry)), 'program.mjs');
+}
+
+async function bundleInto(folder: string, entry: string): Promise<void> {
   await build({
     entryPoints: [{ in: projectFile(entry), out: 'program' }],
     outdir: folder,
@@ -21,7 +24,6 @@ export async function bundle(entry: string): Promise<string> {
     packages: 'external',
     sourcemap: 'inline',
   });
-  return join(folder, 'program.mjs');
 }
 
 /** Starts a bundled program inside and resolves once it printed a line that starts with `ready`, with that line. */

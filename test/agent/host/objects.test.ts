@@ -1,7 +1,16 @@
 /** Objects of the static agent: what is compiled, and when not. */
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { compileAll } from '../../../agent/quickjs/objects.ts';
 
@@ -34,4 +43,19 @@ test('a file is compiled where it, a header beside it, its flags or its inputs h
   expect(await compiled()).toEqual([2]);
   file('two.c', 'int two = ;\n');
   await expect(compiled()).rejects.toThrow(/gcc failed: .*two\.c/);
+});
+
+test('who wants an object that is being compiled waits for it, and leaves nothing else behind', async () => {
+  const file = join(folder, 'wanted.c');
+  const calls = join(folder, 'calls');
+  const compiler = join(folder, 'slow-gcc');
+  writeFileSync(file, 'int wanted;\n');
+  writeFileSync(compiler, `#!/bin/sh\necho call >> ${calls}\nsleep 0.2\nexec gcc "$@"\n`);
+  chmodSync(compiler, 0o755);
+  const target = { arch: 'any', compiler, folder: join(folder, 'wanted') };
+  const want = () => compileAll(target, [{ file, flags: [], inputs: [] }], () => undefined);
+  const objects = await Promise.all([want(), want(), want()]);
+  expect(new Set(objects.flat()).size).toBe(1);
+  expect(readFileSync(calls, 'utf8')).toBe('call\n');
+  expect(readdirSync(target.folder)).toEqual([basename(objects[0]![0]!)]);
 });
