@@ -23,7 +23,7 @@ function report(error: unknown): number {
 outliveReaders();
 
 try {
-  await commandLine().parseAsync();
+  await (await commandLine(process.argv.slice(2))).parseAsync();
 } catch (error) {
   process.exitCode = report(error);
 }

@@ -75,10 +75,25 @@ const VERBS = [
 ];
 
 describe('usage', () => {
+  test.each([
+    [['disk', 'list'], ['disk']],
+    [['-c', 'node', 'disk', 'list'], ['disk']],
+    [['--config=node', 'serve'], ['serve']],
+    [['--config', 'disk'], undefined],
+    [['help', 'disk'], undefined],
+    [['disks'], undefined],
+    [['constructor'], undefined],
+    [['--help', 'disk'], ['disk']],
+    [[], undefined],
+  ])('of %j what is loaded is %j, or all', async (words, some) => {
+    const loaded = (await commandLine(words)).commands.map((command) => command.name());
+    expect(loaded).toEqual(some ?? [...new Set(VERBS.map(([group]) => group))]);
+  });
+
   test.each(VERBS.map((verb) => [verb.join(' '), verb] as const))(
     '%s: help with examples, and results as JSON but for serve',
-    (name, verb) => {
-      let command: Command | undefined = commandLine();
+    async (name, verb) => {
+      let command: Command | undefined = await commandLine();
       for (const word of verb) command = command?.commands.find((each) => each.name() === word);
       let help = '';
       command?.configureOutput({

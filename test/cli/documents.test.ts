@@ -27,10 +27,12 @@ const shown = documents.flatMap(({ name, text }) =>
   ]),
 );
 
+const imager: Command = await commandLine();
+
 /** What is wrong with a line of the command line; undefined where nothing is. */
 function fault(line: string): string | undefined {
   const words = line.split(/\s+/).slice(1);
-  let command: Command = commandLine();
+  let command = imager;
   for (;;) {
     const next = command.commands.find((each) => each.name() === words[0]);
     if (next === undefined) break;
