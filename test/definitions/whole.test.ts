@@ -19,7 +19,7 @@ import { ON_LOOPBACK, Served } from '../support/served.ts';
 
 const NODES = 360;
 /** Of the places where a process can be killed every so manyth; 1: all. */
-const STRIDE = Number(process.env.BOOTWRIGHT_DEFINITION_STRIDE ?? 23);
+const STRIDE = Number(process.env.BOOTWRIGHT_DEFINITION_STRIDE ?? 11);
 const SETTLE = { timeout: 60_000, interval: 20 };
 
 const dir = mkdtempSync(join(tmpdir(), 'definitions-'));
