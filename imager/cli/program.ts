@@ -18,13 +18,15 @@ const GROUPS: Record<string, () => Promise<Group>> = {
   rig: async () => (await import('./rig.ts')).addRig,
 };
 
-/** The name of the group that the words of a call ask for, where that is plain to see. */
+/** The name of the group that the words of a call ask for, where nothing but a configuration file is named before it. */
 function groupOf(words: readonly string[]): string | undefined {
-  const first = words.findIndex(
-    (word, at) => !word.startsWith('-') && !['-c', '--config'].includes(words[at - 1] ?? ''),
-  );
-  const name = words[first];
-  return name !== undefined && Object.hasOwn(GROUPS, name) ? name : undefined;
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at]!;
+    if (word === '-c' || word === '--config') at++;
+    else if (!word.startsWith('-c') && !word.startsWith('--config='))
+      return Object.hasOwn(GROUPS, word) ? word : undefined;
+  }
+  return undefined;
 }
 
 /**

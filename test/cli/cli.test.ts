@@ -83,7 +83,11 @@ describe('usage', () => {
     [['help', 'disk'], undefined],
     [['disks'], undefined],
     [['constructor'], undefined],
-    [['--help', 'disk'], ['disk']],
+    [['--help', 'disk'], undefined],
+    [['-cnode', 'disk'], ['disk']],
+    [['--config', '-c', 'disk', 'node'], ['disk']],
+    [['disk', '--help'], ['disk']],
+    [['--', 'disk'], undefined],
     [[], undefined],
   ])('of %j what is loaded is %j, or all', async (words, some) => {
     const loaded = (await commandLine(words)).commands.map((command) => command.name());

@@ -10,7 +10,7 @@ export interface Ended {
 
 let program: Promise<string> | undefined;
 
-/** The command line as a program for Node, made at the first call of a test file. */
+/** The command line as a program for Node, made at the first call of a process. */
 export function imagerProgram(): Promise<string> {
   program ??= bundle('imager/cli/main.ts');
   return program;

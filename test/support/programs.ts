@@ -16,7 +16,10 @@ export default function setup(project: TestProject): () => void {
   project.onTestsRerun(() => {
     for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true, force: true });
   });
-  return () => rmSync(folder, { recursive: true, force: true });
+  return () => {
+    delete process.env.BOOTWRIGHT_PROGRAMS;
+    rmSync(folder, { recursive: true, force: true });
+  };
 }
 
 /** Made by this process, and gone with it. */
