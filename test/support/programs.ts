@@ -50,9 +50,9 @@ export async function programOfRun(name: string, make: (folder: string) => Promi
   if (shared === undefined) return folder;
   try {
     renameSync(folder, shared);
-  } catch {
-    // Another one was faster.
-    if (!existsSync(shared)) throw new Error(`${folder} cannot be renamed to ${shared}`);
+  } catch (error) {
+    // Unless another one was faster.
+    if (!existsSync(shared)) throw error;
   }
   return shared;
 }
