@@ -135,12 +135,12 @@ async function proofFault(attached: boolean, parts: NetworkParts): Promise<strin
 
 /**
  * Has the agent connected from where the node is since `changed`. A connection that has ended is made anew by itself: that counts,
- * and that it was refused.
+ * and that it was refused. One begun at that very tick of the clock may have been begun before: it does not.
  */
 async function moveLink(link: NetworkParts['link'], changed: number): ReturnType<AgentLink['renew']> {
   const since = link.connectedSince;
-  if (since === undefined) return (link.refusedSince ?? -1) >= changed ? 'refused' : 'unreachable';
-  return since >= changed ? 'welcomed' : link.renew();
+  if (since === undefined) return (link.refusedSince ?? -1) > changed ? 'refused' : 'unreachable';
+  return since > changed ? 'welcomed' : link.renew();
 }
 
 /** Its disk is served by one of the imagers, whether or not there is anybody to welcome it. */

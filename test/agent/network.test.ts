@@ -292,6 +292,13 @@ describe('on a board', () => {
     expect(board.calls).not.toContain('unreachable');
   });
 
+  it('a connection of that very tick may have been made before: it is made anew', async () => {
+    const board = new Board();
+    const { set } = setterOf(board, ['welcomed'], board.now);
+    expect((await set([{ setMac: SET }])).faults).toEqual([]);
+    expect(board.calls.at(-1)).toBe('welcomed');
+  });
+
   it('what an adapter does not take leaves it as it was, and the others are set', async () => {
     const board = new Board();
     const { set } = setterOf(board, ['welcomed']);
