@@ -1,10 +1,10 @@
 /** What every verb needs: the configuration, the imager behind its control socket, and where output goes. */
 
-import { type IncomingMessage, request } from 'node:http';
 import type { Command } from 'commander';
 import { plain } from '../../agent/protocol/plain.ts';
 import { controlSocketPath, type ImagerSettings } from '../model/config.ts';
 import { loadSettings } from '../model/load.ts';
+import { collect, exchange, open } from './control.ts';
 import { NotReachableError, NotRunningError, VerbError } from './failure.ts';
 import { plainJson } from './terminal.ts';
 
@@ -44,10 +44,8 @@ export class Context {
    */
   async stream(path: string, take: (name: string, value: unknown) => void): Promise<void> {
     const socketPath = controlSocketPath(this.config);
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const sent = request({ socketPath, path, agent: false }, resolve);
-      sent.once('error', (error) => reject(this.#unreachable(socketPath, error)));
-      sent.end();
+    const response = await open(socketPath, 'GET', path).catch((error: NodeJS.ErrnoException) => {
+      throw this.#unreachable(socketPath, error);
     });
     if (response.statusCode !== 200) {
       const answer = parseAnswer(await collect(response)) as { error?: string };
@@ -93,6 +91,7 @@ export class Context {
   }
 
   #unreachable(socketPath: string, error: NodeJS.ErrnoException): NotReachableError {
+    if (error instanceof NotReachableError) return error;
     if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')
       return new NotRunningError(
         `no imager is running for ${this.configFile} (nothing listens on ${socketPath}): ` +
@@ -104,32 +103,6 @@ export class Context {
       );
     return new NotReachableError(`the imager behind ${socketPath} does not answer: ${error.message}`);
   }
-}
-
-function exchange(
-  socketPath: string,
-  method: string,
-  path: string,
-  body: string | undefined,
-): Promise<{ status: number; text: string }> {
-  return new Promise((resolve, reject) => {
-    const headers =
-      body === undefined
-        ? {}
-        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    const sent = request({ socketPath, method, path, headers, agent: false }, (response) => {
-      collect(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
-    });
-    sent.once('error', reject);
-    sent.end(body);
-  });
-}
-
-async function collect(response: IncomingMessage): Promise<string> {
-  response.setEncoding('utf8');
-  let text = '';
-  for await (const chunk of response) text += chunk;
-  return text;
 }
 
 function parseAnswer(text: string): unknown {

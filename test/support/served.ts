@@ -96,6 +96,11 @@ export class Served {
     return JSON.parse(text) as RecordedEvent[];
   }
 
+  /** Stands still as one does that hangs: connections are still taken by the kernel. Until stop('SIGKILL'). */
+  freeze(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, 'exit');
