@@ -154,7 +154,7 @@ function listGenerations({ disk, parent, generations }: Generations): string {
   return `${table(['id', 'from', 'time', 'size', 'written', 'label'], rows)}\n* the disk as it is was made from it`;
 }
 
-function showDifferences({ ranges, bytes: changed }: Differences): string {
+function showDifferences({ ranges, granularity, bytes: changed }: Differences): string {
   const rows = ranges.map(({ offset, length }) => [String(offset), String(length)]);
-  return `${table(['offset', 'length'], rows)}\n${bytes(changed)} in ${ranges.length} ranges`;
+  return `${table(['offset', 'length'], rows)}\n${bytes(changed)} in ${ranges.length} ranges (multiples of ${bytes(granularity)})`;
 }

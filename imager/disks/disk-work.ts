@@ -2,7 +2,8 @@
 import type { BaseView } from './base-record.ts';
 import { BlockReader } from './block-reader.ts';
 import type { Disks, DiskView } from './catalog.ts';
-import { type ByteRange, differences } from './differences.ts';
+import type { Changed } from './changed-ranges.ts';
+import { differences } from './differences.ts';
 import { BASE, blockCount } from './format.ts';
 import type { Generation } from './generation-table.ts';
 import { drop, generationOf, grow, mapOf, rollBack, snapshot, takeBack } from './generations.ts';
@@ -34,13 +35,10 @@ export interface Generations {
   generations: GenerationView[];
 }
 
-export interface Differences {
+export interface Differences extends Changed {
   /** A generation, or a name: `base`, `now`. */
   from: Moment;
   to: Moment;
-  /** Bytes. */
-  bytes: number;
-  ranges: ByteRange[];
 }
 
 /** A generation by its number; the base; or the disk as it is. */

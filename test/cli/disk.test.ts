@@ -42,6 +42,7 @@ test('a disk is kept, changed, compared, rolled back, made a base image, and gro
     from: 1,
     to: 'now',
     bytes: 8192,
+    granularity: 4096,
     ranges: [{ offset: 4096, length: 8192 }],
   });
   expect((await disk('rollback', 'd', '1')).stdout).toBe(

@@ -54,6 +54,7 @@ test('a snapshot under a client that goes on; a roll back only without one; it c
     from: 1,
     to: 'now',
     bytes: 4096 + 65_536,
+    granularity: 4096,
     ranges: [
       { offset: 0, length: 4096 },
       { offset: 1_048_576, length: 65_536 },
