@@ -18,15 +18,16 @@ const GROUPS: Record<string, () => Promise<Group>> = {
   rig: async () => (await import('./rig.ts')).addRig,
 };
 
-/** The name of the group that the words of a call ask for, where nothing but a configuration file is named before it. */
-function groupOf(words: readonly string[]): string | undefined {
+/** The names of the groups that the words of a call ask for: of one, where nothing but a configuration file is named before it. */
+function groupsOf(words: readonly string[]): string[] {
+  if (words[0] === '--version') return [];
   for (let at = 0; at < words.length; at++) {
     const word = words[at]!;
     if (word === '-c' || word === '--config') at++;
     else if (!word.startsWith('-c') && !word.startsWith('--config='))
-      return Object.hasOwn(GROUPS, word) ? word : undefined;
+      return Object.hasOwn(GROUPS, word) ? [word] : Object.keys(GROUPS);
   }
-  return undefined;
+  return Object.keys(GROUPS);
 }
 
 /**
@@ -54,10 +55,7 @@ Examples:
   imager node flash node1 --image debian-12 --disk node1-root
   imager node list --json`,
     );
-  const group = groupOf(words);
-  const loaded = await Promise.all(
-    (group === undefined ? Object.keys(GROUPS) : [group]).map((name) => GROUPS[name]!()),
-  );
+  const loaded = await Promise.all(groupsOf(words).map((name) => GROUPS[name]!()));
   for (const add of loaded) add(program);
   return program;
 }
