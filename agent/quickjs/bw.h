@@ -55,6 +55,9 @@ JSValue bw_fail(JSContext *ctx, const char *call, const char *subject);
 /* The bytes under a Uint8Array; NULL (and a pending exception) where `value` is none. */
 uint8_t *bw_bytes(JSContext *ctx, JSValueConst value, size_t *length);
 
+/* Takes every adapter but the loopback down, as far as it goes. */
+void bw_lower_adapters(void);
+
 struct in_addr;
 /* Reads an IPv4 address; nonzero (and a pending exception) where `value` is none. */
 int bw_ipv4(JSContext *ctx, JSValueConst value, struct in_addr *address);

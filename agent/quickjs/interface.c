@@ -44,6 +44,16 @@ static int set_up(struct ifreq request, int up) {
   return call(SIOCSIFFLAGS, &request);
 }
 
+void bw_lower_adapters(void) {
+  struct if_nameindex *all = if_nameindex();
+  for (struct if_nameindex *each = all; each && each->if_name; each++) {
+    struct ifreq request = {0};
+    memcpy(request.ifr_name, each->if_name, strnlen(each->if_name, IFNAMSIZ - 1));
+    if (call(SIOCGIFFLAGS, &request) == 0 && !(request.ifr_flags & IFF_LOOPBACK)) set_up(request, 0);
+  }
+  if_freenameindex(all);
+}
+
 static void set_address(struct sockaddr *field, struct in_addr address) {
   struct sockaddr_in whole = {.sin_family = AF_INET, .sin_addr = address};
   memcpy(field, &whole, sizeof whole);

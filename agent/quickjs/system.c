@@ -19,6 +19,9 @@
 /* For so long a line waits for who reads a full pipe. */
 #define FULL_PIPE_MS 1000
 
+/* For so long a restart waits for adapters to be down. */
+#define ADAPTERS_SECONDS 3
+
 static JSValue mount_fs(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   uint32_t flags;
   if (JS_ToUint32(ctx, &flags, argv[3])) return JS_EXCEPTION;
@@ -82,31 +85,46 @@ static JSValue become_io_flusher(JSContext *ctx, JSValueConst self, int argc, JS
   return result;
 }
 
+/* Has a child do work that may never end: it is not waited for longer than `seconds`. Whether it has ended; -1 without a child. */
+static int done_aside(void (*work)(void), double seconds) {
+  const struct timespec pause = {.tv_nsec = 2000000};
+  pid_t child = fork();
+  if (child < 0) return -1;
+  if (child == 0) {
+    work();
+    _exit(0);
+  }
+  for (; seconds > 0; seconds -= 0.002) {
+    if (waitpid(child, NULL, WNOHANG) != 0) return 1;
+    nanosleep(&pause, NULL);
+  }
+  return 0;
+}
+
+static void sync_and_protect(void) {
+  sync();
+  mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
+}
+
 /*
  * Writes everything to the disks and makes the root read-only, in a child: a disk whose server is away would hold both
  * up for as long as it stays away. True where that was done within `seconds`. A root that files keep writable stays
  * so: what was written is synced, the journal does the rest.
  */
 static JSValue settle_disks(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
-  const struct timespec pause = {.tv_nsec = 2000000};
-  double left;
-  if (JS_ToFloat64(ctx, &left, argv[0])) return JS_EXCEPTION;
-  pid_t child = fork();
-  if (child < 0) return bw_fail(ctx, "fork", "to sync");
-  if (child == 0) {
-    sync();
-    mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
-    _exit(0);
-  }
-  for (; left > 0; left -= 0.002) {
-    if (waitpid(child, NULL, WNOHANG) != 0) return JS_TRUE;
-    nanosleep(&pause, NULL);
-  }
-  return JS_FALSE;
+  double seconds;
+  if (JS_ToFloat64(ctx, &seconds, argv[0])) return JS_EXCEPTION;
+  int done = done_aside(sync_and_protect, seconds);
+  return done < 0 ? bw_fail(ctx, "fork", "to sync") : JS_NewBool(ctx, done);
 }
 
-/* reboot(2): false restarts, true powers off. */
+/*
+ * reboot(2): false restarts, true powers off. Whoever may do so takes the adapters down first: where a packet comes while a kernel
+ * shuts its devices down, virtio_net may look for the end of a broken queue for good (seen with Linux 6.1; mended in August 2026 by
+ * "virtio_ring: fix infinite loop in virtnet_poll_cleantx when device is broken"). RB_DISABLE_CAD is what tells that one may: a restart ends it.
+ */
 static JSValue reboot_now(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  if (reboot(RB_DISABLE_CAD) == 0) done_aside(bw_lower_adapters, ADAPTERS_SECONDS);
   reboot(JS_ToBool(ctx, argv[0]) ? RB_POWER_OFF : RB_AUTOBOOT);
   return bw_fail(ctx, "reboot", "machine");
 }

@@ -38,6 +38,7 @@ export const LONGEST = [
   'test/serial/uboot.test.ts',
   'test/firmware/ipxe.test.ts',
   'test/boot/resources.test.ts',
+  'test/boot/restarts.test.ts',
   'test/agent/host/memory.test.ts',
   'test/agent/pointer-verbs.test.ts',
   'test/images/initramfs.test.ts',
