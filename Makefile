@@ -31,7 +31,7 @@ proofs: build ## long versions: a million bent packets for each codec; disks und
 	    BOOTWRIGHT_CUT_ROUNDS=100 BOOTWRIGHT_CUT_READY_ROUNDS=5 BOOTWRIGHT_CUT_SCRIPT_ROUNDS=25 BOOTWRIGHT_MODEL=all \
 	    BOOTWRIGHT_CUT_STOP=10 BOOTWRIGHT_CUT_RUNS=2000 BOOTWRIGHT_DISK_CUT_STRIDE=1 BOOTWRIGHT_SCENARIOS=qemu \
 	    BOOTWRIGHT_DEFINITION_STRIDE=1 BOOTWRIGHT_DEFINITION_RUNS=50000 BOOTWRIGHT_RESOURCES=all BOOTWRIGHT_PUT_BACK=all \
-	    BOOTWRIGHT_WATCHED_ROUNDS=50000 BOOTWRIGHT_FUZZ_COUNT=1000000 BOOTWRIGHT_STORM_MIB=8 BOOTWRIGHT_RESTARTS=20 VITEST_MAX_WORKERS=1 \
+	    BOOTWRIGHT_WATCHED_ROUNDS=50000 BOOTWRIGHT_FUZZ_COUNT=1000000 BOOTWRIGHT_FUZZ_RATE=10000 BOOTWRIGHT_STORM_MIB=8 BOOTWRIGHT_RESTARTS=20 VITEST_MAX_WORKERS=1 \
 	    npx --no-install vitest run test/nbd/proofs test/simulated test/agent/exhaustive.test.ts test/firmware/bios.test.ts \
 	    test/boot/random-cuts.test.ts test/boot/restarts.test.ts test/definitions test/boot/resources.test.ts test/boot/detached.test.ts \
 	    test/agent/host/memory.test.ts test/fuzz test/storm
