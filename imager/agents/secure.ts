@@ -67,14 +67,17 @@ export function secureServer(events: SecureEvents, handshakeMs: number): Server 
   limit(server, events);
   server.on('secureConnection', (socket) => {
     const given = offered.get(socket);
-    if (given?.known) return events.secured(socket, given.identity);
-    events.refused('unknown-identity', addressOf(socket), 'no key of a node was used');
+    const address = addressOf(socket);
+    if (address !== undefined && given?.known) return events.secured(socket, given.identity);
+    if (address === undefined) events.abandoned();
+    else events.refused('unknown-identity', address, 'no key of a node was used');
     socket.destroy();
   });
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
-    const refusal = refusalOf(error, addressOf(socket), offered.get(socket));
+    const address = addressOf(socket);
+    const refusal = address === undefined ? undefined : refusalOf(error, address, offered.get(socket));
     if (refusal === undefined) events.abandoned();
-    else events.refused(refusal.reason, addressOf(socket), refusal.why, offered.get(socket)?.identity);
+    else events.refused(refusal.reason, address!, refusal.why, offered.get(socket)?.identity);
     // Of this fault alone Node.js leaves the end to us. Later: it is not through with the socket.
     if (error.code === HANDSHAKE_TIMEOUT) setImmediate(() => socket.destroy());
   });
@@ -85,6 +88,8 @@ function limit(server: Server, events: SecureEvents): void {
   const open = new Map<string, number>();
   server.on('connection', (socket: Socket) => {
     const address = addressOf(socket);
+    // The handshake is told that it is over.
+    if (address === undefined) return void socket.destroy();
     const others = open.get(address) ?? 0;
     open.set(address, others + 1);
     socket.once('close', () => {
@@ -136,6 +141,7 @@ function unknownWords(identity: string, address: string): string {
   );
 }
 
-function addressOf(socket: Socket | TLSSocket): string {
-  return (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+/** Undefined where the other side has reset the connection and nobody had asked before: it is not known who that was. */
+function addressOf(socket: Socket | TLSSocket): string | undefined {
+  return socket.remoteAddress?.replace(/^::ffff:/, '');
 }

@@ -169,7 +169,13 @@ export class NbdServer implements SessionHost {
 
   #accept(socket: Socket): void {
     this.reports.count('accepted');
-    const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    const address = socket.remoteAddress?.replace(/^::ffff:/, '');
+    // Its client reset it before it was taken: nobody knows whose it was.
+    if (address === undefined) {
+      this.reports.count('dropped.gone');
+      socket.destroy();
+      return;
+    }
     const reason = this.#noPlaceFor(address);
     if (reason !== undefined) {
       this.reports.notice(`refused.${reason}`, { address, connections: this.#sessions.size });

@@ -1,5 +1,5 @@
 /** Who is not let in at the agent port, and that it is said: on real sockets, with Node's and OpenSSL's TLS. */
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -11,6 +11,7 @@ import type { AgentServer } from '../../imager/agents/server.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { EventLog } from '../support/event-log.ts';
+import { eventually } from '../support/eventually.ts';
 import { listening } from '../support/listening.ts';
 import { connectSecure } from '../support/secure.ts';
 import { admissionsOf, define } from './admissions.ts';
@@ -48,6 +49,28 @@ async function rawFrom(localAddress = '127.0.0.1'): Promise<Socket> {
   await once(socket, 'connect');
   return socket;
 }
+
+/** What gets a fault of TLS, and a reset behind it: by the time the fault is found it is not known whose it was. */
+const TOO_LONG = Buffer.from([22, 3, 1, 0xff, 0xff, ...Array(16).fill(1)]);
+
+test('who resets its connection before it was looked at is nobody, and refused to nobody', async () => {
+  const early = `import socket, struct
+s = socket.create_connection(('127.0.0.1', ${server.port}))
+s.sendall(bytes([22, 3, 1, 255, 255] + [1] * 16))
+s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+s.close()`;
+  // Waited for without the event loop: the server finds the connection after its end.
+  execFileSync('python3', ['-c', early]);
+  const late = await rawFrom();
+  late.write(TOO_LONG);
+  late.resetAndDestroy();
+  await eventually(() => expect(server.stats()['closed.in-handshake']).toBe(2));
+  const heard = await rawFrom();
+  heard.write(TOO_LONG);
+  expect(await refusal('handshake')).toMatchObject({ address: '127.0.0.1' });
+  heard.destroy();
+  expect(log.events).toHaveLength(1);
+});
 
 test('a node that is defined is heard over its own key, and over no other', async () => {
   const agent = await TestAgent.connect(server.port, '127.0.0.1', defined);

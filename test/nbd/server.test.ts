@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { type Logger, pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { DiskError } from '../../imager/disks/disk.ts';
@@ -609,4 +610,15 @@ describe('the end of a connection', () => {
     await expect(RawClient.open(port)).rejects.toThrow(/ECONNREFUSED/);
     await start();
   });
+});
+
+test('a client that reset its connection before it was taken is nobody', async () => {
+  const script = `import socket, struct
+s = socket.create_connection(('127.0.0.1', ${server.port}))
+s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+s.close()`;
+  // Waited for without the event loop: the server finds the connection after its end.
+  execFileSync('python3', ['-c', script]);
+  await eventually(() => expect(server.stats()['dropped.gone']).toBe(1));
+  expect(events).toEqual([]);
 });
