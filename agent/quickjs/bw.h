@@ -58,6 +58,9 @@ uint8_t *bw_bytes(JSContext *ctx, JSValueConst value, size_t *length);
 /* Takes every adapter but the loopback down, as far as it goes. */
 void bw_lower_adapters(void);
 
+/* reboot(2) with RB_AUTOBOOT or RB_POWER_OFF. Returns on failure alone, which errno tells. */
+void bw_reboot(int how);
+
 struct in_addr;
 /* Reads an IPv4 address; nonzero (and a pending exception) where `value` is none. */
 int bw_ipv4(JSContext *ctx, JSValueConst value, struct in_addr *address);

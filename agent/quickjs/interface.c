@@ -51,7 +51,7 @@ void bw_lower_adapters(void) {
     memcpy(request.ifr_name, each->if_name, strnlen(each->if_name, IFNAMSIZ - 1));
     if (call(SIOCGIFFLAGS, &request) == 0 && !(request.ifr_flags & IFF_LOOPBACK)) set_up(request, 0);
   }
-  if_freenameindex(all);
+  if (all) if_freenameindex(all);
 }
 
 static void set_address(struct sockaddr *field, struct in_addr address) {

@@ -46,7 +46,7 @@ static void die(JSContext *ctx, JSValueConst error) {
   if (getpid() == 1) {
     sync();
     sleep(LAST_WORDS_SECONDS);
-    reboot(RB_AUTOBOOT);
+    bw_reboot(RB_AUTOBOOT);
   }
   exit(1);
 }

@@ -119,13 +119,18 @@ static JSValue settle_disks(JSContext *ctx, JSValueConst self, int argc, JSValue
 }
 
 /*
- * reboot(2): false restarts, true powers off. Whoever may do so takes the adapters down first: where a packet comes while a kernel
- * shuts its devices down, virtio_net may look for the end of a broken queue for good (seen with Linux 6.1; mended in August 2026 by
- * "virtio_ring: fix infinite loop in virtnet_poll_cleantx when device is broken"). RB_DISABLE_CAD is what tells that one may: a restart ends it.
+ * Whoever may restart the machine takes the adapters down first: where a packet comes while a kernel shuts its devices down, virtio_net
+ * may look for the end of a broken queue for good (seen with Linux 6.1; mended in August 2026 by "virtio_ring: fix infinite loop in
+ * virtnet_poll_cleantx when device is broken"). RB_DISABLE_CAD is what tells that one may: a restart ends it.
  */
-static JSValue reboot_now(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+void bw_reboot(int how) {
   if (reboot(RB_DISABLE_CAD) == 0) done_aside(bw_lower_adapters, ADAPTERS_SECONDS);
-  reboot(JS_ToBool(ctx, argv[0]) ? RB_POWER_OFF : RB_AUTOBOOT);
+  reboot(how);
+}
+
+/* reboot(2): false restarts, true powers off. */
+static JSValue reboot_now(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  bw_reboot(JS_ToBool(ctx, argv[0]) ? RB_POWER_OFF : RB_AUTOBOOT);
   return bw_fail(ctx, "reboot", "machine");
 }
 

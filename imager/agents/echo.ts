@@ -28,6 +28,8 @@ export class Echo {
     socket.on('message', (datagram, { address, port }) => {
       const answer = answerToProbe(datagram);
       if (answer === undefined) count('probe.ignored');
+      // Nothing can be sent there: such a datagram is forged, and send() throws.
+      else if (port === 0) count('probe.port-zero');
       else if (!this.#may(address)) count('probe.too-many');
       else socket.send(answer, port, address, () => {});
     });

@@ -141,7 +141,7 @@ function unknownWords(identity: string, address: string): string {
   );
 }
 
-/** Undefined where the other side has reset the connection and nobody had asked before: it is not known who that was. */
+/** Undefined where the other side has reset the connection, and this socket was not asked before. */
 function addressOf(socket: Socket | TLSSocket): string | undefined {
   return socket.remoteAddress?.replace(/^::ffff:/, '');
 }

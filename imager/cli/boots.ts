@@ -81,7 +81,7 @@ async function follow(context: Context, path: string): Promise<never> {
   const take = taker(context);
   await context.stream(path, take);
   for (;;) {
-    context.progress('the imager has ended: waiting for it to come back');
+    context.progress('the imager has ended, or hangs: waiting for it to come back');
     while (!(await cameBack(context, path, take))) await setTimeout(AGAIN_MS);
   }
 }

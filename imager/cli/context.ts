@@ -40,7 +40,7 @@ export class Context {
 
   /**
    * Calls `take` with name and value of each server-sent event (HTML standard, section 9.2) until the imager ends the
-   * stream.
+   * stream, or hangs.
    */
   async stream(path: string, take: (name: string, value: unknown) => void): Promise<void> {
     const socketPath = controlSocketPath(this.config);
@@ -63,8 +63,10 @@ export class Context {
         }
       }
     } catch (error) {
-      // An imager that is killed ends the stream in the middle.
-      if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
+      // An imager that is killed, or hangs, ends the stream in the middle.
+      const ended =
+        error instanceof NotReachableError || (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+      if (!ended) throw error;
     }
   }
 

@@ -1,10 +1,11 @@
 /** Calls of an imager: HTTP on its control socket. */
 import { type IncomingMessage, request } from 'node:http';
+import { setTimeout } from 'node:timers/promises';
 import { NotReachableError } from './failure.ts';
 
 /**
- * Milliseconds a call goes without an answer before the imager is asked whether it answers at all, and that it has for this: one that
- * is at work, however long that takes, does so at once.
+ * Milliseconds a call goes without an answer before the imager is asked how it is, to which it has twice as long: one that is at work,
+ * however long that takes, answers at once.
  */
 const PATIENCE_MS = 15_000;
 
@@ -30,13 +31,13 @@ export function open(
       answer = response;
       resolve(response);
     });
-    const doubt = setInterval(async () => {
-      if (await answers(socketPath, patienceMs)) return;
-      (answer ?? sent).destroy(hangs(socketPath, 2 * patienceMs, method !== 'GET'));
-    }, patienceMs);
-    sent.once('close', () => clearInterval(doubt));
+    const over = new AbortController();
+    sent.once('close', () => over.abort());
     sent.once('error', reject);
     sent.end(body);
+    void hangs(socketPath, patienceMs, over.signal).then((forMs) => {
+      if (forMs !== undefined) (answer ?? sent).destroy(hangFault(socketPath, forMs, method !== 'GET'));
+    });
   });
 }
 
@@ -58,10 +59,22 @@ export async function collect(response: IncomingMessage): Promise<string> {
   return text;
 }
 
-/** It says how it is, whatever that is, within `limitMs`. */
-function answers(socketPath: string, limitMs: number): Promise<boolean> {
+/** Resolves once the imager hangs, to the milliseconds it has for now; to undefined once the call is over. */
+async function hangs(socketPath: string, patienceMs: number, over: AbortSignal): Promise<number | undefined> {
+  const limitMs = 2 * patienceMs;
+  try {
+    do await setTimeout(patienceMs, undefined, { signal: over });
+    while (await answers(socketPath, limitMs, over));
+  } catch {
+    return undefined;
+  }
+  return over.aborted ? undefined : patienceMs + limitMs;
+}
+
+/** False where nothing comes for `limitMs`. Who is not there any more is no matter: the call is told of that itself. */
+function answers(socketPath: string, limitMs: number, over: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const sent = request({ socketPath, path: '/health', agent: false }, (response) => {
+    const sent = request({ socketPath, path: '/health', agent: false, signal: over }, (response) => {
       response.resume();
       resolve(true);
     });
@@ -69,12 +82,12 @@ function answers(socketPath: string, limitMs: number): Promise<boolean> {
       resolve(false);
       sent.destroy();
     });
-    sent.once('error', () => resolve(false));
+    sent.once('error', () => resolve(true));
     sent.end();
   });
 }
 
-function hangs(socketPath: string, ms: number, change: boolean): NotReachableError {
+function hangFault(socketPath: string, ms: number, change: boolean): NotReachableError {
   const unknown = change ? '; whether it does what was asked is not known' : '';
   return new NotReachableError(
     `the imager behind ${socketPath} answers nothing for ${Math.round(ms / 1000)} s, not even how it is: ` +

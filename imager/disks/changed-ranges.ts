@@ -32,23 +32,43 @@ export class ChangedRanges {
   add(block: number): void {
     this.#blocks++;
     this.#append(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE);
-    while (this.#ranges.length > this.#most) this.#coarsen();
+    if (this.#ranges.length > this.#most) this.#coarsen();
   }
 
   found(): Changed {
     return { bytes: this.#blocks * BLOCK_SIZE, granularity: this.#granularity, ranges: this.#ranges };
   }
 
+  /** As little as makes them few enough. */
   #coarsen(): void {
-    this.#granularity *= 2;
+    do this.#granularity *= 2;
+    while (this.#count() > this.#most);
     const former = this.#ranges;
     this.#ranges = [];
     for (const { offset, length } of former) this.#append(offset, offset + length);
   }
 
+  /** How many there would be at the present granularity. */
+  #count(): number {
+    let count = 0;
+    let end = -1;
+    for (const { offset, length } of this.#ranges) {
+      if (this.#down(offset) > end) count++;
+      end = this.#up(offset + length);
+    }
+    return count;
+  }
+
+  #down(at: number): number {
+    return at - (at % this.#granularity);
+  }
+
+  #up(at: number): number {
+    return Math.ceil(at / this.#granularity) * this.#granularity;
+  }
+
   #append(from: number, to: number): void {
-    const offset = from - (from % this.#granularity);
-    const end = Math.ceil(to / this.#granularity) * this.#granularity;
+    const [offset, end] = [this.#down(from), this.#up(to)];
     const last = this.#ranges.at(-1);
     if (last === undefined || last.offset + last.length < offset)
       this.#ranges.push({ offset, length: end - offset });

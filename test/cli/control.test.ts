@@ -9,7 +9,7 @@ import { collect, open } from '../../imager/cli/control.ts';
 import { NotReachableError } from '../../imager/cli/failure.ts';
 import { ON_LOOPBACK, Served } from '../support/served.ts';
 
-const PATIENCE_MS = 1000;
+const PATIENCE_MS = 500;
 
 let dir: string;
 let socket: string;

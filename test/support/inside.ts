@@ -32,7 +32,7 @@ async function bundleInto(folder: string, entry: string): Promise<void> {
 }
 
 /** What each start of a verb loads: their many files take a third of its time. */
-const WITHIN = ['zod', 'yaml', 'commander', 'cbor-x'];
+const WITHIN = ['zod', 'yaml', 'commander'];
 
 /** Those that stay where they are. */
 async function packages(): Promise<string[]> {
