@@ -19,6 +19,9 @@
 /* For so long a line waits for who reads a full pipe. */
 #define FULL_PIPE_MS 1000
 
+/* Every 10 ms. */
+#define PROTECT_TRIES 50
+
 /* For so long a restart waits for adapters to be down. */
 #define ADAPTERS_SECONDS 3
 
@@ -102,8 +105,13 @@ static int done_aside(void (*work)(void), double seconds) {
 }
 
 static void sync_and_protect(void) {
+  const struct timespec pause = {.tv_nsec = 10000000};
   sync();
-  mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
+  /* What is just being closed or removed keeps the root writable for a moment more. */
+  for (int tries = 0; tries < PROTECT_TRIES; tries++) {
+    if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0 || errno != EBUSY) return;
+    nanosleep(&pause, NULL);
+  }
 }
 
 /*
