@@ -15,10 +15,14 @@ export class Listener {
   }
 
   /**
-   * Listens (`port` 0: chosen by the system) for `maxConnections` at most; `full` is called for each one more. Rejects with
-   * the system's error where it cannot.
+   * Listens (`port` 0: chosen by the system) for `maxConnections` at most; `full` is called for each one more, `failed` where
+   * the system could not give one. Rejects with the system's error where it cannot.
    */
-  async listen(address: string, port: number, maxConnections: number, full: () => void): Promise<void> {
+  async listen(
+    address: string,
+    port: number,
+    { maxConnections, full, failed }: { maxConnections: number; full(): void; failed(error: Error): void },
+  ): Promise<void> {
     const server = this.#server;
     server.maxConnections = maxConnections;
     server.on('drop', full);
@@ -29,6 +33,7 @@ export class Listener {
         resolve();
       });
     });
+    server.on('error', failed);
   }
 
   get port(): number {

@@ -72,9 +72,12 @@ export class AgentServer {
   async #listen(): Promise<void> {
     const { address, port, maxConnections, nodes } = this.#options;
     const most = maxConnections ?? MAX_CONNECTIONS + nodes.all.length;
-    await this.#listener.listen(address, port, most, () =>
-      this.#reports.refused({ reason: 'too-many-connections', why: 'the endpoint is full' }),
-    );
+    await this.#listener.listen(address, port, {
+      maxConnections: most,
+      full: () => this.#reports.refused({ reason: 'too-many-connections', why: 'the endpoint is full' }),
+      failed: ({ message }) =>
+        this.#tally.notice('accept-errors', { message }, 'agent not accepted; further ones are counted'),
+    });
     await this.#watch.listen(address, this.port, (what) => this.#tally.count(what));
   }
 

@@ -71,7 +71,10 @@ async function hangs(socketPath: string, patienceMs: number, over: AbortSignal):
   return over.aborted ? undefined : patienceMs + limitMs;
 }
 
-/** False where nothing comes for `limitMs`. Who is not there any more is no matter: the call is told of that itself. */
+/**
+ * False where nothing comes for `limitMs`, or as many as may wait do so already. Who is not there any more is no matter: the call is told
+ * of that itself.
+ */
 function answers(socketPath: string, limitMs: number, over: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const sent = request({ socketPath, path: '/health', agent: false, signal: over }, (response) => {
@@ -82,7 +85,7 @@ function answers(socketPath: string, limitMs: number, over: AbortSignal): Promis
       resolve(false);
       sent.destroy();
     });
-    sent.once('error', () => resolve(true));
+    sent.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'EAGAIN'));
     sent.end();
   });
 }

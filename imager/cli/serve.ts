@@ -8,6 +8,9 @@ import { VerbError } from './failure.ts';
 /** Longest a stop takes, disks that are being flushed included. */
 const STOP_MS = 30_000;
 
+/** Bytes of log lines that wait to be written; what comes then is lost. */
+const MAX_UNWRITTEN = 2 ** 20;
+
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
 
 export function addServe(program: Command): void {
@@ -41,7 +44,10 @@ async function serve(context: Context, level: string): Promise<void> {
     import('../service.ts'),
   ]);
   // Synchronous, so that what is logged last is not lost where the process ends at once.
-  const log = pino({ level, base: {} }, pino.destination({ dest: 2, sync: true }));
+  // What cannot be written, on a full disk, is kept as far as that: it is no reason to end, which without a listener it would be.
+  const output = pino.destination({ dest: 2, sync: true, maxLength: MAX_UNWRITTEN });
+  output.on('error', () => {});
+  const log = pino({ level, base: {} }, output);
   // The handlers stay: supervisors send a signal twice (timeout(1) does), and that must not cut the flush short.
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, resolve);

@@ -100,6 +100,7 @@ export class HttpServer {
     );
     if (tls !== undefined) app.server.on('secureConnection', (socket: Socket) => server.#isThere(socket));
     await app.listen({ host: address, port });
+    app.server.on('error', (error) => noteAcceptError(server.#tally, error));
     return server;
   }
 
@@ -146,8 +147,10 @@ export class HttpServer {
     });
   }
 
-  /** False, and the connection is gone, where its client sent too many requests before it had its answers. */
+  /** False, and the connection is gone, where its client has reset it, or sent too many requests before it had its answers. */
   #takes({ raw: { socket } }: FastifyRequest, reply: FastifyReply): boolean {
+    // What was read with the end of a TLS handshake comes all the same.
+    if (socket.destroyed) return false;
     if (this.#pipelining.takes(socket, reply.raw)) return true;
     // Those that came with it in one packet are none of their own.
     if (!socket.destroyed) this.#dropped('too-many-unanswered', socket.remoteAddress);
@@ -200,12 +203,19 @@ export class ControlServer {
     } finally {
       process.umask(mask);
     }
+    const tally = new Tally(o.log);
+    app.server.on('error', (error) => noteAcceptError(tally, error));
     return new ControlServer(app, o.path);
   }
 
   close(): Promise<void> {
     return closeApp(this.#app, () => this.#app.server.closeAllConnections());
   }
+}
+
+/** A connection that the system could not give: without a listener that would be the end of the process. */
+function noteAcceptError(tally: Tally, { message }: Error): void {
+  tally.notice('accept-errors', { message }, 'HTTP connection not accepted; further ones are counted');
 }
 
 async function closeApp(app: FastifyInstance, endAll: () => void): Promise<void> {

@@ -176,6 +176,9 @@ export class Session implements Holder {
     const { tls } = this.#host;
     const plain = this.#socket;
     plain.off('data', this.#take);
+    // An option that came with the one before it, of a client that has gone since.
+    if (this.#stopped !== undefined || plain.destroyed)
+      throw new TlsFailure('the client left before the TLS handshake');
     const { socket, identity } = await tls!.secure(plain);
     if (this.#stopped !== undefined) {
       socket.destroy();

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { pino } from 'pino';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { ReadModel } from '../../imager/http/read-model.ts';
@@ -83,6 +84,23 @@ s.close()`;
     ['transfer-end', 'b'],
   ]);
   expect(server.stats()['dropped.gone']).toBe(1);
+  await server.close();
+});
+
+test('a request right behind its TLS handshake, of a client that is gone, is nobody s as well', async () => {
+  const server = await serve(true);
+  const raw = await connectTo(server);
+  const secure = connectTls({ socket: raw, rejectUnauthorized: false });
+  secure.on('error', () => {});
+  await once(secure, 'secureConnect');
+  // All in one turn: the server reads the end of the handshake when the reset has come.
+  secure.write('GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n');
+  raw.resetAndDestroy();
+  await expect.poll(() => server.stats()['dropped.gone']).toBe(1);
+  const later = connectTls({ port: server.port, host: '127.0.0.1', rejectUnauthorized: false });
+  open.push(later);
+  later.write('GET /b HTTP/1.0\r\n\r\n');
+  await once(later.resume(), 'close');
   await server.close();
 });
 
