@@ -3,11 +3,11 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { BootEvent } from '../../imager/journal/event.ts';
 import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
 import type { TlsSettings } from '../../imager/nbd/tls.ts';
@@ -255,6 +255,26 @@ describe('the way there', () => {
     await client.ended;
     expect(server.stats()['dropped.option']).toBe(1);
     expect(disk.journal).toEqual([]);
+  });
+
+  test('a client that has gone by the time its STARTTLS is read leaves nothing behind', async () => {
+    const catalog = new MemoryCatalog([new MemoryDisk('n1', MIB)]);
+    let refuse = (_: { refused: 'busy'; why: string }): void => {};
+    const opening = vi.spyOn(catalog, 'open').mockReturnValue(
+      new Promise((resolve) => {
+        refuse = resolve;
+      }),
+    );
+    await start({ mode: 'allowed' }, { catalog });
+    const client = await RawClient.open(server.port);
+    await client.take(18);
+    client.send(CLIENT_FLAGS, option(7, infoRequest('n1')), option(5));
+    await eventually(() => expect(opening).toHaveBeenCalled());
+    client.socket.resetAndDestroy();
+    await client.ended;
+    for (let turns = 0; turns < 20; turns++) await setImmediate();
+    refuse({ refused: 'busy', why: 'another has it' });
+    await eventually(() => expect(server.connections()).toEqual([]));
   });
 
   test('a client that leaves in mid-handshake, talks nonsense there, or says nothing', async () => {
