@@ -1,5 +1,5 @@
 /** Who is not let in at the agent port, and that it is said: on real sockets, with Node's and OpenSSL's TLS. */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -13,6 +13,7 @@ import { MemoryRegistry } from '../../imager/registry/memory.ts';
 import { EventLog } from '../support/event-log.ts';
 import { eventually } from '../support/eventually.ts';
 import { listening } from '../support/listening.ts';
+import { resetUnseen } from '../support/reset-unseen.ts';
 import { connectSecure } from '../support/secure.ts';
 import { admissionsOf, define } from './admissions.ts';
 import { TestAgent } from './client.ts';
@@ -54,13 +55,7 @@ async function rawFrom(localAddress = '127.0.0.1'): Promise<Socket> {
 const TOO_LONG = Buffer.from([22, 3, 1, 0xff, 0xff, ...Array(16).fill(1)]);
 
 test('who resets its connection before it was looked at is nobody, and refused to nobody', async () => {
-  const early = `import socket, struct
-s = socket.create_connection(('127.0.0.1', ${server.port}))
-s.sendall(bytes([22, 3, 1, 255, 255] + [1] * 16))
-s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-s.close()`;
-  // Waited for without the event loop: the server finds the connection after its end.
-  execFileSync('python3', ['-c', early]);
+  resetUnseen(server.port, TOO_LONG);
   const late = await rawFrom();
   late.write(TOO_LONG);
   late.resetAndDestroy();

@@ -10,6 +10,7 @@ import { HttpServer } from '../../imager/http/server.ts';
 import { memoryFile } from '../../imager/images/boot-files.ts';
 import { systemClock } from '../../imager/journal/clock.ts';
 import type { BootEvent } from '../../imager/journal/event.ts';
+import { resetUnseen } from '../support/reset-unseen.ts';
 
 const events: BootEvent[] = [];
 const logged: string[] = [];
@@ -68,13 +69,7 @@ test('connections that say nothing more do not keep the server from closing', as
 
 test('a client that reset its connection before it was taken is nobody, and no fault of the imager', async () => {
   const server = await serve(false);
-  const script = `import socket, struct
-s = socket.create_connection(('127.0.0.1', ${server.port}))
-s.sendall(b'GET /a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
-s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-s.close()`;
-  // Waited for without the event loop: the server finds the connection after its end.
-  execFileSync('python3', ['-c', script]);
+  resetUnseen(server.port, Buffer.from('GET /a HTTP/1.1\r\nHost: x\r\n\r\n'));
   const later = await connectTo(server);
   later.write('GET /b HTTP/1.0\r\n\r\n');
   await once(later.resume(), 'close');

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { type Logger, pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { DiskError } from '../../imager/disks/disk.ts';
@@ -6,6 +5,7 @@ import type { BootEvent } from '../../imager/journal/event.ts';
 import { BufferPool } from '../../imager/nbd/buffer-pool.ts';
 import { NbdServer, type NbdServerOptions } from '../../imager/nbd/server.ts';
 import { eventually } from '../support/eventually.ts';
+import { resetUnseen } from '../support/reset-unseen.ts';
 import { MemoryCatalog, MemoryDisk } from './memory-catalog.ts';
 import {
   CLIENT_FLAGS,
@@ -613,12 +613,7 @@ describe('the end of a connection', () => {
 });
 
 test('a client that reset its connection before it was taken is nobody', async () => {
-  const script = `import socket, struct
-s = socket.create_connection(('127.0.0.1', ${server.port}))
-s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-s.close()`;
-  // Waited for without the event loop: the server finds the connection after its end.
-  execFileSync('python3', ['-c', script]);
+  resetUnseen(server.port);
   await eventually(() => expect(server.stats()['dropped.gone']).toBe(1));
   expect(events).toEqual([]);
 });
